@@ -1,0 +1,21 @@
+"""Values that describe exported models, and the folder a run writes."""
+
+from tfkit.artifacts.artifact import Artifact, ArtifactFormat, Quantization
+from tfkit.artifacts.image_spec import ImageSpec, ResizeMode
+from tfkit.artifacts.manifest import read_manifest, write_manifest
+from tfkit.artifacts.run_directory import RunDirectory, create_run_directory
+from tfkit.artifacts.signature import ModelSignature, TensorSpec
+
+__all__ = [
+    "Artifact",
+    "ArtifactFormat",
+    "ImageSpec",
+    "ModelSignature",
+    "Quantization",
+    "ResizeMode",
+    "RunDirectory",
+    "TensorSpec",
+    "create_run_directory",
+    "read_manifest",
+    "write_manifest",
+]

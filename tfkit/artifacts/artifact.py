@@ -1,0 +1,55 @@
+"""An exported model on disk, with everything needed to feed it and to read its answer."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from tfkit.artifacts.image_spec import ImageSpec
+from tfkit.artifacts.signature import ModelSignature
+
+ArtifactFormat = Literal["saved_model", "tflite"]
+Quantization = Literal["none", "float16", "dynamic_int8", "int8"]
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """One exported model.
+
+    Attributes:
+        path: The `.tflite` file, or the SavedModel's version folder (`saved_model/1`).
+        format: `saved_model` or `tflite`.
+        quantization: `none` (float32), `float16`, `dynamic_int8` (int8 weights) or `int8` (all integer).
+        signature: Its tensors.
+        image: The images it takes.
+        class_names: Its labels, in the order of the scores.
+        made_by: How it was made, in a sentence (converter, quantiser, versions).
+    """
+
+    path: Path
+    format: ArtifactFormat
+    quantization: Quantization
+    signature: ModelSignature
+    image: ImageSpec
+    class_names: tuple[str, ...]
+    made_by: str
+
+    @property
+    def bytes(self) -> int:
+        """Size on disk in bytes, of the whole folder for a SavedModel."""
+        return sum(file.stat().st_size for file in _files(self.path))
+
+    @property
+    def sha256(self) -> str:
+        """SHA-256 of the file; for a folder, of its files' names and contents in sorted order."""
+        if self.path.is_file():
+            return hashlib.sha256(self.path.read_bytes()).hexdigest()
+        digest = hashlib.sha256()
+        for file in _files(self.path):
+            digest.update(str(file.relative_to(self.path)).encode() + b"\0")
+            digest.update(hashlib.sha256(file.read_bytes()).digest())
+        return digest.hexdigest()
+
+
+def _files(path: Path) -> list[Path]:
+    return [path] if path.is_file() else sorted(file for file in path.rglob("*") if file.is_file())

@@ -1,0 +1,85 @@
+"""manifest.json: what lies in an artifacts folder and how each file was made."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from tfkit.artifacts.artifact import Artifact
+from tfkit.artifacts.image_spec import ImageSpec
+from tfkit.artifacts.signature import ModelSignature, TensorSpec
+from tfkit.errors import ExportError
+
+MANIFEST_NAME = "manifest.json"
+LABELS_NAME = "labels.txt"
+
+
+def write_manifest(artifacts: tuple[Artifact, ...], directory: Path) -> Path:
+    """Write `manifest.json` and `labels.txt` for the artifacts of one model.
+
+    Args:
+        artifacts: The artifacts, all below `directory` and with the same class names.
+        directory: The artifacts folder.
+
+    Returns:
+        The manifest's path.
+    """
+    entries = []
+    for artifact in artifacts:
+        entry = asdict(artifact)
+        entry["path"] = artifact.path.relative_to(directory).as_posix()
+        entries.append({**entry, "bytes": artifact.bytes, "sha256": artifact.sha256})
+    path = directory / MANIFEST_NAME
+    path.write_text(json.dumps({"version": 1, "artifacts": entries}, indent=2) + "\n")
+    if artifacts:
+        labels = "".join(f"{name}\n" for name in artifacts[0].class_names)
+        (directory / LABELS_NAME).write_text(labels, encoding="utf-8")
+    return path
+
+
+def read_manifest(directory: Path) -> tuple[Artifact, ...]:
+    """Read the artifacts that `write_manifest` described.
+
+    Args:
+        directory: An artifacts folder.
+
+    Returns:
+        The artifacts, in the order they were written.
+
+    Raises:
+        ExportError: When there is no manifest, it cannot be read, or a file it names is missing.
+    """
+    path = directory / MANIFEST_NAME
+    try:
+        entries = json.loads(path.read_text())["artifacts"]
+        artifacts = tuple(_read_entry(entry, directory) for entry in entries)
+    except FileNotFoundError:
+        raise ExportError(
+            f"no {MANIFEST_NAME} in '{directory}'", hint="name an artifacts folder that tfkit wrote, or one .tflite file"
+        ) from None
+    except (ValueError, KeyError, TypeError) as fault:
+        raise ExportError(f"'{path}' is not a tfkit manifest: {fault}", hint="export the model again") from None
+    missing = [str(artifact.path) for artifact in artifacts if not artifact.path.exists()]
+    if missing:
+        raise ExportError(f"'{path}' names files that are not there: {', '.join(missing)}", hint="export the model again")
+    return artifacts
+
+
+def _read_entry(entry: dict[str, Any], directory: Path) -> Artifact:
+    signature = ModelSignature(
+        inputs=tuple(_read_tensor(tensor) for tensor in entry["signature"]["inputs"]),
+        outputs=tuple(_read_tensor(tensor) for tensor in entry["signature"]["outputs"]),
+    )
+    return Artifact(
+        path=directory / entry["path"],
+        format=entry["format"],
+        quantization=entry["quantization"],
+        signature=signature,
+        image=ImageSpec(**entry["image"]),
+        class_names=tuple(entry["class_names"]),
+        made_by=entry["made_by"],
+    )
+
+
+def _read_tensor(tensor: dict[str, Any]) -> TensorSpec:
+    return TensorSpec(**{**tensor, "shape": tuple(tensor["shape"])})

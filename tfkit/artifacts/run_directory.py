@@ -1,0 +1,109 @@
+"""The folder of one run: every stage writes here and nowhere else."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from tfkit.errors import RunError
+
+
+@dataclass(frozen=True)
+class RunDirectory:
+    """Where the files of a run are.
+
+    Attributes:
+        path: The run's folder, `runs/<name>`.
+
+    Example:
+        >>> RunDirectory(Path("runs/digits")).float_model.as_posix()
+        'runs/digits/models/float.keras'
+    """
+
+    path: Path
+
+    @property
+    def recipe(self) -> Path:
+        """The resolved recipe; running it again gives the same run."""
+        return self.path / "recipe.yaml"
+
+    @property
+    def data_report(self) -> Path:
+        """Files kept and left out, duplicates, leakage, class counts."""
+        return self.path / "data_report.json"
+
+    @property
+    def checkpoints(self) -> Path:
+        """Weights of the epochs, the best and the last."""
+        return self.path / "checkpoints"
+
+    @property
+    def models(self) -> Path:
+        """The finished Keras models."""
+        return self.path / "models"
+
+    @property
+    def float_model(self) -> Path:
+        """The trained model before any compression."""
+        return self.models / "float.keras"
+
+    @property
+    def artifacts(self) -> Path:
+        """The exported models and their manifest."""
+        return self.path / "artifacts"
+
+    @property
+    def golden(self) -> Path:
+        """Inputs with the outputs each artifact must give, for tests on the device."""
+        return self.path / "golden"
+
+    @property
+    def report(self) -> Path:
+        """The report as one self-contained page."""
+        return self.path / "report.html"
+
+    @property
+    def report_json(self) -> Path:
+        """The report for programs."""
+        return self.path / "report.json"
+
+    @property
+    def model_card(self) -> Path:
+        """What the model is for, what it was trained on and how good it is."""
+        return self.path / "MODEL_CARD.md"
+
+    def tensorboard(self, stage: str) -> Path:
+        """TensorBoard's folder for one stage (`head`, `fine_tune`)."""
+        return self.path / "tensorboard" / stage
+
+
+def create_run_directory(path: Path, *, overwrite: bool = False) -> RunDirectory:
+    """Make the folder of a new run.
+
+    Args:
+        path: Where, usually `runs/<name>`.
+        overwrite: Set an existing run aside under `<name>.previous-N` first. Nothing is ever deleted.
+
+    Returns:
+        The run's folder, empty.
+
+    Raises:
+        RunError: When a run is there already and `overwrite` is False, or the folder cannot be made.
+    """
+    try:
+        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+            if not overwrite:
+                raise RunError(
+                    f"'{path}' exists already and is never silently overwritten",
+                    hint="choose another name with run.name=NAME, or set it aside with run.overwrite=true",
+                )
+            path.rename(_free_name(path))
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as fault:
+        raise RunError(f"cannot make the run's folder '{path}': {fault.strerror}", hint="choose another run.directory") from None
+    return RunDirectory(path)
+
+
+def _free_name(path: Path) -> Path:
+    number = 1
+    while (candidate := path.with_name(f"{path.name}.previous-{number}")).exists():
+        number += 1
+    return candidate

@@ -1,0 +1,30 @@
+"""What a model file takes and gives: names, shapes, dtypes and quantisation of its tensors."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class TensorSpec:
+    """One input or output tensor.
+
+    Attributes:
+        name: The tensor's name in the file's signature.
+        shape: Its shape; None where any size is taken.
+        dtype: NumPy's name of its type (`uint8`, `float32`, `string`).
+        scale: Real value of one quantisation step, None when the tensor is not quantised.
+        zero_point: The integer that stands for 0.0, None when the tensor is not quantised.
+    """
+
+    name: str
+    shape: tuple[int | None, ...]
+    dtype: str
+    scale: float | None = None
+    zero_point: int | None = None
+
+
+@dataclass(frozen=True)
+class ModelSignature:
+    """The inputs and outputs of one model file."""
+
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
