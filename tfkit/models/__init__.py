@@ -1,0 +1,29 @@
+"""Backbones, heads, model files, and which layers learn."""
+
+from tfkit.models.backbones import backbone_names, build_backbone
+from tfkit.models.classifier import (
+    backbone_layers,
+    build_classifier,
+    feature_extractor,
+    head_on_features,
+    logits_model,
+)
+from tfkit.models.freezing import Unfrozen, freeze_backbone, unfreeze
+from tfkit.models.model_files import load_model_file, save_model_file
+from tfkit.models.precision import with_dtype_policy
+
+__all__ = [
+    "Unfrozen",
+    "backbone_layers",
+    "backbone_names",
+    "build_backbone",
+    "build_classifier",
+    "feature_extractor",
+    "freeze_backbone",
+    "head_on_features",
+    "load_model_file",
+    "logits_model",
+    "save_model_file",
+    "unfreeze",
+    "with_dtype_policy",
+]

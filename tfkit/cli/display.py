@@ -1,0 +1,148 @@
+"""What a running recipe shows: stages with a bar and the time left on a terminal, one line a stage in a log."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.padding import Padding
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
+
+_TITLE_WIDTH = 32
+
+
+class StageDisplay:
+    """One stage while it runs. Made by `Display.stage`."""
+
+    def __init__(self, bar: Progress | None, task: TaskID | None) -> None:
+        self._bar = bar
+        self._task = task
+        self.outcome = ""
+        self.notes: list[str] = []
+
+    def progress(self, done: int, total: int, text: str = "") -> None:
+        """Move the bar; a plain callable for training, export and verification.
+
+        Args:
+            done: Steps, images or files done so far.
+            total: How many there are.
+            text: What they are or how it goes, such as `epoch 3/20, val accuracy 95.4 %`.
+        """
+        if self._bar is not None and self._task is not None:
+            self._bar.update(self._task, completed=done, total=total, text=text)
+
+    def result(self, text: str) -> None:
+        """Say in a few words what came out; it stands on the stage's line once the stage is done."""
+        self.outcome = text
+
+    def note(self, text: str) -> None:
+        """Say something that is shown below the stage's line."""
+        self.notes.append(text)
+
+
+class Display:
+    """The terminal, or the log, of one command.
+
+    Args:
+        console: Where to write; standard output when None.
+
+    Example:
+        >>> display = Display()
+        >>> with display.stage("Head on cached features") as stage:
+        ...     stage.progress(1, 20, "epoch 1/20")
+        ...     stage.result("val accuracy 95.4 %")
+    """
+
+    def __init__(self, console: Console | None = None) -> None:
+        self.console = console or Console(highlight=False)
+
+    def header(self, text: str) -> None:
+        """Open a command's output with one bold line."""
+        self._line(Text(text, style="bold"))
+        self._line(Text())
+
+    @contextmanager
+    def stage(self, title: str) -> Iterator[StageDisplay]:
+        """Show a stage while the block runs, and its seconds when it is done.
+
+        Args:
+            title: What is done, in a few words.
+
+        Yields:
+            The stage, to report progress and outcome to.
+        """
+        started = time.monotonic()
+        bar = self._bar() if self.console.is_terminal else None
+        stage = StageDisplay(bar, bar.add_task(title, total=None, text="") if bar else None)
+        mark, style = "✗", "red"
+        try:
+            if bar is None:
+                yield stage
+            else:
+                with bar:
+                    yield stage
+            mark, style = "✓", "green"
+        finally:
+            self._stage_line(mark, style, title, stage, time.monotonic() - started)
+
+    def note(self, text: str) -> None:
+        """Say something on a line of its own."""
+        self._line(Text(f"  {text}"))
+
+    def table(self, renderable: Any) -> None:
+        """Show a table, or anything else that rich can draw."""
+        self._line(Text())
+        self.console.print(Padding(renderable, (0, 0, 0, 2), expand=False))
+
+    def next_steps(self, report: Path, command: str) -> None:
+        """Close with where the report is and what to type next."""
+        self._line(Text())
+        self._line(Text.assemble(("  Report  ", "bold"), str(report)))
+        self._line(Text.assemble(("  Next    ", "bold"), (command, "cyan")))
+
+    def _line(self, text: Text) -> None:
+        # Soft wrapping leaves long paths and commands whole, so that they can be copied.
+        self.console.print(text, soft_wrap=True)
+
+    def _stage_line(self, mark: str, style: str, title: str, stage: StageDisplay, seconds: float) -> None:
+        if self.console.options.ascii_only:
+            mark = {"✓": "ok", "✗": "failed"}[mark]
+        line = Text.assemble("  ", (mark, style), f" {title:<{_TITLE_WIDTH}} ", (f"{_clock(seconds):>9}", "dim"))
+        if stage.outcome:
+            line.append(f"   {stage.outcome}")
+        self._line(line)
+        for note in stage.notes:
+            self._line(Text(f"      {note}", style="dim"))
+
+    def _bar(self) -> Progress:
+        return Progress(
+            TextColumn(" "),
+            SpinnerColumn(),
+            TextColumn(f"{{task.description:<{_TITLE_WIDTH}}}", markup=False),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(compact=True),
+            TextColumn("{task.fields[text]}", style="dim", markup=False),
+            console=self.console,
+            transient=True,
+            refresh_per_second=5,
+        )
+
+
+def _clock(seconds: float) -> str:
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s"

@@ -1,0 +1,100 @@
+"""The `tfkit` command: its sub-commands, its exit codes and how it tells errors."""
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any
+
+import typer
+
+from tfkit import __version__
+from tfkit.cli import benchmark, check, doctor, export, predict, recipes, run, verify
+from tfkit.errors import TfkitError
+
+USAGE_ERROR = 2
+INTERRUPTED = 130
+DEBUG_VARIABLE = "TFKIT_DEBUG"
+
+app = typer.Typer(
+    name="tfkit",
+    help="Fine-tune a pretrained Keras model, export it, and prove every exported file.",
+    add_completion=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.add_typer(recipes.app, name="recipes")
+_COMMANDS: tuple[Callable[..., Any], ...] = (
+    run.run,
+    check.check,
+    export.export,
+    verify.verify,
+    benchmark.benchmark,
+    predict.predict,
+    doctor.doctor,
+)
+for _command in _COMMANDS:
+    app.command()(_command)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"tfkit {__version__}")
+        raise typer.Exit()
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Fine-tune a pretrained Keras model, export it, and prove every exported file."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one `tfkit` command.
+
+    Args:
+        arguments: The words after `tfkit`; those of this process when None.
+
+    Returns:
+        The exit status: 0, 1 (error), 2 (wrong usage), 3 (an exported file was refused) or 130 (Ctrl-C).
+
+    Example:
+        >>> main(["--version"])
+        tfkit 0.1.0
+        0
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
+    try:
+        status = typer.main.get_command(app).main(args=words, prog_name="tfkit", standalone_mode=False)
+    except TfkitError as fault:
+        return _tell(str(fault), fault.hint)
+    except (KeyboardInterrupt, typer.Abort):
+        status = INTERRUPTED
+    except BrokenPipeError:
+        # The reader went away (`tfkit recipes show digits | head`); the interpreter must not flush into it at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except Exception as fault:
+        if hasattr(fault, "format_message"):  # typer's usage errors, whose class differs between its versions
+            return _tell(fault.format_message(), "tfkit --help lists the commands, tfkit COMMAND --help their options", 2)
+        if os.environ.get(DEBUG_VARIABLE):
+            raise
+        first_line = (str(fault).strip().splitlines() or [""])[0][:300]
+        told = f"unexpected {type(fault).__name__}: {first_line}"
+        return _tell(told, f"{DEBUG_VARIABLE}=1 in front of the command shows the traceback; please report it")
+    if status == INTERRUPTED:
+        _tell("interrupted", "")
+    return int(status or 0)
+
+
+def _tell(message: str, hint: str, status: int = 1) -> int:
+    typer.echo(typer.style("error: ", fg="red", bold=True) + message, err=True)
+    if hint:
+        typer.echo(typer.style("hint: ", fg="cyan", bold=True) + hint, err=True)
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())

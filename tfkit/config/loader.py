@@ -1,0 +1,130 @@
+"""From a YAML file and `key=value` overrides to a checked RecipeConfig, with all faults told at once."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from tfkit.config.faults import Places, describe_errors, nearest, section_types
+from tfkit.config.rules import broken_rules
+from tfkit.config.sections import RecipeConfig
+from tfkit.config.yaml_document import dump_yaml, parse_yaml
+from tfkit.errors import ConfigError
+
+
+def load_recipe(path: Path, overrides: Sequence[str] = ()) -> RecipeConfig:
+    """Read a recipe.
+
+    Args:
+        path: The YAML file.
+        overrides: `section.key=value`, the value written as in YAML; `section=null` drops a
+            section. Later ones win.
+
+    Returns:
+        The recipe. `run.name` is the file's own name unless it says another.
+
+    Raises:
+        ConfigError: When the file cannot be read or says anything unknown or impossible; the message lists
+            all faults with their lines.
+
+    Example:
+        >>> load_recipe(Path("recipes/configs/image/digits.yaml"), ["head.epochs=3"]).head.epochs
+        3
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as fault:
+        reason = fault.strerror if isinstance(fault, OSError) else "it is not UTF-8 text"
+        raise ConfigError(
+            f"cannot read the recipe '{path}': {reason}",
+            hint="tfkit recipes list shows what comes with tfkit; tfkit recipes copy NAME makes one your own",
+        ) from None
+    document = parse_yaml(text)
+    places = Places(path.name, document.lines)
+    faults = [f"{message} ({path.name}:{line})" for line, message in document.faults]
+    tree = document.value
+    if not isinstance(tree, dict):
+        faults = faults or [f"a recipe is made of sections (data:, model:, ...); got {_short(tree)} ({path.name})"]
+        raise _config_error(path, faults)
+    for (name,) in (key for key in document.empty if len(key) == 1 and key[0] in section_types()):
+        tree[name] = {}  # `head:` with nothing below it is there, with its defaults
+    for override in overrides:
+        faults += _apply(override, tree, places)
+    config, wrong = _validated(tree, places)
+    if faults or wrong or config is None:
+        raise _config_error(path, faults + wrong)
+    if config.run.name:
+        return config
+    return config.model_copy(update={"run": config.run.model_copy(update={"name": path.stem})})
+
+
+def dump_recipe(config: RecipeConfig) -> str:
+    """Write a recipe with every default spelled out, as YAML that `load_recipe` reads to the same recipe.
+
+    Args:
+        config: The recipe.
+
+    Returns:
+        YAML text; sections that do not run are left out.
+    """
+    tree = config.model_dump(mode="json")
+    return dump_yaml({name: value for name, value in tree.items() if value is not None})
+
+
+def _validated(tree: dict[str, Any], places: Places) -> tuple[RecipeConfig | None, list[str]]:
+    try:
+        # Through JSON, because pydantic's strict mode then takes a list for a tuple and text for a path, but
+        # still no "3" for 3.
+        config = RecipeConfig.model_validate_json(json.dumps(tree, default=str))
+    except ValidationError as fault:
+        errors = fault.errors(include_url=False)
+        at_fault = {tuple(error["loc"][:2]) for error in errors}
+        return None, describe_errors(errors, tree, places) + broken_rules(tree, at_fault, places)
+    return config, broken_rules(tree, set(), places)
+
+
+def _apply(override: str, tree: dict[str, Any], places: Places) -> list[str]:
+    """Put one `key=value` into the tree; faults come back as sentences."""
+    key, equals, text = override.partition("=")
+    parts = key.strip().split(".")
+    if not equals or not all(parts):
+        return [f"'{override}' must be section.key=value, such as head.epochs=3 (command line)"]
+    document = parse_yaml(text)
+    if document.faults:
+        return [f"{key}: '{text}' is {document.faults[0][1]} (command line)"]
+    if parts[0] not in RecipeConfig.model_fields:
+        return [_unknown_section(parts, tree)]
+    branch = tree
+    for part in parts[:-1]:
+        if branch.get(part) is None:
+            branch[part] = {}
+        if not isinstance(branch[part], dict):
+            return [f"{key} cannot be set, because {part} is not a section (command line)"]
+        branch = branch[part]
+    empty_section = len(parts) == 1 and document.empty and parts[0] in section_types()
+    branch[parts[-1]] = {} if empty_section else document.value
+    places.came_from_command_line(tuple(parts))
+    return []
+
+
+def _unknown_section(parts: list[str], tree: dict[str, Any]) -> str:
+    """An unknown first word; a key without its section (`epochs=3`) is told which sections have it."""
+    name = parts[0]
+    homes = [section for section, kind in section_types().items() if name in kind.model_fields]
+    if len(parts) == 1 and homes:
+        used = [section for section in homes if section in tree] or homes
+        return f"{name} needs its section: {' or '.join(f'{section}.{name}' for section in used)} (command line)"
+    return f"{name} is not a section; {nearest(name, RecipeConfig.model_fields)} (command line)"
+
+
+def _config_error(path: Path, faults: list[str]) -> ConfigError:
+    if len(faults) == 1:
+        return ConfigError(faults[0])
+    listed = "\n".join(f"  {fault}" for fault in faults)
+    return ConfigError(f"{len(faults)} faults in the recipe '{path}':\n{listed}")
+
+
+def _short(value: Any) -> str:
+    return "an empty file" if value is None else f"'{value}'"[:60]

@@ -1,0 +1,59 @@
+"""Rules between keys of a recipe, which a single key's type cannot tell."""
+
+from typing import Any
+
+from tfkit.config.faults import Places
+from tfkit.config.yaml_document import KeyPath
+
+# What each source cannot do without, and what only some of them read.
+_NEEDED = {"image_folder": "directory", "npz": "train", "csv": "train", "tfds": "name"}
+_READ_BY = {
+    "directory": ("image_folder", "npz", "csv", "tfds"),
+    "name": ("tfds",),
+    "train": ("npz", "csv"),
+    "validation": ("npz", "csv"),
+    "test": ("npz", "csv"),
+}
+
+
+def broken_rules(tree: dict[str, Any], at_fault: set[KeyPath], places: Places) -> list[str]:
+    """Sentences for every rule that the recipe breaks.
+
+    Args:
+        tree: The recipe's plain values, valid or not.
+        at_fault: Keys already told to be wrong; rules about them are left out.
+        places: Where the values stand.
+
+    Returns:
+        The sentences; empty when all rules hold.
+    """
+    sentences = []
+    data = tree.get("data")
+    if isinstance(data, dict) and ("data", "source") not in at_fault:
+        sentences += _source_rules(data, places) + _fraction_rules(data, places)
+    if tree.get("head") is None and tree.get("fine_tune") is None:
+        sentences.append(f"nothing would be trained: give the recipe a head: or a fine_tune: section {places.of(())}")
+    return sentences
+
+
+def _source_rules(data: dict[str, Any], places: Places) -> list[str]:
+    source = data.get("source")
+    sentences = []
+    needed = _NEEDED.get(str(source))
+    if needed and data.get(needed) is None:
+        place = places.of(("data", needed))
+        sentences.append(f"data.{needed} is missing; source {source} needs it (or say data.{needed}=...) {place}")
+    for key, sources in _READ_BY.items():
+        if data.get(key) is not None and source not in sources:
+            place = places.of(("data", key))
+            sentences.append(f"data.{key} is not read by source {source}, only by {', '.join(sources)} {place}")
+    return sentences
+
+
+def _fraction_rules(data: dict[str, Any], places: Places) -> list[str]:
+    said = [data.get(key, 0.0) for key in ("validation_fraction", "test_fraction")]
+    total = sum(share for share in said if isinstance(share, float | int) and 0 <= share < 1)
+    if total < 1:
+        return []
+    place = places.of(("data", "test_fraction"))
+    return [f"data.validation_fraction + data.test_fraction must be below 1; got {total:g} {place}"]

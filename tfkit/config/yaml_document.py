@@ -1,0 +1,123 @@
+"""YAML with memory: values together with the place each was written.
+
+Scalars follow the YAML 1.2 core schema, not PyYAML's 1.1: `1e-3` is a number, `no` and `on` are words, and
+`007` stays text.
+"""
+
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+import yaml
+
+KeyPath = tuple[str | int, ...]
+
+# (tag, pattern, first characters) of the words that are not text.
+_SCALARS = (
+    ("tag:yaml.org,2002:null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
+    ("tag:yaml.org,2002:bool", r"true|True|TRUE|false|False|FALSE", list("tTfF")),
+    ("tag:yaml.org,2002:int", r"[-+]?(?:0|[1-9][0-9]*)", list("-+0123456789")),
+    (
+        "tag:yaml.org,2002:float",
+        r"[-+]?(?:(?:[0-9]+\.[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?|[0-9]+[eE][-+]?[0-9]+|\.(?:inf|Inf|INF))|\.(?:nan|NaN|NAN)",
+        list("-+.0123456789"),
+    ),
+)
+
+
+class _Loader(yaml.SafeLoader):
+    yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012 - PyYAML's own name and form
+
+
+class _Dumper(yaml.SafeDumper):
+    """Keeps the rules of YAML 1.1 as well: what either version would misread is quoted."""
+
+
+for _tag, _pattern, _first in _SCALARS:
+    _Loader.add_implicit_resolver(_tag, re.compile(f"^(?:{_pattern})$"), _first)
+    _Dumper.add_implicit_resolver(_tag, re.compile(f"^(?:{_pattern})$"), _first)
+
+
+@dataclass
+class YamlDocument:
+    """The values of a YAML text and where they stand.
+
+    Attributes:
+        value: Plain dicts, lists and scalars.
+        lines: Line (from 1) of every key and list item, by its path.
+        faults: What is wrong with the text itself: syntax, keys that stand twice, keys that are not text.
+        empty: Paths whose value was left out (`head:` and nothing after it).
+    """
+
+    value: Any = None
+    lines: dict[KeyPath, int] = field(default_factory=dict)
+    faults: list[tuple[int, str]] = field(default_factory=list)
+    empty: set[KeyPath] = field(default_factory=set)
+
+
+def parse_yaml(text: str) -> YamlDocument:
+    """Read one YAML document; faults are collected, never raised.
+
+    Args:
+        text: The document.
+
+    Returns:
+        Its values, their lines and its faults.
+
+    Example:
+        >>> parse_yaml("head: {learning_rate: 1e-3}").value
+        {'head': {'learning_rate': 0.001}}
+    """
+    document = YamlDocument()
+    loader = _Loader(text)
+    try:
+        node = loader.get_single_node()
+        if node is not None:
+            document.value = _value(node, (), document, loader, frozenset())
+    except yaml.YAMLError as fault:
+        mark = getattr(fault, "problem_mark", None)
+        problem = getattr(fault, "problem", None) or str(fault)
+        document.faults.append((mark.line + 1 if mark else 1, f"not valid YAML: {problem}"))
+    finally:
+        loader.dispose()
+    return document
+
+
+def dump_yaml(value: Any) -> str:
+    """Write plain values as YAML that `parse_yaml` reads back to the same values."""
+    return yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=110)
+
+
+def _value(node: Any, path: KeyPath, document: YamlDocument, loader: Any, parents: frozenset[int]) -> Any:
+    if id(node) in parents:
+        document.faults.append((node.start_mark.line + 1, "an alias (*) stands inside its own anchor (&)"))
+        return None
+    parents |= {id(node)}
+    if isinstance(node, yaml.MappingNode):
+        return _mapping(node, path, document, loader, parents)
+    if isinstance(node, yaml.SequenceNode):
+        for position, item in enumerate(node.value):
+            document.lines[(*path, position)] = item.start_mark.line + 1
+        return [_value(item, (*path, i), document, loader, parents) for i, item in enumerate(node.value)]
+    if node.value == "" and node.style is None:
+        document.empty.add(path)
+    return loader.construct_object(node)
+
+
+def _mapping(node: Any, path: KeyPath, document: YamlDocument, loader: Any, parents: frozenset[int]) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for key_node, value_node in node.value:
+        line = key_node.start_mark.line + 1
+        if not isinstance(key_node, yaml.ScalarNode):
+            document.faults.append((line, "a key must be a word; got a list or a mapping"))
+            continue
+        # The key's own text, so that a class called 5 or true is a name.
+        key = key_node.value
+        key_path = (*path, key)
+        if key in values:
+            name = ".".join(str(part) for part in key_path)
+            document.faults.append((line, f"{name} stands twice; first in line {document.lines[key_path]}"))
+            continue
+        document.lines[key_path] = line
+        values[key] = _value(value_node, key_path, document, loader, parents)
+    return values

@@ -1,0 +1,114 @@
+"""What a data set is once it is read: labelled examples, their splits, and the account of what was done."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tfkit.data.sources import ImageSource
+
+
+@dataclass(frozen=True, eq=False)
+class ImageExamples:
+    """Labelled images of one split; the pixels stay where they are until a pipeline asks for them.
+
+    Attributes:
+        source: Where the pixels come from.
+        indices: int64 (n,), positions in the source.
+        labels: int32 (n,), positions in `class_names`.
+        names: How to call each example in reports: a relative path, or `test[17]`.
+        class_names: The labels' names, in the order of a model's scores.
+
+    Example:
+        >>> splits = load_image_splits(source="digits")
+        >>> splits.train.select(np.arange(10)).class_counts()["0"]
+        1
+    """
+
+    source: ImageSource
+    indices: np.ndarray
+    labels: np.ndarray
+    names: tuple[str, ...]
+    class_names: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def select(self, positions: np.ndarray) -> "ImageExamples":
+        """The examples at `positions` (int (m,), 0..n-1), in that order."""
+        return ImageExamples(
+            source=self.source,
+            indices=self.indices[positions],
+            labels=self.labels[positions],
+            names=tuple(self.names[position] for position in positions),
+            class_names=self.class_names,
+        )
+
+    def class_counts(self) -> dict[str, int]:
+        """How many examples each class has, in the order of `class_names`."""
+        counts = np.bincount(self.labels, minlength=len(self.class_names))
+        return {name: int(count) for name, count in zip(self.class_names, counts, strict=True)}
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """A file or record that was found and not used.
+
+    Attributes:
+        name: Its relative path or record name.
+        reason: Why, as part of a sentence.
+    """
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class DataReport:
+    """The account of a data set: what was kept, what was left out, and what was decided.
+
+    Attributes:
+        kept: Examples per split and class, `kept["train"]["ants"]`.
+        left_out: Files that were found and not used, with the reason.
+        duplicates: Groups of examples with the same content.
+        leakage: Those groups that lie in more than one split: a score on them is not earned.
+        notes: Decisions in sentences, such as which folder became the test split.
+    """
+
+    kept: dict[str, dict[str, int]]
+    left_out: tuple[LeftOut, ...]
+    duplicates: tuple[tuple[str, ...], ...]
+    leakage: tuple[tuple[str, ...], ...]
+    notes: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """The report as plain lists and dicts for `json.dump`."""
+        return {
+            "kept": self.kept,
+            "left_out": [{"name": item.name, "reason": item.reason} for item in self.left_out],
+            "duplicates": [list(group) for group in self.duplicates],
+            "leakage": [list(group) for group in self.leakage],
+            "notes": list(self.notes),
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class DatasetSplits:
+    """A data set ready for training.
+
+    Attributes:
+        train: What the model learns from.
+        validation: What early stopping looks at; may be empty.
+        test: What the model and its exported files are judged on.
+        report: The account of how these came to be.
+    """
+
+    train: ImageExamples
+    validation: ImageExamples
+    test: ImageExamples
+    report: DataReport
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The labels' names, in the order of a model's scores."""
+        return self.train.class_names

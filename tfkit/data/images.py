@@ -1,0 +1,99 @@
+"""Encoded bytes to the pixels a model takes: the one road for training, calibration, proof and serving.
+
+Everything here is TensorFlow core ops, so that an exported model carries it and needs no Python to serve.
+"""
+
+import tensorflow as tf
+
+from tfkit.artifacts import ImageSpec
+from tfkit.data.orientation import jpeg_orientation, orient
+
+IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".gif", ".webp"})
+
+
+def decode_image(encoded: tf.Tensor, *, channels: int) -> tf.Tensor:
+    """Decode a JPEG, PNG, BMP, GIF (first frame) or WebP image by its content and set it upright.
+
+    Alpha is dropped, CMYK becomes RGB, 16-bit samples keep their upper 8 bits, and the EXIF orientation of a
+    JPEG is applied (Exif 2.32, tag 0x0112). An animated WebP is refused: TensorFlow 2.21 crashes on it unless
+    exactly three channels are asked for.
+
+    Args:
+        encoded: The file's bytes, a scalar string.
+        channels: 1 for grey (ITU-R BT.601 luma), 3 for RGB.
+
+    Returns:
+        Pixels 0..255, uint8 (height, width, channels).
+
+    Raises:
+        tf.errors.InvalidArgumentError: When the bytes are not such an image.
+
+    Example:
+        >>> decode_image(tf.io.read_file("bee.jpg"), channels=3).dtype
+        tf.uint8
+    """
+    # Three channels is what every decoder can give; one channel fails on BMP, GIF, WebP and CMYK.
+    pixels = tf.io.decode_image(encoded, channels=3, expand_animations=False)
+    pixels = tf.cond(_has_palette(encoded), lambda: _look_up_palette(encoded, pixels), lambda: pixels)
+    pixels = orient(pixels, jpeg_orientation(encoded))
+    pixels.set_shape([None, None, 3])
+    return tf.image.rgb_to_grayscale(pixels) if channels == 1 else pixels
+
+
+def fit_image(pixels: tf.Tensor, image: ImageSpec) -> tf.Tensor:
+    """Bring an image to a model's size.
+
+    Bilinear with antialiasing, computed in float and rounded once. An image that has the size already is
+    returned as it is.
+
+    Args:
+        pixels: uint8 (height, width, channels), channels as in `image`.
+        image: The size wanted and the rule for another aspect ratio.
+
+    Returns:
+        uint8, shape `image.shape`.
+    """
+    size = tf.shape(pixels)[:2]
+    target = tf.constant([image.height, image.width])
+    fitted = tf.cond(
+        tf.reduce_all(tf.equal(size, target)), lambda: pixels, lambda: _resize(pixels, size, target, image)
+    )
+    return tf.ensure_shape(fitted, image.shape)
+
+
+def _resize(pixels: tf.Tensor, size: tf.Tensor, target: tf.Tensor, image: ImageSpec) -> tf.Tensor:
+    ratios = tf.cast(size, tf.float32) / tf.cast(target, tf.float32)
+    if image.resize == "crop":
+        kept = _scaled(target, tf.reduce_min(ratios), largest=size)
+        corner = (size - kept) // 2
+        pixels = tf.slice(pixels, tf.concat([corner, [0]], 0), tf.concat([kept, [image.channels]], 0))
+    inner = _scaled(size, 1.0 / tf.reduce_max(ratios), largest=target) if image.resize == "pad" else target
+    resized = tf.image.resize(pixels, inner, method="bilinear", antialias=True)
+    rounded = tf.cast(tf.clip_by_value(tf.round(resized), 0.0, 255.0), tf.uint8)
+    if image.resize == "pad":
+        before = (target - inner) // 2
+        margins = tf.stack([before, target - inner - before], axis=1)
+        rounded = tf.pad(rounded, tf.concat([margins, [[0, 0]]], 0))
+    return rounded
+
+
+def _scaled(size: tf.Tensor, factor: tf.Tensor, *, largest: tf.Tensor) -> tf.Tensor:
+    return tf.clip_by_value(tf.cast(tf.round(tf.cast(size, tf.float32) * factor), tf.int32), 1, largest)
+
+
+def _has_palette(encoded: tf.Tensor) -> tf.Tensor:
+    """Whether the bytes are a BMP with 8 bits a pixel, whose pixels TensorFlow leaves as palette positions."""
+    bits_per_pixel = tf.strings.substr(encoded, tf.minimum(28, tf.strings.length(encoded)), 2)
+    return (tf.strings.substr(encoded, 0, 2) == b"BM") & (bits_per_pixel == b"\x08\x00")
+
+
+def _look_up_palette(encoded: tf.Tensor, positions: tf.Tensor) -> tf.Tensor:
+    header_end = 14 + _unsigned_32(encoded, 14)
+    data_start = _unsigned_32(encoded, 10)
+    table = tf.io.decode_raw(tf.strings.substr(encoded, header_end, data_start - header_end), tf.uint8)
+    entries = tf.reshape(table[: tf.size(table) // 4 * 4], [-1, 4])[:, 2::-1]  # stored blue, green, red, 0
+    return tf.gather(entries, tf.minimum(tf.cast(positions[..., 0], tf.int32), tf.shape(entries)[0] - 1))
+
+
+def _unsigned_32(encoded: tf.Tensor, offset: int) -> tf.Tensor:
+    return tf.io.decode_raw(tf.strings.substr(encoded, offset, 4), tf.int32, little_endian=True)[0]

@@ -1,0 +1,103 @@
+"""EXIF orientation of a JPEG, read and applied inside the TensorFlow graph.
+
+Phones store the picture as the sensor saw it and say in EXIF how to turn it; a model must see it upright both in
+training and in serving, where there is no Python.
+"""
+
+import tensorflow as tf
+
+_MAX_SEGMENTS = 24  # EXIF stands first or second; the bound only keeps a hostile file from looping
+_ENTRY_BYTES = 12
+
+
+def jpeg_orientation(encoded: tf.Tensor) -> tf.Tensor:
+    """Read the orientation of an encoded image (Exif 2.32, section 4.6.4, tag 0x0112).
+
+    Args:
+        encoded: The file's bytes, a scalar string of any image format.
+
+    Returns:
+        int32 scalar 1..8; 1 (upright) when the image is no JPEG, has no EXIF, or says something odd.
+    """
+    is_jpeg = tf.strings.substr(encoded, 0, 3) == b"\xff\xd8\xff"
+    return tf.cond(is_jpeg, lambda: _read_orientation(encoded), lambda: tf.constant(1))
+
+
+def orient(pixels: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
+    """Turn and mirror stored pixels so that the image is upright.
+
+    Args:
+        pixels: (height, width, channels) of any dtype.
+        orientation: int32 scalar 1..8 as EXIF defines it.
+
+    Returns:
+        The same pixels upright; height and width change places for 5..8.
+    """
+
+    def turned() -> tf.Tensor:
+        upright = tf.cond(orientation >= 5, lambda: tf.transpose(pixels, [1, 0, 2]), lambda: pixels)
+        mirrors = [_is_one_of(orientation, (3, 4, 7, 8)), _is_one_of(orientation, (2, 3, 6, 7))]
+        return tf.reverse(upright, tf.boolean_mask([0, 1], tf.stack(mirrors)))
+
+    return tf.cond(tf.equal(orientation, 1), lambda: pixels, turned)
+
+
+def _read_orientation(encoded: tf.Tensor) -> tf.Tensor:
+    start, size = _find_exif(encoded)
+    return tf.cond(size > 0, lambda: _read_tiff(tf.strings.substr(encoded, start, size)), lambda: tf.constant(1))
+
+
+def _find_exif(encoded: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Walk the segments before the picture itself; give start and size of the TIFF block, size 0 if none."""
+    length = tf.strings.length(encoded)
+
+    def at_application_segment(position: tf.Tensor, size: tf.Tensor, _start: tf.Tensor) -> tf.Tensor:
+        marker = _bytes(encoded, position, 2)
+        is_application = (marker[0] == 0xFF) & ((marker[1] & 0xF0 == 0xE0) | (marker[1] == 0xFE))
+        return (size == 0) & is_application
+
+    def next_segment(position: tf.Tensor, size: tf.Tensor, start: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        head = _bytes(encoded, position, 4)
+        segment_size = tf.maximum(head[2] * 256 + head[3], 2)
+        name = tf.strings.substr(encoded, tf.minimum(position + 4, length), 6)
+        is_exif = (head[1] == 0xE1) & (name == b"Exif\x00\x00") & (segment_size > 8)
+        found = tf.where(is_exif, segment_size - 8, 0)
+        return position + 2 + segment_size, found, tf.where(is_exif, position + 10, start)
+
+    zero = tf.constant(0)
+    _, size, start = tf.while_loop(
+        at_application_segment,
+        next_segment,
+        (tf.constant(2), zero, zero),
+        maximum_iterations=_MAX_SEGMENTS,
+        parallel_iterations=1,
+    )
+    return start, tf.minimum(size, length - start)
+
+
+def _read_tiff(block: tf.Tensor) -> tf.Tensor:
+    """Find tag 0x0112 in the first directory of a TIFF block."""
+    big_endian = tf.strings.substr(block, 0, 2) == b"MM"
+    weights_2 = tf.where(big_endian, [256, 1], [1, 256])
+    weights_4 = tf.where(big_endian, [1 << 24, 1 << 16, 256, 1], [1, 256, 1 << 16, 1 << 24])
+    directory = tf.reduce_sum(_bytes(block, 4, 4) * weights_4)
+    count = tf.reduce_sum(_bytes(block, directory, 2) * weights_2)
+    room = tf.maximum(tf.strings.length(block) - directory - 2, 0) // _ENTRY_BYTES
+    count = tf.where(directory < 8, 0, tf.minimum(count, room))
+    entries = tf.reshape(_bytes(block, directory + 2, count * _ENTRY_BYTES), [-1, _ENTRY_BYTES])
+    tags = tf.reduce_sum(entries[:, 0:2] * weights_2, axis=1)
+    values = tf.reduce_sum(entries[:, 8:10] * weights_2, axis=1)
+    orientation = tf.reduce_max(tf.where(tags == 0x0112, values, 0), axis=0)
+    return tf.where((orientation >= 1) & (orientation <= 8), orientation, 1)
+
+
+def _bytes(encoded: tf.Tensor, start: tf.Tensor | int, count: tf.Tensor | int) -> tf.Tensor:
+    """`count` bytes from `start` as int32; zeros where the string has ended, so that no index can fail."""
+    position = tf.clip_by_value(start, 0, tf.strings.length(encoded))
+    raw = tf.io.decode_raw(tf.strings.substr(encoded, position, count), tf.uint8)
+    padded = tf.pad(tf.cast(raw, tf.int32), [[0, count - tf.size(raw)]])
+    return padded
+
+
+def _is_one_of(value: tf.Tensor, values: tuple[int, ...]) -> tf.Tensor:
+    return tf.reduce_any(tf.equal(value, tf.constant(values)))

@@ -1,0 +1,179 @@
+"""Examples to batches: deterministic, parallel, and never more in memory than was allowed.
+
+The order of an epoch and every random choice are functions of (seed, epoch, batch), computed statelessly, so that
+the same seed gives the same pixels whatever the threads do. Images that fit the allowance are decoded once into one
+uint8 array; then an epoch is gathers and batched arithmetic. The others are read again each epoch.
+"""
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import tensorflow as tf
+
+from tfkit.artifacts import ImageSpec
+from tfkit.data.augmentation import AugmentationPolicy, augment_batch
+from tfkit.data.examples import ImageExamples
+from tfkit.data.images import fit_image
+from tfkit.data.mixing import Mixing, mix_batch
+
+_PREFETCHED_BATCHES = 2  # one being trained on, two ready; AUTOTUNE would grow without a bound
+_CHUNK = 64  # images a step while an array is filled
+
+ReadPixels = Callable[[tf.Tensor], tf.Tensor]
+
+
+def training_batches(
+    examples: ImageExamples,
+    image: ImageSpec,
+    *,
+    batch_size: int,
+    augmentation: AugmentationPolicy = "light",
+    flip: bool = True,
+    mixing: Mixing | None = None,
+    seed: int = 0,
+    cache_bytes: int = 1 << 30,
+    first_epoch: int = 0,
+) -> tf.data.Dataset:
+    """Shuffled, augmented batches; each iteration over the data set is the next epoch.
+
+    Args:
+        examples: What to learn from.
+        image: The model's input.
+        batch_size: Examples a batch; the last, smaller batch is kept.
+        augmentation: `none`, `light` or `rand_augment`.
+        flip: Whether augmentation may mirror images left to right; False for digits and text.
+        mixing: `mixup`, `cutmix` or None.
+        seed: The same seed gives the same order and pixels, run after run.
+        cache_bytes: When all fitted images take no more than this, they are decoded once, now, and kept.
+        first_epoch: The number of the first epoch, to go on with a run that was interrupted.
+
+    Returns:
+        A data set of float32 (batch, height, width, channels) pixels 0..255 and one-hot float32 (batch, classes).
+
+    Example:
+        >>> batches = training_batches(splits.train, ImageSpec(height=224, width=224), batch_size=32)
+        >>> model.fit(batches, epochs=5)
+    """
+    read, is_stored = _reader(examples, image, cache_bytes)
+    class_count = len(examples.class_names)
+    labels = _on_host(examples.labels)
+
+    def finish(
+        batch_seed: tf.Tensor, pixels: tf.Tensor, positions: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        targets = tf.one_hot(tf.gather(labels, positions), class_count)
+        views = augment_batch(pixels, policy=augmentation, seed=batch_seed[0], flip=flip)
+        return mix_batch(views, targets, mixing=mixing, seed=batch_seed[1])
+
+    order = _epoch_order(len(examples), seed=seed, first_epoch=first_epoch)
+    if is_stored:
+        batches = order.batch(batch_size).map(lambda seeds, positions: (seeds[0], read(positions), positions))
+    else:
+        batches = order.map(
+            lambda seeds, position: (seeds, read(position), position),
+            num_parallel_calls=tf.data.AUTOTUNE,
+        ).batch(batch_size)
+        batches = batches.map(lambda seeds, pixels, positions: (seeds[0], pixels, positions))
+    return _finished(batches.map(finish, num_parallel_calls=tf.data.AUTOTUNE), len(examples), batch_size)
+
+
+def evaluation_batches(
+    examples: ImageExamples, image: ImageSpec, *, batch_size: int, cache_bytes: int = 0
+) -> tf.data.Dataset:
+    """Batches in the order of the examples, unchanged.
+
+    Args:
+        examples: What to evaluate.
+        image: The model's input.
+        batch_size: Examples a batch; the last, smaller batch is kept.
+        cache_bytes: As for `training_batches`; 0 reads the images again at each iteration.
+
+    Returns:
+        A data set of float32 (batch, height, width, channels) pixels 0..255 and one-hot float32 (batch, classes).
+    """
+    read, is_stored = _reader(examples, image, cache_bytes)
+    class_count = len(examples.class_names)
+    labels = _on_host(examples.labels)
+    positions = tf.data.Dataset.range(len(examples))
+    if is_stored:
+        batches = positions.batch(batch_size).map(lambda chosen: (read(chosen), chosen))
+    else:
+        batches = positions.map(
+            lambda chosen: (read(chosen), chosen), num_parallel_calls=tf.data.AUTOTUNE
+        ).batch(batch_size)
+    finished = batches.map(
+        lambda pixels, chosen: (
+            tf.cast(pixels, tf.float32),
+            tf.one_hot(tf.gather(labels, chosen), class_count),
+        )
+    )
+    return _finished(finished, len(examples), batch_size)
+
+
+def pixel_batches(examples: ImageExamples, image: ImageSpec, *, batch_size: int) -> Iterator[np.ndarray]:
+    """Fitted pixels in the order of the examples, as arrays.
+
+    Args:
+        examples: Which images.
+        image: The size to fit them to.
+        batch_size: Images an array; the last may hold fewer.
+
+    Yields:
+        uint8 (batch, height, width, channels), raw 0..255.
+    """
+    yield from _fitted_pixels(examples, image).batch(batch_size).prefetch(1).as_numpy_iterator()
+
+
+def _fitted_pixels(examples: ImageExamples, image: ImageSpec) -> tf.data.Dataset:
+    read = _direct_reader(examples, image)
+    positions = tf.data.Dataset.range(len(examples))
+    return positions.map(read, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+
+
+def _reader(examples: ImageExamples, image: ImageSpec, cache_bytes: int) -> tuple[ReadPixels, bool]:
+    """How to read fitted pixels by position, and whether it takes a whole batch of positions."""
+    shape = (len(examples), *image.shape)
+    if int(np.prod(shape)) > cache_bytes:
+        return _direct_reader(examples, image), False
+    stored = np.empty(shape, np.uint8)
+    done = 0
+    for pixels in pixel_batches(examples, image, batch_size=_CHUNK):
+        stored[done : done + len(pixels)] = pixels
+        done += len(pixels)
+    tensor = _on_host(stored)
+    return (lambda positions: tf.gather(tensor, positions)), True
+
+
+def _direct_reader(examples: ImageExamples, image: ImageSpec) -> ReadPixels:
+    indices = _on_host(np.asarray(examples.indices, np.int64))
+    return lambda position: fit_image(examples.source.read_pixels(tf.gather(indices, position)), image)
+
+
+def _epoch_order(count: int, *, seed: int, first_epoch: int) -> tf.data.Dataset:
+    """((2, 2) seeds, position) of one epoch; the next iteration gives the next epoch."""
+    with tf.device("CPU:0"):
+        epoch_number = tf.Variable(first_epoch - 1, dtype=tf.int64, trainable=False, name="epoch")
+
+    def positions(_: tf.Tensor) -> tf.data.Dataset:
+        epoch_seed = tf.random.fold_in(tf.constant([seed, 0], tf.int64), epoch_number.assign_add(1))
+        shuffled = tf.random.experimental.stateless_shuffle(tf.range(count, dtype=tf.int64), seed=epoch_seed)
+        return (
+            tf.data.Dataset.from_tensor_slices(shuffled)
+            .enumerate()
+            .map(lambda step, position: (tf.random.split(tf.random.fold_in(epoch_seed, step)), position))
+        )
+
+    return tf.data.Dataset.range(1).flat_map(positions)
+
+
+def _finished(batches: tf.data.Dataset, count: int, batch_size: int) -> tf.data.Dataset:
+    options = tf.data.Options()
+    options.deterministic = True
+    steps = -(-count // batch_size)
+    batches = batches.apply(tf.data.experimental.assert_cardinality(steps)).with_options(options)
+    return batches.prefetch(_PREFETCHED_BATCHES)
+
+
+def _on_host(array: np.ndarray) -> tf.Tensor:
+    with tf.device("CPU:0"):  # a pipeline runs on the host; an accelerator's memory is for the model
+        return tf.constant(array)

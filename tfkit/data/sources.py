@@ -1,0 +1,93 @@
+"""Where pixels come from: files on disk, arrays in memory. (TFDS records are in `tfds_records`.)"""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import tensorflow as tf
+
+from tfkit.data.images import decode_image
+
+
+class ImageSource(Protocol):
+    """Images by position. Implementations inherit from it for `pixels`.
+
+    Attributes:
+        channels: 1 for grey, 3 for RGB, of the pixels it gives.
+        is_encoded: Whether `content` is an encoded image, which may turn out to be corrupt.
+    """
+
+    channels: int
+    is_encoded: bool
+
+    def read_pixels(self, index: tf.Tensor) -> tf.Tensor:
+        """Read one image inside a tf.data graph: int64 scalar -> uint8 (height, width, channels)."""
+
+    def content(self, index: int) -> bytes:
+        """The stored bytes of one image, by which duplicates are found."""
+
+    def encoded(self, indices: np.ndarray) -> Iterator[bytes]:
+        """Encoded images as a client of a served model would send them (arrays as PNG)."""
+
+    def pixels(self, indices: np.ndarray) -> tf.data.Dataset:
+        """Images in the order of `indices`, uint8 (height, width, channels) of any size, read in parallel."""
+        positions = tf.data.Dataset.from_tensor_slices(np.asarray(indices, np.int64))
+        return positions.map(self.read_pixels, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+
+
+class FileSource(ImageSource):
+    """Image files, decoded by content when they are asked for.
+
+    Args:
+        paths: The files.
+        channels: 1 for grey, 3 for RGB.
+    """
+
+    is_encoded = True
+
+    def __init__(self, paths: Sequence[Path], *, channels: int) -> None:
+        self.channels = channels
+        self.paths = tuple(paths)
+        # Made eagerly on the host: every pipeline captures this one tensor instead of a copy in its graph.
+        with tf.device("CPU:0"):
+            self._path_strings = tf.constant([str(path) for path in self.paths], tf.string)
+
+    def read_pixels(self, index: tf.Tensor) -> tf.Tensor:
+        encoded = tf.io.read_file(tf.gather(self._path_strings, index))
+        return decode_image(encoded, channels=self.channels)
+
+    def content(self, index: int) -> bytes:
+        return self.paths[index].read_bytes()
+
+    def encoded(self, indices: np.ndarray) -> Iterator[bytes]:
+        return (self.content(int(index)) for index in indices)
+
+
+class ArraySource(ImageSource):
+    """Images of one size in an array.
+
+    Args:
+        pixels: uint8 (n, height, width) or (n, height, width, 1 or 3).
+        channels: What to give; grey is repeated to RGB and RGB becomes grey (BT.601 luma).
+    """
+
+    is_encoded = False
+
+    def __init__(self, pixels: np.ndarray, *, channels: int) -> None:
+        self.channels = channels
+        with tf.device("CPU:0"):
+            self._tensor = tf.constant(pixels[..., None] if pixels.ndim == 3 else pixels)
+        self.array = self._tensor.numpy()  # a view of the same memory
+
+    def read_pixels(self, index: tf.Tensor) -> tf.Tensor:
+        stored = tf.gather(self._tensor, index)
+        if self.array.shape[-1] == self.channels:
+            return stored
+        return tf.image.grayscale_to_rgb(stored) if self.channels == 3 else tf.image.rgb_to_grayscale(stored)
+
+    def content(self, index: int) -> bytes:
+        return self.array[index].tobytes()
+
+    def encoded(self, indices: np.ndarray) -> Iterator[bytes]:
+        return (tf.io.encode_png(self.array[int(index)]).numpy() for index in indices)

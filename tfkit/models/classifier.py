@@ -1,0 +1,103 @@
+"""An image classifier: a backbone, pooling, and one Dense layer that is trained first."""
+
+from typing import Literal
+
+import keras
+
+from tfkit.errors import ModelError
+
+# Where the head begins and ends; freezing, feature caching and export find their way by these names.
+POOLING, LOGITS, SCORES = "pooling", "logits", "scores"
+
+Pooling = Literal["average", "max"]
+
+
+def build_classifier(
+    backbone: keras.Model,
+    *,
+    classes: int,
+    pooling: Pooling = "average",
+    dropout: float = 0.0,
+    l2: float = 0.0,
+) -> keras.Model:
+    """Put a classification head on a backbone.
+
+    Args:
+        backbone: From raw pixels to feature maps, as `build_backbone` returns it.
+        classes: Number of classes, 2 or more.
+        pooling: How a feature map becomes a vector.
+        dropout: Share of the features dropped while training, in [0, 1).
+        l2: Weight of the L2 penalty on the head's kernel.
+
+    Returns:
+        A flat model from `pixels` to `scores`, float32 (n, classes), probabilities.
+
+    Raises:
+        ModelError: When the backbone does not end in feature maps.
+
+    Example:
+        >>> backbone = build_backbone("resnet8", image=ImageSpec(32, 32))
+        >>> build_classifier(backbone, classes=10).output_shape
+        (None, 10)
+    """
+    features = backbone.outputs[0]
+    if len(features.shape) != 4:
+        raise ModelError(
+            f"backbone {backbone.name} ends in a tensor of shape {tuple(features.shape)}, not in feature maps",
+            hint="name a convolutional backbone",
+        )
+    kinds = {"average": keras.layers.GlobalAveragePooling2D, "max": keras.layers.GlobalMaxPooling2D}
+    x = kinds[pooling](name=POOLING)(features)
+    if dropout:
+        x = keras.layers.Dropout(dropout, name="head_dropout")(x)
+    penalty = keras.regularizers.L2(l2) if l2 else None
+    x = keras.layers.Dense(classes, kernel_regularizer=penalty, name=LOGITS)(x)
+    scores = keras.layers.Softmax(name=SCORES, dtype="float32")(x)
+    return keras.Model(backbone.inputs, scores, name=backbone.name)
+
+
+def feature_extractor(model: keras.Model) -> keras.Model:
+    """The part of a classifier up to its pooled features, sharing its weights.
+
+    Args:
+        model: A classifier of `build_classifier`.
+
+    Returns:
+        A model from `pixels` to features, float32 (n, d).
+    """
+    return keras.Model(model.inputs, model.get_layer(POOLING).output, name="features")
+
+
+def head_on_features(model: keras.Model) -> keras.Model:
+    """The part of a classifier after its pooled features, sharing its weights; gives logits.
+
+    Args:
+        model: A classifier of `build_classifier`.
+
+    Returns:
+        A model from features, float32 (n, d), to logits (n, classes).
+    """
+    features = keras.Input(model.get_layer(POOLING).output.shape[1:], name="features")
+    x = features
+    for layer in model.layers[model.layers.index(model.get_layer(POOLING)) + 1 :]:
+        x = layer(x)
+        if layer.name == LOGITS:
+            break
+    return keras.Model(features, x, name="head")
+
+
+def logits_model(model: keras.Model) -> keras.Model:
+    """A classifier without its softmax, sharing its weights: the loss on logits is exact where that on scores clips.
+
+    Args:
+        model: A classifier of `build_classifier`.
+
+    Returns:
+        A model from `pixels` to logits (n, classes).
+    """
+    return keras.Model(model.inputs, model.get_layer(LOGITS).output, name=model.name)
+
+
+def backbone_layers(model: keras.Model) -> tuple[keras.layers.Layer, ...]:
+    """The layers of a classifier before its head, in the order of the graph."""
+    return tuple(model.layers[: model.layers.index(model.get_layer(POOLING))])

@@ -1,0 +1,108 @@
+"""Which layers learn: the frozen backbone, the part that is fine-tuned, and BatchNorm's rule."""
+
+import difflib
+from dataclasses import dataclass
+from typing import Literal
+
+import keras
+import numpy as np
+
+from tfkit.errors import ModelError
+from tfkit.models.classifier import backbone_layers
+
+BatchNorm = Literal["frozen", "train"]
+
+
+@dataclass(frozen=True)
+class Unfrozen:
+    """What `unfreeze` did.
+
+    Attributes:
+        layers: Names of the backbone's layers that learn, in the order of the graph.
+        frozen_batch_norms: How many BatchNormalization layers keep their statistics and weights.
+        trainable_parameters: Number of weights that learn, the head's included.
+    """
+
+    layers: tuple[str, ...]
+    frozen_batch_norms: int
+    trainable_parameters: int
+
+
+def freeze_backbone(model: keras.Model) -> None:
+    """Stop every layer of the backbone from learning; BatchNorm then runs on its stored statistics.
+
+    Args:
+        model: A classifier of `build_classifier`; changed in place.
+    """
+    for layer in backbone_layers(model):
+        layer.trainable = False
+
+
+def unfreeze(model: keras.Model, unfreeze: float | str = "all", *, batch_norm: BatchNorm = "frozen") -> Unfrozen:
+    """Let the end of the backbone learn, and leave BatchNorm's statistics alone.
+
+    Keras 3.15 overrides `base(x, training=False)` inside a functional model: the outer call's `training=True` reaches
+    every layer, so that the documented way of fine-tuning runs BatchNorm on batch statistics and moves the running
+    ones. Only `trainable = False` on the layers themselves holds, and that is what this does.
+
+    Args:
+        model: A classifier of `build_classifier`; changed in place.
+        unfreeze: `all`, the share of the backbone's weighted layers counted from its end in (0, 1], or the name of
+            the first layer that learns.
+        batch_norm: `frozen` keeps every BatchNormalization of the backbone in inference mode; `train` lets the
+            unfrozen ones learn and follow the new images (wants batches of 16 or more).
+
+    Returns:
+        What learns now.
+
+    Raises:
+        ModelError: When the layer is unknown, the share is out of range, or `train` meets folded BatchNorms.
+    """
+    layers = backbone_layers(model)
+    first = _first_layer(layers, unfreeze)
+    learning = layers[first:]
+    norms = [layer for layer in layers if isinstance(layer, keras.layers.BatchNormalization)]
+    if batch_norm == "train" and (folded := [norm.name for norm in norms if norm in learning and _is_folded(norm)]):
+        raise ModelError(
+            f"fine_tune.batch_norm=train: {len(folded)} BatchNorm layers have folded statistics (mean 0, variance 1), "
+            f"the first is '{folded[0]}'; on batch statistics the network would fall apart",
+            hint="leave fine_tune.batch_norm out: frozen works with folded weights",
+        )
+    for layer in layers[:first]:
+        layer.trainable = False
+    for layer in learning:
+        is_frozen_norm = batch_norm == "frozen" and isinstance(layer, keras.layers.BatchNormalization)
+        layer.trainable = not is_frozen_norm
+    return Unfrozen(
+        layers=tuple(layer.name for layer in learning if layer.trainable_weights),
+        frozen_batch_norms=sum(not norm.trainable for norm in norms),
+        trainable_parameters=sum(int(np.prod(weight.shape)) for weight in model.trainable_weights),
+    )
+
+
+def _first_layer(layers: tuple[keras.layers.Layer, ...], unfreeze: float | str) -> int:
+    if unfreeze == "all":
+        return 0
+    if isinstance(unfreeze, str):
+        names = [layer.name for layer in layers]
+        if unfreeze in names:
+            return names.index(unfreeze)
+        near = difflib.get_close_matches(unfreeze, names, n=3)
+        raise ModelError(
+            f"fine_tune.unfreeze: the backbone has no layer '{unfreeze}'",
+            hint=f"did you mean {' or '.join(near)}?" if near else f"its last layers are {', '.join(names[-5:])}",
+        )
+    if not 0 < unfreeze <= 1:
+        raise ModelError(
+            f"fine_tune.unfreeze must be in (0, 1]; got {unfreeze}",
+            hint="leave fine_tune out to train only the head",
+        )
+    weighted = [index for index, layer in enumerate(layers) if layer.weights]
+    if not weighted:
+        return len(layers)
+    return weighted[len(weighted) - max(1, round(unfreeze * len(weighted)))]
+
+
+def _is_folded(norm: keras.layers.BatchNormalization) -> bool:
+    mean, variance = np.asarray(norm.moving_mean), np.asarray(norm.moving_variance)
+    return bool(norm.built and not mean.any() and np.allclose(variance, 1.0, atol=2e-3))

@@ -1,0 +1,119 @@
+"""Keras models on disk: load them whatever Keras wrote them, and save them so that nothing good is ever lost."""
+
+import tempfile
+import warnings
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from tfkit.errors import ModelError, RunError
+
+
+class _Keras2DepthwiseConv2D(keras.layers.DepthwiseConv2D):
+    """Reads the config of Keras 2, whose DepthwiseConv2D wrote a `groups` that it never used."""
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> keras.layers.Layer:
+        known = {key: value for key, value in config.items() if key != "groups"}
+        return keras.layers.DepthwiseConv2D.from_config(known)
+
+
+class _Keras2Functional(keras.Model):
+    """Reads the config of Keras 2, which wrapped a nested model's only input and output in one more list."""
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> keras.Model:
+        ends = {key: config[key] for key in ("input_layers", "output_layers") if key in config}
+        single = {key: end[0] for key, end in ends.items() if len(end) == 1 and isinstance(end[0], list)}
+        return keras.Model.from_config({**config, **single}, custom_objects=custom_objects)
+
+
+_KERAS_2 = {"DepthwiseConv2D": _Keras2DepthwiseConv2D, "Functional": _Keras2Functional}
+
+
+def load_model_file(path: Path) -> keras.Model:
+    """Load a whole model for inference or further training; its compile state is left behind.
+
+    Args:
+        path: A `.keras` file, an `.h5` file of Keras 2 or 3, or a run's folder (its `models/float.keras`).
+
+    Returns:
+        The model.
+
+    Raises:
+        ModelError: When there is no such file, or it is not a model that this Keras can load.
+
+    Example:
+        >>> model = load_model_file(Path("runs/digits"))  # doctest: +SKIP
+    """
+    file = path / "models" / "float.keras" if path.is_dir() else path
+    if not file.is_file():
+        hint = (
+            "the run has not finished its training" if path.is_dir() else "name a .keras or .h5 file, or a run's folder"
+        )
+        raise ModelError(f"there is no model at '{file}'", hint=hint)
+    if file.name.endswith(".weights.h5"):
+        raise ModelError(
+            f"'{file}' holds weights without the model they belong to",
+            hint="name the architecture with model.backbone=NAME and this file with model.weights=FILE",
+        )
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            objects = None if file.suffix == ".keras" else _KERAS_2
+            model = keras.models.load_model(file, compile=False, custom_objects=objects)
+    except Exception as fault:  # Keras raises a dozen kinds here, from zipfile's to its own
+        raise ModelError(
+            f"'{file}' cannot be loaded as a Keras model: {_first_line(fault)}",
+            hint="tfkit takes whole models of built-in layers, saved as .keras or .h5 by Keras 2 or 3",
+        ) from fault
+    if not hasattr(model, "inputs") or not model.inputs:
+        raise ModelError(
+            f"'{file}' is a subclassed model: it has no graph of layers",
+            hint="rebuild it with the functional API and save it again",
+        )
+    return model
+
+
+def save_model_file(model: keras.Model, path: Path) -> None:
+    """Save a model as `.keras`; what stood there before stays until the new file is whole.
+
+    When the disk is full or the folder cannot be written, the model is kept in the system's temporary folder.
+
+    Args:
+        model: Any Keras model.
+        path: Where, ending in `.keras`.
+
+    Raises:
+        RunError: When it could not be written there; says where the model was kept instead.
+    """
+    try:
+        _save_whole(model, path)
+    except OSError as fault:
+        reason = "the disk is full" if "space" in str(fault).lower() else _first_line(fault)
+        raise RunError(f"cannot write '{path}': {reason}", hint=_keep_elsewhere(model, path)) from fault
+
+
+def _save_whole(model: keras.Model, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f".unfinished-{path.name}")
+    try:
+        model.save(unfinished)
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def _keep_elsewhere(model: keras.Model, path: Path) -> str:
+    try:
+        rescue = Path(tempfile.mkdtemp(prefix="tfkit-rescued-")) / path.name
+        _save_whole(model, rescue)
+    except OSError:
+        return "free some space and run again; the temporary folder could not take the model either"
+    return f"the model was kept in '{rescue}'; free some space, move it, then `tfkit export` it"
+
+
+def _first_line(fault: BaseException) -> str:
+    lines = str(fault).strip().splitlines()
+    return lines[0][:300] if lines else type(fault).__name__

@@ -1,0 +1,41 @@
+"""A model in another floating-point precision: mixed for training, float32 for everything else."""
+
+import json
+from typing import Any
+
+import keras
+
+_POLICY_CLASSES = {"DTypePolicy", "FloatDTypePolicy"}
+
+
+def with_dtype_policy(model: keras.Model, policy: str) -> keras.Model:
+    """The same model with the same weights under another dtype policy.
+
+    Mixed precision is a property of the layers, so a float32 model is rebuilt to train in it, and rebuilt in float32
+    to be exported.
+
+    Args:
+        model: A functional or sequential model.
+        policy: `float32`, `mixed_float16` or `mixed_bfloat16`.
+
+    Returns:
+        A new model with layers of the same names. A layer that turns logits into scores stays in float32.
+    """
+    config = json.loads(model.to_json())
+    rebuilt = keras.models.model_from_json(json.dumps(_replace_policies(config, policy)))
+    rebuilt.set_weights(model.get_weights())
+    for new, old in zip(rebuilt.layers, model.layers, strict=True):
+        new.trainable = old.trainable
+    return rebuilt
+
+
+def _replace_policies(node: Any, policy: str) -> Any:
+    if isinstance(node, list):
+        return [_replace_policies(item, policy) for item in node]
+    if not isinstance(node, dict):
+        return node
+    if node.get("class_name") in _POLICY_CLASSES:
+        return {**node, "config": {"name": policy}}
+    if node.get("class_name") in {"Softmax", "InputLayer"}:
+        return node
+    return {key: _replace_policies(value, policy) for key, value in node.items()}

@@ -1,0 +1,85 @@
+"""report.json: the run for programs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from tfkit.reports.findings import (
+    accuracy_interval,
+    calibration,
+    calibration_error,
+    class_scores,
+    confusion_matrix,
+    mistakes,
+    most_confused,
+)
+from tfkit.reports.run_report import RunReport
+
+DOCUMENT_VERSION = 1
+# A matrix of 1,000 classes is a million numbers; its confused pairs say the same in a few lines.
+MOST_CLASSES_WITH_MATRIX = 200
+
+
+def report_document(report: RunReport) -> dict[str, Any]:
+    """Everything in the report as plain JSON values; what is not known is null.
+
+    Args:
+        report: The run.
+
+    Returns:
+        A dict of dicts, lists, strings, numbers, booleans and None only.
+    """
+    document = {
+        "version": DOCUMENT_VERSION,
+        "accepted": report.accepted,
+        "name": report.name,
+        "task": report.task,
+        "created": report.created,
+        "tfkit_version": report.tfkit_version,
+        "evaluation": _evaluation(report),
+        "control": asdict(report.control) if report.control else None,
+        "artifacts": [{**asdict(file), "accepted": file.accepted} for file in report.artifacts],
+        "acceptance": report.policy,
+        "model": {"backbone": report.backbone, "parameters": report.parameters, "image": asdict(report.image)},
+        "stages": [asdict(stage) for stage in report.stages],
+        "per_class": [asdict(row) for row in class_scores(report.evaluation)],
+        "most_confused": [asdict(pair) for pair in most_confused(report.evaluation)],
+        "mistakes": [asdict(mistake) for mistake in mistakes(report.evaluation)],
+        "data": report.data,
+        "host": asdict(report.host),
+        "recipe": report.recipe_yaml,
+    }
+    return {name: _plain(value) for name, value in document.items()}
+
+
+def _evaluation(report: RunReport) -> dict[str, Any]:
+    evaluation = report.evaluation
+    low, high = accuracy_interval(evaluation.keras, evaluation.examples)
+    few = len(evaluation.class_names) <= MOST_CLASSES_WITH_MATRIX
+    return {
+        "examples": evaluation.examples,
+        "metric": evaluation.metric,
+        "keras": evaluation.keras,
+        "keras_interval_95": [low, high],
+        "calibration_error": calibration_error(calibration(evaluation)),
+        "class_names": evaluation.class_names,
+        "confusion_matrix": confusion_matrix(evaluation) if few else None,
+    }
+
+
+def _plain(value: Any) -> Any:
+    """Turn NumPy's values into Python's, and NaN and infinity, which JSON does not know, into None."""
+    if isinstance(value, Mapping):
+        return {str(name): _plain(inner) for name, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(inner) for inner in value]
+    if isinstance(value, (np.ndarray, np.generic)):
+        return _plain(value.tolist())
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

@@ -1,0 +1,177 @@
+"""What the evaluation says beyond one accuracy: classes, confusions, mistakes, trust in the confidence."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from tfkit.reports.run_report import Evaluation
+
+CALIBRATION_BINS = 10
+
+
+@dataclass(frozen=True)
+class ClassScore:
+    """How well one class is recognised.
+
+    Attributes:
+        number: Its position in the scores, from 0.
+        name: Its name.
+        examples: Evaluation images of the class.
+        precision: Of the images called this class, the share that is; None when none was called so.
+        recall: Of the images of this class, the share that was found; None without examples.
+        f1: Harmonic mean of both; None where it has no meaning.
+    """
+
+    number: int
+    name: str
+    examples: int
+    precision: float | None
+    recall: float | None
+    f1: float | None
+
+
+@dataclass(frozen=True)
+class Confusion:
+    """One class taken for another: `images` of `of` images of class `true` were called `predicted`."""
+
+    true: str
+    predicted: str
+    images: int
+    of: int
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """One image that was classified wrongly.
+
+    Attributes:
+        position: Its position in the evaluation split.
+        name: What to call it.
+        true: Its class.
+        predicted: The class it was given.
+        confidence: The score of the wrong class, 0..1.
+        true_confidence: The score of the right class, 0..1.
+    """
+
+    position: int
+    name: str
+    true: str
+    predicted: str
+    confidence: float
+    true_confidence: float
+
+
+@dataclass(frozen=True)
+class CalibrationBin:
+    """Images whose confidence lies in one tenth: their number, mean confidence and accuracy."""
+
+    examples: int
+    confidence: float
+    accuracy: float
+
+
+def confusion_matrix(evaluation: Evaluation) -> np.ndarray:
+    """Count how often each class was taken for each.
+
+    Returns:
+        int (k, k): rows are true classes, columns predicted ones.
+    """
+    from sklearn.metrics import confusion_matrix as count_confusions  # a second to import
+
+    classes = np.arange(len(evaluation.class_names))
+    counts: np.ndarray = count_confusions(evaluation.labels, evaluation.scores.argmax(axis=-1), labels=classes)
+    return counts
+
+
+def class_scores(evaluation: Evaluation) -> tuple[ClassScore, ...]:
+    """Precision, recall and F1 of each class, in the order of the scores."""
+    from sklearn.metrics import precision_recall_fscore_support  # a second to import
+
+    columns = precision_recall_fscore_support(
+        evaluation.labels,
+        evaluation.scores.argmax(axis=-1),
+        labels=np.arange(len(evaluation.class_names)),
+        zero_division=np.nan,
+    )
+    return tuple(
+        ClassScore(number, name, int(examples), *(_known(value) for value in (precision, recall, f1)))
+        for number, (name, precision, recall, f1, examples) in enumerate(
+            zip(evaluation.class_names, *columns, strict=True)
+        )
+    )
+
+
+def most_confused(evaluation: Evaluation) -> tuple[Confusion, ...]:
+    """Every pair of classes that were confused, the most frequent first."""
+    matrix = confusion_matrix(evaluation)
+    names, of = evaluation.class_names, matrix.sum(axis=1)
+    pairs = [
+        Confusion(names[true], names[predicted], int(matrix[true, predicted]), int(of[true]))
+        for true, predicted in np.argwhere(matrix)
+        if true != predicted
+    ]
+    return tuple(sorted(pairs, key=lambda pair: (-pair.images, pair.of, pair.true, pair.predicted)))
+
+
+def mistakes(evaluation: Evaluation) -> tuple[Mistake, ...]:
+    """Every wrongly classified image, the most confident mistake first."""
+    predicted = evaluation.scores.argmax(axis=-1)
+    wrong = np.flatnonzero(predicted != evaluation.labels)
+    ordered = wrong[np.argsort(-evaluation.scores[wrong, predicted[wrong]], kind="stable")]
+    return tuple(
+        Mistake(
+            position=int(position),
+            name=evaluation.names[position],
+            true=evaluation.class_names[evaluation.labels[position]],
+            predicted=evaluation.class_names[predicted[position]],
+            confidence=float(evaluation.scores[position, predicted[position]]),
+            true_confidence=float(evaluation.scores[position, evaluation.labels[position]]),
+        )
+        for position in ordered
+    )
+
+
+def calibration(evaluation: Evaluation) -> tuple[CalibrationBin, ...]:
+    """Sort the images by the confidence of their answer into tenths; empty tenths are left out.
+
+    See Guo et al., "On Calibration of Modern Neural Networks", 2017.
+    """
+    confidence = evaluation.scores.max(axis=-1)
+    right = evaluation.scores.argmax(axis=-1) == evaluation.labels
+    tenth = np.clip((confidence * CALIBRATION_BINS).astype(int), 0, CALIBRATION_BINS - 1)
+    members = [tenth == number for number in range(CALIBRATION_BINS)]
+    return tuple(
+        CalibrationBin(int(member.sum()), float(confidence[member].mean()), float(right[member].mean()))
+        for member in members
+        if member.any()
+    )
+
+
+def calibration_error(bins: tuple[CalibrationBin, ...]) -> float:
+    """Expected calibration error: how far confidence and accuracy lie apart on average, 0..1."""
+    examples = sum(tenth.examples for tenth in bins)
+    return sum(tenth.examples * abs(tenth.confidence - tenth.accuracy) for tenth in bins) / max(examples, 1)
+
+
+def accuracy_interval(accuracy: float, examples: int) -> tuple[float, float]:
+    """Where the accuracy on endless images of the same kind lies, with 95 % confidence (Wilson's interval).
+
+    Args:
+        accuracy: Measured share, 0..1.
+        examples: On how many images, at least 1.
+
+    Returns:
+        Lower and upper bound, 0..1.
+    """
+    z = 1.959964
+    scale = 1 + z * z / examples
+    centre = (accuracy + z * z / (2 * examples)) / scale
+    reach = z * math.sqrt(accuracy * (1 - accuracy) / examples + z * z / (4 * examples * examples)) / scale
+    return max(0.0, centre - reach), min(1.0, centre + reach)
+
+
+def _known(value: float) -> float | None:
+    return None if math.isnan(value) else float(value)

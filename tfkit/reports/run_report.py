@@ -1,0 +1,220 @@
+"""Everything one run has found out, as values: what the report's page, JSON and model card are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from tfkit.artifacts import ArtifactFormat, ImageSpec, ModelSignature, Quantization
+
+# Only for the type checker: both rooms load TensorFlow, and `tfkit --help` must not.
+if TYPE_CHECKING:
+    from tfkit.benchmarking import Host, LatencyResult
+    from tfkit.verification import ArtifactVerification
+
+_PRECISIONS = {"none": "float32", "float16": "float16", "dynamic_int8": "dynamic int8", "int8": "int8"}
+
+
+@dataclass(frozen=True)
+class StageSummary:
+    """What one stage of a run did.
+
+    Attributes:
+        name: Short name for programs (`data`, `head`, `fine_tune`, `export`, `verify`).
+        title: Name for people ("Train the head").
+        seconds: Wall time.
+        history: Keras's history, one list with one value per epoch for each metric; empty when nothing was trained.
+        notes: Sentences about what was decided, skipped or noticed.
+    """
+
+    name: str
+    title: str
+    seconds: float
+    history: Mapping[str, list[float]] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """The Keras model's answers on the whole evaluation split.
+
+    Attributes:
+        examples: Number of evaluation images, n.
+        metric: What `keras` is; only `accuracy` (top-1) so far.
+        keras: The Keras model's accuracy, 0..1.
+        class_names: The k labels, in the order of the scores.
+        labels: int (n,), the true classes.
+        scores: float32 (n, k), the Keras model's probabilities.
+        names: What to call each example (its path in the data folder).
+    """
+
+    examples: int
+    metric: Literal["accuracy"]
+    keras: float
+    class_names: tuple[str, ...]
+    labels: np.ndarray
+    scores: np.ndarray
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Control:
+    """A second training that shows what the result is worth, such as the same head on a random backbone.
+
+    Attributes:
+        name: What was different, in a few words.
+        accuracy: Its accuracy on the same evaluation split, 0..1.
+    """
+
+    name: str
+    accuracy: float
+
+
+@dataclass(frozen=True)
+class ArtifactResult:
+    """What was measured on one exported file, and the verdict on it.
+
+    Attributes:
+        file: Path inside the run directory, with forward slashes.
+        format: `saved_model` or `tflite`.
+        quantization: `none`, `float16`, `dynamic_int8` or `int8`.
+        bytes: Size on disk.
+        accuracy: Top-1 on the evaluation split, None without labels.
+        agreement: Share of images with the same top-1 answer as Keras, None without a reference.
+        max_difference: Largest difference of a score from Keras's, None without a reference.
+        mean_difference: Mean absolute difference of the scores, None without a reference.
+        float_ops: Operators that compute on floats.
+        operators: How often each operator occurs; empty for a SavedModel.
+        latency_ms_p50: Median latency in milliseconds, None when it was not measured; so are the others.
+        latency_ms_p95: 95th percentile of the latency in milliseconds.
+        latency_runs: Timed runs.
+        latency_warmup_runs: Untimed runs before them.
+        latency_threads: Threads used, None when the runtime chooses.
+        latency_measures: What the clock was held around.
+        sha256: Of the file.
+        made_by: How the file was made, in a sentence.
+        refusals: Why it may not be shipped, each a sentence; empty for an accepted file.
+        signature: Its tensors.
+        problems: What verification noticed besides the figures.
+    """
+
+    file: str
+    format: ArtifactFormat
+    quantization: Quantization
+    bytes: int
+    accuracy: float | None
+    agreement: float | None
+    max_difference: float | None
+    mean_difference: float | None
+    float_ops: int
+    operators: Mapping[str, int]
+    latency_ms_p50: float | None
+    latency_ms_p95: float | None
+    latency_runs: int | None
+    latency_warmup_runs: int | None
+    latency_threads: int | None
+    latency_measures: str | None
+    sha256: str
+    made_by: str
+    refusals: tuple[str, ...]
+    signature: ModelSignature
+    problems: tuple[str, ...] = ()
+
+    @property
+    def label(self) -> str:
+        """The kind of file, for people: `SavedModel`, `TFLite float32`, `TFLite int8`."""
+        return "SavedModel" if self.format == "saved_model" else f"TFLite {_PRECISIONS[self.quantization]}"
+
+    @property
+    def accepted(self) -> bool:
+        """Whether nothing speaks against shipping the file."""
+        return not self.refusals
+
+
+@dataclass(frozen=True, eq=False)
+class RunReport:
+    """One finished run.
+
+    Attributes:
+        name: The run's name.
+        task: What the model does ("image classification").
+        recipe_yaml: The resolved recipe, as YAML.
+        image: The images the model takes.
+        backbone: The backbone, as the recipe names it.
+        created: When the run ended, ISO 8601.
+        stages: The stages in the order they ran.
+        data: `DataReport.to_json()`.
+        evaluation: The Keras model on the evaluation split.
+        control: A comparison, None when none was trained.
+        artifacts: The exported files.
+        accepted: Whether every file passed its acceptance.
+        host: The machine everything was measured on.
+        policy: The limits of the acceptance, by their names in the recipe.
+        parameters: The model's number of parameters.
+        tfkit_version: The version that made the run.
+    """
+
+    name: str
+    task: str
+    recipe_yaml: str
+    image: ImageSpec
+    backbone: str
+    created: str
+    stages: tuple[StageSummary, ...]
+    data: Mapping[str, Any]
+    evaluation: Evaluation
+    control: Control | None
+    artifacts: tuple[ArtifactResult, ...]
+    accepted: bool
+    host: Host
+    policy: Mapping[str, Any]
+    parameters: int
+    tfkit_version: str
+
+
+def artifact_result(
+    verification: ArtifactVerification,
+    latency: LatencyResult | None,
+    refusals: tuple[str, ...],
+    *,
+    directory: Path,
+) -> ArtifactResult:
+    """Bring what was proved, timed and decided about one file together.
+
+    Args:
+        verification: What verification found.
+        latency: What benchmarking found, None when the file was not timed.
+        refusals: Why the file may not be shipped; empty when it may.
+        directory: The run's folder, which the file's name is told relative to.
+
+    Returns:
+        One row of the report.
+    """
+    artifact = verification.artifact
+    return ArtifactResult(
+        file=artifact.path.relative_to(directory).as_posix(),
+        format=artifact.format,
+        quantization=artifact.quantization,
+        bytes=artifact.bytes,
+        accuracy=verification.accuracy,
+        agreement=verification.agreement,
+        max_difference=verification.max_difference,
+        mean_difference=verification.mean_difference,
+        float_ops=verification.float_ops,
+        operators=verification.operators,
+        latency_ms_p50=latency.latency_ms_p50 if latency else None,
+        latency_ms_p95=latency.latency_ms_p95 if latency else None,
+        latency_runs=latency.runs if latency else None,
+        latency_warmup_runs=latency.warmup_runs if latency else None,
+        latency_threads=latency.threads if latency else None,
+        latency_measures=latency.measures if latency else None,
+        sha256=artifact.sha256,
+        made_by=artifact.made_by,
+        refusals=refusals,
+        signature=artifact.signature,
+        problems=verification.problems,
+    )

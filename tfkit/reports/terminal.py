@@ -1,0 +1,44 @@
+"""The table at the end of a run, in the terminal."""
+
+from rich.table import Table
+from rich.text import Text
+
+from tfkit.reports.quantities import file_size, milliseconds, percent
+from tfkit.reports.run_report import ArtifactResult, RunReport
+
+
+def result_table(report: RunReport) -> Table:
+    """Build the table of the exported files, the Keras model first.
+
+    Args:
+        report: The run.
+
+    Returns:
+        A table for `rich.console.Console.print`; the reasons of refusals stand below it.
+    """
+    table = Table(title=f"{report.name}: {report.evaluation.examples} evaluation images", title_justify="left")
+    table.add_column("file", overflow="fold")
+    for heading in ("size", "accuracy", "agreement", "p50"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("verdict", no_wrap=True)
+    if report.control:
+        table.add_row(Text(report.control.name, style="dim"), "", percent(report.control.accuracy), "", "", "")
+    table.add_row(Text("Keras model"), "", percent(report.evaluation.keras), "", "", "", end_section=True)
+    for file in report.artifacts:
+        table.add_row(*_cells(file))
+    reasons = [reason for file in report.artifacts for reason in file.refusals]
+    if reasons:
+        table.caption = Text("\n".join(f"✗ {reason}" for reason in reasons), style="red", justify="left")
+        table.caption_justify = "left"
+    return table
+
+
+def _cells(file: ArtifactResult) -> tuple[Text | str, ...]:
+    return (
+        Text(file.file),
+        file_size(file.bytes),
+        percent(file.accuracy),
+        percent(file.agreement),
+        milliseconds(file.latency_ms_p50),
+        Text("✓ accepted", style="green") if file.accepted else Text("✗ refused", style="bold red"),
+    )

@@ -1,0 +1,134 @@
+"""The run's outcome in plain words: what page, model card and terminal open with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tfkit.reports.findings import accuracy_interval
+from tfkit.reports.quantities import count, counted, file_size, milliseconds, percent, points
+from tfkit.reports.run_report import ArtifactResult, RunReport
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The outcome.
+
+    Attributes:
+        accepted: Whether the run passed.
+        headline: The outcome in one line.
+        sentences: What it rests on.
+        reasons: Why files were refused, each a sentence; empty for an accepted run.
+    """
+
+    accepted: bool
+    headline: str
+    sentences: tuple[str, ...]
+    reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Tile:
+    """One figure to remember: what it is, the figure, and what to read it against."""
+
+    title: str
+    figure: str
+    remark: str
+
+
+def verdict(report: RunReport) -> Verdict:
+    """Say how the run ended.
+
+    Args:
+        report: The run.
+
+    Returns:
+        The outcome in words.
+    """
+    return Verdict(
+        accepted=report.accepted,
+        headline=_headline(report),
+        sentences=_sentences(report),
+        reasons=tuple(reason for file in report.artifacts for reason in file.refusals),
+    )
+
+
+def tiles(report: RunReport) -> tuple[Tile, ...]:
+    """Choose the few figures to remember of a run: the model, the file to ship, what transfer brought.
+
+    Args:
+        report: The run.
+
+    Returns:
+        Two to four tiles.
+    """
+    evaluation = report.evaluation
+    low, high = accuracy_interval(evaluation.keras, evaluation.examples)
+    chosen = [
+        Tile(
+            "Keras model",
+            percent(evaluation.keras),
+            f"right, of {counted(evaluation.examples, 'image')}; for more images of the same kind expect "
+            f"{percent(low, decimals=0)} to {percent(high, decimals=0)}",
+        )
+    ]
+    smallest, fastest = smallest_accepted(report), _fastest_accepted(report)
+    if smallest:
+        chosen.append(Tile("Smallest accepted file", file_size(smallest.bytes), _described(smallest)))
+    if fastest:
+        threads = counted(fastest.latency_threads, "thread") if fastest.latency_threads else "the runtime's threads"
+        remark = f"{fastest.label}, median for one image on {threads} of this machine"
+        chosen.append(Tile("Fastest accepted file", milliseconds(fastest.latency_ms_p50), remark))
+    if report.control:
+        gain = points(evaluation.keras - report.control.accuracy)
+        remark = f"points against {percent(report.control.accuracy)} with {report.control.name}"
+        chosen.append(Tile("Gained by transfer", gain, remark))
+    return tuple(chosen)
+
+
+def smallest_accepted(report: RunReport) -> ArtifactResult | None:
+    """The file to try first on a device: the smallest one that may be shipped; None when there is none."""
+    return min((file for file in report.artifacts if file.accepted), key=lambda file: file.bytes, default=None)
+
+
+def _fastest_accepted(report: RunReport) -> ArtifactResult | None:
+    # A SavedModel's time includes decoding and a round trip between processes: it is not in this race.
+    timed = [file for file in report.artifacts if file.accepted and file.format == "tflite" and file.latency_ms_p50]
+    return min(timed, key=lambda file: file.latency_ms_p50 or 0.0, default=None)
+
+
+def _described(file: ArtifactResult) -> str:
+    accuracy = f", right on {percent(file.accuracy)}" if file.accuracy is not None else ""
+    return f"{file.label}{accuracy}"
+
+
+def _headline(report: RunReport) -> str:
+    files = len(report.artifacts)
+    refused = sum(not file.accepted for file in report.artifacts)
+    if not report.accepted and not refused:
+        return "Refused: the run did not pass its acceptance"
+    if not files:
+        return "Trained; no file was exported"
+    if refused == files:
+        return "Refused: the file may not be shipped" if files == 1 else f"Refused: none of the {files} files may be shipped"
+    if refused:
+        return f"Refused: {refused} of {files} files may not be shipped"
+    return "Accepted: the file may be shipped" if files == 1 else f"Accepted: all {files} files may be shipped"
+
+
+def _sentences(report: RunReport) -> tuple[str, ...]:
+    evaluation = report.evaluation
+    right = round(evaluation.keras * evaluation.examples)
+    sentences = [
+        f"The trained Keras model names {count(right)} of {counted(evaluation.examples, 'evaluation image')} "
+        f"correctly ({percent(evaluation.keras)})."
+    ]
+    if report.artifacts:
+        each = "every exported file was" if len(report.artifacts) > 1 else "the exported file was"
+        sentences.append(f"Then {each} run on the same images in its own runtime and compared with Keras.")
+    smallest = smallest_accepted(report)
+    if smallest:
+        accuracy = f" and names {percent(smallest.accuracy)} correctly" if smallest.accuracy is not None else ""
+        sentences.append(
+            f"The smallest file that may be shipped is {smallest.file}: it takes {file_size(smallest.bytes)}{accuracy}."
+        )
+    return tuple(sentences)
