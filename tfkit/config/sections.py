@@ -41,6 +41,21 @@ Fraction = Annotated[float, Field(ge=0, lt=1)]
 ClosedFraction = Annotated[float, Field(ge=0, le=1)]
 ClassWeights = Literal["balanced"] | Annotated[dict[Text, Positive], Field(min_length=1)] | None
 
+# What `tfkit.data.load_image_splits` takes; the other keys of `data:` say how images are fitted and batched.
+_LOADING_KEYS = (
+    "source",
+    "directory",
+    "name",
+    "train",
+    "validation",
+    "test",
+    "classes",
+    "labels_per_class",
+    "channels",
+    "validation_fraction",
+    "test_fraction",
+    "bad_images",
+)
 _COUNT = "a whole number of 1 or more"
 _POSITIVE = "a number above 0"
 _NOT_NEGATIVE = "a number of 0 or more"
@@ -118,6 +133,10 @@ class DataSection(Section):
         """(height, width) in pixels."""
         return (self.image_size, self.image_size) if isinstance(self.image_size, int) else self.image_size
 
+    def loading_options(self) -> dict[str, Any]:
+        """This section as keyword arguments of `tfkit.data.load_image_splits`; only the seed is added."""
+        return {name: getattr(self, name) for name in _LOADING_KEYS}
+
 
 class AugmentationSection(Section):
     """`augmentation:` - how training images are varied; none when the section is missing."""
@@ -139,8 +158,10 @@ class ModelSection(Section):
         "A name (`mobilenet_v2`), a keras-hub preset, `hf://...`, a .keras or .h5 file, or `runs/NAME`.",
         "mobilenet_v2",
     )
-    weights: NameOrPath = _key(
-        "'imagenet', 'random' or a weights file", "Pretrained weights of the backbone.", "imagenet"
+    weights: NameOrPath | None = _key(
+        "'imagenet', 'random', a weights file or null",
+        "Weights of the backbone; null takes the published ones, or those of the file or run it comes from.",
+        None,
     )
     width: Positive = _key(_POSITIVE, "Width multiplier of MobileNets.", 1.0)
     pooling: Literal["average", "max"] = _choice("How the backbone's feature map becomes a vector.", "average")

@@ -12,9 +12,7 @@ _BRIGHTNESS = 0.1 * 255
 _CONTRAST = (0.8, 1.2)
 
 
-def augment_batch(
-    pixels: tf.Tensor, *, policy: AugmentationPolicy, seed: tf.Tensor, flip: bool = True
-) -> tf.Tensor:
+def augment_batch(pixels: tf.Tensor, *, policy: AugmentationPolicy, seed: tf.Tensor, flip: bool = True) -> tf.Tensor:
     """Draw one random view of every image.
 
     `light` is a random resized crop (70 to 100 % of the area), a mirror image half the time, and a little
@@ -52,9 +50,7 @@ def _crop_and_flip(pixels: tf.Tensor, *, seed: tf.Tensor, flip: bool) -> tf.Tens
     end = tf.where(mirrored, left, left + width)
     boxes = tf.stack([top, start, top + height, end], axis=1)
     size = tf.shape(pixels)[1:3]
-    return tf.ensure_shape(
-        tf.image.crop_and_resize(pixels, boxes, tf.range(count), size), [None, *pixels.shape[1:]]
-    )
+    return tf.ensure_shape(tf.image.crop_and_resize(pixels, boxes, tf.range(count), size), [None, *pixels.shape[1:]])
 
 
 def _jitter(views: tf.Tensor, *, seed: tf.Tensor) -> tf.Tensor:

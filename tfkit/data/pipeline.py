@@ -58,9 +58,7 @@ def training_batches(
     class_count = len(examples.class_names)
     labels = _on_host(examples.labels)
 
-    def finish(
-        batch_seed: tf.Tensor, pixels: tf.Tensor, positions: tf.Tensor
-    ) -> tuple[tf.Tensor, tf.Tensor]:
+    def finish(batch_seed: tf.Tensor, pixels: tf.Tensor, positions: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         targets = tf.one_hot(tf.gather(labels, positions), class_count)
         views = augment_batch(pixels, policy=augmentation, seed=batch_seed[0], flip=flip)
         return mix_batch(views, targets, mixing=mixing, seed=batch_seed[1])
@@ -98,9 +96,9 @@ def evaluation_batches(
     if is_stored:
         batches = positions.batch(batch_size).map(lambda chosen: (read(chosen), chosen))
     else:
-        batches = positions.map(
-            lambda chosen: (read(chosen), chosen), num_parallel_calls=tf.data.AUTOTUNE
-        ).batch(batch_size)
+        batches = positions.map(lambda chosen: (read(chosen), chosen), num_parallel_calls=tf.data.AUTOTUNE).batch(
+            batch_size
+        )
     finished = batches.map(
         lambda pixels, chosen: (
             tf.cast(pixels, tf.float32),

@@ -104,5 +104,8 @@ def _first_layer(layers: tuple[keras.layers.Layer, ...], unfreeze: float | str) 
 
 
 def _is_folded(norm: keras.layers.BatchNormalization) -> bool:
-    mean, variance = np.asarray(norm.moving_mean), np.asarray(norm.moving_variance)
-    return bool(norm.built and not mean.any() and np.allclose(variance, 1.0, atol=2e-3))
+    """Statistics as a new layer has them, but a bias that was learned: the rest went into the convolution before."""
+    if not norm.built or norm.beta is None:
+        return False
+    mean, variance, beta = (np.asarray(value) for value in (norm.moving_mean, norm.moving_variance, norm.beta))
+    return bool(beta.any() and not mean.any() and np.allclose(variance, 1.0, atol=2e-3))

@@ -61,7 +61,7 @@ def load_model_file(path: Path) -> keras.Model:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            objects = None if file.suffix == ".keras" else _KERAS_2
+            objects: dict[str, Any] | None = None if file.suffix == ".keras" else _KERAS_2
             model = keras.models.load_model(file, compile=False, custom_objects=objects)
     except Exception as fault:  # Keras raises a dozen kinds here, from zipfile's to its own
         raise ModelError(

@@ -1,9 +1,82 @@
-"""The data a run used, as the report tells it: read from `DataReport.to_json()`."""
+"""The data a run used, in words and rows: read from `DataReport.to_json()`."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-SPLITS = ("train", "validation", "test")
+from tfkit.reports.quantities import counted
+
+_TITLES = {"train": "Training", "validation": "Validation", "test": "Evaluation"}
+
+
+@dataclass(frozen=True)
+class SplitSummary:
+    """One split: its name, its name for people, and the images of each class."""
+
+    name: str
+    title: str
+    counts: Mapping[str, int]
+
+    @property
+    def total(self) -> int:
+        """Images in the split."""
+        return sum(self.counts.values())
+
+
+@dataclass(frozen=True)
+class DataSummary:
+    """What the data was.
+
+    Attributes:
+        class_names: The classes, in the order of the scores.
+        splits: The splits that hold images.
+        left_out: What was not used, each with its reason.
+        duplicates: Groups of images with the same content, one text for each group.
+        leakage: The same for images that lie in two splits.
+        notes: What was decided about the data.
+    """
+
+    class_names: tuple[str, ...]
+    splits: tuple[SplitSummary, ...]
+    left_out: tuple[str, ...]
+    duplicates: tuple[str, ...]
+    leakage: tuple[str, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def sentence(self) -> str:
+        """Images by split and class, in one sentence."""
+        parts = [f"{counted(split.total, 'image')} for {split.title.lower()}" for split in self.splits]
+        listed = f"{', '.join(parts[:-1])} and {parts[-1]}" if len(parts) > 1 else "".join(parts)
+        return f"{listed}, in {counted(len(self.class_names), 'class', 'classes')}."
+
+
+def summarize_data(data: Mapping[str, Any]) -> DataSummary:
+    """Read the data report for people.
+
+    Args:
+        data: `DataReport.to_json()`.
+
+    Returns:
+        The same as values ready to print.
+    """
+    kept = data["kept"]
+    splits = tuple(
+        SplitSummary(name, title, kept[name])
+        for name, title in _TITLES.items()
+        if name in kept and sum(kept[name].values())
+    )
+    return DataSummary(
+        class_names=tuple(splits[0].counts),
+        splits=splits,
+        left_out=tuple(f"{entry['name']}: {entry['reason']}" for entry in data["left_out"]),
+        duplicates=tuple(_group(names) for names in data["duplicates"]),
+        leakage=tuple(_group(names) for names in data["leakage"]),
+        notes=tuple(data["notes"]),
+    )
+
+
+def _group(names: Sequence[str]) -> str:
+    return " = ".join(names)

@@ -98,7 +98,7 @@ def inline_svg(drawing: Drawing) -> str:
     width = drawing.figure.get_figwidth() * 96
     label = html.escape(drawing.description, quote=True)
     view = re.search(r'viewBox="[^"]*"', svg)
-    opening = f'<svg role="img" aria-label="{label}" {view[0] if view else ""} style="max-width: {width:.0f}px">'
+    opening = f'<svg role="img" aria-label="{label}" {view[0] if view else ""} style="--width: {width:.0f}px">'
     svg = re.sub(r"<svg[^>]*>", lambda _: opening, svg, count=1)
     return re.sub(r"\n\s*", "\n", svg).strip()
 

@@ -16,7 +16,7 @@ from tfkit.reports.run_report import ArtifactResult, Evaluation, RunReport, Stag
 MOST_CLASSES_WITH_NUMBERS = 20
 MOST_CLASSES_WITH_NAMES = 40
 _FIRST_METRICS = ("loss", "accuracy")
-_WIDTH = 4.1  # inches: a phone's width, so that the figures are read there without zooming
+_WIDTH = 3.7  # inches: a phone's width, so that the figures are read there without zooming
 
 
 def curve_drawings(stage: StageSummary) -> tuple[Drawing, ...]:
@@ -54,7 +54,7 @@ def comparison_drawings(report: RunReport) -> tuple[Drawing, ...]:
         medians = [file.latency_ms_p50 or 0.0 for file in timed]
         slow = [file.latency_ms_p95 or 0.0 for file in timed]
         labels = [milliseconds(file.latency_ms_p50) for file in timed]
-        drawings.append(_bars("Time for one image (ms), line to p95", timed, medians, labels, reach=slow))
+        drawings.append(_bars("Time for one image (ms)", timed, medians, labels, reach=slow))
     return tuple(drawings)
 
 
@@ -96,9 +96,9 @@ def calibration_drawing(evaluation: Evaluation) -> Drawing:
     """
     bins: tuple[CalibrationBin, ...] = calibration(evaluation)
     with drawing_style():
-        figure, axes = _axes(_WIDTH, 3.1)
+        figure, axes = _axes(4.4, 3.4)
         axes.plot([0, 100], [0, 100], color=MUTED, linestyle=(0, (2, 3)), linewidth=1)
-        axes.text(46, 51, "perfectly honest", color=MUTED, rotation=29, ha="center", fontsize=8)
+        axes.text(46, 51, "perfectly honest", color=MUTED, rotation=33, ha="center", fontsize=8)
         sizes = [18 + 170 * tenth.examples / evaluation.examples for tenth in bins]
         confidence, accuracy = ([100 * getattr(tenth, side) for tenth in bins] for side in ("confidence", "accuracy"))
         axes.plot(confidence, accuracy, color=GOOD, linewidth=1.4)
@@ -117,11 +117,13 @@ def _curve(stage: StageSummary, metric: str) -> Drawing:
     if validation:
         lines.append(("validation", validation, BAD, (0, (4, 2)), "s"))
     with drawing_style():
-        figure, axes = _axes(_WIDTH, 2.5)
+        figure, axes = _axes(_WIDTH, 2.4)
         for label, values, colour, dashes, marker in lines:
             epochs = range(1, len(values) + 1)
             few = marker if len(values) <= 30 else None
-            axes.plot(epochs, values, color=colour, linestyle=dashes, marker=few, markersize=3.5, label=label, linewidth=1.6)
+            axes.plot(
+                epochs, values, color=colour, linestyle=dashes, marker=few, markersize=3.5, label=label, linewidth=1.6
+            )
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8, min_n_ticks=1))
         axes.grid(True, axis="y")
         axes.set_xlabel("epoch")
@@ -129,7 +131,9 @@ def _curve(stage: StageSummary, metric: str) -> Drawing:
         if len(lines) > 1:
             axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=2, borderaxespad=0.2, handlelength=2.2)
     said = ", ".join(f"{label} ends at {values[-1]:.4g}" for label, values, *_ in lines)
-    return Drawing(figure, f"{stage.title}: {metric.replace('_', ' ')} over {counted(len(lines[0][1]), 'epoch')}; {said}")
+    return Drawing(
+        figure, f"{stage.title}: {metric.replace('_', ' ')} over {counted(len(lines[0][1]), 'epoch')}; {said}"
+    )
 
 
 def _accuracy(report: RunReport) -> Drawing:
@@ -148,10 +152,11 @@ def _accuracy(report: RunReport) -> Drawing:
             axes.text(limit, -0.62, "too low ", ha="right", va="bottom", color=BAD, fontsize=8)
         for row, (file, value) in enumerate(zip(files, values, strict=True)):
             colour, marker = (GOOD, "o") if file.accepted else (BAD, "X")
-            axes.plot([value], [row], marker=marker, markersize=8, color=colour)
-            axes.annotate(percent(value / 100), (value, row), (8, 0), textcoords="offset points", va="center")
-        axes.set_xlim(low - 0.35 * room, high + 0.75 * room)
-        axes.set_title("Accuracy (%)")
+            axes.plot([value], [row], marker=marker, markersize=8, color=colour, clip_on=False, zorder=3)
+            # In a column of their own: beside the marks they would lie on Keras's line.
+            axes.text(1.03, row, percent(value / 100), transform=axes.get_yaxis_transform(), va="center")
+        axes.set_xlim(low - 0.3 * room, min(high + 0.3 * room, 100 + 0.02 * room))
+        axes.set_title("Accuracy (%)", pad=20)
     said = ", ".join(f"{file.label} {percent(file.accuracy)}" for file in files)
     return Drawing(figure, f"Accuracy of the files; Keras {percent(report.evaluation.keras)}, {said}")
 
@@ -248,5 +253,3 @@ def _name_classes(axes: Any, names: Sequence[str] | None, classes: int) -> None:
 
 def _shortened(name: str, length: int = 18) -> str:
     return name if len(name) <= length else f"{name[: length - 1]}…"
-
-

@@ -109,9 +109,13 @@ def _headline(report: RunReport) -> str:
     if not files:
         return "Trained; no file was exported"
     if refused == files:
-        return "Refused: the file may not be shipped" if files == 1 else f"Refused: none of the {files} files may be shipped"
+        return (
+            "Refused: the file must not be shipped"
+            if files == 1
+            else f"Refused: none of the {files} files may be shipped"
+        )
     if refused:
-        return f"Refused: {refused} of {files} files may not be shipped"
+        return f"Refused: {refused} of {files} files must not be shipped"
     return "Accepted: the file may be shipped" if files == 1 else f"Accepted: all {files} files may be shipped"
 
 

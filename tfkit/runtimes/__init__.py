@@ -1,0 +1,21 @@
+"""Run a model, wherever it came from: Keras, SavedModel, LiteRT - one Protocol."""
+
+from tfkit.runtimes.flatbuffer import Operator, read_operators, read_signature
+from tfkit.runtimes.keras_runtime import KerasRuntime
+from tfkit.runtimes.litert_runtime import LiteRTRuntime
+from tfkit.runtimes.native_output import held_native_output
+from tfkit.runtimes.opening import open_runtime
+from tfkit.runtimes.protocol import Runtime
+from tfkit.runtimes.saved_model_runtime import SavedModelRuntime
+
+__all__ = [
+    "KerasRuntime",
+    "LiteRTRuntime",
+    "Operator",
+    "Runtime",
+    "SavedModelRuntime",
+    "held_native_output",
+    "open_runtime",
+    "read_operators",
+    "read_signature",
+]

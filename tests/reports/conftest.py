@@ -1,0 +1,227 @@
+"""Runs to report on: 12 flower classes with one refused file, and the same for 2 and 100 classes."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tfkit.artifacts import ImageSpec, ModelSignature, TensorSpec
+from tfkit.reports import ArtifactResult, Control, Evaluation, RunReport, StageSummary
+
+FLOWERS = (
+    "bluebell", "buttercup", "colts-foot", "daisy", "dandelion", "fritillary",
+    "iris", "lily-valley", "pansy", "sunflower", "tigerlily", "windflower",
+)  # fmt: skip
+KERAS_ACCURACY = {2: 0.954, 12: 0.958, 100: 0.71}
+
+
+@dataclass(frozen=True)
+class Machine:
+    """The fields of tfkit.benchmarking.Host, without loading TensorFlow."""
+
+    cpu: str = "Intel Xeon (Ice Lake) 2.80 GHz"
+    cores: int = 2
+    memory_gib: float = 7.8
+    operating_system: str = "Linux 6.1, Debian 12"
+    python: str = "3.11.2"
+    versions: Mapping[str, str] = field(
+        default_factory=lambda: {"tensorflow": "2.21.0", "keras": "3.15.1", "ai-edge-litert": "2.3.0"}
+    )
+
+
+def class_names(classes: int) -> tuple[str, ...]:
+    """Names as data sets have them."""
+    if classes == 2:
+        return ("ants", "bees")
+    return FLOWERS if classes == 12 else tuple(f"species {number:03d}" for number in range(classes))
+
+
+def evaluation(classes: int, *, examples_per_class: int = 20, accuracy: float | None = None) -> Evaluation:
+    """Answers with a known share of mistakes, mostly between neighbouring classes."""
+    random = np.random.default_rng(7)
+    labels = np.repeat(np.arange(classes, dtype=np.int32), examples_per_class)
+    examples = len(labels)
+    answers = labels.copy()
+    share = KERAS_ACCURACY[classes] if accuracy is None else accuracy
+    wrong = random.choice(examples, round((1 - share) * examples), replace=False)
+    near = random.choice([1, 1, 1, -1, 2], len(wrong)) if classes > 2 else np.ones(len(wrong), dtype=int)
+    answers[wrong] = (labels[wrong] + near) % classes
+    logits = random.normal(0, 0.6, (examples, classes))
+    logits[np.arange(examples), answers] += random.gamma(2.2, 1.5, examples) + 1.0 + np.log(classes)
+    scores = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    names = class_names(classes)
+    return Evaluation(
+        examples=examples,
+        metric="accuracy",
+        keras=float((scores.argmax(axis=-1) == labels).mean()),
+        class_names=names,
+        labels=labels,
+        scores=scores.astype(np.float32),
+        names=tuple(f"{names[label]}/image_{number:04d}.jpg" for number, label in enumerate(labels)),
+    )
+
+
+def artifact(kind: str, size: int, accuracy: float, agreement: float, p50: float, **changes: object) -> ArtifactResult:
+    """One exported file."""
+    integer = kind == "int8"
+    pixel = TensorSpec("pixels", (1, 224, 224, 3), "uint8" if integer else "float32", *((1.0, 0) if integer else ()))
+    score = TensorSpec("scores", (1, 12), pixel.dtype, *((1 / 256, 0) if integer else ()))
+    result = ArtifactResult(
+        file=f"artifacts/model_{kind}.tflite",
+        format="tflite",
+        quantization="none" if kind == "float32" else kind,
+        bytes=size,
+        accuracy=accuracy,
+        agreement=agreement,
+        max_difference={"float32": 2.4e-7, "float16": 0.0031, "int8": 0.121}.get(kind, 0.094),
+        mean_difference=0.0021,
+        float_ops=0 if integer else 71,
+        operators={
+            "CONV_2D": 35,
+            "DEPTHWISE_CONV_2D": 17,
+            "ADD": 10,
+            "MUL": 1,
+            "MEAN": 1,
+            "FULLY_CONNECTED": 1,
+            "SOFTMAX": 1,
+        },
+        latency_ms_p50=p50,
+        latency_ms_p95=1.18 * p50,
+        latency_runs=312,
+        latency_warmup_runs=10,
+        latency_threads=1,
+        latency_measures="the invoke call of LiteRT on one image",
+        sha256="9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+        made_by="TFLiteConverter of TensorFlow 2.21.0 from the Keras model",
+        refusals=(),
+        signature=ModelSignature(inputs=(pixel,), outputs=(score,)),
+    )
+    return replace(result, **changes)
+
+
+def artifacts(keras: float) -> tuple[ArtifactResult, ...]:
+    """Five files as one run exports them; the fourth is refused."""
+    saved_model = artifact(
+        "float32", 11_200_000, keras, 1.0, 14.2,
+        file="artifacts/saved_model/1", format="saved_model", float_ops=0, operators={}, max_difference=1.2e-7,
+        latency_threads=None, latency_measures="a request of one encoded image to another process and back",
+        signature=ModelSignature(
+            inputs=(TensorSpec("image_bytes", (None,), "string"),),
+            outputs=(TensorSpec("labels", (None,), "string"), TensorSpec("scores", (None, 12), "float32")),
+        ),
+    )  # fmt: skip
+    refusal = (
+        "model_dynamic_int8.tflite names 93.3 % of the evaluation images correctly, 2.5 points less than Keras "
+        f"({100 * keras:.1f} %); at most 1.0 is allowed",
+        "model_dynamic_int8.tflite gives the same answer as Keras on 96.2 % of the images; at least 98.0 % is asked for",
+    )
+    return (
+        saved_model,
+        artifact("float32", 8_905_000, keras, 1.0, 7.2),
+        artifact("float16", 4_480_000, keras, 1.0, 7.4),
+        artifact("dynamic_int8", 2_560_000, keras - 0.025, 0.962, 14.0, refusals=refusal),
+        artifact("int8", 2_912_000, keras - 0.004, 0.988, 3.7),
+    )
+
+
+def data_report(names: tuple[str, ...], *, clean: bool = False) -> dict[str, object]:
+    """What DataReport.to_json() gives."""
+    faults = {
+        "left_out": [{"name": "daisy/image_0881.jpg", "reason": "cannot be decoded: JPEG data ends after 812 bytes"}],
+        "duplicates": [["iris/image_0601.jpg", "iris/image_0644.jpg"]],
+        "leakage": [["train/pansy/image_1210.jpg", "test/pansy/image_1288.jpg"]],
+    }
+    return {
+        "kept": {
+            "train": dict.fromkeys(names, 54),
+            "validation": dict.fromkeys(names, 6),
+            "test": dict.fromkeys(names, 20),
+        },
+        **({name: [] for name in faults} if clean else faults),
+        "notes": ["test/ is the evaluation split; validation was split from train/ (10 %, stratified, seed 0)"],
+    }
+
+
+def stages() -> tuple[StageSummary, ...]:
+    """Data, two trainings, export and proof."""
+    epochs = np.arange(1, 21)
+    fall = np.exp(-epochs / 5)
+    fine = np.exp(-np.arange(1, 6) / 4)
+    head = {
+        "loss": 0.12 + 2.1 * fall, "accuracy": 0.985 - 0.75 * fall,
+        "val_loss": 0.24 + 1.9 * fall, "val_accuracy": 0.945 - 0.68 * fall,
+        "learning_rate": 1e-3 * (1 + np.cos(np.pi * epochs / 20)) / 2,
+    }  # fmt: skip
+    tuned = {
+        "loss": 0.08 + 0.05 * fine, "accuracy": 0.996 - 0.01 * fine,
+        "val_loss": 0.20 + 0.05 * fine, "val_accuracy": 0.958 - 0.01 * fine,
+    }  # fmt: skip
+    return (
+        StageSummary("data", "Read and check the data", 6.1, {}, ("720 training images, 240 evaluation images",)),
+        StageSummary("head", "Train the head", 31.4, _lists(head), ("features of the frozen base cached once: 720 images in 19 s",)),
+        StageSummary("fine_tune", "Fine-tune", 312.8, _lists(tuned), ("154 of 154 layers train; BatchNorm stays frozen",)),
+        StageSummary("export", "Export", 74.0, {}, ("int8 calibrated on 200 training images",)),
+        StageSummary("verify", "Prove every file", 48.3),
+    )  # fmt: skip
+
+
+def _lists(history: dict[str, np.ndarray]) -> dict[str, list[float]]:
+    return {name: [float(value) for value in values] for name, values in history.items()}
+
+
+def run_report(classes: int = 12, *, accuracy: float | None = None, clean: bool = False) -> RunReport:
+    """A whole run; `clean` has no refused file, no faulty data and no notes of it."""
+    answers = evaluation(classes, accuracy=accuracy, examples_per_class={2: 75}.get(classes, 20))
+    files = tuple(file for file in artifacts(answers.keras) if not (clean and file.refusals))
+    return RunReport(
+        name="oxford_flowers" if classes == 12 else f"classes_{classes}",
+        task="image classification",
+        recipe_yaml="# tfkit run oxford_flowers\nrecipe: finetune_image\nrun:\n  name: oxford_flowers\n  seed: 0\n"
+        "data:\n  source: image_folder\n  directory: photos/oxford12\n  image_size: 224\nmodel:\n"
+        "  backbone: mobilenet_v2\n  weights: imagenet\nhead:\n  epochs: 20\n  learning_rate: 0.001\n",
+        image=ImageSpec(height=224, width=224),
+        backbone="mobilenet_v2",
+        created="2026-11-22T16:50:19+00:00",
+        stages=stages(),
+        data=data_report(class_names(classes), clean=clean),
+        evaluation=answers,
+        control=Control("the same head on a random backbone", 0.31),
+        artifacts=files,
+        accepted=all(file.accepted for file in files),
+        host=Machine(),
+        policy={"max_accuracy_drop": 0.01, "min_agreement": 0.98, "max_bytes": None, "max_latency_ms_p95": None, "max_float_ops": 0},
+        parameters=2_273_356,
+        tfkit_version="0.1.0",
+    )  # fmt: skip
+
+
+def synthetic_pixels(positions: np.ndarray) -> np.ndarray:
+    """uint8 (m, 224, 224, 3): a soft blob on noise, different for each position."""
+    rows, columns = np.mgrid[0:224, 0:224]
+    pictures = []
+    for position in positions:
+        random = np.random.default_rng(int(position))
+        blob = np.exp(-((rows - random.integers(60, 160)) ** 2 + (columns - random.integers(60, 160)) ** 2) / 3000)
+        noise = random.integers(0, 40, (224, 224, 3))
+        pictures.append(np.clip(blob[..., None] * random.integers(60, 230, 3) + noise, 0, 255))
+    return np.array(pictures, dtype=np.uint8)
+
+
+@pytest.fixture
+def make_report() -> Callable[..., RunReport]:
+    """Make a run: `make_report(classes, accuracy=..., clean=...)`."""
+    return run_report
+
+
+@pytest.fixture
+def pixels() -> Callable[[np.ndarray], np.ndarray]:
+    """Pictures for positions of the evaluation split."""
+    return synthetic_pixels
+
+
+@pytest.fixture
+def report_folder(tmp_path: Path) -> Path:
+    """A run's folder."""
+    return tmp_path / "runs" / "oxford_flowers"

@@ -1,0 +1,130 @@
+"""`tfkit check`: read a recipe and its data, and say what would run, before anything is trained."""
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from tfkit.cli.display import Display
+    from tfkit.config import DataSection, RecipeConfig
+
+
+def check(
+    recipe: Annotated[str, typer.Argument(help="A recipe's name or a YAML file.", metavar="RECIPE")],
+    overrides: Annotated[
+        list[str] | None, typer.Argument(help="Values to change, such as head.epochs=3.", metavar="[KEY=VALUE]...")
+    ] = None,
+) -> int:
+    """Check a recipe and its data, and show what would run; nothing is trained or written."""
+    from tfkit.cli.display import Display
+    from tfkit.cli.quiet import tensorflow_started
+    from tfkit.cli.recipes import find_recipe
+    from tfkit.cli.run import find_script
+    from tfkit.config import load_recipe
+
+    path = find_recipe(recipe)
+    config = load_recipe(path, overrides or [])
+    find_script(config.recipe)
+    display = Display()
+    display.header(f"{config.run.name}: {path}")
+    with tensorflow_started():
+        with display.stage("Data: every image is read") as stage:
+            splits = _load_splits(config, stage.progress)
+            counts = [len(split) for split in (splits.train, splits.validation, splits.test)]
+            stage.result("{} train, {} validation, {} test".format(*counts))
+        with display.stage("Backbone: weights and image size") as stage:
+            stage.result(_build_backbone(config))
+    _show_data(display, splits)
+    _show_plan(display, config, counts[0])
+    return 0
+
+
+def _load_splits(config: "RecipeConfig", progress: Any) -> Any:
+    from tfkit.data import load_image_splits
+
+    return load_image_splits(**config.data.loading_options(), seed=config.run.seed, progress=progress)
+
+
+def _build_backbone(config: "RecipeConfig") -> str:
+    from tfkit.artifacts import ImageSpec
+    from tfkit.models import build_backbone
+
+    data, model = config.data, config.model
+    image = ImageSpec(*data.image_height_width, channels=data.channels, resize=data.resize)
+    backbone = build_backbone(model.backbone, image=image, weights=model.weights, width=model.width)
+    return f"{model.backbone}, {backbone.count_params() / 1e6:.2f} M parameters"
+
+
+def _show_data(display: "Display", splits: Any) -> None:
+    from rich import box
+    from rich.table import Table
+
+    report = splits.report
+    names = [name for name, counts in report.kept.items() if sum(counts.values())]
+    table = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False)
+    table.add_column("class")
+    for name in names:
+        table.add_column(name, justify="right")
+    for kind in splits.class_names:
+        table.add_row(kind, *(str(report.kept[name].get(kind, 0)) for name in names))
+    table.add_section()
+    table.add_row("all", *(str(sum(report.kept[name].values())) for name in names), style="bold")
+    display.table(table)
+    for note in report.notes:
+        display.note(note)
+    for title, rows in (
+        ("left out", [f"{item.name}: {item.reason}" for item in report.left_out]),
+        ("same content twice", [" = ".join(group) for group in report.duplicates]),
+        ("same content in two splits, so its score is not earned", [" = ".join(group) for group in report.leakage]),
+    ):
+        if rows:
+            more = f", and {len(rows) - 3} more" if len(rows) > 3 else ""
+            display.note(f"{len(rows)} {title}: {'; '.join(rows[:3])}{more}")
+
+
+def _show_plan(display: "Display", config: "RecipeConfig", examples: int) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    plan = Table.grid(padding=(0, 3))
+    for name, text in _plan(config, examples):
+        plan.add_row(Text(name, style="bold" if text else "dim"), Text(text or "does not run", style="" if text else "dim"))
+    display.table(plan)
+    run = config.run.directory / config.run.name
+    occupied = run.is_dir() and any(run.iterdir())
+    if occupied and config.run.overwrite:
+        display.note(f"{run} exists and will be set aside")
+    elif occupied:
+        display.note(f"{run} exists already: add run.name=NAME, or run.overwrite=true to set it aside")
+
+
+def _plan(config: "RecipeConfig", examples: int) -> list[tuple[str, str]]:
+    data, head, tune, export, limits = config.data, config.head, config.fine_tune, config.export, config.acceptance
+    mixing = config.augmentation.mixing if config.augmentation else None
+    return [
+        ("data", f"{_size(data)}, batches of {data.batch_size}"),
+        (
+            "augmentation",
+            f"{config.augmentation.policy}{f' with {mixing}' if mixing else ''}" if config.augmentation else "",
+        ),
+        ("head", f"{head.epochs} epochs, {head.optimizer} at {head.learning_rate:g}" if head else ""),
+        (
+            "fine_tune",
+            f"{tune.epochs} epochs of {-(-examples // data.batch_size)} steps, {tune.optimizer} at "
+            f"{tune.learning_rate:g}, unfreeze {tune.unfreeze}"
+            if tune
+            else "",
+        ),
+        ("export", ", ".join(export.formats) if export else ""),
+        (
+            "acceptance",
+            f"at most {100 * limits.max_accuracy_drop:g} points lost, agreement {limits.min_agreement:g} or more"
+            if limits
+            else "",
+        ),
+    ]
+
+
+def _size(data: "DataSection") -> str:
+    height, width = data.image_height_width
+    return f"{height}x{width} pixels, {'grey' if data.channels == 1 else 'RGB'}, {data.resize}"

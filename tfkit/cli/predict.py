@@ -1,0 +1,116 @@
+"""`tfkit predict`: what a model says about pictures."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from tfkit.artifacts import ResizeMode
+from tfkit.errors import DataError, ModelError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+def predict(
+    path: Annotated[
+        Path, typer.Argument(help="A run's folder, a .tflite file, a SavedModel's folder or a .keras file.", metavar="PATH")
+    ],
+    images: Annotated[list[Path], typer.Argument(help="Pictures, or folders of pictures.", metavar="IMAGES...")],
+    labels: Annotated[Path | None, typer.Option(help="A file with one label a line.")] = None,
+    top: Annotated[int, typer.Option(min=1, help="How many labels to show for each picture.")] = 5,
+    resize: Annotated[ResizeMode, typer.Option(help="How pictures are fitted, for a file that tfkit did not write.")] = "crop",
+    as_json: Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")] = False,
+) -> int:
+    """Classify pictures with any model, exported or not."""
+    from tfkit.cli.quiet import tensorflow_started
+
+    files = _image_files(images)
+    with tensorflow_started():
+        model, class_names, scores = _scores(path, files, labels=labels, resize=resize)
+    best = [[(class_names[k], float(row[k])) for k in row.argsort()[::-1][:top]] for row in scores]
+    if as_json:
+        import json
+
+        answers = [
+            {"image": str(file), "top": [{"label": label, "score": score} for label, score in row]}
+            for file, row in zip(files, best, strict=True)
+        ]
+        typer.echo(json.dumps({"model": str(model), "images": answers}, indent=2))
+    else:
+        _show(model, files, best)
+    return 0
+
+
+def _scores(path: Path, files: list[Path], *, labels: Path | None, resize: Any) -> "tuple[Path, tuple[str, ...], np.ndarray]":
+    """The file that answered, its labels, and float32 (n, classes)."""
+    from tfkit.cli.targets import find_artifacts, is_keras_file, keras_image, read_labels, run_labels
+    from tfkit.runtimes import KerasRuntime, SavedModelRuntime, open_runtime
+
+    if is_keras_file(path):
+        from tfkit.models import load_model_file
+
+        model = load_model_file(path)
+        scores = KerasRuntime(model).scores(_pixels(files, keras_image(model, path, resize=resize)))
+        names = read_labels(labels) if labels else run_labels(path) or tuple(map(str, range(scores.shape[1])))
+        if len(names) != scores.shape[1]:
+            raise ModelError(f"there are {len(names)} labels; '{path}' gives {scores.shape[1]} scores")
+        return path, names, scores
+    artifact = _best_artifact(find_artifacts(path, labels=labels, resize=resize))
+    with open_runtime(artifact) as runtime:
+        if isinstance(runtime, SavedModelRuntime) and artifact.signature.inputs[0].dtype == "string":
+            scores = runtime.scores_from_encoded([file.read_bytes() for file in files])
+        else:
+            scores = runtime.scores(_pixels(files, artifact.image))
+    return artifact.path, artifact.class_names or tuple(map(str, range(scores.shape[1]))), scores
+
+
+def _best_artifact(artifacts: Any) -> Any:
+    """Of a run's files the one that ships: int8 where there is one, else the first."""
+    return next((artifact for artifact in artifacts if artifact.quantization == "int8"), artifacts[0])
+
+
+def _pixels(files: list[Path], image: Any) -> Any:
+    import numpy as np
+
+    from tfkit.data import decode_image, fit_image
+
+    return np.stack([fit_image(decode_image(file.read_bytes(), channels=image.channels), image) for file in files])
+
+
+def _image_files(paths: list[Path]) -> list[Path]:
+    suffixes = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp"}
+    files: list[Path] = []
+    faults = []
+    for path in paths:
+        if path.is_dir():
+            inside = sorted(file for file in path.rglob("*") if file.suffix.lower() in suffixes)
+            files += inside
+            faults += [] if inside else [f"there is no picture in '{path}'"]
+        elif path.is_file():
+            files.append(path)
+        else:
+            faults.append(f"there is no picture '{path}'")
+    if faults:
+        raise DataError("\n".join(faults), hint="name JPEG, PNG, BMP, GIF or WebP files, or folders of them")
+    return files
+
+
+def _show(model: Path, files: list[Path], best: list[list[tuple[str, float]]]) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False)
+    table.add_column("image", overflow="fold")
+    table.add_column("label", overflow="fold")
+    table.add_column("score", justify="right", no_wrap=True)
+    for file, row in zip(files, best, strict=True):
+        for place, (label, score) in enumerate(row):
+            style = "" if place == 0 else "dim"
+            table.add_row(Text(str(file) if place == 0 else ""), Text(label, style=style), Text(f"{score:.3f}", style=style))
+        table.add_section()
+    console = Console(highlight=False)
+    console.print(f"[dim]{model}[/dim]", soft_wrap=True)
+    console.print(table)

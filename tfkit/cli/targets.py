@@ -1,0 +1,181 @@
+"""What a path on the command line names: a run, an artifacts folder, one exported file, or a file from elsewhere."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+from tfkit.artifacts import (
+    Artifact,
+    ImageSpec,
+    ModelSignature,
+    Quantization,
+    ResizeMode,
+    RunDirectory,
+    read_manifest,
+)
+from tfkit.errors import ConfigError, ExportError, ModelError
+
+KERAS_SUFFIXES = (".keras", ".h5", ".hdf5")
+_MANIFEST = "manifest.json"
+
+
+def find_artifacts(
+    path: Path, *, labels: Path | None = None, resize: ResizeMode = "crop", image_size: int | None = None
+) -> tuple[Artifact, ...]:
+    """The exported models that a path names.
+
+    Args:
+        path: A run's folder, an artifacts folder, a `.tflite` file or a SavedModel's folder.
+        labels: A file with one label a line, instead of the labels written beside the model.
+        resize: How images are fitted, for a file that tfkit did not write.
+        image_size: Pixels of height and width, for a SavedModel that does not say.
+
+    Returns:
+        One artifact for a file; all of them for a run.
+
+    Raises:
+        ModelError: When nothing there can be run, or the number of labels does not fit.
+        ExportError: When a manifest cannot be read.
+    """
+    if not path.exists():
+        raise ModelError(f"there is no '{path}'", hint="name a run's folder, a .tflite file or a SavedModel's folder")
+    for folder in (path / "artifacts", path):
+        if (folder / _MANIFEST).is_file():
+            found = read_manifest(folder)
+            break
+    else:
+        if path.is_dir() and not _version_folders(path) and not (path / "saved_model.pb").is_file():
+            hint = "name a run's folder, an artifacts folder, a .tflite file or a SavedModel's folder"
+            raise ModelError(f"'{path}' holds no exported model", hint=hint)
+        found = (_single(path, resize=resize, image_size=image_size),)
+    return tuple(_with_labels(artifact, labels) for artifact in found)
+
+
+def is_keras_file(path: Path) -> bool:
+    """Whether a path names a Keras model rather than an exported one: a file, or a run that exported nothing."""
+    if path.is_dir():
+        return (path / "models" / "float.keras").is_file() and not (path / "artifacts" / _MANIFEST).is_file()
+    return path.suffix in KERAS_SUFFIXES
+
+
+def run_labels(path: Path) -> tuple[str, ...]:
+    """The class names of the run that a Keras model belongs to; none for a file from elsewhere."""
+    report = RunDirectory(path if path.is_dir() else path.parent.parent).data_report
+    try:
+        return tuple(json.loads(report.read_text(encoding="utf-8"))["kept"]["train"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return ()
+
+
+def keras_image(model: object, path: Path, *, resize: ResizeMode = "crop", image_size: int | None = None) -> ImageSpec:
+    """The images that a Keras model takes.
+
+    Raises:
+        ModelError: When the model does not take images, or does not say their size and `image_size` is None.
+    """
+    shape = tuple(model.input_shape)  # type: ignore[attr-defined]
+    return _image_of_shape(shape, path, resize=resize, image_size=image_size)
+
+
+def read_labels(path: Path) -> tuple[str, ...]:
+    """The labels of a text file, one a line, in the order of the scores.
+
+    Raises:
+        ConfigError: When the file cannot be read.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as fault:
+        reason = fault.strerror if isinstance(fault, OSError) else "it is not UTF-8 text"
+        raise ConfigError(f"cannot read the labels '{path}': {reason}", hint="one label a line") from None
+    return tuple(line.strip() for line in lines if line.strip())
+
+
+def _single(path: Path, *, resize: ResizeMode, image_size: int | None) -> Artifact:
+    """One file or SavedModel: as its manifest says where tfkit wrote it, else as the file itself says."""
+    version = _version_folders(path)[-1] if path.is_dir() and _version_folders(path) else path
+    for folder in (version.parent, version.parent.parent):
+        if (folder / _MANIFEST).is_file():
+            for artifact in read_manifest(folder):
+                if artifact.path.resolve() == version.resolve():
+                    return artifact
+    if version.is_dir():
+        return _outside_saved_model(version, resize=resize, image_size=image_size)
+    return _outside_tflite(version, resize=resize)
+
+
+def _outside_tflite(path: Path, *, resize: ResizeMode) -> Artifact:
+    from tfkit.runtimes import LiteRTRuntime
+
+    with LiteRTRuntime(path) as runtime:
+        signature = runtime.signature
+    return Artifact(
+        path=path,
+        format="tflite",
+        quantization=_quantization(path),
+        signature=signature,
+        image=_image_of_shape(signature.inputs[0].shape, path, resize=resize, image_size=None),
+        class_names=_numbered(signature),
+        made_by="not by tfkit",
+    )
+
+
+def _outside_saved_model(path: Path, *, resize: ResizeMode, image_size: int | None) -> Artifact:
+    from tfkit.runtimes import open_runtime
+
+    with open_runtime(path) as runtime:
+        signature = runtime.signature
+    shape = signature.inputs[0].shape if len(signature.inputs[0].shape) == 4 else (None, None, None, 3)
+    return Artifact(
+        path=path,
+        format="saved_model",
+        quantization="none",
+        signature=signature,
+        image=_image_of_shape(shape, path, resize=resize, image_size=image_size),
+        class_names=_numbered(signature),
+        made_by="not by tfkit",
+    )
+
+
+def _quantization(path: Path) -> Quantization:
+    from tfkit.runtimes import read_operators
+
+    operators = read_operators(path)
+    if not any(operator.is_float for operator in operators):
+        return "int8"
+    if any("int8" in operator.inputs and operator.is_float for operator in operators):
+        return "dynamic_int8"
+    return "float16" if any("float16" in operator.inputs for operator in operators) else "none"
+
+
+def _image_of_shape(
+    shape: tuple[int | None, ...], path: Path, *, resize: ResizeMode, image_size: int | None
+) -> ImageSpec:
+    if len(shape) != 4 or shape[3] not in (1, 3):
+        raise ModelError(f"'{path}' takes a tensor of shape {shape}; expected images (n, height, width, 1 or 3)")
+    height, width = shape[1] or image_size, shape[2] or image_size
+    if height is None or width is None:
+        raise ModelError(f"'{path}' does not say which image size it takes", hint="say it: --image-size 224")
+    return ImageSpec(height=height, width=width, channels=shape[3], resize=resize)
+
+
+def _numbered(signature: ModelSignature) -> tuple[str, ...]:
+    """`0`, `1`, ...: what the classes of a model are called that brings no labels."""
+    scores = [tensor for tensor in signature.outputs if tensor.dtype != "string" and tensor.shape]
+    return tuple(str(number) for number in range(scores[0].shape[-1] or 0)) if scores else ()
+
+
+def _with_labels(artifact: Artifact, labels: Path | None) -> Artifact:
+    if labels is None:
+        return artifact
+    names = read_labels(labels)
+    expected = len(artifact.class_names)
+    if expected and len(names) != expected:
+        hint = "one label a line, in the order of the scores; some models have a class 'background' in front"
+        raise ExportError(f"'{labels}' has {len(names)} labels; '{artifact.path}' gives {expected} scores", hint=hint)
+    return replace(artifact, class_names=names)
+
+
+def _version_folders(path: Path) -> list[Path]:
+    folders = [folder for folder in path.iterdir() if folder.name.isdigit() and (folder / "saved_model.pb").is_file()]
+    return sorted(folders, key=lambda folder: int(folder.name))

@@ -1,0 +1,167 @@
+"""`tfkit verify`: measure exported files on labelled images, and refuse those that miss a limit."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from tfkit.artifacts import Artifact, ResizeMode
+from tfkit.errors import ConfigError, DataError
+
+if TYPE_CHECKING:
+    from tfkit.cli.display import Display
+
+REFUSED = 3
+
+
+@dataclass(frozen=True)
+class Limits:
+    """The limits given on the command line; None: no limit."""
+
+    max_accuracy_drop: float | None
+    min_agreement: float | None
+    max_bytes: int | None
+    max_latency_ms_p95: float | None
+    max_float_ops: int | None
+
+
+def verify(
+    path: Annotated[
+        Path, typer.Argument(help="A run's folder, an artifacts folder, a .tflite file or a SavedModel.", metavar="PATH")
+    ],
+    data: Annotated[
+        Path | None, typer.Option(help="Labelled images: class folders, .npz or CSV.", metavar="DATA")
+    ] = None,
+    reference: Annotated[
+        Path | None, typer.Option(help="The Keras model it was made from, to compare with.", metavar="MODEL")
+    ] = None,
+    labels: Annotated[Path | None, typer.Option(help="A file with one label a line.", metavar="FILE")] = None,
+    resize: Annotated[ResizeMode, typer.Option(help="How images are fitted, for an outside file.")] = "crop",
+    image_size: Annotated[int | None, typer.Option(min=1, help="For a SavedModel that does not say.")] = None,
+    threads: Annotated[int, typer.Option(min=1, help="CPU threads.")] = 1,
+    max_accuracy_drop: Annotated[
+        float | None, typer.Option(min=0, max=1, help="Refuse a larger loss against --reference, as a fraction.")
+    ] = None,
+    min_agreement: Annotated[
+        float | None, typer.Option(min=0, max=1, help="Refuse fewer answers equal to --reference.")
+    ] = None,
+    max_bytes: Annotated[int | None, typer.Option(min=1, help="Refuse a larger file.")] = None,
+    max_latency_ms_p95: Annotated[float | None, typer.Option(min=0, help="Refuse a slower file.")] = None,
+    max_float_ops: Annotated[int | None, typer.Option(min=0, help="Refuse an int8 file with more of them.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
+) -> int:
+    """Show what a file is, how fast it is and, with --data, how good it is. Exit status 3: refused."""
+    from rich.console import Console
+
+    from tfkit.cli.display import Display
+    from tfkit.cli.quiet import tensorflow_started
+
+    limits = Limits(max_accuracy_drop, min_agreement, max_bytes, max_latency_ms_p95, max_float_ops)
+    _check_options(limits, data=data, reference=reference)
+    display = Display(Console(stderr=as_json, highlight=False))
+    with tensorflow_started():
+        from tfkit.cli.targets import find_artifacts
+
+        artifacts = find_artifacts(path, labels=labels, resize=resize, image_size=image_size)
+        examples = _examples(display, artifacts[0], data, named=bool(labels)) if data else None
+        scores, keras_accuracy = _reference(display, reference, examples, artifacts[0]) if reference else (None, None)
+        results = [
+            _measure(display, artifact, examples, scores, keras_accuracy, limits, threads=threads)
+            for artifact in artifacts
+        ]
+    if as_json:
+        typer.echo(json.dumps(_as_json(results, examples, keras_accuracy), indent=2, default=str))
+    else:
+        _show(display, results, examples, keras_accuracy)
+    return REFUSED if any(result.refusals for result in results) else 0
+
+
+def _check_options(limits: Limits, *, data: Path | None, reference: Path | None) -> None:
+    if reference is not None and data is None:
+        raise ConfigError("--reference needs --data", hint="name labelled images to compare the two on")
+    compared = [name for name in ("max_accuracy_drop", "min_agreement") if getattr(limits, name) is not None]
+    if compared and reference is None:
+        options = " and ".join("--" + name.replace("_", "-") for name in compared)
+        raise ConfigError(f"{options} needs --reference", hint="name the Keras model that the file was made from")
+
+
+def _examples(display: "Display", artifact: Artifact, data: Path, *, named: bool) -> Any:
+    from tfkit.data import load_image_examples
+
+    known = artifact.made_by != "not by tfkit" or named
+    with display.stage("Labelled images") as stage:
+        names = artifact.class_names if known else None
+        examples = load_image_examples(data, channels=artifact.image.channels, class_names=names)
+        if len(examples.class_names) != len(artifact.class_names):
+            raise DataError(
+                f"'{data}' has {len(examples.class_names)} classes; '{artifact.path}' gives "
+                f"{len(artifact.class_names)} scores",
+                hint="say with --labels which score is which class",
+            )
+        stage.result(f"{len(examples)} of {len(examples.class_names)} classes")
+    return examples
+
+
+def _reference(display: "Display", path: Path, examples: Any, artifact: Artifact) -> tuple[Any, float]:
+    from tfkit.models import load_model_file
+    from tfkit.verification import reference_scores
+
+    with display.stage("Keras reference") as stage:
+        scores = reference_scores(load_model_file(path), examples, artifact.image)
+        accuracy = float((scores.argmax(axis=1) == examples.labels).mean())
+        stage.result(f"accuracy {accuracy:.4f}")
+    return scores, accuracy
+
+
+def _measure(
+    display: "Display",
+    artifact: Artifact,
+    examples: Any,
+    reference: Any,
+    keras_accuracy: float | None,
+    limits: Limits,
+    *,
+    threads: int,
+) -> Any:
+    """One file's `ArtifactResult`."""
+    from tfkit.cli.benchmark import measure
+    from tfkit.reports import artifact_result
+    from tfkit.verification import refusals, verify_artifact
+
+    with display.stage(_name(artifact)) as stage:
+        verification = verify_artifact(
+            artifact, examples, reference=reference, threads=threads, progress=stage.progress
+        )
+        latency = measure(artifact, threads=threads)
+        refused = refusals(
+            verification, latency.latency_ms_p95, keras_accuracy=keras_accuracy, policy=_policy(limits)
+        )
+        stage.result("refused" if refused else "")
+    return artifact_result(verification, latency, refused)
+
+
+def _policy(limits: Limits) -> Any:
+    from tfkit.verification import AcceptancePolicy
+
+    return AcceptancePolicy(
+        max_accuracy_drop=1.0 if limits.max_accuracy_drop is None else limits.max_accuracy_drop,
+        min_agreement=0.0 if limits.min_agreement is None else limits.min_agreement,
+        max_bytes=limits.max_bytes,
+        max_latency_ms_p95=limits.max_latency_ms_p95,
+        max_float_ops=10**9 if limits.max_float_ops is None else limits.max_float_ops,
+    )
+
+
+def _name(artifact: Artifact) -> str:
+    return "saved_model" if artifact.format == "saved_model" else artifact.path.name
+
+
+def _as_json(results: list[Any], examples: Any, keras_accuracy: float | None) -> dict[str, Any]:
+    evaluation = {"examples": len(examples), "metric": "accuracy", "keras": keras_accuracy} if examples else None
+    return {
+        "accepted": not any(result.refusals for result in results),
+        "evaluation": evaluation,
+        "artifacts": [asdict(result) for result in results],
+    }

@@ -1,0 +1,140 @@
+"""From readings to checked examples with numbered labels."""
+
+import difflib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from tfkit.data.checking import BadImages, Progress, check_images, refuse_bad_images
+from tfkit.data.examples import ImageExamples, LeftOut
+from tfkit.data.reading import PartName, Reading
+from tfkit.errors import DataError
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """Checked examples of one part, and a digest of each one's content."""
+
+    examples: ImageExamples
+    digests: tuple[bytes, ...]
+
+    def select(self, positions: np.ndarray) -> "Part":
+        """The examples at `positions`, with their digests."""
+        return Part(self.examples.select(positions), tuple(self.digests[position] for position in positions))
+
+
+def classes_of(readings: dict[PartName, Reading], wanted: Sequence[str] | None) -> tuple[str, ...]:
+    """The classes all parts agree on, in the data's own order or sorted by name; or those wanted.
+
+    Raises:
+        DataError: When parts have different classes, or a wanted class is not there.
+    """
+    found = {part: set(reading.labels) for part, reading in readings.items()}
+    union = set().union(*found.values())
+    if wanted is not None:
+        return _wanted_classes(wanted, union)
+    faults = [
+        f"{part} has no image of {', '.join(sorted(repr(name) for name in union - classes))}"
+        for part, classes in found.items()
+        if classes != union
+    ]
+    if faults:
+        raise DataError(
+            "the splits do not have the same classes: " + "; ".join(faults),
+            hint="mend the folders' names or labels, or keep only some classes with data.classes",
+        )
+    ordered = next((reading.class_names for reading in readings.values() if reading.class_names), None)
+    return tuple(name for name in ordered if name in union) if ordered else tuple(sorted(union))
+
+
+def assemble(
+    readings: dict[PartName, Reading],
+    class_names: tuple[str, ...],
+    *,
+    bad_images: BadImages,
+    progress: Progress | None,
+    may_lack: bool = False,
+) -> tuple[dict[PartName, Part], list[LeftOut]]:
+    """Check the images of the classes named, number their labels, and leave out what cannot be used.
+
+    Args:
+        readings: The parts as found.
+        class_names: The classes to keep; images of others are passed over.
+        bad_images: `error` or `skip`.
+        progress: Called with (done, total) over all parts.
+        may_lack: Whether a part may have no image of a class.
+
+    Returns:
+        The checked parts, and what was left out with the reasons.
+
+    Raises:
+        DataError: When images are damaged and `bad_images` is `error`, or a class has none left.
+    """
+    number_of = {name: number for number, name in enumerate(class_names)}
+    chosen = {
+        part: np.array([place for place, label in enumerate(reading.labels) if label in number_of], np.int64)
+        for part, reading in readings.items()
+    }
+    total = sum(map(len, chosen.values()))
+    parts: dict[PartName, Part] = {}
+    ignored: list[LeftOut] = []
+    damaged: list[LeftOut] = []
+    done = 0
+    for part, reading in readings.items():
+        positions = chosen[part]
+        names = tuple(reading.names[position] for position in positions)
+        digests, bad = check_images(reading.source, positions, names, progress=_shifted(progress, done, total))
+        done += len(positions)
+        ignored.extend(reading.left_out)
+        damaged.extend(LeftOut(names[place], reason) for place, reason in bad.items())
+        labels = np.array([number_of[reading.labels[position]] for position in positions], np.int32)
+        examples = ImageExamples(reading.source, positions, labels, names, class_names)
+        good = np.array([place for place in range(len(positions)) if place not in bad], np.int64)
+        parts[part] = Part(examples, tuple(digests)).select(good)
+    if bad_images == "error":
+        refuse_bad_images(damaged, total)
+    _refuse_empty_classes(parts, may_lack=may_lack)
+    return parts, ignored + damaged
+
+
+def note_conflicts(groups: Sequence[tuple[str, ...]], parts: Sequence[Part]) -> list[str]:
+    """A sentence when images with the same content have different labels, else nothing."""
+    label_of = {
+        name: label for part in parts for name, label in zip(part.examples.names, part.examples.labels, strict=True)
+    }
+    conflicts = [group for group in groups if len({label_of[name] for name in group}) > 1]
+    if not conflicts:
+        return []
+    shown = "; ".join(" = ".join(group) for group in conflicts[:3])
+    return [f"{len(conflicts)} images appear under more than one class, so one label must be wrong: {shown}."]
+
+
+def _wanted_classes(wanted: Sequence[str], found: set[str]) -> tuple[str, ...]:
+    faults = []
+    for name in wanted:
+        if name not in found:
+            near = difflib.get_close_matches(name, sorted(found), n=1)
+            faults.append(f"'{name}'" + (f" (is '{near[0]}' meant?)" if near else ""))
+    if len(set(wanted)) != len(wanted):
+        raise DataError(f"a class is named twice: {', '.join(wanted)}", hint="check data.classes")
+    if faults:
+        listed = ", ".join(sorted(found)[:20]) + (", …" if len(found) > 20 else "")
+        raise DataError(f"there is no class {', '.join(faults)}; there are {listed}", hint="check data.classes")
+    return tuple(wanted)
+
+
+def _refuse_empty_classes(parts: dict[PartName, Part], *, may_lack: bool) -> None:
+    empty = [
+        f"'{name}' ({part})"
+        for part, content in parts.items()
+        for name, count in content.examples.class_counts().items()
+        if count == 0
+    ]
+    nothing = any(len(content.examples) == 0 for content in parts.values())
+    if nothing or (empty and not may_lack):
+        raise DataError(f"no usable image is left of {', '.join(empty)}", hint="add images, or keep other classes")
+
+
+def _shifted(progress: Progress | None, before: int, total: int) -> Progress | None:
+    return None if progress is None else (lambda done, _: progress(before + done, total))

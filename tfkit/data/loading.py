@@ -1,0 +1,262 @@
+"""A data set by name or place: read, checked, split, and accounted for."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from tfkit.data.assembly import Part, assemble, classes_of, note_conflicts
+from tfkit.data.checking import BadImages, Progress, same_content
+from tfkit.data.csv_manifest import read_csv
+from tfkit.data.digits import read_digits
+from tfkit.data.examples import DataReport, DatasetSplits, ImageExamples
+from tfkit.data.image_folder import read_image_folder
+from tfkit.data.npz import read_npz
+from tfkit.data.reading import PartName, Reading
+from tfkit.data.splitting import keep_per_class, stratified_holdout
+from tfkit.data.tfds_records import read_tfds
+from tfkit.errors import DataError
+
+SourceName = Literal["image_folder", "npz", "csv", "tfds", "digits"]
+
+
+def load_image_splits(
+    *,
+    source: SourceName,
+    channels: int = 3,
+    directory: Path | None = None,
+    name: str | None = None,
+    train: Path | None = None,
+    test: Path | None = None,
+    validation: Path | None = None,
+    classes: Sequence[str] | None = None,
+    labels_per_class: int | None = None,
+    validation_fraction: float = 0.1,
+    test_fraction: float = 0.2,
+    seed: int = 0,
+    bad_images: BadImages = "error",
+    progress: Progress | None = None,
+) -> DatasetSplits:
+    """Read a data set, look at every image once, and split what is not split already.
+
+    A test part that is there is used as it is; with `train` and `val` only, `val` is the test split. What is
+    missing is split off, stratified, copies of one image never parted: the test split from everything, then
+    the validation split from the training images.
+
+    Args:
+        source: `image_folder`, `npz`, `csv` (path,label[,split]), `tfds` (a TensorFlow Datasets name) or
+            `digits` (scikit-learn's, no files).
+        channels: 1 for grey, 3 for RGB.
+        directory: The image folder; for npz and csv the folder of the files (or the one file itself); for tfds
+            where data sets are kept.
+        name: The TFDS name, such as `beans`.
+        train: The .npz or .csv of the training images (or of everything), relative to `directory`.
+        test: The same for the test images.
+        validation: The same for the validation images.
+        classes: Keep only these, in this order.
+        labels_per_class: Keep only so many training images of each class.
+        validation_fraction: Share of the training images for validation, in [0, 1); 0 makes it empty.
+        test_fraction: Share of all images for the test split, in (0, 1).
+        seed: The same seed gives the same splits.
+        bad_images: What a damaged image does: `error` stops with a list, `skip` leaves it out and says so.
+        progress: Called with (done, total) while images are checked.
+
+    Returns:
+        The splits and the account of how they came to be.
+
+    Raises:
+        DataError: When data is missing, damaged, of one class only, or too little to split.
+
+    Example:
+        >>> splits = load_image_splits(source="image_folder", directory=Path("photos"))
+        >>> len(splits.train), splits.class_names
+        (216, ('ants', 'bees'))
+    """
+    _check_fractions(validation_fraction=validation_fraction, test_fraction=test_fraction)
+    files: dict[PartName, Path | None] = {"train": train, "validation": validation, "test": test}
+    readings = _read(source, channels=channels, directory=directory, name=name, files=files)
+    class_names = classes_of(readings, classes)
+    if len(class_names) < 2:
+        raise DataError(
+            f"only one class was found: '{class_names[0]}'", hint="a classifier needs two or more classes to tell apart"
+        )
+    parts, left_out = assemble(readings, class_names, bad_images=bad_images, progress=progress)
+    everything = list(parts.values())
+    parts, notes = _split(parts, validation_fraction, test_fraction, seed)
+    train_examples = parts["train"].examples
+    if labels_per_class is not None:
+        train_examples, note = _few_labels(train_examples, labels_per_class, seed)
+        notes.append(note)
+    kept = {"train": train_examples, "validation": parts["validation"].examples, "test": parts["test"].examples}
+    groups = same_content(
+        [name for part in everything for name in part.examples.names],
+        [digest for part in everything for digest in part.digests],
+    )
+    report = DataReport(
+        kept={split: examples.class_counts() for split, examples in kept.items()},
+        left_out=tuple(left_out),
+        duplicates=tuple(groups),
+        leakage=_leaking(groups, kept),
+        notes=(*notes, *note_conflicts(groups, everything)),
+    )
+    return DatasetSplits(train=kept["train"], validation=kept["validation"], test=kept["test"], report=report)
+
+
+def load_image_examples(
+    path: Path,
+    *,
+    channels: int = 3,
+    class_names: Sequence[str] | None = None,
+    bad_images: BadImages = "error",
+    progress: Progress | None = None,
+) -> ImageExamples:
+    """Read one labelled set as it is, to judge or calibrate a model that exists already.
+
+    Args:
+        path: A folder of class folders, an .npz (x, y) or a .csv (path,label). Of a folder or file with several
+            parts, the test part is taken, or else the validation part.
+        channels: 1 for grey, 3 for RGB.
+        class_names: The model's classes in the order of its scores; labels are mapped to them. Integer labels of
+            an .npz without names are positions in them.
+        bad_images: What a damaged image does: `error` or `skip`.
+        progress: Called with (done, total) while images are checked.
+
+    Returns:
+        The examples, in the order of the files' names or rows.
+
+    Raises:
+        DataError: When nothing is there, images are damaged, or a label is no class of the model.
+    """
+    readings = _read_path(path, channels=channels)
+    order: tuple[PartName, ...] = ("all", "test", "validation", "train")
+    chosen = next(part for part in order if part in readings)
+    reading = readings[chosen]
+    if class_names is not None:
+        reading = _in_classes_of_model(reading, tuple(class_names), path)
+    names = tuple(class_names) if class_names is not None else classes_of({chosen: reading}, None)
+    parts, _ = assemble({chosen: reading}, names, bad_images=bad_images, progress=progress, may_lack=True)
+    return parts[chosen].examples
+
+
+def _read(
+    source: SourceName,
+    *,
+    channels: int,
+    directory: Path | None,
+    name: str | None,
+    files: dict[PartName, Path | None],
+) -> dict[PartName, Reading]:
+    if source == "digits":
+        return read_digits(channels=channels)
+    if source == "tfds":
+        if not name:
+            raise DataError("source tfds needs the name of a data set", hint="set data.name, for example beans")
+        return read_tfds(name, directory=directory, channels=channels)
+    if source == "image_folder":
+        if directory is None:
+            raise DataError("source image_folder needs a folder", hint="set data.directory")
+        return read_image_folder(directory.expanduser(), channels=channels)
+    return _read_files(source, channels=channels, directory=directory, files=files)
+
+
+def _read_files(
+    source: Literal["npz", "csv"], *, channels: int, directory: Path | None, files: dict[PartName, Path | None]
+) -> dict[PartName, Reading]:
+    root = (directory or Path()).expanduser()
+    given = {part: root / file.expanduser() for part, file in files.items() if file is not None}
+    if not given and directory is not None and root.is_file():
+        given = {"train": root}
+    if "train" not in given:
+        raise DataError(f"source {source} needs a file of training images", hint=f"set data.train to a .{source} file")
+    read = read_npz if source == "npz" else read_csv
+    if len(given) == 1:
+        return read(given["train"], channels=channels)
+    readings: dict[PartName, Reading] = {}
+    for part, path in given.items():
+        found = read(path, channels=channels, as_part=part)
+        readings[part] = found[part] if part in found else next(iter(found.values()))
+    return readings
+
+
+def _read_path(path: Path, *, channels: int) -> dict[PartName, Reading]:
+    if path.suffix.lower() == ".npz":
+        return read_npz(path, channels=channels)
+    if path.suffix.lower() == ".csv":
+        return read_csv(path, channels=channels)
+    return read_image_folder(path, channels=channels)
+
+
+def _in_classes_of_model(reading: Reading, class_names: tuple[str, ...], path: Path) -> Reading:
+    labels = reading.labels
+    unknown = set(labels) - set(class_names)
+    if unknown and all(label.isdigit() and int(label) < len(class_names) for label in set(labels)):
+        labels = tuple(class_names[int(label)] for label in labels)
+        unknown = set()
+    if unknown:
+        listed = ", ".join(f"'{label}'" for label in sorted(unknown)[:10])
+        known = ", ".join(f"'{name}'" for name in class_names[:10]) + (", …" if len(class_names) > 10 else "")
+        raise DataError(
+            f"'{path}' has labels that the model does not know: {listed}; it knows {known}",
+            hint="name the folders or labels as the model does",
+        )
+    return Reading(reading.source, reading.names, labels, reading.left_out, class_names)
+
+
+def _split(
+    parts: dict[PartName, Part], validation_fraction: float, test_fraction: float, seed: int
+) -> tuple[dict[PartName, Part], list[str]]:
+    notes: list[str] = []
+    parts = dict(parts)
+    if "all" in parts:
+        parts["train"] = parts.pop("all")
+    if "test" not in parts and "validation" in parts:
+        parts["test"] = parts.pop("validation")
+        notes.append("There is no test split: the validation images are the test split, on which the model is judged.")
+    if "test" not in parts:
+        parts["train"], parts["test"] = _hold_out(parts["train"], test_fraction, seed, "test")
+        notes.append(
+            f"{len(parts['test'].examples)} images ({test_fraction:.0%} of each class) were held out for testing."
+        )
+    if "validation" not in parts:
+        parts["train"], parts["validation"] = _hold_out(parts["train"], validation_fraction, seed + 1, "validation")
+        held_out = len(parts["validation"].examples)
+        notes.append(
+            f"{held_out} images ({validation_fraction:.0%} of each class) were held out from training for validation."
+            if held_out
+            else "There is no validation split."
+        )
+    return parts, notes
+
+
+def _hold_out(part: Part, fraction: float, seed: int, what: str) -> tuple[Part, Part]:
+    examples = part.examples
+    kept, held_out = stratified_holdout(
+        examples.labels, part.digests, fraction=fraction, seed=seed, class_names=examples.class_names, what=what
+    )
+    return part.select(kept), part.select(held_out)
+
+
+def _few_labels(examples: ImageExamples, per_class: int, seed: int) -> tuple[ImageExamples, str]:
+    if per_class < 1:
+        raise DataError(f"labels_per_class must be 1 or more; got {per_class}", hint="check data.labels_per_class")
+    count = len(examples.class_names)
+    chosen = keep_per_class(examples.labels, per_class=per_class, class_count=count, seed=seed)
+    left = len(examples) - len(chosen)
+    note = f"Only {per_class} training images of each class were kept; {left} were left out."
+    return examples.select(chosen), note
+
+
+def _leaking(groups: Sequence[tuple[str, ...]], kept: dict[str, ImageExamples]) -> tuple[tuple[str, ...], ...]:
+    split_of = {name: split for split, examples in kept.items() for name in examples.names}
+    return tuple(group for group in groups if len({split_of[name] for name in group if name in split_of}) > 1)
+
+
+def _check_fractions(*, validation_fraction: float, test_fraction: float) -> None:
+    faults = []
+    if not 0.0 <= validation_fraction < 1.0:
+        faults.append(f"validation_fraction must be in [0, 1); got {validation_fraction}")
+    if not 0.0 < test_fraction < 1.0:
+        faults.append(f"test_fraction must be in (0, 1); got {test_fraction}")
+    if faults:
+        raise DataError("; ".join(faults))

@@ -1,0 +1,71 @@
+"""Stratified splits that are the same for the same seed and never part copies of one image."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from tfkit.errors import DataError
+
+
+def stratified_holdout(
+    labels: np.ndarray, contents: Sequence[bytes], *, fraction: float, seed: int, class_names: Sequence[str], what: str
+) -> tuple[np.ndarray, np.ndarray]:
+    """Hold out a share of every class.
+
+    Examples with the same content go to the same side, so that a split made here cannot leak.
+
+    Args:
+        labels: int (n,) positions in `class_names`.
+        contents: A digest of each example's content.
+        fraction: Share of every class to hold out, in [0, 1); at least one example of each when above 0.
+        seed: The same seed holds out the same examples.
+        class_names: For messages.
+        what: What is held out (`test`), for messages.
+
+    Returns:
+        Positions kept and positions held out, each ascending.
+
+    Raises:
+        DataError: When a class has fewer than two different images to share out.
+    """
+    if fraction == 0.0:
+        return np.arange(len(labels)), np.arange(0)
+    first_of: dict[bytes, int] = {}
+    representative = np.array([first_of.setdefault(digest, index) for index, digest in enumerate(contents)])
+    originals = np.unique(representative)
+    rng = np.random.default_rng(seed)
+    held_out: list[np.ndarray] = []
+    too_small = []
+    for label, name in enumerate(class_names):
+        members = originals[labels[originals] == label]
+        if len(members) < 2:
+            too_small.append(f"'{name}' ({len(members)})")
+            continue
+        count = min(max(1, round(fraction * len(members))), len(members) - 1)
+        held_out.append(rng.permutation(members)[:count])
+    if too_small:
+        raise DataError(
+            f"too few different images to split off a {what} part: {', '.join(too_small)}",
+            hint=f"add images to these classes, leave them out with data.classes, or bring a {what} folder of your own",
+        )
+    is_held_out = np.isin(representative, np.concatenate(held_out))
+    return np.flatnonzero(~is_held_out), np.flatnonzero(is_held_out)
+
+
+def keep_per_class(labels: np.ndarray, *, per_class: int, class_count: int, seed: int) -> np.ndarray:
+    """Positions of `per_class` random examples of each class (all of a smaller one), ascending."""
+    rng = np.random.default_rng(seed)
+    chosen = [rng.permutation(np.flatnonzero(labels == label))[:per_class] for label in range(class_count)]
+    return np.sort(np.concatenate(chosen))
+
+
+def spread_over_classes(labels: np.ndarray, *, count: int, class_count: int, seed: int) -> np.ndarray:
+    """Positions of `count` random examples taken from the classes in turn (all, when there are fewer)."""
+    rng = np.random.default_rng(seed)
+    turn = np.empty(len(labels), np.int64)
+    for label in range(class_count):
+        members = rng.permutation(np.flatnonzero(labels == label))
+        turn[members] = np.arange(len(members))
+    # Shuffled first, so that a count below the number of classes does not favour the first ones.
+    order = rng.permutation(len(labels))
+    return order[np.argsort(turn[order], kind="stable")][:count]

@@ -1,0 +1,52 @@
+"""Write an exported model under its name only when it is finished and found good."""
+
+import contextlib
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import tensorflow as tf
+
+from tfkit.errors import ExportError, RunError
+
+
+@contextlib.contextmanager
+def finished_model(path: Path) -> Iterator[Path]:
+    """Give a temporary name to write to; it becomes `path` when the body ends well, and is removed when not.
+
+    Args:
+        path: The file or folder that is to be. It must not exist; its parents are made.
+
+    Yields:
+        The temporary path beside it, which the body makes.
+
+    Raises:
+        ExportError: When `path` exists.
+        RunError: When it cannot be written: the disk is full, or the folder is not writable.
+    """
+    if path.exists():
+        raise ExportError(
+            f"'{path}' exists already and is never overwritten", hint="choose another name, or move it away"
+        )
+    unfinished = path.with_name(f"{path.name}.unfinished")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _remove(unfinished)
+        yield unfinished
+        unfinished.rename(path)
+    except (OSError, tf.errors.OpError) as fault:
+        _remove(unfinished)
+        reason = fault.strerror if isinstance(fault, OSError) else fault.message
+        raise RunError(
+            f"cannot write '{path}': {reason}", hint="make room on the disk, or choose another folder"
+        ) from fault
+    except BaseException:
+        _remove(unfinished)
+        raise
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)

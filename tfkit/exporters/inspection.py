@@ -1,0 +1,79 @@
+"""Whether a finished `.tflite` file is what was asked for, operator by operator."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from tfkit.artifacts import Quantization
+from tfkit.errors import ExportError
+from tfkit.runtimes import Operator, read_operators
+
+_SHOWN = 5
+
+
+def refuse_unasked_operators(path: Path, *, quantization: Quantization, model: Any) -> None:
+    """Read a finished file back and refuse what the converter and the quantiser leave in it silently.
+
+    Args:
+        path: The file.
+        quantization: What was asked for.
+        model: The Keras model it was made from, for the names of its layers.
+
+    Raises:
+        ExportError: When it holds a custom operator, or a float operator though `int8` was asked for.
+    """
+    operators = read_operators(path)
+    custom = [operator for operator in operators if operator.custom]
+    if custom:
+        raise ExportError(
+            f"the exported file holds operators that no plain interpreter has: {describe_operators(custom, model)}",
+            hint="replace these layers by ones of builtin operators",
+        )
+    floats = [operator for operator in operators if operator.is_float]
+    if quantization == "int8" and floats:
+        raise ExportError(
+            f"int8 was asked for, but {len(floats)} of {len(operators)} operators stayed in float: "
+            f"{describe_operators(floats, model)}",
+            hint="export as dynamic_int8 or float16, or replace these layers by ones that have an int8 operator",
+        )
+
+
+def describe_operators(operators: Sequence[Operator], model: Any) -> str:
+    """Name operators with the Keras layers they come from.
+
+    Args:
+        operators: The operators.
+        model: The Keras model.
+
+    Returns:
+        Such as `ERF (layer 'gelu'), FlexErfinv (layer 'odd')`; the first five and how many more there are.
+    """
+    names = {layer.name for layer in model._flatten_layers()}
+    shown = [f"{operator.name} (layer '{layer_of(operator.layer, names)}')" for operator in operators[:_SHOWN]]
+    more = len(operators) - len(shown)
+    return ", ".join(shown) + (f" and {more} more" if more else "")
+
+
+def layer_of(tensor_name: str, layer_names: set[str]) -> str:
+    """Find the Keras layer in a tensor's name.
+
+    The converter joins name scopes with `/` and the names of fused operators with `;`, and a scope entered for
+    the second time has `_1` after the layer's name.
+
+    Args:
+        tensor_name: Such as `functional_1/backbone_1/re_lu_1/Relu;functional_1/backbone_1/conv_1/convolution`.
+        layer_names: The names of all layers of the model, nested ones too.
+
+    Returns:
+        The innermost layer's name (`re_lu`), or the tensor's name when no layer is in it.
+
+    Example:
+        >>> layer_of("functional_1/backbone_1/re_lu_1/Relu", {"backbone", "re_lu"})
+        're_lu'
+    """
+    for scope in reversed(tensor_name.split(";")[0].split("/")):
+        for name in (scope, re.sub(r"_\d+$", "", scope)):
+            if name in layer_names:
+                return name
+    return tensor_name

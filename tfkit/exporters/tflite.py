@@ -1,0 +1,106 @@
+"""Export a Keras image classifier as a `.tflite` file."""
+
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tfkit.artifacts import Artifact, ImageSpec, Quantization
+from tfkit.errors import ExportError
+from tfkit.exporters.conversion import convert_to_float
+from tfkit.exporters.destination import finished_model
+from tfkit.exporters.float_model import exportable_model
+from tfkit.exporters.inspection import refuse_unasked_operators
+from tfkit.exporters.quantization import quantize_to_dynamic_int8, quantize_to_float16, quantize_to_int8
+from tfkit.runtimes import read_signature
+
+
+def export_tflite(
+    model: Any,
+    path: Path,
+    *,
+    quantization: Quantization,
+    image: ImageSpec,
+    class_names: tuple[str, ...],
+    calibration: NDArray[np.uint8] | None = None,
+    float_flatbuffer: bytes | None = None,
+) -> Artifact:
+    """Write a `.tflite` file of builtin operators that takes raw pixels, one image at a time.
+
+    The finished file is read back before it gets its name: a custom operator anywhere, or a float operator in an
+    int8 file, is an error that names the operator and its layer, and no file is left behind.
+
+    Args:
+        model: A built `keras.Model`, float32 (n, height, width, channels) raw pixels 0..255 in, (n, classes) out.
+        path: The file to write; it must not exist.
+        quantization: `none` (float32), `float16` (weights), `dynamic_int8` (weights, activations while it
+            runs) or `int8` (everything; uint8 pixels in, uint8 scores out).
+        image: The images it takes.
+        class_names: Its labels, in the order of the scores.
+        calibration: For `int8`: uint8 (n, height, width, channels), some hundred real training images.
+        float_flatbuffer: What `convert_to_float` gave for this model, to convert once for several files.
+
+    Returns:
+        The artifact.
+
+    Raises:
+        ExportError: When the model does not fit, an operator is not what was asked for, calibration images are
+            missing, or the file exists.
+        RunError: When the file cannot be written.
+
+    Example:
+        >>> export_tflite(model, Path("model_int8.tflite"), quantization="int8", image=image,
+        ...               class_names=("ants", "bees"), calibration=pixels)  # doctest: +SKIP
+    """
+    if quantization == "int8":
+        _check_calibration(calibration, image)
+    model = exportable_model(model, image=image, class_names=class_names)
+    with finished_model(path) as unfinished:
+        flatbuffer = float_flatbuffer or convert_to_float(model, image=image)
+        unfinished.write_bytes(_quantized(flatbuffer, quantization, calibration))
+        refuse_unasked_operators(unfinished, quantization=quantization, model=model)
+    return Artifact(
+        path=path,
+        format="tflite",
+        quantization=quantization,
+        signature=read_signature(path),
+        image=image,
+        class_names=class_names,
+        made_by=_made_by(quantization, 0 if calibration is None else len(calibration)),
+    )
+
+
+def _quantized(flatbuffer: bytes, quantization: Quantization, calibration: NDArray[np.uint8] | None) -> bytes:
+    if quantization == "float16":
+        return quantize_to_float16(flatbuffer)
+    if quantization == "dynamic_int8":
+        return quantize_to_dynamic_int8(flatbuffer)
+    if quantization == "int8" and calibration is not None:
+        return quantize_to_int8(flatbuffer, calibration)
+    return flatbuffer
+
+
+def _check_calibration(calibration: NDArray[np.uint8] | None, image: ImageSpec) -> None:
+    if calibration is None or len(calibration) == 0:
+        raise ExportError(
+            "int8 needs calibration images; got none", hint="give some hundred training images: --calibration DATA"
+        )
+    if calibration.shape[1:] != image.shape or calibration.dtype != np.uint8:
+        raise ExportError(
+            f"calibration images must be uint8 (n, {', '.join(map(str, image.shape))}); "
+            f"got {calibration.dtype} {calibration.shape}"
+        )
+
+
+def _made_by(quantization: Quantization, calibration_images: int) -> str:
+    converter = f"TFLiteConverter of TensorFlow {metadata.version('tensorflow')}"
+    quantizer = f"litert-quantizer {metadata.version('litert-quantizer')}"
+    ways = {
+        "none": converter,
+        "float16": f"{converter}, float16 weights by {quantizer}",
+        "dynamic_int8": f"{converter}, dynamic_wi8_afp32 by {quantizer}",
+        "int8": f"{converter}, static_wi8_ai8 by {quantizer}, min-max over {calibration_images} training images",
+    }
+    return ways[quantization]

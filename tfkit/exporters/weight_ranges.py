@@ -1,0 +1,66 @@
+"""Weight ranges wide enough that the bias of a dead channel survives int8 quantisation."""
+
+from typing import Any
+
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+from ai_edge_litert.tools import flatbuffer_utils
+from numpy.typing import NDArray
+
+# Where the output channels lie in each operator's weights.
+_CHANNEL_AXES = {
+    schema.BuiltinOperator.CONV_2D: 0,
+    schema.BuiltinOperator.DEPTHWISE_CONV_2D: 3,
+    schema.BuiltinOperator.FULLY_CONNECTED: 0,
+}
+# Three bits below int32's end: the quantiser may still widen the input's range for operators that share it.
+_LARGEST_BIAS = 2.0**28
+
+Ranges = dict[str, dict[str, NDArray[np.float32]]]
+
+
+def widened_weight_ranges(flatbuffer: bytes, ranges: Ranges) -> Ranges:
+    """Find the weights with channels so small that their bias would overflow, and give them a wider range.
+
+    A bias is stored as int32 in steps of (input scale x weight scale). A channel whose weights are all about
+    zero, as pruning, ReLU6 and folded BatchNorm leave them, has so small a scale that the bias overflows
+    and turns into about nothing, with the wrong sign: the channel's constant is lost. Such weights
+    may have a coarser scale at no cost.
+
+    Args:
+        flatbuffer: A float32 `.tflite` model.
+        ranges: The activations' ranges by tensor name, as litert-quantizer's calibration gives them.
+
+    Returns:
+        Ranges per channel of the weights concerned, by tensor name; often empty.
+    """
+    model = flatbuffer_utils.read_model_from_bytearray(bytearray(flatbuffer))
+    graph = model.subgraphs[0]
+    widened: Ranges = {}
+    for operator in graph.operators:
+        axis = _CHANNEL_AXES.get(model.operatorCodes[operator.opcodeIndex].builtinCode)
+        if axis is None or len(operator.inputs) < 3 or operator.inputs[2] < 0:
+            continue
+        source, weights, bias = (graph.tensors[number] for number in operator.inputs[:3])
+        kernel, offsets = _constant(model, weights), _constant(model, bias)
+        if kernel is None or offsets is None or source.name.decode() not in ranges:
+            continue
+        others = tuple(number for number in range(kernel.ndim) if number != axis)
+        largest = np.abs(kernel).max(axis=others, keepdims=True)
+        needed = 127 * np.abs(offsets).reshape(largest.shape) / (_scale(ranges[source.name.decode()]) * _LARGEST_BIAS)
+        if np.any(largest < needed):
+            bound = np.maximum(largest, needed).astype(np.float32)
+            widened[weights.name.decode()] = {"min": -bound, "max": bound}
+    return widened
+
+
+def _constant(model: Any, tensor: Any) -> NDArray[np.float32] | None:
+    data = model.buffers[tensor.buffer].data
+    if data is None or len(data) == 0 or tensor.type != schema.TensorType.FLOAT32:
+        return None
+    return np.frombuffer(bytes(data), np.float32).reshape(tensor.shape)
+
+
+def _scale(values: dict[str, NDArray[np.float32]]) -> float:
+    span = max(float(np.max(values["max"])), 0.0) - min(float(np.min(values["min"])), 0.0)
+    return max(span, 1e-9) / 255

@@ -1,0 +1,142 @@
+"""report.html: the run for people, one page that needs nothing else."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import jinja2
+import numpy as np
+from markupsafe import Markup, escape
+
+from tfkit.reports import quantities
+from tfkit.reports.data_summary import summarize_data
+from tfkit.reports.drawing import Drawing, inline_svg
+from tfkit.reports.figures import (
+    MOST_CLASSES_WITH_NAMES,
+    calibration_drawing,
+    comparison_drawings,
+    confusion_drawing,
+    curve_drawings,
+)
+from tfkit.reports.findings import (
+    Mistake,
+    calibration,
+    calibration_error,
+    class_scores,
+    mistakes,
+    most_confused,
+)
+from tfkit.reports.phrases import date, environment, limits, timing, warnings
+from tfkit.reports.run_report import RunReport
+from tfkit.reports.thumbnails import is_tiny, thumbnail
+from tfkit.reports.verdict import tiles, verdict
+
+MOST_THUMBNAILS = 12
+_MOST_ROWS, _MOST_PAIRS, _MOST_NAMES = 20, 12, 10  # what a page shows before it folds the rest away
+
+MisclassifiedPixels = Callable[[np.ndarray], np.ndarray]
+
+
+def render_page(report: RunReport, *, misclassified_pixels: MisclassifiedPixels) -> str:
+    """Write the page.
+
+    Args:
+        report: The run.
+        misclassified_pixels: Gives uint8 (m, h, w, c) pixels for int64 (m,) positions in the evaluation split;
+            asked at most once, for the most confident mistakes.
+
+    Returns:
+        HTML with its pictures and styles inside; it names no address.
+    """
+    evaluation = report.evaluation
+    wrong, bins, data = mistakes(evaluation), calibration(evaluation), summarize_data(report.data)
+    context: dict[str, Any] = {
+        "report": report,
+        "evaluation": evaluation,
+        "created": date(report.created),
+        "verdict": verdict(report),
+        "warnings": warnings(report, data),
+        "tiles": tiles(report),
+        "limits": limits(report.policy),
+        "timing": timing(report),
+        "comparisons": _svgs(comparison_drawings(report)),
+        "classes": sorted(class_scores(evaluation), key=lambda row: (row.f1 is None, row.f1 or 0.0)),
+        "numbered_axes": len(evaluation.class_names) > MOST_CLASSES_WITH_NAMES,
+        "matrix": _svgs((confusion_drawing(evaluation),))[0],
+        "confused": most_confused(evaluation),
+        "mistakes": wrong,
+        "thumbnails": _thumbnails(wrong[:MOST_THUMBNAILS], misclassified_pixels),
+        "sure": bins[-1],
+        "calibration_error": calibration_error(bins),
+        "reliability": _svgs((calibration_drawing(evaluation),))[0],
+        "trained": [(stage, _svgs(curve_drawings(stage))) for stage in report.stages if any(stage.history.values())],
+        "total_seconds": max(sum(stage.seconds for stage in report.stages), 1e-9),
+        "data": data,
+        "environment": environment(report),
+        "most_rows": _MOST_ROWS,
+        "most_pairs": _MOST_PAIRS,
+        "most_names": _MOST_NAMES,
+    }
+    return template("report.html.j2").render(context)
+
+
+def template(name: str) -> jinja2.Template:
+    """Load one of the report's templates, with the filters that write quantities.
+
+    Args:
+        name: A file in `tfkit/reports/templates`; what `.html.j2` files print is escaped.
+
+    Returns:
+        The template.
+    """
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("tfkit.reports"),
+        autoescape=jinja2.select_autoescape(("html.j2",)),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    for write in (
+        quantities.count,
+        quantities.counted,
+        quantities.duration,
+        quantities.file_size,
+        quantities.milliseconds,
+        quantities.percent,
+        quantities.points,
+        quantities.small_difference,
+    ):
+        environment.filters[write.__name__] = write
+    environment.filters.update(cell=_cell, glued=_glued, breakable=_breakable)
+    return environment.get_template(name)
+
+
+def _svgs(drawings: tuple[Drawing, ...]) -> list[Markup]:
+    # matplotlib has escaped the texts in its SVG; the page must not do so again.
+    return [Markup(inline_svg(drawing)) for drawing in drawings]
+
+
+def _thumbnails(
+    shown: tuple[Mistake, ...], misclassified_pixels: MisclassifiedPixels
+) -> list[tuple[Mistake, str, bool]]:
+    if not shown:
+        return []
+    pixels = misclassified_pixels(np.array([mistake.position for mistake in shown], dtype=np.int64))
+    return [(mistake, thumbnail(picture), is_tiny(picture)) for mistake, picture in zip(shown, pixels, strict=True)]
+
+
+def _cell(text: str) -> str:
+    """Text for a cell of a Markdown table, which a bar or a line break would end."""
+    return text.replace("|", "\\|").replace("\n", " ")
+
+
+def _glued(text: str) -> str:
+    """Keep numbers and their units on one line."""
+    return re.sub(r"(?<=\d) (?=(?:%|ms|s|min|h|MB|kB|bytes|points?)(?!\w))", "\N{NO-BREAK SPACE}", text)
+
+
+def _breakable(path: str) -> Markup:
+    """Let a long path break after its slashes, before it breaks inside a name."""
+    return escape(path).replace("/", Markup("/<wbr>"))

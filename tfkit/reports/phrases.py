@@ -1,0 +1,91 @@
+"""Sentences that page and model card share: limits, how time was measured, the machine, warnings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any
+
+from tfkit.reports.data_summary import DataSummary
+from tfkit.reports.quantities import counted, file_size, milliseconds, percent
+from tfkit.reports.run_report import ArtifactResult, RunReport
+
+# In the order they are told; a limit that is null in the recipe does not hold.
+_LIMITS: Mapping[str, Callable[[Any], str]] = {
+    "max_accuracy_drop": lambda drop: f"an accuracy at most {_points(drop)} below Keras's",
+    "min_agreement": lambda share: f"the same answer as Keras on at least {percent(share)} of the images",
+    "max_float_ops": lambda ops: f"{'no' if ops == 0 else f'at most {ops}'} float operations if it is int8",
+    "max_bytes": lambda size: f"a size of at most {file_size(size)}",
+    "max_latency_ms_p95": lambda limit: f"a p95 of at most {milliseconds(limit)}",
+}
+# A smaller evaluation split cannot tell one point of accuracy from chance.
+FEW_EXAMPLES = 100
+
+
+def limits(policy: Mapping[str, Any]) -> str:
+    """The limits of the acceptance as one phrase, such as "an accuracy at most 1 point below Keras's"."""
+    told = [say(policy[name]) for name, say in _LIMITS.items() if policy.get(name) is not None]
+    return f"{'; '.join(told[:-1])}; and {told[-1]}" if len(told) > 1 else "".join(told)
+
+
+def timing(report: RunReport) -> tuple[str, ...]:
+    """How the latencies were measured, one sentence for each way of measuring."""
+    ways: dict[str, list[ArtifactResult]] = {}
+    for file in report.artifacts:
+        if file.latency_ms_p50 is not None:
+            threads = counted(file.latency_threads, "thread") if file.latency_threads else "the runtime's own threads"
+            ways.setdefault(f"{file.latency_measures}, {threads}", []).append(file)
+    return tuple(f"Time of {_labels(files)}: {way}; {_runs(files)}." for way, files in ways.items())
+
+
+def warnings(report: RunReport, data: DataSummary) -> tuple[str, ...]:
+    """What a reader must know before believing the accuracy."""
+    told = []
+    if data.leakage:
+        images = counted(len(data.leakage), "image lies", "images lie")
+        told.append(
+            f"{images} in two splits at once; if one of them is the evaluation split, the accuracy is flattered."
+        )
+    examples = report.evaluation.examples
+    if examples < FEW_EXAMPLES:
+        told.append(
+            f"with {counted(examples, 'evaluation image')} one image more or less moves the accuracy by "
+            f"{100 / examples:.1f} points; evaluate on more before deciding on small differences."
+        )
+    problems = [f"{file.label}: {problem}" for file in report.artifacts for problem in file.problems]
+    return (*told, *problems)
+
+
+def environment(report: RunReport) -> tuple[tuple[str, str], ...]:
+    """The machine and its software, as names and values."""
+    host = report.host
+    versions = ", ".join(f"{name} {version}" for name, version in host.versions.items())
+    return (
+        ("Processor", f"{host.cpu}, {counted(host.cores, 'core')}"),
+        ("Memory", f"{host.memory_gib:.1f} GiB"),
+        ("Operating system", host.operating_system),
+        ("Python", host.python),
+        ("Packages", versions),
+        ("tfkit", report.tfkit_version),
+    )
+
+
+def date(created: str) -> str:
+    """An ISO time for people: "22 November 2026, 16:50 UTC"."""
+    moment = datetime.fromisoformat(created)
+    return f"{moment.day} {moment:%B %Y, %H:%M} {moment.tzname() or ''}".strip()
+
+
+def _points(share: float) -> str:
+    return f"{100 * share:.3g} {'point' if share == 0.01 else 'points'}"
+
+
+def _labels(files: list[ArtifactResult]) -> str:
+    labels = [file.label for file in files]
+    return f"{', '.join(labels[:-1])} and {labels[-1]}" if len(labels) > 1 else labels[0]
+
+
+def _runs(files: list[ArtifactResult]) -> str:
+    warmups, runs = ({getattr(file, f"latency_{kind}") or 0 for file in files} for kind in ("warmup_runs", "runs"))
+    timed = f"{min(runs)} to {max(runs)}" if len(runs) > 1 else f"{max(runs)}"
+    return f"{max(warmups)} warm-up runs, then {timed} timed ones"

@@ -1,0 +1,80 @@
+"""Pictures for TensorBoard: what the model really sees, what it confuses, where it is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tfkit.reports.drawing import BAD, INK, Drawing, drawing_style, png
+from tfkit.reports.figures import confusion_drawing
+from tfkit.reports.findings import mistakes
+from tfkit.reports.page import MisclassifiedPixels
+from tfkit.reports.quantities import percent
+from tfkit.reports.run_report import Evaluation
+
+_COLUMNS = 4
+_MOST_PICTURES = 16
+
+
+def write_tensorboard_images(
+    log_dir: Path,
+    *,
+    seen: np.ndarray,
+    seen_labels: Sequence[str],
+    evaluation: Evaluation,
+    misclassified_pixels: MisclassifiedPixels,
+    step: int,
+) -> None:
+    """Write three pictures for one stage: training images after augmentation, confusion matrix, worst mistakes.
+
+    Args:
+        log_dir: The stage's TensorBoard folder.
+        seen: (n, h, w, c) pixels 0..255, uint8 or float, just as they enter the model; the first 16 are drawn.
+        seen_labels: n texts, one under each picture.
+        evaluation: The model's answers after the stage.
+        misclassified_pixels: Gives uint8 (m, h, w, c) pixels for int64 (m,) positions in the evaluation split;
+            not asked when there is no mistake.
+        step: The epoch the pictures belong to.
+
+    Example:
+        >>> write_tensorboard_images(run.tensorboard("head"), seen=pixels, seen_labels=texts,
+        ...     evaluation=evaluation, misclassified_pixels=lambda positions: test[positions], step=20)
+    """
+    import tensorflow as tf
+
+    drawings = {
+        "training images as the model sees them": _grid(seen, [(text, INK) for text in seen_labels]),
+        "confusion matrix": confusion_drawing(evaluation),
+    }
+    worst = mistakes(evaluation)[:_MOST_PICTURES]
+    if worst:
+        captions = [
+            (f"{mistake.predicted} {percent(mistake.confidence, decimals=0)}\nis {mistake.true}", BAD)
+            for mistake in worst
+        ]
+        pixels = misclassified_pixels(np.array([mistake.position for mistake in worst], dtype=np.int64))
+        drawings["most confident mistakes"] = _grid(pixels, captions)
+    writer = tf.summary.create_file_writer(str(log_dir))
+    with writer.as_default(step=step):
+        for title, drawing in drawings.items():
+            tf.summary.image(title, tf.io.decode_png(png(drawing), channels=3)[None])
+    writer.close()
+
+
+def _grid(pixels: np.ndarray, captions: Sequence[tuple[str, str]]) -> Drawing:
+    from matplotlib.figure import Figure
+
+    shown = np.clip(pixels[:_MOST_PICTURES], 0, 255).astype(np.uint8)
+    rows = max(1, -(-len(shown) // _COLUMNS))
+    with drawing_style():
+        figure = Figure(figsize=(1.9 * _COLUMNS, 2.3 * rows), layout="constrained")
+        cells: Any = figure.subplots(rows, _COLUMNS, squeeze=False).ravel()
+        for cell in cells:
+            cell.axis("off")
+        for cell, picture, (text, colour) in zip(cells, shown, captions, strict=False):
+            cell.imshow(picture.squeeze(-1) if picture.shape[-1] == 1 else picture, cmap="gray", vmin=0, vmax=255)
+            cell.set_title(text, fontsize=8, color=colour, loc="center", pad=4)
+    return Drawing(figure, f"{len(shown)} pictures")

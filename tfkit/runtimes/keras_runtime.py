@@ -1,0 +1,61 @@
+"""Run a Keras model in this process: the reference every exported file is compared with."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tfkit.artifacts import ModelSignature, TensorSpec
+from tfkit.errors import ModelError
+from tfkit.runtimes.protocol import Runtime
+
+
+class KerasRuntime(Runtime):
+    """Runs a Keras model as `predict` does, on raw pixels cast to float32.
+
+    Args:
+        model: A `keras.Model` of one image input and one output.
+        batch_size: Images in one step.
+
+    Raises:
+        ModelError: When the model has more than one input or output.
+    """
+
+    def __init__(self, model: Any, *, batch_size: int = 64) -> None:
+        if len(model.inputs) != 1 or len(model.outputs) != 1:
+            raise ModelError(
+                f"model '{model.name}' has {len(model.inputs)} inputs and {len(model.outputs)} outputs; "
+                "expected one of each"
+            )
+        self._model = model
+        self._batch_size = batch_size
+        self.name = "keras"
+        self.measures = "Keras predict_on_batch, one image"
+        self.signature = ModelSignature(
+            inputs=tuple(_tensor_spec(tensor) for tensor in model.inputs),
+            outputs=tuple(_tensor_spec(tensor) for tensor in model.outputs),
+        )
+
+    def scores(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Run the model on images; see `Runtime.scores`."""
+        starts = range(0, len(pixels), self._batch_size)
+        # predict_on_batch, not predict: the latter casts all n images to float32 at once.
+        batches = [self._run(pixels[start : start + self._batch_size]) for start in starts]
+        return np.concatenate(batches) if batches else np.zeros((0, self._model.outputs[0].shape[-1]), np.float32)
+
+    def prepare(self, pixels: NDArray[np.uint8]) -> Callable[[], object]:
+        """Make ready one run on one image; see `Runtime.prepare`."""
+        values = pixels.astype(np.float32)
+        return lambda: self._model.predict_on_batch(values)
+
+    def close(self) -> None:
+        """Nothing to free: the model belongs to the caller."""
+
+    def _run(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        scores: NDArray[np.float32] = np.asarray(self._model.predict_on_batch(pixels.astype(np.float32)), np.float32)
+        return scores
+
+
+def _tensor_spec(tensor: Any) -> TensorSpec:
+    return TensorSpec(name=tensor.name, shape=tuple(tensor.shape), dtype=str(tensor.dtype))

@@ -1,0 +1,129 @@
+"""Run a `.tflite` file with LiteRT, as a device does: one image at a time."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ai_edge_litert.interpreter import Interpreter
+from numpy.typing import NDArray
+
+from tfkit.artifacts import TensorSpec
+from tfkit.errors import ModelError
+from tfkit.runtimes.flatbuffer import read_operators, read_signature
+from tfkit.runtimes.native_output import held_native_output
+from tfkit.runtimes.protocol import Runtime
+
+_INPUT_TYPES = ("uint8", "int8", "float32")
+
+
+class LiteRTRuntime(Runtime):
+    """Runs a `.tflite` image classifier of any origin on raw pixels.
+
+    A uint8 input takes the pixel and an int8 input takes pixel - 128, whatever its scale says: that is how
+    files quantised with raw, [0, 1] and [-1, 1] preprocessing alike are fed. A float input takes the raw
+    0..255, or what `input_range` says.
+
+    Args:
+        path: The file.
+        threads: CPU threads.
+        input_range: For float inputs of outside files: the values that pixels 0 and 255 become, such as
+            `(-1.0, 1.0)`. None: raw pixels, as every file of tfkit takes them.
+
+    Raises:
+        ModelError: When the file cannot be read or run, or is no image classifier.
+
+    Example:
+        >>> with LiteRTRuntime(Path("model_int8.tflite")) as runtime:  # doctest: +SKIP
+        ...     runtime.scores(pixels).argmax(axis=1)
+    """
+
+    def __init__(self, path: Path, *, threads: int = 1, input_range: tuple[float, float] | None = None) -> None:
+        self.name = "litert"
+        self.measures = "LiteRT invoke, one image"
+        self.signature = read_signature(path)
+        self._input = _only_image(self.signature.inputs, path)
+        self._output = _only_scores(self.signature.outputs, path)
+        self._input_range = input_range
+        self._interpreter = _open_interpreter(path, threads=threads)
+        self._input_index = self._interpreter.get_input_details()[0]["index"]
+        self._output_index = self._interpreter.get_output_details()[0]["index"]
+
+    def scores(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Run the model on images; see `Runtime.scores`."""
+        self._check_shape(pixels)
+        rows = np.empty((len(pixels), int(self._output.shape[-1] or 0)), np.float32)
+        for row, image in zip(rows, pixels, strict=True):
+            self._interpreter.set_tensor(self._input_index, self._encode(image[np.newaxis]))
+            self._interpreter.invoke()
+            row[:] = self._decode(self._interpreter.get_tensor(self._output_index)).reshape(-1)
+        return rows
+
+    def prepare(self, pixels: NDArray[np.uint8]) -> Callable[[], object]:
+        """Make ready one run on one image; see `Runtime.prepare`. Only `invoke` lies in the call."""
+        self._check_shape(pixels)
+        self._interpreter.set_tensor(self._input_index, self._encode(pixels[:1]))
+        invoke: Callable[[], object] = self._interpreter.invoke
+        return invoke
+
+    def close(self) -> None:
+        """Free the interpreter."""
+        self._interpreter = None
+
+    def _check_shape(self, pixels: NDArray[np.uint8]) -> None:
+        expected = self._input.shape[1:]
+        if pixels.ndim != 4 or any(
+            want not in (None, got) for want, got in zip(expected, pixels.shape[1:], strict=True)
+        ):
+            raise ModelError(f"the model takes images of shape {expected}; got an array of shape {pixels.shape}")
+
+    def _encode(self, pixels: NDArray[np.uint8]) -> NDArray[Any]:
+        if self._input.dtype == "uint8":
+            return pixels
+        if self._input.dtype == "int8":
+            return (pixels.astype(np.int16) - 128).astype(np.int8)
+        low, high = self._input_range or (0.0, 255.0)
+        return pixels.astype(np.float32) * np.float32((high - low) / 255.0) + np.float32(low)
+
+    def _decode(self, values: NDArray[Any]) -> NDArray[np.float32]:
+        if self._output.scale is None or self._output.zero_point is None:
+            return values.astype(np.float32)
+        return (values.astype(np.float32) - self._output.zero_point) * np.float32(self._output.scale)
+
+
+def _open_interpreter(path: Path, *, threads: int) -> Any:
+    custom = sorted({operator.name for operator in read_operators(path) if operator.custom})
+    try:
+        with held_native_output():
+            interpreter = Interpreter(model_path=str(path), num_threads=threads)
+            details = interpreter.get_input_details()[0]
+            if details["shape_signature"][0] == -1:
+                interpreter.resize_tensor_input(details["index"], [1, *details["shape"][1:]])
+            interpreter.allocate_tensors()
+            # The CPU delegate is made, and speaks, at the first run.
+            interpreter.invoke()
+    except (RuntimeError, ValueError) as fault:
+        because = f"it holds custom operators: {', '.join(custom)}" if custom else str(fault)
+        raise ModelError(
+            f"LiteRT cannot run '{path}': {because}", hint="export it with builtin operators only"
+        ) from None
+    return interpreter
+
+
+def _only_image(tensors: tuple[TensorSpec, ...], path: Path) -> TensorSpec:
+    if len(tensors) != 1 or len(tensors[0].shape) != 4 or tensors[0].dtype not in _INPUT_TYPES:
+        raise ModelError(
+            f"'{path}' takes {_describe(tensors)}; expected one image tensor (1, height, width, channels) "
+            f"of {', '.join(_INPUT_TYPES)}"
+        )
+    return tensors[0]
+
+
+def _only_scores(tensors: tuple[TensorSpec, ...], path: Path) -> TensorSpec:
+    if len(tensors) != 1 or tensors[0].shape[-1] is None:
+        raise ModelError(f"'{path}' gives {_describe(tensors)}; expected one tensor of class scores")
+    return tensors[0]
+
+
+def _describe(tensors: tuple[TensorSpec, ...]) -> str:
+    return ", ".join(f"{tensor.dtype} {tensor.shape}" for tensor in tensors) or "no tensor"

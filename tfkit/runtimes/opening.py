@@ -1,0 +1,41 @@
+"""Open any exported model with the runtime it is made for."""
+
+from pathlib import Path
+
+from tfkit.artifacts import Artifact
+from tfkit.errors import ModelError
+from tfkit.runtimes.litert_runtime import LiteRTRuntime
+from tfkit.runtimes.protocol import Runtime
+from tfkit.runtimes.saved_model_runtime import SavedModelRuntime
+
+
+def open_runtime(model: Path | Artifact, *, threads: int = 1) -> Runtime:
+    """Open an exported model.
+
+    Args:
+        model: An artifact, a `.tflite` file, a SavedModel's version folder, or the folder above it (its highest
+            version is taken, as a server does).
+        threads: CPU threads.
+
+    Returns:
+        The runtime, to be closed or used in a `with` statement. Keras models are run with
+        `KerasRuntime(model)`.
+
+    Raises:
+        ModelError: When it is neither a `.tflite` file nor a SavedModel, or cannot be loaded.
+
+    Example:
+        >>> with open_runtime(Path("model_int8.tflite"), threads=2) as runtime:  # doctest: +SKIP
+        ...     runtime.scores(pixels)
+    """
+    path = model.path if isinstance(model, Artifact) else model
+    if path.is_dir():
+        return SavedModelRuntime(_version_folder(path), threads=threads)
+    if not path.exists():
+        raise ModelError(f"no model at '{path}'", hint="name a .tflite file or a SavedModel's folder")
+    return LiteRTRuntime(path, threads=threads)
+
+
+def _version_folder(path: Path) -> Path:
+    versions = sorted((int(folder.name), folder) for folder in path.iterdir() if folder.name.isdigit())
+    return versions[-1][1] if versions and not (path / "saved_model.pb").exists() else path

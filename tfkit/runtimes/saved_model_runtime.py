@@ -1,0 +1,158 @@
+"""Run a SavedModel in a process of its own, as a server does."""
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tfkit.artifacts import ModelSignature, TensorSpec
+from tfkit.errors import ModelError
+from tfkit.runtimes.array_pipe import join_bytes, receive_arrays, send_arrays
+from tfkit.runtimes.protocol import Runtime
+
+_STOP_SECONDS = 10
+
+
+class SavedModelRuntime(Runtime):
+    """Runs a SavedModel that a fresh process has loaded.
+
+    Args:
+        path: The SavedModel's version folder (`saved_model/1`, with `saved_model.pb` in it).
+        threads: CPU threads, None for TensorFlow's own choice.
+
+    Raises:
+        ModelError: When the folder is no SavedModel, has no signature, or cannot be loaded.
+
+    Example:
+        >>> with SavedModelRuntime(Path("saved_model/1")) as runtime:  # doctest: +SKIP
+        ...     runtime.scores_from_encoded([Path("cat.jpg").read_bytes()])
+    """
+
+    def __init__(self, path: Path, *, threads: int | None = None) -> None:
+        if not (path / "saved_model.pb").is_file():
+            raise ModelError(f"'{path}' is not a SavedModel: it holds no saved_model.pb", hint="name saved_model/1")
+        self.name = "saved_model"
+        self.measures = "round trip of one image of pixels to a process that holds the SavedModel"
+        self._path = path
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the process
+        self._process = _start_worker(path, threads=threads, log=self._log)
+        try:
+            self._signatures = json.loads(str(self._receive()))
+            if not self._signatures:
+                raise ModelError(f"SavedModel '{path}' has no signature", hint="export it with tfkit export")
+            self.signature = _read_signature(self._signatures)
+            self._pixels_signature = self._signature_taking(numbers=True)
+            self._encoded_signature = self._signature_taking(numbers=False)
+        except BaseException:
+            self.close()
+            raise
+
+    def scores(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Run the model on images; see `Runtime.scores`.
+
+        Raises:
+            ModelError: When no signature takes pixels, or the model fails.
+        """
+        return self._request(self._pixels_signature, "pixels", pixels)
+
+    def scores_from_encoded(self, encoded: list[bytes]) -> NDArray[np.float32]:
+        """Run the model on encoded images, as a client of a server sends them.
+
+        Args:
+            encoded: n JPEG, PNG, ... files.
+
+        Returns:
+            float32 (n, classes).
+
+        Raises:
+            ModelError: When no signature takes encoded images, or the model fails (an image is damaged).
+        """
+        return self._request(self._encoded_signature, "encoded images", *join_bytes(encoded))
+
+    def prepare(self, pixels: NDArray[np.uint8]) -> Callable[[], object]:
+        """Make ready one run on one image; see `Runtime.prepare`."""
+        one = np.ascontiguousarray(pixels[:1])
+        return lambda: self.scores(one)
+
+    def close(self) -> None:
+        """End the process."""
+        if self._process.stdin is not None and not self._process.stdin.closed:
+            with contextlib.suppress(BrokenPipeError):  # it may have ended already, which is what close wants
+                self._process.stdin.close()
+        try:
+            self._process.wait(_STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        if self._process.stdout is not None:
+            self._process.stdout.close()
+        self._log.close()
+
+    def _request(self, signature: str | None, what: str, *arrays: NDArray[Any]) -> NDArray[np.float32]:
+        if signature is None:
+            raise ModelError(f"SavedModel '{self._path}' has no signature that takes {what}: {self._names()}")
+        try:
+            send_arrays(self._process.stdin, np.array(signature), *arrays)  # type: ignore[arg-type]
+        except BrokenPipeError:
+            raise self._ended() from None
+        scores: NDArray[np.float32] = self._receive()
+        return scores
+
+    def _receive(self) -> Any:
+        try:
+            state, answer = receive_arrays(self._process.stdout)  # type: ignore[arg-type]
+        except EOFError:
+            raise self._ended() from None
+        if str(state) == "error":
+            raise ModelError(f"SavedModel '{self._path}': {answer}")
+        return answer
+
+    def _ended(self) -> ModelError:
+        code = self._process.wait()
+        self._log.seek(0)
+        last_words = self._log.read().decode(errors="replace").strip().splitlines()[-5:]
+        return ModelError(
+            "\n".join([f"the process that runs SavedModel '{self._path}' ended with status {code}", *last_words])
+        )
+
+    def _signature_taking(self, *, numbers: bool) -> str | None:
+        names = sorted(self._signatures, key=lambda name: name not in ("predict", "serving_default"))
+        for name in names:
+            inputs = self._signatures[name]["inputs"]
+            if len(inputs) == 1 and (inputs[0][2] != "string") == numbers:
+                return str(name)
+        return None
+
+    def _names(self) -> str:
+        return ", ".join(
+            f"{name}({', '.join(f'{kind} {tensor}' for tensor, _, kind in tensors['inputs'])})"
+            for name, tensors in self._signatures.items()
+        )
+
+
+def _start_worker(path: Path, *, threads: int | None, log: Any) -> "subprocess.Popen[bytes]":
+    command = [sys.executable, "-m", "tfkit.runtimes.saved_model_worker", str(path.resolve())]
+    if threads is not None:
+        command += ["--threads", str(threads)]
+    # A GPU that the training process holds must not be asked for a second time: the proof is of the CPU.
+    environment = {"TF_CPP_MIN_LOG_LEVEL": "2", **os.environ, "CUDA_VISIBLE_DEVICES": "-1"}
+    return subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, env=environment, start_new_session=True
+    )
+
+
+def _read_signature(signatures: dict[str, Any]) -> ModelSignature:
+    tensors = signatures["serving_default" if "serving_default" in signatures else next(iter(signatures))]
+    return ModelSignature(inputs=_tensor_specs(tensors["inputs"]), outputs=_tensor_specs(tensors["outputs"]))
+
+
+def _tensor_specs(tensors: list[Any]) -> tuple[TensorSpec, ...]:
+    return tuple(TensorSpec(name=name, shape=tuple(shape), dtype=kind) for name, shape, kind in tensors)

@@ -1,0 +1,100 @@
+"""The process that runs a SavedModel for `SavedModelRuntime`: loaded afresh, with none of the code that made it.
+
+`python -m tfkit.runtimes.saved_model_worker FOLDER --threads N` reads requests from stdin and answers on stdout
+until stdin ends; see `array_pipe` for the format. It never imports Keras, so that a SavedModel which needs more
+than TensorFlow's own runtime fails here as it would in a server.
+"""
+
+import argparse
+import json
+import os
+import sys
+from typing import Any, BinaryIO
+
+import numpy as np
+import tensorflow as tf
+
+from tfkit.runtimes.array_pipe import receive_arrays, send_arrays, split_bytes
+
+
+def serve(folder: str, *, threads: int | None, requests: BinaryIO, answers: BinaryIO) -> None:
+    """Load the SavedModel, send its signatures, then answer requests until they end.
+
+    A request is an array with the signature's name and then its input: pixels, or the contents and lengths of
+    encoded images. An answer is `ok` and the scores, or `error` and the message.
+
+    Args:
+        folder: The SavedModel's folder.
+        threads: CPU threads, None for TensorFlow's own choice.
+        requests: Where requests come from.
+        answers: Where answers go.
+    """
+    if threads is not None:
+        tf.config.threading.set_intra_op_parallelism_threads(threads)
+        tf.config.threading.set_inter_op_parallelism_threads(threads)
+    try:
+        model = tf.saved_model.load(folder)
+        signatures = {name: _describe(function) for name, function in model.signatures.items()}
+    except Exception as fault:  # whatever is wrong with the folder is the answer
+        send_arrays(answers, np.array("error"), np.array(_message(fault)))
+        return
+    send_arrays(answers, np.array("ok"), np.array(json.dumps(signatures)))
+    while True:
+        try:
+            name, *inputs = receive_arrays(requests)
+        except EOFError:
+            return
+        try:
+            send_arrays(answers, np.array("ok"), _run(model.signatures[str(name)], inputs))
+        except Exception as fault:
+            send_arrays(answers, np.array("error"), np.array(_message(fault)))
+
+
+def _run(function: Any, inputs: list[Any]) -> Any:
+    (input_name, spec), *_ = function.structured_input_signature[1].items()
+    values = tf.constant(split_bytes(*inputs)) if spec.dtype == tf.string else tf.cast(inputs[0], spec.dtype)
+    outputs = function(**{input_name: values})
+    return outputs[_scores_name(function)].numpy().astype(np.float32)
+
+
+def _scores_name(function: Any) -> str:
+    floats = [name for name, spec in function.structured_outputs.items() if spec.dtype.is_floating]
+    if "scores" in floats:
+        return "scores"
+    if len(floats) != 1:
+        raise ValueError(f"expected one float output or one named 'scores'; got {floats}")
+    return str(floats[0])
+
+
+def _describe(function: Any) -> dict[str, list[tuple[str, list[int | None], str]]]:
+    def tensors(specs: dict[str, Any]) -> list[tuple[str, list[int | None], str]]:
+        return [
+            (name, spec.shape.as_list() if spec.shape.rank is not None else [], spec.dtype.name)
+            for name, spec in specs.items()
+        ]
+
+    return {
+        "inputs": tensors(function.structured_input_signature[1]),
+        "outputs": tensors(function.structured_outputs),
+    }
+
+
+def _message(fault: Exception) -> str:
+    # TensorFlow appends the graph's call stack; only its first lines say what is wrong.
+    return f"{type(fault).__name__}: {str(fault).partition('[[{{')[0].strip()[:2000]}"
+
+
+def main() -> None:
+    """Serve on this process's own pipes."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder")
+    parser.add_argument("--threads", type=int)
+    options = parser.parse_args()
+    # Anything that prints must not get between the answers: stdout is handed over, then points to stderr.
+    with os.fdopen(os.dup(sys.stdout.fileno()), "wb") as answers:
+        os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+        serve(options.folder, threads=options.threads, requests=sys.stdin.buffer, answers=answers)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,76 @@
+"""Features of a frozen backbone, computed once."""
+
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+
+from tfkit.artifacts import ImageSpec
+from tfkit.data import AugmentationPolicy, ImageExamples, evaluation_batches, training_batches
+from tfkit.models import feature_extractor
+from tfkit.training.fitting import Progress
+
+
+@dataclass(frozen=True, eq=False)
+class Features:
+    """What a frozen backbone sees in a set of images.
+
+    Attributes:
+        values: float32 (n, d), pooled features.
+        targets: float32 (n, classes), one-hot (or mixed) labels.
+    """
+
+    values: np.ndarray
+    targets: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+
+def cache_features(
+    model: keras.Model,
+    examples: ImageExamples,
+    image: ImageSpec,
+    *,
+    batch_size: int,
+    views: int = 1,
+    augmentation: AugmentationPolicy = "none",
+    flip: bool = True,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> Features:
+    """Run the frozen backbone over a set of images, once for each view.
+
+    Args:
+        model: A classifier of `build_classifier`.
+        examples: The images.
+        image: The images the model takes.
+        batch_size: Images in one forward pass.
+        views: How often each image is seen: once as it is, then `views - 1` times augmented.
+        augmentation: Policy of the further views.
+        flip: Whether the policy may mirror images.
+        seed: Seed of the augmentation.
+        progress: Called after each batch.
+
+    Returns:
+        Features of n * views images, view after view.
+    """
+    extractor = feature_extractor(model)
+    # XLA's depthwise convolution on CPUs is some fifteen times slower than oneDNN's.
+    extractor.compile(jit_compile=False)
+    values, targets = [], []
+    total, done = views * len(examples), 0
+    for view in range(views):
+        if view == 0:
+            batches = evaluation_batches(examples, image, batch_size=batch_size)
+        else:
+            batches = training_batches(
+                examples, image, batch_size=batch_size, augmentation=augmentation, flip=flip, seed=seed + view
+            )
+        for pixels, target in batches:
+            values.append(np.asarray(extractor.predict_on_batch(pixels), dtype=np.float32))
+            targets.append(np.asarray(target))
+            done += len(values[-1])
+            if progress is not None:
+                progress(done, total, f"features {done}/{total}")
+    return Features(np.concatenate(values), np.concatenate(targets))

@@ -1,0 +1,147 @@
+"""The second stage: the end of the backbone, or all of it, learns with a small learning rate."""
+
+import os
+import time
+from pathlib import Path
+from typing import Literal
+
+import keras
+import tensorflow as tf
+
+from tfkit.artifacts import ImageSpec
+from tfkit.data import AugmentationPolicy, ImageExamples, Mixing, evaluation_batches, training_batches
+from tfkit.errors import ModelError
+from tfkit.models import Unfrozen, logits_model, save_model_file, unfreeze, with_dtype_policy
+from tfkit.training.fitting import Progress, fit, kept_on_interrupt
+from tfkit.training.optimization import Optimization, class_weights
+from tfkit.training.result import StageResult
+
+Precision = Literal["float32", "mixed_float16", "mixed_bfloat16"]
+Jit = Literal["auto"] | bool
+
+
+def fine_tune(
+    model: keras.Model,
+    train: ImageExamples,
+    validation: ImageExamples,
+    image: ImageSpec,
+    *,
+    optimization: Optimization,
+    batch_size: int = 32,
+    unfreeze_from: float | str = "all",
+    batch_norm: Literal["frozen", "train"] = "frozen",
+    precision: Precision = "float32",
+    jit: Jit = "auto",
+    augmentation: AugmentationPolicy = "none",
+    mixing: Mixing | None = None,
+    flip: bool = True,
+    seed: int = 0,
+    cache_bytes: int = 1 << 30,
+    log_directory: Path | None = None,
+    checkpoint: Path | None = None,
+    progress: Progress | None = None,
+) -> StageResult:
+    """Train a classifier's head together with the end of its backbone.
+
+    Args:
+        model: A classifier of `build_classifier`; trained in place, and float32 again afterwards.
+        train: Training images.
+        validation: Validation images; may be empty.
+        image: The images the model takes.
+        optimization: How to step.
+        batch_size: Images in a batch.
+        unfreeze_from: What of the backbone learns: `all`, a share counted from its end, or a layer's name.
+        batch_norm: Whether the backbone's BatchNorm keeps its running statistics (`frozen`) or follows (`train`).
+        precision: `float32`, `mixed_float16` or `mixed_bfloat16`.
+        jit: Whether XLA compiles the step; `auto` does on a GPU, and on a CPU where oneDNN would crash.
+        augmentation: Policy of the training images: `none`, `light` or `rand_augment`.
+        mixing: `mixup`, `cutmix` or None.
+        flip: Whether augmentation may mirror images.
+        seed: Seed of shuffling, augmentation and dropout.
+        cache_bytes: Decoded training images are kept in memory up to this size, otherwise decoded in every epoch.
+        log_directory: Where TensorBoard's scalars go.
+        checkpoint: Where the model is kept after every epoch and when training is interrupted (`.keras`).
+        progress: Called after each batch with batches done, batches in all, and a text.
+
+    Returns:
+        The course of the stage.
+
+    Raises:
+        ModelError: When `unfreeze_from` names nothing, or `jit=False` meets a network that oneDNN cannot train.
+    """
+    began = time.perf_counter()
+    keras.utils.set_random_seed(seed)
+    unfrozen = unfreeze(model, unfreeze_from, batch_norm=batch_norm)
+    compiled = _use_jit(model, jit)
+    trained = model if precision == "float32" else with_dtype_policy(model, precision)
+    batches = training_batches(
+        train,
+        image,
+        batch_size=batch_size,
+        augmentation=augmentation,
+        mixing=mixing,
+        flip=flip,
+        seed=seed,
+        cache_bytes=cache_bytes,
+    )
+    held_out = evaluation_batches(validation, image, batch_size=batch_size, cache_bytes=cache_bytes)
+    with kept_on_interrupt(trained, checkpoint):
+        history = fit(
+            logits_model(trained),
+            batches,
+            held_out if len(validation) else None,
+            optimization=optimization,
+            steps_per_epoch=-(-len(train) // batch_size),
+            jit_compile=compiled,
+            class_weight=class_weights(optimization, train),
+            log_directory=log_directory,
+            progress=progress,
+            callbacks=(_KeepEveryEpoch(trained, checkpoint),) if checkpoint else (),
+        )
+    if trained is not model:
+        model.set_weights(trained.get_weights())
+    return StageResult(
+        name="fine_tune",
+        seconds=time.perf_counter() - began,
+        history=history,
+        notes=_notes(unfrozen, precision, compiled),
+    )
+
+
+class _KeepEveryEpoch(keras.callbacks.Callback):
+    """Keeps the whole model after each epoch, so that a crash costs one epoch at most."""
+
+    def __init__(self, whole: keras.Model, path: Path) -> None:
+        super().__init__()
+        self._whole, self._path = whole, path
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        save_model_file(self._whole, self._path)
+
+
+def _use_jit(model: keras.Model, jit: Jit) -> bool:
+    """XLA where it is faster (GPUs), and where oneDNN crashes: TensorFlow 2.21 with convolutions under 16 channels."""
+    on_gpu = bool(tf.config.list_physical_devices("GPU"))
+    narrow = [
+        layer.name
+        for layer in model.layers
+        if isinstance(layer, keras.layers.Conv2D | keras.layers.DepthwiseConv2D) and layer.output.shape[-1] < 16
+    ]
+    crashes = bool(narrow) and not on_gpu and os.environ.get("TF_ENABLE_ONEDNN_OPTS") != "0"
+    if jit is False and crashes:
+        raise ModelError(
+            f"TensorFlow 2.21 with oneDNN crashes training convolutions under 16 channels ('{narrow[0]}')",
+            hint="leave fine_tune.jit out, or set the environment variable TF_ENABLE_ONEDNN_OPTS=0",
+        )
+    return on_gpu or crashes if jit == "auto" else bool(jit)
+
+
+def _notes(unfrozen: Unfrozen, precision: Precision, compiled: bool) -> tuple[str, ...]:
+    notes = [f"{len(unfrozen.layers)} backbone layers learned, {unfrozen.trainable_parameters:,} parameters in all"]
+    if unfrozen.frozen_batch_norms:
+        notes.append(f"the running statistics of {unfrozen.frozen_batch_norms} BatchNorm layers stayed as they were")
+    if precision != "float32":
+        notes.append(f"trained in {precision}; the kept model is float32")
+    if compiled:
+        notes.append("the training step was compiled by XLA")
+    return tuple(notes)

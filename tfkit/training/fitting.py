@@ -1,0 +1,131 @@
+"""The one place that calls Keras `fit`: loss, metrics, callbacks and the history of a stage."""
+
+import contextlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from tfkit.models import save_model_file
+from tfkit.training.optimization import Optimization, build_optimizer
+
+# done, total, what is being done
+Progress = Callable[[int, int, str], None]
+
+
+def fit(
+    model: keras.Model,
+    batches: Any,
+    validation: Any,
+    *,
+    optimization: Optimization,
+    steps_per_epoch: int,
+    jit_compile: bool,
+    class_weight: dict[int, float] | None = None,
+    log_directory: Path | None = None,
+    progress: Progress | None = None,
+    callbacks: tuple[keras.callbacks.Callback, ...] = (),
+    **options: Any,
+) -> dict[str, list[float]]:
+    """Train a model that gives logits with Keras `fit`.
+
+    Args:
+        model: From batches of inputs to logits (n, classes); trained in place.
+        batches: What `fit` takes as `x`: a `tf.data.Dataset` of (inputs, one-hot targets), or an array of inputs with
+            the targets in `options["y"]`.
+        validation: What `fit` takes as `validation_data`, or None.
+        optimization: How to step.
+        steps_per_epoch: Batches in one pass over the training images.
+        jit_compile: Whether XLA compiles the step.
+        class_weight: Weight by class index.
+        log_directory: Where TensorBoard's scalars go; None for none.
+        progress: Called after every batch with batches done, batches in all, and a text.
+        callbacks: Further callbacks.
+        options: Further arguments of `fit`.
+
+    Returns:
+        One value per epoch: `loss`, `accuracy`, `val_loss`, `val_accuracy`, `learning_rate`.
+    """
+    model.compile(
+        optimizer=build_optimizer(optimization, steps=steps_per_epoch * optimization.epochs),
+        loss=keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=optimization.label_smoothing),
+        metrics=[keras.metrics.CategoricalAccuracy(name="accuracy")],
+        jit_compile=jit_compile,
+    )
+    rates = _LearningRate()
+    # The average goes in first, so that what is validated, kept and compared is what will be shipped.
+    averaging = [keras.callbacks.SwapEMAWeights(swap_on_epoch=True)] if optimization.ema is not None else []
+    watching = [*averaging, *callbacks, rates]
+    if optimization.early_stopping is not None and validation is not None:
+        watching.append(
+            keras.callbacks.EarlyStopping("val_loss", patience=optimization.early_stopping, restore_best_weights=True)
+        )
+    if log_directory is not None:
+        watching.append(keras.callbacks.TensorBoard(log_directory, write_graph=False))
+    if progress is not None:
+        watching.append(_ReportProgress(progress, steps_per_epoch, optimization.epochs))
+    history = model.fit(
+        batches,
+        validation_data=validation,
+        epochs=optimization.epochs,
+        class_weight=class_weight,
+        callbacks=watching,
+        verbose=0,
+        **options,
+    )
+    numbers = {name: [float(value) for value in values] for name, values in history.history.items()}
+    return {**numbers, "learning_rate": rates.rates}
+
+
+@contextlib.contextmanager
+def kept_on_interrupt(model: keras.Model, path: Path | None) -> Iterator[None]:
+    """Save a model when its training is interrupted by Ctrl-C, then let the interruption go on.
+
+    Args:
+        model: The model in training.
+        path: Where to save it (`.keras`); None to save nothing.
+    """
+    try:
+        yield
+    except KeyboardInterrupt:
+        if path is not None:
+            save_model_file(model, path)
+        raise
+
+
+class _LearningRate(keras.callbacks.Callback):
+    """Keeps the learning rate at the end of each epoch."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rates: list[float] = []
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        self.rates.append(float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate)))
+
+
+class _ReportProgress(keras.callbacks.Callback):
+    """Tells how many batches are done, and the latest figures."""
+
+    def __init__(self, progress: Progress, steps_per_epoch: int, epochs: int) -> None:
+        super().__init__()
+        self._progress, self._steps, self._epochs = progress, steps_per_epoch, epochs
+        self._epoch, self._text = 0, ""
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        self._epoch = epoch
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
+        self._report(min(batch + 1, self._steps), logs or {})
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        self._report(self._steps, logs or {})
+
+    def _report(self, batches: int, logs: dict[str, float]) -> None:
+        figures = [f"{name} {logs[key]:.3f}" for key, name in _SHOWN.items() if key in logs]
+        text = ", ".join([f"epoch {self._epoch + 1}/{self._epochs}", *figures])
+        self._progress(self._epoch * self._steps + batches, self._steps * self._epochs, text)
+
+
+_SHOWN = {"loss": "loss", "accuracy": "accuracy", "val_accuracy": "validation"}

@@ -1,0 +1,117 @@
+"""How weights are moved: optimizer, learning rate over the steps, and the weight of each class."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import keras
+from sklearn.utils.class_weight import compute_class_weight
+
+from tfkit.data import ImageExamples
+from tfkit.errors import DataError
+
+OptimizerName = Literal["adam", "adamw", "sgd"]
+Schedule = Literal["constant", "cosine"]
+
+
+@dataclass(frozen=True)
+class Optimization:
+    """Everything about a stage's steps that is not about its images.
+
+    Attributes:
+        epochs: Passes over the training images.
+        learning_rate: Peak learning rate.
+        optimizer: `adam`, `adamw` or `sgd` (with Nesterov momentum 0.9).
+        weight_decay: Decoupled weight decay (Loshchilov & Hutter, arXiv:1711.05101).
+        schedule: `constant`, or `cosine` down to 0 (arXiv:1608.03983, without restarts).
+        warmup: Share of the steps over which the learning rate rises linearly from 0, in [0, 1).
+        label_smoothing: Share of the target spread over all classes (arXiv:1512.00567), in [0, 1).
+        class_weights: None, `balanced` (inverse frequency), or a weight by class name; names left out weigh 1.
+        early_stopping: Epochs without a better validation loss before stopping; the best weights come back. None
+            trains to the end and keeps the last ones.
+        ema: Momentum of an exponential moving average of the weights, which is then what is kept; None for none.
+        gradient_accumulation: Batches whose gradients are averaged into one step.
+    """
+
+    epochs: int
+    learning_rate: float
+    optimizer: OptimizerName = "adam"
+    weight_decay: float = 0.0
+    schedule: Schedule = "constant"
+    warmup: float = 0.0
+    label_smoothing: float = 0.0
+    class_weights: Literal["balanced"] | Mapping[str, float] | None = None
+    early_stopping: int | None = None
+    ema: float | None = None
+    gradient_accumulation: int = 1
+
+
+def build_optimizer(optimization: Optimization, *, steps: int) -> keras.optimizers.Optimizer:
+    """Build the optimizer of a stage.
+
+    Args:
+        optimization: What was asked for.
+        steps: Number of batches in the whole stage.
+
+    Returns:
+        A Keras optimizer.
+
+    Example:
+        >>> build_optimizer(Optimization(epochs=1, learning_rate=1e-3), steps=10).name
+        'adam'
+    """
+    options: dict[str, Any] = {"learning_rate": _learning_rate(optimization, steps)}
+    if optimization.weight_decay:
+        options["weight_decay"] = optimization.weight_decay
+    if optimization.ema is not None:
+        options |= {"use_ema": True, "ema_momentum": optimization.ema}
+    if optimization.gradient_accumulation > 1:
+        options["gradient_accumulation_steps"] = optimization.gradient_accumulation
+    if optimization.optimizer == "sgd":
+        return keras.optimizers.SGD(momentum=0.9, nesterov=True, **options)
+    kinds = {"adam": keras.optimizers.Adam, "adamw": keras.optimizers.AdamW}
+    return kinds[optimization.optimizer](**options)
+
+
+def class_weights(optimization: Optimization, examples: ImageExamples) -> dict[int, float] | None:
+    """The weight of each class in the loss.
+
+    Args:
+        optimization: What was asked for.
+        examples: The training images.
+
+    Returns:
+        Weight by class index as Keras's `fit` takes it, or None when all weigh the same.
+
+    Raises:
+        DataError: When a weight is given for a class that the data do not have.
+    """
+    wanted = optimization.class_weights
+    names = examples.class_names
+    if wanted is None:
+        return None
+    if isinstance(wanted, str):
+        balanced = compute_class_weight("balanced", classes=list(range(len(names))), y=examples.labels)
+        return {index: float(weight) for index, weight in enumerate(balanced)}
+    if unknown := sorted(set(wanted) - set(names)):
+        raise DataError(
+            f"class_weights names classes that the data do not have: {', '.join(unknown)}",
+            hint="the classes are: " + ", ".join(names),
+        )
+    return {index: float(wanted.get(name, 1.0)) for index, name in enumerate(names)}
+
+
+def _learning_rate(optimization: Optimization, steps: int) -> Any:
+    warmup_steps = round(optimization.warmup * steps)
+    if optimization.schedule == "cosine":
+        return keras.optimizers.schedules.CosineDecay(
+            initial_learning_rate=0.0 if warmup_steps else optimization.learning_rate,
+            decay_steps=max(1, steps - warmup_steps),
+            warmup_target=optimization.learning_rate if warmup_steps else None,
+            warmup_steps=warmup_steps,
+        )
+    if warmup_steps:
+        return keras.optimizers.schedules.PolynomialDecay(
+            initial_learning_rate=0.0, decay_steps=warmup_steps, end_learning_rate=optimization.learning_rate
+        )
+    return optimization.learning_rate
