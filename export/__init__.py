@@ -1,0 +1,1 @@
+"""Scripts that ship an exported model."""

@@ -7,12 +7,13 @@ from typing import Annotated, Any
 
 import typer
 
-from tfkit.artifacts import Artifact, ImageSpec, ResizeMode
+from tfkit.artifacts import Artifact, ImageSpec
 
 
 def benchmark(
     path: Annotated[
-        Path, typer.Argument(help="A run's folder, a .tflite file, a SavedModel's folder or a .keras file.", metavar="PATH")
+        Path,
+        typer.Argument(help="A run's folder, a .tflite file, a SavedModel's folder or a .keras file.", metavar="PATH"),
     ],
     threads: Annotated[int, typer.Option(min=1, help="CPU threads.")] = 1,
     runs: Annotated[int, typer.Option(min=1, help="Timed runs, at least.")] = 50,
@@ -48,3 +49,61 @@ def measure(artifact: Artifact, *, threads: int, **timing: Any) -> Any:
 
     with open_runtime(artifact, threads=threads) as runtime:
         return measure_latency(runtime, _noise(artifact.image), **timing)
+
+
+def _noise(image: ImageSpec) -> Any:
+    import numpy as np
+
+    return np.random.default_rng(0).integers(0, 256, (1, *image.shape), dtype=np.uint8)
+
+
+def _rows(
+    display: Any, path: Path, *, threads: int, image_size: int | None, timing: dict[str, Any]
+) -> list[dict[str, Any]]:
+    from tfkit.cli.targets import find_artifacts, is_keras_file
+
+    if is_keras_file(path):
+        with display.stage(path.name):
+            return [_keras_row(path, image_size=image_size, timing=timing)]
+    rows = []
+    for artifact in find_artifacts(path, image_size=image_size):
+        with display.stage(artifact.path.name if artifact.format == "tflite" else "saved_model"):
+            latency = measure(artifact, threads=threads, **timing)
+        kind = f"{artifact.format} {artifact.quantization}".removesuffix(" none")
+        rows.append({"file": str(artifact.path), "kind": kind, "bytes": artifact.bytes, **asdict(latency)})
+    return rows
+
+
+def _keras_row(path: Path, *, image_size: int | None, timing: dict[str, Any]) -> dict[str, Any]:
+    from tfkit.benchmarking import measure_latency
+    from tfkit.cli.targets import keras_image
+    from tfkit.models import load_model_file
+    from tfkit.runtimes import KerasRuntime
+
+    model = load_model_file(path)
+    file = path / "models" / "float.keras" if path.is_dir() else path
+    with KerasRuntime(model) as runtime:
+        latency = measure_latency(runtime, _noise(keras_image(model, path, image_size=image_size)), **timing)
+    return {"file": str(file), "kind": "keras", "bytes": file.stat().st_size, **asdict(latency)}
+
+
+def _show(display: Any, rows: list[dict[str, Any]], host: Any) -> None:
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    from tfkit.reports.quantities import counted, file_size, milliseconds
+
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, header_style="bold", pad_edge=False)
+    table.add_column("file", overflow="fold")
+    table.add_column("kind", no_wrap=True)
+    for heading in ("size", "p50", "p95", "mean", "runs"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for row in rows:
+        times = (milliseconds(row[f"latency_ms_{name}"]) for name in ("p50", "p95", "mean"))
+        table.add_row(Text(row["file"]), row["kind"], file_size(row["bytes"]), *times, str(row["runs"]))
+    display.table(table)
+    for measures, threads in dict.fromkeys((row["measures"], row["threads"]) for row in rows):
+        used = counted(threads, "thread") if threads else "the runtime's own threads"
+        display.note(f"measured: {measures}; {used}")
+    display.note(f"on {host.cpu}, {counted(host.cores, 'core')}, {host.memory_gib:.0f} GiB, {host.operating_system}")

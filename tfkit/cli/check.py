@@ -12,10 +12,10 @@ if TYPE_CHECKING:
 def check(
     recipe: Annotated[str, typer.Argument(help="A recipe's name or a YAML file.", metavar="RECIPE")],
     overrides: Annotated[
-        list[str] | None, typer.Argument(help="Values to change, such as head.epochs=3.", metavar="[KEY=VALUE]...")
+        list[str] | None, typer.Argument(help="Values to change, such as head.epochs=3.", metavar="KEY=VALUE")
     ] = None,
 ) -> int:
-    """Check a recipe and its data, and show what would run; nothing is trained or written."""
+    """Check a recipe and its data; nothing is trained or written."""
     from tfkit.cli.display import Display
     from tfkit.cli.quiet import tensorflow_started
     from tfkit.cli.recipes import find_recipe
@@ -61,7 +61,7 @@ def _show_data(display: "Display", splits: Any) -> None:
 
     report = splits.report
     names = [name for name, counts in report.kept.items() if sum(counts.values())]
-    table = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, header_style="bold", pad_edge=False)
     table.add_column("class")
     for name in names:
         table.add_column(name, justify="right")
@@ -88,7 +88,9 @@ def _show_plan(display: "Display", config: "RecipeConfig", examples: int) -> Non
 
     plan = Table.grid(padding=(0, 3))
     for name, text in _plan(config, examples):
-        plan.add_row(Text(name, style="bold" if text else "dim"), Text(text or "does not run", style="" if text else "dim"))
+        plan.add_row(
+            Text(name, style="bold" if text else "dim"), Text(text or "does not run", style="" if text else "dim")
+        )
     display.table(plan)
     run = config.run.directory / config.run.name
     occupied = run.is_dir() and any(run.iterdir())
@@ -99,6 +101,8 @@ def _show_plan(display: "Display", config: "RecipeConfig", examples: int) -> Non
 
 
 def _plan(config: "RecipeConfig", examples: int) -> list[tuple[str, str]]:
+    from tfkit.reports.quantities import counted
+
     data, head, tune, export, limits = config.data, config.head, config.fine_tune, config.export, config.acceptance
     mixing = config.augmentation.mixing if config.augmentation else None
     return [
@@ -110,7 +114,7 @@ def _plan(config: "RecipeConfig", examples: int) -> list[tuple[str, str]]:
         ("head", f"{head.epochs} epochs, {head.optimizer} at {head.learning_rate:g}" if head else ""),
         (
             "fine_tune",
-            f"{tune.epochs} epochs of {-(-examples // data.batch_size)} steps, {tune.optimizer} at "
+            f"{tune.epochs} epochs of {counted(-(-examples // data.batch_size), 'step')}, {tune.optimizer} at "
             f"{tune.learning_rate:g}, unfreeze {tune.unfreeze}"
             if tune
             else "",
@@ -118,7 +122,8 @@ def _plan(config: "RecipeConfig", examples: int) -> list[tuple[str, str]]:
         ("export", ", ".join(export.formats) if export else ""),
         (
             "acceptance",
-            f"at most {100 * limits.max_accuracy_drop:g} points lost, agreement {limits.min_agreement:g} or more"
+            f"accuracy at most {100 * limits.max_accuracy_drop:g} % points below Keras, "
+            f"agreement {100 * limits.min_agreement:g} % or more"
             if limits
             else "",
         ),

@@ -10,7 +10,6 @@ from rich.console import Console
 from rich.padding import Padding
 from rich.progress import (
     BarColumn,
-    MofNCompleteColumn,
     Progress,
     SpinnerColumn,
     TaskID,
@@ -40,7 +39,7 @@ class StageDisplay:
             text: What they are or how it goes, such as `epoch 3/20, val accuracy 95.4 %`.
         """
         if self._bar is not None and self._task is not None:
-            self._bar.update(self._task, completed=done, total=total, text=text)
+            self._bar.update(self._task, completed=done, total=total, count=f"{done}/{total}", text=text)
 
     def result(self, text: str) -> None:
         """Say in a few words what came out; it stands on the stage's line once the stage is done."""
@@ -84,7 +83,7 @@ class Display:
         """
         started = time.monotonic()
         bar = self._bar() if self.console.is_terminal else None
-        stage = StageDisplay(bar, bar.add_task(title, total=None, text="") if bar else None)
+        stage = StageDisplay(bar, bar.add_task(title, total=None, count="", text="") if bar else None)
         mark, style = "✗", "red"
         try:
             if bar is None:
@@ -131,7 +130,7 @@ class Display:
             SpinnerColumn(),
             TextColumn(f"{{task.description:<{_TITLE_WIDTH}}}", markup=False),
             BarColumn(bar_width=24),
-            MofNCompleteColumn(),
+            TextColumn("{task.fields[count]}", markup=False),
             TimeRemainingColumn(compact=True),
             TextColumn("{task.fields[text]}", style="dim", markup=False),
             console=self.console,

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
 ) -> int:
-    """Check Python, packages, processor, memory, GPU, disk and TensorFlow on this machine."""
+    """Is this machine ready? If not, how to mend it."""
     from rich.console import Console
 
     console = Console(highlight=False)

@@ -25,7 +25,7 @@ print(json.dumps({"gpus": gpus, "cuda": tf.test.is_built_with_cuda(), "backend":
 _NARROW_PROBE = """
 import keras, numpy as np
 for channels in (4, 8, 12):
-    model = keras.Sequential([keras.Input((32, 32, 3)), keras.layers.Conv2D(channels, 3, padding="same", use_bias=False),
+    model = keras.Sequential([keras.Input((32, 32, 3)), keras.layers.Conv2D(channels, 3, use_bias=False),
         keras.layers.BatchNormalization(), keras.layers.ReLU(), keras.layers.Conv2D(channels, 3, strides=2),
         keras.layers.GlobalAveragePooling2D(), keras.layers.Dense(2)])
     model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True), jit_compile=False)
@@ -76,7 +76,9 @@ def check_packages() -> list[Finding]:
         try:
             version = metadata.version(name)
         except metadata.PackageNotFoundError:
-            wrong.append(Finding("fail", name, f"is not installed; tfkit needs {wanted}", f"pip install '{name}{wanted}'"))
+            wrong.append(
+                Finding("fail", name, f"is not installed; tfkit needs {wanted}", f"pip install '{name}{wanted}'")
+            )
             continue
         if requirement.specifier.contains(version, prereleases=True):
             right.append(f"{name} {version}")
@@ -92,7 +94,9 @@ def check_processor() -> list[Finding]:
 
     name, flags = _processor()
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    vectors = [flag for flag in ("avx", "avx2", "fma", "avx512f", "avx512_vnni", "avx_vnni", "amx_int8") if flag in flags]
+    vectors = [
+        flag for flag in ("avx", "avx2", "fma", "avx512f", "avx512_vnni", "avx_vnni", "amx_int8") if flag in flags
+    ]
     if platform.machine() == "x86_64" and flags and "avx" not in flags:
         mend = "use another machine; TensorFlow's packages need AVX"
         processor = Finding("fail", "processor", f"{name} has no AVX instructions", mend)
@@ -126,7 +130,7 @@ def check_tensorflow() -> list[Finding]:
         return [Finding("fail", "TensorFlow", f"does not start: {_end(process)}", mend)]
     findings = [Finding("ok", "TensorFlow", "starts")]
     if found["backend"] != "tensorflow":
-        mend = "unset KERAS_BACKEND, or set \"backend\": \"tensorflow\" in ~/.keras/keras.json"
+        mend = 'unset KERAS_BACKEND, or set "backend": "tensorflow" in ~/.keras/keras.json'
         findings.append(Finding("fail", "Keras", f"stands on {found['backend']}; tfkit needs TensorFlow", mend))
     if found["gpus"]:
         findings.append(Finding("ok", "GPU", ", ".join(found["gpus"])))

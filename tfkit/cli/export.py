@@ -1,15 +1,24 @@
 """`tfkit export`: any Keras image classifier to a SavedModel and `.tflite` files."""
 
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import typer
 
 from tfkit.artifacts import ResizeMode
 from tfkit.errors import ConfigError, RunError
 
+
 # As in a recipe's export.formats; tfkit.config is not imported here, because --help must come at once.
-Format = Literal["saved_model", "tflite_float32", "tflite_float16", "tflite_dynamic_int8", "tflite_int8"]
+class Format(StrEnum):
+    """What can be exported."""
+
+    SAVED_MODEL = "saved_model"
+    TFLITE_FLOAT32 = "tflite_float32"
+    TFLITE_FLOAT16 = "tflite_float16"
+    TFLITE_DYNAMIC_INT8 = "tflite_dynamic_int8"
+    TFLITE_INT8 = "tflite_int8"
 
 
 def export(
@@ -26,12 +35,12 @@ def export(
     image_size: Annotated[int | None, typer.Option(min=1, help="For a model that takes any size.")] = None,
     resize: Annotated[ResizeMode, typer.Option(help="How an app shall fit pictures.")] = "crop",
 ) -> int:
-    """Export a Keras model that takes raw 0..255 pixels, with its preprocessing inside."""
+    """Export any Keras classifier of raw pixels to files that ship."""
     from tfkit.cli.display import Display
     from tfkit.cli.quiet import tensorflow_started
 
-    wanted = list(dict.fromkeys(formats or ["tflite_int8"]))
-    if "tflite_int8" in wanted and calibration is None:
+    wanted = list(dict.fromkeys(formats or [Format.TFLITE_INT8]))
+    if Format.TFLITE_INT8 in wanted and calibration is None:
         raise ConfigError("tflite_int8 needs --calibration DATA", hint="name the training images, or another --format")
     _make_empty(output)
     display = Display()
@@ -44,14 +53,16 @@ def export(
         with display.stage("Model") as stage:
             loaded = load_model_file(model)
             image = keras_image(loaded, model, resize=resize, image_size=image_size)
-            stage.result(f"{loaded.count_params() / 1e6:.2f} M parameters, {image.height}x{image.width}x{image.channels}")
+            stage.result(
+                f"{loaded.count_params() / 1e6:.2f} M parameters, {image.height}x{image.width}x{image.channels}"
+            )
         class_names, pixels = _labels_and_pixels(
             display, model, loaded, image, labels=labels, data=calibration, count=calibration_examples
         )
         artifacts = []
         for name in wanted:
-            with display.stage(name) as stage:
-                artifact = _export(loaded, output, name, image=image, class_names=class_names, calibration=pixels)
+            with display.stage(str(name)) as stage:
+                artifact = _export(loaded, output, str(name), image=image, class_names=class_names, calibration=pixels)
                 stage.result(f"{artifact.path}  {artifact.bytes / 1e6:.2f} MB")
                 artifacts.append(artifact)
         write_manifest(tuple(artifacts), output)

@@ -78,7 +78,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     except Exception as fault:
         if hasattr(fault, "format_message"):  # typer's usage errors, whose class differs between its versions
-            return _tell(fault.format_message(), "tfkit --help lists the commands, tfkit COMMAND --help their options", 2)
+            return _usage_error(fault)
         if os.environ.get(DEBUG_VARIABLE):
             raise
         first_line = (str(fault).strip().splitlines() or [""])[0][:300]
@@ -87,6 +87,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if status == INTERRUPTED:
         _tell("interrupted", "")
     return int(status or 0)
+
+
+def _usage_error(fault: Any) -> int:
+    context = getattr(fault, "ctx", None)
+    command = context.command_path if context else "tfkit"
+    # Without a word after it, `tfkit recipes` shows its help and says nothing more.
+    return _tell(fault.format_message(), f"{command} --help", USAGE_ERROR) if fault.format_message() else USAGE_ERROR
 
 
 def _tell(message: str, hint: str, status: int = 1) -> int:

@@ -11,15 +11,21 @@ from tfkit.errors import DataError, ModelError
 if TYPE_CHECKING:
     import numpy as np
 
+# tfkit.data knows them too, but a wrong path is told before TensorFlow is started.
+_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp"})
+
 
 def predict(
     path: Annotated[
-        Path, typer.Argument(help="A run's folder, a .tflite file, a SavedModel's folder or a .keras file.", metavar="PATH")
+        Path,
+        typer.Argument(help="A run's folder, a .tflite file, a SavedModel's folder or a .keras file.", metavar="PATH"),
     ],
     images: Annotated[list[Path], typer.Argument(help="Pictures, or folders of pictures.", metavar="IMAGES...")],
     labels: Annotated[Path | None, typer.Option(help="A file with one label a line.")] = None,
     top: Annotated[int, typer.Option(min=1, help="How many labels to show for each picture.")] = 5,
-    resize: Annotated[ResizeMode, typer.Option(help="How pictures are fitted, for a file that tfkit did not write.")] = "crop",
+    resize: Annotated[
+        ResizeMode, typer.Option(help="How pictures are fitted, for a file that tfkit did not write.")
+    ] = "crop",
     as_json: Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")] = False,
 ) -> int:
     """Classify pictures with any model, exported or not."""
@@ -42,7 +48,9 @@ def predict(
     return 0
 
 
-def _scores(path: Path, files: list[Path], *, labels: Path | None, resize: Any) -> "tuple[Path, tuple[str, ...], np.ndarray]":
+def _scores(
+    path: Path, files: list[Path], *, labels: Path | None, resize: Any
+) -> "tuple[Path, tuple[str, ...], np.ndarray]":
     """The file that answered, its labels, and float32 (n, classes)."""
     from tfkit.cli.targets import find_artifacts, is_keras_file, keras_image, read_labels, run_labels
     from tfkit.runtimes import KerasRuntime, SavedModelRuntime, open_runtime
@@ -79,12 +87,11 @@ def _pixels(files: list[Path], image: Any) -> Any:
 
 
 def _image_files(paths: list[Path]) -> list[Path]:
-    suffixes = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp"}
     files: list[Path] = []
     faults = []
     for path in paths:
         if path.is_dir():
-            inside = sorted(file for file in path.rglob("*") if file.suffix.lower() in suffixes)
+            inside = sorted(file for file in path.rglob("*") if file.suffix.lower() in _SUFFIXES)
             files += inside
             faults += [] if inside else [f"there is no picture in '{path}'"]
         elif path.is_file():
@@ -102,14 +109,16 @@ def _show(model: Path, files: list[Path], best: list[list[tuple[str, float]]]) -
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, header_style="bold", pad_edge=False)
     table.add_column("image", overflow="fold")
     table.add_column("label", overflow="fold")
     table.add_column("score", justify="right", no_wrap=True)
     for file, row in zip(files, best, strict=True):
         for place, (label, score) in enumerate(row):
             style = "" if place == 0 else "dim"
-            table.add_row(Text(str(file) if place == 0 else ""), Text(label, style=style), Text(f"{score:.3f}", style=style))
+            table.add_row(
+                Text(str(file) if place == 0 else ""), Text(label, style=style), Text(f"{score:.3f}", style=style)
+            )
         table.add_section()
     console = Console(highlight=False)
     console.print(f"[dim]{model}[/dim]", soft_wrap=True)

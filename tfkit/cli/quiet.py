@@ -11,18 +11,18 @@ import subprocess
 import sys
 import warnings
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 
 from tfkit.errors import TfkitError
 
 # Dropped: absl's information and warnings (I0000, W0000), its preamble, LiteRT's INFO, TensorFlow's dated
-# lines, and what CUDA says on a machine without a GPU. Errors of any other kind pass.
+# lines, what CUDA says on a machine without a GPU, and oneDNN on falling back to Eigen. Errors of any other kind pass.
 _CHATTER = (
     r"^WARNING: All log messages before absl::InitializeLog"
     r"|^[IW]\d{4} \d\d:\d\d:"
     r"|^(INFO|VERBOSE|DEBUG): "
     r"|^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+: [IW] "
-    r"|^E\d{4} .*(cuInit|CUDA_ERROR_NO_DEVICE|Unable to register cu)"
+    r"|^E\d{4} .*(cuInit|CUDA_ERROR_NO_DEVICE|Unable to register cu|oneDNN supports)"
     r"|^To enable the following instructions"
     r"|^Overriding orig_value setting"
     r"|^\s*$"
@@ -104,10 +104,8 @@ def _filtered_standard_error() -> Iterator[None]:
             sys.stderr = python_stderr
         os.dup2(original, 2)
         os.close(original)
-        try:
+        with suppress(subprocess.TimeoutExpired):  # a child of ours still writes; the filter ends with it
             reader.wait(timeout=1)
-        except subprocess.TimeoutExpired:
-            pass  # a child of ours still writes; the filter ends with it
 
 
 def _leads_to(stream: object, descriptor: int) -> bool:

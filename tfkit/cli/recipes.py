@@ -86,7 +86,9 @@ def list_recipes() -> None:
     from rich.table import Table
 
     console = Console(highlight=False)
-    table = Table("recipe", "task", "what it does", box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False)
+    table = Table(
+        "recipe", "task", "what it does", box=box.SIMPLE_HEAD, show_edge=False, header_style="bold", pad_edge=False
+    )
     for recipe in shipped_recipes():
         table.add_row(recipe.name, recipe.task, recipe.summary)
     if console.is_terminal:

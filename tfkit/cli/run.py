@@ -15,7 +15,7 @@ def run(
         str, typer.Argument(help="A recipe's name (tfkit recipes list) or a YAML file.", metavar="RECIPE")
     ] = "",
     overrides: Annotated[
-        list[str] | None, typer.Argument(help="Values to change, such as head.epochs=3.", metavar="[KEY=VALUE]...")
+        list[str] | None, typer.Argument(help="Values to change, such as head.epochs=3.", metavar="KEY=VALUE")
     ] = None,
     config_file: Annotated[Path | None, typer.Option("--config", help="The YAML file, instead of RECIPE.")] = None,
 ) -> int:

@@ -29,7 +29,8 @@ class Limits:
 
 def verify(
     path: Annotated[
-        Path, typer.Argument(help="A run's folder, an artifacts folder, a .tflite file or a SavedModel.", metavar="PATH")
+        Path,
+        typer.Argument(help="A run's folder, an artifacts folder, a .tflite file or a SavedModel.", metavar="PATH"),
     ],
     data: Annotated[
         Path | None, typer.Option(help="Labelled images: class folders, .npz or CSV.", metavar="DATA")
@@ -52,7 +53,10 @@ def verify(
     max_float_ops: Annotated[int | None, typer.Option(min=0, help="Refuse an int8 file with more of them.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
 ) -> int:
-    """Show what a file is, how fast it is and, with --data, how good it is. Exit status 3: refused."""
+    """Show what an exported file is, how fast, and how good.
+
+    Exit status 3: a limit was missed and the file is refused.
+    """
     from rich.console import Console
 
     from tfkit.cli.display import Display
@@ -135,9 +139,7 @@ def _measure(
             artifact, examples, reference=reference, threads=threads, progress=stage.progress
         )
         latency = measure(artifact, threads=threads)
-        refused = refusals(
-            verification, latency.latency_ms_p95, keras_accuracy=keras_accuracy, policy=_policy(limits)
-        )
+        refused = refusals(verification, latency.latency_ms_p95, keras_accuracy=keras_accuracy, policy=_policy(limits))
         stage.result("refused" if refused else "")
     return artifact_result(verification, latency, refused)
 
@@ -165,3 +167,82 @@ def _as_json(results: list[Any], examples: Any, keras_accuracy: float | None) ->
         "evaluation": evaluation,
         "artifacts": [asdict(result) for result in results],
     }
+
+
+def _show(display: "Display", results: list[Any], examples: Any, keras_accuracy: float | None) -> None:
+    if len(results) == 1:
+        _show_file(display, results[0])
+    if len(results) > 1 or examples is not None:
+        _show_table(display, results, examples, keras_accuracy)
+    for result in results:
+        for refusal in result.refusals:
+            display.note(f"refused: {refusal}")
+
+
+def _show_file(display: "Display", result: Any) -> None:
+    """What one file is: its tensors, its operators, its speed."""
+    from rich.table import Table
+    from rich.text import Text
+
+    from tfkit.reports.quantities import counted, file_size, milliseconds
+
+    rows = [("file", f"{result.format} {result.quantization}".removesuffix(" none") + f", {file_size(result.bytes)}")]
+    for kind, tensors in (("input", result.signature.inputs), ("output", result.signature.outputs)):
+        rows += [(kind, _tensor(tensor)) for tensor in tensors]
+    if result.operators:
+        ordered = sorted(result.operators.items(), key=lambda item: (-item[1], item[0]))
+        rows.append(("operators", ", ".join(f"{name} {count}" for name, count in ordered)))
+        rows.append(("float operators", f"{result.float_ops} of {sum(result.operators.values())}"))
+    if result.latency_ms_p50 is not None:
+        threads = counted(result.latency_threads, "thread") if result.latency_threads else "own threads"
+        rows.append(
+            (
+                "latency",
+                f"p50 {milliseconds(result.latency_ms_p50)}, p95 {milliseconds(result.latency_ms_p95)} "
+                f"({threads}, {result.latency_runs} runs; {result.latency_measures})",
+            )
+        )
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(no_wrap=True, style="bold")
+    grid.add_column(overflow="fold")
+    for name, text in rows:
+        grid.add_row(name, Text(text))
+    display.table(grid)
+
+
+def _tensor(tensor: Any) -> str:
+    shape = ", ".join("any" if size is None else str(size) for size in tensor.shape)
+    scale = f", scale {tensor.scale:.6g}, zero point {tensor.zero_point}" if tensor.scale else ""
+    return f"{tensor.name}: {tensor.dtype} [{shape}]{scale}"
+
+
+def _show_table(display: "Display", results: list[Any], examples: Any, keras_accuracy: float | None) -> None:
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    from tfkit.reports.quantities import file_size, milliseconds, percent, small_difference
+
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, header_style="bold", pad_edge=False)
+    table.add_column("file", overflow="fold")
+    for heading in ("size", "accuracy", "agreement", "largest diff.", "float ops", "p50", "p95"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("verdict", no_wrap=True)
+    if keras_accuracy is not None:
+        table.add_row("Keras reference", "", percent(keras_accuracy, decimals=2), end_section=True)
+    for result in results:
+        verdict = Text("refused", style="bold red") if result.refusals else Text("accepted", style="green")
+        table.add_row(
+            Text(result.file),
+            file_size(result.bytes),
+            percent(result.accuracy, decimals=2),
+            percent(result.agreement, decimals=2),
+            small_difference(result.max_difference),
+            str(result.float_ops) if result.operators else "",
+            milliseconds(result.latency_ms_p50),
+            milliseconds(result.latency_ms_p95),
+            verdict,
+        )
+    display.table(table)
+    if examples is not None:
+        display.note(f"measured on {len(examples)} images")

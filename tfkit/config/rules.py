@@ -6,7 +6,12 @@ from tfkit.config.faults import Places
 from tfkit.config.yaml_document import KeyPath
 
 # What each source cannot do without, and what only some of them read.
-_NEEDED = {"image_folder": "directory", "npz": "train", "csv": "train", "tfds": "name"}
+_NEEDED = {
+    "image_folder": ("directory",),
+    "npz": ("train", "directory"),  # the directory may be the one file that holds everything
+    "csv": ("train", "directory"),
+    "tfds": ("name",),
+}
 _READ_BY = {
     "directory": ("image_folder", "npz", "csv", "tfds"),
     "name": ("tfds",),
@@ -39,10 +44,10 @@ def broken_rules(tree: dict[str, Any], at_fault: set[KeyPath], places: Places) -
 def _source_rules(data: dict[str, Any], places: Places) -> list[str]:
     source = data.get("source")
     sentences = []
-    needed = _NEEDED.get(str(source))
-    if needed and data.get(needed) is None:
-        place = places.of(("data", needed))
-        sentences.append(f"data.{needed} is missing; source {source} needs it (or say data.{needed}=...) {place}")
+    needed = _NEEDED.get(str(source), ())
+    if needed and all(data.get(key) is None for key in needed):
+        place = places.of(("data",))
+        sentences.append(f"data.{needed[0]} is missing; source {source} needs it (or say data.{needed[0]}=...) {place}")
     for key, sources in _READ_BY.items():
         if data.get(key) is not None and source not in sources:
             place = places.of(("data", key))

@@ -4,6 +4,8 @@ from typing import Literal
 
 import tensorflow as tf
 
+from tfkit.data.rand_augment import rand_augment
+
 AugmentationPolicy = Literal["none", "light", "rand_augment"]
 
 _SMALLEST_AREA = 0.7
@@ -16,7 +18,7 @@ def augment_batch(pixels: tf.Tensor, *, policy: AugmentationPolicy, seed: tf.Ten
     """Draw one random view of every image.
 
     `light` is a random resized crop (70 to 100 % of the area), a mirror image half the time, and a little
-    brightness and contrast.
+    brightness and contrast. `rand_augment` has the crop and the mirror image too, then RandAugment's operations.
 
     Args:
         pixels: uint8 (batch, height, width, channels).
@@ -31,6 +33,8 @@ def augment_batch(pixels: tf.Tensor, *, policy: AugmentationPolicy, seed: tf.Ten
         return tf.cast(pixels, tf.float32)
     seeds = tf.random.split(seed, 2)
     views = _crop_and_flip(pixels, seed=seeds[0], flip=flip)
+    if policy == "rand_augment":
+        return rand_augment(views, seed=seeds[1])
     return _jitter(views, seed=seeds[1])
 
 

@@ -10,6 +10,7 @@ from tfkit.data.sources import FileSource
 from tfkit.errors import DataError
 
 _UNSUPPORTED_SUFFIXES = frozenset({".heic", ".heif", ".avif", ".tif", ".tiff", ".jxl", ".jp2", ".dng", ".svg"})
+_CONVERT = "convert it to JPEG or PNG"
 _LAYOUT_HINT = "lay the images out as <folder>/<class>/*.jpg, or as <folder>/train/<class>/ with val/ or test/"
 
 
@@ -65,8 +66,8 @@ def _read_part(folder: Path, root: Path, channels: int) -> Reading:
             empty.append(f"'{class_folder.relative_to(root).as_posix()}'")
     if empty:
         raise DataError(
-            f"{'no image' if not paths else 'no image in'} {', '.join(empty)} of '{root}'{_unsupported(left_out)}",
-            hint=f"fill or remove {'it' if len(empty) == 1 else 'them'}; " + _LAYOUT_HINT,
+            f"there is no image in {', '.join(empty)} of '{root}'{_unsupported(left_out)}",
+            hint=f"fill or remove {'that folder' if len(empty) == 1 else 'those folders'}; {_LAYOUT_HINT}",
         )
     names = tuple(path.relative_to(root).as_posix() for path in paths)
     return Reading(FileSource(paths, channels=channels), names, tuple(labels), tuple(left_out))
@@ -75,7 +76,7 @@ def _read_part(folder: Path, root: Path, channels: int) -> Reading:
 def _why_no_image(path: Path) -> str | None:
     suffix = path.suffix.lower()
     if suffix in _UNSUPPORTED_SUFFIXES:
-        return f"{suffix[1:].upper()} images cannot be read; convert it to JPEG or PNG"
+        return f"{suffix[1:].upper()} images cannot be read; {_CONVERT}"
     if suffix in IMAGE_SUFFIXES or has_image_signature(path):
         return None
     return "it is not an image"
@@ -93,8 +94,8 @@ def has_image_signature(path: Path) -> bool:
 
 
 def _unsupported(left_out: list[LeftOut]) -> str:
-    count = sum("cannot be read" in item.reason for item in left_out)
-    return f" ({count} files are in a format that cannot be read, such as {left_out[-1].name})" if count else ""
+    names = [item.name for item in left_out if item.reason.endswith(_CONVERT)]
+    return f" ({len(names)} files are in a format that cannot be read, such as {names[0]})" if names else ""
 
 
 def _visible_folders(folder: Path) -> list[Path]:

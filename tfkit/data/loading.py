@@ -4,8 +4,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
-
 from tfkit.data.assembly import Part, assemble, classes_of, note_conflicts
 from tfkit.data.checking import BadImages, Progress, same_content
 from tfkit.data.csv_manifest import read_csv

@@ -83,7 +83,7 @@ def _labels(
     is_integer = np.issubdtype(flat.dtype, np.integer)
     if flat.shape != (count,) or not (is_integer or flat.dtype.kind == "U"):
         raise DataError(
-            f"{key} of '{path}' is {array.dtype} {array.shape}, expected one integer or string for each of {count} images",
+            f"{key} of '{path}' is {array.dtype} {array.shape}, expected {count} integers or strings, one an image",
             hint=_LAYOUT_HINT,
         )
     if class_names is None or not is_integer:

@@ -95,8 +95,7 @@ def _bytes(encoded: tf.Tensor, start: tf.Tensor | int, count: tf.Tensor | int) -
     """`count` bytes from `start` as int32; zeros where the string has ended, so that no index can fail."""
     position = tf.clip_by_value(start, 0, tf.strings.length(encoded))
     raw = tf.io.decode_raw(tf.strings.substr(encoded, position, count), tf.uint8)
-    padded = tf.pad(tf.cast(raw, tf.int32), [[0, count - tf.size(raw)]])
-    return padded
+    return tf.pad(tf.cast(raw, tf.int32), [[0, count - tf.size(raw)]])
 
 
 def _is_one_of(value: tf.Tensor, values: tuple[int, ...]) -> tf.Tensor:

@@ -87,7 +87,7 @@ class ArraySource(ImageSource):
         return tf.image.grayscale_to_rgb(stored) if self.channels == 3 else tf.image.rgb_to_grayscale(stored)
 
     def content(self, index: int) -> bytes:
-        return self.array[index].tobytes()
+        return bytes(self.array[index].tobytes())
 
     def encoded(self, indices: np.ndarray) -> Iterator[bytes]:
         return (tf.io.encode_png(self.array[int(index)]).numpy() for index in indices)

@@ -33,8 +33,8 @@ class DataSummary:
         class_names: The classes, in the order of the scores.
         splits: The splits that hold images.
         left_out: What was not used, each with its reason.
-        duplicates: Groups of images with the same content, one text for each group.
-        leakage: The same for images that lie in two splits.
+        duplicates: Groups of images of one split with the same content, one text for each group.
+        leakage: The same for groups that lie in more than one split.
         notes: What was decided about the data.
     """
 
@@ -72,7 +72,7 @@ def summarize_data(data: Mapping[str, Any]) -> DataSummary:
         class_names=tuple(splits[0].counts),
         splits=splits,
         left_out=tuple(f"{entry['name']}: {entry['reason']}" for entry in data["left_out"]),
-        duplicates=tuple(_group(names) for names in data["duplicates"]),
+        duplicates=tuple(_group(names) for names in data["duplicates"] if names not in data["leakage"]),
         leakage=tuple(_group(names) for names in data["leakage"]),
         notes=tuple(data["notes"]),
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import io
 import re
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -45,6 +46,7 @@ _STYLE = {
     "hatch.color": ON_COLOUR,
     "hatch.linewidth": 0.8,
     "svg.fonttype": "none",
+    "text.parse_math": False,  # a class may be called "US$ note"
 }
 
 
@@ -86,7 +88,7 @@ def inline_svg(drawing: Drawing) -> str:
 
     written = io.StringIO()
     nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
-    with matplotlib.rc_context({**_STYLE, "svg.hashsalt": drawing.description}):
+    with _layout_font(), matplotlib.rc_context({**_STYLE, "svg.hashsalt": drawing.description}):
         drawing.figure.savefig(written, format="svg", transparent=True, metadata=nothing)
     svg = written.getvalue()
     svg = svg[svg.index("<svg") :]
@@ -116,9 +118,17 @@ def png(drawing: Drawing, *, dots_per_inch: int = 100) -> bytes:
     import matplotlib
 
     painted = io.BytesIO()
-    with matplotlib.rc_context(_STYLE):
+    with _layout_font(), matplotlib.rc_context(_STYLE):
         drawing.figure.savefig(painted, format="png", dpi=dots_per_inch, facecolor="white")
     return painted.getvalue()
+
+
+@contextmanager
+def _layout_font() -> Iterator[None]:
+    # The browser writes the text in its own font; matplotlib's lacking a class's script only costs it the width.
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        yield
 
 
 def _font(found: re.Match[str]) -> str:

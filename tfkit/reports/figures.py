@@ -112,7 +112,7 @@ def calibration_drawing(evaluation: Evaluation) -> Drawing:
 def _curve(stage: StageSummary, metric: str) -> Drawing:
     from matplotlib.ticker import MaxNLocator
 
-    lines = [("training", stage.history[metric], GOOD, "-", "o")]
+    lines: list[tuple[str, Sequence[float], str, Any, str]] = [("training", stage.history[metric], GOOD, "-", "o")]
     validation = stage.history.get(f"val_{metric}")
     if validation:
         lines.append(("validation", validation, BAD, (0, (4, 2)), "s"))
@@ -208,7 +208,7 @@ def _numbered_cells(axes: Any, matrix: np.ndarray, share: np.ndarray) -> None:
     size = 12 if len(matrix) <= 3 else 8.5
     for (row, column), images in np.ndenumerate(matrix):
         colour = GOOD if row == column else BAD
-        strength = _strength(share[row, column])
+        strength = float(_strength(share[row, column]))
         axes.add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, facecolor=colour, alpha=strength, linewidth=0))
         text, ink = (str(images), ON_COLOUR if strength > 0.6 else INK) if images else ("·", MUTED)
         axes.text(column, row, text, ha="center", va="center", color=ink, fontsize=size)
@@ -230,8 +230,8 @@ def _heat_map(axes: Any, matrix: np.ndarray, share: np.ndarray) -> None:
 
 
 def _strength(share: Any) -> Any:
-    # The square root shows one mistake in fifty; a straight scale would hide it.
-    return np.sqrt(share) * 0.95
+    # The square root and the least strength show one mistake in fifty; a straight scale would hide it.
+    return np.where(share > 0, 0.12 + 0.83 * np.sqrt(share), 0.0)
 
 
 def _name_classes(axes: Any, names: Sequence[str] | None, classes: int) -> None:

@@ -52,8 +52,7 @@ def warnings(report: RunReport, data: DataSummary) -> tuple[str, ...]:
             f"with {counted(examples, 'evaluation image')} one image more or less moves the accuracy by "
             f"{100 / examples:.1f} points; evaluate on more before deciding on small differences."
         )
-    problems = [f"{file.label}: {problem}" for file in report.artifacts for problem in file.problems]
-    return (*told, *problems)
+    return tuple(told)
 
 
 def environment(report: RunReport) -> tuple[tuple[str, str], ...]:
@@ -66,7 +65,6 @@ def environment(report: RunReport) -> tuple[tuple[str, str], ...]:
         ("Operating system", host.operating_system),
         ("Python", host.python),
         ("Packages", versions),
-        ("tfkit", report.tfkit_version),
     )
 
 

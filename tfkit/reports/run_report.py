@@ -99,7 +99,6 @@ class ArtifactResult:
         made_by: How the file was made, in a sentence.
         refusals: Why it may not be shipped, each a sentence; empty for an accepted file.
         signature: Its tensors.
-        problems: What verification noticed besides the figures.
     """
 
     file: str
@@ -122,7 +121,6 @@ class ArtifactResult:
     made_by: str
     refusals: tuple[str, ...]
     signature: ModelSignature
-    problems: tuple[str, ...] = ()
 
     @property
     def label(self) -> str:
@@ -216,5 +214,4 @@ def artifact_result(
         made_by=artifact.made_by,
         refusals=refusals,
         signature=artifact.signature,
-        problems=verification.problems,
     )

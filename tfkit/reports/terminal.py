@@ -1,9 +1,10 @@
 """The table at the end of a run, in the terminal."""
 
+from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from tfkit.reports.quantities import file_size, milliseconds, percent
+from tfkit.reports.quantities import counted, file_size, milliseconds, percent
 from tfkit.reports.run_report import ArtifactResult, RunReport
 
 
@@ -16,7 +17,8 @@ def result_table(report: RunReport) -> Table:
     Returns:
         A table for `rich.console.Console.print`; the reasons of refusals stand below it.
     """
-    table = Table(title=f"{report.name}: {report.evaluation.examples} evaluation images", title_justify="left")
+    title = f"{report.name}: {counted(report.evaluation.examples, 'evaluation image')}"
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     table.add_column("file", overflow="fold")
     for heading in ("size", "accuracy", "agreement", "p50"):
         table.add_column(heading, justify="right", no_wrap=True)
@@ -35,7 +37,7 @@ def result_table(report: RunReport) -> Table:
 
 def _cells(file: ArtifactResult) -> tuple[Text | str, ...]:
     return (
-        Text(file.file),
+        Text(file.file.removeprefix("artifacts/")),
         file_size(file.bytes),
         percent(file.accuracy),
         percent(file.agreement),

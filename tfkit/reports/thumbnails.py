@@ -13,7 +13,7 @@ _TINY = 96  # up to here a picture is kept as it is and shown with its pixels
 
 def is_tiny(pixels: np.ndarray) -> bool:
     """Whether the picture is so small that it is shown pixel by pixel, like a handwritten digit of 8 x 8."""
-    return max(pixels.shape[:2]) <= _TINY
+    return bool(max(pixels.shape[:2]) <= _TINY)
 
 
 def thumbnail(pixels: np.ndarray) -> str:

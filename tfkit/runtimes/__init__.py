@@ -5,6 +5,7 @@ from tfkit.runtimes.keras_runtime import KerasRuntime
 from tfkit.runtimes.litert_runtime import LiteRTRuntime
 from tfkit.runtimes.native_output import held_native_output
 from tfkit.runtimes.opening import open_runtime
+from tfkit.runtimes.outside_model import describe_model
 from tfkit.runtimes.protocol import Runtime
 from tfkit.runtimes.saved_model_runtime import SavedModelRuntime
 
@@ -14,6 +15,7 @@ __all__ = [
     "Operator",
     "Runtime",
     "SavedModelRuntime",
+    "describe_model",
     "held_native_output",
     "open_runtime",
     "read_operators",

@@ -31,6 +31,7 @@ class KerasRuntime(Runtime):
         self._model = model
         self._batch_size = batch_size
         self.name = "keras"
+        self.threads = None
         self.measures = "Keras predict_on_batch, one image"
         self.signature = ModelSignature(
             inputs=tuple(_tensor_spec(tensor) for tensor in model.inputs),

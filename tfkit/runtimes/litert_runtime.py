@@ -40,6 +40,7 @@ class LiteRTRuntime(Runtime):
 
     def __init__(self, path: Path, *, threads: int = 1, input_range: tuple[float, float] | None = None) -> None:
         self.name = "litert"
+        self.threads = threads
         self.measures = "LiteRT invoke, one image"
         self.signature = read_signature(path)
         self._input = _only_image(self.signature.inputs, path)

@@ -30,12 +30,21 @@ def open_runtime(model: Path | Artifact, *, threads: int = 1) -> Runtime:
     """
     path = model.path if isinstance(model, Artifact) else model
     if path.is_dir():
-        return SavedModelRuntime(_version_folder(path), threads=threads)
+        return SavedModelRuntime(version_folder(path), threads=threads)
     if not path.exists():
         raise ModelError(f"no model at '{path}'", hint="name a .tflite file or a SavedModel's folder")
     return LiteRTRuntime(path, threads=threads)
 
 
-def _version_folder(path: Path) -> Path:
-    versions = sorted((int(folder.name), folder) for folder in path.iterdir() if folder.name.isdigit())
-    return versions[-1][1] if versions and not (path / "saved_model.pb").exists() else path
+def version_folder(path: Path) -> Path:
+    """The SavedModel's folder itself: `path`, or the highest version in it, as a server chooses.
+
+    Args:
+        path: `saved_model/1` or `saved_model`.
+
+    Returns:
+        The folder with `saved_model.pb`, or `path` when there is none.
+    """
+    if (path / "saved_model.pb").exists():
+        return path
+    return max((folder for folder in path.iterdir() if folder.name.isdigit()), key=lambda f: int(f.name), default=path)

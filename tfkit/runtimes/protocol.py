@@ -16,6 +16,7 @@ class Runtime(Protocol):
     Attributes:
         name: `keras`, `saved_model` or `litert`.
         signature: The model's tensors.
+        threads: CPU threads, None where the library chooses.
         measures: What a timed call of `prepare`'s result spans, for reports.
 
     Example:
@@ -25,6 +26,7 @@ class Runtime(Protocol):
 
     name: str
     signature: ModelSignature
+    threads: int | None
     measures: str
 
     def scores(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:

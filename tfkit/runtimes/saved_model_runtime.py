@@ -40,6 +40,7 @@ class SavedModelRuntime(Runtime):
         if not (path / "saved_model.pb").is_file():
             raise ModelError(f"'{path}' is not a SavedModel: it holds no saved_model.pb", hint="name saved_model/1")
         self.name = "saved_model"
+        self.threads = threads
         self.measures = "round trip of one image of pixels to a process that holds the SavedModel"
         self._path = path
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the process
@@ -48,12 +49,19 @@ class SavedModelRuntime(Runtime):
             self._signatures = json.loads(str(self._receive()))
             if not self._signatures:
                 raise ModelError(f"SavedModel '{path}' has no signature", hint="export it with tfkit export")
-            self.signature = _read_signature(self._signatures)
+            self.signature = self._read_signature("serving_default")
             self._pixels_signature = self._signature_taking(numbers=True)
             self._encoded_signature = self._signature_taking(numbers=False)
         except BaseException:
             self.close()
             raise
+
+    @property
+    def pixels_signature(self) -> ModelSignature:
+        """The tensors of the signature that takes pixels; no tensors when there is none."""
+        if self._pixels_signature is None:
+            return ModelSignature(inputs=(), outputs=())
+        return self._read_signature(self._pixels_signature)
 
     def scores(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Run the model on images; see `Runtime.scores`.
@@ -62,6 +70,11 @@ class SavedModelRuntime(Runtime):
             ModelError: When no signature takes pixels, or the model fails.
         """
         return self._request(self._pixels_signature, "pixels", pixels)
+
+    @property
+    def takes_encoded_images(self) -> bool:
+        """Whether a signature takes encoded images."""
+        return self._encoded_signature is not None
 
     def scores_from_encoded(self, encoded: list[bytes]) -> NDArray[np.float32]:
         """Run the model on encoded images, as a client of a server sends them.
@@ -131,6 +144,10 @@ class SavedModelRuntime(Runtime):
                 return str(name)
         return None
 
+    def _read_signature(self, name: str) -> ModelSignature:
+        tensors = self._signatures[name] if name in self._signatures else next(iter(self._signatures.values()))
+        return ModelSignature(inputs=_tensor_specs(tensors["inputs"]), outputs=_tensor_specs(tensors["outputs"]))
+
     def _names(self) -> str:
         return ", ".join(
             f"{name}({', '.join(f'{kind} {tensor}' for tensor, _, kind in tensors['inputs'])})"
@@ -147,11 +164,6 @@ def _start_worker(path: Path, *, threads: int | None, log: Any) -> "subprocess.P
     return subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, env=environment, start_new_session=True
     )
-
-
-def _read_signature(signatures: dict[str, Any]) -> ModelSignature:
-    tensors = signatures["serving_default" if "serving_default" in signatures else next(iter(signatures))]
-    return ModelSignature(inputs=_tensor_specs(tensors["inputs"]), outputs=_tensor_specs(tensors["outputs"]))
 
 
 def _tensor_specs(tensors: list[Any]) -> tuple[TensorSpec, ...]:

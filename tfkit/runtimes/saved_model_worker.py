@@ -80,8 +80,11 @@ def _describe(function: Any) -> dict[str, list[tuple[str, list[int | None], str]
 
 
 def _message(fault: Exception) -> str:
-    # TensorFlow appends the graph's call stack; only its first lines say what is wrong.
-    return f"{type(fault).__name__}: {str(fault).partition('[[{{')[0].strip()[:2000]}"
+    # TensorFlow wraps the sentence that matters in where the node was defined and the graph's call stack.
+    lines = str(fault).partition("[[{{")[0].strip().splitlines() or [""]
+    return (
+        f"{type(fault).__name__}: {lines[-1] if lines[0].startswith('Graph execution error') else chr(10).join(lines)}"
+    )
 
 
 def main() -> None:

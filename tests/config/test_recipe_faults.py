@@ -1,0 +1,151 @@
+from pathlib import Path
+
+import pytest
+
+from tfkit.config import load_recipe
+from tfkit.errors import ConfigError
+
+GOOD = """\
+recipe: finetune_image
+data: {source: digits}
+head:
+  epochs: 3
+"""
+
+
+def faults_of(text: str, folder: Path, *overrides: str) -> list[str]:
+    path = folder / "mine.yaml"
+    path.write_text(text)
+    with pytest.raises(ConfigError) as caught:
+        load_recipe(path, overrides)
+    lines = str(caught.value).splitlines()
+    return [line.strip() for line in (lines[1:] if len(lines) > 1 else lines)]
+
+
+@pytest.mark.parametrize(
+    ("section", "fault"),
+    [
+        ("run: {name: a/b}", "run.name must be a folder name without slashes; got 'a/b'"),
+        ("run: {seed: -1}", "run.seed must be a whole number in [0, 4294967295]; got -1"),
+        ("augmentation: {policy: lite}", "augmentation.policy must be 'none', 'light' or 'rand_augment'; got 'lite'"),
+        ("model: {dropout: 1}", "model.dropout must be a number in [0, 1); got 1"),
+        ("model: {width: .nan}", "model.width must be a number above 0; got nan"),
+        ("fine_tune: {epochs: '3'}", "fine_tune.epochs must be a whole number of 1 or more; got '3'"),
+        ("fine_tune: {epochs: 2.5}", "fine_tune.epochs must be a whole number of 1 or more; got 2.5"),
+        (
+            "fine_tune: {unfreeze: 1.5}",
+            "fine_tune.unfreeze must be 'all', a fraction in [0, 1] or a layer's name; got 1.5",
+        ),
+        ("fine_tune: {jit: maybe}", "fine_tune.jit must be 'auto', true or false; got 'maybe'"),
+        ("fine_tune: {ema: true}", "fine_tune.ema must be a number in (0, 1), or null; got true"),
+        (
+            "fine_tune: {class_weights: {ants: 0}}",
+            "fine_tune.class_weights must be 'balanced', null or {class name: weight above 0, ...}; got {'ants': 0}",
+        ),
+        ("model: 3", "model must be a section of keys (backbone, weights, width, pooling, dropout, l2); got 3"),
+        ("exprt: {}", "exprt is not a section; did you mean export?"),
+        ("fine_tune: {optimiser: adam}", "fine_tune.optimiser is not a known key; did you mean optimizer?"),
+    ],
+)
+def test_a_wrong_key_is_told_with_what_it_must_be_and_its_line(section: str, fault: str, tmp_path: Path) -> None:
+    assert faults_of(GOOD + section + "\n", tmp_path) == [f"{fault} (mine.yaml:5)"]
+
+
+def test_all_faults_are_told_at_once(tmp_path: Path) -> None:
+    text = GOOD + "model: {dropout: 2, bacbone: x}\nexport: {formats: [tflite]}\nquantisation: {}\n"
+    faults = faults_of(text, tmp_path, "head.epochs=0", "data.source=npz", "nonsense")
+    assert {fault.split(" ")[0] for fault in faults} == {
+        "model.dropout",
+        "model.bacbone",
+        "export.formats",
+        "quantisation",
+        "head.epochs",
+        "data.train",
+        "'nonsense'",
+    }
+
+
+def test_a_fault_of_an_override_says_that_it_came_from_the_command_line(tmp_path: Path) -> None:
+    assert faults_of(GOOD, tmp_path, "head.epochs=0") == [
+        "head.epochs must be a whole number of 1 or more; got 0 (command line)"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("override", "fault"),
+    [
+        ("epochs=3", "epochs needs its section: head.epochs (command line)"),
+        ("heda.epochs=3", "heda is not a section; did you mean head? (command line)"),
+        ("recipe.name=3", "recipe.name cannot be set, because recipe is not a section (command line)"),
+        ("head.epochs", "'head.epochs' must be section.key=value, such as head.epochs=3 (command line)"),
+        ("head=null", "nothing would be trained: give the recipe a head: or a fine_tune: section (mine.yaml)"),
+    ],
+)
+def test_an_impossible_override_is_told(override: str, fault: str, tmp_path: Path) -> None:
+    assert faults_of(GOOD, tmp_path, override) == [fault]
+
+
+def test_an_override_that_is_no_yaml_is_told(tmp_path: Path) -> None:
+    (fault,) = faults_of(GOOD, tmp_path, "data.classes=[a, b")
+    assert fault.startswith("data.classes: '[a, b' is not valid YAML") and fault.endswith("(command line)")
+
+
+def test_a_key_that_stands_twice_is_a_fault(tmp_path: Path) -> None:
+    assert faults_of(GOOD + "  epochs: 4\n", tmp_path) == [
+        "head.epochs stands twice; first in line 4 (mine.yaml:5)",
+    ]
+
+
+def test_broken_yaml_is_told_with_its_line(tmp_path: Path) -> None:
+    (fault,) = faults_of("recipe: finetune_image\ndata: {source: digits\nhead: {}\n", tmp_path)
+    assert "not valid YAML" in fault and "mine.yaml:3" in fault
+
+
+@pytest.mark.parametrize("text", ["", "just words\n", "- a\n- b\n"])
+def test_a_file_that_is_no_recipe_is_told(text: str, tmp_path: Path) -> None:
+    (fault,) = faults_of(text, tmp_path)
+    assert "a recipe is made of sections" in fault
+
+
+def test_python_objects_in_yaml_are_refused(tmp_path: Path) -> None:
+    (fault, *_) = faults_of(GOOD + "run: {name: !!python/object/apply:os.getcwd []}\n", tmp_path)
+    assert "not valid YAML" in fault
+
+
+def test_an_alias_inside_its_own_anchor_is_told(tmp_path: Path) -> None:
+    faults = faults_of(GOOD + "export: &loop {formats: *loop}\n", tmp_path)
+    assert any("alias" in fault for fault in faults)
+
+
+@pytest.mark.parametrize(
+    ("data", "fault"),
+    [
+        ("{source: image_folder}", "data.directory is missing; source image_folder needs it"),
+        ("{source: tfds}", "data.name is missing; source tfds needs it"),
+        ("{source: csv}", "data.train is missing; source csv needs it"),
+        ("{source: digits, name: beans}", "data.name is not read by source digits, only by tfds"),
+        (
+            "{source: digits, validation_fraction: 0.6, test_fraction: 0.5}",
+            "data.validation_fraction + data.test_fraction must be below 1; got 1.1",
+        ),
+    ],
+)
+def test_rules_between_keys_hold(data: str, fault: str, tmp_path: Path) -> None:
+    (told,) = faults_of(f"recipe: finetune_image\ndata: {data}\nhead: {{}}\n", tmp_path)
+    assert told.startswith(fault)
+
+
+def test_a_missing_section_is_told(tmp_path: Path) -> None:
+    assert faults_of("recipe: finetune_image\nhead: {}\n", tmp_path) == ["the section data: is missing (mine.yaml)"]
+
+
+def test_a_missing_file_is_told(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="cannot read the recipe .*No such file"):
+        load_recipe(tmp_path / "none.yaml")
+
+
+def test_a_file_that_is_not_text_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(ConfigError, match="not UTF-8 text"):
+        load_recipe(path)

@@ -1,0 +1,74 @@
+"""Every config that comes with tfkit loads, and opens with what its reader needs to know."""
+
+import inspect
+import re
+from pathlib import Path
+
+import pytest
+import tfkit._recipes
+import yaml
+
+from tfkit.config import dump_recipe, load_recipe
+from tfkit.config.faults import section_types
+
+CONFIGS = sorted((Path(tfkit._recipes.__file__).parent / "configs").glob("*/*.yaml"))
+
+
+def test_the_promised_configs_are_there() -> None:
+    names = {path.stem for path in CONFIGS}
+    assert names >= {
+        "digits_base",
+        "digits",
+        "image_folder",
+        "hymenoptera",
+        "oxford_flowers",
+        "cifar10_resnet8",
+        "beans",
+        "tf_flowers",
+    }
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_config_loads_and_its_resolved_form_loads_to_the_same(path: Path, tmp_path: Path) -> None:
+    config = load_recipe(path)
+    resolved = tmp_path / "recipe.yaml"
+    resolved.write_text(dump_recipe(config))
+    assert load_recipe(resolved) == config
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_config_opens_with_what_it_is_how_to_run_it_and_what_it_costs(path: Path) -> None:
+    lines = path.read_text().splitlines()
+    opening = "\n".join(line for line in lines[: lines.index("recipe: finetune_image")] if line.startswith("#"))
+    assert lines[0].startswith("# ") and len(lines[0]) <= 66, "one line, for tfkit recipes list"
+    assert f"tfkit run {path.stem}" in opening or f"tfkit recipes copy {path.stem}" in opening
+    assert re.search(r"Cost: ", opening) and re.search(r"\bexpect\b", opening)
+    assert max(len(line) for line in lines) <= 120
+
+
+def test_plain_yaml_readers_understand_the_configs_too() -> None:
+    for path in CONFIGS:
+        config = load_recipe(path)
+        rate = yaml.safe_load(path.read_text()).get("fine_tune", {}).get("learning_rate", 0.0)
+        assert isinstance(rate, float), f"{path.name}: write 1.0e-3, which YAML 1.1 reads as a number too"
+        assert config.fine_tune is None or config.fine_tune.learning_rate == rate
+
+
+def test_image_folder_explains_every_key() -> None:
+    (path,) = (path for path in CONFIGS if path.stem == "image_folder")
+    # Only the other sources' keys are left out: their own configs show them.
+    other_sources = {"data.name", "data.train", "data.validation", "data.test"}
+    text = path.read_text()
+    missing = []
+    for name, section in section_types().items():
+        block = re.split(r"\n(?:# )?[a-z_]+:", text[text.index(f"{name}:") :], maxsplit=1)[0]
+        missing += [f"{name}.{key}" for key in section.model_fields if f"{key}:" not in block]
+    assert set(missing) <= other_sources
+
+
+def test_the_data_section_gives_the_loader_what_it_takes() -> None:
+    from tfkit.data import load_image_splits
+
+    config = load_recipe(CONFIGS[0])
+    taken = set(inspect.signature(load_image_splits).parameters)
+    assert set(config.data.loading_options()) == taken - {"seed", "progress"}

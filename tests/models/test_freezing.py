@@ -1,0 +1,69 @@
+"""Which layers learn, and BatchNorm's rule."""
+
+import keras
+import numpy as np
+import pytest
+
+from tfkit.artifacts import ImageSpec
+from tfkit.errors import ModelError
+from tfkit.models import build_backbone, build_classifier, freeze_backbone, unfreeze
+
+IMAGE = ImageSpec(16, 16)
+
+
+def classifier() -> keras.Model:
+    return build_classifier(build_backbone("resnet8", image=IMAGE), classes=3)
+
+
+def test_a_frozen_backbone_leaves_only_the_head() -> None:
+    model = classifier()
+    freeze_backbone(model)
+    assert [weight.path.split("/")[0] for weight in model.trainable_weights] == ["logits", "logits"]
+
+
+def test_a_share_counts_weighted_layers_from_the_end() -> None:
+    few, many = (unfreeze(classifier(), share) for share in (0.2, 0.8))
+    assert 0 < len(few.layers) < len(many.layers)
+    assert "stem_conv" not in many.layers
+    assert "stem_conv" in unfreeze(classifier(), "all").layers
+
+
+def test_a_layer_name_is_where_learning_begins() -> None:
+    model = classifier()
+    unfreeze(model, "stage3_block1_1_conv")
+    assert not model.get_layer("stage2_block1_1_conv").trainable
+    assert model.get_layer("stage3_block1_1_conv").trainable
+
+
+def test_batch_norm_stays_frozen_unless_asked() -> None:
+    model = classifier()
+    assert unfreeze(model, "all").frozen_batch_norms == 9
+    assert unfreeze(model, "all", batch_norm="train").frozen_batch_norms == 0
+
+
+def test_folded_batch_norm_cannot_be_trained() -> None:
+    model = classifier()
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            gamma, beta, mean, variance = layer.get_weights()
+            layer.set_weights([gamma, beta + 0.5, mean, variance])
+    unfreeze(model, "all")
+    with pytest.raises(ModelError, match="folded statistics"):
+        unfreeze(model, "all", batch_norm="train")
+
+
+@pytest.mark.parametrize(("wrong", "words"), [("stage3_blok1", "no layer"), (1.5, r"in \(0, 1\]"), (0.0, r"in \(0, 1\]")])
+def test_what_names_nothing_is_refused(wrong: float | str, words: str) -> None:
+    with pytest.raises(ModelError, match=words):
+        unfreeze(classifier(), wrong)
+
+
+def test_the_documented_keras_pattern_does_move_running_statistics() -> None:
+    """Why tfkit freezes layers: Keras 3.15 overrides `training=False` of a nested base. Goes when Keras mends it."""
+    base = build_backbone("resnet8", image=IMAGE)
+    inputs = keras.Input(IMAGE.shape)
+    model = keras.Model(inputs, keras.layers.GlobalAveragePooling2D()(base(inputs, training=False)))
+    model.compile("sgd", "mse", jit_compile=False)
+    before = np.copy(base.get_layer("stem_bn").moving_mean)
+    model.train_on_batch(np.full((4, *IMAGE.shape), 200, "float32"), np.ones((4, 64), "float32"))
+    assert not np.array_equal(before, np.asarray(base.get_layer("stem_bn").moving_mean))

@@ -1,0 +1,85 @@
+"""Model files: old ones load, broken ones are told, good ones are never lost."""
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import h5py
+import keras
+import numpy as np
+import pytest
+
+from tfkit.errors import ModelError, RunError
+from tfkit.models import load_model_file, save_model_file, with_dtype_policy
+
+
+def small_model() -> keras.Model:
+    return keras.Sequential(
+        [keras.Input((8, 8, 3)), keras.layers.DepthwiseConv2D(3), keras.layers.Flatten(), keras.layers.Dense(2)]
+    )
+
+
+def test_a_keras_2_file_whose_depthwise_carries_groups_loads_and_saves_again(tmp_path: Path) -> None:
+    file = tmp_path / "keras2.h5"
+    small_model().save(file)
+    with h5py.File(file, "r+") as content:
+        config = json.loads(content.attrs["model_config"])
+        next(x for x in config["config"]["layers"] if x["class_name"] == "DepthwiseConv2D")["config"]["groups"] = 1
+        content.attrs["model_config"] = json.dumps(config)
+    with pytest.raises(Exception, match="groups"):
+        keras.models.load_model(file, compile=False)
+    model = load_model_file(file)
+    save_model_file(model, tmp_path / "keras3.keras")
+    assert load_model_file(tmp_path / "keras3.keras").output_shape == (None, 2)
+
+
+@pytest.mark.parametrize("content", [b"", b"not a model"])
+@pytest.mark.parametrize("name", ["m.keras", "m.h5"])
+def test_a_file_that_is_no_model_is_told(tmp_path: Path, name: str, content: bytes) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(ModelError, match="cannot be loaded"):
+        load_model_file(tmp_path / name)
+
+
+def test_a_weights_file_is_not_taken_for_a_model(tmp_path: Path) -> None:
+    small_model().save_weights(tmp_path / "m.weights.h5")
+    with pytest.raises(ModelError, match="weights without the model") as told:
+        load_model_file(tmp_path / "m.weights.h5")
+    assert "model.backbone" in told.value.hint
+
+
+def test_an_unfinished_run_is_told(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="no model at") as told:
+        load_model_file(tmp_path)
+    assert "not finished" in told.value.hint
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small tmpfs needs root")
+def test_a_full_disk_keeps_the_old_file_and_rescues_the_new_model(tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", disk], capture_output=True)
+    if mounted.returncode != 0:
+        pytest.skip(f"no tmpfs can be mounted here: {mounted.stderr.decode().strip()}")
+    try:
+        save_model_file(small_model(), disk / "m.keras")
+        before = (disk / "m.keras").read_bytes()
+        large = keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Flatten(), keras.layers.Dense(2000)])
+        with pytest.raises(RunError, match="the disk is full") as told:
+            save_model_file(large, disk / "m.keras")
+        assert (disk / "m.keras").read_bytes() == before
+        assert sorted(path.name for path in disk.iterdir()) == ["m.keras"]
+        rescued = Path(told.value.hint.split("'")[1])
+        assert load_model_file(rescued).output_shape == (None, 2000)
+    finally:
+        subprocess.run(["umount", disk], check=True)
+
+
+def test_mixed_precision_and_back_keeps_every_weight() -> None:
+    model = small_model()
+    mixed = with_dtype_policy(model, "mixed_bfloat16")
+    assert mixed.layers[0].compute_dtype == "bfloat16"
+    again = with_dtype_policy(mixed, "float32")
+    x = np.ones((1, 8, 8, 3), "float32")
+    np.testing.assert_array_equal(again.predict_on_batch(x), model.predict_on_batch(x))

@@ -1,0 +1,101 @@
+"""Which exported files are good enough to ship, and why others are not."""
+
+from dataclasses import dataclass
+
+from tfkit.verification.artifact_verification import ArtifactVerification
+
+# A share of n images is a float; an exact "one point" must not fail on its last digit.
+_ROUNDING = 1e-9
+
+
+@dataclass(frozen=True)
+class AcceptancePolicy:
+    """What an exported file must keep to.
+
+    Attributes:
+        max_accuracy_drop: Accuracy it may lose against Keras, a fraction (0.01 is one point).
+        min_agreement: Share of images on which it must put the same label on top as Keras.
+        max_bytes: Largest size on disk, None for any.
+        max_latency_ms_p95: Largest 95th percentile of latency in milliseconds, None for any.
+        max_float_ops: Operators of an int8 file that may compute in float.
+    """
+
+    max_accuracy_drop: float = 0.01
+    min_agreement: float = 0.98
+    max_bytes: int | None = None
+    max_latency_ms_p95: float | None = None
+    max_float_ops: int = 0
+
+
+def refusals(
+    verification: ArtifactVerification,
+    latency_ms_p95: float | None,
+    *,
+    keras_accuracy: float | None,
+    policy: AcceptancePolicy,
+) -> tuple[str, ...]:
+    """Say why an exported file must not ship.
+
+    Args:
+        verification: What running it showed.
+        latency_ms_p95: Its 95th percentile of latency in milliseconds, None when it was not measured.
+        keras_accuracy: The accuracy of the model it was made from, None when there is none.
+        policy: What it must keep to.
+
+    Returns:
+        One full sentence for each limit it breaks; empty when it is accepted.
+
+    Example:
+        >>> refusals(verification, 3.2, keras_accuracy=0.96, policy=AcceptancePolicy())  # doctest: +SKIP
+        ()
+    """
+    file = verification.artifact.path.name
+    if verification.artifact.format == "saved_model":
+        file = f"{verification.artifact.path.parent.name}/{file}"
+    found = [
+        *verification.problems,
+        *_accuracy_faults(verification, keras_accuracy, policy),
+        *_size_faults(verification, policy),
+        *_latency_faults(latency_ms_p95, policy),
+    ]
+    return tuple(f"{file}: {fault}." for fault in found)
+
+
+def _accuracy_faults(
+    verification: ArtifactVerification, keras_accuracy: float | None, policy: AcceptancePolicy
+) -> list[str]:
+    faults = []
+    if verification.accuracy is not None and keras_accuracy is not None:
+        drop = keras_accuracy - verification.accuracy
+        if drop > policy.max_accuracy_drop + _ROUNDING:
+            faults.append(
+                f"accuracy {verification.accuracy:.4f} is {100 * drop:.2f} points below Keras's {keras_accuracy:.4f}; "
+                f"acceptance.max_accuracy_drop allows {100 * policy.max_accuracy_drop:.2f}"
+            )
+    agreement = verification.agreement
+    if agreement is not None and agreement < policy.min_agreement - _ROUNDING:
+        faults.append(
+            f"it agrees with Keras on {agreement:.4f} of {verification.examples} images; "
+            f"acceptance.min_agreement asks for {policy.min_agreement:.4f}"
+        )
+    return faults
+
+
+def _size_faults(verification: ArtifactVerification, policy: AcceptancePolicy) -> list[str]:
+    faults = []
+    size = verification.artifact.bytes
+    if policy.max_bytes is not None and size > policy.max_bytes:
+        faults.append(f"it has {size:,} bytes; acceptance.max_bytes allows {policy.max_bytes:,}")
+    if verification.artifact.quantization == "int8" and verification.float_ops > policy.max_float_ops:
+        faults.append(
+            f"{verification.float_ops} of its {sum(verification.operators.values())} operators compute in float; "
+            f"an int8 file may have {policy.max_float_ops}"
+        )
+    return faults
+
+
+def _latency_faults(latency_ms_p95: float | None, policy: AcceptancePolicy) -> list[str]:
+    limit = policy.max_latency_ms_p95
+    if limit is None or latency_ms_p95 is None or latency_ms_p95 <= limit:
+        return []
+    return [f"latency p95 is {latency_ms_p95:.2f} ms; acceptance.max_latency_ms_p95 allows {limit:.2f}"]

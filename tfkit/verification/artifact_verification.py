@@ -1,0 +1,188 @@
+"""Run an exported model over a whole split through its real runtime, and compare it with Keras."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tfkit.artifacts import Artifact, ImageSpec
+from tfkit.data import ImageExamples, pixel_batches
+from tfkit.errors import DataError
+from tfkit.runtimes import KerasRuntime, Operator, Runtime, SavedModelRuntime, open_runtime, read_operators
+
+Progress = Callable[[int, int], None]
+
+_BATCH = 32
+# Two signatures of one model differ only in how sums are ordered for another batch size.
+_SIGNATURES_TOLERANCE = 1e-3
+
+
+@dataclass(frozen=True)
+class ArtifactVerification:
+    """What running an exported model over a split showed.
+
+    Attributes:
+        artifact: The model.
+        examples: Images it was run on.
+        accuracy: Share of images with the right label on top, None when there are no labels to compare with.
+        agreement: Share of images on which it and the reference put the same label on top, None without one.
+        max_difference: Largest absolute difference of a score from the reference, None without one.
+        mean_difference: Mean absolute difference of a score from the reference, None without one.
+        float_ops: Operators of a `.tflite` file that compute in float; 0 for a SavedModel, whose graph is none.
+        operators: How often each operator is in a `.tflite` file; empty for a SavedModel.
+        problems: What makes the file unfit whatever its accuracy, in sentences; empty when it is fit.
+    """
+
+    artifact: Artifact
+    examples: int
+    accuracy: float | None
+    agreement: float | None
+    max_difference: float | None
+    mean_difference: float | None
+    float_ops: int
+    operators: dict[str, int]
+    problems: tuple[str, ...]
+
+
+def reference_scores(
+    model: Any, examples: ImageExamples, image: ImageSpec, *, batch_size: int = 64
+) -> NDArray[np.float32]:
+    """Run the Keras model over a split: what every exported file is compared with.
+
+    Args:
+        model: A built `keras.Model` on raw pixels.
+        examples: The images.
+        image: The images the model takes.
+        batch_size: Images in one step.
+
+    Returns:
+        float32 (n, classes).
+    """
+    with KerasRuntime(model, batch_size=batch_size) as runtime:
+        batches = pixel_batches(examples, image, batch_size=batch_size)
+        return np.concatenate([runtime.scores(pixels) for pixels in batches])
+
+
+def verify_artifact(
+    artifact: Artifact,
+    examples: ImageExamples,
+    *,
+    reference: NDArray[np.float32] | None,
+    threads: int = 1,
+    progress: Progress | None = None,
+) -> ArtifactVerification:
+    """Run an exported model over a split and compare it with Keras and with the labels.
+
+    A `.tflite` file is run by LiteRT on fitted pixels, one image at a time. A SavedModel is loaded afresh by a
+    process of its own and gets the encoded images through `serving_default`, so that decoding and resizing inside
+    it are proved too; `predict` on the fitted pixels of the first images must give the same scores.
+
+    Args:
+        artifact: The model.
+        examples: The images and their labels.
+        reference: float32 (n, classes), the scores of the model it was made from (`reference_scores`); None
+            when there is no such model.
+        threads: CPU threads.
+        progress: Called with (images done, images in all).
+
+    Returns:
+        What was found.
+
+    Raises:
+        ModelError: When the model cannot be loaded or run.
+        DataError: When the labels do not fit the model.
+
+    Example:
+        >>> verify_artifact(artifact, splits.test, reference=reference).agreement  # doctest: +SKIP
+        0.995
+    """
+    operators = read_operators(artifact.path) if artifact.format == "tflite" else ()
+    with open_runtime(artifact, threads=threads) as runtime:
+        scores = _run(runtime, artifact, examples, progress)
+        _check_classes(artifact, examples, scores)
+        problems = [*_score_problems(scores), *_operator_problems(artifact, operators)]
+        if isinstance(runtime, SavedModelRuntime):
+            problems += _signature_problems(runtime, artifact, examples, scores)
+    top = scores.argmax(axis=1)
+    difference = None if reference is None else np.abs(scores - reference)
+    return ArtifactVerification(
+        artifact=artifact,
+        examples=len(examples),
+        accuracy=float(np.mean(top == examples.labels)),
+        agreement=None if reference is None else float(np.mean(top == reference.argmax(axis=1))),
+        max_difference=None if difference is None else float(difference.max()),
+        mean_difference=None if difference is None else float(difference.mean()),
+        float_ops=sum(operator.is_float for operator in operators),
+        operators=dict(Counter(operator.name for operator in operators).most_common()),
+        problems=tuple(problems),
+    )
+
+
+def _run(
+    runtime: Runtime, artifact: Artifact, examples: ImageExamples, progress: Progress | None
+) -> NDArray[np.float32]:
+    if len(examples) == 0:
+        raise DataError("there is no image to verify on", hint="give a folder, .npz or .csv file with images in it")
+    parts: list[NDArray[np.float32]] = []
+    done = 0
+    for part in _score_batches(runtime, artifact, examples):
+        parts.append(part)
+        done += len(part)
+        if progress is not None:
+            progress(done, len(examples))
+    return np.concatenate(parts)
+
+
+def _score_batches(runtime: Runtime, artifact: Artifact, examples: ImageExamples) -> Iterator[NDArray[np.float32]]:
+    if isinstance(runtime, SavedModelRuntime) and runtime.takes_encoded_images:
+        for start in range(0, len(examples), _BATCH):
+            yield runtime.scores_from_encoded(list(examples.source.encoded(examples.indices[start : start + _BATCH])))
+    else:
+        for pixels in pixel_batches(examples, artifact.image, batch_size=_BATCH):
+            yield runtime.scores(pixels)
+
+
+def _check_classes(artifact: Artifact, examples: ImageExamples, scores: NDArray[np.float32]) -> None:
+    if artifact.class_names and artifact.class_names != examples.class_names:
+        raise DataError(
+            f"'{artifact.path}' has the classes {_listed(artifact.class_names)}; "
+            f"the images have {_listed(examples.class_names)}",
+            hint="give images of the model's own classes",
+        )
+    if int(examples.labels.max()) >= scores.shape[1]:
+        raise DataError(
+            f"'{artifact.path}' scores {scores.shape[1]} classes; the images have label {int(examples.labels.max())}"
+        )
+
+
+def _listed(names: tuple[str, ...]) -> str:
+    return f"{len(names)}: {', '.join(names[:5])}" + (", ..." if len(names) > 5 else "")
+
+
+def _score_problems(scores: NDArray[np.float32]) -> list[str]:
+    bad = int(np.sum(~np.isfinite(scores).all(axis=1)))
+    return [f"{bad} of {len(scores)} images have scores that are no numbers"] if bad else []
+
+
+def _operator_problems(artifact: Artifact, operators: tuple[Operator, ...]) -> list[str]:
+    custom = sorted({operator.name for operator in operators if operator.custom})
+    return [f"it needs operators that no plain interpreter has: {', '.join(custom)}"] if custom else []
+
+
+def _signature_problems(
+    runtime: SavedModelRuntime, artifact: Artifact, examples: ImageExamples, scores: NDArray[np.float32]
+) -> list[str]:
+    if not (runtime.takes_encoded_images and runtime.pixels_signature.inputs):
+        return []
+    first = examples.select(np.arange(min(2 * _BATCH, len(examples))))
+    pixels = np.concatenate(list(pixel_batches(first, artifact.image, batch_size=_BATCH)))
+    difference = float(np.abs(runtime.scores(pixels) - scores[: len(first)]).max())
+    if difference <= _SIGNATURES_TOLERANCE:
+        return []
+    return [
+        f"predict on pixels and serving_default on the encoded images differ by up to {difference:.3g} "
+        f"on the first {len(first)} images"
+    ]
