@@ -88,7 +88,7 @@ def train(config: RecipeConfig, display: Display, folder: RunDirectory, image: I
             control = reports.Control(f"same head on a random backbone ({ours:.1%} on the trained one)", theirs)
     if section := config.fine_tune:
         with display.stage("Fine-tune") as stage:
-            options = stage_options(config, section, folder, "fine_tune") | section.unfreezing_options()
+            options = stage_options(config, section, folder, "fine_tune") | section.learning_options()
             options |= {"cache_bytes": config.data.cache_mb << 20, "progress": stage.progress}
             result = training.fine_tune(model, splits.train, splits.validation, image, **options)
             stage.result(result.summary)

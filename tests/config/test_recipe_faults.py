@@ -140,7 +140,7 @@ def test_a_missing_section_is_told(tmp_path: Path) -> None:
 
 
 def test_a_missing_file_is_told(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="cannot read the recipe .*No such file"):
+    with pytest.raises(ConfigError, match=r"cannot read the recipe .*No such file"):
         load_recipe(tmp_path / "none.yaml")
 
 

@@ -74,7 +74,7 @@ def test_the_image_size_is_a_number_or_a_pair(small: Path) -> None:
 
 def test_a_dumped_recipe_loads_to_the_same(small: Path, tmp_path: Path) -> None:
     overrides = [
-        "data.classes=['1e-3', no, '5', null_, '~', 'true', '']"[:-5] + "]",
+        "data.classes=['1e-3', no, '5', '~', 'true', 0x10, 1_000]",
         "data.image_size=[96, 128]",
         "head.class_weights={no: 1, '5': 2.5}",
         "head.learning_rate=3e-7",

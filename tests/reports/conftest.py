@@ -93,7 +93,7 @@ def artifact(kind: str, size: int, accuracy: float, agreement: float, p50: float
         latency_runs=312,
         latency_warmup_runs=10,
         latency_threads=1,
-        latency_measures="the invoke call of LiteRT on one image",
+        latency_measures="LiteRT invoke, one image",
         sha256="9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
         made_by="TFLiteConverter of TensorFlow 2.21.0 from the Keras model",
         refusals=(),
@@ -107,7 +107,7 @@ def artifacts(keras: float) -> tuple[ArtifactResult, ...]:
     saved_model = artifact(
         "float32", 11_200_000, keras, 1.0, 14.2,
         file="artifacts/saved_model/1", format="saved_model", float_ops=0, operators={}, max_difference=1.2e-7,
-        latency_threads=None, latency_measures="a request of one encoded image to another process and back",
+        latency_threads=None, latency_measures="round trip of one image of pixels to a process of its own",
         signature=ModelSignature(
             inputs=(TensorSpec("image_bytes", (None,), "string"),),
             outputs=(TensorSpec("labels", (None,), "string"), TensorSpec("scores", (None, 12), "float32")),

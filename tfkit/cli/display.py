@@ -22,9 +22,11 @@ _TITLE_WIDTH = 32
 
 
 class StageDisplay:
-    """One stage while it runs. Made by `Display.stage`."""
+    """One stage while it runs, made by `Display.stage`; its `seconds` are known once it is done."""
 
-    def __init__(self, bar: Progress | None, task: TaskID | None) -> None:
+    def __init__(self, title: str, bar: Progress | None, task: TaskID | None) -> None:
+        self.title = title
+        self.seconds = 0.0
         self._bar = bar
         self._task = task
         self.outcome = ""
@@ -83,7 +85,7 @@ class Display:
         """
         started = time.monotonic()
         bar = self._bar() if self.console.is_terminal else None
-        stage = StageDisplay(bar, bar.add_task(title, total=None, count="", text="") if bar else None)
+        stage = StageDisplay(title, bar, bar.add_task(title, total=None, count="", text="") if bar else None)
         mark, style = "✗", "red"
         try:
             if bar is None:
@@ -93,7 +95,8 @@ class Display:
                     yield stage
             mark, style = "✓", "green"
         finally:
-            self._stage_line(mark, style, title, stage, time.monotonic() - started)
+            stage.seconds = time.monotonic() - started
+            self._stage_line(mark, style, stage)
 
     def note(self, text: str) -> None:
         """Say something on a line of its own."""
@@ -114,10 +117,12 @@ class Display:
         # Soft wrapping leaves long paths and commands whole, so that they can be copied.
         self.console.print(text, soft_wrap=True)
 
-    def _stage_line(self, mark: str, style: str, title: str, stage: StageDisplay, seconds: float) -> None:
+    def _stage_line(self, mark: str, style: str, stage: StageDisplay) -> None:
         if self.console.options.ascii_only:
             mark = {"✓": "ok", "✗": "failed"}[mark]
-        line = Text.assemble("  ", (mark, style), f" {title:<{_TITLE_WIDTH}} ", (f"{_clock(seconds):>9}", "dim"))
+        line = Text.assemble(
+            "  ", (mark, style), f" {stage.title:<{_TITLE_WIDTH}} ", (f"{_clock(stage.seconds):>9}", "dim")
+        )
         if stage.outcome:
             line.append(f"   {stage.outcome}")
         self._line(line)

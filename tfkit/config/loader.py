@@ -103,7 +103,7 @@ def _apply(override: str, tree: dict[str, Any], places: Places) -> list[str]:
         if not isinstance(branch[part], dict):
             return [f"{key} cannot be set, because {part} is not a section (command line)"]
         branch = branch[part]
-    empty_section = len(parts) == 1 and document.empty and parts[0] in section_types()
+    empty_section = len(parts) == 1 and not text.strip() and parts[0] in section_types()
     branch[parts[-1]] = {} if empty_section else document.value
     places.came_from_command_line(tuple(parts))
     return []

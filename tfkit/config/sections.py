@@ -65,6 +65,19 @@ _EARLY_STOPPING = "a whole number of epochs of 1 or more, or null"
 _FLAG = "true or false"
 
 
+# What `tfkit.training.Optimization` takes: of head: the first ones, of fine_tune: all.
+_OPTIMIZATION_KEYS = (
+    "epochs",
+    "learning_rate",
+    "optimizer",
+    "weight_decay",
+    "label_smoothing",
+    "class_weights",
+    "early_stopping",
+)
+_FURTHER_OPTIMIZATION_KEYS = ("warmup", "schedule", "ema", "gradient_accumulation")
+
+
 def _key(expected: str, description: str, default: Any = ..., **constraints: Any) -> Any:
     """A field that knows, in words, which values it takes; the loader's messages say them."""
     return Field(default, description=description, json_schema_extra={"expected": expected}, **constraints)
@@ -177,7 +190,9 @@ class HeadSection(Section):
     optimizer: Literal["adam", "adamw", "sgd"] = _choice("Optimizer.", "adam")
     weight_decay: NotNegative = _key(_NOT_NEGATIVE, "Decoupled weight decay (adamw, sgd).", 0.0)
     batch_size: Count | None = _key(_COUNT + ", or null", "Features in a batch; data.batch_size when null.", None)
-    cached_views: Count = _key(_COUNT, "Augmented copies of each image whose features are cached.", 1)
+    cached_views: Count = _key(
+        _COUNT, "Views of each image whose features are cached: itself, the others augmented.", 1
+    )
     label_smoothing: Fraction = _key(_FRACTION, "Label smoothing.", 0.0)
     class_weights: ClassWeights = _key(_CLASS_WEIGHTS, "Weights of the classes in the loss.", None)
     early_stopping: Count | None = _key(
@@ -186,6 +201,14 @@ class HeadSection(Section):
         None,
     )
     random_backbone_control: bool = _key(_FLAG, "Train the same head on a random backbone too, to compare.", False)
+
+    def optimization_options(self) -> dict[str, Any]:
+        """What of this section `tfkit.training.Optimization` takes."""
+        return {name: getattr(self, name) for name in _OPTIMIZATION_KEYS}
+
+    def optimization_options(self) -> dict[str, Any]:
+        """The keys of `tfkit.training.Optimization`, as its keyword arguments."""
+        return self.model_dump(exclude={"batch_size", "cached_views", "random_backbone_control"})
 
 
 class FineTuneSection(Section):
@@ -219,6 +242,27 @@ class FineTuneSection(Section):
     )
     jit: Literal["auto"] | bool = _key("'auto', true or false", "Compile the training step with XLA.", "auto")
 
+    def optimization_options(self) -> dict[str, Any]:
+        """What of this section `tfkit.training.Optimization` takes."""
+        return {name: getattr(self, name) for name in (*_OPTIMIZATION_KEYS, *_FURTHER_OPTIMIZATION_KEYS)}
+
+    def learning_options(self) -> dict[str, Any]:
+        """Which layers learn and how, as further keyword arguments of `tfkit.training.fine_tune`."""
+        return {
+            "unfreeze_from": self.unfreeze,
+            "batch_norm": self.batch_norm,
+            "precision": self.precision,
+            "jit": self.jit,
+        }
+
+    def optimization_options(self) -> dict[str, Any]:
+        """The keys of `tfkit.training.Optimization`, as its keyword arguments."""
+        return self.model_dump(exclude={"unfreeze", "precision", "batch_norm", "jit"})
+
+    def unfreezing_options(self) -> dict[str, Any]:
+        """The other keys, as keyword arguments of `tfkit.training.fine_tune`."""
+        return {"unfreeze_from": self.unfreeze, **self.model_dump(include={"precision", "batch_norm", "jit"})}
+
 
 class ExportSection(Section):
     """`export:` - which files are made; every one is then measured on the whole evaluation split."""
@@ -243,6 +287,14 @@ class AcceptanceSection(Section):
     max_bytes: Count | None = _key(_COUNT + ", or null", "Largest size of a .tflite file, in bytes.", None)
     max_latency_ms_p95: Positive | None = _key(_POSITIVE + ", or null", "Longest 95th-percentile latency, in ms.", None)
     latency_threads: Count = _key(_COUNT, "Threads used when latency is measured.", 1)
+
+    def limits(self) -> dict[str, Any]:
+        """The limits as keyword arguments of `tfkit.verification.AcceptancePolicy`."""
+        return self.model_dump(exclude={"latency_threads"})
+
+    def limits(self) -> dict[str, Any]:
+        """The keys of `tfkit.verification.AcceptancePolicy`, as its keyword arguments."""
+        return self.model_dump(exclude={"latency_threads"})
 
 
 class RecipeConfig(Section):

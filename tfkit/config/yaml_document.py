@@ -25,6 +25,9 @@ _SCALARS = (
 )
 
 
+_PLAIN_TAGS = ("tag:yaml.org,2002:map", "tag:yaml.org,2002:seq")
+
+
 class _Loader(yaml.SafeLoader):
     yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012 - PyYAML's own name and form
 
@@ -93,6 +96,11 @@ def _value(node: Any, path: KeyPath, document: YamlDocument, loader: Any, parent
         document.faults.append((node.start_mark.line + 1, "an alias (*) stands inside its own anchor (&)"))
         return None
     parents |= {id(node)}
+    if not isinstance(node, yaml.ScalarNode) and node.tag not in _PLAIN_TAGS:
+        document.faults.append(
+            (node.start_mark.line + 1, f"not valid YAML: a recipe holds plain values; got a {node.tag}")
+        )
+        return None
     if isinstance(node, yaml.MappingNode):
         return _mapping(node, path, document, loader, parents)
     if isinstance(node, yaml.SequenceNode):

@@ -132,7 +132,7 @@ def _before_pooling(model: keras.Model, path: Path) -> keras.Model:
         maps.pop()
     if not maps:
         raise ModelError(f"the model in '{path}' has no feature maps to build on", hint="name a convolutional network")
-    return keras.Model(model.inputs, maps[-1].output, name=model.name)
+    return keras.Model(model.inputs[0], maps[-1].output, name=model.name)
 
 
 def _is_preset_folder(path: Path) -> bool:

@@ -53,7 +53,7 @@ def build_classifier(
     penalty = keras.regularizers.L2(l2) if l2 else None
     x = keras.layers.Dense(classes, kernel_regularizer=penalty, name=LOGITS)(x)
     scores = keras.layers.Softmax(name=SCORES, dtype="float32")(x)
-    return keras.Model(backbone.inputs, scores, name=backbone.name)
+    return keras.Model(backbone.inputs[0], scores, name=backbone.name)
 
 
 def feature_extractor(model: keras.Model) -> keras.Model:
@@ -65,7 +65,7 @@ def feature_extractor(model: keras.Model) -> keras.Model:
     Returns:
         A model from `pixels` to features, float32 (n, d).
     """
-    return keras.Model(model.inputs, model.get_layer(POOLING).output, name="features")
+    return keras.Model(model.inputs[0], model.get_layer(POOLING).output, name="features")
 
 
 def head_on_features(model: keras.Model) -> keras.Model:
@@ -95,7 +95,7 @@ def logits_model(model: keras.Model) -> keras.Model:
     Returns:
         A model from `pixels` to logits (n, classes).
     """
-    return keras.Model(model.inputs, model.get_layer(LOGITS).output, name=model.name)
+    return keras.Model(model.inputs[0], model.get_layer(LOGITS).output, name=model.name)
 
 
 def backbone_layers(model: keras.Model) -> tuple[keras.layers.Layer, ...]:

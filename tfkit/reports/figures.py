@@ -154,7 +154,7 @@ def _accuracy(report: RunReport) -> Drawing:
             colour, marker = (GOOD, "o") if file.accepted else (BAD, "X")
             axes.plot([value], [row], marker=marker, markersize=8, color=colour, clip_on=False, zorder=3)
             # In a column of their own: beside the marks they would lie on Keras's line.
-            axes.text(1.03, row, percent(value / 100), transform=axes.get_yaxis_transform(), va="center")
+            axes.text(1.06, row, percent(value / 100), transform=axes.get_yaxis_transform(), va="center")
         axes.set_xlim(low - 0.3 * room, min(high + 0.3 * room, 100 + 0.02 * room))
         axes.set_title("Accuracy (%)", pad=20)
     said = ", ".join(f"{file.label} {percent(file.accuracy)}" for file in files)

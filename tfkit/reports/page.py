@@ -34,7 +34,7 @@ from tfkit.reports.thumbnails import is_tiny, thumbnail
 from tfkit.reports.verdict import tiles, verdict
 
 MOST_THUMBNAILS = 12
-_MOST_ROWS, _MOST_PAIRS, _MOST_NAMES = 20, 12, 10  # what a page shows before it folds the rest away
+_FOLDED = {"most_rows": 20, "most_pairs": 12, "most_names": 10}  # shown before the page folds the rest away
 
 MisclassifiedPixels = Callable[[np.ndarray], np.ndarray]
 
@@ -50,8 +50,8 @@ def render_page(report: RunReport, *, misclassified_pixels: MisclassifiedPixels)
     Returns:
         HTML with its pictures and styles inside; it names no address.
     """
-    evaluation = report.evaluation
-    wrong, bins, data = mistakes(evaluation), calibration(evaluation), summarize_data(report.data)
+    evaluation, data = report.evaluation, summarize_data(report.data)
+    wrong, bins = mistakes(evaluation), calibration(evaluation)
     context: dict[str, Any] = {
         "report": report,
         "evaluation": evaluation,
@@ -75,9 +75,7 @@ def render_page(report: RunReport, *, misclassified_pixels: MisclassifiedPixels)
         "total_seconds": max(sum(stage.seconds for stage in report.stages), 1e-9),
         "data": data,
         "environment": environment(report),
-        "most_rows": _MOST_ROWS,
-        "most_pairs": _MOST_PAIRS,
-        "most_names": _MOST_NAMES,
+        **_FOLDED,
     }
     return template("report.html.j2").render(context)
 

@@ -175,11 +175,7 @@ class RunReport:
 
 
 def artifact_result(
-    verification: ArtifactVerification,
-    latency: LatencyResult | None,
-    refusals: tuple[str, ...],
-    *,
-    directory: Path,
+    verification: ArtifactVerification, latency: LatencyResult | None, refusals: tuple[str, ...], *, directory: Path
 ) -> ArtifactResult:
     """Bring what was proved, timed and decided about one file together.
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from tfkit.reports.drawing import BAD, INK, Drawing, drawing_style, png
 from tfkit.reports.figures import confusion_drawing
-from tfkit.reports.findings import mistakes
+from tfkit.reports.findings import Mistake, mistakes
 from tfkit.reports.page import MisclassifiedPixels
 from tfkit.reports.quantities import percent
 from tfkit.reports.run_report import Evaluation
@@ -51,17 +51,17 @@ def write_tensorboard_images(
     }
     worst = mistakes(evaluation)[:_MOST_PICTURES]
     if worst:
-        captions = [
-            (f"{mistake.predicted} {percent(mistake.confidence, decimals=0)}\nis {mistake.true}", BAD)
-            for mistake in worst
-        ]
         pixels = misclassified_pixels(np.array([mistake.position for mistake in worst], dtype=np.int64))
-        drawings["most confident mistakes"] = _grid(pixels, captions)
+        drawings["most confident mistakes"] = _grid(pixels, [(_caption(mistake), BAD) for mistake in worst])
     writer = tf.summary.create_file_writer(str(log_dir))
     with writer.as_default(step=step):
         for title, drawing in drawings.items():
             tf.summary.image(title, tf.io.decode_png(png(drawing), channels=3)[None])
     writer.close()
+
+
+def _caption(mistake: Mistake) -> str:
+    return f"{mistake.predicted} {percent(mistake.confidence, decimals=0)}\nis {mistake.true}"
 
 
 def _grid(pixels: np.ndarray, captions: Sequence[tuple[str, str]]) -> Drawing:

@@ -18,3 +18,13 @@ class StageResult:
     seconds: float
     history: dict[str, list[float]]
     notes: tuple[str, ...]
+
+    @property
+    def summary(self) -> str:
+        """The last figures in a few words."""
+        epochs = len(self.history["loss"])
+        figures = [f"{words} {self.history[key][-1]:.1%}" for key, words in _FIGURES.items() if key in self.history]
+        return ", ".join([*figures, f"{epochs} epochs"])
+
+
+_FIGURES = {"accuracy": "training accuracy", "val_accuracy": "validation"}

@@ -1,0 +1,110 @@
+"""The head phase: the backbone stays, features are computed once, the result is that of plain Keras."""
+
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from tfkit.data import Augmentation, evaluation_batches
+from tfkit.models import backbone_layers, freeze_backbone, load_model_file
+from tfkit.training import Optimization, cache_features, train_head
+
+PLAN = Optimization(epochs=15, learning_rate=0.02)
+
+
+def accuracy(model: keras.Model, examples, image) -> float:
+    pixels = np.concatenate([x for x, _ in evaluation_batches(examples, image, batch_size=64)])
+    return float(np.mean(model.predict(pixels, verbose=0).argmax(1) == examples.labels))
+
+
+def test_only_the_head_moves(model, digits, image) -> None:
+    before = [np.copy(weight) for layer in backbone_layers(model) for weight in layer.weights]
+    head = np.copy(model.get_layer("logits").kernel)
+    result = train_head(model, digits.train, digits.validation, image, optimization=PLAN)
+    after = [weight for layer in backbone_layers(model) for weight in layer.weights]
+    assert all(np.array_equal(old, new) for old, new in zip(before, after, strict=True))
+    assert not np.array_equal(head, model.get_layer("logits").kernel)
+    assert len(result.history["val_accuracy"]) == len(result.history["learning_rate"]) == 15
+
+
+def test_cached_features_train_as_well_as_training_through_the_backbone(model, digits, image) -> None:
+    plain = keras.models.clone_model(model)
+    plain.set_weights(model.get_weights())
+    freeze_backbone(plain)
+    plain.compile(keras.optimizers.Adam(0.02), "categorical_crossentropy", jit_compile=False)
+    batches = evaluation_batches(digits.train, image, batch_size=32).shuffle(100, seed=1)
+    plain.fit(batches, epochs=15, verbose=0)
+    train_head(model, digits.train, digits.validation, image, optimization=PLAN)
+    assert accuracy(model, digits.test, image) == pytest.approx(accuracy(plain, digits.test, image), abs=0.06)
+
+
+def test_further_views_are_augmented_and_come_after_the_plain_one(model, digits, image) -> None:
+    options = {"batch_size": 64, "seed": 3}
+    plain = cache_features(model, digits.train, image, **options)
+    views = cache_features(
+        model, digits.train, image, views=3, augmentation=Augmentation("light", flip=False), **options
+    )
+    assert len(views) == 3 * len(plain)
+    np.testing.assert_array_equal(views.values[: len(plain)], plain.values)
+    assert not np.allclose(np.sort(views.values[len(plain) : 2 * len(plain)], axis=0), np.sort(plain.values, axis=0))
+
+
+def test_the_same_seed_gives_the_same_weights(model, digits, image) -> None:
+    start, ends = model.get_weights(), []
+    for seed in (1, 1, 2):
+        model.set_weights(start)
+        options = {"cached_views": 2, "augmentation": Augmentation("light"), "seed": seed}
+        train_head(model, digits.train, digits.validation, image, optimization=PLAN, **options)
+        ends.append(np.copy(model.get_layer("logits").kernel))
+    np.testing.assert_array_equal(ends[0], ends[1])
+    assert not np.array_equal(ends[0], ends[2])
+
+
+def test_progress_and_tensorboard_follow_the_stage(model, digits, image, tmp_path: Path) -> None:
+    calls: list[tuple[int, int, str]] = []
+    train_head(
+        model,
+        digits.train,
+        digits.validation,
+        image,
+        optimization=PLAN,
+        log_directory=tmp_path,
+        progress=lambda *call: calls.append(call),
+    )
+    done, total, text = calls[-1]
+    assert done == total
+    assert text.startswith("epoch 15/15")
+    assert "validation" in text
+    assert {folder.name for folder in tmp_path.iterdir()} == {"train", "validation"}
+
+
+def test_ctrl_c_keeps_the_model(model, digits, image, tmp_path: Path) -> None:
+    def interrupt(done: int, total: int, text: str) -> None:
+        if text.startswith("epoch 3"):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train_head(
+            model,
+            digits.train,
+            digits.validation,
+            image,
+            optimization=PLAN,
+            checkpoint=tmp_path / "head.keras",
+            progress=interrupt,
+        )
+    kept = load_model_file(tmp_path / "head.keras")
+    np.testing.assert_array_equal(kept.get_layer("logits").kernel, model.get_layer("logits").kernel)
+
+
+def test_early_stopping_brings_the_best_weights_back(model, digits, image) -> None:
+    plan = Optimization(epochs=60, learning_rate=0.5, early_stopping=2)
+    result = train_head(model, digits.train, digits.validation, image, optimization=plan)
+    losses = result.history["val_loss"]
+    assert len(losses) < 60
+    pixels = np.concatenate([x for x, _ in evaluation_batches(digits.validation, image, batch_size=64)])
+    scores = model.predict(pixels, verbose=0)[np.arange(len(pixels)), digits.validation.labels]
+    assert -np.log(np.maximum(scores, 1e-30)).mean() == pytest.approx(min(losses), rel=1e-3, abs=1e-3)
+
+
