@@ -17,9 +17,7 @@ def float_flatbuffer(small_classifier, image):
 
 
 def _export(model, path, quantization, image, class_names, **options):
-    return export_tflite(
-        model, path, quantization=quantization, image=image, class_names=class_names, **options
-    )
+    return export_tflite(model, path, quantization=quantization, image=image, class_names=class_names, **options)
 
 
 def _differences(model, artifact, pixels):
@@ -50,9 +48,7 @@ def test_every_quantization_computes_what_keras_computes(
 def test_smaller_quantizations_give_smaller_files(small_classifier, image, class_names, random_pixels, tmp_path):
     sizes = {}
     for quantization in ("none", "float16", "dynamic_int8"):
-        artifact = _export(
-            small_classifier, tmp_path / f"{quantization}.tflite", quantization, image, class_names
-        )
+        artifact = _export(small_classifier, tmp_path / f"{quantization}.tflite", quantization, image, class_names)
         sizes[quantization] = artifact.bytes
     assert sizes["none"] > sizes["float16"] > sizes["dynamic_int8"]
 
@@ -84,9 +80,7 @@ def test_int8_file_takes_pixels_as_they_are_and_holds_no_float_operator(
 
 def test_model_that_ends_in_logits_is_exported_to_int8(small_classifier, image, class_names, random_pixels, tmp_path):
     logits = keras.Model(small_classifier.input, small_classifier.get_layer("logits").output)
-    artifact = _export(
-        logits, tmp_path / "model.tflite", "int8", image, class_names, calibration=random_pixels
-    )
+    artifact = _export(logits, tmp_path / "model.tflite", "int8", image, class_names, calibration=random_pixels)
     scores = KerasRuntime(logits).scores(random_pixels)
     assert _differences(logits, artifact, random_pixels).max() < 0.05 * np.ptp(scores)
 
@@ -155,13 +149,9 @@ def test_int8_without_calibration_images_is_refused(small_classifier, image, cla
         _export(small_classifier, tmp_path / "model.tflite", "int8", image, class_names)
 
 
-def test_calibration_images_of_another_shape_are_refused(
-    small_classifier, image, class_names, random_pixels, tmp_path
-):
+def test_calibration_images_of_another_shape_are_refused(small_classifier, image, class_names, random_pixels, tmp_path):
     with pytest.raises(ExportError, match=r"uint8 \(n, 32, 32, 3\); got uint8 \(40, 16, 32, 3\)"):
-        _export(
-            small_classifier, tmp_path / "m.tflite", "int8", image, class_names, calibration=random_pixels[:, ::2]
-        )
+        _export(small_classifier, tmp_path / "m.tflite", "int8", image, class_names, calibration=random_pixels[:, ::2])
 
 
 def test_image_size_and_classes_that_do_not_fit_are_told_at_once(small_classifier, tmp_path):
@@ -180,7 +170,7 @@ def test_existing_file_is_never_overwritten(small_classifier, image, class_names
 def test_full_disk_is_told_and_leaves_no_half_file(
     small_classifier, image, class_names, float_flatbuffer, limited_file_size, tmp_path
 ):
-    with limited_file_size(4096), pytest.raises(RunError, match="cannot write .*model.tflite"):
+    with limited_file_size(4096), pytest.raises(RunError, match=r"cannot write .*model.tflite"):
         _export(
             small_classifier,
             tmp_path / "model.tflite",

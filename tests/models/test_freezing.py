@@ -52,7 +52,9 @@ def test_folded_batch_norm_cannot_be_trained() -> None:
         unfreeze(model, "all", batch_norm="train")
 
 
-@pytest.mark.parametrize(("wrong", "words"), [("stage3_blok1", "no layer"), (1.5, r"in \(0, 1\]"), (0.0, r"in \(0, 1\]")])
+@pytest.mark.parametrize(
+    ("wrong", "words"), [("stage3_blok1", "no layer"), (1.5, r"in \(0, 1\]"), (0.0, r"in \(0, 1\]")]
+)
 def test_what_names_nothing_is_refused(wrong: float | str, words: str) -> None:
     with pytest.raises(ModelError, match=words):
         unfreeze(classifier(), wrong)

@@ -55,13 +55,16 @@ def read_manifest(directory: Path) -> tuple[Artifact, ...]:
         artifacts = tuple(_read_entry(entry, directory) for entry in entries)
     except FileNotFoundError:
         raise ExportError(
-            f"no {MANIFEST_NAME} in '{directory}'", hint="name an artifacts folder that tfkit wrote, or one .tflite file"
+            f"no {MANIFEST_NAME} in '{directory}'",
+            hint="name an artifacts folder that tfkit wrote, or one .tflite file",
         ) from None
     except (ValueError, KeyError, TypeError) as fault:
         raise ExportError(f"'{path}' is not a tfkit manifest: {fault}", hint="export the model again") from None
     missing = [str(artifact.path) for artifact in artifacts if not artifact.path.exists()]
     if missing:
-        raise ExportError(f"'{path}' names files that are not there: {', '.join(missing)}", hint="export the model again")
+        raise ExportError(
+            f"'{path}' names files that are not there: {', '.join(missing)}", hint="export the model again"
+        )
     return artifacts
 
 

@@ -98,7 +98,9 @@ def create_run_directory(path: Path, *, overwrite: bool = False) -> RunDirectory
             path.rename(_free_name(path))
         path.mkdir(parents=True, exist_ok=True)
     except OSError as fault:
-        raise RunError(f"cannot make the run's folder '{path}': {fault.strerror}", hint="choose another run.directory") from None
+        raise RunError(
+            f"cannot make the run's folder '{path}': {fault.strerror}", hint="choose another run.directory"
+        ) from None
     return RunDirectory(path)
 
 

@@ -18,9 +18,9 @@ def doctor(
     """Is this machine ready? If not, how to mend it."""
     from rich.console import Console
 
-    console = Console(highlight=False)
+    console = Console(stderr=as_json, highlight=False)
     findings: list[Finding] = []
-    with Console(stderr=True).status("looking") as status:
+    with console.status("looking") as status:
         for title, check in _checks():
             status.update(title)
             found = check()

@@ -66,7 +66,6 @@ def export(
                 stage.result(f"{artifact.path}  {artifact.bytes / 1e6:.2f} MB")
                 artifacts.append(artifact)
         write_manifest(tuple(artifacts), output)
-    display.note("")
     display.note(f"next: tfkit verify {output} --data TEST_IMAGES --reference {model}")
     return 0
 

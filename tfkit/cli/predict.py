@@ -45,6 +45,8 @@ def predict(
         typer.echo(json.dumps({"model": str(model), "images": answers}, indent=2))
     else:
         _show(model, files, best)
+        if class_names == tuple(map(str, range(len(class_names)))):
+            typer.echo("  labels are numbers: --labels FILE names them, one a line", err=True)
     return 0
 
 
@@ -66,7 +68,7 @@ def _scores(
         return path, names, scores
     artifact = _best_artifact(find_artifacts(path, labels=labels, resize=resize))
     with open_runtime(artifact) as runtime:
-        if isinstance(runtime, SavedModelRuntime) and artifact.signature.inputs[0].dtype == "string":
+        if isinstance(runtime, SavedModelRuntime) and runtime.takes_encoded_images:
             scores = runtime.scores_from_encoded([file.read_bytes() for file in files])
         else:
             scores = runtime.scores(_pixels(files, artifact.image))
@@ -79,11 +81,21 @@ def _best_artifact(artifacts: Any) -> Any:
 
 
 def _pixels(files: list[Path], image: Any) -> Any:
+    """uint8 (n, height, width, channels); all files that are no pictures are told at once."""
     import numpy as np
+    import tensorflow as tf
 
     from tfkit.data import decode_image, fit_image
 
-    return np.stack([fit_image(decode_image(file.read_bytes(), channels=image.channels), image) for file in files])
+    pixels, faults = [], []
+    for file in files:
+        try:
+            pixels.append(fit_image(decode_image(file.read_bytes(), channels=image.channels), image))
+        except (OSError, tf.errors.InvalidArgumentError):
+            faults.append(f"'{file}' cannot be read as a picture")
+    if faults:
+        raise DataError("\n".join(faults), hint="tfkit reads JPEG, PNG, BMP, GIF and WebP")
+    return np.stack(pixels)
 
 
 def _image_files(paths: list[Path]) -> list[Path]:

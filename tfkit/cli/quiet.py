@@ -60,7 +60,7 @@ def tensorflow_started(*, quiet: bool | None = None) -> Iterator[None]:
 
 
 def _import_tensorflow() -> None:
-    if "tensorflow" in sys.modules and "keras" in sys.modules:
+    if sys.modules.get("tensorflow") and sys.modules.get("keras"):
         return
     from rich.console import Console
 

@@ -15,6 +15,7 @@ from tfkit.artifacts import (
 )
 from tfkit.errors import ConfigError, ExportError, ModelError
 
+OUTSIDE = "not by tfkit"
 KERAS_SUFFIXES = (".keras", ".h5", ".hdf5")
 _MANIFEST = "manifest.json"
 
@@ -105,10 +106,9 @@ def _single(path: Path, *, resize: ResizeMode, image_size: int | None) -> Artifa
 
 
 def _outside_tflite(path: Path, *, resize: ResizeMode) -> Artifact:
-    from tfkit.runtimes import LiteRTRuntime
+    from tfkit.runtimes import read_signature
 
-    with LiteRTRuntime(path) as runtime:
-        signature = runtime.signature
+    signature = read_signature(path)
     return Artifact(
         path=path,
         format="tflite",
@@ -116,16 +116,16 @@ def _outside_tflite(path: Path, *, resize: ResizeMode) -> Artifact:
         signature=signature,
         image=_image_of_shape(signature.inputs[0].shape, path, resize=resize, image_size=None),
         class_names=_numbered(signature),
-        made_by="not by tfkit",
+        made_by=OUTSIDE,
     )
 
 
 def _outside_saved_model(path: Path, *, resize: ResizeMode, image_size: int | None) -> Artifact:
-    from tfkit.runtimes import open_runtime
+    from tfkit.runtimes import SavedModelRuntime
 
-    with open_runtime(path) as runtime:
-        signature = runtime.signature
-    shape = signature.inputs[0].shape if len(signature.inputs[0].shape) == 4 else (None, None, None, 3)
+    with SavedModelRuntime(path) as runtime:
+        signature, pixels = runtime.signature, runtime.pixels_signature.inputs
+    shape = pixels[0].shape if pixels else (None, None, None, 3)
     return Artifact(
         path=path,
         format="saved_model",
@@ -133,7 +133,7 @@ def _outside_saved_model(path: Path, *, resize: ResizeMode, image_size: int | No
         signature=signature,
         image=_image_of_shape(shape, path, resize=resize, image_size=image_size),
         class_names=_numbered(signature),
-        made_by="not by tfkit",
+        made_by=OUTSIDE,
     )
 
 

@@ -1,7 +1,7 @@
 """`tfkit verify`: measure exported files on labelled images, and refuse those that miss a limit."""
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -25,6 +25,11 @@ class Limits:
     max_bytes: int | None
     max_latency_ms_p95: float | None
     max_float_ops: int | None
+
+    @property
+    def any_given(self) -> bool:
+        """Whether there is anything to accept or refuse by."""
+        return any(limit is not None for limit in asdict(self).values())
 
 
 def verify(
@@ -69,16 +74,17 @@ def verify(
         from tfkit.cli.targets import find_artifacts
 
         artifacts = find_artifacts(path, labels=labels, resize=resize, image_size=image_size)
-        examples = _examples(display, artifacts[0], data, named=bool(labels)) if data else None
+        examples, artifacts = _examples(display, artifacts, data, named=bool(labels)) if data else (None, artifacts)
         scores, keras_accuracy = _reference(display, reference, examples, artifacts[0]) if reference else (None, None)
+        folder = path if len(artifacts) > 1 else artifacts[0].path.parent
         results = [
-            _measure(display, artifact, examples, scores, keras_accuracy, limits, threads=threads)
+            _measure(display, artifact, folder, examples, scores, keras_accuracy, limits, threads=threads)
             for artifact in artifacts
         ]
     if as_json:
         typer.echo(json.dumps(_as_json(results, examples, keras_accuracy), indent=2, default=str))
     else:
-        _show(display, results, examples, keras_accuracy)
+        _show(display, results, examples, keras_accuracy, judged=limits.any_given)
     return REFUSED if any(result.refusals for result in results) else 0
 
 
@@ -91,21 +97,25 @@ def _check_options(limits: Limits, *, data: Path | None, reference: Path | None)
         raise ConfigError(f"{options} needs --reference", hint="name the Keras model that the file was made from")
 
 
-def _examples(display: "Display", artifact: Artifact, data: Path, *, named: bool) -> Any:
+def _examples(
+    display: "Display", artifacts: tuple[Artifact, ...], data: Path, *, named: bool
+) -> tuple[Any, tuple[Artifact, ...]]:
+    """The labelled images; a file without labels of its own gets theirs, when there are as many."""
+    from tfkit.cli.targets import OUTSIDE
     from tfkit.data import load_image_examples
 
-    known = artifact.made_by != "not by tfkit" or named
+    first = artifacts[0]
+    known = named or first.made_by != OUTSIDE
     with display.stage("Labelled images") as stage:
-        names = artifact.class_names if known else None
-        examples = load_image_examples(data, channels=artifact.image.channels, class_names=names)
-        if len(examples.class_names) != len(artifact.class_names):
-            raise DataError(
-                f"'{data}' has {len(examples.class_names)} classes; '{artifact.path}' gives "
-                f"{len(artifact.class_names)} scores",
-                hint="say with --labels which score is which class",
-            )
+        names = first.class_names if known else None
+        examples = load_image_examples(data, channels=first.image.channels, class_names=names, progress=stage.progress)
         stage.result(f"{len(examples)} of {len(examples.class_names)} classes")
-    return examples
+    if not known and len(examples.class_names) != len(first.class_names):
+        raise DataError(
+            f"'{data}' has {len(examples.class_names)} classes; '{first.path}' gives {len(first.class_names)} scores",
+            hint="say with --labels which score is which class",
+        )
+    return examples, tuple(replace(artifact, class_names=examples.class_names) for artifact in artifacts)
 
 
 def _reference(display: "Display", path: Path, examples: Any, artifact: Artifact) -> tuple[Any, float]:
@@ -122,6 +132,7 @@ def _reference(display: "Display", path: Path, examples: Any, artifact: Artifact
 def _measure(
     display: "Display",
     artifact: Artifact,
+    folder: Path,
     examples: Any,
     reference: Any,
     keras_accuracy: float | None,
@@ -135,13 +146,37 @@ def _measure(
     from tfkit.verification import refusals, verify_artifact
 
     with display.stage(_name(artifact)) as stage:
-        verification = verify_artifact(
-            artifact, examples, reference=reference, threads=threads, progress=stage.progress
-        )
+        if examples is None:
+            verification = _unlabelled(artifact)
+        else:
+            verification = verify_artifact(
+                artifact, examples, reference=reference, threads=threads, progress=stage.progress
+            )
         latency = measure(artifact, threads=threads)
         refused = refusals(verification, latency.latency_ms_p95, keras_accuracy=keras_accuracy, policy=_policy(limits))
         stage.result("refused" if refused else "")
-    return artifact_result(verification, latency, refused)
+    return artifact_result(verification, latency, refused, directory=folder)
+
+
+def _unlabelled(artifact: Artifact) -> Any:
+    """What can be said of a file without running it on labelled images: its operators."""
+    from collections import Counter
+
+    from tfkit.runtimes import read_operators
+    from tfkit.verification import ArtifactVerification
+
+    operators = read_operators(artifact.path) if artifact.format == "tflite" else ()
+    return ArtifactVerification(
+        artifact=artifact,
+        examples=0,
+        accuracy=None,
+        agreement=None,
+        max_difference=None,
+        mean_difference=None,
+        float_ops=sum(operator.is_float for operator in operators),
+        operators=dict(Counter(operator.name for operator in operators).most_common()),
+        problems=(),
+    )
 
 
 def _policy(limits: Limits) -> Any:
@@ -169,24 +204,36 @@ def _as_json(results: list[Any], examples: Any, keras_accuracy: float | None) ->
     }
 
 
-def _show(display: "Display", results: list[Any], examples: Any, keras_accuracy: float | None) -> None:
+def _show(display: "Display", results: list[Any], examples: Any, keras_accuracy: float | None, *, judged: bool) -> None:
+    judged = judged or any(result.refusals for result in results)
     if len(results) == 1:
-        _show_file(display, results[0])
-    if len(results) > 1 or examples is not None:
-        _show_table(display, results, examples, keras_accuracy)
+        _show_file(display, results[0], examples, keras_accuracy, judged=judged)
+    else:
+        _show_table(display, results, examples, keras_accuracy, judged=judged)
     for result in results:
         for refusal in result.refusals:
             display.note(f"refused: {refusal}")
 
 
-def _show_file(display: "Display", result: Any) -> None:
-    """What one file is: its tensors, its operators, its speed."""
+def _show_file(display: "Display", result: Any, examples: Any, keras_accuracy: float | None, *, judged: bool) -> None:
     from rich.table import Table
     from rich.text import Text
 
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(no_wrap=True, style="bold")
+    grid.add_column(overflow="fold")
+    for name, text in [*_what_it_is(result), *_how_good_it_is(result, examples, keras_accuracy)]:
+        grid.add_row(name, Text(text))
+    if judged:
+        grid.add_row("verdict", _verdict(result))
+    display.table(grid)
+
+
+def _what_it_is(result: Any) -> list[tuple[str, str]]:
+    """Tensors, operators and speed of one file."""
     from tfkit.reports.quantities import counted, file_size, milliseconds
 
-    rows = [("file", f"{result.format} {result.quantization}".removesuffix(" none") + f", {file_size(result.bytes)}")]
+    rows = [("file", f"{result.label}, {file_size(result.bytes)}")]
     for kind, tensors in (("input", result.signature.inputs), ("output", result.signature.outputs)):
         rows += [(kind, _tensor(tensor)) for tensor in tensors]
     if result.operators:
@@ -195,19 +242,30 @@ def _show_file(display: "Display", result: Any) -> None:
         rows.append(("float operators", f"{result.float_ops} of {sum(result.operators.values())}"))
     if result.latency_ms_p50 is not None:
         threads = counted(result.latency_threads, "thread") if result.latency_threads else "own threads"
-        rows.append(
-            (
-                "latency",
-                f"p50 {milliseconds(result.latency_ms_p50)}, p95 {milliseconds(result.latency_ms_p95)} "
-                f"({threads}, {result.latency_runs} runs; {result.latency_measures})",
-            )
-        )
-    grid = Table.grid(padding=(0, 2))
-    grid.add_column(no_wrap=True, style="bold")
-    grid.add_column(overflow="fold")
-    for name, text in rows:
-        grid.add_row(name, Text(text))
-    display.table(grid)
+        times = f"p50 {milliseconds(result.latency_ms_p50)}, p95 {milliseconds(result.latency_ms_p95)}"
+        rows.append(("latency", f"{times} ({threads}, {result.latency_runs} runs; {result.latency_measures})"))
+    return rows
+
+
+def _how_good_it_is(result: Any, examples: Any, keras_accuracy: float | None) -> list[tuple[str, str]]:
+    """Accuracy and agreement of one file; nothing without labelled images."""
+    from tfkit.reports.quantities import percent, small_difference
+
+    if examples is None:
+        return []
+    keras = f"; the Keras reference has {percent(keras_accuracy, decimals=2)}" if keras_accuracy is not None else ""
+    rows = [("accuracy", f"{percent(result.accuracy, decimals=2)} of {len(examples)} images{keras}")]
+    if result.agreement is not None:
+        largest, mean = small_difference(result.max_difference), small_difference(result.mean_difference)
+        same = f"{percent(result.agreement, decimals=2)} of the answers are those of the reference"
+        rows.append(("agreement", f"{same}; scores differ by {mean} on average, {largest} at most"))
+    return rows
+
+
+def _verdict(result: Any) -> Any:
+    from rich.text import Text
+
+    return Text("refused", style="bold red") if result.refusals else Text("accepted", style="green")
 
 
 def _tensor(tensor: Any) -> str:
@@ -216,33 +274,29 @@ def _tensor(tensor: Any) -> str:
     return f"{tensor.name}: {tensor.dtype} [{shape}]{scale}"
 
 
-def _show_table(display: "Display", results: list[Any], examples: Any, keras_accuracy: float | None) -> None:
+def _show_table(
+    display: "Display", results: list[Any], examples: Any, keras_accuracy: float | None, *, judged: bool
+) -> None:
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
-    from tfkit.reports.quantities import file_size, milliseconds, percent, small_difference
+    from tfkit.reports.quantities import file_size, milliseconds, percent
 
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, header_style="bold", pad_edge=False)
     table.add_column("file", overflow="fold")
-    for heading in ("size", "accuracy", "agreement", "largest diff.", "float ops", "p50", "p95"):
+    for heading in ("size", "accuracy", "agreement", "p50"):
         table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("verdict", no_wrap=True)
+    if judged:
+        table.add_column("verdict", no_wrap=True)
     if keras_accuracy is not None:
         table.add_row("Keras reference", "", percent(keras_accuracy, decimals=2), end_section=True)
     for result in results:
-        verdict = Text("refused", style="bold red") if result.refusals else Text("accepted", style="green")
+        shares = (percent(share, decimals=2) for share in (result.accuracy, result.agreement))
+        times = milliseconds(result.latency_ms_p50)
         table.add_row(
-            Text(result.file),
-            file_size(result.bytes),
-            percent(result.accuracy, decimals=2),
-            percent(result.agreement, decimals=2),
-            small_difference(result.max_difference),
-            str(result.float_ops) if result.operators else "",
-            milliseconds(result.latency_ms_p50),
-            milliseconds(result.latency_ms_p95),
-            verdict,
+            Text(result.file), file_size(result.bytes), *shares, times, *([_verdict(result)] if judged else [])
         )
     display.table(table)
     if examples is not None:
-        display.note(f"measured on {len(examples)} images")
+        display.note(f"measured on {len(examples)} images; --json tells every figure")

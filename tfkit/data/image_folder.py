@@ -38,7 +38,8 @@ def read_image_folder(directory: Path, *, channels: int) -> dict[PartName, Readi
     parts = {name: folder for folder in folders if (name := part_name(folder.name)) is not None}
     if "train" not in parts or not _visible_folders(parts["train"]):
         return {"all": _read_part(directory, directory, channels)}
-    return {name: _read_part(folder, directory, channels) for name, folder in parts.items()}
+    order: tuple[PartName, ...] = ("train", "validation", "test")
+    return {name: _read_part(parts[name], directory, channels) for name in order if name in parts}
 
 
 def _read_part(folder: Path, root: Path, channels: int) -> Reading:

@@ -1,7 +1,6 @@
 """Keras model to a float32 `.tflite` flatbuffer of builtin operators."""
 
 import tempfile
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ import tensorflow as tf
 from tfkit.artifacts import ImageSpec
 from tfkit.errors import ExportError
 from tfkit.exporters.inspection import describe_operators
-from tfkit.runtimes import Operator, held_native_output, read_operators
+from tfkit.runtimes import held_native_output, read_operators
 
 INPUT_NAME = "pixels"
 OUTPUT_NAME = "scores"
@@ -31,15 +30,13 @@ def convert_to_float(model: Any, *, image: ImageSpec) -> bytes:
     Raises:
         ExportError: When a layer has no builtin operator; it names the operators and their layers.
     """
-    with tempfile.TemporaryDirectory(prefix="tfkit-") as folder:
-        with held_native_output():
-            _write_for_conversion(model, Path(folder), image=image)
+    with tempfile.TemporaryDirectory(prefix="tfkit-") as folder, held_native_output():
+        _write_for_conversion(model, Path(folder), image=image)
         try:
-            return _convert(folder, [tf.lite.OpsSet.TFLITE_BUILTINS])
+            return _convert(folder, allow_custom_ops=False)
         except ExportError as fault:
-            # Only the file with TensorFlow's own kernels in it shows which layers ask for them.
-            flex = _convert(folder, [tf.lite.OpsSet.TFLITE_BUILTINS, tf.lite.OpsSet.SELECT_TF_OPS])
-            raise _needs_flex(flex, model) or fault from None
+            # Only a file with the unknown operators in it shows which layers ask for them.
+            raise _unknown_operators(_convert(folder, allow_custom_ops=True), model) or fault from None
 
 
 def _write_for_conversion(model: Any, folder: Path, *, image: ImageSpec) -> None:
@@ -53,22 +50,22 @@ def _write_for_conversion(model: Any, folder: Path, *, image: ImageSpec) -> None
     archive.write_out(folder, verbose=False)
 
 
-def _convert(folder: str, operator_sets: Iterable[Any]) -> bytes:
+def _convert(folder: str, *, allow_custom_ops: bool) -> bytes:
     converter = tf.lite.TFLiteConverter.from_saved_model(folder)
-    converter.target_spec.supported_ops = list(operator_sets)
+    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
+    converter.allow_custom_ops = allow_custom_ops
     try:
-        with held_native_output():
-            return bytes(converter.convert())
+        return bytes(converter.convert())
     except Exception as fault:  # the converter raises what MLIR and TensorFlow raise, of any type
         reason = str(fault).strip().splitlines() or [type(fault).__name__]
         raise ExportError(f"the TFLite converter refused the model: {reason[0]}") from fault
 
 
-def _needs_flex(flatbuffer: bytes, model: Any) -> ExportError | None:
+def _unknown_operators(flatbuffer: bytes, model: Any) -> ExportError | None:
     with tempfile.NamedTemporaryFile(suffix=".tflite") as file:
         file.write(flatbuffer)
         file.flush()
-        custom: list[Operator] = [operator for operator in read_operators(Path(file.name)) if operator.custom]
+        custom = [operator for operator in read_operators(Path(file.name)) if operator.custom]
     if not custom:
         return None
     return ExportError(

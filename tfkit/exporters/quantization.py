@@ -95,10 +95,10 @@ def _uint8_activations() -> Any:
 
 
 def _quantize(flatbuffer: bytes, recipe: Any, ranges: dict[str, Any] | None = None) -> bytes:
-    try:
-        with held_native_output():
+    with held_native_output():
+        try:
             quantizer = Quantizer(flatbuffer, recipe)
             result = quantizer.quantize(ranges, enable_progress_bar=False, enable_progress_report=False)
-    except (RuntimeError, ValueError, KeyError) as fault:
-        raise ExportError(f"litert-quantizer refused the model: {fault}") from fault
+        except (RuntimeError, ValueError, KeyError) as fault:
+            raise ExportError(f"litert-quantizer refused the model: {fault}") from fault
     return bytes(result.quantized_model)

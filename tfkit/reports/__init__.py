@@ -4,6 +4,7 @@ TensorFlow, Keras and matplotlib are loaded only by the functions that need them
 """
 
 from tfkit.reports.files import write_run_report
+from tfkit.reports.proof import prove_artifact
 from tfkit.reports.run_report import (
     ArtifactResult,
     Control,
@@ -22,6 +23,7 @@ __all__ = [
     "RunReport",
     "StageSummary",
     "artifact_result",
+    "prove_artifact",
     "result_table",
     "write_run_report",
     "write_tensorboard_images",

@@ -94,8 +94,8 @@ class LiteRTRuntime(Runtime):
 
 def _open_interpreter(path: Path, *, threads: int) -> Any:
     custom = sorted({operator.name for operator in read_operators(path) if operator.custom})
-    try:
-        with held_native_output():
+    with held_native_output():
+        try:
             interpreter = Interpreter(model_path=str(path), num_threads=threads)
             details = interpreter.get_input_details()[0]
             if details["shape_signature"][0] == -1:
@@ -103,11 +103,10 @@ def _open_interpreter(path: Path, *, threads: int) -> Any:
             interpreter.allocate_tensors()
             # The CPU delegate is made, and speaks, at the first run.
             interpreter.invoke()
-    except (RuntimeError, ValueError) as fault:
-        because = f"it holds custom operators: {', '.join(custom)}" if custom else str(fault)
-        raise ModelError(
-            f"LiteRT cannot run '{path}': {because}", hint="export it with builtin operators only"
-        ) from None
+        except (RuntimeError, ValueError) as fault:
+            because = f"it holds custom operators: {', '.join(custom)}" if custom else str(fault)
+            message = f"LiteRT cannot run '{path}': {because}"
+            raise ModelError(message, hint="export it with builtin operators only") from None
     return interpreter
 
 

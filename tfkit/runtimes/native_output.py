@@ -7,15 +7,18 @@ import tempfile
 import warnings
 from collections.abc import Iterator
 
+from tfkit.errors import TfkitError
+
 
 @contextlib.contextmanager
 def held_native_output() -> Iterator[None]:
-    """Hold back what is written to stderr, by C++ too, and show it only when the body raises.
+    """Hold back what is written to stderr, by C++ too, and show it only when the body fails unexpectedly.
 
     The converter, the interpreter and its delegates log to file descriptor 2 (`INFO: Created TensorFlow Lite
     XNNPACK delegate`, `W0000 ...`), which no Python logging setting reaches; the quantiser draws progress bars
-    on `sys.stderr` and warns. None of it tells a user anything while all goes well. The descriptor belongs to
-    the whole process: what another thread writes to stderr meanwhile is held back too.
+    on `sys.stderr` and warns. None of it tells a user anything while all goes well, or when the body raises a
+    `TfkitError`, which says itself what is wrong. The descriptor belongs to the whole process: what another
+    thread writes to stderr meanwhile is held back too.
 
     Yields:
         Nothing.
@@ -38,6 +41,8 @@ def held_native_output() -> Iterator[None]:
         warnings.simplefilter("ignore")
         try:
             yield
+        except TfkitError:
+            raise
         except BaseException:
             python_stderr.flush()
             held.seek(0)

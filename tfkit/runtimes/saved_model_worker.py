@@ -1,8 +1,8 @@
 """The process that runs a SavedModel for `SavedModelRuntime`: loaded afresh, with none of the code that made it.
 
 `python -m tfkit.runtimes.saved_model_worker FOLDER --threads N` reads requests from stdin and answers on stdout
-until stdin ends; see `array_pipe` for the format. It never imports Keras, so that a SavedModel which needs more
-than TensorFlow's own runtime fails here as it would in a server.
+until stdin ends; see `array_pipe` for the format. Keras cannot be imported in it, so that a SavedModel which needs
+more than TensorFlow's own runtime fails here as it would in a server.
 """
 
 import argparse
@@ -12,7 +12,6 @@ import sys
 from typing import Any, BinaryIO
 
 import numpy as np
-import tensorflow as tf
 
 from tfkit.runtimes.array_pipe import receive_arrays, send_arrays, split_bytes
 
@@ -29,6 +28,8 @@ def serve(folder: str, *, threads: int | None, requests: BinaryIO, answers: Bina
         requests: Where requests come from.
         answers: Where answers go.
     """
+    import tensorflow as tf  # here, because `main` first shuts Keras out
+
     if threads is not None:
         tf.config.threading.set_intra_op_parallelism_threads(threads)
         tf.config.threading.set_inter_op_parallelism_threads(threads)
@@ -51,6 +52,8 @@ def serve(folder: str, *, threads: int | None, requests: BinaryIO, answers: Bina
 
 
 def _run(function: Any, inputs: list[Any]) -> Any:
+    import tensorflow as tf
+
     (input_name, spec), *_ = function.structured_input_signature[1].items()
     values = tf.constant(split_bytes(*inputs)) if spec.dtype == tf.string else tf.cast(inputs[0], spec.dtype)
     outputs = function(**{input_name: values})
@@ -93,6 +96,8 @@ def main() -> None:
     parser.add_argument("folder")
     parser.add_argument("--threads", type=int)
     options = parser.parse_args()
+    # TensorFlow imports Keras when it can, which also is half of the seconds that this process takes to start.
+    sys.modules["keras"] = None  # type: ignore[assignment]
     # Anything that prints must not get between the answers: stdout is handed over, then points to stderr.
     with os.fdopen(os.dup(sys.stdout.fileno()), "wb") as answers:
         os.dup2(sys.stderr.fileno(), sys.stdout.fileno())

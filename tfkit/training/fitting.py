@@ -26,15 +26,13 @@ def fit(
     log_directory: Path | None = None,
     progress: Progress | None = None,
     callbacks: tuple[keras.callbacks.Callback, ...] = (),
-    **options: Any,
 ) -> dict[str, list[float]]:
     """Train a model that gives logits with Keras `fit`.
 
     Args:
         model: From batches of inputs to logits (n, classes); trained in place.
-        batches: What `fit` takes as `x`: a `tf.data.Dataset` of (inputs, one-hot targets), or an array of inputs with
-            the targets in `options["y"]`.
-        validation: What `fit` takes as `validation_data`, or None.
+        batches: A `tf.data.Dataset` of (inputs, one-hot targets) for each epoch, shuffled.
+        validation: The same for validation, in order; or None.
         optimization: How to step.
         steps_per_epoch: Batches in one pass over the training images.
         jit_compile: Whether XLA compiles the step.
@@ -42,7 +40,6 @@ def fit(
         log_directory: Where TensorBoard's scalars go; None for none.
         progress: Called after every batch with batches done, batches in all, and a text.
         callbacks: Further callbacks.
-        options: Further arguments of `fit`.
 
     Returns:
         One value per epoch: `loss`, `accuracy`, `val_loss`, `val_accuracy`, `learning_rate`.
@@ -72,7 +69,7 @@ def fit(
         class_weight=class_weight,
         callbacks=watching,
         verbose=0,
-        **options,
+        shuffle=False,  # the batches are shuffled already
     )
     numbers = {name: [float(value) for value in values] for name, values in history.history.items()}
     return {**numbers, "learning_rate": rates.rates}

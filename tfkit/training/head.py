@@ -6,7 +6,7 @@ from pathlib import Path
 import keras
 
 from tfkit.artifacts import ImageSpec
-from tfkit.data import AugmentationPolicy, ImageExamples
+from tfkit.data import AugmentationPolicy, ImageExamples, Mixing
 from tfkit.models import freeze_backbone, head_on_features
 from tfkit.training.features import cache_features
 from tfkit.training.fitting import Progress, fit, kept_on_interrupt
@@ -24,8 +24,10 @@ def train_head(
     batch_size: int = 32,
     cached_views: int = 1,
     augmentation: AugmentationPolicy = "none",
+    mixing: Mixing | None = None,
     flip: bool = True,
     seed: int = 0,
+    cache_bytes: int = 1 << 30,
     log_directory: Path | None = None,
     checkpoint: Path | None = None,
     progress: Progress | None = None,
@@ -44,8 +46,10 @@ def train_head(
         batch_size: Images in a batch.
         cached_views: How often each training image is seen: once as it is, the other times augmented.
         augmentation: Policy of the augmented views: `none`, `light` or `rand_augment`.
+        mixing: `mixup`, `cutmix` or None, in the augmented views.
         flip: Whether augmentation may mirror images.
         seed: Seed of shuffling, dropout and augmentation.
+        cache_bytes: Decoded images are kept in memory between views up to this size.
         log_directory: Where TensorBoard's scalars go.
         checkpoint: Where the model is kept when training is interrupted (`.keras`).
         progress: Called after each batch with batches done, batches in all, and a text.
@@ -68,18 +72,18 @@ def train_head(
             batch_size=batch_size,
             views=cached_views,
             augmentation=augmentation,
+            mixing=mixing,
             flip=flip,
             seed=seed,
+            cache_bytes=cache_bytes,
             progress=progress,
         )
         held_out = cache_features(model, validation, image, batch_size=batch_size) if len(validation) else None
         cached = time.perf_counter() - began
         history = fit(
             head_on_features(model),
-            seen.values,
-            (held_out.values, held_out.targets) if held_out else None,
-            y=seen.targets,
-            batch_size=batch_size,
+            seen.batches(batch_size, shuffle_seed=seed),
+            held_out.batches(len(held_out)).cache() if held_out else None,
             optimization=optimization,
             steps_per_epoch=-(-len(seen) // batch_size),
             jit_compile=False,

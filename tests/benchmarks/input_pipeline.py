@@ -1,0 +1,193 @@
+"""Images a second of tfkit's input pipeline beside Keras's own, and its memory as the data grows.
+
+    python tests/benchmarks/input_pipeline.py --data hymenoptera/train
+    python tests/benchmarks/input_pipeline.py --memory
+
+Speed: `training_batches(augmentation="light")` against `keras.utils.image_dataset_from_directory` with Keras's
+RandomFlip, RandomCrop-and-resize (RandomZoom), RandomBrightness and RandomContrast mapped over its batches, both at
+224 px, batch 32, with and without a cache of the decoded images. Each of `--rounds` rounds builds every pipeline
+anew, in turn, and runs 4 epochs; the table gives medians over the rounds. The first epoch includes building the
+pipeline and decoding the images.
+
+Memory: resident memory of a fresh process that streams (cache_bytes=0) 1k, 10k and 50k examples, which are repeats of
+64 synthetic photos on disk.
+"""
+
+import argparse
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import keras
+import numpy as np
+import psutil
+import tensorflow as tf
+from rich.console import Console
+from rich.table import Table
+
+from tfkit.artifacts import ImageSpec
+from tfkit.data import FileSource, ImageExamples, evaluation_batches, training_batches
+
+_SIZE = 224
+_BATCH_SIZE = 32
+_EPOCHS = 4
+
+
+def keras_pipeline(directory: Path, *, cache: bool) -> tf.data.Dataset:
+    """What the Keras guide on transfer learning tells people to write."""
+    batches = keras.utils.image_dataset_from_directory(
+        directory,
+        label_mode="categorical",
+        image_size=(_SIZE, _SIZE),
+        batch_size=_BATCH_SIZE,
+        crop_to_aspect_ratio=True,
+        seed=0,
+        verbose=False,
+    )
+    if cache:
+        batches = batches.cache()
+    augment = keras.Sequential(
+        [
+            keras.layers.RandomFlip("horizontal", seed=1),
+            keras.layers.RandomZoom((-0.16, 0.0), (-0.16, 0.0), seed=2),
+            keras.layers.RandomBrightness(0.1, seed=3),
+            keras.layers.RandomContrast(0.2, seed=4),
+        ]
+    )
+    return batches.map(
+        lambda pixels, targets: (augment(pixels, training=True), targets), num_parallel_calls=tf.data.AUTOTUNE
+    ).prefetch(tf.data.AUTOTUNE)
+
+
+def tfkit_pipeline(directory: Path, *, cache: bool) -> tf.data.Dataset:
+    """The same images and labels through tfkit."""
+    classes = sorted(path.name for path in directory.iterdir() if path.is_dir())
+    paths = [path for name in classes for path in sorted((directory / name).iterdir())]
+    labels = np.array([classes.index(path.parent.name) for path in paths], np.int32)
+    examples = ImageExamples(
+        source=FileSource(paths, channels=3),
+        indices=np.arange(len(paths)),
+        labels=labels,
+        names=tuple(path.name for path in paths),
+        class_names=tuple(classes),
+    )
+    image = ImageSpec(_SIZE, _SIZE)
+    return training_batches(examples, image, batch_size=_BATCH_SIZE, cache_bytes=(1 << 32) if cache else 0)
+
+
+def images_per_second(build: Callable[[], tf.data.Dataset]) -> list[float]:
+    """Of each epoch; the first includes building the pipeline."""
+    speeds = []
+    start = time.perf_counter()
+    batches = build()
+    for _ in range(_EPOCHS):
+        count = sum(int(pixels.shape[0]) for pixels, _ in batches)
+        speeds.append(count / (time.perf_counter() - start))
+        start = time.perf_counter()
+    return speeds
+
+
+def compare_speed(directory: Path, rounds: int) -> None:
+    """Run all pipelines in turn, so that a busy host slows all of them alike, and print medians."""
+    pipelines: dict[str, Callable[[], tf.data.Dataset]] = {
+        "keras, decoded anew": lambda: keras_pipeline(directory, cache=False),
+        "tfkit, decoded anew": lambda: tfkit_pipeline(directory, cache=False),
+        "keras, cached": lambda: keras_pipeline(directory, cache=True),
+        "tfkit, cached": lambda: tfkit_pipeline(directory, cache=True),
+    }
+    first: dict[str, list[float]] = {name: [] for name in pipelines}
+    later: dict[str, list[float]] = {name: [] for name in pipelines}
+    for _ in range(rounds):
+        for name, build in pipelines.items():
+            speeds = images_per_second(build)
+            first[name].append(speeds[0])
+            later[name].extend(speeds[1:])
+    table = Table(title=f"images/s, {_SIZE} px, batch {_BATCH_SIZE}, median of {rounds} rounds, {os.cpu_count()} cores")
+    for column in ("pipeline", "first epoch", "against keras", "later epochs", "against keras"):
+        table.add_column(column, justify="left" if column == "pipeline" else "right")
+    for name in pipelines:
+        reference = name.replace("tfkit", "keras")
+        row = [name]
+        for speeds in (first, later):
+            own, other = statistics.median(speeds[name]), statistics.median(speeds[reference])
+            row += [f"{own:,.0f}", "" if name == reference else f"{own / other:.2f}x"]
+        table.add_row(*row)
+    Console().print(table)
+
+
+def measure_memory(counts: tuple[int, ...] = (1_000, 10_000, 50_000)) -> None:
+    """One fresh process for each size, for both kinds of batches."""
+    table = Table(title="resident memory, streamed, MiB (peak while reading, above the process before it)")
+    for column in ("examples", "before", "peak", "growth", "images/s"):
+        table.add_column(column, justify="right")
+    with tempfile.TemporaryDirectory() as folder:
+        _write_photos(Path(folder), 64)
+        for count in counts:
+            command = [sys.executable, __file__, "--memory-of", str(count), "--data", folder]
+            answer = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
+            before, peak, speed = map(float, answer[-3:])
+            table.add_row(f"{count:,}", f"{before:,.0f}", f"{peak:,.0f}", f"{peak - before:,.0f}", f"{speed:,.0f}")
+    Console().print(table)
+
+
+def stream_and_watch(directory: Path, count: int) -> None:
+    """Stream `count` repeats of the photos through training and evaluation batches; print before, peak, images/s."""
+    paths = sorted(directory.iterdir())
+    examples = ImageExamples(
+        source=FileSource(paths, channels=3),
+        indices=np.arange(count) % len(paths),
+        labels=np.arange(count, dtype=np.int32) % 2,
+        names=tuple(f"photo[{index}]" for index in range(count)),
+        class_names=("even", "odd"),
+    )
+    image = ImageSpec(96, 96)
+    process = psutil.Process()
+    for pixels, _ in training_batches(examples.select(np.arange(64)), image, batch_size=32, cache_bytes=0):
+        del pixels  # warms up threads and kernels, which are no part of the question
+    before = peak = process.memory_info().rss
+    start = time.perf_counter()
+    for batches in (
+        training_batches(examples, image, batch_size=_BATCH_SIZE, cache_bytes=0),
+        evaluation_batches(examples.select(np.arange(count // 10)), image, batch_size=_BATCH_SIZE),
+    ):
+        for step, _ in enumerate(batches):
+            if step % 8 == 0:
+                peak = max(peak, process.memory_info().rss)
+    speed = (count + count // 10) / (time.perf_counter() - start)
+    print(before / 2**20, peak / 2**20, speed)
+
+
+def _write_photos(folder: Path, count: int) -> None:
+    rng = np.random.default_rng(0)
+    for index in range(count):
+        coarse = rng.integers(0, 256, (6, 8, 3)).astype(np.uint8)
+        pixels = tf.cast(tf.image.resize(coarse, (240, 320), method="bicubic"), tf.uint8)
+        tf.io.write_file(str(folder / f"{index:03}.jpg"), tf.io.encode_jpeg(tf.clip_by_value(pixels, 0, 255)))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, help="a folder of class folders of photos, such as hymenoptera/train")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--memory", action="store_true", help="measure memory instead of speed")
+    parser.add_argument("--memory-of", type=int, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.memory_of:
+        stream_and_watch(arguments.data, arguments.memory_of)
+    elif arguments.memory:
+        measure_memory()
+    elif arguments.data is None:
+        parser.error("--data is needed: a folder of class folders of photos")
+    else:
+        compare_speed(arguments.data, arguments.rounds)
+
+
+if __name__ == "__main__":
+    main()

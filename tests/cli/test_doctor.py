@@ -1,0 +1,56 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from tfkit.cli import doctor, doctor_checks
+from tfkit.cli.doctor_checks import Finding
+from tfkit.cli.main import main
+
+
+def test_this_machine_passes_the_quick_checks(tmp_path: Path) -> None:
+    findings = [
+        doctor_checks.check_python(),
+        *doctor_checks.check_packages(),
+        *doctor_checks.check_processor(),
+        doctor_checks.check_disk(tmp_path),
+    ]
+    assert "fail" not in {finding.level for finding in findings}
+    assert all(finding.mend for finding in findings if finding.level != "ok")
+
+
+def test_a_package_that_is_missing_or_of_another_version_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = ["numpy<1", "no-such-package>=2", "pydantic>=2", 'only-elsewhere; python_version < "3"']
+    monkeypatch.setattr(doctor_checks.metadata, "requires", lambda name: asked)
+    findings = doctor_checks.check_packages()
+    assert [(finding.level, finding.subject) for finding in findings] == [
+        ("fail", "numpy"),
+        ("fail", "no-such-package"),
+        ("ok", "packages"),
+    ]
+    assert findings[1].mend == "pip install 'no-such-package>=2'"
+
+
+def test_little_memory_and_little_disk_are_warned_of(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    usage = doctor_checks.shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(doctor_checks.shutil, "disk_usage", lambda folder: usage._replace(free=2**29))
+    assert doctor_checks.check_disk(tmp_path).level == "warn"
+
+
+def test_a_failed_check_exits_with_1_and_is_told_with_its_mending(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    finding = Finding("fail", "Keras", "stands on jax; tfkit needs TensorFlow", "unset KERAS_BACKEND")
+    monkeypatch.setattr(doctor, "_checks", lambda: (("keras", lambda: [finding]),))
+    assert main(["doctor"]) == 1
+    told = capsys.readouterr().out
+    assert "fail" in told and "→ unset KERAS_BACKEND" in told and "1 to mend" in told
+    assert main(["doctor", "--json"]) == 1
+    assert json.loads(capsys.readouterr().out)[0]["subject"] == "Keras"
+
+
+@pytest.mark.slow
+def test_the_doctor_starts_tensorflow(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["doctor", "--json"]) == 0
+    subjects = [finding["subject"] for finding in json.loads(capsys.readouterr().out)]
+    assert {"Python", "packages", "processor", "memory", "disk", "TensorFlow", "GPU", "oneDNN"} <= set(subjects)

@@ -1,0 +1,168 @@
+"""export, predict, verify and benchmark on real files of a tiny model."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tfkit.artifacts import read_manifest
+from tfkit.cli.main import main
+
+
+def told_json(words: list[str], capsys: pytest.CaptureFixture[str], status: int = 0) -> Any:
+    capsys.readouterr()
+    assert main([*words, "--json"]) == status
+    return json.loads(capsys.readouterr().out)
+
+
+def test_export_writes_the_files_with_labels_and_manifest(exported: Path) -> None:
+    artifacts = read_manifest(exported)
+    assert [artifact.path.name for artifact in artifacts] == ["1", "model_float32.tflite", "model_int8.tflite"]
+    assert {artifact.class_names for artifact in artifacts} == {("blue", "green", "red")}
+    assert (exported / "labels.txt").read_text() == "blue\ngreen\nred\n"
+
+
+def test_export_never_writes_into_a_folder_in_use(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "mine.txt").write_text("mine")
+    assert main(["export", str(model), "--format", "tflite_float32", "--output", str(tmp_path)]) == 1
+    assert "is not empty and is never overwritten" in capsys.readouterr().err
+    assert [file.name for file in tmp_path.iterdir()] == ["mine.txt"]
+
+
+@pytest.mark.parametrize("kind", ["keras", "saved_model", "model_float32.tflite", "model_int8.tflite", "folder"])
+def test_predict_gives_the_right_label_through_every_file(
+    kind: str, model: Path, exported: Path, pictures: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = {"keras": model, "folder": exported}.get(kind, exported / kind)
+    images = [str(pictures / name / "0.png") for name in ("red", "green", "blue")]
+    words = ["predict", str(path), *images, "--top", "2"]
+    if kind == "keras":
+        words += ["--labels", str(exported / "labels.txt")]
+    answer = told_json(words, capsys)
+    assert [image["top"][0]["label"] for image in answer["images"]] == ["red", "green", "blue"]
+    assert all(len(image["top"]) == 2 and image["top"][0]["score"] > 0.8 for image in answer["images"])
+
+
+def test_predict_takes_folders_and_shows_a_table(
+    exported: Path, pictures: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["predict", str(exported / "model_int8.tflite"), str(pictures / "red"), "--top", "1"]) == 0
+    rows = [line for line in capsys.readouterr().out.splitlines() if ".png" in line]
+    assert len(rows) == 6 and all("red" in row for row in rows)
+
+
+def test_predict_tells_a_picture_that_is_none(
+    exported: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "note.jpg").write_text("no picture")
+    assert main(["predict", str(exported / "model_int8.tflite"), str(tmp_path / "note.jpg")]) == 1
+    told = capsys.readouterr().err
+    assert "note.jpg" in told and "unexpected" not in told
+
+
+def test_an_outside_file_gets_its_labels_from_a_file(
+    exported: Path, pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    outside = shutil.copy(exported / "model_int8.tflite", tmp_path / "outside.tflite")
+    words = ["predict", str(outside), str(pictures / "red" / "0.png")]
+    assert told_json(words, capsys)["images"][0]["top"][0]["label"] == "2"
+    labels = tmp_path / "labels.txt"
+    labels.write_text("bleu\nvert\nrouge\n")
+    answer = told_json([*words, "--labels", str(labels)], capsys)
+    assert answer["images"][0]["top"][0]["label"] == "rouge"
+    labels.write_text("bleu\nvert\n")
+    assert main([*words, "--labels", str(labels)]) == 1
+    assert "has 2 labels" in capsys.readouterr().err
+
+
+def test_verify_measures_a_file_against_its_reference(
+    exported: Path, model: Path, pictures: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = exported / "model_int8.tflite"
+    words = ["verify", str(path), "--data", str(pictures), "--reference", str(model)]
+    (row,) = told_json(words, capsys)["artifacts"]
+    assert (row["file"], row["accuracy"], row["agreement"], row["float_ops"]) == ("model_int8.tflite", 1.0, 1.0, 0)
+    assert main(words) == 0
+    told = capsys.readouterr().out
+    assert "100.00 % of 18 images" in told and "verdict" not in told, "nothing to judge by was given"
+
+
+@pytest.mark.slow
+def test_verify_measures_every_file_of_a_folder(
+    exported: Path, model: Path, pictures: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["verify", str(exported), "--data", str(pictures), "--reference", str(model), "--min-agreement", "0.9"]
+    answer = told_json(words, capsys)
+    assert answer["accepted"] is True
+    assert answer["evaluation"] == {"examples": 18, "metric": "accuracy", "keras": 1.0}
+    for row in answer["artifacts"]:
+        assert row["accuracy"] == row["agreement"] == 1.0
+        assert row["bytes"] > 0 and row["latency_ms_p95"] >= row["latency_ms_p50"] > 0
+    assert [row["file"] for row in answer["artifacts"]] == [
+        "saved_model/1",
+        "model_float32.tflite",
+        "model_int8.tflite",
+    ]
+    assert answer["artifacts"][2]["float_ops"] == 0
+
+
+def test_verify_without_data_tells_what_a_file_is(
+    exported: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    outside = shutil.copy(exported / "model_float32.tflite", tmp_path / "outside.tflite")
+    assert main(["verify", str(outside)]) == 0
+    told = capsys.readouterr().out
+    for word in ("input", "float32 [1, 16, 16, 3]", "operators", "CONV_2D 1", "float operators", "latency"):
+        assert word in told
+    assert "accuracy" not in told
+
+
+@pytest.mark.parametrize(
+    ("limit", "reason"),
+    [
+        (["--max-bytes", "10"], "max_bytes"),
+        (["--max-latency-ms-p95", "0.0000001"], "max_latency_ms_p95"),
+    ],
+)
+def test_a_file_that_misses_a_limit_is_refused_with_exit_status_3(
+    limit: list[str], reason: str, exported: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    answer = told_json(["verify", str(exported / "model_int8.tflite"), *limit], capsys, status=3)
+    assert answer["accepted"] is False
+    assert reason in answer["artifacts"][0]["refusals"][0]
+
+
+def test_verify_tells_when_data_and_model_have_different_classes(
+    exported: Path, pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    outside = shutil.copy(exported / "model_int8.tflite", tmp_path / "outside.tflite")
+    two = tmp_path / "two"
+    shutil.copytree(pictures, two)
+    shutil.rmtree(two / "red")
+    assert main(["verify", str(outside), "--data", str(two)]) == 1
+    assert "has 2 classes" in capsys.readouterr().err
+
+
+def test_benchmark_tells_times_and_host(exported: Path, model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    quick = ["--seconds", "0.2", "--runs", "5", "--warmup-runs", "1"]
+    answer = told_json(["benchmark", str(exported / "model_int8.tflite"), *quick, "--threads", "2"], capsys)
+    (row,) = answer["models"]
+    assert row["latency_ms_p50"] > 0 and row["threads"] == 2 and row["warmup_runs"] == 1
+    assert answer["host"]["cores"] >= 1
+    assert main(["benchmark", str(model), *quick]) == 0
+    assert "colours.keras" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", ["verify", "benchmark"])
+def test_a_path_without_a_model_is_told(command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([command, str(tmp_path / "none.tflite")]) == 1
+    assert main([command, str(tmp_path)]) == 1
+    (tmp_path / "text.tflite").write_text("no model at all")
+    assert main([command, str(tmp_path / "text.tflite")]) == 1
+    told = capsys.readouterr().err
+    assert "there is no '" in told and "holds no exported model" in told and "is not a .tflite file" in told
+    assert "unexpected" not in told

@@ -1,0 +1,53 @@
+"""What the keys of a recipe may hold: types, and in words what is expected of them."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import AfterValidator, BeforeValidator, Field
+
+T = TypeVar("T")
+
+
+def text_of_number(value: Any) -> Any:
+    # `classes: [5, 6]` and `run.name=2024` mean names, though YAML reads numbers there.
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def _home_expanded(text: str) -> str:
+    return str(Path(text).expanduser()) if text.startswith("~") else text
+
+
+def all_different(values: tuple[T, ...]) -> tuple[T, ...]:
+    if len(set(values)) < len(values):
+        raise ValueError("a value stands twice")
+    return values
+
+
+Text = Annotated[str, BeforeValidator(text_of_number), Field(min_length=1)]
+NameOrPath = Annotated[Text, AfterValidator(_home_expanded)]
+FilePath = Annotated[Path, AfterValidator(Path.expanduser)]
+Count = Annotated[int, Field(ge=1)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Fraction = Annotated[float, Field(ge=0, lt=1)]
+ClosedFraction = Annotated[float, Field(ge=0, le=1)]
+ClassWeights = Literal["balanced"] | Annotated[dict[Text, Positive], Field(min_length=1)] | None
+
+# The same in words, for messages.
+COUNT = "a whole number of 1 or more"
+POSITIVE = "a number above 0"
+NOT_NEGATIVE = "a number of 0 or more"
+FRACTION = "a number in [0, 1)"
+CLASS_WEIGHTS = "'balanced', null or {class name: weight above 0, ...}"
+EARLY_STOPPING = "a whole number of epochs of 1 or more, or null"
+FLAG = "true or false"
+
+
+def key(expected: str, description: str, default: Any = ..., **constraints: Any) -> Any:
+    """A field that knows, in words, which values it takes; the loader's messages say them."""
+    return Field(default, description=description, json_schema_extra={"expected": expected}, **constraints)
+
+
+def choice(description: str, default: Any = ...) -> Any:
+    """A field whose values pydantic lists in its own message."""
+    return Field(default, description=description)

@@ -1,0 +1,80 @@
+"""Export one model in several formats, by the names that recipes and the command line use."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tfkit.artifacts import Artifact, ImageSpec, Quantization, write_manifest
+from tfkit.errors import ExportError
+from tfkit.exporters.conversion import convert_to_float
+from tfkit.exporters.float_model import exportable_model
+from tfkit.exporters.saved_model import export_saved_model
+from tfkit.exporters.tflite import export_tflite
+
+_QUANTIZATIONS: dict[str, Quantization] = {
+    "tflite_float32": "none",
+    "tflite_float16": "float16",
+    "tflite_dynamic_int8": "dynamic_int8",
+    "tflite_int8": "int8",
+}
+FORMATS = ("saved_model", *_QUANTIZATIONS)
+
+
+def export_formats(
+    model: Any,
+    formats: Sequence[str],
+    directory: Path,
+    *,
+    image: ImageSpec,
+    class_names: tuple[str, ...],
+    calibration: NDArray[np.uint8] | None = None,
+    progress: Callable[[int, int, str], None] | None = None,
+) -> tuple[Artifact, ...]:
+    """Write a model in each format, with a manifest and the labels beside them.
+
+    Args:
+        model: A built `keras.Model`, float32 (n, height, width, channels) raw pixels 0..255 in, (n, classes) out.
+        formats: Out of `saved_model`, `tflite_float32`, `tflite_float16`, `tflite_dynamic_int8`, `tflite_int8`.
+        directory: The artifacts folder: `saved_model/1`, `model_<kind>.tflite`, `labels.txt`, `manifest.json`.
+        image: The images the model takes.
+        class_names: Its labels, in the order of the scores.
+        calibration: For `tflite_int8`: uint8 (n, height, width, channels), some hundred real training images.
+        progress: Called after each file with files done, files in all, and the format.
+
+    Returns:
+        One artifact for each format, in the order given.
+
+    Raises:
+        ExportError: When a format is unknown, or the model cannot be exported so; says which layer is in the way.
+        RunError: When a file cannot be written.
+
+    Example:
+        >>> export_formats(model, ["saved_model", "tflite_float32"], Path("artifacts"), image=image,
+        ...                class_names=("ants", "bees"))  # doctest: +SKIP
+    """
+    if unknown := [name for name in formats if name not in FORMATS]:
+        raise ExportError(f"unknown formats: {', '.join(unknown)}", hint="the formats are " + ", ".join(FORMATS))
+    described = {"image": image, "class_names": class_names}
+    artifacts: list[Artifact] = []
+    flatbuffer: bytes | None = None
+    for name in formats:
+        if progress is not None:
+            progress(len(artifacts), len(formats), name)
+        if name == "saved_model":
+            artifacts.append(export_saved_model(model, directory / name, **described))
+            continue
+        flatbuffer = flatbuffer or convert_to_float(exportable_model(model, **described), image=image)
+        artifact = export_tflite(
+            model,
+            directory / f"{name.replace('tflite', 'model')}.tflite",
+            quantization=_QUANTIZATIONS[name],
+            calibration=calibration if name == "tflite_int8" else None,
+            float_flatbuffer=flatbuffer,
+            **described,
+        )
+        artifacts.append(artifact)
+    write_manifest(tuple(artifacts), directory)
+    return tuple(artifacts)
