@@ -73,6 +73,14 @@ def test_integer_labels_are_positions_in_the_classes_of_a_model(tmp_path):
     assert examples.class_counts() == {"ants": 3, "bees": 3, "wasps": 0}
 
 
+def test_labels_beyond_the_number_of_classes_are_names(tmp_path):
+    arrays = _arrays(6)
+    path = _save(tmp_path / "set.npz", x=arrays["x"], y=arrays["y"] + 5)
+    assert load_image_examples(path, class_names=["5", "6"]).class_counts() == {"5": 3, "6": 3}
+    with pytest.raises(DataError, match="labels that the model does not know: '5', '6'"):
+        load_image_examples(path, class_names=["ants", "bees"])
+
+
 def test_encoded_pixels_are_png_of_the_same_values(tmp_path):
     arrays = _arrays(3)
     examples = load_image_examples(_save(tmp_path / "set.npz", **arrays))

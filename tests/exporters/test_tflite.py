@@ -75,7 +75,7 @@ def test_int8_file_takes_pixels_as_they_are_and_holds_no_float_operator(
         "uint8",
         "int32",
     }
-    assert "40 training images" in artifact.made_by
+    assert "calibrated on 40 training images" in artifact.made_by
 
 
 def test_model_that_ends_in_logits_is_exported_to_int8(small_classifier, image, class_names, random_pixels, tmp_path):

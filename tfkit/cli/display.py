@@ -99,8 +99,11 @@ class Display:
             self._stage_line(mark, style, stage)
 
     def note(self, text: str) -> None:
-        """Say something on a line of its own."""
-        self._line(Text(f"  {text}"))
+        """Say something on lines of its own, broken between words on a terminal."""
+        if self.console.is_terminal:
+            self.console.print(Padding(Text(text), (0, 0, 0, 2), expand=False))
+        else:
+            self._line(Text(f"  {text}"))
 
     def table(self, renderable: Any) -> None:
         """Show a table, or anything else that rich can draw."""
@@ -111,6 +114,10 @@ class Display:
         """Close with where the report is and what to type next."""
         self._line(Text())
         self._line(Text.assemble(("  Report  ", "bold"), str(report)))
+        self.next_command(command)
+
+    def next_command(self, command: str) -> None:
+        """Say what to type next."""
         self._line(Text.assemble(("  Next    ", "bold"), (command, "cyan")))
 
     def _line(self, text: Text) -> None:
@@ -123,9 +130,11 @@ class Display:
         line = Text.assemble(
             "  ", (mark, style), f" {stage.title:<{_TITLE_WIDTH}} ", (f"{_clock(stage.seconds):>9}", "dim")
         )
-        if stage.outcome:
-            line.append(f"   {stage.outcome}")
-        self._line(line)
+        if stage.outcome and self.console.is_terminal and line.cell_len + len(stage.outcome) + 3 > self.console.width:
+            self._line(line)
+            self.console.print(Padding(Text(stage.outcome), (0, 0, 0, 6), expand=False))
+        else:
+            self._line(line.append(f"   {stage.outcome}") if stage.outcome else line)
         for note in stage.notes:
             self._line(Text(f"      {note}", style="dim"))
 

@@ -46,9 +46,10 @@ def export(
     display = Display()
     display.header(f"{model} to {output}")
     with tensorflow_started():
-        from tfkit.artifacts import write_manifest
         from tfkit.cli.targets import keras_image
+        from tfkit.exporters import export_formats
         from tfkit.models import load_model_file
+        from tfkit.reports.quantities import file_size
 
         with display.stage("Model") as stage:
             loaded = load_model_file(model)
@@ -59,31 +60,20 @@ def export(
         class_names, pixels = _labels_and_pixels(
             display, model, loaded, image, labels=labels, data=calibration, count=calibration_examples
         )
-        artifacts = []
-        for name in wanted:
-            with display.stage(str(name)) as stage:
-                artifact = _export(loaded, output, str(name), image=image, class_names=class_names, calibration=pixels)
-                stage.result(f"{artifact.path}  {artifact.bytes / 1e6:.2f} MB")
-                artifacts.append(artifact)
-        write_manifest(tuple(artifacts), output)
-    display.note(f"next: tfkit verify {output} --data TEST_IMAGES --reference {model}")
+        with display.stage("Export") as stage:
+            artifacts = export_formats(
+                loaded,
+                [str(name) for name in wanted],
+                output,
+                image=image,
+                class_names=class_names,
+                calibration=pixels,
+                progress=stage.progress,
+            )
+            for artifact in artifacts:
+                stage.note(f"{artifact.path}  {file_size(artifact.bytes)}")
+    display.next_command(f"tfkit verify {output} --data TEST_IMAGES --reference {model}")
     return 0
-
-
-def _export(model: Any, output: Path, name: str, *, image: Any, class_names: Any, calibration: Any) -> Any:
-    from tfkit.exporters import export_saved_model, export_tflite
-
-    if name == "saved_model":
-        return export_saved_model(model, output / name, image=image, class_names=class_names)
-    kind: Any = name.removeprefix("tflite_")
-    return export_tflite(
-        model,
-        output / f"model_{kind}.tflite",
-        quantization="none" if kind == "float32" else kind,
-        image=image,
-        class_names=class_names,
-        calibration=calibration if kind == "int8" else None,
-    )
 
 
 def _labels_and_pixels(

@@ -1,7 +1,9 @@
 """The `tfkit` command: its sub-commands, its exit codes and how it tells errors."""
 
 import os
+import shutil
 import sys
+import textwrap
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any
 
@@ -97,10 +99,25 @@ def _usage_error(fault: Any) -> int:
 
 
 def _tell(message: str, hint: str, status: int = 1) -> int:
-    typer.echo(typer.style("error: ", fg="red", bold=True) + message, err=True)
-    if hint:
-        typer.echo(typer.style("hint: ", fg="cyan", bold=True) + hint, err=True)
+    for label, colour, text in (("error", "red", message), ("hint", "cyan", hint)):
+        if text:
+            told = _wrapped(f"{label}: {text}").removeprefix(f"{label}: ")
+            typer.echo(typer.style(f"{label}: ", fg=colour, bold=True) + told, err=True)
     return status
+
+
+def _wrapped(text: str) -> str:
+    """Lines broken between words on a terminal; as they are in a log, where programs look for them."""
+    if not sys.stderr.isatty():
+        return text
+    width = shutil.get_terminal_size().columns - 1
+    wrapped = []
+    for line in text.splitlines():
+        indent = " " * (len(line) - len(line.lstrip()) + 2)
+        wrapped += textwrap.wrap(
+            line, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+        ) or [""]
+    return "\n".join(wrapped)
 
 
 if __name__ == "__main__":

@@ -187,10 +187,11 @@ def _read_path(path: Path, *, channels: int) -> dict[PartName, Reading]:
 
 def _in_classes_of_model(reading: Reading, class_names: tuple[str, ...], path: Path) -> Reading:
     labels = reading.labels
-    unknown = set(labels) - set(class_names)
-    if unknown and all(label.isdigit() and int(label) < len(class_names) for label in set(labels)):
+    distinct = set(labels)
+    is_numbers = path.suffix.lower() == ".npz" and all(label.isdigit() for label in distinct)
+    if is_numbers and all(int(label) < len(class_names) for label in distinct):
         labels = tuple(class_names[int(label)] for label in labels)
-        unknown = set()
+    unknown = set(labels) - set(class_names)
     if unknown:
         listed = ", ".join(f"'{label}'" for label in sorted(unknown)[:10])
         known = ", ".join(f"'{name}'" for name in class_names[:10]) + (", …" if len(class_names) > 10 else "")

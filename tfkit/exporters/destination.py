@@ -36,7 +36,8 @@ def finished_model(path: Path) -> Iterator[Path]:
         unfinished.rename(path)
     except (OSError, tf.errors.OpError) as fault:
         _remove(unfinished)
-        reason = fault.strerror if isinstance(fault, OSError) else fault.message
+        # TensorFlow's message is `{{function_node ...}} <file>; No space left on device [Op:SaveV2]`.
+        reason = fault.strerror if isinstance(fault, OSError) else fault.message.split("; ")[-1].split(" [Op:")[0]
         raise RunError(
             f"cannot write '{path}': {reason}", hint="make room on the disk, or choose another folder"
         ) from fault

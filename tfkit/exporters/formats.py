@@ -57,7 +57,7 @@ def export_formats(
     """
     if unknown := [name for name in formats if name not in FORMATS]:
         raise ExportError(f"unknown formats: {', '.join(unknown)}", hint="the formats are " + ", ".join(FORMATS))
-    described = {"image": image, "class_names": class_names}
+    described: dict[str, Any] = {"image": image, "class_names": class_names}
     artifacts: list[Artifact] = []
     flatbuffer: bytes | None = None
     for name in formats:

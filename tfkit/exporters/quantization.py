@@ -9,15 +9,19 @@ from litert_quantizer.algorithm_manager import AlgorithmName
 from litert_quantizer.calibrator import Calibrator
 from litert_quantizer.quantizer import Quantizer
 from litert_quantizer.recipe_manager import RecipeManager
-from litert_quantizer.utils.qsv_utils import min_max_update
 from numpy.typing import NDArray
 
 from tfkit.errors import ExportError
 from tfkit.exporters.conversion import INPUT_NAME, SIGNATURE
-from tfkit.exporters.weight_ranges import widened_weight_ranges
+from tfkit.exporters.weight_ranges import Ranges, widened_weight_ranges
 from tfkit.runtimes import held_native_output
 
 _ALL_LAYERS = ".*"
+_PIXELS_TENSOR = f"{SIGNATURE}_{INPUT_NAME}:0"
+# Measured on MLPerf Tiny's ResNet-8 and two MobileNetV2 classifiers, against the extremes of all images (100), 99,
+# 95 and 80, and a moving average: ResNet-8 agreed with Keras on 98.2 % of images instead of 97.6 %, and the
+# MobileNets as before.
+_PERCENTILE = 90
 
 
 def quantize_to_float16(flatbuffer: bytes) -> bytes:
@@ -55,10 +59,11 @@ def quantize_to_dynamic_int8(flatbuffer: bytes) -> bytes:
 def quantize_to_int8(flatbuffer: bytes, calibration: NDArray[np.uint8]) -> bytes:
     """Quantise weights and activations to int8, with uint8 pixels in and uint8 scores out.
 
-    Activations get the smallest and largest value seen over all calibration images (Jacob et al. 2018,
-    https://arxiv.org/abs/1712.05877): on the models measured the range over all images was closer to Keras than
-    the quantiser's default, a moving average. The input's range is 0..255 by definition, so that a pixel is its
-    own quantised value whatever the calibration images hold.
+    Ranges are asymmetric per tensor for activations and symmetric per channel for weights (Jacob et al. 2018,
+    https://arxiv.org/abs/1712.05877). An activation's range is the 90th percentile, over the calibration images,
+    of each image's own largest value (and the 10th of its smallest): finer steps for all images at the cost of
+    clipping a few values of the most extreme ones. The input's range is 0..255 by definition, so that a pixel is
+    its own quantised value whatever the calibration images hold.
 
     Args:
         flatbuffer: A float32 `.tflite` model with the signature `pixels` -> scores, batch 1.
@@ -71,15 +76,38 @@ def quantize_to_int8(flatbuffer: bytes, calibration: NDArray[np.uint8]) -> bytes
     recipes.load_quantization_recipe(recipe.static_wi8_ai8())
     for border in (qtyping.TFLOperationName.INPUT, qtyping.TFLOperationName.OUTPUT):
         recipes.add_quantization_config(_ALL_LAYERS, border, _uint8_activations(), AlgorithmName.MIN_MAX_UNIFORM_QUANT)
-    with held_native_output():
-        calibrator = Calibrator(flatbuffer, num_threads=os.cpu_count() or 1, qsv_update_func=min_max_update)
-        images = [{INPUT_NAME: image[np.newaxis].astype(np.float32)} for image in calibration]
-        calibrator.calibrate({SIGNATURE: images}, recipes)
-    ranges = calibrator.get_model_qsvs()
-    pixels = f"{SIGNATURE}_{INPUT_NAME}:0"
-    ranges[pixels] = {"min": np.zeros_like(ranges[pixels]["min"]), "max": np.full_like(ranges[pixels]["max"], 255)}
+    ranges = _activation_ranges(flatbuffer, calibration, recipes)
+    ranges[_PIXELS_TENSOR] = {
+        "min": np.zeros_like(ranges[_PIXELS_TENSOR]["min"]),
+        "max": np.full_like(ranges[_PIXELS_TENSOR]["max"], 255),
+    }
     ranges.update(widened_weight_ranges(flatbuffer, ranges))
     return _quantize(flatbuffer, recipes.get_quantization_recipe(), ranges)
+
+
+def _activation_ranges(flatbuffer: bytes, calibration: NDArray[np.uint8], recipes: Any) -> Ranges:
+    with held_native_output():
+        calibrator = Calibrator(flatbuffer, num_threads=os.cpu_count() or 1, qsv_update_func=_append_extremes)
+        images = [{INPUT_NAME: image[np.newaxis].astype(np.float32)} for image in calibration]
+        calibrator.calibrate({SIGNATURE: images}, recipes)
+    return {
+        tensor: {"min": _percentile(seen["min"], 100 - _PERCENTILE), "max": _percentile(seen["max"], _PERCENTILE)}
+        for tensor, seen in calibrator.get_model_qsvs().items()
+        if seen
+    }
+
+
+def _append_extremes(seen: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
+    """Collect each image's extremes in a list, where the quantiser's own way is to merge them at once."""
+    return {
+        end: [*values, new[end]] if isinstance(values, list) else [values, new[end]] for end, values in seen.items()
+    }
+
+
+def _percentile(values: Any, percentile: float) -> NDArray[np.float32]:
+    collected = values if isinstance(values, list) else [values]  # one image leaves the quantiser's own array
+    found: NDArray[np.float32] = np.percentile(np.stack(collected), percentile, axis=0).astype(np.float32)
+    return found
 
 
 def _uint8_activations() -> Any:

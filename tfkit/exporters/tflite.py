@@ -101,6 +101,6 @@ def _made_by(quantization: Quantization, calibration_images: int) -> str:
         "none": converter,
         "float16": f"{converter}, float16 weights by {quantizer}",
         "dynamic_int8": f"{converter}, dynamic_wi8_afp32 by {quantizer}",
-        "int8": f"{converter}, static_wi8_ai8 by {quantizer}, min-max over {calibration_images} training images",
+        "int8": f"{converter}, static_wi8_ai8 by {quantizer}, calibrated on {calibration_images} training images",
     }
     return ways[quantization]

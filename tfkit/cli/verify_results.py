@@ -1,0 +1,115 @@
+"""How `tfkit verify` shows its figures: one file in full, several as a table."""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tfkit.cli.display import Display
+
+
+def show_results(
+    display: "Display", results: list[Any], examples: Any, keras_accuracy: float | None, *, judged: bool
+) -> None:
+    """Show what was measured: one file in full, several as a table.
+
+    Args:
+        display: Where.
+        results: One `tfkit.reports.ArtifactResult` a file.
+        examples: The labelled images; None without them.
+        keras_accuracy: The accuracy of the reference, a fraction; None without one.
+        judged: Whether a limit was given to judge by.
+    """
+    judged = judged or any(result.refusals for result in results)
+    if len(results) == 1:
+        _show_file(display, results[0], examples, keras_accuracy, judged=judged)
+    else:
+        _show_table(display, results, examples, keras_accuracy, judged=judged)
+    for result in results:
+        for refusal in result.refusals:
+            display.note(f"refused: {refusal}")
+
+
+def _show_file(display: "Display", result: Any, examples: Any, keras_accuracy: float | None, *, judged: bool) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(no_wrap=True, style="bold")
+    grid.add_column(overflow="fold")
+    for name, text in [*_what_it_is(result), *_how_good_it_is(result, examples, keras_accuracy)]:
+        grid.add_row(name, Text(text))
+    if judged:
+        grid.add_row("verdict", _verdict(result))
+    display.table(grid)
+
+
+def _what_it_is(result: Any) -> list[tuple[str, str]]:
+    """Tensors, operators and speed of one file."""
+    from tfkit.reports.quantities import counted, file_size, milliseconds
+
+    rows = [("file", f"{result.label}, {file_size(result.bytes)}")]
+    for kind, tensors in (("input", result.signature.inputs), ("output", result.signature.outputs)):
+        rows += [(kind, _tensor(tensor)) for tensor in tensors]
+    if result.operators:
+        ordered = sorted(result.operators.items(), key=lambda item: (-item[1], item[0]))
+        rows.append(("operators", ", ".join(f"{name} {count}" for name, count in ordered)))
+        rows.append(("float operators", f"{result.float_ops} of {sum(result.operators.values())}"))
+    if result.latency_ms_p50 is not None:
+        threads = counted(result.latency_threads, "thread") if result.latency_threads else "own threads"
+        times = f"p50 {milliseconds(result.latency_ms_p50)}, p95 {milliseconds(result.latency_ms_p95)}"
+        rows.append(("latency", f"{times} ({threads}, {result.latency_runs} runs; {result.latency_measures})"))
+    return rows
+
+
+def _how_good_it_is(result: Any, examples: Any, keras_accuracy: float | None) -> list[tuple[str, str]]:
+    """Accuracy and agreement of one file; nothing without labelled images."""
+    from tfkit.reports.quantities import percent, small_difference
+
+    if examples is None:
+        return []
+    keras = f"; the Keras reference has {percent(keras_accuracy, decimals=2)}" if keras_accuracy is not None else ""
+    rows = [("accuracy", f"{percent(result.accuracy, decimals=2)} of {len(examples)} images{keras}")]
+    if result.agreement is not None:
+        largest, mean = small_difference(result.max_difference), small_difference(result.mean_difference)
+        same = f"{percent(result.agreement, decimals=2)} of the answers are those of the reference"
+        rows.append(("agreement", f"{same}; scores differ by {mean} on average, {largest} at most"))
+    return rows
+
+
+def _verdict(result: Any) -> Any:
+    from rich.text import Text
+
+    return Text("refused", style="bold red") if result.refusals else Text("accepted", style="green")
+
+
+def _tensor(tensor: Any) -> str:
+    shape = ", ".join("any" if size is None else str(size) for size in tensor.shape)
+    scale = f", scale {tensor.scale:.6g}, zero point {tensor.zero_point}" if tensor.scale else ""
+    return f"{tensor.name}: {tensor.dtype} [{shape}]{scale}"
+
+
+def _show_table(
+    display: "Display", results: list[Any], examples: Any, keras_accuracy: float | None, *, judged: bool
+) -> None:
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    from tfkit.reports.quantities import file_size, milliseconds, percent
+
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, header_style="bold", pad_edge=False)
+    table.add_column("file", overflow="fold")
+    for heading in ("size", "accuracy", "agreement", "p50"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    if judged:
+        table.add_column("verdict", no_wrap=True)
+    if keras_accuracy is not None:
+        table.add_row("Keras reference", "", percent(keras_accuracy, decimals=2), end_section=True)
+    for result in results:
+        shares = (percent(share, decimals=2) for share in (result.accuracy, result.agreement))
+        times = milliseconds(result.latency_ms_p50)
+        table.add_row(
+            Text(result.file), file_size(result.bytes), *shares, times, *([_verdict(result)] if judged else [])
+        )
+    display.table(table)
+    if examples is not None:
+        display.note(f"measured on {len(examples)} images; --json tells every figure")
