@@ -7,7 +7,7 @@ Speed: `training_batches(augmentation="light")` against `keras.utils.image_datas
 RandomFlip, RandomCrop-and-resize (RandomZoom), RandomBrightness and RandomContrast mapped over its batches, both at
 224 px, batch 32, with and without a cache of the decoded images. Each of `--rounds` rounds builds every pipeline
 anew, in turn, and runs 4 epochs; the table gives medians over the rounds. The first epoch includes building the
-pipeline and decoding the images.
+pipeline and decoding the images. CPU time of the later epochs is given too: it tells more on a busy host.
 
 Memory: resident memory of a fresh process that streams (cache_bytes=0) 1k, 10k and 50k examples, which are repeats of
 64 synthetic photos on disk.
@@ -82,16 +82,16 @@ def tfkit_pipeline(directory: Path, *, cache: bool) -> tf.data.Dataset:
     return training_batches(examples, image, batch_size=_BATCH_SIZE, cache_bytes=(1 << 32) if cache else 0)
 
 
-def images_per_second(build: Callable[[], tf.data.Dataset]) -> list[float]:
-    """Of each epoch; the first includes building the pipeline."""
-    speeds = []
-    start = time.perf_counter()
+def measure_epochs(build: Callable[[], tf.data.Dataset]) -> list[tuple[float, float]]:
+    """(images a second, milliseconds of CPU an image) of each epoch; the first includes building the pipeline."""
+    epochs = []
+    wall, cpu = time.perf_counter(), time.process_time()
     batches = build()
     for _ in range(_EPOCHS):
         count = sum(int(pixels.shape[0]) for pixels, _ in batches)
-        speeds.append(count / (time.perf_counter() - start))
-        start = time.perf_counter()
-    return speeds
+        epochs.append((count / (time.perf_counter() - wall), 1e3 * (time.process_time() - cpu) / count))
+        wall, cpu = time.perf_counter(), time.process_time()
+    return epochs
 
 
 def compare_speed(directory: Path, rounds: int) -> None:
@@ -102,24 +102,36 @@ def compare_speed(directory: Path, rounds: int) -> None:
         "keras, cached": lambda: keras_pipeline(directory, cache=True),
         "tfkit, cached": lambda: tfkit_pipeline(directory, cache=True),
     }
-    first: dict[str, list[float]] = {name: [] for name in pipelines}
-    later: dict[str, list[float]] = {name: [] for name in pipelines}
+    first: dict[str, list[tuple[float, float]]] = {name: [] for name in pipelines}
+    later: dict[str, list[tuple[float, float]]] = {name: [] for name in pipelines}
     for _ in range(rounds):
         for name, build in pipelines.items():
-            speeds = images_per_second(build)
-            first[name].append(speeds[0])
-            later[name].extend(speeds[1:])
-    table = Table(title=f"images/s, {_SIZE} px, batch {_BATCH_SIZE}, median of {rounds} rounds, {os.cpu_count()} cores")
-    for column in ("pipeline", "first epoch", "against keras", "later epochs", "against keras"):
+            epochs = measure_epochs(build)
+            first[name].append(epochs[0])
+            later[name].extend(epochs[1:])
+    title = f"{_SIZE} px, batch {_BATCH_SIZE}, medians of {rounds} rounds, {os.cpu_count()} cores, load {_load()}"
+    table = Table(title=title)
+    for column in (
+        "pipeline",
+        "first epoch\nimages/s",
+        "x keras",
+        "later epochs\nimages/s",
+        "x keras",
+        "CPU\nms/image",
+    ):
         table.add_column(column, justify="left" if column == "pipeline" else "right")
     for name in pipelines:
-        reference = name.replace("tfkit", "keras")
         row = [name]
-        for speeds in (first, later):
-            own, other = statistics.median(speeds[name]), statistics.median(speeds[reference])
-            row += [f"{own:,.0f}", "" if name == reference else f"{own / other:.2f}x"]
-        table.add_row(*row)
+        for epochs_of in (first, later):
+            own = statistics.median(images for images, _ in epochs_of[name])
+            other = statistics.median(images for images, _ in epochs_of[name.replace("tfkit", "keras")])
+            row += [f"{own:,.0f}", f"{own / other:.2f}"]
+        table.add_row(*row, f"{statistics.median(cpu for _, cpu in later[name]):.2f}")
     Console().print(table)
+
+
+def _load() -> str:
+    return f"{os.getloadavg()[0]:.1f}"
 
 
 def measure_memory(counts: tuple[int, ...] = (1_000, 10_000, 50_000)) -> None:

@@ -22,16 +22,6 @@ import tensorflow as tf, keras
 gpus = [gpu.name for gpu in tf.config.list_physical_devices("GPU")]
 print(json.dumps({"gpus": gpus, "cuda": tf.test.is_built_with_cuda(), "backend": keras.backend.backend()}), flush=True)
 """
-_NARROW_PROBE = """
-import keras, numpy as np
-for channels in (4, 8, 12):
-    model = keras.Sequential([keras.Input((32, 32, 3)), keras.layers.Conv2D(channels, 3, use_bias=False),
-        keras.layers.BatchNormalization(), keras.layers.ReLU(), keras.layers.Conv2D(channels, 3, strides=2),
-        keras.layers.GlobalAveragePooling2D(), keras.layers.Dense(2)])
-    model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True), jit_compile=False)
-    model.fit(np.zeros((64, 32, 32, 3), "float32"), np.zeros(64, "int32"), epochs=2, verbose=0)
-print("survived", flush=True)
-"""
 
 
 @dataclass(frozen=True)
@@ -145,13 +135,14 @@ def check_tensorflow() -> list[Finding]:
 def check_narrow_convolutions() -> Finding:
     """Train convolutions of 4, 8 and 12 channels without XLA, which crashes oneDNN on some processors."""
     subject = "oneDNN"
-    process = _probe(_NARROW_PROBE)
-    if "survived" in process.stdout:
-        return Finding("ok", subject, "trains convolutions of fewer than 16 channels")
-    mend = "export TF_ENABLE_ONEDNN_OPTS=0, or keep fine_tune.jit at auto or true"
-    if process.returncode < 0:
-        return Finding("warn", subject, "crashes when a convolution of fewer than 16 channels is trained", mend)
-    return Finding("warn", subject, f"could not be tried: {_end(process)}", mend)
+    try:
+        from tfkit.training.narrow_convolutions import narrow_convolutions_crash
+    except Exception as fault:  # a broken TensorFlow has a line of its own
+        return Finding("warn", subject, f"could not be tried: {str(fault).splitlines()[0][:200]}")
+    if narrow_convolutions_crash():
+        told = "crashes when a convolution of fewer than 16 channels is trained; tfkit uses XLA for such networks"
+        return Finding("warn", subject, told, "export TF_ENABLE_ONEDNN_OPTS=0 trains them faster")
+    return Finding("ok", subject, "trains convolutions of fewer than 16 channels")
 
 
 def _probe(code: str) -> subprocess.CompletedProcess[str]:

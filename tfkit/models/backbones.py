@@ -54,6 +54,11 @@ def build_backbone(name: str, *, image: ImageSpec, weights: str | None = None, w
         return _from_application(name, image=image, weights=weights or "imagenet", width=width)
     if (match := re.fullmatch(r"resnet(\d+)", name)) and int(match.group(1)) in _OWN_DEPTHS:
         return _own_resnet(int(match.group(1)), image=image, weights=weights)
+    if "/" in name:
+        raise ModelError(
+            f"there is no run, preset folder or file at '{name}'",
+            hint="for an earlier run, run it first: tfkit run " + Path(name).name,
+        )
     known = [*backbone_names(), *preset_names()]
     near = difflib.get_close_matches(name.lower().replace("-", "_"), known, n=3, cutoff=0.5)
     raise ModelError(

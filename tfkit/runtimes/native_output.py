@@ -16,9 +16,9 @@ def held_native_output() -> Iterator[None]:
 
     The converter, the interpreter and its delegates log to file descriptor 2 (`INFO: Created TensorFlow Lite
     XNNPACK delegate`, `W0000 ...`), which no Python logging setting reaches; the quantiser draws progress bars
-    on `sys.stderr` and warns. None of it tells a user anything while all goes well, or when the body raises a
-    `TfkitError`, which says itself what is wrong, or when the user stops it. The descriptor belongs to the whole process: what another
-    thread writes to stderr meanwhile is held back too.
+    on `sys.stderr` and warns. None of it tells a user anything while all goes well, when the body raises a
+    `TfkitError`, which says itself what is wrong, or when the user stops it. The descriptor belongs to the whole
+    process: what another thread writes to stderr meanwhile is held back too.
 
     Yields:
         Nothing.

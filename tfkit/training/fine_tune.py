@@ -1,6 +1,5 @@
 """The second stage: the end of the backbone, or all of it, learns with a small learning rate."""
 
-import os
 import time
 from pathlib import Path
 from typing import Literal
@@ -13,6 +12,7 @@ from tfkit.data import AugmentationPolicy, ImageExamples, Mixing, evaluation_bat
 from tfkit.errors import ModelError
 from tfkit.models import Unfrozen, logits_model, save_model_file, unfreeze, with_dtype_policy
 from tfkit.training.fitting import Progress, fit, kept_on_interrupt
+from tfkit.training.narrow_convolutions import narrow_convolutions, narrow_convolutions_crash
 from tfkit.training.optimization import Optimization, class_weights
 from tfkit.training.result import StageResult
 
@@ -120,20 +120,19 @@ class _KeepEveryEpoch(keras.callbacks.Callback):
 
 
 def _use_jit(model: keras.Model, jit: Jit) -> bool:
-    """XLA where it is faster (GPUs), and where oneDNN crashes: TensorFlow 2.21 with convolutions under 16 channels."""
-    on_gpu = bool(tf.config.list_physical_devices("GPU"))
-    narrow = [
-        layer.name
-        for layer in model.layers
-        if isinstance(layer, keras.layers.Conv2D | keras.layers.DepthwiseConv2D) and layer.output.shape[-1] < 16
-    ]
-    crashes = bool(narrow) and not on_gpu and os.environ.get("TF_ENABLE_ONEDNN_OPTS") != "0"
+    """XLA where it is faster, which is on GPUs, and where oneDNN would crash."""
+    if tf.config.list_physical_devices("GPU"):
+        return jit is not False
+    if jit is True:
+        return True
+    narrow = narrow_convolutions(model)
+    crashes = bool(narrow) and narrow_convolutions_crash()
     if jit is False and crashes:
         raise ModelError(
-            f"TensorFlow 2.21 with oneDNN crashes training convolutions under 16 channels ('{narrow[0]}')",
+            f"oneDNN crashes on this processor when it trains convolutions under 16 channels ('{narrow[0]}')",
             hint="leave fine_tune.jit out, or set the environment variable TF_ENABLE_ONEDNN_OPTS=0",
         )
-    return on_gpu or crashes if jit == "auto" else bool(jit)
+    return crashes
 
 
 def _notes(unfrozen: Unfrozen, precision: Precision, compiled: bool) -> tuple[str, ...]:
