@@ -1,3 +1,5 @@
+from collections.abc import Callable
+
 import keras
 import pytest
 
@@ -19,8 +21,17 @@ def digits() -> DatasetSplits:
     return load_image_splits(source="digits", channels=1, classes=["0", "1", "2"], labels_per_class=40)
 
 
-@pytest.fixture
-def model() -> keras.Model:
-    """A ResNet-8 for three digits, the same weights in every test."""
+def new_model() -> keras.Model:
+    """A ResNet-8 for three digits, the same weights and random state every time."""
     keras.utils.set_random_seed(7)
     return build_classifier(build_backbone("resnet8", image=IMAGE), classes=3, dropout=0.1)
+
+
+@pytest.fixture
+def model() -> keras.Model:
+    return new_model()
+
+
+@pytest.fixture
+def another_model() -> Callable[[], keras.Model]:
+    return new_model

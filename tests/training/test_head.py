@@ -48,10 +48,10 @@ def test_further_views_are_augmented_and_come_after_the_plain_one(model, digits,
     assert not np.allclose(np.sort(views.values[len(plain) : 2 * len(plain)], axis=0), np.sort(plain.values, axis=0))
 
 
-def test_the_same_seed_gives_the_same_weights(model, digits, image) -> None:
-    start, ends = model.get_weights(), []
+def test_the_same_seed_gives_the_same_weights(another_model, digits, image) -> None:
+    ends = []
     for seed in (1, 1, 2):
-        model.set_weights(start)
+        model = another_model()
         options = {"cached_views": 2, "augmentation": "light", "seed": seed}
         train_head(model, digits.train, digits.validation, image, optimization=PLAN, **options)
         ends.append(np.copy(model.get_layer("logits").kernel))

@@ -76,9 +76,20 @@ def cache_features(
     # XLA's depthwise convolution on CPUs is some fifteen times slower than oneDNN's.
     extractor.compile(jit_compile=False)
     plain = evaluation_batches(examples, image, batch_size=batch_size)
-    if views > 1:  # each pass over these draws other views
-        options = {"augmentation": augmentation, "mixing": mixing, "flip": flip, "seed": seed}
-        augmented = training_batches(examples, image, batch_size=batch_size, cache_bytes=cache_bytes, **options)
+    augmented = (
+        plain
+        if views == 1
+        else training_batches(
+            examples,
+            image,
+            batch_size=batch_size,
+            augmentation=augmentation,
+            mixing=mixing,
+            flip=flip,
+            seed=seed,
+            cache_bytes=cache_bytes,
+        )
+    )  # each pass over these draws other views
     values, targets = [], []
     total, done = views * len(examples), 0
     for view in range(views):
