@@ -115,7 +115,7 @@ def train(name: str, model, config, display, folder: RunDirectory, image, splits
         misclassified_pixels=pixels_of(splits.test, image),
         step=len(result.history["loss"]) - 1,
     )
-    return evaluation, reports.StageSummary(name, title, result.seconds, result.history, result.notes)
+    return evaluation, reports.StageSummary(name, title, stage.seconds, result.history, result.notes)
 
 
 def train_control(config, display, image, splits, evaluation: reports.Evaluation):
@@ -146,14 +146,13 @@ def export_and_prove(config, display, folder, image, splits, model, evaluation, 
         artifacts = exporters.export_formats(model, config.export.formats, folder.artifacts, **options)
         stage.result(f"{len(artifacts)} files")
     log.append(reports.StageSummary("export", stage.title, stage.seconds))
-    options = {"policy": policy, "threads": config.acceptance.latency_threads if config.acceptance else 1}
+    threads = config.acceptance.latency_threads if config.acceptance else 1
     with display.stage("Prove every file") as stage:
-        options |= {"directory": folder.path, "progress": stage.progress}
-        results = [reports.prove_artifact(each, splits.test, evaluation, **options) for each in artifacts]
-        verification.write_golden_samples(artifacts, splits.test, folder.golden, image=image)
+        options = {"policy": policy, "threads": threads, "progress": stage.progress}
+        results = reports.prove_artifacts(artifacts, splits.test, evaluation, folder, **options)
         stage.result(f"{sum(result.accepted for result in results)} of {len(results)} accepted")
     log.append(reports.StageSummary("verify", stage.title, stage.seconds))
-    return tuple(results)
+    return results
 
 
 def pixels_of(examples: data.ImageExamples, image: ImageSpec):

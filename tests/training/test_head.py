@@ -8,7 +8,7 @@ import pytest
 
 from tfkit.data import evaluation_batches
 from tfkit.models import backbone_layers, freeze_backbone, load_model_file
-from tfkit.training import Optimization, cache_features, train_head
+from tfkit.training import Optimization, cache_features, class_weights, train_head
 
 PLAN = Optimization(epochs=15, learning_rate=0.02)
 
@@ -104,3 +104,20 @@ def test_early_stopping_brings_the_best_weights_back(model, digits, image) -> No
     pixels = np.concatenate([x for x, _ in evaluation_batches(digits.validation, image, batch_size=64)])
     scores = model.predict(pixels, verbose=0)[np.arange(len(pixels)), digits.validation.labels]
     assert -np.log(np.maximum(scores, 1e-30)).mean() == pytest.approx(min(losses), rel=1e-3, abs=1e-3)
+
+
+def test_class_weights_move_the_answers(model, digits, image) -> None:
+    plan = Optimization(epochs=15, learning_rate=0.02, class_weights={"0": 100.0, "1": 0.01, "2": 0.01})
+    train_head(model, digits.train, digits.validation, image, optimization=plan)
+    answers = model.predict(evaluation_batches(digits.test, image, batch_size=64), verbose=0).argmax(1)
+    assert np.mean(answers == 0) > 0.9
+
+
+def test_balanced_weights_are_the_inverse_of_the_counts(digits) -> None:
+    counts = {"0": 30, "1": 20, "2": 10}
+    positions = [np.flatnonzero(digits.train.labels == index)[:count] for index, count in enumerate(counts.values())]
+    weights = class_weights(
+        Optimization(epochs=1, learning_rate=1.0, class_weights="balanced"),
+        digits.train.select(np.concatenate(positions)),
+    )
+    assert weights == pytest.approx({0: 60 / 90, 1: 60 / 60, 2: 60 / 30})

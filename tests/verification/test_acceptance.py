@@ -3,6 +3,7 @@
 import dataclasses
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tfkit.artifacts import Artifact, ImageSpec, ModelSignature
@@ -35,6 +36,7 @@ def _verification(path: Path) -> ArtifactVerification:
         float_ops=0,
         operators={"CONV_2D": 9},
         problems=(),
+        scores=np.zeros((200, 2), np.float32),
     )
 
 

@@ -132,7 +132,8 @@ def test_no_image_is_refused(artifacts, examples):
 def test_golden_samples_hold_inputs_and_every_artifacts_own_outputs(artifacts, examples, image, tmp_path):
     import json
 
-    path = write_golden_samples(artifacts, examples, tmp_path / "golden", image=image, count=5)
+    verifications = [verify_artifact(artifact, examples, reference=None) for artifact in artifacts]
+    path = write_golden_samples(verifications, examples, tmp_path / "golden", image=image, count=5)
 
     golden = json.loads(path.read_text())
     inputs = np.load(path.parent / golden["inputs"])

@@ -48,10 +48,11 @@ def measure(artifact: Artifact, *, threads: int, **timing: Any) -> Any:
     from tfkit.runtimes import open_runtime
 
     with open_runtime(artifact, threads=threads) as runtime:
-        return measure_latency(runtime, _noise(artifact.image), **timing)
+        return measure_latency(runtime, noise(artifact.image), **timing)
 
 
-def _noise(image: ImageSpec) -> Any:
+def noise(image: ImageSpec) -> Any:
+    """One image of noise, uint8 (1, height, width, channels): latency does not depend on what it shows."""
     import numpy as np
 
     return np.random.default_rng(0).integers(0, 256, (1, *image.shape), dtype=np.uint8)
@@ -83,7 +84,7 @@ def _keras_row(path: Path, *, image_size: int | None, timing: dict[str, Any]) ->
     model = load_model_file(path)
     file = path / "models" / "float.keras" if path.is_dir() else path
     with KerasRuntime(model) as runtime:
-        latency = measure_latency(runtime, _noise(keras_image(model, path, image_size=image_size)), **timing)
+        latency = measure_latency(runtime, noise(keras_image(model, path, image_size=image_size)), **timing)
     return {"file": str(file), "kind": "keras", "bytes": file.stat().st_size, **asdict(latency)}
 
 

@@ -142,18 +142,20 @@ def _measure(
     threads: int,
 ) -> Any:
     """One file's `ArtifactResult`."""
-    from tfkit.cli.benchmark import measure
+    from tfkit.benchmarking import measure_latency
+    from tfkit.cli.benchmark import noise
     from tfkit.reports import artifact_result
+    from tfkit.runtimes import open_runtime
     from tfkit.verification import refusals, verify_artifact
 
-    with display.stage(_name(artifact)) as stage:
+    with display.stage(_name(artifact)) as stage, open_runtime(artifact, threads=threads) as runtime:
         if examples is None:
             verification = _unlabelled(artifact)
         else:
             verification = verify_artifact(
-                artifact, examples, reference=reference, threads=threads, progress=stage.progress
+                artifact, examples, reference=reference, runtime=runtime, progress=stage.progress
             )
-        latency = measure(artifact, threads=threads)
+        latency = measure_latency(runtime, noise(artifact.image))
         refused = refusals(verification, latency.latency_ms_p95, keras_accuracy=keras_accuracy, policy=_policy(limits))
         stage.result("refused" if refused else "")
     return artifact_result(verification, latency, refused, directory=folder)
@@ -162,6 +164,8 @@ def _measure(
 def _unlabelled(artifact: Artifact) -> Any:
     """What can be said of a file without running it on labelled images: its operators."""
     from collections import Counter
+
+    import numpy as np
 
     from tfkit.runtimes import read_operators
     from tfkit.verification import ArtifactVerification
@@ -177,6 +181,7 @@ def _unlabelled(artifact: Artifact) -> Any:
         float_ops=sum(operator.is_float for operator in operators),
         operators=dict(Counter(operator.name for operator in operators).most_common()),
         problems=(),
+        scores=np.zeros((0, len(artifact.class_names)), np.float32),
     )
 
 

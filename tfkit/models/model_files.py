@@ -29,7 +29,7 @@ class _Keras2Functional(keras.Model):
         return keras.Model.from_config({**config, **single}, custom_objects=custom_objects)
 
 
-_KERAS_2 = {"DepthwiseConv2D": _Keras2DepthwiseConv2D, "Functional": _Keras2Functional}
+_KERAS_2: dict[str, Any] = {"DepthwiseConv2D": _Keras2DepthwiseConv2D, "Functional": _Keras2Functional}
 
 
 def load_model_file(path: Path) -> keras.Model:
@@ -61,7 +61,7 @@ def load_model_file(path: Path) -> keras.Model:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            objects: dict[str, Any] | None = None if file.suffix == ".keras" else _KERAS_2
+            objects = None if file.suffix == ".keras" else _KERAS_2
             model = keras.models.load_model(file, compile=False, custom_objects=objects)
     except Exception as fault:  # Keras raises a dozen kinds here, from zipfile's to its own
         raise ModelError(

@@ -4,7 +4,7 @@ TensorFlow, Keras and matplotlib are loaded only by the functions that need them
 """
 
 from tfkit.reports.files import write_run_report
-from tfkit.reports.proof import prove_artifact
+from tfkit.reports.proof import prove_artifacts
 from tfkit.reports.run_report import (
     ArtifactResult,
     Control,
@@ -23,7 +23,7 @@ __all__ = [
     "RunReport",
     "StageSummary",
     "artifact_result",
-    "prove_artifact",
+    "prove_artifacts",
     "result_table",
     "write_run_report",
     "write_tensorboard_images",

@@ -1,12 +1,11 @@
-"""Everything a report says about one exported file: run over the whole split, timed and judged."""
+"""Everything a report says about the exported files: run over the whole split, timed and judged."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from tfkit.artifacts import Artifact
+from tfkit.artifacts import Artifact, RunDirectory
 from tfkit.reports.run_report import ArtifactResult, Evaluation, artifact_result
 
 # Only for the type checker: these rooms load TensorFlow, and `tfkit --help` must not.
@@ -15,46 +14,61 @@ if TYPE_CHECKING:
     from tfkit.verification import AcceptancePolicy
 
 
-def prove_artifact(
-    artifact: Artifact,
+def prove_artifacts(
+    artifacts: Sequence[Artifact],
     examples: ImageExamples,
     evaluation: Evaluation,
+    run: RunDirectory,
     *,
     policy: AcceptancePolicy,
-    directory: Path,
     threads: int = 1,
     progress: Callable[[int, int, str], None] | None = None,
-) -> ArtifactResult:
-    """Run an exported file over the evaluation split in its own runtime, time it, and judge it.
+) -> tuple[ArtifactResult, ...]:
+    """Run every exported file over the evaluation split in its own runtime, time it, and judge it.
+
+    A few inputs with each file's answers are kept in the run's `golden/`.
 
     Args:
-        artifact: The file.
+        artifacts: The exported files of one model.
         examples: The evaluation split.
         evaluation: What the Keras model answered on the same split.
-        policy: What the file must keep to.
-        directory: The run's folder, which the file's name is told relative to.
-        threads: CPU threads the file runs on.
-        progress: Called with images done, images in all, and the file's name.
+        run: The run's folder.
+        policy: What a file must keep to.
+        threads: CPU threads a file runs on.
+        progress: Called with images done, images in all (over all files), and the file's name.
 
     Returns:
-        One row of the report.
+        One row of the report for each file.
 
     Raises:
-        ModelError: When the file cannot be loaded or run.
+        ModelError: When a file cannot be loaded or run.
+        RunError: When `golden/` cannot be written.
     """
     from tfkit.benchmarking import measure_latency
     from tfkit.data import pixel_batches
     from tfkit.runtimes import open_runtime
-    from tfkit.verification import refusals, verify_artifact
+    from tfkit.verification import refusals, verify_artifact, write_golden_samples
 
-    name = artifact.path.relative_to(directory).name
+    pixels = next(pixel_batches(examples, artifacts[0].image, batch_size=1))
+    verifications, results = [], []
+    for number, artifact in enumerate(artifacts):
+        report = _overall(progress, number, len(artifacts), artifact.path.relative_to(run.artifacts).as_posix())
+        with open_runtime(artifact, threads=threads) as runtime:
+            verification = verify_artifact(
+                artifact, examples, reference=evaluation.scores, runtime=runtime, progress=report
+            )
+            latency = measure_latency(runtime, pixels)
+        reasons = refusals(verification, latency.latency_ms_p95, keras_accuracy=evaluation.keras, policy=policy)
+        verifications.append(verification)
+        results.append(artifact_result(verification, latency, reasons, directory=run.path))
+    write_golden_samples(verifications, examples, run.golden, image=artifacts[0].image)
+    return tuple(results)
 
-    def report(done: int, total: int) -> None:
-        if progress is not None:
-            progress(done, total, name)
 
-    verification = verify_artifact(artifact, examples, reference=evaluation.scores, threads=threads, progress=report)
-    with open_runtime(artifact, threads=threads) as runtime:
-        latency = measure_latency(runtime, next(pixel_batches(examples, artifact.image, batch_size=1)))
-    reasons = refusals(verification, latency.latency_ms_p95, keras_accuracy=evaluation.keras, policy=policy)
-    return artifact_result(verification, latency, reasons, directory=directory)
+def _overall(
+    progress: Callable[[int, int, str], None] | None, number: int, files: int, name: str
+) -> Callable[[int, int], None] | None:
+    """One file's progress as a part of the progress over all files."""
+    if progress is None:
+        return None
+    return lambda done, total: progress(number * total + done, files * total, name)

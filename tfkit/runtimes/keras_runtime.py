@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+import keras
 import numpy as np
 from numpy.typing import NDArray
 
@@ -28,7 +29,10 @@ class KerasRuntime(Runtime):
                 f"model '{model.name}' has {len(model.inputs)} inputs and {len(model.outputs)} outputs; "
                 "expected one of each"
             )
-        self._model = model
+        # A shell of its own, sharing the weights: XLA, Keras's default, is many times slower on CPUs and takes
+        # seconds to compile, and how the caller compiled the model is not this runtime's to change.
+        self._model = keras.Model(model.inputs, model.outputs)
+        self._model.compile(jit_compile=False)
         self._batch_size = batch_size
         self.name = "keras"
         self.threads = None

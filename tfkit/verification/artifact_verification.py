@@ -2,7 +2,8 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from contextlib import nullcontext
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ _BATCH = 32
 _SIGNATURES_TOLERANCE = 1e-3
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ArtifactVerification:
     """What running an exported model over a split showed.
 
@@ -34,6 +35,7 @@ class ArtifactVerification:
         float_ops: Operators of a `.tflite` file that compute in float; 0 for a SavedModel, whose graph is none.
         operators: How often each operator is in a `.tflite` file; empty for a SavedModel.
         problems: What makes the file unfit whatever its accuracy, in sentences; empty when it is fit.
+        scores: float32 (n, classes), what it answered.
     """
 
     artifact: Artifact
@@ -45,6 +47,7 @@ class ArtifactVerification:
     float_ops: int
     operators: dict[str, int]
     problems: tuple[str, ...]
+    scores: NDArray[np.float32] = field(repr=False)
 
 
 def reference_scores(
@@ -72,6 +75,7 @@ def verify_artifact(
     *,
     reference: NDArray[np.float32] | None,
     threads: int = 1,
+    runtime: Runtime | None = None,
     progress: Progress | None = None,
 ) -> ArtifactVerification:
     """Run an exported model over a split and compare it with Keras and with the labels.
@@ -86,6 +90,7 @@ def verify_artifact(
         reference: float32 (n, classes), the scores of the model it was made from (`reference_scores`); None
             when there is no such model.
         threads: CPU threads.
+        runtime: The artifact opened already, for callers who have more to do with it; None opens and closes one.
         progress: Called with (images done, images in all).
 
     Returns:
@@ -100,12 +105,12 @@ def verify_artifact(
         0.995
     """
     operators = read_operators(artifact.path) if artifact.format == "tflite" else ()
-    with open_runtime(artifact, threads=threads) as runtime:
-        scores = _run(runtime, artifact, examples, progress)
+    with nullcontext(runtime) if runtime else open_runtime(artifact, threads=threads) as opened:
+        scores = _run(opened, artifact, examples, progress)
         _check_classes(artifact, examples, scores)
         problems = [*_score_problems(scores), *_operator_problems(artifact, operators)]
-        if isinstance(runtime, SavedModelRuntime):
-            problems += _signature_problems(runtime, artifact, examples, scores)
+        if isinstance(opened, SavedModelRuntime):
+            problems += _signature_problems(opened, artifact, examples, scores)
     top = scores.argmax(axis=1)
     difference = None if reference is None else np.abs(scores - reference)
     return ArtifactVerification(
@@ -118,6 +123,7 @@ def verify_artifact(
         float_ops=sum(operator.is_float for operator in operators),
         operators=dict(Counter(operator.name for operator in operators).most_common()),
         problems=tuple(problems),
+        scores=scores,
     )
 
 

@@ -1,64 +1,62 @@
 """A few real inputs with the outputs every exported file must give, for tests on the device."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tfkit.artifacts import Artifact, ImageSpec
 from tfkit.data import ImageExamples, pixel_batches
 from tfkit.data.splitting import spread_over_classes
 from tfkit.errors import RunError
-from tfkit.runtimes import SavedModelRuntime, open_runtime
+from tfkit.verification.artifact_verification import ArtifactVerification
 
 _SUFFIXES = {b"\xff\xd8": ".jpg", b"\x89P": ".png", b"BM": ".bmp", b"GI": ".gif", b"RI": ".webp"}
 
 
 def write_golden_samples(
-    artifacts: tuple[Artifact, ...],
+    verifications: Sequence[ArtifactVerification],
     examples: ImageExamples,
     directory: Path,
     *,
     image: ImageSpec,
     count: int = 8,
-    threads: int = 1,
 ) -> Path:
-    """Write inputs and each artifact's own outputs on them.
+    """Write inputs and what each exported file answered on them while it was verified.
 
     The folder gets `image_<n>.<jpg|png|...>` (what a client sends), `inputs.npz` (`pixels` uint8 (n, height,
     width, channels), what a device feeds; `labels` int32 (n,)), `expected_<file>.npz` (`scores` float32
     (n, classes)) for each artifact, and `golden.json`, which says what belongs together.
 
     Args:
-        artifacts: The exported files, each of which is run once more.
+        verifications: The exported files, verified on `examples`.
         examples: Where the images come from; they are spread over the classes.
         directory: The folder to write, made when it is missing.
         image: The images the models take.
         count: How many; fewer when there are fewer examples.
-        threads: CPU threads.
 
     Returns:
         The path of `golden.json`.
 
     Raises:
-        ModelError: When an artifact cannot be run.
         RunError: When the folder cannot be written.
 
     Example:
-        >>> write_golden_samples(artifacts, splits.test, run.golden, image=image)  # doctest: +SKIP
+        >>> write_golden_samples(verifications, splits.test, run.golden, image=image)  # doctest: +SKIP
     """
-    class_count = len(examples.class_names)
-    chosen = examples.select(spread_over_classes(examples.labels, count=count, class_count=class_count, seed=0))
+    positions = spread_over_classes(examples.labels, count=count, class_count=len(examples.class_names), seed=0)
+    chosen = examples.select(positions)
     pixels = np.concatenate(list(pixel_batches(chosen, image, batch_size=count)))
     encoded = list(chosen.source.encoded(chosen.indices))
-    expected = {_expected_name(artifact): _scores(artifact, pixels, encoded, threads) for artifact in artifacts}
+    artifacts = tuple(verification.artifact for verification in verifications)
     try:
         directory.mkdir(parents=True, exist_ok=True)
         np.savez_compressed(directory / "inputs.npz", pixels=pixels, labels=chosen.labels)
-        for name, scores in expected.items():
-            np.savez_compressed(directory / name, scores=scores)
+        for verification in verifications:
+            name = _expected_name(verification.artifact)
+            np.savez_compressed(directory / name, scores=verification.scores[positions])
         images = _write_images(encoded, directory)
         path = directory / "golden.json"
         path.write_text(json.dumps(_description(artifacts, chosen, images), indent=2) + "\n", encoding="utf-8")
@@ -67,13 +65,6 @@ def write_golden_samples(
             f"cannot write golden samples to '{directory}': {fault.strerror}", hint="make room on the disk"
         ) from None
     return path
-
-
-def _scores(artifact: Artifact, pixels: NDArray[np.uint8], encoded: list[bytes], threads: int) -> NDArray[np.float32]:
-    with open_runtime(artifact, threads=threads) as runtime:
-        if isinstance(runtime, SavedModelRuntime) and runtime.takes_encoded_images:
-            return runtime.scores_from_encoded(encoded)
-        return runtime.scores(pixels)
 
 
 def _expected_name(artifact: Artifact) -> str:
