@@ -1,24 +1,20 @@
 """Fine-tune an image classifier, export it, and prove every exported file.
 
-    python recipes/finetune_image.py --config recipes/configs/image/digits.yaml head.epochs=10
-
-does the same as `tfkit run digits head.epochs=10`.
+`python recipes/finetune_image.py --config FILE key=value` does the same as `tfkit run FILE key=value`.
 """
 
 import json
 import sys
 from dataclasses import asdict
-from datetime import UTC, datetime
 from typing import Any
 
 import keras
 import numpy as np
 
-import tfkit
-from tfkit import benchmarking, data, exporters, models, reports, training, verification
+from tfkit import data, exporters, models, reports, training, verification
 from tfkit.artifacts import ImageSpec, RunDirectory, create_run_directory
 from tfkit.cli.display import Display
-from tfkit.config import AcceptanceSection, AugmentationSection, RecipeConfig, dump_recipe
+from tfkit.config import RecipeConfig, dump_recipe
 
 REFUSED = 3
 STAGES = {"head": ("Train the head", training.train_head), "fine_tune": ("Fine-tune", training.fine_tune)}
@@ -36,8 +32,7 @@ def run(config: RecipeConfig, display: Display) -> int:
     folder.data_report.write_text(json.dumps(splits.report.to_json(), indent=2) + "\n", encoding="utf-8")
     log = [reports.StageSummary("data", stage.title, stage.seconds, notes=splits.report.notes)]
 
-    model = build(config, image, splits, weights=config.model.weights)
-    control, evaluation = None, None
+    model, control = build(config, image, splits, weights=config.model.weights), None
     for name in STAGES:
         if getattr(config, name) is not None:
             evaluation, summary = train(name, model, config, display, folder, image, splits)
@@ -46,8 +41,7 @@ def run(config: RecipeConfig, display: Display) -> int:
             control, summary = train_control(config, display, image, splits, evaluation)
             log.append(summary)
     models.save_model_file(model, folder.float_model)
-    evaluation = evaluation or evaluate(model, splits.test, image)
-    policy = verification.AcceptancePolicy(**(config.acceptance or AcceptanceSection()).limits())
+    policy = verification.AcceptancePolicy(**config.acceptance.limits())
     results = export_and_prove(config, display, folder, image, splits, model, evaluation, policy, log)
 
     report = reports.RunReport(
@@ -56,17 +50,13 @@ def run(config: RecipeConfig, display: Display) -> int:
         recipe_yaml=dump_recipe(config),
         image=image,
         backbone=config.model.backbone,
-        created=datetime.now(UTC).isoformat(timespec="seconds"),
         stages=tuple(log),
         data=splits.report.to_json(),
         evaluation=evaluation,
         control=control,
         artifacts=results,
-        accepted=all(result.accepted for result in results),
-        host=benchmarking.describe_host(),
         policy=asdict(policy),
         parameters=model.count_params(),
-        tfkit_version=tfkit.__version__,
     )
     reports.write_run_report(report, folder, misclassified_pixels=pixels_of(splits.test, image))
     display.table(reports.result_table(report))
@@ -78,23 +68,18 @@ def build(config: RecipeConfig, image: ImageSpec, splits: data.DatasetSplits, *,
     chosen = config.model
     keras.utils.set_random_seed(config.run.seed)
     backbone = models.build_backbone(chosen.backbone, image=image, weights=weights, width=chosen.width)
-    options: dict[str, Any] = {"pooling": chosen.pooling, "dropout": chosen.dropout, "l2": chosen.l2}
-    return models.build_classifier(backbone, classes=len(splits.class_names), **options)
+    return models.build_classifier(backbone, classes=len(splits.class_names), **chosen.classifier_options())
+
+
+def batch_options(config: RecipeConfig) -> dict[str, Any]:
+    sizes = {"batch_size": config.data.batch_size, "cache_bytes": config.data.cache_mb << 20}
+    return config.augmentation.batch_options() | sizes | {"seed": config.run.seed}
 
 
 def stage_options(config: RecipeConfig, name: str) -> dict[str, Any]:
     section = getattr(config, name)
-    return batch_options(config) | {
-        "optimization": training.Optimization(**section.optimization_options()),
-        "batch_size": getattr(section, "batch_size", None) or config.data.batch_size,
-        "seed": config.run.seed,
-        **section.learning_options(),
-    }
-
-
-def batch_options(config: RecipeConfig) -> dict[str, Any]:
-    augmentation = config.augmentation or AugmentationSection(policy="none")
-    return augmentation.batch_options() | {"cache_bytes": config.data.cache_mb << 20}
+    optimization = training.Optimization(**section.optimization_options())
+    return batch_options(config) | {"optimization": optimization} | section.learning_options()
 
 
 def train(name: str, model, config, display, folder: RunDirectory, image, splits):
@@ -106,7 +91,7 @@ def train(name: str, model, config, display, folder: RunDirectory, image, splits
         result = train_stage(model, splits.train, splits.validation, image, **options)
         evaluation = evaluate(model, splits.test, image)
         stage.result(f"{result.summary}, test accuracy {evaluation.keras:.1%}")
-    seen, targets = next(iter(data.training_batches(splits.train, image, batch_size=16, **batch_options(config))))
+    seen, targets = next(iter(data.training_batches(splits.train, image, **batch_options(config))))
     reports.write_tensorboard_images(
         folder.tensorboard(name),
         seen=np.asarray(seen),
@@ -146,9 +131,8 @@ def export_and_prove(config, display, folder, image, splits, model, evaluation, 
         artifacts = exporters.export_formats(model, config.export.formats, folder.artifacts, **options)
         stage.result(f"{len(artifacts)} files")
     log.append(reports.StageSummary("export", stage.title, stage.seconds))
-    threads = config.acceptance.latency_threads if config.acceptance else 1
     with display.stage("Prove every file") as stage:
-        options = {"policy": policy, "threads": threads, "progress": stage.progress}
+        options = {"policy": policy, "threads": config.acceptance.latency_threads, "progress": stage.progress}
         results = reports.prove_artifacts(artifacts, splits.test, evaluation, folder, **options)
         stage.result(f"{sum(result.accepted for result in results)} of {len(results)} accepted")
     log.append(reports.StageSummary("verify", stage.title, stage.seconds))

@@ -56,7 +56,7 @@ def test_card_tables_have_as_many_cells_as_their_heads(make_report: MakeReport) 
 
 
 def test_card_without_files_or_limits_does_not_speak_of_them(make_report: MakeReport) -> None:
-    card = render_model_card(replace(make_report(12), artifacts=(), accepted=True, policy={}))
+    card = render_model_card(replace(make_report(12), artifacts=(), policy={}))
 
     assert "A file is accepted" not in card
     assert "Files:" not in card

@@ -117,7 +117,7 @@ def test_perfect_run_has_no_mistakes_to_show(make_report: MakeReport) -> None:
 
 
 def test_run_without_export_or_control_has_a_page(make_report: MakeReport, pixels: Pixels) -> None:
-    text = render(replace(make_report(12), artifacts=(), accepted=True, control=None), pixels).text
+    text = render(replace(make_report(12), artifacts=(), control=None), pixels).text
 
     assert "Trained; no file was exported" in text
     assert "The exported files" not in text

@@ -1,5 +1,6 @@
 """The `tfkit` command: its sub-commands, its exit codes and how it tells errors."""
 
+import errno
 import os
 import shutil
 import sys
@@ -11,6 +12,7 @@ import typer
 
 from tfkit import __version__
 from tfkit.cli import benchmark, check, doctor, export, predict, recipes, run, verify
+from tfkit.cli.kept_work import InterruptedRunError
 from tfkit.errors import TfkitError
 
 USAGE_ERROR = 2
@@ -71,7 +73,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         status = typer.main.get_command(app).main(args=words, prog_name="tfkit", standalone_mode=False)
     except TfkitError as fault:
-        return _tell(str(fault), fault.hint)
+        exit_status = INTERRUPTED if isinstance(fault, InterruptedRunError) else 1
+        return _tell(str(fault), fault.hint, exit_status, kept=_kept(fault))
     except (KeyboardInterrupt, typer.Abort):
         status = INTERRUPTED
     except BrokenPipeError:
@@ -83,9 +86,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _usage_error(fault)
         if os.environ.get(DEBUG_VARIABLE):
             raise
+        if _is_disk_full(fault):
+            return _tell(_disk_full(fault), "make room, or write to another disk", kept=_kept(fault))
         first_line = (str(fault).strip().splitlines() or [""])[0][:300]
-        told = f"unexpected {type(fault).__name__}: {first_line}"
-        return _tell(told, f"{DEBUG_VARIABLE}=1 in front of the command shows the traceback; please report it")
+        hint = f"{DEBUG_VARIABLE}=1 in front of the command shows the traceback; please report it"
+        return _tell(f"unexpected {type(fault).__name__}: {first_line}", hint, kept=_kept(fault))
     if status == INTERRUPTED:
         _tell("interrupted", "")
     return int(status or 0)
@@ -98,8 +103,22 @@ def _usage_error(fault: Any) -> int:
     return _tell(fault.format_message(), f"{command} --help", USAGE_ERROR) if fault.format_message() else USAGE_ERROR
 
 
-def _tell(message: str, hint: str, status: int = 1) -> int:
-    for label, colour, text in (("error", "red", message), ("hint", "cyan", hint)):
+def _is_disk_full(fault: BaseException) -> bool:
+    # TensorFlow and HDF5 have kinds of their own for it, and only the system's words in common.
+    return getattr(fault, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or "No space left on device" in str(fault)
+
+
+def _disk_full(fault: BaseException) -> str:
+    name = getattr(fault, "filename", None)
+    return f"cannot write '{name}': the disk is full" if name else "the disk is full"
+
+
+def _kept(fault: BaseException) -> str:
+    return "\n".join(getattr(fault, "__notes__", ()))
+
+
+def _tell(message: str, hint: str, status: int = 1, *, kept: str = "") -> int:
+    for label, colour, text in (("error", "red", message), ("kept", "green", kept), ("hint", "cyan", hint)):
         if text:
             told = _wrapped(f"{label}: {text}").removeprefix(f"{label}: ")
             typer.echo(typer.style(f"{label}: ", fg=colour, bold=True) + told, err=True)

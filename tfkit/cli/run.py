@@ -21,6 +21,7 @@ def run(
 ) -> int:
     """Train, export, verify and report, as a recipe says."""
     from tfkit.cli.display import Display
+    from tfkit.cli.kept_work import kept_work_noted
     from tfkit.cli.quiet import tensorflow_started
     from tfkit.cli.recipes import find_recipe
     from tfkit.config import load_recipe
@@ -35,7 +36,7 @@ def run(
         raise ConfigError("tfkit run needs a recipe", hint="tfkit recipes list shows those that come with tfkit")
     config = load_recipe(path, changes)
     script = find_script(config.recipe)
-    with tensorflow_started():
+    with tensorflow_started(), kept_work_noted(config.run.directory / config.run.name):
         return int(importlib.import_module(script).run(config, Display()))
 
 

@@ -162,6 +162,10 @@ class ModelSection(Section):
     dropout: Fraction = key(FRACTION, "Dropout before the classifier.", 0.2)
     l2: NotNegative = key(NOT_NEGATIVE, "L2 penalty of the classifier's weights.", 0.0)
 
+    def classifier_options(self) -> dict[str, Any]:
+        """What of this section `tfkit.models.build_classifier` takes."""
+        return {"pooling": self.pooling, "dropout": self.dropout, "l2": self.l2}
+
 
 class HeadSection(Section):
     """`head:` - train the classifier on a frozen backbone, whose features are computed once."""
@@ -187,7 +191,8 @@ class HeadSection(Section):
 
     def learning_options(self) -> dict[str, Any]:
         """The further keyword arguments of `tfkit.training.train_head` that are this section's own."""
-        return {"cached_views": self.cached_views}
+        batch_size = {} if self.batch_size is None else {"batch_size": self.batch_size}
+        return {"cached_views": self.cached_views, **batch_size}
 
 
 class FineTuneSection(Section):
@@ -269,7 +274,7 @@ class AcceptanceSection(Section):
 
 
 class RecipeConfig(Section):
-    """A whole recipe. A section that is missing is None, and its stage does not run.
+    """A whole recipe. `head`, `fine_tune` and `export` are None when missing, and their stages do not run.
 
     Example:
         >>> RecipeConfig(recipe="finetune_image", data=DataSection(source="digits")).model.backbone
@@ -281,9 +286,9 @@ class RecipeConfig(Section):
     )
     run: RunSection = RunSection()
     data: DataSection
-    augmentation: AugmentationSection | None = None
+    augmentation: AugmentationSection = AugmentationSection(policy="none")
     model: ModelSection = ModelSection()
     head: HeadSection | None = None
     fine_tune: FineTuneSection | None = None
     export: ExportSection | None = None
-    acceptance: AcceptanceSection | None = None
+    acceptance: AcceptanceSection = AcceptanceSection()

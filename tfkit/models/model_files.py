@@ -25,7 +25,9 @@ class _Keras2Functional(keras.Model):
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> keras.Model:
         ends = {key: config[key] for key in ("input_layers", "output_layers") if key in config}
-        single = {key: end[0] for key, end in ends.items() if len(end) == 1 and isinstance(end[0], list)}
+        single: dict[str, Any] = {
+            key: end[0] for key, end in ends.items() if len(end) == 1 and isinstance(end[0], list)
+        }
         return keras.Model.from_config({**config, **single}, custom_objects=custom_objects)
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+import tfkit
 from tfkit.artifacts import ArtifactFormat, ImageSpec, ModelSignature, Quantization
 
 # Only for the type checker: both rooms load TensorFlow, and `tfkit --help` must not.
@@ -133,6 +135,12 @@ class ArtifactResult:
         return not self.refusals
 
 
+def _this_host() -> Host:
+    from tfkit.benchmarking import describe_host
+
+    return describe_host()
+
+
 @dataclass(frozen=True, eq=False)
 class RunReport:
     """One finished run.
@@ -143,17 +151,16 @@ class RunReport:
         recipe_yaml: The resolved recipe, as YAML.
         image: The images the model takes.
         backbone: The backbone, as the recipe names it.
-        created: When the run ended, ISO 8601.
         stages: The stages in the order they ran.
         data: `DataReport.to_json()`.
         evaluation: The Keras model on the evaluation split.
         control: A comparison, None when none was trained.
         artifacts: The exported files.
-        accepted: Whether every file passed its acceptance.
-        host: The machine everything was measured on.
         policy: The limits of the acceptance, by their names in the recipe.
         parameters: The model's number of parameters.
-        tfkit_version: The version that made the run.
+        host: The machine everything was measured on; this one.
+        created: When the run ended, ISO 8601 with its time zone; now.
+        tfkit_version: The version that made the run; this one.
     """
 
     name: str
@@ -161,17 +168,21 @@ class RunReport:
     recipe_yaml: str
     image: ImageSpec
     backbone: str
-    created: str
     stages: tuple[StageSummary, ...]
     data: Mapping[str, Any]
     evaluation: Evaluation
     control: Control | None
     artifacts: tuple[ArtifactResult, ...]
-    accepted: bool
-    host: Host
     policy: Mapping[str, Any]
     parameters: int
-    tfkit_version: str
+    host: Host = field(default_factory=_this_host)
+    created: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
+    tfkit_version: str = tfkit.__version__
+
+    @property
+    def accepted(self) -> bool:
+        """Whether nothing speaks against shipping any of the files."""
+        return all(file.accepted for file in self.artifacts)
 
 
 def artifact_result(

@@ -1,0 +1,55 @@
+"""What a run that stops half-way has kept, added to the fault that stopped it."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tfkit.errors import RunError
+
+
+class InterruptedRunError(RunError):
+    """Ctrl-C stopped a run."""
+
+
+@contextmanager
+def kept_work_noted(run: Path) -> Iterator[None]:
+    """Note on any fault inside the block which trained model it left in the run's folder.
+
+    Args:
+        run: The run's folder; it need not exist yet.
+
+    Raises:
+        InterruptedRunError: For Ctrl-C inside the block; click would end quietly and forget the note.
+        BaseException: Any other fault as it came, with the note (`__notes__`) when a model was kept.
+
+    Example:
+        >>> with kept_work_noted(Path("runs/digits")):
+        ...     raise KeyboardInterrupt
+        Traceback (most recent call last):
+        tfkit.cli.kept_work.InterruptedRunError: interrupted
+    """
+    began = time.time()
+    try:
+        yield
+    except BaseException as fault:
+        model = _newest_model(run, began)
+        is_interrupt = isinstance(fault, KeyboardInterrupt)
+        told = InterruptedRunError("interrupted", hint=_to_go_on(run, model)) if is_interrupt else fault
+        if model is not None:
+            told.add_note(f"'{model}', the model that was saved last")
+        raise told from fault.__cause__
+
+
+def _newest_model(run: Path, began: float) -> Path | None:
+    """The model saved last; older files belong to a run that this one was refused to touch."""
+    saved = [path for folder in (run / "models", run / "checkpoints") for path in folder.glob("[!.]*.keras")]
+    times = {path: path.stat().st_mtime for path in saved}
+    # File systems round their times, some to whole seconds.
+    return max((path for path in saved if times[path] >= began - 1), key=times.__getitem__, default=None)
+
+
+def _to_go_on(run: Path, model: Path | None) -> str:
+    if model is not None:
+        return f"go on from it with run.name=NAME model.backbone={model}"
+    return f"to run it again, run.overwrite=true sets '{run}' aside" if run.is_dir() and any(run.iterdir()) else ""
