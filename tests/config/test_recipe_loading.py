@@ -22,7 +22,12 @@ def test_the_run_is_named_after_the_file(small: Path) -> None:
 def test_a_missing_section_does_not_run(small: Path) -> None:
     config = load_recipe(small)
     assert config.head is not None
-    assert (config.fine_tune, config.export, config.acceptance, config.augmentation) == (None, None, None, None)
+    assert (config.fine_tune, config.export) == (None, None)
+
+
+def test_missing_limits_and_augmentation_have_defaults(small: Path) -> None:
+    config = load_recipe(small)
+    assert (config.augmentation.policy, config.acceptance.max_accuracy_drop) == ("none", 0.01)
 
 
 def test_an_empty_section_runs_with_its_defaults(tmp_path: Path) -> None:

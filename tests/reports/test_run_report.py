@@ -27,7 +27,7 @@ def verification(tmp_path: Path) -> ArtifactVerification:
         (TensorSpec("pixels", (1, 8, 8, 1), "uint8", 1.0, 0),), (TensorSpec("scores", (1, 2), "uint8"),)
     )
     artifact = Artifact(path, "tflite", "int8", signature, ImageSpec(8, 8, 1), ("a", "b"), "by a test")
-    return ArtifactVerification(artifact, 10, 0.9, 1.0, 0.02, 0.01, 0, {"CONV_2D": 3}, ())
+    return ArtifactVerification(artifact, 10, 0.9, 1.0, 0.02, 0.01, 0, {"CONV_2D": 3}, (), np.zeros((10, 2)))
 
 
 def test_row_joins_what_was_proved_timed_and_decided(verification: ArtifactVerification, tmp_path: Path) -> None:

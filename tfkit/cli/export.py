@@ -91,7 +91,7 @@ def _labels_and_pixels(
         from tfkit.data import calibration_pixels, load_image_examples
 
         with display.stage("Calibration images") as stage:
-            examples = load_image_examples(data, channels=image.channels)
+            examples = load_image_examples(data, channels=image.channels, prefer="train")
             pixels = calibration_pixels(examples, image, count=count)
             stage.result(f"{len(pixels)} of {len(examples)}")
         if not names and len(examples.class_names) == classes:

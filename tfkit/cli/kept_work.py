@@ -1,11 +1,12 @@
 """What a run that stops half-way has kept, added to the fault that stopped it."""
 
+import errno
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tfkit.errors import RunError
+from tfkit.errors import RunError, TfkitError
 
 
 class InterruptedRunError(RunError):
@@ -21,6 +22,7 @@ def kept_work_noted(run: Path) -> Iterator[None]:
 
     Raises:
         InterruptedRunError: For Ctrl-C inside the block; click would end quietly and forget the note.
+        RunError: When the disk is full.
         BaseException: Any other fault as it came, with the note (`__notes__`) when a model was kept.
 
     Example:
@@ -34,11 +36,25 @@ def kept_work_noted(run: Path) -> Iterator[None]:
         yield
     except BaseException as fault:
         model = _newest_model(run, began)
-        is_interrupt = isinstance(fault, KeyboardInterrupt)
-        told = InterruptedRunError("interrupted", hint=_to_go_on(run, model)) if is_interrupt else fault
+        told = _told(fault, run, model)
         if model is not None:
             told.add_note(f"'{model}', the model that was saved last")
         raise told from fault.__cause__
+
+
+def is_disk_full(fault: BaseException) -> bool:
+    """Whether a fault is the system's word that a disk is full."""
+    # TensorFlow and HDF5 have kinds of their own for it, and only the system's words in common.
+    return getattr(fault, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or "No space left on device" in str(fault)
+
+
+def _told(fault: BaseException, run: Path, model: Path | None) -> BaseException:
+    if isinstance(fault, KeyboardInterrupt):
+        return InterruptedRunError("interrupted", hint=_to_go_on(run, model))
+    if is_disk_full(fault) and not isinstance(fault, TfkitError):
+        hint = "make room, or choose another disk with run.directory=FOLDER"
+        return RunError(f"cannot write to '{run}': the disk is full", hint=hint)
+    return fault
 
 
 def _newest_model(run: Path, began: float) -> Path | None:

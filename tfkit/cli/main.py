@@ -1,6 +1,5 @@
 """The `tfkit` command: its sub-commands, its exit codes and how it tells errors."""
 
-import errno
 import os
 import shutil
 import sys
@@ -12,7 +11,7 @@ import typer
 
 from tfkit import __version__
 from tfkit.cli import benchmark, check, doctor, export, predict, recipes, run, verify
-from tfkit.cli.kept_work import InterruptedRunError
+from tfkit.cli.kept_work import InterruptedRunError, is_disk_full
 from tfkit.errors import TfkitError
 
 USAGE_ERROR = 2
@@ -86,8 +85,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _usage_error(fault)
         if os.environ.get(DEBUG_VARIABLE):
             raise
-        if _is_disk_full(fault):
-            return _tell(_disk_full(fault), "make room, or write to another disk", kept=_kept(fault))
+        if is_disk_full(fault):
+            return _tell("the disk is full", "make room, or write to another disk")
         first_line = (str(fault).strip().splitlines() or [""])[0][:300]
         hint = f"{DEBUG_VARIABLE}=1 in front of the command shows the traceback; please report it"
         return _tell(f"unexpected {type(fault).__name__}: {first_line}", hint, kept=_kept(fault))
@@ -101,16 +100,6 @@ def _usage_error(fault: Any) -> int:
     command = context.command_path if context else "tfkit"
     # Without a word after it, `tfkit recipes` shows its help and says nothing more.
     return _tell(fault.format_message(), f"{command} --help", USAGE_ERROR) if fault.format_message() else USAGE_ERROR
-
-
-def _is_disk_full(fault: BaseException) -> bool:
-    # TensorFlow and HDF5 have kinds of their own for it, and only the system's words in common.
-    return getattr(fault, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or "No space left on device" in str(fault)
-
-
-def _disk_full(fault: BaseException) -> str:
-    name = getattr(fault, "filename", None)
-    return f"cannot write '{name}': the disk is full" if name else "the disk is full"
 
 
 def _kept(fault: BaseException) -> str:

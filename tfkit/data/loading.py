@@ -107,17 +107,19 @@ def load_image_examples(
     channels: int = 3,
     class_names: Sequence[str] | None = None,
     bad_images: BadImages = "error",
+    prefer: Literal["test", "train"] = "test",
     progress: Progress | None = None,
 ) -> ImageExamples:
     """Read one labelled set as it is, to judge or calibrate a model that exists already.
 
     Args:
         path: A folder of class folders, an .npz (x, y) or a .csv (path,label). Of a folder or file with several
-            parts, the test part is taken, or else the validation part.
+            parts, the one that `prefer` names is taken, or the next best.
         channels: 1 for grey, 3 for RGB.
         class_names: The model's classes in the order of its scores; labels are mapped to them. Integer labels of
             an .npz without names are positions in them.
         bad_images: What a damaged image does: `error` or `skip`.
+        prefer: `test` to judge a model, `train` to calibrate one: never calibrate on what it is judged by.
         progress: Called with (done, total) while images are checked.
 
     Returns:
@@ -128,7 +130,7 @@ def load_image_examples(
     """
     readings = _read_path(path, channels=channels)
     order: tuple[PartName, ...] = ("all", "test", "validation", "train")
-    chosen = next(part for part in order if part in readings)
+    chosen = next(part for part in (order if prefer == "test" else reversed(order)) if part in readings)
     reading = readings[chosen]
     if class_names is not None:
         reading = _in_classes_of_model(reading, tuple(class_names), path)

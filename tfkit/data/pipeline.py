@@ -6,6 +6,7 @@ uint8 array; then an epoch is gathers and batched arithmetic. The others are rea
 """
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -17,7 +18,7 @@ from tfkit.data.images import fit_image
 from tfkit.data.mixing import Mixing, mix_batch
 
 _PREFETCHED_BATCHES = 2  # one being trained on, two ready; AUTOTUNE would grow without a bound
-_CHUNK = 64  # images a step while an array is filled
+_PARALLEL: dict[str, Any] = {"num_parallel_calls": tf.data.AUTOTUNE}
 
 ReadPixels = Callable[[tf.Tensor], tf.Tensor]
 
@@ -58,21 +59,21 @@ def training_batches(
     class_count = len(examples.class_names)
     labels = _on_host(examples.labels)
 
-    def finish(batch_seed: tf.Tensor, pixels: tf.Tensor, positions: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def finish(
+        epoch_seeds: tf.Tensor, steps: tf.Tensor, positions: tf.Tensor, pixels: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        seeds = tf.random.split(tf.random.fold_in(epoch_seeds[0], steps[0]))
         targets = tf.one_hot(tf.gather(labels, positions), class_count)
-        views = augment_batch(pixels, policy=augmentation, seed=batch_seed[0], flip=flip)
-        return mix_batch(views, targets, mixing=mixing, seed=batch_seed[1])
+        views = augment_batch(pixels, policy=augmentation, seed=seeds[0], flip=flip)
+        return mix_batch(views, targets, mixing=mixing, seed=seeds[1])
 
     order = _epoch_order(len(examples), seed=seed, first_epoch=first_epoch)
     if is_stored:
-        batches = order.batch(batch_size).map(lambda seeds, positions: (seeds[0], read(positions), positions))
+        batches = order.batch(batch_size).map(lambda *chosen: finish(*chosen, read(chosen[-1])), **_PARALLEL)
     else:
-        batches = order.map(
-            lambda seeds, position: (seeds, read(position), position),
-            num_parallel_calls=tf.data.AUTOTUNE,
-        ).batch(batch_size)
-        batches = batches.map(lambda seeds, pixels, positions: (seeds[0], pixels, positions))
-    return _finished(batches.map(finish, num_parallel_calls=tf.data.AUTOTUNE), len(examples), batch_size)
+        read_each = order.map(lambda *chosen: (*chosen, read(chosen[-1])), **_PARALLEL)
+        batches = read_each.batch(batch_size).map(finish, **_PARALLEL)
+    return _finished(batches, len(examples), batch_size)
 
 
 def evaluation_batches(
@@ -131,14 +132,9 @@ def _fitted_pixels(examples: ImageExamples, image: ImageSpec) -> tf.data.Dataset
 def _reader(examples: ImageExamples, image: ImageSpec, cache_bytes: int) -> tuple[ReadPixels, bool]:
     """How to read fitted pixels by position, and whether it takes a whole batch of positions."""
     shape = (len(examples), *image.shape)
-    if int(np.prod(shape)) > cache_bytes:
+    if not 0 < int(np.prod(shape)) <= cache_bytes:
         return _direct_reader(examples, image), False
-    stored = np.empty(shape, np.uint8)
-    done = 0
-    for pixels in pixel_batches(examples, image, batch_size=_CHUNK):
-        stored[done : done + len(pixels)] = pixels
-        done += len(pixels)
-    tensor = _on_host(stored)
+    tensor = _fitted_pixels(examples, image).batch(len(examples)).get_single_element()
     return (lambda positions: tf.gather(tensor, positions)), True
 
 
@@ -148,18 +144,16 @@ def _direct_reader(examples: ImageExamples, image: ImageSpec) -> ReadPixels:
 
 
 def _epoch_order(count: int, *, seed: int, first_epoch: int) -> tf.data.Dataset:
-    """((2, 2) seeds, position) of one epoch; the next iteration gives the next epoch."""
+    """(the epoch's seed (2,), step, position) for each example of an epoch; the next iteration gives the next epoch."""
     with tf.device("CPU:0"):
         epoch_number = tf.Variable(first_epoch - 1, dtype=tf.int64, trainable=False, name="epoch")
 
     def positions(_: tf.Tensor) -> tf.data.Dataset:
         epoch_seed = tf.random.fold_in(tf.constant([seed, 0], tf.int64), epoch_number.assign_add(1))
-        shuffled = tf.random.experimental.stateless_shuffle(tf.range(count, dtype=tf.int64), seed=epoch_seed)
-        return (
-            tf.data.Dataset.from_tensor_slices(shuffled)
-            .enumerate()
-            .map(lambda step, position: (tf.random.split(tf.random.fold_in(epoch_seed, step)), position))
-        )
+        steps = tf.range(count, dtype=tf.int64)
+        shuffled = tf.random.experimental.stateless_shuffle(steps, seed=epoch_seed)
+        # The seed goes along with each example: a graph's random op for each would take a tenth of an epoch.
+        return tf.data.Dataset.from_tensor_slices((tf.tile(epoch_seed[None], [count, 1]), steps, shuffled))
 
     return tf.data.Dataset.range(1).flat_map(positions)
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import keras
+import numpy as np
 from sklearn.utils.class_weight import compute_class_weight
 
 from tfkit.data import ImageExamples
@@ -91,7 +92,7 @@ def class_weights(optimization: Optimization, examples: ImageExamples) -> dict[i
     if wanted is None:
         return None
     if isinstance(wanted, str):
-        balanced = compute_class_weight("balanced", classes=list(range(len(names))), y=examples.labels)
+        balanced = compute_class_weight("balanced", classes=np.arange(len(names)), y=examples.labels)
         return {index: float(weight) for index, weight in enumerate(balanced)}
     if unknown := sorted(set(wanted) - set(names)):
         raise DataError(

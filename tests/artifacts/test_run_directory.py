@@ -1,0 +1,35 @@
+"""A run's folder is new, or set aside when asked; nothing is ever deleted."""
+
+from pathlib import Path
+
+import pytest
+
+from tfkit.artifacts import create_run_directory
+from tfkit.errors import RunError
+
+
+def test_an_empty_folder_is_taken(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    assert create_run_directory(tmp_path / "run").path.is_dir()
+
+
+def test_an_existing_run_is_refused_with_both_ways_out(tmp_path: Path) -> None:
+    (create_run_directory(tmp_path / "run").path / "report.json").write_text("{}")
+    with pytest.raises(RunError, match="never silently overwritten") as told:
+        create_run_directory(tmp_path / "run")
+    assert "run.name" in told.value.hint
+    assert "run.overwrite" in told.value.hint
+
+
+def test_overwriting_sets_each_older_run_aside(tmp_path: Path) -> None:
+    for number in (1, 2, 3):
+        folder = create_run_directory(tmp_path / "run", overwrite=True)
+        folder.recipe.write_text(str(number))
+    kept = {path.name: (path / "recipe.yaml").read_text() for path in tmp_path.iterdir()}
+    assert kept == {"run.previous-1": "1", "run.previous-2": "2", "run": "3"}
+
+
+def test_a_place_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(RunError, match="cannot make the run's folder"):
+        create_run_directory(tmp_path / "file" / "run")

@@ -1,0 +1,58 @@
+"""The shipped recipes on real photos and real pretrained weights."""
+
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tfkit.cli.main import main
+
+pytestmark = pytest.mark.real_data
+
+
+@pytest.fixture(scope="module")
+def root() -> Path:
+    return Path(os.environ["TFKIT_REAL_DATA"])
+
+
+@pytest.mark.timeout(1200)
+@pytest.mark.parametrize(("recipe", "folder"), [("hymenoptera", "hymenoptera"), ("oxford_flowers", "oxford12")])
+def test_photos_become_a_proved_int8_model(recipe: str, folder: str, root: Path, tmp_path: Path) -> None:
+    overrides = [
+        f"run.directory={tmp_path}",
+        f"data.directory={root / folder}",
+        f"model.weights={root / 'weights/mobilenet_v2_1.0_224_deq.weights.h5'}",
+    ]
+    assert main(["run", recipe, *overrides]) == 0
+    report = json.loads((tmp_path / recipe / "report.json").read_text())
+    keras_accuracy = report["evaluation"]["keras"]
+    assert keras_accuracy >= 0.95
+    files = {artifact["file"]: artifact for artifact in report["artifacts"]}
+    int8 = files["artifacts/model_int8.tflite"]
+    assert int8["accuracy"] >= keras_accuracy - 0.01
+    assert int8["agreement"] >= 0.98
+    assert int8["float_ops"] == 0
+    # Sums in another order may turn one photo in two hundred that the model is undecided about, no more.
+    assert files["artifacts/saved_model/1"]["max_difference"] < 1e-3
+
+
+@pytest.mark.parametrize(
+    ("file", "shape"),
+    [
+        ("mlperf_tiny/vww/vww_96.h5", (96, 96, 3)),
+        ("keras2_legacy/teachable_keras_model.h5", (224, 224, 3)),
+        ("mlperf_tiny/pretrainedResnet.h5", (32, 32, 3)),
+    ],
+)
+def test_files_of_keras_2_load_and_give_a_backbone(file: str, shape: tuple[int, ...], root: Path) -> None:
+    from tfkit.artifacts import ImageSpec
+    from tfkit.models import build_backbone, load_model_file
+
+    model = load_model_file(root / file)
+    assert tuple(model.input_shape[1:]) == shape
+    pixels = np.random.default_rng(0).uniform(0, 255, (1, *shape)).astype("float32")
+    assert np.isfinite(model.predict(pixels, verbose=0)).all()
+    backbone = build_backbone(str(root / file), image=ImageSpec(*shape))
+    assert len(backbone.output_shape) == 4

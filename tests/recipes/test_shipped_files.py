@@ -1,0 +1,69 @@
+"""What is shipped keeps the house's rules: short scripts, and a README whose commands work."""
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def commands(block_mark: str) -> list[str]:
+    """The command lines of the README's blocks that open with this mark."""
+    blocks = re.findall(rf"^```{block_mark}\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
+    lines = "\n".join(blocks).replace("\\\n", " ").splitlines()
+    return [line.split("  #")[0].strip() for line in lines if line.strip() and not line.startswith("#")]
+
+
+def test_scripts_stay_within_150_lines() -> None:
+    lengths = {
+        script.name: len(script.read_text().splitlines())
+        for folder in ("recipes", "export")
+        for script in (ROOT / folder).glob("*.py")
+    }
+    assert all(length <= 150 for length in lengths.values()), lengths
+
+
+def test_the_readme_names_only_make_targets_that_exist() -> None:
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    named = {line.split()[1] for line in commands("bash") if line.startswith("make ")}
+    assert {"quickstart", "test"} <= named <= targets
+
+
+@pytest.mark.slow
+def test_every_command_of_the_readme_that_needs_no_network_works(tmp_path: Path) -> None:
+    """In the order of the README, in one folder; `make` sets an environment up and is run by .ci/run."""
+    (tmp_path / "recipes").symlink_to(ROOT / "recipes")
+    executables = Path(sys.executable).parent
+    ran = 0
+    for line in commands("bash"):
+        if line.startswith("make "):
+            continue
+        words = shlex.split(line)
+        done = subprocess.run(
+            [str(executables / words[0]), *words[1:]], cwd=tmp_path, capture_output=True, text=True, timeout=600
+        )
+        assert done.returncode == 0, f"{line}\n{done.stdout}\n{done.stderr}"
+        ran += 1
+    assert ran >= 5
+
+
+@pytest.mark.slow
+def test_the_python_of_the_readme_works(tmp_path: Path) -> None:
+    (code,) = re.findall(r"^```python\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip()
+
+
+def test_commands_that_need_a_network_are_marked_and_still_name_real_commands() -> None:
+    from tfkit.cli.main import main
+
+    for line in commands("bash needs-network"):
+        words = shlex.split(line)
+        assert words[0] == "tfkit"
+        assert main([words[1], "--help"]) == 0
