@@ -60,7 +60,8 @@ def run(config: RecipeConfig, display: Display) -> int:
     )
     reports.write_run_report(report, folder, misclassified_pixels=pixels_of(splits.test, image))
     display.table(reports.result_table(report))
-    display.next_steps(folder.report, f"tensorboard --logdir {folder.path / 'tensorboard'}")
+    predict = f"tfkit predict {folder.path} {folder.golden if results else 'PICTURE.jpg'}"
+    display.next_steps(folder.report, predict, f"tensorboard --logdir {folder.path / 'tensorboard'}")
     return 0 if report.accepted else REFUSED
 
 
@@ -107,11 +108,12 @@ def train_control(config, display, image, splits, evaluation: reports.Evaluation
     """The same head on a random backbone: what the pretrained features are worth."""
     with display.stage("Same head, random backbone") as stage:
         untrained = build(config, image, splits, weights="random")
-        options = stage_options(config, "head") | {"progress": stage.progress}
-        training.train_head(untrained, splits.train, splits.validation, image, **options)
+        options = stage_options(config, "head")
+        training.train_head(untrained, splits.train, splits.validation, image, progress=stage.progress, **options)
         accuracy = evaluate(untrained, splits.test, image).keras
         stage.result(f"test accuracy {accuracy:.1%}; on the trained backbone {evaluation.keras:.1%}")
-    control = reports.Control(f"same head on a random backbone ({evaluation.keras:.1%} on the trained one)", accuracy)
+    names = ("head on a frozen random backbone", "head on the frozen trained backbone")
+    control = reports.Control(names[0], accuracy, names[1], evaluation.keras)
     return control, reports.StageSummary("control", stage.title, stage.seconds)
 
 
@@ -140,7 +142,6 @@ def export_and_prove(config, display, folder, image, splits, model, evaluation, 
 
 
 def pixels_of(examples: data.ImageExamples, image: ImageSpec):
-    """A function from positions to fitted pixels, for pictures of single examples."""
     return lambda chosen: next(data.pixel_batches(examples.select(chosen), image, batch_size=max(1, len(chosen))))
 
 

@@ -207,7 +207,7 @@ def test_of_a_folder_with_splits_the_test_part_is_judged(image_folder):
     assert load_image_examples(folder).names == ("test/a/000.jpg", "test/b/000.jpg", "test/b/001.jpg")
 
 
-def test_calibration_takes_the_training_part_and_judging_the_test_part(image_folder: SaveImages) -> None:
+def test_calibration_takes_the_training_part_and_judging_the_test_part(image_folder):
     folder = image_folder({"train/a": 2, "train/b": 2, "test/a": 1, "test/b": 1})
     assert len(load_image_examples(folder)) == 2
     assert load_image_examples(folder, prefer="train").names[0].startswith("train/")

@@ -3,8 +3,6 @@
 import json
 from pathlib import Path
 
-import pytest
-
 # Without what takes long, for tests of what comes before it.
 HEAD_ONLY = ("fine_tune=null", "export=null")
 
@@ -136,9 +134,3 @@ def test_a_refused_file_exits_with_3_and_says_why(recipe, tfkit):
     assert "refused" in told.out and artifact["refusals"][0] in " ".join(told.out.split())
     assert Path("runs/mine/artifacts/model_float32.tflite").is_file()
     assert artifact["refusals"][0] in Path("runs/mine/report.html").read_text()
-
-
-@pytest.mark.parametrize("override", ["data.image_size=1", "data.image_size=[32, 4]"])
-def test_an_image_size_too_small_for_the_network_is_told_or_runs(recipe, tfkit, override):
-    told = tfkit("run", recipe, override, *HEAD_ONLY)
-    assert told.status in (0, 1) and "unexpected" not in told.err

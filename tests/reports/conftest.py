@@ -189,7 +189,7 @@ def run_report(classes: int = 12, *, accuracy: float | None = None, clean: bool 
         stages=stages(),
         data=data_report(class_names(classes), clean=clean),
         evaluation=answers,
-        control=Control("the same head on a random backbone", 0.31),
+        control=Control("the same head on a random backbone", 0.31, "the head on the frozen backbone", 0.87),
         artifacts=files,
         host=Machine(),
         policy={"max_accuracy_drop": 0.01, "min_agreement": 0.98, "max_bytes": None, "max_float_ops": 0},

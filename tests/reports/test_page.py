@@ -192,3 +192,9 @@ def test_drawing_leaves_the_callers_matplotlib_as_it_was(make_report: MakeReport
     render_page(make_report(2), misclassified_pixels=pixels)
 
     assert dict(matplotlib.rcParams) == before
+
+
+def test_gain_by_transfer_compares_what_differs_in_the_backbone_only(make_report: MakeReport, pixels: Pixels) -> None:
+    text = render(make_report(12), pixels).text
+    assert "+56.0" in text
+    assert "the head on the frozen backbone 87.0 %, the same head on a random backbone 31.0 %" in text

@@ -110,11 +110,12 @@ class Display:
         self._line(Text())
         self.console.print(Padding(renderable, (0, 0, 0, 2), expand=False))
 
-    def next_steps(self, report: Path, command: str) -> None:
-        """Close with where the report is and what to type next."""
+    def next_steps(self, report: Path, *commands: str) -> None:
+        """Close with where the report is and what to type next, the likeliest first."""
         self._line(Text())
         self._line(Text.assemble(("  Report  ", "bold"), str(report)))
-        self.next_command(command)
+        for command in commands:
+            self.next_command(command)
 
     def next_command(self, command: str) -> None:
         """Say what to type next."""

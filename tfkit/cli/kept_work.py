@@ -1,7 +1,6 @@
 """What a run that stops half-way has kept, added to the fault that stopped it."""
 
 import errno
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -31,11 +30,11 @@ def kept_work_noted(run: Path) -> Iterator[None]:
         Traceback (most recent call last):
         tfkit.cli.kept_work.InterruptedRunError: interrupted
     """
-    began = time.time()
+    before = _models(run)
     try:
         yield
     except BaseException as fault:
-        model = _newest_model(run, began)
+        model = _newest_model(run, before)
         told = _told(fault, run, model)
         if model is not None:
             told.add_note(f"'{model}', the model that was saved last")
@@ -57,12 +56,16 @@ def _told(fault: BaseException, run: Path, model: Path | None) -> BaseException:
     return fault
 
 
-def _newest_model(run: Path, began: float) -> Path | None:
-    """The model saved last; older files belong to a run that this one was refused to touch."""
-    saved = [path for folder in (run / "models", run / "checkpoints") for path in folder.glob("[!.]*.keras")]
-    times = {path: path.stat().st_mtime for path in saved}
-    # File systems round their times, some to whole seconds.
-    return max((path for path in saved if times[path] >= began - 1), key=times.__getitem__, default=None)
+def _models(run: Path) -> dict[Path, int]:
+    """The Keras models in a run's folder, and when each was written."""
+    folders = (run / "models", run / "checkpoints")
+    return {path: path.stat().st_mtime_ns for folder in folders for path in folder.glob("[!.]*.keras")}
+
+
+def _newest_model(run: Path, before: dict[Path, int]) -> Path | None:
+    """The model saved last; those from `before` belong to a run that this one was refused to touch."""
+    saved = {path: written for path, written in _models(run).items() if before.get(path) != written}
+    return max(saved, key=saved.__getitem__, default=None)
 
 
 def _to_go_on(run: Path, model: Path | None) -> str:

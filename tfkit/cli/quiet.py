@@ -16,13 +16,15 @@ from contextlib import ExitStack, contextmanager, suppress
 from tfkit.errors import TfkitError
 
 # Dropped: absl's information and warnings (I0000, W0000), its preamble, LiteRT's INFO, TensorFlow's dated
-# lines, what CUDA says on a machine without a GPU, and oneDNN on falling back to Eigen. Errors of any other kind pass.
+# lines, what CUDA says on a machine without a GPU, oneDNN on falling back to Eigen, and the decoders' own words on a
+# damaged image, which an error of ours names. Errors of any other kind pass.
 _CHATTER = (
     r"^WARNING: All log messages before absl::InitializeLog"
     r"|^[IW]\d{4} \d\d:\d\d:"
     r"|^(INFO|VERBOSE|DEBUG): "
     r"|^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+: [IW] "
     r"|^E\d{4} .*(cuInit|CUDA_ERROR_NO_DEVICE|Unable to register cu|oneDNN supports)"
+    r"|^E\d{4} .*(jpeg_mem|jpeg_handle|png_io|gif_io)\.cc:"
     r"|^To enable the following instructions"
     r"|^Overriding orig_value setting"
     r"|^\s*$"

@@ -65,15 +65,19 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class Control:
-    """A second training that shows what the result is worth, such as the same head on a random backbone.
+    """A second training that shows what something is worth, such as the same head on a random backbone.
 
     Attributes:
-        name: What was different, in a few words.
-        accuracy: Its accuracy on the same evaluation split, 0..1.
+        name: What was trained to compare with, in a few words.
+        accuracy: Its accuracy on the evaluation split, 0..1.
+        counterpart: What differs from it in one thing only, in a few words.
+        counterpart_accuracy: Its accuracy on the same split, 0..1.
     """
 
     name: str
     accuracy: float
+    counterpart: str
+    counterpart_accuracy: float
 
 
 @dataclass(frozen=True)

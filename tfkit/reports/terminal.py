@@ -23,8 +23,9 @@ def result_table(report: RunReport) -> Table:
     for heading in ("size", "accuracy", "agreement", "p50"):
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("verdict", no_wrap=True)
-    if report.control:
-        table.add_row(Text(report.control.name, style="dim"), "", percent(report.control.accuracy), "", "", "")
+    if control := report.control:
+        table.add_row(Text(control.name, style="dim"), "", percent(control.accuracy), "", "", "")
+        table.add_row(Text(control.counterpart, style="dim"), "", percent(control.counterpart_accuracy), "", "", "")
     table.add_row(Text("Keras model"), "", percent(report.evaluation.keras), "", "", "", end_section=True)
     for file in report.artifacts:
         table.add_row(*_cells(file))

@@ -78,10 +78,12 @@ def tiles(report: RunReport) -> tuple[Tile, ...]:
         threads = counted(fastest.latency_threads, "thread") if fastest.latency_threads else "the runtime's threads"
         remark = f"{fastest.label}, median for one image on {threads} of this machine"
         chosen.append(Tile("Fastest accepted file", milliseconds(fastest.latency_ms_p50), remark))
-    if report.control:
-        gain = points(evaluation.keras - report.control.accuracy)
-        remark = f"points against {percent(report.control.accuracy)} with {report.control.name}"
-        chosen.append(Tile("Gained by transfer", gain, remark))
+    if control := report.control:
+        remark = (
+            f"points: {control.counterpart} {percent(control.counterpart_accuracy)}, "
+            f"{control.name} {percent(control.accuracy)}"
+        )
+        chosen.append(Tile("Gained by transfer", points(control.counterpart_accuracy - control.accuracy), remark))
     return tuple(chosen)
 
 

@@ -1,0 +1,81 @@
+"""Ctrl-C while a run is busy: it ends at once, says what it kept, and what it kept is good."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+
+def interrupted(recipe: Path, *words: str, when: Callable[[], bool]) -> tuple[int, str, str]:
+    """Start `tfkit run`, press Ctrl-C once `when` comes true; status, output and errors of the process."""
+    command = [sys.executable, "-m", "tfkit.cli.main", "run", str(recipe), *words]
+    # A session of its own: on a terminal Ctrl-C goes to every process of the group.
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as process:
+        try:
+            deadline = time.monotonic() + 120
+            while not when():
+                assert process.poll() is None and time.monotonic() < deadline, process.communicate()
+                time.sleep(0.05)
+            os.killpg(process.pid, signal.SIGINT)
+            out, err = process.communicate(timeout=60)
+        finally:
+            process.kill()
+    return process.returncode, out, err
+
+
+def test_fine_tuning_keeps_the_model(recipe, only_our_lines):
+    from tfkit.models import load_model_file
+
+    checkpoint = Path("runs/mine/checkpoints/fine_tune.keras")
+    status, out, err = interrupted(recipe, "fine_tune.epochs=1000", when=checkpoint.is_file)
+    only_our_lines(err)
+    assert status == 130 and "Traceback" not in out
+    assert err.startswith("error: interrupted\n") and f"kept: '{checkpoint}'" in err
+    assert load_model_file(checkpoint).output_shape == (None, 3)
+    assert not [path.name for path in Path("runs").rglob("*") if "unfinished" in path.name]
+
+
+@pytest.mark.slow
+def test_the_kept_model_is_one_to_go_on_from(recipe, tfkit):
+    checkpoint = Path("runs/mine/checkpoints/fine_tune.keras")
+    _, _, err = interrupted(recipe, "fine_tune.epochs=1000", when=checkpoint.is_file)
+    hinted = re.search(r"^hint: go on from it with run\.name=NAME (model\.backbone=\S+)$", err, re.MULTILINE)
+    assert hinted
+    told = tfkit("run", recipe, "run.name=next", "model.weights=null", "export=null", hinted.group(1))
+    assert (told.status, told.err) == (0, "")
+
+
+@pytest.mark.slow
+def test_training_the_head_keeps_the_model(recipe, only_our_lines):
+    from tfkit.models import load_model_file
+
+    events = Path("runs/mine/tensorboard/head/train")
+    status, _, err = interrupted(recipe, "head.epochs=100000", when=events.is_dir)
+    only_our_lines(err)
+    assert status == 130 and "kept: 'runs/mine/checkpoints/head.keras'" in err
+    assert load_model_file(Path("runs/mine/checkpoints/head.keras")).output_shape == (None, 3)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sign", ["data_report.json", "artifacts", "artifacts/manifest.json"])
+def test_any_moment_ends_without_a_traceback(recipe, only_our_lines, sign):
+    status, out, err = interrupted(recipe, when=(Path("runs/mine") / sign).exists)
+    only_our_lines(err)
+    assert status == 130 and err.startswith("error: interrupted\n") and "Traceback" not in out
+    assert not [path.name for path in Path("runs").rglob("*") if "unfinished" in path.name]
+
+
+@pytest.mark.slow
+def test_starting_up_ends_without_a_traceback(recipe, only_our_lines):
+    began = time.monotonic()
+    status, out, err = interrupted(recipe, when=lambda: time.monotonic() > began + 3)
+    only_our_lines(err)
+    assert status == 130 and err.startswith("error: interrupted\n") and out == ""
