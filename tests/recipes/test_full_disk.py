@@ -95,6 +95,7 @@ def test_a_checkpoint_that_does_not_fit_is_kept_elsewhere(fill_up, tmp_path):
     assert load_model_file(kept).output_shape == (None, 3)
 
 
+@pytest.mark.slow
 def test_exports_that_do_not_fit_leave_the_trained_model(fill_up):
     from tfkit.models import load_model_file
 

@@ -8,7 +8,7 @@ import pytest
 
 from tfkit.data import evaluation_batches
 from tfkit.models import backbone_layers, freeze_backbone, load_model_file
-from tfkit.training import Optimization, cache_features, class_weights, train_head
+from tfkit.training import Optimization, cache_features, class_weights, frozen_features, train_head
 
 PLAN = Optimization(epochs=15, learning_rate=0.02)
 
@@ -41,8 +41,9 @@ def test_cached_features_train_as_well_as_training_through_the_backbone(model, d
 
 def test_further_views_are_augmented_and_come_after_the_plain_one(model, digits, image) -> None:
     options = {"batch_size": 64, "seed": 3}
-    plain = cache_features(model, digits.train, image, **options)
-    views = cache_features(model, digits.train, image, views=3, augmentation="light", flip=False, **options)
+    extractor = frozen_features(model)
+    plain = cache_features(extractor, digits.train, image, **options)
+    views = cache_features(extractor, digits.train, image, views=3, augmentation="light", flip=False, **options)
     assert len(views) == 3 * len(plain)
     np.testing.assert_array_equal(views.values[: len(plain)], plain.values)
     assert not np.allclose(np.sort(views.values[len(plain) : 2 * len(plain)], axis=0), np.sort(plain.values, axis=0))

@@ -38,7 +38,9 @@ def kept_work_noted(run: Path) -> Iterator[None]:
         told = _told(fault, run, model)
         if model is not None:
             told.add_note(f"'{model}', the model that was saved last")
-        raise told from fault.__cause__
+        if told is fault:
+            raise
+        raise told from fault
 
 
 def is_disk_full(fault: BaseException) -> bool:

@@ -6,6 +6,7 @@ process, because a thread of our own would dead-lock with C++ code that logs whi
 would lose the last words of a crash. Python's own `sys.stderr` is led around it.
 """
 
+import logging
 import os
 import subprocess
 import sys
@@ -25,6 +26,7 @@ _CHATTER = (
     r"|^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+: [IW] "
     r"|^E\d{4} .*(cuInit|CUDA_ERROR_NO_DEVICE|Unable to register cu|oneDNN supports)"
     r"|^E\d{4} .*(jpeg_mem|jpeg_handle|png_io|gif_io)\.cc:"
+    r"|^(Improper call to JPEG library|Corrupt JPEG data|Premature end of JPEG|libpng (warning|error))"
     r"|^To enable the following instructions"
     r"|^Overriding orig_value setting"
     r"|^\s*$"
@@ -58,6 +60,7 @@ def tensorflow_started(*, quiet: bool | None = None) -> Iterator[None]:
             stack.enter_context(warnings.catch_warnings())
             warnings.simplefilter("ignore")
         _import_tensorflow()
+        logging.getLogger("tensorflow").setLevel(logging.ERROR)
         yield
 
 
@@ -71,7 +74,7 @@ def _import_tensorflow() -> None:
             import tensorflow as tf
 
             tf.config.list_physical_devices()  # CUDA's complaints come now, not in the middle of a bar
-            tf.get_logger().setLevel("ERROR")
+            tf.get_logger()  # made now, so that its level below stays
             import keras  # noqa: F401
         except Exception as fault:
             first_line = (str(fault).strip().splitlines() or [type(fault).__name__])[0]

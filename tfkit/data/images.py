@@ -58,11 +58,13 @@ def fit_image(pixels: tf.Tensor, image: ImageSpec) -> tf.Tensor:
     return tf.ensure_shape(fitted, image.shape)
 
 
-# A function of its own is traced once in a process instead of once for every pipeline.
-@tf.function(input_signature=[tf.TensorSpec([], tf.string)], autograph=False)
-def _decode(encoded: tf.Tensor) -> tf.Tensor:
+def _decode_any(encoded: tf.Tensor) -> tf.Tensor:
     pixels = tf.cond(is_jpeg(encoded), lambda: _decode_jpeg(encoded), lambda: _decode_other(encoded))
     return tf.ensure_shape(pixels, [None, None, 3])
+
+
+# A function of its own is traced once in a process instead of once for every pipeline.
+_decode = tf.function(_decode_any, input_signature=[tf.TensorSpec([], tf.string)], autograph=False)
 
 
 def _decode_jpeg(encoded: tf.Tensor) -> tf.Tensor:

@@ -6,7 +6,6 @@ uint8 array; then an epoch is gathers and batched arithmetic. The others are rea
 """
 
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -18,7 +17,7 @@ from tfkit.data.images import fit_image
 from tfkit.data.mixing import Mixing, mix_batch
 
 _PREFETCHED_BATCHES = 2  # one being trained on, two ready; AUTOTUNE would grow without a bound
-_PARALLEL: dict[str, Any] = {"num_parallel_calls": tf.data.AUTOTUNE}
+_CHUNK = 64  # images a step while a cache is filled
 
 ReadPixels = Callable[[tf.Tensor], tf.Tensor]
 
@@ -69,10 +68,16 @@ def training_batches(
 
     order = _epoch_order(len(examples), seed=seed, first_epoch=first_epoch)
     if is_stored:
-        batches = order.batch(batch_size).map(lambda *chosen: finish(*chosen, read(chosen[-1])), **_PARALLEL)
+        batches = order.batch(batch_size).map(
+            lambda seeds, steps, positions: finish(seeds, steps, positions, read(positions)),
+            num_parallel_calls=tf.data.AUTOTUNE,
+        )
     else:
-        read_each = order.map(lambda *chosen: (*chosen, read(chosen[-1])), **_PARALLEL)
-        batches = read_each.batch(batch_size).map(finish, **_PARALLEL)
+        read_each = order.map(
+            lambda epoch_seed, step, position: (epoch_seed, step, position, read(position)),
+            num_parallel_calls=tf.data.AUTOTUNE,
+        )
+        batches = read_each.batch(batch_size).map(finish, num_parallel_calls=tf.data.AUTOTUNE)
     return _finished(batches, len(examples), batch_size)
 
 
@@ -134,7 +139,9 @@ def _reader(examples: ImageExamples, image: ImageSpec, cache_bytes: int) -> tupl
     shape = (len(examples), *image.shape)
     if not 0 < int(np.prod(shape)) <= cache_bytes:
         return _direct_reader(examples, image), False
-    tensor = _fitted_pixels(examples, image).batch(len(examples)).get_single_element()
+    # In chunks, which the allocator gives back to the system; thousands of single images would stay in its heap.
+    with tf.device("CPU:0"):
+        tensor = tf.concat(list(_fitted_pixels(examples, image).batch(_CHUNK).prefetch(1)), axis=0)
     return (lambda positions: tf.gather(tensor, positions)), True
 
 

@@ -1,6 +1,6 @@
 """Training stages: the head on cached features, then fine-tuning; Keras `fit` is the trainer."""
 
-from tfkit.training.features import Features, cache_features
+from tfkit.training.features import Features, cache_features, frozen_features
 from tfkit.training.fine_tune import fine_tune
 from tfkit.training.head import train_head
 from tfkit.training.optimization import Optimization, build_optimizer, class_weights
@@ -14,5 +14,6 @@ __all__ = [
     "cache_features",
     "class_weights",
     "fine_tune",
+    "frozen_features",
     "train_head",
 ]

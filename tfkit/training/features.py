@@ -1,6 +1,7 @@
 """Features of a frozen backbone, computed once."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import keras
 import numpy as np
@@ -40,8 +41,26 @@ class Features:
         return batches.batch(batch_size).prefetch(2)
 
 
+def frozen_features(model: keras.Model) -> keras.Model:
+    """The pooled features of a classifier's backbone, made ready for `cache_features`.
+
+    Args:
+        model: A classifier of `build_classifier`.
+
+    Returns:
+        A model from (pixels, targets) to (features, the same targets), sharing the backbone's weights. Targets ride
+        along because augmentation may have mixed them.
+    """
+    features = feature_extractor(model)
+    targets = keras.Input(model.outputs[0].shape[1:], name="targets")
+    passing = keras.Model([features.inputs[0], targets], [features.outputs[0], keras.layers.Identity()(targets)])
+    # XLA's depthwise convolution on CPUs is some fifteen times slower than oneDNN's.
+    passing.compile(jit_compile=False)
+    return passing
+
+
 def cache_features(
-    model: keras.Model,
+    extractor: keras.Model,
     examples: ImageExamples,
     image: ImageSpec,
     *,
@@ -54,10 +73,10 @@ def cache_features(
     cache_bytes: int = 1 << 30,
     progress: Progress | None = None,
 ) -> Features:
-    """Run the frozen backbone over a set of images, once for each view.
+    """Run a frozen backbone over a set of images, once for each view.
 
     Args:
-        model: A classifier of `build_classifier`.
+        extractor: What `frozen_features` gave; use one for all sets, because it is traced at its first use.
         examples: The images.
         image: The images the model takes.
         batch_size: Images in one forward pass.
@@ -67,14 +86,11 @@ def cache_features(
         flip: Whether the policy may mirror images.
         seed: Seed of the augmentation.
         cache_bytes: Decoded images are kept in memory between augmented views up to this size.
-        progress: Called after each batch.
+        progress: Called after each batch with images done, images in all, and a text.
 
     Returns:
         Features of n * views images, view after view.
     """
-    extractor = feature_extractor(model)
-    # XLA's depthwise convolution on CPUs is some fifteen times slower than oneDNN's.
-    extractor.compile(jit_compile=False)
     plain = evaluation_batches(examples, image, batch_size=batch_size)
     augmented = (
         plain
@@ -89,14 +105,24 @@ def cache_features(
             seed=seed,
             cache_bytes=cache_bytes,
         )
-    )  # each pass over these draws other views
-    values, targets = [], []
-    total, done = views * len(examples), 0
-    for view in range(views):
-        for pixels, target in plain if view == 0 else augmented:
-            values.append(np.asarray(extractor.predict_on_batch(pixels), dtype=np.float32))
-            targets.append(np.asarray(target))
-            done += len(values[-1])
-            if progress is not None:
-                progress(done, total, f"features {done}/{total}")
-    return Features(np.concatenate(values), np.concatenate(targets))
+    )
+    results = []
+    for view in range(views):  # each pass over the augmented batches draws other views
+        batches = (augmented if view else plain).map(lambda pixels, targets: ((pixels, targets),))
+        done = _ReportImages(progress, batch_size, done=view * len(examples), total=views * len(examples))
+        results.append(extractor.predict(batches, verbose=0, callbacks=[done]))
+    values, targets = (np.concatenate(arrays) for arrays in zip(*results, strict=True))
+    return Features(values.astype(np.float32, copy=False), targets)
+
+
+class _ReportImages(keras.callbacks.Callback):
+    """Tells how many images have gone through the backbone."""
+
+    def __init__(self, progress: Progress | None, batch_size: int, *, done: int, total: int) -> None:
+        super().__init__()
+        self._progress, self._batch_size, self._done, self._total = progress, batch_size, done, total
+
+    def on_predict_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        if self._progress is not None:
+            done = min(self._done + (batch + 1) * self._batch_size, self._total)
+            self._progress(done, self._total, f"features {done}/{self._total}")

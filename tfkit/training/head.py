@@ -8,7 +8,7 @@ import keras
 from tfkit.artifacts import ImageSpec
 from tfkit.data import AugmentationPolicy, ImageExamples, Mixing
 from tfkit.models import freeze_backbone, head_on_features
-from tfkit.training.features import cache_features
+from tfkit.training.features import cache_features, frozen_features
 from tfkit.training.fitting import Progress, fit, kept_on_interrupt
 from tfkit.training.optimization import Optimization, class_weights
 from tfkit.training.result import StageResult
@@ -65,8 +65,9 @@ def train_head(
     keras.utils.set_random_seed(seed)
     freeze_backbone(model)
     with kept_on_interrupt(model, checkpoint):
+        extractor = frozen_features(model)
         seen = cache_features(
-            model,
+            extractor,
             train,
             image,
             batch_size=batch_size,
@@ -78,7 +79,7 @@ def train_head(
             cache_bytes=cache_bytes,
             progress=progress,
         )
-        held_out = cache_features(model, validation, image, batch_size=batch_size) if len(validation) else None
+        held_out = cache_features(extractor, validation, image, batch_size=batch_size) if len(validation) else None
         cached = time.perf_counter() - began
         history = fit(
             head_on_features(model),

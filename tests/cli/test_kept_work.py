@@ -1,0 +1,53 @@
+"""A run that stops says which model it saved, and never one of an older run."""
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+
+from tfkit.cli.kept_work import InterruptedRunError, kept_work_noted
+from tfkit.errors import DataError, RunError
+
+
+def save(run: Path, name: str, *, written: int) -> Path:
+    path = run / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"a model")
+    os.utime(path, (written, written))
+    return path
+
+
+def stopped(run: Path, fault: BaseException, **saved: int) -> BaseException:
+    with pytest.raises(BaseException) as told, kept_work_noted(run):
+        for stage, written in saved.items():
+            save(run, f"checkpoints/{stage}.keras", written=written)
+        raise fault
+    return told.value
+
+
+def test_an_interruption_names_the_model_saved_last(tmp_path: Path) -> None:
+    told = stopped(tmp_path, KeyboardInterrupt(), head=100, fine_tune=200)
+    assert isinstance(told, InterruptedRunError) and str(told) == "interrupted"
+    assert told.__notes__ == [f"'{tmp_path}/checkpoints/fine_tune.keras', the model that was saved last"]
+    assert f"model.backbone={tmp_path}/checkpoints/fine_tune.keras" in told.hint
+
+
+def test_a_fault_passes_as_it_is_with_the_note(tmp_path: Path) -> None:
+    fault = DataError("no images")
+    assert stopped(tmp_path, fault, head=100) is fault
+    assert "head.keras" in fault.__notes__[0]
+
+
+def test_a_model_of_an_older_run_is_not_claimed(tmp_path: Path) -> None:
+    save(tmp_path, "models/float.keras", written=100)
+    told = stopped(tmp_path, KeyboardInterrupt())
+    assert not hasattr(told, "__notes__") and "run.overwrite=true" in told.hint
+
+
+@pytest.mark.parametrize(
+    "fault", [OSError(errno.ENOSPC, "No space left on device"), Exception("x; No space left on device [Op:SaveV2]")]
+)
+def test_a_full_disk_is_told_with_the_run_it_stopped(tmp_path: Path, fault: Exception) -> None:
+    told = stopped(tmp_path, fault)
+    assert isinstance(told, RunError) and str(told) == f"cannot write to '{tmp_path}': the disk is full"
