@@ -31,7 +31,10 @@ def main() -> None:
     options = _options()
     image = ImageSpec(options.image_size, options.image_size)
     splits = load_image_splits(source="image_folder", directory=options.data, validation_fraction=0.2)
-    print(f"{len(splits.train)} training images, {options.epochs} epochs, {describe_host()}")
+    host = describe_host()
+    print(
+        f"{len(splits.train)} training images, {options.epochs} epochs; {host.cpu}, {host.cores} cores, {host.versions}"
+    )
     rows: dict[str, list[tuple[float, float]]] = {"tfkit": [], "Keras, jit off": []}
     if options.with_default_jit:
         rows["Keras, jit auto"] = []
@@ -56,7 +59,9 @@ def main() -> None:
         median = statistics.median(seconds)
         accuracy = statistics.mean(accuracy for _, accuracy in results)
         spread = f"{min(seconds):.1f}-{max(seconds):.1f}"
-        print(f"{name:16} median {median:7.1f} s ({spread}), accuracy {accuracy:.3f}, {median / ours:5.1f}x tfkit's time")
+        print(
+            f"{name:16} median {median:7.1f} s ({spread}), accuracy {accuracy:.3f}, {median / ours:5.1f}x tfkit's time"
+        )
 
 
 def _plain_keras(model: keras.Model, splits, image: ImageSpec, epochs: int, *, jit: str | bool) -> None:
@@ -79,7 +84,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--image-size", type=int, default=224)
     parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
-    parser.add_argument("--with-default-jit", action="store_true", help="also run Keras's default, which is slow on CPUs")
+    parser.add_argument(
+        "--with-default-jit", action="store_true", help="also run Keras's default, which is slow on CPUs"
+    )
     return parser.parse_args()
 
 

@@ -120,7 +120,7 @@ def compare_speed(directory: Path, rounds: int) -> None:
         for own, other in zip(speeds, other_speeds, strict=True):
             row += [f"{own:,.0f}", f"{own / other:.2f}"]
         table.add_row(*row, f"{cpu:.2f}", f"{other_cpu / cpu:.2f}")
-    Console().print(table)
+    Console(width=100).print(table)
 
 
 def _load() -> str:

@@ -17,7 +17,7 @@ from tfkit.data.images import fit_image
 from tfkit.data.mixing import Mixing, mix_batch
 
 _PREFETCHED_BATCHES = 2  # one being trained on, two ready; AUTOTUNE would grow without a bound
-_CHUNK = 64  # images a step while a cache is filled
+_CHUNK = 64  # images a step while an array is filled
 
 ReadPixels = Callable[[tf.Tensor], tf.Tensor]
 
@@ -137,11 +137,14 @@ def _fitted_pixels(examples: ImageExamples, image: ImageSpec) -> tf.data.Dataset
 def _reader(examples: ImageExamples, image: ImageSpec, cache_bytes: int) -> tuple[ReadPixels, bool]:
     """How to read fitted pixels by position, and whether it takes a whole batch of positions."""
     shape = (len(examples), *image.shape)
-    if not 0 < int(np.prod(shape)) <= cache_bytes:
+    if int(np.prod(shape)) > cache_bytes:
         return _direct_reader(examples, image), False
-    # In chunks, which the allocator gives back to the system; thousands of single images would stay in its heap.
-    with tf.device("CPU:0"):
-        tensor = tf.concat(list(_fitted_pixels(examples, image).batch(_CHUNK).prefetch(1)), axis=0)
+    stored = np.empty(shape, np.uint8)
+    done = 0
+    for pixels in pixel_batches(examples, image, batch_size=_CHUNK):
+        stored[done : done + len(pixels)] = pixels
+        done += len(pixels)
+    tensor = _on_host(stored)
     return (lambda positions: tf.gather(tensor, positions)), True
 
 
