@@ -3,8 +3,13 @@
 `python recipes/finetune_image.py --config FILE key=value` does the same as `tfkit run FILE key=value`.
 """
 
-import json
-import sys
+if __name__ == "__main__":  # before TensorFlow is imported: the command keeps its chatter off the terminal
+    import sys
+
+    from tfkit.cli.main import main
+
+    sys.exit(main(["run", *sys.argv[1:]]))
+
 from dataclasses import asdict
 from typing import Any
 
@@ -12,7 +17,7 @@ import keras
 import numpy as np
 
 from tfkit import data, exporters, models, reports, training, verification
-from tfkit.artifacts import ImageSpec, RunDirectory, create_run_directory
+from tfkit.artifacts import ImageSpec, RunDirectory, create_run_directory, refuse_existing_run
 from tfkit.cli.display import Display
 from tfkit.config import RecipeConfig, dump_recipe
 
@@ -23,16 +28,16 @@ STAGES = {"head": ("Train the head", training.train_head), "fine_tune": ("Fine-t
 def run(config: RecipeConfig, display: Display) -> int:
     """Run the recipe: 0 when every exported file was accepted, 3 when one was refused."""
     display.header(f"{config.run.name}: {config.model.backbone} on {config.data.source}")
-    folder = create_run_directory(config.run.directory / config.run.name, overwrite=config.run.overwrite)
+    refuse_existing_run(config.run.directory / config.run.name, overwrite=config.run.overwrite)
     image = ImageSpec(*config.data.image_height_width, config.data.channels, config.data.resize)
     with display.stage("Read the images") as stage:
         splits = data.load_image_splits(**config.data.loading_options(), seed=config.run.seed)
         stage.result(f"{len(splits.train)} training, {len(splits.validation)} validation, {len(splits.test)} test")
-    folder.recipe.write_text(dump_recipe(config), encoding="utf-8")
-    folder.data_report.write_text(json.dumps(splits.report.to_json(), indent=2) + "\n", encoding="utf-8")
     log = [reports.StageSummary("data", stage.title, stage.seconds, notes=splits.report.notes)]
 
     model, control = build(config, image, splits, weights=config.model.weights), None
+    folder = create_run_directory(config.run.directory / config.run.name, overwrite=config.run.overwrite)
+    folder.record(recipe=dump_recipe(config), data_report=splits.report.to_json())
     for name in STAGES:
         if getattr(config, name) is not None:
             evaluation, summary = train(name, model, config, display, folder, image, splits)
@@ -90,6 +95,7 @@ def train(name: str, model, config, display, folder: RunDirectory, image, splits
     with display.stage(title) as stage:
         options = stage_options(config, name) | logs | {"progress": stage.progress}
         result = train_stage(model, splits.train, splits.validation, image, **options)
+        models.save_model_file(model, logs["checkpoint"])
         evaluation = evaluate(model, splits.test, image)
         stage.result(f"{result.summary}, test accuracy {evaluation.keras:.1%}")
     seen, targets = next(iter(data.training_batches(splits.train, image, **batch_options(config))))
@@ -118,8 +124,7 @@ def train_control(config, display, image, splits, evaluation: reports.Evaluation
 
 
 def evaluate(model: keras.Model, test: data.ImageExamples, image: ImageSpec) -> reports.Evaluation:
-    scores = verification.reference_scores(model, test, image)
-    accuracy = float(np.mean(scores.argmax(axis=1) == test.labels))
+    accuracy = float(np.mean((scores := verification.reference_scores(model, test, image)).argmax(1) == test.labels))
     return reports.Evaluation(len(test), "accuracy", accuracy, test.class_names, test.labels, scores, test.names)
 
 
@@ -143,9 +148,3 @@ def export_and_prove(config, display, folder, image, splits, model, evaluation, 
 
 def pixels_of(examples: data.ImageExamples, image: ImageSpec):
     return lambda chosen: next(data.pixel_batches(examples.select(chosen), image, batch_size=max(1, len(chosen))))
-
-
-if __name__ == "__main__":
-    from tfkit.cli.main import main
-
-    sys.exit(main(["run", *sys.argv[1:]]))

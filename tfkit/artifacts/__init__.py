@@ -3,7 +3,7 @@
 from tfkit.artifacts.artifact import Artifact, ArtifactFormat, Quantization
 from tfkit.artifacts.image_spec import ImageSpec, ResizeMode
 from tfkit.artifacts.manifest import read_manifest, write_manifest
-from tfkit.artifacts.run_directory import RunDirectory, create_run_directory
+from tfkit.artifacts.run_directory import RunDirectory, create_run_directory, refuse_existing_run
 from tfkit.artifacts.signature import ModelSignature, TensorSpec
 
 __all__ = [
@@ -17,5 +17,6 @@ __all__ = [
     "TensorSpec",
     "create_run_directory",
     "read_manifest",
+    "refuse_existing_run",
     "write_manifest",
 ]

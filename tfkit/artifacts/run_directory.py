@@ -1,7 +1,10 @@
 """The folder of one run: every stage writes here and nowhere else."""
 
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tfkit.errors import RunError
 
@@ -70,9 +73,36 @@ class RunDirectory:
         """What the model is for, what it was trained on and how good it is."""
         return self.path / "MODEL_CARD.md"
 
+    def record(self, *, recipe: str, data_report: Mapping[str, Any]) -> None:
+        """Write down what the run is made from: `recipe.yaml` and `data_report.json`.
+
+        Args:
+            recipe: The resolved recipe, YAML.
+            data_report: Files kept and left out, and why.
+        """
+        self.recipe.write_text(recipe, encoding="utf-8")
+        self.data_report.write_text(json.dumps(data_report, indent=2) + "\n", encoding="utf-8")
+
     def tensorboard(self, stage: str) -> Path:
         """TensorBoard's folder for one stage (`head`, `fine_tune`)."""
         return self.path / "tensorboard" / stage
+
+
+def refuse_existing_run(path: Path, *, overwrite: bool = False) -> None:
+    """Say at once, before any work is done, that a run of this name is there already.
+
+    Args:
+        path: The run's folder, usually `runs/<name>`.
+        overwrite: Whether it may be set aside later, by `create_run_directory`.
+
+    Raises:
+        RunError: When it is there and may not.
+    """
+    if not overwrite and path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise RunError(
+            f"'{path}' exists already and is never silently overwritten",
+            hint="choose another name with run.name=NAME, or set it aside with run.overwrite=true",
+        )
 
 
 def create_run_directory(path: Path, *, overwrite: bool = False) -> RunDirectory:
@@ -88,13 +118,9 @@ def create_run_directory(path: Path, *, overwrite: bool = False) -> RunDirectory
     Raises:
         RunError: When a run is there already and `overwrite` is False, or the folder cannot be made.
     """
+    refuse_existing_run(path, overwrite=overwrite)
     try:
         if path.exists() and (not path.is_dir() or any(path.iterdir())):
-            if not overwrite:
-                raise RunError(
-                    f"'{path}' exists already and is never silently overwritten",
-                    hint="choose another name with run.name=NAME, or set it aside with run.overwrite=true",
-                )
             path.rename(_free_name(path))
         path.mkdir(parents=True, exist_ok=True)
     except OSError as fault:

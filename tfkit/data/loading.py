@@ -245,6 +245,9 @@ def _few_labels(examples: ImageExamples, per_class: int, seed: int) -> tuple[Ima
     chosen = keep_per_class(examples.labels, per_class=per_class, class_count=count, seed=seed)
     left = len(examples) - len(chosen)
     note = f"Only {per_class} training images of each class were kept; {left} were left out."
+    if fewer := [f"{n} of '{name}'" for name, n in examples.class_counts().items() if n < per_class]:
+        note = f"{per_class} training images of each class were asked for; there were fewer, and all kept: "
+        note += f"{', '.join(fewer)}. {left} of other classes were left out."
     return examples.select(chosen), note
 
 

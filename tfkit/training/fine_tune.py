@@ -11,7 +11,7 @@ from tfkit.artifacts import ImageSpec
 from tfkit.data import AugmentationPolicy, ImageExamples, Mixing, evaluation_batches, training_batches
 from tfkit.errors import ModelError
 from tfkit.models import Unfrozen, logits_model, save_model_file, unfreeze, with_dtype_policy
-from tfkit.training.fitting import Progress, fit, kept_on_interrupt
+from tfkit.training.fitting import Progress, fit, kept_on_failure
 from tfkit.training.narrow_convolutions import narrow_convolutions, narrow_convolutions_crash
 from tfkit.training.optimization import Optimization, class_weights
 from tfkit.training.result import StageResult
@@ -85,7 +85,7 @@ def fine_tune(
         cache_bytes=cache_bytes,
     )
     held_out = evaluation_batches(validation, image, batch_size=batch_size, cache_bytes=cache_bytes)
-    with kept_on_interrupt(trained, checkpoint):
+    with kept_on_failure(trained, checkpoint):
         history = fit(
             logits_model(trained),
             batches,

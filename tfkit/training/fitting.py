@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import tensorflow as tf
 
 from tfkit.models import save_model_file
 from tfkit.training.optimization import Optimization, build_optimizer
@@ -76,8 +77,8 @@ def fit(
 
 
 @contextlib.contextmanager
-def kept_on_interrupt(model: keras.Model, path: Path | None) -> Iterator[None]:
-    """Save a model when its training is interrupted by Ctrl-C, then let the interruption go on.
+def kept_on_failure(model: keras.Model, path: Path | None) -> Iterator[None]:
+    """Save a model when its training is interrupted by Ctrl-C or a full disk, then let the fault go on.
 
     Args:
         model: The model in training.
@@ -85,7 +86,7 @@ def kept_on_interrupt(model: keras.Model, path: Path | None) -> Iterator[None]:
     """
     try:
         yield
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, OSError, tf.errors.OpError):
         if path is not None:
             save_model_file(model, path)
         raise

@@ -9,7 +9,7 @@ from tfkit.artifacts import ImageSpec
 from tfkit.data import AugmentationPolicy, ImageExamples, Mixing
 from tfkit.models import freeze_backbone, head_on_features
 from tfkit.training.features import cache_features, frozen_features
-from tfkit.training.fitting import Progress, fit, kept_on_interrupt
+from tfkit.training.fitting import Progress, fit, kept_on_failure
 from tfkit.training.optimization import Optimization, class_weights
 from tfkit.training.result import StageResult
 
@@ -64,7 +64,7 @@ def train_head(
     began = time.perf_counter()
     keras.utils.set_random_seed(seed)
     freeze_backbone(model)
-    with kept_on_interrupt(model, checkpoint):
+    with kept_on_failure(model, checkpoint):
         extractor = frozen_features(model)
         seen = cache_features(
             extractor,
