@@ -20,9 +20,6 @@ def evaluation() -> Evaluation:
     """Five images of three classes; 'cat' is called 'dog' twice, and no image shows a 'fox'."""
     scores = [[0.9, 0.1, 0.0], [0.2, 0.8, 0.0], [0.45, 0.55, 0.0], [0.1, 0.9, 0.0], [0.4, 0.6, 0.0]]
     return Evaluation(
-        examples=5,
-        metric="accuracy",
-        keras=0.6,
         class_names=("cat", "dog", "fox"),
         labels=np.array([0, 0, 0, 1, 1]),
         scores=np.array(scores, dtype=np.float32),
@@ -43,7 +40,7 @@ def test_class_without_images_has_no_scores_instead_of_zeros(evaluation: Evaluat
 
 
 def test_class_never_named_has_no_precision_and_an_f1_of_zero() -> None:
-    always_first = Evaluation(2, "accuracy", 0.5, ("a", "b"), np.array([0, 1]), np.array([[1.0, 0.0]] * 2), ("x", "y"))
+    always_first = Evaluation(("a", "b"), np.array([0, 1]), np.array([[1.0, 0.0]] * 2), ("x", "y"))
 
     _, never_named = class_scores(always_first)
 
@@ -65,13 +62,13 @@ def test_most_confused_names_pairs_and_their_share(evaluation: Evaluation) -> No
 
 def test_calibration_error_is_zero_when_confidence_is_earned() -> None:
     labels = np.array([0] * 9 + [1])
-    honest = Evaluation(10, "accuracy", 0.9, ("a", "b"), labels, np.array([[0.9, 0.1]] * 10), ("",) * 10)
+    honest = Evaluation(("a", "b"), labels, np.array([[0.9, 0.1]] * 10), ("",) * 10)
 
     assert calibration_error(calibration(honest)) == pytest.approx(0.0, abs=1e-9)
 
 
 def test_calibration_takes_a_confidence_of_exactly_one(evaluation: Evaluation) -> None:
-    sure = Evaluation(1, "accuracy", 1.0, ("a", "b"), np.array([0]), np.array([[1.0, 0.0]]), ("x",))
+    sure = Evaluation(("a", "b"), np.array([0]), np.array([[1.0, 0.0]]), ("x",))
 
     assert calibration(sure)[-1].accuracy == 1.0
 

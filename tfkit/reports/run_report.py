@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -45,22 +45,31 @@ class Evaluation:
     """The Keras model's answers on the whole evaluation split.
 
     Attributes:
-        examples: Number of evaluation images, n.
-        metric: What `keras` is; only `accuracy` (top-1) so far.
-        keras: The Keras model's accuracy, 0..1.
         class_names: The k labels, in the order of the scores.
         labels: int (n,), the true classes.
         scores: float32 (n, k), the Keras model's probabilities.
         names: What to call each example (its path in the data folder).
     """
 
-    examples: int
-    metric: Literal["accuracy"]
-    keras: float
     class_names: tuple[str, ...]
     labels: np.ndarray
     scores: np.ndarray
     names: tuple[str, ...]
+
+    @property
+    def examples(self) -> int:
+        """Number of evaluation images, n."""
+        return len(self.labels)
+
+    @property
+    def metric(self) -> str:
+        """What `keras` is; only top-1 accuracy so far."""
+        return "accuracy"
+
+    @property
+    def keras(self) -> float:
+        """The Keras model's accuracy, 0..1."""
+        return float(np.mean(self.scores.argmax(axis=1) == self.labels))
 
 
 @dataclass(frozen=True)
