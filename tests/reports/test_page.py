@@ -155,7 +155,6 @@ def test_reader_is_warned_of_leakage_and_of_few_images(make_report: MakeReport, 
     report = make_report(12)
     few = replace(
         report.evaluation,
-        examples=40,
         labels=report.evaluation.labels[::6],
         scores=report.evaluation.scores[::6],
         names=report.evaluation.names[::6],

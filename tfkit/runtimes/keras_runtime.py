@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from typing import Any
 
-import keras
 import numpy as np
 from numpy.typing import NDArray
 
@@ -29,6 +28,8 @@ class KerasRuntime(Runtime):
                 f"model '{model.name}' has {len(model.inputs)} inputs and {len(model.outputs)} outputs; "
                 "expected one of each"
             )
+        import keras  # here: the other runtimes, and whoever describes a host, do without it
+
         # A shell of its own, sharing the weights: XLA, Keras's default, is many times slower on CPUs and takes
         # seconds to compile, and how the caller compiled the model is not this runtime's to change.
         self._model = keras.Model(model.inputs, model.outputs)
