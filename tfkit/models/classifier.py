@@ -51,7 +51,9 @@ def build_classifier(
     if dropout:
         x = keras.layers.Dropout(dropout, name="head_dropout")(x)
     penalty = keras.regularizers.L2(l2) if l2 else None
-    x = keras.layers.Dense(classes, kernel_regularizer=penalty, name=LOGITS)(x)
+    # A random kernel never quite washes out when features outnumber photos; starting from zeros, as in Big Transfer
+    # (arXiv:1912.11370), leaves nothing to chance.
+    x = keras.layers.Dense(classes, kernel_initializer="zeros", kernel_regularizer=penalty, name=LOGITS)(x)
     scores = keras.layers.Softmax(name=SCORES, dtype="float32")(x)
     return keras.Model(backbone.inputs[0], scores, name=backbone.name)
 
