@@ -16,6 +16,7 @@ export TF_CPP_MIN_LOG_LEVEL ?= 2
 quickstart: install
 	$(BIN)/tfkit run digits_base run.overwrite=true
 	$(BIN)/tfkit run digits run.overwrite=true
+	@echo "  Before it   source $(BIN)/activate    (puts tfkit on the path)"
 
 test: install
 	$(BIN)/python -m pytest
