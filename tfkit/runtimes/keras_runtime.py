@@ -30,8 +30,8 @@ class KerasRuntime(Runtime):
             )
         import keras  # here: the other runtimes, and whoever describes a host, do without it
 
-        # A shell of its own, sharing the weights: XLA, Keras's default, is many times slower on CPUs and takes
-        # seconds to compile, and how the caller compiled the model is not this runtime's to change.
+        # A shell of its own, sharing the weights, without XLA, which takes seconds to compile and is slow for
+        # depthwise convolutions on CPUs; how the caller compiled the model is not this runtime's to change.
         self._model = keras.Model(model.inputs, model.outputs)
         self._model.compile(jit_compile=False)
         self._batch_size = batch_size
