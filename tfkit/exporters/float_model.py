@@ -2,10 +2,9 @@
 
 from typing import Any
 
-import keras
-
 from tfkit.artifacts import ImageSpec
 from tfkit.errors import ExportError
+from tfkit.models import with_dtype_policy
 
 
 def exportable_model(model: Any, *, image: ImageSpec, class_names: tuple[str, ...]) -> Any:
@@ -32,22 +31,5 @@ def exportable_model(model: Any, *, image: ImageSpec, class_names: tuple[str, ..
     if faults:
         raise ExportError(f"model '{model.name}' cannot be exported: {'; '.join(faults)}")
     if any(layer.compute_dtype in ("float16", "bfloat16") for layer in model._flatten_layers()):
-        return _in_float32(model)
+        return with_dtype_policy(model, "float32")
     return model
-
-
-def _in_float32(model: Any) -> Any:
-    config = keras.saving.serialize_keras_object(model)
-    rebuilt = keras.saving.deserialize_keras_object(_with_float32_policies(config))
-    rebuilt.set_weights(model.get_weights())
-    return rebuilt
-
-
-def _with_float32_policies(config: Any) -> Any:
-    if isinstance(config, dict):
-        if config.get("class_name") == "DTypePolicy":
-            return {**config, "config": {**config["config"], "name": "float32"}}
-        return {key: _with_float32_policies(value) for key, value in config.items()}
-    if isinstance(config, list | tuple):
-        return type(config)(_with_float32_policies(value) for value in config)
-    return config

@@ -36,6 +36,6 @@ def _replace_policies(node: Any, policy: str) -> Any:
         return node
     if node.get("class_name") in _POLICY_CLASSES:
         return {**node, "config": {"name": policy}}
-    if node.get("class_name") in {"Softmax", "InputLayer"}:
+    if policy != "float32" and node.get("class_name") in {"Softmax", "InputLayer"}:
         return node
     return {key: _replace_policies(value, policy) for key, value in node.items()}
