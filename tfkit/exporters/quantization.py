@@ -41,7 +41,7 @@ def quantize_to_float16(flatbuffer: bytes) -> bytes:
         granularity=qtyping.QuantGranularity.TENSORWISE,
         algorithm_key=AlgorithmName.FLOAT_CASTING,
     )
-    return _quantize(flatbuffer, recipes.get_quantization_recipe())
+    return quantize_with(flatbuffer, recipes.get_quantization_recipe())
 
 
 def quantize_to_dynamic_int8(flatbuffer: bytes) -> bytes:
@@ -53,7 +53,7 @@ def quantize_to_dynamic_int8(flatbuffer: bytes) -> bytes:
     Returns:
         The quantised model, about a quarter as large.
     """
-    return _quantize(flatbuffer, recipe.dynamic_wi8_afp32())
+    return quantize_with(flatbuffer, recipe.dynamic_wi8_afp32())
 
 
 def quantize_to_int8(flatbuffer: bytes, calibration: NDArray[np.uint8]) -> bytes:
@@ -82,7 +82,7 @@ def quantize_to_int8(flatbuffer: bytes, calibration: NDArray[np.uint8]) -> bytes
         "max": np.full_like(ranges[_PIXELS_TENSOR]["max"], 255),
     }
     ranges.update(widened_weight_ranges(flatbuffer, ranges))
-    return _quantize(flatbuffer, recipes.get_quantization_recipe(), ranges)
+    return quantize_with(flatbuffer, recipes.get_quantization_recipe(), ranges)
 
 
 def _activation_ranges(flatbuffer: bytes, calibration: NDArray[np.uint8], recipes: Any) -> Ranges:
@@ -122,7 +122,20 @@ def _uint8_activations() -> Any:
     )
 
 
-def _quantize(flatbuffer: bytes, recipe: Any, ranges: dict[str, Any] | None = None) -> bytes:
+def quantize_with(flatbuffer: bytes, recipe: Any, ranges: dict[str, Any] | None = None) -> bytes:
+    """Quantise a flatbuffer with litert-quantizer.
+
+    Args:
+        flatbuffer: A float32 `.tflite` model.
+        recipe: What to do with which operators, as its `RecipeManager` gives it.
+        ranges: Activations' ranges by tensor name; None for recipes that need none.
+
+    Returns:
+        The quantised model.
+
+    Raises:
+        ExportError: When the quantiser refuses the model.
+    """
     with held_native_output():
         try:
             quantizer = Quantizer(flatbuffer, recipe)

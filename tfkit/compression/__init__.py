@@ -1,0 +1,21 @@
+"""Make a trained Keras model smaller and quicker: quantisation-aware training, pruning, distillation."""
+
+from tfkit.compression.calibration import FreezeRanges, fake_quantizers, is_quantize_aware, set_quantizers
+from tfkit.compression.folding import FoldedModel, Rounding, TrainedKernel, fold
+from tfkit.compression.policy import LayerCoverage, QuantizationPolicy
+from tfkit.compression.quantization import quantization_coverage, quantize_aware
+
+__all__ = [
+    "FoldedModel",
+    "FreezeRanges",
+    "LayerCoverage",
+    "QuantizationPolicy",
+    "Rounding",
+    "TrainedKernel",
+    "fake_quantizers",
+    "fold",
+    "is_quantize_aware",
+    "quantization_coverage",
+    "quantize_aware",
+    "set_quantizers",
+]

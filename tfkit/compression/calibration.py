@@ -1,0 +1,103 @@
+"""Set the ranges of a quantisation-aware model from real images, and hold them still in the end."""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from tfkit.errors import ModelError
+from tfkit.layers import CompressedKernel, FakeQuantize, PixelGrid, QuantizedLayerNormalization
+
+# The percentile, over images, of each image's own extremes: finer steps for all at the cost of clipping a few
+# values of the most extreme images. The post-training quantiser of tfkit.exporters uses the same.
+PERCENTILE = 90
+
+
+def calibrate(model: keras.Model, calibration: NDArray[Any] | Iterable[NDArray[Any]], *, batch_size: int = 32) -> None:
+    """Set the range of every learned quantiser of a model.
+
+    Args:
+        model: What `quantize_aware` rewrote; its ranges are changed in place.
+        calibration: What the model takes, (n, ...), or batches of it.
+        batch_size: How many images are computed at once when they come as one array.
+
+    Raises:
+        ModelError: When there are no images, or a layer gives values that are not finite.
+    """
+    quantizers = [quantizer for quantizer in fake_quantizers(model) if quantizer.fixed_range is None]
+    for quantizer in quantizers:
+        quantizer.start_collecting()
+    images = 0
+    try:
+        for batch in _batches(calibration, batch_size):
+            model(keras.ops.convert_to_tensor(batch, model.inputs[0].dtype), training=False)
+            images += len(batch)
+    finally:
+        collected = [quantizer.take_collected() for quantizer in quantizers]
+    if images == 0:
+        raise ModelError("no calibration images", hint="give some hundred training images")
+    for quantizer, seen in zip(quantizers, collected, strict=True):
+        if not seen:
+            continue
+        low = np.concatenate([keras.ops.convert_to_numpy(pair[0]).astype(np.float32) for pair in seen])
+        high = np.concatenate([keras.ops.convert_to_numpy(pair[1]).astype(np.float32) for pair in seen])
+        if not (np.isfinite(low).all() and np.isfinite(high).all()):
+            raise ModelError(f"the values that '{quantizer.name}' rounds are not finite", hint="look at the training")
+        quantizer.minimum.assign(min(0.0, float(np.percentile(low, 100 - PERCENTILE))))
+        quantizer.maximum.assign(max(0.0, float(np.percentile(high, PERCENTILE))))
+
+
+def fake_quantizers(model: keras.Model) -> tuple[FakeQuantize, ...]:
+    """Every activation quantiser of a model, in running order, those inside layers too."""
+    found: list[FakeQuantize] = []
+    for layer in model.layers:
+        if isinstance(layer, FakeQuantize):
+            found.append(layer)
+        elif isinstance(layer, QuantizedLayerNormalization):
+            found.extend(layer.quantizers.values())
+    return tuple(found)
+
+
+def is_quantize_aware(model: keras.Model) -> bool:
+    """Whether a model came from `quantize_aware`."""
+    return any(isinstance(layer, FakeQuantize) for layer in model.layers)
+
+
+def set_quantizers(model: keras.Model, *, enabled: bool) -> None:
+    """Switch all rounding of a model on or off; compile it again before training on.
+
+    Args:
+        model: What `quantize_aware` gave.
+        enabled: False: outputs equal to the bit to those of the model before.
+    """
+    for layer in (*model.layers, *fake_quantizers(model)):
+        if isinstance(layer, CompressedKernel | FakeQuantize | PixelGrid | QuantizedLayerNormalization):
+            layer.enabled = enabled
+
+
+class FreezeRanges(keras.callbacks.Callback):  # type: ignore[misc]
+    """Hold the ranges of a quantisation-aware model still for the last epochs, so that it settles on them.
+
+    Args:
+        after_epochs: Epochs in which the ranges follow a moving average; 0: they stay as calibrated.
+    """
+
+    def __init__(self, *, after_epochs: int) -> None:
+        super().__init__()
+        self._after_epochs = after_epochs
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        if epoch == self._after_epochs:
+            for quantizer in fake_quantizers(self.model):
+                if quantizer.fixed_range is None:
+                    quantizer.moving_rate.assign(0.0)
+
+
+def _batches(calibration: NDArray[Any] | Iterable[NDArray[Any]], batch_size: int) -> Iterator[NDArray[Any]]:
+    if not isinstance(calibration, np.ndarray):
+        yield from calibration
+        return
+    for start in range(0, len(calibration), batch_size):
+        yield calibration[start : start + batch_size]

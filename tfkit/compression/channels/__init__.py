@@ -1,0 +1,19 @@
+"""Channel pruning: remove whole channels, so that the model is smaller and quicker everywhere."""
+
+from tfkit.compression.channels.costs import LayerCost
+from tfkit.compression.channels.planning import ChannelPlan, PlannedGroup, plan_channel_pruning
+from tfkit.compression.channels.prediction import MeasuredOperator, MeasuredProfile, predict_latency
+from tfkit.compression.channels.rebuilding import prune_channels
+from tfkit.compression.channels.widths import WidthRule
+
+__all__ = [
+    "ChannelPlan",
+    "LayerCost",
+    "MeasuredOperator",
+    "MeasuredProfile",
+    "PlannedGroup",
+    "WidthRule",
+    "plan_channel_pruning",
+    "predict_latency",
+    "prune_channels",
+]

@@ -1,0 +1,106 @@
+"""Find how a model scales its pixels, so that the exported file can take them raw."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from tfkit.compression.rules import is_leading_scaling, treatment_of
+from tfkit.graph import LayerGraph, Node, Value
+from tfkit.layers import PixelGrid
+
+
+@dataclass
+class InputGrid:
+    """The grid that an image input is held on.
+
+    Attributes:
+        name: Of the layer to make.
+        scale: Real value of one grey level, where the grid is placed.
+        offset: Real value of a black pixel there.
+        rounds_behind: True on the last scaling layer when it treats channels differently: its output then has a
+            range of its own, and the grid lies on the raw pixels before it.
+    """
+
+    name: str
+    scale: float = 1.0
+    offset: float = 0.0
+    rounds_behind: bool = False
+    _layer: Any = None
+
+    def layer_for(self, tensor: Any) -> Any:
+        """The tensor on the grid; nothing is done for an output of scaling channel by channel."""
+        if self.rounds_behind:
+            return tensor
+        self._layer = self._layer or PixelGrid(scale=self.scale, offset=self.offset, name=self.name)
+        return self._layer(tensor)
+
+
+def input_grids(graph: LayerGraph, input_range: tuple[float, float]) -> dict[int, InputGrid]:
+    """Place the pixel grids of a graph.
+
+    Where all channels are scaled alike, the grid lies behind the scaling, and the scaling becomes the scale and zero
+    point of the file's input. Otherwise it lies on the raw pixels, and the scaling is the file's first operator.
+
+    Args:
+        graph: What `split_layers` gave.
+        input_range: What the model takes for the pixels 0 and 255.
+
+    Returns:
+        Grids by the `id` of the `Value` they lie on.
+    """
+    low, high = input_range
+    step = (high - low) / 255
+    grids: dict[int, InputGrid] = {}
+    for number, value in enumerate(graph.inputs):
+        name = "pixel_grid" if number == 0 else f"pixel_grid_{number}"
+        end, chain = _leading(graph, value)
+        scale, offset = composed_scaling([node.operation for node in chain], channels=value.shape[-1] or 1)
+        if np.ptp(scale) == 0 and np.ptp(offset) == 0:
+            grids[id(end)] = InputGrid(name, float(scale[0]) * step, float(scale[0]) * low + float(offset[0]))
+        else:
+            grids[id(value)] = InputGrid(name, step, low)
+            grids[id(end)] = InputGrid(name, rounds_behind=True)
+    return grids
+
+
+def composed_scaling(layers: list[Any], *, channels: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Scale and offset for each channel of Rescaling and Normalization layers, one behind the other.
+
+    Args:
+        layers: In running order.
+        channels: How many there are.
+
+    Returns:
+        (channels,) each: the layers give `scale * x + offset`.
+    """
+    scale, offset = np.ones(channels), np.zeros(channels)
+    for layer in layers:
+        own_scale, own_offset = _scaling_of(layer)
+        scale, offset = scale * own_scale, offset * own_scale + own_offset
+    return scale, offset
+
+
+def _scaling_of(layer: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    if isinstance(layer, keras.layers.Rescaling):
+        return np.ravel(np.asarray(layer.scale, np.float64)), np.ravel(np.asarray(layer.offset, np.float64))
+    mean = np.ravel(keras.ops.convert_to_numpy(layer.mean)).astype(np.float64)
+    deviation = np.sqrt(np.ravel(keras.ops.convert_to_numpy(layer.variance)).astype(np.float64))
+    deviation = np.maximum(deviation, keras.config.epsilon())
+    return (deviation, mean) if layer.invert else (1 / deviation, -mean / deviation)
+
+
+def _leading(graph: LayerGraph, value: Value) -> tuple[Value, list[Node]]:
+    """The last tensor that is only scaled pixels, and the scaling layers before it."""
+    end, chain = value, []
+    current: Value = value
+    while (taker := graph.only_consumer(current)) is not None:
+        if is_leading_scaling(graph, taker):
+            chain.append(taker)
+            end = taker.output
+        elif treatment_of(taker) != "absent":
+            break
+        current = taker.output
+    return end, chain

@@ -1,0 +1,94 @@
+"""What a user says about quantisation, and what is decided for each layer."""
+
+import difflib
+import fnmatch
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from tfkit.errors import ModelError
+from tfkit.graph import LayerGraph
+
+Treatment = Literal[
+    "kernel",  # has weights on a grid: convolutions and Dense
+    "affine",  # a scale and a shift for each channel: BatchNorm, LayerScale
+    "compute",  # makes new values: needs a range of its own
+    "activation",  # compute, which LiteRT can run inside the operator before it (ReLU, ReLU6)
+    "fixed",  # its range is known: sigmoid, tanh, softmax
+    "same",  # hands its input's values on: max pooling, reshape, padding
+    "same_rounded",  # its outputs lie between its input's steps, and are rounded to them: average pooling
+    "joined",  # hands several inputs' values on, on one scale: concatenation
+    "absent",  # does nothing in an exported model: dropout, augmentation
+    "input",  # turns raw pixels into the network's range, before any layer that learns
+    "float",  # left alone, because the policy says so
+]
+
+
+@dataclass(frozen=True)
+class QuantizationPolicy:
+    """How a model is quantised.
+
+    Attributes:
+        weight_bits: 8 or 4, for the kernels of convolutions and Dense layers.
+        activation_bits: 8 or 16.
+        skip: Layers left in float: their names, or patterns such as `block_1_*`.
+        eight_bit_ends: With 4-bit weights: whether the first and the last layer with a kernel stay at 8 bits, which
+            costs little and saves most of the accuracy.
+    """
+
+    weight_bits: int = 8
+    activation_bits: int = 8
+    skip: Sequence[str] = ()
+    eight_bit_ends: bool = True
+
+    def __post_init__(self) -> None:
+        faults = []
+        if self.weight_bits not in (8, 4):
+            faults.append(f"weight_bits must be 8 or 4; got {self.weight_bits}")
+        if self.activation_bits not in (8, 16):
+            faults.append(f"activation_bits must be 8 or 16; got {self.activation_bits}")
+        if self.weight_bits == 4 and self.activation_bits == 16:
+            faults.append("LiteRT has no kernels for 4-bit weights with 16-bit activations")
+        if isinstance(self.skip, str):
+            faults.append(f"skip must be a list of layer names; got the text '{self.skip}'")
+        if faults:
+            raise ModelError("; ".join(faults), hint="weights of 8 or 4 bits go with activations of 8, 8 also with 16")
+
+    def skips(self, name: str) -> bool:
+        """Whether a layer is left in float."""
+        return any(fnmatch.fnmatchcase(name, pattern) for pattern in self.skip)
+
+    def check_names(self, graph: LayerGraph) -> None:
+        """Refuse a name or pattern that fits no layer.
+
+        Raises:
+            ModelError: Names each, with the nearest layer.
+        """
+        names = [node.name for node in graph.nodes]
+        unknown = [pattern for pattern in self.skip if not fnmatch.filter(names, pattern)]
+        if unknown:
+            nearest = {name: difflib.get_close_matches(name, names, 1) for name in unknown}
+            hints = [f"'{near[0]}' instead of '{name}'" for name, near in nearest.items() if near]
+            raise ModelError(
+                f"skip names no layer of '{graph.name}': {', '.join(unknown)}",
+                hint=f"did you mean {', '.join(hints)}?" if hints else "list the layers: print(model.summary())",
+            )
+
+
+@dataclass(frozen=True)
+class LayerCoverage:
+    """What becomes of one layer: a row of the coverage table.
+
+    Attributes:
+        layer: Its name.
+        kind: Its class.
+        treatment: What is done with it.
+        precision: `int8`, `int4`, `int16` or `float32`; `-` for a layer that an exported model has not.
+        reason: Why, in words.
+    """
+
+    layer: str
+    kind: str
+    treatment: Treatment
+    precision: str
+    reason: str

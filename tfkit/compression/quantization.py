@@ -1,0 +1,174 @@
+"""Rewrite a trained Keras model so that it trains on the numbers its int8 file will compute with."""
+
+from collections.abc import Callable, Iterable
+from typing import Any, Literal
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from tfkit.compression.calibration import calibrate
+from tfkit.compression.input_grid import InputGrid, input_grids
+from tfkit.compression.planning import LayerPlan, coverage_rows, plan_layers
+from tfkit.compression.policy import LayerCoverage, QuantizationPolicy
+from tfkit.compression.rules import fixed_range_of
+from tfkit.compression.splitting import split_layers
+from tfkit.graph import LayerGraph, Node, Value, build_model, copy_layer, read_graph
+from tfkit.layers import FakeQuantize, QuantizedLayerNormalization, compressed_class
+
+BatchNorm = Literal["frozen", "train"]
+
+
+def quantize_aware(
+    model: keras.Model,
+    calibration: NDArray[Any] | Iterable[NDArray[Any]],
+    *,
+    policy: QuantizationPolicy | None = None,
+    input_range: tuple[float, float] = (0.0, 255.0),
+    batch_norm: BatchNorm = "frozen",
+    jit_compile: bool = False,
+) -> keras.Model:
+    """Rewrite a trained model for quantisation-aware training.
+
+    The result is a plain functional model with registered layers: compile, fit, save, load and resume it as any
+    other. Kernels pass a per-channel symmetric fake quantiser, activations a per-tensor one (Jacob et al. 2018,
+    https://arxiv.org/abs/1712.05877) where the file will hold a tensor: conv -> BatchNorm -> ReLU has one rounding,
+    behind the ReLU. Ranges are set from the calibration images and then follow a moving average.
+
+    Args:
+        model: A functional or sequential model, nested models included, trained in float. It is not changed.
+        calibration: What the model takes, float or uint8 (n, height, width, channels), or batches of it: some
+            hundred real training images.
+        policy: Bits, and layers to leave alone; default int8 throughout.
+        input_range: What the model takes for the pixels 0 and 255. The exported file takes uint8 pixels.
+        batch_norm: `frozen`: BatchNorm keeps its statistics, scale and shift, as the file has them; `train`: it
+            learns on, which from-scratch training on large batches may want.
+        jit_compile: Say whether the model will be compiled with `jit_compile=True`: it chooses the fake quantiser
+            that is quickest there. The numbers are the same.
+
+    Returns:
+        The rewritten, calibrated model, not compiled.
+
+    Raises:
+        ModelError: Before anything is computed; names every layer in the way, and says what to do.
+
+    Example:
+        >>> student = quantize_aware(model, pixels)  # doctest: +SKIP
+        >>> student.compile("adam", "categorical_crossentropy")  # doctest: +SKIP
+        >>> student.fit(batches, epochs=3, callbacks=[FreezeRanges(after_epochs=1)])  # doctest: +SKIP
+    """
+    policy = policy or QuantizationPolicy()
+    graph = split_layers(read_graph(model))
+    rewriting = _Rewriting(
+        graph,
+        plan_layers(graph, policy),
+        input_grids(graph, input_range),
+        bits=policy.activation_bits,
+        batch_norm=batch_norm,
+        fused=not jit_compile,
+    )
+    rewritten = build_model(graph, rewriting.call, name=model.name)
+    calibrate(rewritten, calibration)
+    return rewritten
+
+
+def quantization_coverage(model: keras.Model, *, policy: QuantizationPolicy | None = None) -> tuple[LayerCoverage, ...]:
+    """Tell what quantisation-aware training would do with each layer, before anything is trained.
+
+    Args:
+        model: As for `quantize_aware`.
+        policy: As for `quantize_aware`.
+
+    Returns:
+        One row for each layer of the model the file will hold, in running order.
+
+    Raises:
+        ModelError: As `quantize_aware` would.
+    """
+    policy = policy or QuantizationPolicy()
+    graph = split_layers(read_graph(model))
+    return coverage_rows(graph, plan_layers(graph, policy), policy)
+
+
+class _Rewriting:
+    """What to put in each node's place; holds the quantisers made so far."""
+
+    def __init__(
+        self,
+        graph: LayerGraph,
+        plans: dict[str, LayerPlan],
+        grids: dict[int, InputGrid],
+        *,
+        bits: int,
+        batch_norm: BatchNorm,
+        fused: bool,
+    ) -> None:
+        self._graph, self._plans, self._grids = graph, plans, grids
+        self._bits, self._batch_norm, self._fused = bits, batch_norm, fused
+        self._quantizers: dict[int, FakeQuantize] = {}
+
+    def call(self, node: Node, copy: Callable[[], Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        plan = self._plans[node.name]
+        args = self._on_input_grid(node, args)
+        outputs = self._layer(node, copy, plan, args, kwargs)
+        return self._rounded(node, plan, outputs)
+
+    def _on_input_grid(self, node: Node, args: tuple[Any, ...]) -> tuple[Any, ...]:
+        """Put the pixel grid between a model input and the layer that takes it, where that is its place."""
+
+        def placed(value: Any, tensor: Any) -> Any:
+            grid = self._grids.get(id(value)) if isinstance(value, Value) else None
+            return grid.layer_for(tensor) if grid is not None else tensor
+
+        flat_values, flat_tensors = keras.tree.flatten(node.args), keras.tree.flatten(args)
+        placed_tensors = [placed(value, tensor) for value, tensor in zip(flat_values, flat_tensors, strict=True)]
+        return tuple(keras.tree.pack_sequence_as(args, placed_tensors))
+
+    def _layer(self, node: Node, copy: Callable[[], Any], plan: LayerPlan, args: Any, kwargs: Any) -> Any:
+        if plan.treatment == "kernel":
+            kind = compressed_class(node.operation)
+            layer = copy_layer(node.operation, name=node.name, kind=kind, weight_bits=plan.weight_bits)
+            outputs = layer(*args, **kwargs)
+            layer.set_weights(node.operation.get_weights())
+            return outputs
+        if node.kind == "LayerNormalization" and plan.treatment == "compute":
+            kind = QuantizedLayerNormalization
+            layer = copy_layer(node.operation, name=node.name, kind=kind, bits=self._bits, fused=self._fused)
+            outputs = layer(*args, **kwargs)
+            for weight, value in zip(layer.weights, node.operation.get_weights(), strict=False):
+                weight.assign(value)
+            return outputs
+        layer = copy()
+        if node.kind == "BatchNormalization" and self._batch_norm == "frozen":
+            layer.trainable = False
+        return layer(*args, **kwargs)
+
+    def _rounded(self, node: Node, plan: LayerPlan, outputs: Any) -> Any:
+        name = f"{node.name}_quantizer"
+        if plan.treatment == "input":
+            grid = self._grids.get(id(node.output))
+            if grid is not None and grid.rounds_behind:  # pixels scaled channel by channel: the first operator
+                return self._new_quantizer(node.output, name)(outputs)
+            return outputs
+        if not plan.rounded:
+            if plan.treatment in ("same", "absent"):
+                self._hand_on(node)
+            return outputs
+        if plan.treatment == "fixed":
+            fixed = {"fixed_range": fixed_range_of(node), "bits": self._bits, "fused": self._fused}
+            self._quantizers[id(node.output)] = FakeQuantize(name=name, **fixed)
+            return self._quantizers[id(node.output)](outputs)
+        if plan.treatment == "same_rounded":
+            self._hand_on(node)
+            if id(node.output) in self._quantizers:
+                return self._quantizers[id(node.output)](outputs)
+        return self._new_quantizer(node.output, name)(outputs)
+
+    def _new_quantizer(self, value: Value, name: str) -> FakeQuantize:
+        self._quantizers[id(value)] = FakeQuantize(bits=self._bits, fused=self._fused, name=name)
+        return self._quantizers[id(value)]
+
+    def _hand_on(self, node: Node) -> None:
+        source = self._quantizers.get(id(node.inputs[0]))
+        if source is not None:
+            self._quantizers[id(node.output)] = source

@@ -1,0 +1,158 @@
+"""Keras 3 layer -> tf-keras layer, and which of them tensorflow-model-optimization takes."""
+
+import inspect
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import keras
+
+from tfkit.compression.tfmot.loading import load_tf_keras, load_tfmot
+from tfkit.graph import LayerGraph, Node
+
+Technique = Literal["quantization", "pruning", "clustering"]
+
+# The three names that Keras gave to the slope of LeakyReLU over the years end in these two.
+_RENAMED = {"LeakyReLU": {"negative_slope": "alpha"}}
+# Rewritten by tfmot into layers that its registry knows, before it is asked.
+_REWRITTEN = {"SeparableConv1D", "SeparableConv2D"}
+# tfmot folds a BatchNormalization only into one of these.
+_FOLDABLE = {"Conv2D", "DepthwiseConv2D", "SeparableConv2D", "Dense"}
+# From tfmot's QuantizeAwareActivation and Default8BitActivationQuantizeConfig, which have no public form.
+_FUSED_ACTIVATIONS = {"linear", "relu", "swish", "silu", "gelu", "softmax", "sigmoid", "tanh"}
+_LONE_ACTIVATIONS = _FUSED_ACTIVATIONS - {"silu"} | {"relu6"}
+
+
+@dataclass(frozen=True)
+class TfmotRefusal:
+    """A layer that this engine cannot take.
+
+    Attributes:
+        layer: Its name in the flat graph.
+        kind: Its class.
+        reason: Why, in words.
+    """
+
+    layer: str
+    kind: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"'{self.layer}' ({self.kind}): {self.reason}"
+
+
+class _RefusedError(Exception):
+    pass
+
+
+def twin_layer(node: Node) -> Any:
+    """Build the tf-keras layer that does what a node does, without its weights.
+
+    Args:
+        node: A node of the flat graph.
+
+    Returns:
+        A layer of `tf_keras`, not built, with the node's name and the layer's regularisers.
+
+    Raises:
+        ValueError: When tf-keras has none; the message says why.
+    """
+    try:
+        return _twin_layer(node)
+    except (_RefusedError, TypeError, ValueError) as fault:
+        raise ValueError(str(fault)) from None
+
+
+def find_refusals(
+    graph: LayerGraph, nodes: Collection[Node], *, techniques: Collection[Technique]
+) -> list[TfmotRefusal]:
+    """Find every layer that tf-keras does not have or tensorflow-model-optimization does not take.
+
+    Args:
+        graph: The flat graph.
+        nodes: Those of its nodes that the twin shall have.
+        techniques: What is to be done with the twin.
+
+    Returns:
+        The refused layers in running order; empty when all can be taken.
+    """
+    refusals = []
+    for node in nodes:
+        try:
+            layer = _twin_layer(node)
+            _refuse_structure(graph, node)
+            for technique in techniques:
+                _CHECKS[technique](graph, node, layer)
+        except (_RefusedError, TypeError, ValueError) as fault:
+            refusals.append(TfmotRefusal(node.name, node.kind, str(fault).strip().splitlines()[0]))
+    return refusals
+
+
+def _twin_layer(node: Node) -> Any:
+    layers = load_tf_keras().layers
+    operation = node.operation
+    if not isinstance(operation, keras.layers.Layer):
+        # `x + y` in a functional model is an operation; everything else is written as a layer there.
+        if node.kind == "Add" and len(node.inputs) == 2:
+            return layers.Add(name=node.name)
+        raise _RefusedError("it is an operation, not a layer; tf-keras models are rebuilt from layers")
+    if type(operation) is not getattr(keras.layers, node.kind, None):
+        raise _RefusedError(f"it is no layer of Keras itself but of {type(operation).__module__}")
+    kind = getattr(layers, node.kind, None)
+    if kind is None:
+        raise _RefusedError("tf-keras has no such layer")
+    known = inspect.signature(kind.__init__).parameters
+    renamed = _RENAMED.get(node.kind, {})
+    config = {renamed.get(key, key): value for key, value in operation.get_config().items()}
+    arguments = {key: _in_tf_keras(key, value) for key, value in config.items() if key in known}
+    return kind(**arguments, name=node.name)
+
+
+def _in_tf_keras(key: str, value: Any) -> Any:
+    if key.endswith("_initializer"):
+        return "zeros"  # the weights are copied, and initialisers are written differently
+    if isinstance(value, dict) and key.endswith(("_regularizer", "_constraint")):
+        module = getattr(load_tf_keras(), "regularizers" if key.endswith("_regularizer") else "constraints")
+        return module.deserialize({"class_name": value["class_name"], "config": value["config"]})
+    return value
+
+
+def _refuse_structure(graph: LayerGraph, node: Node) -> None:
+    if getattr(node.operation, "weights", None) and len(graph.calls_of(node.operation)) > 1:
+        raise _RefusedError("it is called more than once; tensorflow-model-optimization takes no shared layers")
+    if len(node.outputs) != 1:
+        raise _RefusedError("it has several outputs")
+
+
+def _check_quantization(graph: LayerGraph, node: Node, layer: Any) -> None:
+    registry = load_tfmot().quantization.keras.default_8bit.Default8BitQuantizeRegistry()
+    if node.kind == "BatchNormalization":
+        before = node.inputs[0].node
+        if before is None or not _is_foldable(before) or graph.only_consumer(before.output) is not node:
+            raise _RefusedError(
+                "tfmot folds it into a linear Conv2D, DepthwiseConv2D or Dense before it, and there is none"
+            )
+    elif node.kind not in _REWRITTEN and not registry.supports(layer):
+        raise _RefusedError("it is not in tfmot's 8-bit registry")
+    known = _LONE_ACTIVATIONS if node.kind == "Activation" else _FUSED_ACTIVATIONS
+    activation = getattr(layer, "activation", None)
+    if activation is not None and (name := getattr(activation, "__name__", str(activation))) not in known:
+        raise _RefusedError(f"tfmot cannot quantise the activation '{name}' there")
+
+
+def _is_foldable(node: Node) -> bool:
+    activation = getattr(node.operation, "activation", None)
+    return node.kind in _FOLDABLE and (activation is None or activation is keras.activations.linear)
+
+
+def _check_pruning(graph: LayerGraph, node: Node, layer: Any) -> None:
+    load_tfmot().sparsity.keras.prune_low_magnitude(layer)  # raises ValueError for a class it does not know
+
+
+def _check_clustering(graph: LayerGraph, node: Node, layer: Any) -> None:
+    names = load_tfmot().clustering.keras
+    if node.kind not in ("Conv2D", "MultiHeadAttention"):  # Conv2D is asked for weights, which it has only once built
+        names.cluster_weights(layer, 2, names.CentroidInitialization.LINEAR)
+
+
+_CHECKS = {"quantization": _check_quantization, "pruning": _check_pruning, "clustering": _check_clustering}

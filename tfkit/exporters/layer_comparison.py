@@ -1,0 +1,97 @@
+"""Compare a quantised file with its quantisation-aware Keras model, layer by layer."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from tfkit.compression import Rounding
+from tfkit.exporters.tensor_matching import FileTensor, keras_values, read_tensors
+from tfkit.graph import Node, build_model, read_graph
+from tfkit.layers import FakeQuantize
+
+
+@dataclass(frozen=True)
+class LayerDifference:
+    """How far one tensor of a file is from the Keras model's.
+
+    Attributes:
+        layer: The Keras quantiser whose output it is.
+        operator: The operator that writes it.
+        mean_steps: Mean difference, in steps of its own grid.
+        worst_steps: The largest.
+        clipped: Share of its values that lie at the ends of the range.
+    """
+
+    layer: str
+    operator: str
+    mean_steps: float
+    worst_steps: float
+    clipped: float
+
+
+def compare_layers(
+    model: keras.Model, flatbuffer: bytes, roundings: dict[str, Rounding], pixels: NDArray[np.uint8]
+) -> tuple[LayerDifference, ...]:
+    """Run both on the same images and compare every tensor that both have.
+
+    Args:
+        model: The quantisation-aware model.
+        flatbuffer: The file made from it.
+        roundings: The rounding of each of the file's tensors, as `quantize_as_trained` gave them.
+        pixels: uint8 (n, height, width, channels), a few real images.
+
+    Returns:
+        One row for each tensor found in both, in the file's running order.
+    """
+    rebuilt, outputs = _rounded_tensors(model)
+    tensors = [tensor for tensor in read_tensors(flatbuffer, pixels) if tensor.name in roundings]
+    wanted = {name: outputs[name] for name in {roundings[tensor.name].name for tensor in tensors} if name in outputs}
+    values = dict(zip(wanted, keras_values(rebuilt, list(wanted.values()), pixels.astype(np.float32)), strict=True))
+    rows: list[LayerDifference] = []
+    for tensor in tensors:
+        rounding = roundings[tensor.name]
+        expected = values.get(rounding.name)
+        if expected is not None and expected.size == tensor.values.size and tensor.operator != "QUANTIZE":
+            rows.append(_difference(rounding, tensor, expected))
+            del values[rounding.name]  # pooled and padded tensors share their input's grid, and come after it
+    return tuple(rows)
+
+
+def first_drift(rows: tuple[LayerDifference, ...], *, mean_steps: float = 1.0) -> LayerDifference | None:
+    """The first layer that differs by more than rounding does; None when all agree.
+
+    Args:
+        rows: What `compare_layers` gave.
+        mean_steps: How many steps a tensor may differ on average.
+    """
+    return next((row for row in rows if row.mean_steps > mean_steps), None)
+
+
+def _difference(rounding: Rounding, tensor: FileTensor, expected: NDArray[np.float32]) -> LayerDifference:
+    step = max((rounding.maximum - rounding.minimum) / (2**rounding.bits - 1), 1e-12)
+    difference = np.abs(tensor.values.ravel() - expected.ravel()) / step
+    ends = (expected >= rounding.maximum - step) | (expected <= rounding.minimum + step if rounding.minimum < 0 else False)
+    return LayerDifference(
+        rounding.name,
+        tensor.operator,
+        float(difference.mean()),
+        float(difference.max()),
+        float(np.mean(ends)),
+    )
+
+
+def _rounded_tensors(model: keras.Model) -> tuple[keras.Model, dict[str, Any]]:
+    """The model built anew, and the first output of each of its quantisers."""
+    outputs: dict[str, Any] = {}
+
+    def call(node: Node, copy: Callable[[], Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        made = copy()(*args, **kwargs)
+        if isinstance(node.operation, FakeQuantize):
+            outputs.setdefault(node.operation.name, made)
+        return made
+
+    return build_model(read_graph(model), call), outputs

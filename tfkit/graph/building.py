@@ -1,0 +1,84 @@
+"""Build a Keras model from a layer graph, with any of its calls replaced."""
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+
+from tfkit.graph.layer_graph import LayerGraph, Node, replace_values
+
+# node, its layer's copy when asked for, positional and keyword arguments -> output tensors
+Call = Callable[[Node, Callable[[], Any], tuple[Any, ...], dict[str, Any]], Any]
+
+
+def build_model(graph: LayerGraph, call: Call | None = None, *, name: str | None = None) -> keras.Model:
+    """Build a new model from a graph; layers are copied with their weights, so nothing is shared with the old one.
+
+    Args:
+        graph: What `read_graph` gave.
+        call: What to do for each node, in order: `call(node, copy, args, kwargs)` gives its output tensors, where
+            `args` and `kwargs` hold the new model's tensors and `copy()` is the node's layer, copied with its
+            weights, the same copy for each call of a shared layer. Default: `copy()(*args, **kwargs)`, which gives
+            a model with outputs equal to the bit.
+        name: The new model's name; default the graph's.
+
+    Returns:
+        A flat functional model.
+
+    Example:
+        >>> def without_dropout(node, copy, args, kwargs):
+        ...     return args[0] if node.kind == "Dropout" else copy()(*args, **kwargs)
+        >>> build_model(graph, without_dropout)  # doctest: +SKIP
+    """
+    tensors: dict[int, Any] = {}
+    for value in graph.inputs:
+        tensors[id(value)] = keras.Input(batch_shape=value.shape, dtype=value.dtype, name=value.name)
+    copies = _Copies()
+    for node in graph.nodes:
+        args, kwargs = (replace_values(part, lambda value: tensors[id(value)]) for part in (node.args, node.kwargs))
+        made = call(node, lambda node=node: copies.of(node), args, kwargs) if call else copies.of(node)(*args, **kwargs)
+        for value, tensor in zip(node.outputs, keras.tree.flatten(made), strict=True):
+            tensors[id(value)] = tensor
+    inputs = [tensors[id(value)] for value in graph.inputs]
+    outputs = [tensors[id(value)] for value in graph.outputs]
+    model = keras.Model(_single(inputs), _single(outputs), name=name or graph.name)
+    copies.hand_over_weights()
+    return model
+
+
+def copy_layer(layer: Any, *, name: str | None = None, kind: type | None = None, **changes: Any) -> Any:
+    """Copy a layer or operation by its configuration, without its weights.
+
+    Args:
+        layer: The layer.
+        name: The copy's name; default the layer's.
+        kind: The copy's class, for a subclass that takes the same arguments and more; default the layer's.
+        **changes: Arguments that differ.
+
+    Returns:
+        The copy, not built.
+    """
+    if not isinstance(layer, keras.layers.Layer):
+        return layer.__class__.from_config(layer.get_config())
+    config = layer.get_config() | changes | ({"name": name} if name else {})
+    return (kind or layer.__class__).from_config(config)
+
+
+class _Copies:
+    def __init__(self) -> None:
+        self._copies: dict[int, tuple[Any, Any]] = {}
+
+    def of(self, node: Node) -> Any:
+        key = id(node.operation)
+        if key not in self._copies:
+            self._copies[key] = (node.operation, copy_layer(node.operation, name=node.name))
+        return self._copies[key][1]
+
+    def hand_over_weights(self) -> None:
+        for original, copied in self._copies.values():
+            if getattr(original, "weights", None) and copied.built:
+                copied.set_weights(original.get_weights())
+
+
+def _single(tensors: list[Any]) -> Any:
+    return tensors[0] if len(tensors) == 1 else tensors

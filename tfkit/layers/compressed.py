@@ -1,0 +1,197 @@
+"""Keras layers whose kernel is masked (pruning) and rounded to a low-bit grid (quantisation) when they run."""
+
+from typing import Any
+
+import keras
+from keras import ops
+
+
+class CompressedKernel:
+    """What the compressed layers share: a mask and a fake quantiser between the stored kernel and the used one.
+
+    Weights are symmetric per output channel with narrow range (-127..127 for 8 bits), the grid of LiteRT's
+    quantisation specification (https://ai.google.dev/edge/litert/conversion/tensorflow/quantization/quantization_spec);
+    the largest weight of a channel sets its scale. Such a grid commutes with the scale of a BatchNorm behind the
+    layer, so the layer is trained unfolded and the BatchNorm is folded at export.
+
+    Args:
+        weight_bits: 8 or 4 to round the kernel; None not to.
+        masked: Whether the layer has a weight `mask` of the kernel's shape, ones and zeros, that it is multiplied by.
+        *args, **kwargs: What the Keras layer takes.
+
+    Attributes:
+        enabled: False leaves the kernel unrounded; a mask still counts.
+    """
+
+    # The axes of the kernel that are not its output channels.
+    _reduced_axes: tuple[int, ...]
+
+    def __init__(self, *args: Any, weight_bits: int | None = None, masked: bool = False, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.weight_bits, self.masked = weight_bits, masked
+        self.enabled = True
+
+    def build(self, input_shape: Any) -> None:
+        super().build(input_shape)  # type: ignore[misc]
+        if self.masked:
+            shape = tuple(self.kernel.shape)  # type: ignore[attr-defined]
+            self.mask = self.add_weight(name="mask", shape=shape, initializer="ones", trainable=False)  # type: ignore[attr-defined]
+
+    def effective_kernel(self) -> Any:
+        """The kernel as it is used: masked, and rounded to its grid."""
+        return self._compress(self.kernel)  # type: ignore[attr-defined]
+
+    def kernel_scale(self) -> Any:
+        """Width of a step for each output channel, the kernel's rank kept; 1 for a channel of zeros."""
+        kernel = ops.convert_to_tensor(self.kernel)  # type: ignore[attr-defined]
+        kernel = kernel * self.mask if self.masked else kernel
+        return _scale(kernel, self._reduced_axes, self.weight_bits or 8)
+
+    def _compress(self, kernel: Any) -> Any:
+        if self.masked:
+            kernel = kernel * ops.cast(self.mask, kernel.dtype)
+        if self.weight_bits is None or not self.enabled:
+            return kernel
+        frozen = ops.stop_gradient(kernel)
+        scale = _scale(frozen, self._reduced_axes, self.weight_bits)
+        return kernel + (ops.round(frozen / scale) * scale - frozen)
+
+    # Conv and Dense write their kernel and bias only, so that a mask would be lost; every layer's own way writes all.
+    def save_own_variables(self, store: Any) -> None:
+        keras.layers.Layer.save_own_variables(self, store)
+
+    def load_own_variables(self, store: Any) -> None:
+        keras.layers.Layer.load_own_variables(self, store)
+
+    def get_config(self) -> dict[str, Any]:
+        config: dict[str, Any] = super().get_config()  # type: ignore[misc]
+        return config | {"weight_bits": self.weight_bits, "masked": self.masked}
+
+
+class _RegularConvolution(CompressedKernel):
+    def convolution_op(self, inputs: Any, kernel: Any) -> Any:
+        return super().convolution_op(inputs, self._compress(kernel))  # type: ignore[misc]
+
+
+@keras.saving.register_keras_serializable(package="tfkit")
+class CompressedConv1D(_RegularConvolution, keras.layers.Conv1D):
+    """`keras.layers.Conv1D` with a compressed kernel."""
+
+    _reduced_axes = (0, 1)
+
+
+@keras.saving.register_keras_serializable(package="tfkit")
+class CompressedConv2D(_RegularConvolution, keras.layers.Conv2D):
+    """`keras.layers.Conv2D` with a compressed kernel."""
+
+    _reduced_axes = (0, 1, 2)
+
+
+class _OwnCall(CompressedKernel):
+    def _product(self, inputs: Any, kernel: Any) -> Any:
+        raise NotImplementedError
+
+    def call(self, inputs: Any, training: bool | None = None) -> Any:
+        outputs = self._product(inputs, self._compress(ops.convert_to_tensor(self.kernel)))  # type: ignore[attr-defined]
+        if self.bias is not None:  # type: ignore[attr-defined]
+            outputs = ops.add(outputs, self.bias)  # type: ignore[attr-defined]
+        activation = self.activation  # type: ignore[attr-defined]
+        return outputs if activation is None else activation(outputs)
+
+
+class _Depthwise(_OwnCall):
+    def _product(self, inputs: Any, kernel: Any) -> Any:
+        return ops.depthwise_conv(
+            inputs,
+            kernel,
+            strides=self.strides,  # type: ignore[attr-defined]
+            padding=self.padding,  # type: ignore[attr-defined]
+            dilation_rate=self.dilation_rate,  # type: ignore[attr-defined]
+            data_format=self.data_format,  # type: ignore[attr-defined]
+        )
+
+
+@keras.saving.register_keras_serializable(package="tfkit")
+class CompressedDepthwiseConv1D(_Depthwise, keras.layers.DepthwiseConv1D):
+    """`keras.layers.DepthwiseConv1D` with a compressed kernel."""
+
+    _reduced_axes = (0,)
+
+
+@keras.saving.register_keras_serializable(package="tfkit")
+class CompressedDepthwiseConv2D(_Depthwise, keras.layers.DepthwiseConv2D):
+    """`keras.layers.DepthwiseConv2D` with a compressed kernel."""
+
+    _reduced_axes = (0, 1)
+
+
+class _Transposed(_OwnCall):
+    def _product(self, inputs: Any, kernel: Any) -> Any:
+        return ops.conv_transpose(
+            inputs,
+            kernel,
+            strides=list(self.strides),  # type: ignore[attr-defined]
+            padding=self.padding,  # type: ignore[attr-defined]
+            output_padding=self.output_padding,  # type: ignore[attr-defined]
+            dilation_rate=self.dilation_rate,  # type: ignore[attr-defined]
+            data_format=self.data_format,  # type: ignore[attr-defined]
+        )
+
+
+@keras.saving.register_keras_serializable(package="tfkit")
+class CompressedConv1DTranspose(_Transposed, keras.layers.Conv1DTranspose):
+    """`keras.layers.Conv1DTranspose` with a compressed kernel."""
+
+    _reduced_axes = (0, 2)
+
+
+@keras.saving.register_keras_serializable(package="tfkit")
+class CompressedConv2DTranspose(_Transposed, keras.layers.Conv2DTranspose):
+    """`keras.layers.Conv2DTranspose` with a compressed kernel."""
+
+    _reduced_axes = (0, 1, 3)
+
+
+@keras.saving.register_keras_serializable(package="tfkit")
+class CompressedDense(_OwnCall, keras.layers.Dense):
+    """`keras.layers.Dense` with a compressed kernel."""
+
+    _reduced_axes = (0,)
+
+    def _product(self, inputs: Any, kernel: Any) -> Any:
+        return ops.matmul(inputs, kernel)
+
+
+def compressed_class(layer: Any) -> type | None:
+    """The compressed twin of a Keras layer's class.
+
+    Args:
+        layer: A layer, compressed already or not.
+
+    Returns:
+        The class that takes the layer's configuration; None when there is none.
+    """
+    if isinstance(layer, CompressedKernel):
+        return type(layer)
+    return _TWINS.get(type(layer))
+
+
+def plain_class(layer: Any) -> type:
+    """The Keras class that a compressed layer stands for; a plain layer's own class."""
+    return next((plain for plain, twin in _TWINS.items() if isinstance(layer, twin)), type(layer))
+
+
+_TWINS: dict[type, type] = {
+    keras.layers.Conv1D: CompressedConv1D,
+    keras.layers.Conv2D: CompressedConv2D,
+    keras.layers.Conv1DTranspose: CompressedConv1DTranspose,
+    keras.layers.Conv2DTranspose: CompressedConv2DTranspose,
+    keras.layers.DepthwiseConv1D: CompressedDepthwiseConv1D,
+    keras.layers.DepthwiseConv2D: CompressedDepthwiseConv2D,
+    keras.layers.Dense: CompressedDense,
+}
+
+
+def _scale(kernel: Any, axes: tuple[int, ...], bits: int) -> Any:
+    largest = ops.max(ops.abs(kernel), axis=axes, keepdims=True)
+    return ops.where(largest > 0, largest, ops.ones_like(largest)) / (2 ** (bits - 1) - 1)

@@ -1,0 +1,166 @@
+"""Layers that round activations to the grid the exported file will hold them on."""
+
+from typing import Any
+
+import keras
+from keras import ops
+
+# The largest of this many images is, on average, their distribution's 90th percentile: the rule of calibration.
+OBSERVED_IMAGES = 8
+
+
+@keras.saving.register_keras_serializable(package="tfkit")
+class FakeQuantize(keras.layers.Layer):
+    """Round a tensor to the steps of a quantised one, with a straight-through gradient.
+
+    Asymmetric per-tensor quantisation (Jacob et al. 2018, https://arxiv.org/abs/1712.05877): `2**bits` steps over a
+    range that holds zero, the range's ends moved so that zero is a step. The range is set by calibration, follows a
+    moving average while training (`moving_rate`), and stays still once that rate is 0.
+
+    Args:
+        bits: 8, or 16 (symmetric about zero, as LiteRT's 16x8 kernels want it).
+        fixed_range: (lowest, highest), for outputs whose range is known, such as a softmax; default learned.
+        fused: Whether to use TensorFlow's fake-quantisation op, the quickest without XLA; False: plain operations,
+            the quickest with XLA. The same steps either way. Other backends than TensorFlow have plain ones only.
+        moving_rate: Share of a new batch in the moving range, 0 to 1.
+        **kwargs: `name`, `dtype`: as for every Keras layer.
+
+    Attributes:
+        minimum, maximum: float32 scalars, the range. Equal until calibrated; a tensor then passes as it is.
+        enabled: False lets every tensor pass as it is.
+    """
+
+    def __init__(
+        self,
+        *,
+        bits: int = 8,
+        fixed_range: tuple[float, float] | None = None,
+        fused: bool = True,
+        moving_rate: float = 0.05,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.bits = bits
+        self.fixed_range = None if fixed_range is None else (float(fixed_range[0]), float(fixed_range[1]))
+        self.fused = fused
+        self.initial_moving_rate = moving_rate
+        self.enabled = True
+        self._collected: list[Any] | None = None
+
+    def build(self, input_shape: Any) -> None:
+        if self.fixed_range is None:
+            scalar = {"shape": (), "trainable": False, "dtype": "float32", "autocast": False}
+            self.minimum = self.add_weight(name="minimum", initializer="zeros", **scalar)
+            self.maximum = self.add_weight(name="maximum", initializer="zeros", **scalar)
+            rate = keras.initializers.Constant(self.initial_moving_rate)
+            self.moving_rate = self.add_weight(name="moving_rate", initializer=rate, **scalar)
+        self.built = True
+
+    def call(self, inputs: Any, training: bool | None = None) -> Any:
+        if self._collected is not None:
+            axes = tuple(range(1, len(inputs.shape)))
+            self._collected.append((ops.min(inputs, axis=axes), ops.max(inputs, axis=axes)))
+            return inputs
+        if not self.enabled:
+            return inputs
+        if self.fixed_range is not None:
+            return round_to_steps(inputs, *self.fixed_range, bits=self.bits, fused=self.fused)
+        if training:
+            self._follow(inputs)
+        low, high = self.minimum, self.maximum
+        return round_to_steps(inputs, low, high, bits=self.bits, fused=self.fused)
+
+    def _follow(self, inputs: Any) -> None:
+        seen = ops.cast(ops.stop_gradient(inputs[:OBSERVED_IMAGES]), "float32")
+        for end, value in ((self.minimum, ops.minimum(ops.min(seen), 0.0)), (self.maximum, ops.maximum(ops.max(seen), 0.0))):
+            end.assign(end + self.moving_rate * (value - end))
+
+    def start_collecting(self) -> None:
+        """Let tensors pass as they are from now on, and keep each image's extremes: run the model eagerly."""
+        self._collected = []
+
+    def take_collected(self) -> list[Any]:
+        """Give the extremes kept, (minima (n,), maxima (n,)) for each batch, and go back to rounding."""
+        collected, self._collected = self._collected or [], None
+        return collected
+
+    def get_config(self) -> dict[str, Any]:
+        own = {"bits": self.bits, "fixed_range": self.fixed_range, "fused": self.fused}
+        return super().get_config() | own | {"moving_rate": self.initial_moving_rate}
+
+    def compute_output_spec(self, inputs: Any, training: bool | None = None) -> Any:
+        return keras.KerasTensor(inputs.shape, dtype=inputs.dtype)
+
+
+@keras.saving.register_keras_serializable(package="tfkit")
+class PixelGrid(keras.layers.Layer):
+    """Hold scaled pixels on the grid of raw ones, so that the exported file takes raw uint8 pixels.
+
+    For an input that a model begins with by scaling to `scale * pixel + offset`. The zero point of a quantised
+    input is a whole number, `-offset / scale` seldom is: (127.5 for the range -1..1). The layer gives
+    `scale * (pixel - zero_point)`, what the file computes with, up to half a grey level from what the model was
+    trained with before.
+
+    Args:
+        scale: Real value of one grey level.
+        offset: Real value of a black pixel before the layer.
+        **kwargs: As for every Keras layer.
+    """
+
+    def __init__(self, *, scale: float, offset: float, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.scale, self.offset = float(scale), float(offset)
+        self.enabled = True
+
+    @property
+    def zero_point(self) -> int:
+        """The grey level that stands for zero, 0 to 255."""
+        return min(255, max(0, int(-self.offset / self.scale + 0.5)))
+
+    @property
+    def real_range(self) -> tuple[float, float]:
+        """Real values of pixels 0 and 255 after the layer."""
+        return -self.scale * self.zero_point, self.scale * (255 - self.zero_point)
+
+    def call(self, inputs: Any) -> Any:
+        if not self.enabled:
+            return inputs
+        pixels = ops.clip(ops.round((ops.cast(inputs, "float32") - self.offset) / self.scale), 0.0, 255.0)
+        return ops.cast(self.scale * (pixels - self.zero_point), inputs.dtype)
+
+    def get_config(self) -> dict[str, Any]:
+        return super().get_config() | {"scale": self.scale, "offset": self.offset}
+
+    def compute_output_spec(self, inputs: Any) -> Any:
+        return keras.KerasTensor(inputs.shape, dtype=inputs.dtype)
+
+
+def round_to_steps(inputs: Any, minimum: Any, maximum: Any, *, bits: int, fused: bool) -> Any:
+    """Fake-quantise a tensor over a range; see `FakeQuantize`.
+
+    Args:
+        inputs: A float tensor.
+        minimum, maximum: float32 scalars; the range is widened to hold 0.
+        bits: 8, or 16 for a symmetric grid of `2 * 32767 + 1` steps.
+        fused: TensorFlow's own op instead of plain operations.
+
+    Returns:
+        A tensor of the same shape and type. Its gradient passes where the input lies within the range.
+    """
+    dtype = inputs.dtype
+    narrow = bits == 16
+    low, high = ops.minimum(ops.convert_to_tensor(minimum, "float32"), 0.0), ops.maximum(maximum, 0.0)
+    if narrow:
+        high = ops.maximum(-low, high)
+        low = -high
+    if fused and keras.backend.backend() == "tensorflow":
+        return keras.quantizers.fake_quant_with_min_max_vars(inputs, low, high, num_bits=bits, narrow_range=narrow)
+    first, last = (1.0 if narrow else 0.0), float(2**bits - 1)
+    scale = (high - low) / (last - first)
+    # A range of no width would divide by zero; its tensor is all zeros anyway.
+    scale = ops.where(scale > 0.0, scale, 1.0)
+    zero_point = ops.clip(ops.floor(first - low / scale + 0.5), first, last)
+    lowest, highest = (first - zero_point) * scale, (last - zero_point) * scale
+    clipped = ops.clip(ops.cast(inputs, "float32"), lowest, highest)
+    rounded = ops.floor(clipped * (1.0 / scale) + 0.5) * scale
+    return ops.cast(clipped + ops.stop_gradient(rounded - clipped), dtype)

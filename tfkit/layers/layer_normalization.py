@@ -1,0 +1,60 @@
+"""Layer normalisation in the steps that an integer file computes it in."""
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from tfkit.layers.fake_quantization import FakeQuantize
+
+
+@keras.saving.register_keras_serializable(package="tfkit")
+class QuantizedLayerNormalization(keras.layers.LayerNormalization):
+    """`keras.layers.LayerNormalization` over the last axis with every value between its operators rounded.
+
+    Args:
+        bits: Of the values between.
+        fused: As for `FakeQuantize`.
+        *args, **kwargs: What the Keras layer takes.
+
+    Attributes:
+        enabled: False computes as Keras does.
+        quantizers: One for each value between the operators, in order: mean, centred, squares, variance, inverse
+            deviation, normalised.
+    """
+
+    STEPS = ("mean", "centred", "squares", "variance", "inverse_deviation", "normalized")
+
+    def __init__(self, *args: Any, bits: int = 8, fused: bool = True, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.bits, self.fused = bits, fused
+        self.enabled = True
+        self.quantizers = {
+            step: FakeQuantize(bits=bits, fused=fused, name=f"{self.name}_{step}") for step in self.STEPS
+        }
+
+    def build(self, input_shape: Any) -> None:
+        super().build(input_shape)
+        for quantizer in self.quantizers.values():
+            quantizer.build(input_shape)
+
+    def call(self, inputs: Any, training: bool | None = None) -> Any:
+        if not self.enabled:
+            return super().call(inputs)
+        normalized = self.steps(inputs, lambda step, value: self.quantizers[step](value, training=training))
+        outputs = normalized * ops.cast(self.gamma, normalized.dtype) if self.scale else normalized
+        return outputs + ops.cast(self.beta, outputs.dtype) if self.center else outputs
+
+    def steps(self, inputs: Any, rounded: Any) -> Any:
+        """The normalised values, before scale and shift; `rounded(step, value)` is called for each step."""
+        mean = rounded("mean", ops.mean(inputs, axis=-1, keepdims=True))
+        centred = rounded("centred", ops.subtract(inputs, mean))
+        squares = rounded("squares", ops.multiply(centred, centred))
+        variance = rounded("variance", ops.mean(squares, axis=-1, keepdims=True))
+        variance = rounded("variance", ops.add(variance, self.epsilon))
+        # A variance of less than half a step is zero on its grid; the gradient at zero is not finite.
+        inverse = rounded("inverse_deviation", ops.rsqrt(ops.maximum(variance, 1e-12)))
+        return rounded("normalized", ops.multiply(centred, inverse))
+
+    def get_config(self) -> dict[str, Any]:
+        return super().get_config() | {"bits": self.bits, "fused": self.fused}

@@ -1,0 +1,1 @@
+"""The smallest model within a budget: composes compression, export and proof."""
