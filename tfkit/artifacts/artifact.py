@@ -9,7 +9,7 @@ from tfkit.artifacts.image_spec import ImageSpec
 from tfkit.artifacts.signature import ModelSignature
 
 ArtifactFormat = Literal["saved_model", "tflite"]
-Quantization = Literal["none", "float16", "dynamic_int8", "int8"]
+Quantization = Literal["none", "float16", "dynamic_int8", "int8", "int16x8"]
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,8 @@ class Artifact:
     Attributes:
         path: The `.tflite` file, or the SavedModel's version folder (`saved_model/1`).
         format: `saved_model` or `tflite`.
-        quantization: `none` (float32), `float16`, `dynamic_int8` (int8 weights) or `int8` (all integer).
+        quantization: `none` (float32), `float16`, `dynamic_int8` (int8 weights) or `int8` (all
+            integer) or `int16x8` (all integer, 16-bit activations).
         signature: Its tensors.
         image: The images it takes.
         class_names: Its labels, in the order of the scores.

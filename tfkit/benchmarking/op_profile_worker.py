@@ -71,18 +71,18 @@ class _ProfiledModel:
         )
         return (time.perf_counter() - started) * 1000
 
-    def profiled_run(self) -> list[tuple[str, int, int, bool]]:
-        """Run once; gives for each operator: kernel's name, microseconds, index, whether it ran in the delegate."""
+    def profiled_run(self) -> tuple[float, list[tuple[str, int, int, bool]]]:
+        """Run once; gives milliseconds, and for each operator: kernel, microseconds, index, whether in the delegate."""
         for function in ("LiteRtResetProfiler", "LiteRtStartProfiler"):
             self._litert.call(function, self._profiler)
-        self.run()
+        milliseconds = self.run()
         self._litert.call("LiteRtStopProfiler", self._profiler)
         number = ctypes.c_int()
         self._litert.call("LiteRtGetNumProfilerEvents", self._profiler, ctypes.byref(number))
         table = (ctypes.c_ubyte * (number.value * _MAX_EVENT_BYTES))()
         ctypes.memset(table, _UNWRITTEN, len(table))
         self._litert.call("LiteRtGetProfilerEvents", self._profiler, number, table)
-        return _read_events(bytes(table), number.value)
+        return milliseconds, _read_events(bytes(table), number.value)
 
     def _add_option(self, options: ctypes.c_void_p, name: str, text: str) -> None:
         content = ctypes.create_string_buffer(text.encode())
@@ -138,11 +138,15 @@ def main() -> None:
     model = _ProfiledModel(path, threads)
     for _ in range(_WARMUP_RUNS):
         model.run()
-    profiled = [model.profiled_run() for _ in range(runs)]
-    plain = [model.run() for _ in range(runs)]
+    profiled, plain = [], []
+    for _ in range(runs):
+        # In turn, so that what else the machine does slows both alike.
+        profiled.append(model.profiled_run())
+        plain.append(model.run())
     answer = {
-        "events": [[name, index, in_delegate] for name, _, index, in_delegate in profiled[0]],
-        "microseconds": [[event[1] for event in events] for events in profiled],
+        "events": [[name, index, in_delegate] for name, _, index, in_delegate in profiled[0][1]],
+        "microseconds": [[event[1] for event in events] for _, events in profiled],
+        "profiled_ms": [milliseconds for milliseconds, _ in profiled],
         "plain_ms": plain,
     }
     sys.stdout.write(f"\n{json.dumps(answer)}\n")

@@ -12,13 +12,16 @@ from tfkit.runtimes import Operator, read_operators
 _SHOWN = 5
 
 
-def refuse_unasked_operators(path: Path, *, quantization: Quantization, model: Any) -> None:
+def refuse_unasked_operators(
+    path: Path, *, quantization: Quantization, model: Any, float_operators: int = 0
+) -> None:
     """Read a finished file back and refuse what the converter and the quantiser leave in it silently.
 
     Args:
         path: The file.
         quantization: What was asked for.
         model: The Keras model it was made from, for the names of its layers.
+        float_operators: How many float operators were asked for.
 
     Raises:
         ExportError: When it holds a custom operator, or a float operator though `int8` was asked for.
@@ -31,7 +34,7 @@ def refuse_unasked_operators(path: Path, *, quantization: Quantization, model: A
             hint="replace these layers by ones of builtin operators",
         )
     floats = [operator for operator in operators if operator.is_float]
-    if quantization == "int8" and floats:
+    if quantization in ("int8", "int16x8") and len(floats) > float_operators:
         raise ExportError(
             f"int8 was asked for, but {len(floats)} of {len(operators)} operators stayed in float: "
             f"{describe_operators(floats, model)}",

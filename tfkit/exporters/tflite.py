@@ -8,12 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tfkit.artifacts import Artifact, ImageSpec, Quantization
+from tfkit.compression import is_quantize_aware
 from tfkit.errors import ExportError
 from tfkit.exporters.conversion import convert_to_float
 from tfkit.exporters.destination import finished_model
 from tfkit.exporters.float_model import exportable_model
 from tfkit.exporters.inspection import refuse_unasked_operators
 from tfkit.exporters.quantization import quantize_to_dynamic_int8, quantize_to_float16, quantize_to_int8
+from tfkit.exporters.quantization_aware import export_trained_integers
 from tfkit.runtimes import read_signature
 
 
@@ -36,7 +38,8 @@ def export_tflite(
         model: A built `keras.Model`, float32 (n, height, width, channels) raw pixels 0..255 in, (n, classes) out.
         path: The file to write; it must not exist.
         quantization: `none` (float32), `float16` (weights), `dynamic_int8` (weights, activations while it
-            runs) or `int8` (everything; uint8 pixels in, uint8 scores out).
+            runs) or `int8` (everything; uint8 pixels in, uint8 scores out). The int8 file of a quantisation-aware
+            model has the ranges and weights it was trained on; its other files have the trained weights only.
         image: The images it takes.
         class_names: Its labels, in the order of the scores.
         calibration: For `int8`: uint8 (n, height, width, channels), some hundred real training images.
@@ -54,6 +57,8 @@ def export_tflite(
         >>> export_tflite(model, Path("model_int8.tflite"), quantization="int8", image=image,
         ...               class_names=("ants", "bees"), calibration=pixels)  # doctest: +SKIP
     """
+    if quantization == "int8" and is_quantize_aware(model):
+        return export_trained_integers(model, path, image=image, class_names=class_names, pixels=calibration)
     if quantization == "int8":
         _check_calibration(calibration, image)
     model = exportable_model(model, image=image, class_names=class_names)

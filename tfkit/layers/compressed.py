@@ -5,6 +5,8 @@ from typing import Any
 import keras
 from keras import ops
 
+from tfkit.layers.layer_normalization import QuantizedLayerNormalization
+
 
 class CompressedKernel:
     """What the compressed layers share: a mask and a fake quantiser between the stored kernel and the used one.
@@ -74,13 +76,6 @@ class _RegularConvolution(CompressedKernel):
 
 
 @keras.saving.register_keras_serializable(package="tfkit")
-class CompressedConv1D(_RegularConvolution, keras.layers.Conv1D):
-    """`keras.layers.Conv1D` with a compressed kernel."""
-
-    _reduced_axes = (0, 1)
-
-
-@keras.saving.register_keras_serializable(package="tfkit")
 class CompressedConv2D(_RegularConvolution, keras.layers.Conv2D):
     """`keras.layers.Conv2D` with a compressed kernel."""
 
@@ -93,10 +88,36 @@ class _OwnCall(CompressedKernel):
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
         outputs = self._product(inputs, self._compress(ops.convert_to_tensor(self.kernel)))  # type: ignore[attr-defined]
-        if self.bias is not None:  # type: ignore[attr-defined]
-            outputs = ops.add(outputs, self.bias)  # type: ignore[attr-defined]
+        bias = self.bias  # type: ignore[attr-defined]
+        if bias is not None:
+            if getattr(self, "data_format", None) == "channels_first":
+                bias = ops.reshape(bias, (1, -1, *[1] * self.rank))  # type: ignore[attr-defined]
+            outputs = ops.add(outputs, bias)
         activation = self.activation  # type: ignore[attr-defined]
         return outputs if activation is None else activation(outputs)
+
+
+@keras.saving.register_keras_serializable(package="tfkit")
+class CompressedConv1D(_OwnCall, keras.layers.Conv1D):
+    """`keras.layers.Conv1D` with a compressed kernel."""
+
+    _reduced_axes = (0, 1)
+
+    # Conv1D has a call of its own, which does not go through `convolution_op`.
+    def _product(self, inputs: Any, kernel: Any) -> Any:
+        padding = self.padding
+        if padding == "causal":
+            before = [self.dilation_rate[0] * (self.kernel_size[0] - 1), 0]
+            last = self.data_format == "channels_last"
+            inputs, padding = ops.pad(inputs, [[0, 0], before, [0, 0]] if last else [[0, 0], [0, 0], before]), "valid"
+        return ops.conv(
+            inputs,
+            kernel,
+            strides=list(self.strides),
+            padding=padding,
+            dilation_rate=self.dilation_rate,
+            data_format=self.data_format,
+        )
 
 
 class _Depthwise(_OwnCall):
@@ -178,6 +199,8 @@ def compressed_class(layer: Any) -> type | None:
 
 def plain_class(layer: Any) -> type:
     """The Keras class that a compressed layer stands for; a plain layer's own class."""
+    if isinstance(layer, QuantizedLayerNormalization):
+        return keras.layers.LayerNormalization  # type: ignore[no-any-return]
     return next((plain for plain, twin in _TWINS.items() if isinstance(layer, twin)), type(layer))
 
 

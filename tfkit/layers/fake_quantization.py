@@ -75,6 +75,15 @@ class FakeQuantize(keras.layers.Layer):
         for end, value in ((self.minimum, ops.minimum(ops.min(seen), 0.0)), (self.maximum, ops.maximum(ops.max(seen), 0.0))):
             end.assign(end + self.moving_rate * (value - end))
 
+    def real_range(self) -> tuple[float, float]:
+        """The range in use, which holds 0; symmetric for 16 bits."""
+        if self.fixed_range is not None:
+            low, high = self.fixed_range
+        else:
+            low, high = (float(ops.convert_to_numpy(end)) for end in (self.minimum, self.maximum))
+        low, high = min(low, 0.0), max(high, 0.0)
+        return (-max(-low, high), max(-low, high)) if self.bits == 16 else (low, high)
+
     def start_collecting(self) -> None:
         """Let tensors pass as they are from now on, and keep each image's extremes: run the model eagerly."""
         self._collected = []

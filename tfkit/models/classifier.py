@@ -97,7 +97,8 @@ def logits_model(model: keras.Model) -> keras.Model:
     Returns:
         A model from `pixels` to logits (n, classes).
     """
-    return keras.Model(model.inputs[0], model.get_layer(LOGITS).output, name=model.name)
+    # Not the output of the layer `logits`: in a quantisation-aware model the logits are rounded behind it.
+    return keras.Model(model.inputs[0], model.get_layer(SCORES).input, name=model.name)
 
 
 def backbone_layers(model: keras.Model) -> tuple[keras.layers.Layer, ...]:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from tfkit.benchmarking import Host, LatencyResult
     from tfkit.verification import ArtifactVerification
 
-_PRECISIONS = {"none": "float32", "float16": "float16", "dynamic_int8": "dynamic int8", "int8": "int8"}
+_PRECISIONS = {"none": "float32", "float16": "float16", "dynamic_int8": "dynamic int8", "int8": "int8", "int16x8": "int16x8"}
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from tfkit.compression.channels.costs import LayerCost
 from tfkit.compression.channels.planning import ChannelPlan, PlannedGroup, plan_channel_pruning
-from tfkit.compression.channels.prediction import MeasuredOperator, MeasuredProfile, predict_latency
+from tfkit.compression.channels.prediction import MeasuredOperator, MeasuredProfile, predict_bytes, predict_latency
 from tfkit.compression.channels.rebuilding import prune_channels
 from tfkit.compression.channels.widths import WidthRule
 
@@ -14,6 +14,7 @@ __all__ = [
     "PlannedGroup",
     "WidthRule",
     "plan_channel_pruning",
+    "predict_bytes",
     "predict_latency",
     "prune_channels",
 ]

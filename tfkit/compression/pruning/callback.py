@@ -49,8 +49,8 @@ class PruneWeights(keras.callbacks.Callback):
     """Sets the masks of a model that `prunable` made, while it trains.
 
     The smallest weights by magnitude are masked (Zhu & Gupta 2017, https://arxiv.org/abs/1710.01878). A masked weight
-    gets no gradient and keeps its value, but for weight decay, so it comes back when others have become smaller by the
-    next update. Steps
+    gets no gradient and keeps its value (but for momentum and weight decay), so it comes back when others have become
+    smaller by the next update. Steps
     are the optimizer's, so that training may be interrupted and go on, with gradient accumulation too; after the
     schedule's end masks stay as they are. Works with every backend, with XLA, mixed precision and moving averages.
 

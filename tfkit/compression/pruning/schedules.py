@@ -91,7 +91,7 @@ class PolynomialDecay(_Steps):
         power: Exponent.
 
     Example:
-        >>> PolynomialDecay(final_sparsity=0.8, end_step=1000).sparsity(500)
+        >>> round(PolynomialDecay(final_sparsity=0.8, end_step=1000).sparsity(500), 6)
         0.7
     """
 

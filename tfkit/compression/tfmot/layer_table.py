@@ -12,10 +12,10 @@ from tfkit.graph import LayerGraph, Node
 
 Technique = Literal["quantization", "pruning", "clustering"]
 
+DEPTHWISE_SUFFIX = "_tfmot_depthwise"
+
 # The three names that Keras gave to the slope of LeakyReLU over the years end in these two.
 _RENAMED = {"LeakyReLU": {"negative_slope": "alpha"}}
-# Rewritten by tfmot into layers that its registry knows, before it is asked.
-_REWRITTEN = {"SeparableConv1D", "SeparableConv2D"}
 # tfmot folds a BatchNormalization only into one of these.
 _FOLDABLE = {"Conv2D", "DepthwiseConv2D", "SeparableConv2D", "Dense"}
 # From tfmot's QuantizeAwareActivation and Default8BitActivationQuantizeConfig, which have no public form.
@@ -45,20 +45,21 @@ class _RefusedError(Exception):
     pass
 
 
-def twin_layer(node: Node) -> Any:
-    """Build the tf-keras layer that does what a node does, without its weights.
+def twin_layers(node: Node) -> tuple[Any, ...]:
+    """Build the tf-keras layers that do together what a node does, without their weights.
 
     Args:
         node: A node of the flat graph.
 
     Returns:
-        A layer of `tf_keras`, not built, with the node's name and the layer's regularisers.
+        Layers of `tf_keras`, not built, to be called one after the other: one with the node's name, or two for a
+        SeparableConv2D, the first with `DEPTHWISE_SUFFIX` after the name. They hold the node's weights, in its order.
 
     Raises:
         ValueError: When tf-keras has none; the message says why.
     """
     try:
-        return _twin_layer(node)
+        return _twin_layers(node)
     except (_RefusedError, TypeError, ValueError) as fault:
         raise ValueError(str(fault)) from None
 
@@ -79,7 +80,7 @@ def find_refusals(
     refusals = []
     for node in nodes:
         try:
-            layer = _twin_layer(node)
+            layer = _twin_layers(node)[-1]
             _refuse_structure(graph, node)
             for technique in techniques:
                 _CHECKS[technique](graph, node, layer)
@@ -88,24 +89,41 @@ def find_refusals(
     return refusals
 
 
-def _twin_layer(node: Node) -> Any:
+def _twin_layers(node: Node) -> tuple[Any, ...]:
     layers = load_tf_keras().layers
     operation = node.operation
     if not isinstance(operation, keras.layers.Layer):
         # `x + y` in a functional model is an operation; everything else is written as a layer there.
         if node.kind == "Add" and len(node.inputs) == 2:
-            return layers.Add(name=node.name)
+            return (layers.Add(name=node.name),)
         raise _RefusedError("it is an operation, not a layer; tf-keras models are rebuilt from layers")
     if type(operation) is not getattr(keras.layers, node.kind, None):
         raise _RefusedError(f"it is no layer of Keras itself but of {type(operation).__module__}")
-    kind = getattr(layers, node.kind, None)
-    if kind is None:
+    if getattr(layers, node.kind, None) is None:
         raise _RefusedError("tf-keras has no such layer")
-    known = inspect.signature(kind.__init__).parameters
     renamed = _RENAMED.get(node.kind, {})
-    config = {renamed.get(key, key): value for key, value in operation.get_config().items()}
-    arguments = {key: _in_tf_keras(key, value) for key, value in config.items() if key in known}
-    return kind(**arguments, name=node.name)
+    config = {renamed.get(key, key): _in_tf_keras(key, value) for key, value in operation.get_config().items()}
+    if node.kind == "SeparableConv2D":
+        return _split_separable(node.name, config)
+    return (_layer(node.kind, config, name=node.name),)
+
+
+def _split_separable(name: str, config: dict[str, Any]) -> tuple[Any, ...]:
+    """A depthwise and a pointwise convolution: tfmot's own way to split hangs on Xception's residual branches."""
+    bare = {"use_bias": False, "activation": None, "bias_regularizer": None, "activity_regularizer": None}
+    point = {"kernel_size": 1, "strides": 1, "dilation_rate": 1, "padding": "valid"}
+    for part, kernel in (("regularizer", "kernel_regularizer"), ("constraint", "kernel_constraint")):
+        point[kernel] = config[f"pointwise_{part}"]
+    return (
+        _layer("DepthwiseConv2D", config | bare, name=name + DEPTHWISE_SUFFIX),
+        _layer("Conv2D", config | point, name=name),
+    )
+
+
+def _layer(kind: str, config: dict[str, Any], *, name: str) -> Any:
+    made = getattr(load_tf_keras().layers, kind)
+    known = inspect.signature(made.__init__).parameters
+    return made(**{key: value for key, value in config.items() if key in known}, name=name)
 
 
 def _in_tf_keras(key: str, value: Any) -> Any:
@@ -132,7 +150,7 @@ def _check_quantization(graph: LayerGraph, node: Node, layer: Any) -> None:
             raise _RefusedError(
                 "tfmot folds it into a linear Conv2D, DepthwiseConv2D or Dense before it, and there is none"
             )
-    elif node.kind not in _REWRITTEN and not registry.supports(layer):
+    elif not registry.supports(layer):
         raise _RefusedError("it is not in tfmot's 8-bit registry")
     known = _LONE_ACTIVATIONS if node.kind == "Activation" else _FUSED_ACTIVATIONS
     activation = getattr(layer, "activation", None)
@@ -151,7 +169,8 @@ def _check_pruning(graph: LayerGraph, node: Node, layer: Any) -> None:
 
 def _check_clustering(graph: LayerGraph, node: Node, layer: Any) -> None:
     names = load_tfmot().clustering.keras
-    if node.kind not in ("Conv2D", "MultiHeadAttention"):  # Conv2D is asked for weights, which it has only once built
+    # These are asked for weights, which they have only once built; tfmot takes them.
+    if not isinstance(layer, load_tf_keras().layers.Conv2D):
         names.cluster_weights(layer, 2, names.CentroidInitialization.LINEAR)
 
 

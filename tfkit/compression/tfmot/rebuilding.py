@@ -8,7 +8,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from tfkit.compression.tfmot.layer_table import Technique, TfmotRefusal, find_refusals, twin_layer
+from tfkit.compression.tfmot.layer_table import DEPTHWISE_SUFFIX, Technique, TfmotRefusal, find_refusals, twin_layers
 from tfkit.compression.tfmot.loading import load_tf_keras
 from tfkit.compression.tfmot.twin import TfKerasTwin
 from tfkit.errors import ModelError
@@ -102,14 +102,17 @@ def copy_weights_back(twin: TfKerasTwin, model: keras.Model) -> None:
         ModelError: When the twin still has wrappers, or is another model's.
     """
     nodes = {node.name: node for node in read_graph(model).nodes}
-    learned = [layer for layer in twin.model.layers if layer.weights and layer.name != _PREPROCESSING]
-    if strangers := [layer.name for layer in learned if layer.name not in nodes]:
+    learned: dict[str, list[Any]] = {}
+    for layer in twin.model.layers:
+        if layer.weights and layer.name != _PREPROCESSING:
+            learned.setdefault(layer.name.removesuffix(DEPTHWISE_SUFFIX), []).extend(layer.get_weights())
+    if strangers := [name for name in learned if name not in nodes]:
         raise ModelError(
             f"the twin's layer '{strangers[0]}' is not in '{model.name}'",
             hint="take its wrappers off with tfmot_strip first; a quantised twin goes to export_tfmot_int8",
         )
-    for layer in learned:
-        nodes[layer.name].operation.set_weights(layer.get_weights())
+    for name, weights in learned.items():
+        nodes[name].operation.set_weights(weights)
 
 
 @dataclass(frozen=True)
@@ -187,15 +190,21 @@ def _build(plan: _Plan, batch_norm: BatchNorm) -> TfKerasTwin:
         if node in plan.skipped:
             tensors[id(node.output)] = tensors[id(node.inputs[0])]
         elif node in plan.nodes:
-            layer = twin_layer(node)
-            inputs = [tensors[id(value)] for value in node.inputs]
-            tensors[id(node.output)] = layer(inputs[0] if len(inputs) == 1 else inputs)
-            layer.trainable = batch_norm == "train" or node.kind != "BatchNormalization"
-            if layer.weights:
-                layer.set_weights(node.operation.get_weights())
+            tensors[id(node.output)] = _call(node, [tensors[id(value)] for value in node.inputs], batch_norm)
     model = tf_keras.Model(pixels, tensors[id(plan.graph.outputs[0])], name=plan.graph.name)
     scale, offset = twin or (1.0, 0.0)
     return TfKerasTwin(model, pixel_scale=scale, pixel_offset=offset, left_out=plan.left_out)
+
+
+def _call(node: Node, inputs: list[Any], batch_norm: BatchNorm) -> Any:
+    tensor = inputs[0] if len(inputs) == 1 else inputs
+    weights = node.operation.get_weights() if isinstance(node.operation, keras.layers.Layer) else []
+    for layer in twin_layers(node):
+        tensor = layer(tensor)
+        layer.trainable = batch_norm == "train" or node.kind != "BatchNormalization"
+        own, weights = weights[: len(layer.weights)], weights[len(layer.weights) :]
+        layer.set_weights(own)
+    return tensor
 
 
 def _without_rescaling(plan: _Plan) -> tuple[float, float] | None:

@@ -1,0 +1,85 @@
+"""Put the biases of a quantisation-aware model on the grid that its file holds them on."""
+
+from typing import Any
+
+import keras
+import numpy as np
+
+from tfkit.compression.folding import channel_affine
+from tfkit.compression.rules import treatment_of
+from tfkit.graph import LayerGraph, Node, Value, read_graph
+from tfkit.layers import CompressedKernel, FakeQuantize, PixelGrid
+
+
+def settle_biases(model: keras.Model) -> int:
+    """Round every bias to the step that the file adds it in, so that the Keras model adds the same.
+
+    A file adds a bias as a whole number of (input scale x weight scale)
+    (https://ai.google.dev/edge/litert/conversion/tensorflow/quantization/quantization_spec). The
+    rounding is small, but it turns the next rounding of about one value in a thousand, and each layer multiplies
+    that. It is done once, after training: ranges and kernels must not change any more.
+
+    Args:
+        model: What `quantize_aware` gave, trained. Its biases, or the `beta` of the BatchNorm layers that will be
+            folded, are moved in place by half a step at most.
+
+    Returns:
+        How many layers were settled.
+    """
+    graph = read_graph(model)
+    settled = 0
+    for node in graph.nodes:
+        layer = node.operation
+        if isinstance(layer, CompressedKernel) and layer.weight_bits is not None:
+            input_scale = _input_scale(node.inputs[0])
+            settled += input_scale is not None and _settle(graph, node, input_scale)
+    return settled
+
+
+def _settle(graph: LayerGraph, node: Node, input_scale: float) -> bool:
+    layer: Any = node.operation
+    step = np.ravel(np.asarray(keras.ops.convert_to_numpy(layer.kernel_scale()), np.float64)) * input_scale
+    bias = np.asarray(keras.ops.convert_to_numpy(layer.bias), np.float64) if layer.use_bias else np.zeros(step.shape)
+    norm = _folded_norm(graph, node)
+    if norm is None:
+        if layer.use_bias:
+            layer.bias.assign(np.round(bias / step) * step)
+        return bool(layer.use_bias)
+    scale, shift = channel_affine(norm)
+    total = bias * scale + shift
+    folded_step = np.abs(scale) * step
+    rounded = np.where(folded_step > 0, np.round(total / np.where(folded_step > 0, folded_step, 1)) * folded_step, total)
+    if getattr(norm, "beta", None) is not None:
+        norm.beta.assign(keras.ops.convert_to_numpy(norm.beta) + (rounded - total))
+    elif layer.use_bias:
+        layer.bias.assign(bias + np.where(scale != 0, (rounded - total) / np.where(scale != 0, scale, 1), 0))
+    else:
+        return False
+    return True
+
+
+def _folded_norm(graph: LayerGraph, node: Node) -> Any:
+    taker = graph.only_consumer(node.output)
+    while taker is not None and treatment_of(taker) == "absent":
+        taker = graph.only_consumer(taker.output)
+    return taker.operation if taker is not None and treatment_of(taker) == "affine" else None
+
+
+def _input_scale(value: Value) -> float | None:
+    """Step of the grid a tensor lies on; None where it lies on none."""
+    node = value.node
+    while node is not None:
+        layer = node.operation
+        if isinstance(layer, PixelGrid):
+            return float(layer.scale)
+        if isinstance(layer, FakeQuantize):
+            return _step_of(layer)
+        if treatment_of(node) not in ("same", "absent"):
+            return None
+        node = node.inputs[0].node
+    return None
+
+
+def _step_of(quantizer: FakeQuantize) -> float:
+    low, high = quantizer.real_range()
+    return (high - low) / (2**quantizer.bits - (2 if quantizer.bits == 16 else 1))

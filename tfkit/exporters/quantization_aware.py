@@ -1,0 +1,181 @@
+"""Export a quantisation-aware model as the integer file it was trained to be, and prove that it is that file."""
+
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+from ai_edge_litert.tools import flatbuffer_utils
+from numpy.typing import NDArray
+
+from tfkit.artifacts import Artifact, ImageSpec, Quantization
+from tfkit.compression import FoldedModel, TrainedKernel, fold
+from tfkit.errors import ExportError
+from tfkit.exporters.conversion import convert_to_float
+from tfkit.exporters.destination import finished_model
+from tfkit.exporters.float_model import check_image_model
+from tfkit.exporters.inspection import layer_of, refuse_unasked_operators
+from tfkit.exporters.layer_comparison import LayerDifference, compare_layers, first_drift
+from tfkit.exporters.trained_ranges import quantize_as_trained
+from tfkit.runtimes import read_operators, read_signature
+
+# Images the file and the Keras model are both run on before the file gets its name.
+_COMPARED_IMAGES = 4
+# A file further from its model than this, on average over the scores, is not the model that was trained.
+_MOST_STEPS = 8.0
+_SHOWN = 5
+_CONVERSIONS = ("QUANTIZE", "DEQUANTIZE")
+
+
+@dataclass(frozen=True)
+class IntegerFile:
+    """An integer file with what is known of it.
+
+    Attributes:
+        flatbuffer: The `.tflite` file.
+        layers: How far each of its tensors is from the Keras model's, in its running order.
+        kernels_on_grid: How many kernels were found in it, every number as trained.
+        activation_bits: 8 or 16.
+        float_layers: The layers that the policy left in float.
+    """
+
+    flatbuffer: bytes
+    layers: tuple[LayerDifference, ...]
+    kernels_on_grid: int
+    activation_bits: int
+    float_layers: tuple[str, ...] = ()
+
+
+def export_trained_integers(
+    model: Any,
+    path: Path,
+    *,
+    image: ImageSpec,
+    class_names: tuple[str, ...],
+    pixels: NDArray[np.uint8] | None = None,
+) -> Artifact:
+    """Write the integer file of a quantisation-aware model; see `export_integers`.
+
+    Args:
+        model: What `tfkit.compression.quantize_aware` gave, trained.
+        path: The file to write; it must not exist.
+        image: The images it takes.
+        class_names: Its labels, in the order of the scores.
+        pixels: uint8 (n, height, width, channels), a few real images to compare on; default noise.
+
+    Returns:
+        The artifact: `int8`, or `int16x8` for 16-bit activations.
+
+    Raises:
+        ExportError: When the file is not what was trained, or an operator is not what was asked for.
+        RunError: When it cannot be written.
+    """
+    check_image_model(model, image=image, class_names=class_names)
+    with finished_model(path) as unfinished:
+        made = export_integers(model, image=image, pixels=pixels)
+        quantization: Quantization = "int16x8" if made.activation_bits == 16 else "int8"
+        unfinished.write_bytes(made.flatbuffer)
+        asked = _float_operators(unfinished, made.float_layers)
+        refuse_unasked_operators(unfinished, quantization=quantization, model=model, float_operators=asked)
+    return Artifact(
+        path=path,
+        format="tflite",
+        quantization=quantization,
+        signature=read_signature(path),
+        image=image,
+        class_names=class_names,
+        made_by=f"TFLiteConverter of TensorFlow {metadata.version('tensorflow')}, litert-quantizer "
+        f"{metadata.version('litert-quantizer')} with the ranges of quantisation-aware training; "
+        f"{made.kernels_on_grid} kernels read back as trained",
+    )
+
+
+def export_integers(model: Any, *, image: ImageSpec, pixels: NDArray[np.uint8] | None = None) -> IntegerFile:
+    """Make the integer file of a quantisation-aware model: uint8 pixels in, uint8 scores out.
+
+    Nothing is calibrated: ranges and weights are the trained ones. Before the file is handed out, each kernel is
+    read back from it and compared number by number, and it is run beside the Keras model.
+
+    Args:
+        model: What `tfkit.compression.quantize_aware` gave, trained.
+        image: The images it takes.
+        pixels: uint8 (n, height, width, channels), a few real images to compare on; default noise.
+
+    Returns:
+        The file.
+
+    Raises:
+        ExportError: When a kernel is not in the file as it was trained, a tensor of the file is none of the model's,
+            or the file's scores drift; it names the first layer that does.
+    """
+    if pixels is None or len(pixels) == 0:
+        pixels = np.random.default_rng(0).integers(0, 256, (_COMPARED_IMAGES, *image.shape)).astype(np.uint8)
+    folded = fold(model)
+    step = (folded.input.maximum - folded.input.minimum) / 255
+    scaled = (folded.input.minimum + pixels[:_COMPARED_IMAGES].astype(np.float64) * step).astype(np.float32)
+    flatbuffer, roundings = quantize_as_trained(convert_to_float(folded.model, image=image), folded, scaled)
+    kernels = _check_kernels(flatbuffer, folded)
+    bits = max((rounding.bits for rounding in roundings.values()), default=8)
+    rows = compare_layers(model, flatbuffer, roundings, pixels[:_COMPARED_IMAGES])
+    if rows and rows[-1].mean_steps > _MOST_STEPS:
+        drifting = first_drift(rows) or rows[-1]
+        raise ExportError(
+            f"the file is {rows[-1].mean_steps:.1f} steps from the Keras model on average; the first layer to drift is "
+            f"'{drifting.layer}' ({drifting.operator}, {drifting.mean_steps:.1f} steps)",
+            hint="leave that layer in float (quantization.skip), or train longer with frozen ranges",
+        )
+    return IntegerFile(flatbuffer, rows, kernels, bits, folded.float_layers)
+
+
+def _float_operators(path: Path, float_layers: tuple[str, ...]) -> int:
+    """How many float operators of a file are layers left in float, or the conversions around them."""
+    if not float_layers:
+        return 0
+    names = set(float_layers)
+    floats = [operator for operator in read_operators(path) if operator.is_float]
+    return sum(operator.name in _CONVERSIONS or layer_of(operator.layer, names) in names for operator in floats)
+
+
+def _check_kernels(flatbuffer: bytes, folded: FoldedModel) -> int:
+    """Find every trained kernel in the file; signs aside, which a negative BatchNorm scale turns."""
+    stored = _integer_constants(flatbuffer)
+    missing = [kernel.layer for kernel in folded.kernels if kernel.bits and not _take(kernel, stored)]
+    if missing:
+        raise ExportError(
+            f"{len(missing)} kernels are not in the file as they were trained: {', '.join(missing[:_SHOWN])}",
+            hint="report it as a fault of tfkit, or leave these layers in float (quantization.skip)",
+        )
+    return len(folded.kernels)
+
+
+def _take(kernel: TrainedKernel, stored: dict[int, list[NDArray[np.int8]]]) -> bool:
+    """Take a kernel out of the file's constants, whatever layout it has there."""
+    expected = np.sort(np.abs(kernel.steps.ravel().astype(np.int16)))
+    for place, candidate in enumerate(stored.get(expected.size, [])):
+        found = np.sort(np.abs(candidate.astype(np.int16)))
+        if np.array_equal(found, expected):
+            stored[expected.size].pop(place)
+            return True
+    return False
+
+
+def _integer_constants(flatbuffer: bytes) -> dict[int, list[NDArray[np.int8]]]:
+    model = flatbuffer_utils.read_model_from_bytearray(bytearray(flatbuffer))
+    found: dict[int, list[NDArray[np.int8]]] = {}
+    for tensor in model.subgraphs[0].tensors:
+        data = model.buffers[tensor.buffer].data
+        if data is None or len(data) == 0:
+            continue
+        values = np.frombuffer(bytes(data), np.uint8)
+        if tensor.type == schema.TensorType.INT4:
+            low, high = (values & 0xF).astype(np.int8), (values >> 4).astype(np.int8)
+            nibbles = np.stack([low, high], axis=-1).ravel()[: int(np.prod(tensor.shape))]
+            constants = np.where(nibbles > 7, nibbles - 16, nibbles).astype(np.int8)
+        elif tensor.type == schema.TensorType.INT8:
+            constants = values.view(np.int8)
+        else:
+            continue
+        found.setdefault(constants.size, []).append(constants)
+    return found
