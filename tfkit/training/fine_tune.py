@@ -1,8 +1,10 @@
 """The second stage: the end of the backbone, or all of it, learns with a small learning rate."""
 
+import dataclasses
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import keras
 import tensorflow as tf
@@ -27,9 +29,41 @@ def fine_tune(
     image: ImageSpec,
     *,
     optimization: Optimization,
-    batch_size: int = 32,
     unfreeze_from: float | str = "all",
     batch_norm: Literal["frozen", "train"] = "frozen",
+    **options: Any,
+) -> StageResult:
+    """Train a classifier's head together with the end of its backbone.
+
+    Args:
+        model: A classifier of `build_classifier`; trained in place, and float32 again afterwards.
+        train: Training images.
+        validation: Validation images; may be empty.
+        image: The images the model takes.
+        optimization: How to step.
+        unfreeze_from: What of the backbone learns: `all`, a share counted from its end, or a layer's name.
+        batch_norm: Whether the backbone's BatchNorm keeps its running statistics (`frozen`) or follows (`train`).
+        **options: The keyword arguments of `train_on`.
+
+    Returns:
+        The course of the stage.
+
+    Raises:
+        ModelError: When `unfreeze_from` names nothing, or `jit=False` meets a network that oneDNN cannot train.
+    """
+    unfrozen = unfreeze(model, unfreeze_from, batch_norm=batch_norm)
+    result = train_on(model, train, validation, image, optimization=optimization, **options)
+    return dataclasses.replace(result, name="fine_tune", notes=(*_notes(unfrozen), *result.notes))
+
+
+def train_on(
+    model: keras.Model,
+    train: ImageExamples,
+    validation: ImageExamples,
+    image: ImageSpec,
+    *,
+    optimization: Optimization,
+    batch_size: int = 32,
     precision: Precision = "float32",
     jit: Jit = "auto",
     augmentation: AugmentationPolicy = "none",
@@ -40,18 +74,19 @@ def fine_tune(
     log_directory: Path | None = None,
     checkpoint: Path | None = None,
     progress: Progress | None = None,
+    callbacks: tuple[keras.callbacks.Callback, ...] = (),
+    objective: Callable[[keras.Model], keras.Model] | None = None,
 ) -> StageResult:
-    """Train a classifier's head together with the end of its backbone.
+    """Train a classifier as it stands: whatever of it is trainable learns.
 
     Args:
-        model: A classifier of `build_classifier`; trained in place, and float32 again afterwards.
+        model: A classifier of `build_classifier`, plain or compressed; trained in place, and float32 again
+            afterwards.
         train: Training images.
         validation: Validation images; may be empty.
         image: The images the model takes.
         optimization: How to step.
         batch_size: Images in a batch.
-        unfreeze_from: What of the backbone learns: `all`, a share counted from its end, or a layer's name.
-        batch_norm: Whether the backbone's BatchNorm keeps its running statistics (`frozen`) or follows (`train`).
         precision: `float32`, `mixed_float16` or `mixed_bfloat16`.
         jit: Whether XLA compiles the step; `auto` does on a GPU, and on a CPU where oneDNN would crash.
         augmentation: Policy of the training images: `none`, `light` or `rand_augment`.
@@ -62,17 +97,18 @@ def fine_tune(
         log_directory: Where TensorBoard's scalars go.
         checkpoint: Where the model is kept after every epoch and when training is interrupted (`.keras`).
         progress: Called after each batch with batches done, batches in all, and a text.
+        callbacks: Further callbacks, such as those of `tfkit.compression`.
+        objective: Gives the model that is fitted for the one that gives logits, such as a distiller around it.
 
     Returns:
         The course of the stage.
 
     Raises:
-        ModelError: When `unfreeze_from` names nothing, or `jit=False` meets a network that oneDNN cannot train.
+        ModelError: When `jit=False` meets a network that oneDNN cannot train.
     """
     began = time.perf_counter()
     keras.utils.set_random_seed(seed)
-    unfrozen = unfreeze(model, unfreeze_from, batch_norm=batch_norm)
-    compiled = _use_jit(model, jit)
+    compiled = uses_jit(model, jit)
     trained = model if precision == "float32" else with_dtype_policy(model, precision)
     batches = training_batches(
         train,
@@ -85,9 +121,10 @@ def fine_tune(
         cache_bytes=cache_bytes,
     )
     held_out = evaluation_batches(validation, image, batch_size=batch_size, cache_bytes=cache_bytes)
+    fitted = logits_model(trained)
     with kept_on_failure(trained, checkpoint):
         history = fit(
-            logits_model(trained),
+            fitted if objective is None else objective(fitted),
             batches,
             held_out if len(validation) else None,
             optimization=optimization,
@@ -96,16 +133,13 @@ def fine_tune(
             class_weight=class_weights(optimization, train),
             log_directory=log_directory,
             progress=progress,
-            callbacks=(_KeepEveryEpoch(trained, checkpoint),) if checkpoint else (),
+            callbacks=(*callbacks, *((_KeepEveryEpoch(trained, checkpoint),) if checkpoint else ())),
         )
     if trained is not model:
         model.set_weights(trained.get_weights())
-    return StageResult(
-        name="fine_tune",
-        seconds=time.perf_counter() - began,
-        history=history,
-        notes=_notes(unfrozen, precision, compiled),
-    )
+    notes = [] if precision == "float32" else [f"trained in {precision}; the kept model is float32"]
+    notes += ["the training step was compiled by XLA"] if compiled else []
+    return StageResult(name="train", seconds=time.perf_counter() - began, history=history, notes=tuple(notes))
 
 
 class _KeepEveryEpoch(keras.callbacks.Callback):
@@ -119,8 +153,16 @@ class _KeepEveryEpoch(keras.callbacks.Callback):
         save_model_file(self._whole, self._path)
 
 
-def _use_jit(model: keras.Model, jit: Jit) -> bool:
-    """XLA where it is faster, which is on GPUs, and where oneDNN would crash."""
+def uses_jit(model: keras.Model, jit: Jit) -> bool:
+    """Whether a model's training step is compiled by XLA: where it is faster, and where oneDNN would crash.
+
+    Args:
+        model: The model.
+        jit: True, False, or `auto`: on GPUs, and for narrow convolutions on a CPU that cannot train them otherwise.
+
+    Raises:
+        ModelError: When False meets a network that oneDNN cannot train on this processor.
+    """
     if tf.config.list_physical_devices("GPU"):
         return jit is not False
     if jit is True:
@@ -135,12 +177,8 @@ def _use_jit(model: keras.Model, jit: Jit) -> bool:
     return crashes
 
 
-def _notes(unfrozen: Unfrozen, precision: Precision, compiled: bool) -> tuple[str, ...]:
+def _notes(unfrozen: Unfrozen) -> tuple[str, ...]:
     notes = [f"{len(unfrozen.layers)} backbone layers learned, {unfrozen.trainable_parameters:,} parameters in all"]
     if unfrozen.frozen_batch_norms:
         notes.append(f"the running statistics of {unfrozen.frozen_batch_norms} BatchNorm layers stayed as they were")
-    if precision != "float32":
-        notes.append(f"trained in {precision}; the kept model is float32")
-    if compiled:
-        notes.append("the training step was compiled by XLA")
     return tuple(notes)

@@ -52,9 +52,9 @@ def find_groups(trace: ChannelTrace) -> tuple[ChannelGroup, ...]:
         members.setdefault((tuple(names), trace.pinned.get(label, "")), []).append(label)
     groups: list[ChannelGroup] = []
     taken: dict[str, int] = {}
-    for (names, pinned), labels in members.items():
-        number = taken[names[0]] = taken.get(names[0], 0) + 1
+    for (layers, pinned), labels in members.items():
+        number = taken[layers[0]] = taken.get(layers[0], 0) + 1
         # One convolution's outputs fall into several groups where a part of them meets other channels.
-        name = names[0] if number == 1 else f"{names[0]}#{number}"
-        groups.append(ChannelGroup(name, names, np.array(labels), pinned))
+        name = layers[0] if number == 1 else f"{layers[0]}#{number}"
+        groups.append(ChannelGroup(name, layers, np.array(labels), pinned))
     return tuple(groups)

@@ -24,7 +24,7 @@ from tfkit.compression.channels.scores import (
 from tfkit.compression.channels.tracing import ChannelTrace
 from tfkit.compression.channels.widths import WidthRule, Widths, kept_channels, uniform_widths, widths_within
 from tfkit.errors import ModelError
-from tfkit.graph import read_graph
+from tfkit.graph import LayerGraph, read_graph
 
 _CRITERIA = ("bn_scale", "weight_norm", "loss")
 _BUDGETS = ("keep", "max_parameters", "max_multiply_adds", "max_latency_ms")
@@ -136,7 +136,9 @@ def plan_channel_pruning(
     budget = {"keep": keep, "max_parameters": max_parameters, "max_multiply_adds": max_multiply_adds}
     budget |= {"max_latency_ms": max_latency_ms}
     _check(criterion, budget, profile, batches, widths)
-    trace = trace_channels(read_graph(model))
+    graph = read_graph(model)
+    _refuse_lambdas(graph)
+    trace = trace_channels(graph)
     scores = _scores(trace, model, criterion, batches, loss)
     groups = _unscored_pinned(find_groups(trace), scores, criterion)
     free = [group for group in groups if not group.pinned]
@@ -197,15 +199,13 @@ class _Choice:
 
 def _within_budget(choice: _Choice, budget: dict[str, Any], rule: WidthRule) -> Widths:
     name, most = next((name, value) for name, value in budget.items() if value is not None)
-    widths = widths_within(
-        choice.groups, choice.scores, rule, lambda widths: choice.measure(name, widths) <= most
-    )
+    widths = widths_within(choice.groups, choice.scores, rule, lambda widths: choice.measure(name, widths) <= most)
     reached = choice.measure(name, widths)
     if reached > most:
         nearest = f"{reached:.3g}" if name == "max_latency_ms" else f"{reached:,.0f}"
         raise ModelError(
-            f"{name}={most:,} cannot be met by removing channels: with every group at its narrowest, {nearest} are left",
-            hint=f"ask for {nearest} or more, or start from a smaller backbone",
+            f"{name}={most:,} cannot be met: with every group of channels at its narrowest, {nearest} are left",
+            hint=f"the nearest achievable is {nearest}; a smaller backbone goes lower",
         )
     return widths
 
@@ -240,9 +240,7 @@ def _unscored_pinned(groups: Sequence[ChannelGroup], scores: Scores, criterion: 
     ]
 
 
-def _check(
-    criterion: str, budget: dict[str, Any], profile: object, batches: object, widths: WidthRule
-) -> None:
+def _check(criterion: str, budget: dict[str, Any], profile: object, batches: object, widths: WidthRule) -> None:
     faults = []
     given = {name: value for name, value in budget.items() if value is not None}
     if criterion not in _CRITERIA:
@@ -262,6 +260,15 @@ def _check(
         raise ModelError("\n".join(faults))
 
 
+def _refuse_lambdas(graph: LayerGraph) -> None:
+    names = [node.name for node in graph.nodes if node.kind == "Lambda"]
+    if names:
+        raise ModelError(
+            f"a Lambda layer cannot be copied into a smaller model: {', '.join(names)}",
+            hint="write it with keras.ops in the model, or as a registered layer",
+        )
+
+
 def _check_free(
     model: keras.Model, free: Sequence[ChannelGroup], groups: Sequence[ChannelGroup], criterion: Criterion
 ) -> None:
@@ -271,5 +278,7 @@ def _check_free(
     others = [name for name in _CRITERIA if name != criterion]
     raise ModelError(
         "\n".join([f"no channel of model '{model.name}' can be removed by '{criterion}'", *reasons]),
-        hint=f"another criterion may see more: {', '.join(others)}" if any(criterion in text for text in reasons) else "",
+        hint=f"another criterion may see more: {', '.join(others)}"
+        if any(criterion in text for text in reasons)
+        else "",
     )

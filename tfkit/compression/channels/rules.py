@@ -219,4 +219,3 @@ _RULES: dict[str, Rule] = {
     **_named(_reduction, "Mean", "Max", "Min", "Sum"),
     **_named(_flattened, "Flatten", "Reshape"),
 }
-

@@ -14,13 +14,13 @@ Technique = Literal["quantization", "pruning", "clustering"]
 
 DEPTHWISE_SUFFIX = "_tfmot_depthwise"
 
-# The three names that Keras gave to the slope of LeakyReLU over the years end in these two.
+# Keras 3 name of an argument -> tf-keras name.
 _RENAMED = {"LeakyReLU": {"negative_slope": "alpha"}}
 # tfmot folds a BatchNormalization only into one of these.
 _FOLDABLE = {"Conv2D", "DepthwiseConv2D", "SeparableConv2D", "Dense"}
 # From tfmot's QuantizeAwareActivation and Default8BitActivationQuantizeConfig, which have no public form.
-_FUSED_ACTIVATIONS = {"linear", "relu", "swish", "silu", "gelu", "softmax", "sigmoid", "tanh"}
-_LONE_ACTIVATIONS = _FUSED_ACTIVATIONS - {"silu"} | {"relu6"}
+_FUSED_ACTIVATIONS = {"linear", "relu", "swish", "gelu", "softmax", "sigmoid", "tanh"}
+_LONE_ACTIVATIONS = _FUSED_ACTIVATIONS | {"relu6"}
 
 
 @dataclass(frozen=True)
