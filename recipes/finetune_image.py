@@ -1,4 +1,4 @@
-"""Fine-tune an image classifier, export it, and prove every exported file.
+"""Fine-tune an image classifier, compress it, export it, and prove every exported file.
 
 `python recipes/finetune_image.py --config FILE key=value` does the same as `tfkit run FILE key=value`.
 """
@@ -10,19 +10,38 @@ if __name__ == "__main__":  # before TensorFlow is imported: the command keeps i
 
     sys.exit(main(["run", *sys.argv[1:]]))
 
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import keras
-import numpy as np
 
-from tfkit import data, exporters, models, reports, training, verification
+from tfkit import data, exporters, models, reports, stages, training, verification
 from tfkit.artifacts import ImageSpec, RunDirectory, create_run_directory, refuse_existing_run
 from tfkit.cli.display import Display
+from tfkit.cli.planning import CompressionPlan, batch_options, build_classifier, plan_compression, stage_options
 from tfkit.config import RecipeConfig, dump_recipe
 
 REFUSED = 3
-STAGES = {"head": ("Train the head", training.train_head), "fine_tune": ("Fine-tune", training.fine_tune)}
+STAGES = {  # title, what runs it, and the model it leaves in models/
+    "head": ("Train the head", training.train_head, "float"),
+    "fine_tune": ("Fine-tune", training.fine_tune, "float"),
+    "pruning": ("Prune", stages.prune, "pruned"),
+    "quantization": ("Train quantisation-aware", stages.quantize, "quantized"),
+}
+
+
+@dataclass
+class Job:
+    """What every stage needs, and what it adds to."""
+
+    config: RecipeConfig
+    display: Display
+    image: ImageSpec
+    splits: data.DatasetSplits
+    folder: RunDirectory
+    plan: CompressionPlan
+    log: list[reports.StageSummary]
+    channels: stages.ChannelPruning | None = None
 
 
 def run(config: RecipeConfig, display: Display) -> int:
@@ -35,23 +54,24 @@ def run(config: RecipeConfig, display: Display) -> int:
         stage.result(f"{len(splits.train)} training, {len(splits.validation)} validation, {len(splits.test)} test")
     log = [reports.StageSummary("data", stage.title, stage.seconds, notes=splits.report.notes)]
 
-    model, control = build(config, image, splits, weights=config.model.weights), None
+    model, control = build_classifier(config, image, len(splits.class_names)), None
+    plan = plan_compression(config, model, display)
     folder = create_run_directory(config.run.directory / config.run.name, overwrite=config.run.overwrite)
     folder.record(recipe=dump_recipe(config), data_report=splits.report.to_json())
-    for name in STAGES:
-        if getattr(config, name) is not None:
-            evaluation, summary = train(name, model, config, display, folder, image, splits)
-            log.append(summary)
-        if name == "head" and config.head and config.head.random_backbone_control:
-            control, summary = train_control(config, display, image, splits, evaluation)
-            log.append(summary)
-    models.save_model_file(model, folder.float_model)
+    job, teacher = Job(config, display, image, splits, folder, plan, log), plan.teacher
+    for name, (_, _, kept) in STAGES.items():
+        if getattr(config, name) is None:
+            continue
+        teacher = model if teacher is None and kept != "float" else teacher  # this run's own float model
+        model, evaluation = train(job, name, model, teacher)
+        if name == "head" and config.head.random_backbone_control:
+            control = train_control(job, evaluation)
     policy = verification.AcceptancePolicy(**config.acceptance.limits())
-    results = export_and_prove(config, display, folder, image, splits, model, evaluation, policy, log)
+    results = export_and_prove(job, model, evaluation, policy)
 
     report = reports.RunReport(
-        name=config.run.name,
-        task="image classification",
+        config.run.name,
+        "image classification",
         recipe_yaml=dump_recipe(config),
         image=image,
         backbone=config.model.backbone,
@@ -61,90 +81,67 @@ def run(config: RecipeConfig, display: Display) -> int:
         control=control,
         artifacts=results,
         policy=asdict(policy),
-        parameters=model.count_params(),
+        parameters=reports.parameters_of(model),
+        compression=reports.describe_compression(model, plan.coverage, channels=job.channels, teacher=plan.taught_by),
     )
-    reports.write_run_report(report, folder, misclassified_pixels=pixels_of(splits.test, image))
+    reports.write_run_report(report, folder, misclassified_pixels=reports.pixels_of(splits.test, image))
     display.table(reports.result_table(report))
     predict = f"tfkit predict {folder.path} {folder.golden if results else 'PICTURE.jpg'}"
     display.next_steps(folder.report, predict, f"tensorboard --logdir {folder.path / 'tensorboard'}")
     return 0 if report.accepted else REFUSED
 
 
-def build(config: RecipeConfig, image: ImageSpec, splits: data.DatasetSplits, *, weights: str | None) -> keras.Model:
-    chosen = config.model
-    keras.utils.set_random_seed(config.run.seed)
-    backbone = models.build_backbone(chosen.backbone, image=image, weights=weights, width=chosen.width)
-    return models.build_classifier(backbone, classes=len(splits.class_names), **chosen.classifier_options())
-
-
-def batch_options(config: RecipeConfig) -> dict[str, Any]:
-    sizes = {"batch_size": config.data.batch_size, "cache_bytes": config.data.cache_mb << 20}
-    return config.augmentation.batch_options() | sizes | {"seed": config.run.seed}
-
-
-def stage_options(config: RecipeConfig, name: str) -> dict[str, Any]:
-    section = getattr(config, name)
-    optimization = training.Optimization(**section.optimization_options())
-    return batch_options(config) | {"optimization": optimization} | section.learning_options()
-
-
-def train(name: str, model, config, display, folder: RunDirectory, image, splits):
-    """One stage of training: the model's weights move, and TensorBoard gets its scalars and pictures."""
-    title, train_stage = STAGES[name]
-    logs = {"log_directory": folder.tensorboard(name), "checkpoint": folder.checkpoints / f"{name}.keras"}
-    with display.stage(title) as stage:
-        options = stage_options(config, name) | logs | {"progress": stage.progress}
-        result = train_stage(model, splits.train, splits.validation, image, **options)
-        models.save_model_file(model, logs["checkpoint"])
-        evaluation = evaluate(model, splits.test, image)
+def train(job: Job, name: str, model: Any, teacher: Any) -> tuple[Any, reports.Evaluation]:
+    """One stage: the model it gives, which is kept, and what that answers on the evaluation split."""
+    title, train_stage, kept = STAGES[name]
+    logs = {"log_directory": job.folder.tensorboard(name), "checkpoint": job.folder.checkpoints / f"{name}.keras"}
+    with job.display.stage(title) as stage:
+        options = stage_options(job.config, name, teacher) | logs | {"progress": stage.progress}
+        result = train_stage(model, job.splits.train, job.splits.validation, job.image, **options)
+        if isinstance(result, stages.CompressedStage):
+            model, job.channels, result = result.model, result.channels or job.channels, result.result
+        if isinstance(model, keras.Model):  # not the tf-keras twin of the tfmot engine
+            models.save_model_file(model, logs["checkpoint"])
+            if name != "head" or job.config.fine_tune is None:
+                models.save_model_file(model, job.folder.kept_model(kept))
+        evaluation = reports.evaluate(model, job.splits.test, job.image)
         stage.result(f"{result.summary}, test accuracy {evaluation.keras:.1%}")
-    seen, targets = next(iter(data.training_batches(splits.train, image, **batch_options(config))))
-    reports.write_tensorboard_images(
-        folder.tensorboard(name),
-        seen=np.asarray(seen),
-        seen_labels=[splits.class_names[index] for index in np.argmax(targets, axis=1)],
-        evaluation=evaluation,
-        misclassified_pixels=pixels_of(splits.test, image),
-        step=len(result.history["loss"]) - 1,
-    )
-    return evaluation, reports.StageSummary(name, title, stage.seconds, result.history, result.notes)
+    batches, step = batch_options(job.config), len(result.history["loss"]) - 1
+    folder = job.folder.tensorboard(name)
+    reports.write_stage_pictures(folder, job.splits, job.image, evaluation, step=step, batch_options=batches)
+    job.log.append(reports.StageSummary(name, title, stage.seconds, result.history, result.notes, evaluation.keras))
+    return model, evaluation
 
 
-def train_control(config, display, image, splits, evaluation: reports.Evaluation):
+def train_control(job: Job, evaluation: reports.Evaluation) -> reports.Control:
     """The same head on a random backbone: what the pretrained features are worth."""
-    with display.stage("Same head, random backbone") as stage:
-        untrained = build(config, image, splits, weights="random")
-        options = stage_options(config, "head")
-        training.train_head(untrained, splits.train, splits.validation, image, progress=stage.progress, **options)
-        accuracy = evaluate(untrained, splits.test, image).keras
+    splits, image = job.splits, job.image
+    with job.display.stage("Same head, random backbone") as stage:
+        untrained = build_classifier(job.config, image, len(splits.class_names), weights="random")
+        options = stage_options(job.config, "head") | {"progress": stage.progress}
+        training.train_head(untrained, splits.train, splits.validation, image, **options)
+        accuracy = reports.evaluate(untrained, splits.test, image).keras
         stage.result(f"test accuracy {accuracy:.1%}; on the trained backbone {evaluation.keras:.1%}")
+    job.log.append(reports.StageSummary("control", stage.title, stage.seconds))
     names = ("head on a frozen random backbone", "head on the frozen trained backbone")
-    control = reports.Control(names[0], accuracy, names[1], evaluation.keras)
-    return control, reports.StageSummary("control", stage.title, stage.seconds)
+    return reports.Control(names[0], accuracy, names[1], evaluation.keras)
 
 
-def evaluate(model: keras.Model, test: data.ImageExamples, image: ImageSpec) -> reports.Evaluation:
-    scores = verification.reference_scores(model, test, image)
-    return reports.Evaluation(test.class_names, test.labels, scores, test.names)
-
-
-def export_and_prove(config, display, folder, image, splits, model, evaluation, policy, log):
+def export_and_prove(job: Job, model: Any, evaluation: reports.Evaluation, policy: verification.AcceptancePolicy):
     """Every exported file is run over the whole test split in its own runtime, timed and judged."""
-    if config.export is None:
+    export, splits, folder = job.config.export, job.splits, job.folder
+    if export is None:
         return ()
-    with display.stage("Export") as stage:
-        pixels = data.calibration_pixels(splits.train, image, count=config.export.calibration_examples)
-        options = {"image": image, "class_names": splits.class_names, "calibration": pixels, "progress": stage.progress}
-        artifacts = exporters.export_formats(model, config.export.formats, folder.artifacts, **options)
+    with job.display.stage("Export") as stage:
+        pixels = data.calibration_pixels(splits.train, job.image, count=export.calibration_examples)
+        described = {"image": job.image, "class_names": splits.class_names, "calibration": pixels}
+        described["progress"] = stage.progress
+        artifacts = exporters.export_formats(model, export.formats, folder.artifacts, **described)
         stage.result(f"{len(artifacts)} files")
-    log.append(reports.StageSummary("export", stage.title, stage.seconds))
-    with display.stage("Prove every file") as stage:
-        options = {"policy": policy, "threads": config.acceptance.latency_threads, "progress": stage.progress}
+    job.log.append(reports.StageSummary("export", stage.title, stage.seconds))
+    with job.display.stage("Prove every file") as stage:
+        options = {"policy": policy, "threads": job.config.acceptance.latency_threads, "progress": stage.progress}
         results = reports.prove_artifacts(artifacts, splits.test, evaluation, folder, **options)
         stage.result(f"{sum(result.accepted for result in results)} of {len(results)} accepted")
-    log.append(reports.StageSummary("verify", stage.title, stage.seconds))
+    job.log.append(reports.StageSummary("verify", stage.title, stage.seconds))
     return results
-
-
-def pixels_of(examples: data.ImageExamples, image: ImageSpec):
-    return lambda chosen: next(data.pixel_batches(examples.select(chosen), image, batch_size=max(1, len(chosen))))

@@ -2,6 +2,7 @@
 
 from tfkit.artifacts.artifact import Artifact, ArtifactFormat, Quantization
 from tfkit.artifacts.image_spec import ImageSpec, ResizeMode
+from tfkit.artifacts.layer_difference import LayerDifference
 from tfkit.artifacts.manifest import read_manifest, write_manifest
 from tfkit.artifacts.run_directory import RunDirectory, create_run_directory, refuse_existing_run
 from tfkit.artifacts.signature import ModelSignature, TensorSpec
@@ -10,6 +11,7 @@ __all__ = [
     "Artifact",
     "ArtifactFormat",
     "ImageSpec",
+    "LayerDifference",
     "ModelSignature",
     "Quantization",
     "ResizeMode",

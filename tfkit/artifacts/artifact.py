@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from tfkit.artifacts.image_spec import ImageSpec
+from tfkit.artifacts.layer_difference import LayerDifference
 from tfkit.artifacts.signature import ModelSignature
 
 ArtifactFormat = Literal["saved_model", "tflite"]
@@ -25,6 +26,8 @@ class Artifact:
         image: The images it takes.
         class_names: Its labels, in the order of the scores.
         made_by: How it was made, in a sentence (converter, quantiser, versions).
+        layers: How far each of its tensors was from the Keras model's when it was made from quantisation-aware
+            training; otherwise empty. Not in the manifest.
     """
 
     path: Path
@@ -34,6 +37,7 @@ class Artifact:
     image: ImageSpec
     class_names: tuple[str, ...]
     made_by: str
+    layers: tuple[LayerDifference, ...] = ()
 
     @property
     def bytes(self) -> int:

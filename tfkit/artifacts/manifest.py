@@ -1,7 +1,7 @@
 """manifest.json: what lies in an artifacts folder and how each file was made."""
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,8 @@ def write_manifest(artifacts: tuple[Artifact, ...], directory: Path) -> Path:
     """
     entries = []
     for artifact in artifacts:
-        entry = asdict(artifact)
+        entry = asdict(replace(artifact, layers=()))
+        del entry["layers"]
         entry["path"] = artifact.path.relative_to(directory).as_posix()
         entries.append({**entry, "bytes": artifact.bytes, "sha256": artifact.sha256})
     path = directory / MANIFEST_NAME

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from tfkit.errors import RunError
 
@@ -47,6 +47,10 @@ class RunDirectory:
     def float_model(self) -> Path:
         """The trained model before any compression."""
         return self.models / "float.keras"
+
+    def kept_model(self, kind: Literal["float", "pruned", "quantized"]) -> Path:
+        """The model as it was before compression, after pruning (with masks, or narrower), or quantisation-aware."""
+        return self.models / f"{kind}.keras"
 
     @property
     def artifacts(self) -> Path:

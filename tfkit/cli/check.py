@@ -16,7 +16,9 @@ def check(
     ] = None,
 ) -> int:
     """Check a recipe and its data; nothing is trained or written."""
+    from tfkit.cli.coverage import show_coverage
     from tfkit.cli.display import Display
+    from tfkit.cli.planning import find_teacher, plan_compression
     from tfkit.cli.quiet import tensorflow_started
     from tfkit.cli.recipes import find_recipe
     from tfkit.cli.run import find_script
@@ -28,12 +30,17 @@ def check(
     display = Display()
     display.header(f"{config.run.name}: {path}")
     with tensorflow_started():
+        with display.stage("Backbone: weights and image size") as stage:
+            model = _build(config, classes=2)
+            stage.result(f"{config.model.backbone}, {_backbone_parameters(model) / 1e6:.2f} M parameters")
+        plan = plan_compression(config, model, display, teacher_too=False)
         with display.stage("Data: every image is read") as stage:
             splits = _load_splits(config, stage.progress)
             counts = [len(split) for split in (splits.train, splits.validation, splits.test)]
             stage.result("{} train, {} validation, {} test".format(*counts))
-        with display.stage("Backbone: weights and image size") as stage:
-            stage.result(_build_backbone(config))
+        if config.distillation:
+            find_teacher(config, _build(config, classes=len(splits.class_names)))
+    show_coverage(display, plan.coverage)
     _show_data(display, splits)
     _show_plan(display, config, counts[0])
     return 0
@@ -45,14 +52,19 @@ def _load_splits(config: "RecipeConfig", progress: Any) -> Any:
     return load_image_splits(**config.data.loading_options(), seed=config.run.seed, progress=progress)
 
 
-def _build_backbone(config: "RecipeConfig") -> str:
+def _build(config: "RecipeConfig", *, classes: int) -> Any:
     from tfkit.artifacts import ImageSpec
-    from tfkit.models import build_backbone
+    from tfkit.cli.planning import build_classifier
 
-    data, model = config.data, config.model
+    data = config.data
     image = ImageSpec(*data.image_height_width, channels=data.channels, resize=data.resize)
-    backbone = build_backbone(model.backbone, image=image, weights=model.weights, width=model.width)
-    return f"{model.backbone}, {backbone.count_params() / 1e6:.2f} M parameters"
+    return build_classifier(config, image, classes)
+
+
+def _backbone_parameters(model: Any) -> int:
+    from tfkit.models import backbone_layers
+
+    return sum(layer.count_params() for layer in backbone_layers(model))
 
 
 def _show_data(display: "Display", splits: Any) -> None:
@@ -119,6 +131,9 @@ def _plan(config: "RecipeConfig", examples: int) -> list[tuple[str, str]]:
             if tune
             else "",
         ),
+        ("pruning", _pruning(config)),
+        ("quantization", _quantization(config)),
+        ("distillation", _distillation(config)),
         ("export", ", ".join(export.formats) if export else ""),
         (
             "acceptance",
@@ -128,6 +143,40 @@ def _plan(config: "RecipeConfig", examples: int) -> list[tuple[str, str]]:
             else "",
         ),
     ]
+
+
+def _pruning(config: "RecipeConfig") -> str:
+    pruning = config.pruning
+    if pruning is None:
+        return ""
+    budgets = {
+        name: getattr(pruning, name) for name in ("keep", "max_parameters", "max_multiply_adds", "max_latency_ms")
+    }
+    asked = {
+        "magnitude": f"{pruning.sparsity:.0%} zeros by magnitude",
+        "n_of_m": "{} of {} weights kept".format(*pruning.pattern),
+        "channels": "channels by "
+        + pruning.criterion
+        + "".join(f", {k} {v}" for k, v in budgets.items() if v is not None),
+    }
+    return f"{asked[pruning.method]}, {pruning.epochs} epochs at {pruning.learning_rate:g}"
+
+
+def _quantization(config: "RecipeConfig") -> str:
+    told = config.quantization
+    if told is None:
+        return ""
+    bits = f"int{told.weight_bits} weights, int{told.activation_bits} activations"
+    return f"{bits}, {told.epochs} epochs at {told.learning_rate:g}" + (", by tfmot" if told.engine == "tfmot" else "")
+
+
+def _distillation(config: "RecipeConfig") -> str:
+    told = config.distillation
+    if told is None:
+        return ""
+    return (
+        f"from {told.teacher or 'the float model of this run'}, temperature {told.temperature:g}, alpha {told.alpha:g}"
+    )
 
 
 def _size(data: "DataSection") -> str:

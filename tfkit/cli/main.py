@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from tfkit import __version__
-from tfkit.cli import benchmark, check, doctor, export, predict, recipes, run, verify
+from tfkit.cli import benchmark, check, doctor, export, optimize, predict, recipes, run, verify
 from tfkit.cli.kept_work import InterruptedRunError, is_disk_full
 from tfkit.errors import TfkitError
 
@@ -30,6 +30,7 @@ _COMMANDS: tuple[Callable[..., Any], ...] = (
     run.run,
     check.check,
     export.export,
+    optimize.optimize,
     verify.verify,
     benchmark.benchmark,
     predict.predict,
@@ -61,7 +62,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: The words after `tfkit`; those of this process when None.
 
     Returns:
-        The exit status: 0, 1 (error), 2 (wrong usage), 3 (an exported file was refused) or 130 (Ctrl-C).
+        The exit status: 0, 1 (error), 2 (wrong usage), 3 (an exported file was refused, or none met a budget) or 130
+        (Ctrl-C).
 
     Example:
         >>> main(["--version"])

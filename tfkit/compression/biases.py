@@ -48,7 +48,9 @@ def _settle(graph: LayerGraph, node: Node, input_scale: float) -> bool:
     scale, shift = channel_affine(norm)
     total = bias * scale + shift
     folded_step = np.abs(scale) * step
-    rounded = np.where(folded_step > 0, np.round(total / np.where(folded_step > 0, folded_step, 1)) * folded_step, total)
+    rounded = np.where(
+        folded_step > 0, np.round(total / np.where(folded_step > 0, folded_step, 1)) * folded_step, total
+    )
     if getattr(norm, "beta", None) is not None:
         norm.beta.assign(keras.ops.convert_to_numpy(norm.beta) + (rounded - total))
     elif layer.use_bias:

@@ -50,13 +50,15 @@ def calibrate(model: keras.Model, calibration: NDArray[Any] | Iterable[NDArray[A
 
 
 def fake_quantizers(model: keras.Model) -> tuple[FakeQuantize, ...]:
-    """Every activation quantiser of a model, in running order, those inside layers too."""
+    """Every activation quantiser of a model, in running order, those inside layers and nested models too."""
     found: list[FakeQuantize] = []
     for layer in model.layers:
         if isinstance(layer, FakeQuantize):
             found.append(layer)
         elif isinstance(layer, QuantizedLayerNormalization):
             found.extend(layer.quantizers.values())
+        elif isinstance(layer, keras.Model):  # the student in a distiller
+            found.extend(fake_quantizers(layer))
     return tuple(found)
 
 

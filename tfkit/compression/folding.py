@@ -1,4 +1,4 @@
-"""The plain model that a quantisation-aware one stands for: kernels on their grid, BatchNorm folded, roundings noted."""
+"""The plain model a quantisation-aware one stands for: kernels on their grid, BatchNorm folded, roundings noted."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,12 +9,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tfkit.compression.input_grid import composed_scaling
-from tfkit.compression.rules import is_leading_scaling, treatment_of
+from tfkit.compression.operators import (
+    affine,
+    causal_padding,
+    convolution,
+    hard_sigmoid,
+    layer_pads_causally,
+    leaky_relu,
+    on_output_channels,
+    replaced_operator,
+)
+from tfkit.compression.rules import is_leading_scaling, negative_slope_of, runs_activation, treatment_of
+from tfkit.compression.splitting import activation_name
 from tfkit.graph import LayerGraph, Node, build_model, read_graph
-from tfkit.layers import CompressedKernel, FakeQuantize, PixelGrid, QuantizedLayerNormalization, plain_class
-
-_DEPTHWISE = (keras.layers.DepthwiseConv1D, keras.layers.DepthwiseConv2D)
-_TRANSPOSED = (keras.layers.Conv1DTranspose, keras.layers.Conv2DTranspose)
+from tfkit.layers import CompressedKernel, FakeQuantize, PixelGrid, QuantizedLayerNormalization
+from tfkit.models import with_dtype_policy
 
 
 @dataclass(frozen=True)
@@ -40,12 +49,12 @@ class TrainedKernel:
     Attributes:
         layer: Its layer's name.
         steps: Whole numbers in the Keras layout, int8 in `-127..127` or `-7..7`.
-        bits: 8 or 4; None for a kernel left in float.
+        bits: 8 or 4.
     """
 
     layer: str
     steps: NDArray[np.int8]
-    bits: int | None
+    bits: int
 
 
 @dataclass(frozen=True)
@@ -53,20 +62,27 @@ class FoldedModel:
     """A plain float32 model with everything that an integer file of it needs to know.
 
     Attributes:
-        model: It takes scaled pixels (n, height, width, channels), the values of the file's input tensor.
+        model: It takes scaled pixels (n, height, width, channels), the values of the file's input tensor; raw ones
+            when activations have 16 bits.
         input: The rounding of that input.
+        activation_bits: 8 or 16.
         roundings: The roundings with the tensors of `model` they apply to, in running order.
         joined: Each concatenation's tensor with the tensors that go into it: they share its scale.
-        kernels: The trained kernels.
-        float_layers: Layers the policy left in float.
+        kernels: The trained kernels, those left in float aside.
+        four_bit: The tensors that operators with a 4-bit kernel write.
+        float_layers: Layers the policy left in float, and those that run inside them.
+        float_tensors: The tensors they write.
     """
 
     model: keras.Model
     input: Rounding
+    activation_bits: int
     roundings: tuple[tuple[Rounding, Any], ...]
     joined: tuple[tuple[Any, tuple[Any, ...]], ...]
     kernels: tuple[TrainedKernel, ...]
+    four_bit: tuple[Any, ...]
     float_layers: tuple[str, ...]
+    float_tensors: tuple[Any, ...]
 
 
 def fold(model: keras.Model) -> FoldedModel:
@@ -83,48 +99,84 @@ def fold(model: keras.Model) -> FoldedModel:
     Returns:
         The folded model.
     """
+    if any(layer.compute_dtype != "float32" for layer in model.layers):
+        model = with_dtype_policy(model, "float32")
     folding = _Folding(read_graph(model))
     built = build_model(folding.graph, folding.call)
     return FoldedModel(
         built,
         folding.input,
+        folding.bits,
         tuple(folding.roundings),
         tuple(folding.joined),
         tuple(folding.kernels),
-        tuple(folding.float_layers),
+        tuple(folding.four_bit),
+        folding.float_layers,
+        tuple(folding.float_tensors),
     )
 
 
 class _Folding:
     def __init__(self, graph: LayerGraph) -> None:
         self.graph = graph
-        self.input = Rounding("pixel_grid", 0.0, 255.0, 8)
+        quantizers = [node.operation for node in graph.nodes if isinstance(node.operation, FakeQuantize)]
+        grids = [node.operation for node in graph.nodes if isinstance(node.operation, PixelGrid)]
+        self.bits = min((quantizer.bits for quantizer in quantizers), default=8)
+        self.input = Rounding("pixel_grid", 0.0, 255.0, self.bits)
         self.roundings: list[tuple[Rounding, Any]] = []
         self.joined: list[tuple[Any, tuple[Any, ...]]] = []
         self.kernels: list[TrainedKernel] = []
-        self.float_layers: list[str] = []
+        self.four_bit: list[Any] = []
+        self.float_layers = tuple(dict.fromkeys(name for grid in grids for name in grid.float_layers))
+        self.float_tensors: list[Any] = []
         self._ranges: dict[int, Rounding] = {}
         self._kept: list[Any] = []  # tensors are known by identity
         self._folded_away: set[str] = set()
 
     def call(self, node: Node, copy: Callable[[], Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        layer, treatment = node.operation, treatment_of(node)
+        layer = node.operation
         if isinstance(layer, PixelGrid):
-            self.input = Rounding(layer.name, *layer.real_range, 8)
-            return self._with_range(args[0], self.input)
+            return self._pixels(layer, args[0])
         if isinstance(layer, FakeQuantize):
             return self._with_range(args[0], _rounding_of(layer))
-        if treatment == "absent" or node.name in self._folded_away:
+        if treatment_of(node) == "absent" or node.name in self._folded_away:
             return args[0]
         if is_leading_scaling(self.graph, node):
             return self._scaled(node, args[0])
-        if isinstance(layer, CompressedKernel):
+        outputs = self._outputs(node, copy, args, kwargs)
+        if node.name in self.float_layers:
+            self.float_tensors.append(outputs)
+        if treatment_of(node) == "activation" and any(args[0] is narrow for narrow in self.four_bit):
+            self.four_bit.append(outputs)  # it runs inside the operator, whose output this is
+        return outputs
+
+    def _outputs(self, node: Node, copy: Callable[[], Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        layer, treatment = node.operation, treatment_of(node)
+        if treatment == "kernel":
             return self._kernel(node, args[0])
         if isinstance(layer, QuantizedLayerNormalization):
             return self._layer_normalization(layer, args[0])
         if treatment == "affine":
             return affine(args[0], *channel_affine(layer), name=node.name)
-        outputs = copy()(*args, **kwargs)
+        if node.name in self.float_layers:
+            return copy()(*args, **kwargs)
+        if treatment == "activation" and not self._runs_inside(node):
+            function = "relu6" if getattr(layer, "max_value", None) or activation_name(layer) == "relu6" else "relu"
+            return affine(args[0], np.ones(1), np.zeros(1), name=node.name, activation=function)
+        if negative_slope_of(layer) is not None:
+            outputs, share = leaky_relu(layer, args[0])
+            self.joined.append((outputs, (share,)))
+            return outputs
+        if activation_name(layer) == "hard_sigmoid":
+            outputs, sixfold = hard_sigmoid(args[0], name=node.name)
+            self._with_range(sixfold, Rounding(f"{node.name}_sixfold", 0.0, 6.0, self.bits))
+            return outputs
+        return self._passed_on(node, copy, args, kwargs)
+
+    def _passed_on(self, node: Node, copy: Callable[[], Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        treatment = treatment_of(node)
+        outputs = replaced_operator(node.operation, args[0]) if treatment == "same" else None
+        outputs = copy()(*args, **kwargs) if outputs is None else outputs
         if treatment in ("same", "same_rounded") and id(args[0]) in self._ranges:
             return self._with_range(outputs, self._ranges[id(args[0])])
         if treatment == "joined":
@@ -137,11 +189,28 @@ class _Folding:
         self.roundings.append((rounding, tensor))
         return tensor
 
+    def _pixels(self, grid: PixelGrid, tensor: Any) -> Any:
+        if self.bits == 8:
+            self.input = Rounding(grid.name, *grid.real_range, 8)
+            return self._with_range(tensor, self.input)
+        # LiteRT converts no uint8 into int16: the file takes raw pixels as float32, and scales them itself.
+        self.input = Rounding(f"{grid.name}_raw", 0.0, 255.0, 16)
+        self._with_range(tensor, self.input)
+        scale, zero_point = np.full(1, grid.scale), grid.zero_point
+        scaled = affine(tensor, scale, -scale * zero_point, name=grid.name)
+        return self._with_range(scaled, Rounding(grid.name, *grid.real_range, 16))
+
     def _next(self, node: Node) -> Node | None:
         taker = self.graph.only_consumer(node.output)
         while taker is not None and treatment_of(taker) == "absent":
             taker = self.graph.only_consumer(taker.output)
         return taker
+
+    def _runs_inside(self, node: Node) -> bool:
+        source = node.inputs[0].node
+        while source is not None and treatment_of(source) == "absent":
+            source = source.inputs[0].node
+        return source is not None and runs_activation(source) and self._next(source) is node
 
     def _scaled(self, node: Node, tensor: Any) -> Any:
         """Scaling alike for all channels is in the input's scale and zero point; else the last one does it all."""
@@ -159,29 +228,37 @@ class _Folding:
 
     def _kernel(self, node: Node, tensor: Any) -> Any:
         layer = node.operation
-        kernel = np.asarray(keras.ops.convert_to_numpy(layer.effective_kernel()), np.float64)
-        step = np.asarray(keras.ops.convert_to_numpy(layer.kernel_scale()), np.float64)
-        if layer.weight_bits is not None:
+        bits = layer.weight_bits if isinstance(layer, CompressedKernel) else None
+        used = layer.effective_kernel() if isinstance(layer, CompressedKernel) else layer.kernel
+        kernel = np.asarray(keras.ops.convert_to_numpy(used), np.float64)
+        if bits is not None:
+            step = np.asarray(keras.ops.convert_to_numpy(layer.kernel_scale()), np.float64)
             steps = np.round(kernel / step)
             kernel = steps * step
-            self.kernels.append(TrainedKernel(node.name, steps.astype(np.int8), layer.weight_bits))
+            self.kernels.append(TrainedKernel(node.name, steps.astype(np.int8), bits))
         bias = np.asarray(keras.ops.convert_to_numpy(layer.bias), np.float64) if layer.use_bias else None
         follower = self._next(node)
-        if follower is not None and treatment_of(follower) == "affine" and self._foldable(follower):
+        if follower is not None and treatment_of(follower) == "affine":
             scale, shift = channel_affine(follower.operation)
             self._folded_away.add(follower.name)
-            kernel = kernel * _on_output_channels(scale, layer, kernel)
+            kernel = kernel * on_output_channels(scale, layer, kernel)
             bias = shift if bias is None else bias * scale + shift
-        return _plain(layer, kernel, bias)(tensor)
-
-    def _foldable(self, node: Node) -> bool:
-        axis = getattr(node.operation, "axis", -1)
-        return axis in (-1, len(node.output.shape) - 1)
+        if layer_pads_causally(layer):
+            rounding = self._ranges.get(id(tensor))
+            tensor = causal_padding(layer, tensor)
+            if rounding is not None:
+                self._with_range(tensor, rounding)
+        outputs = convolution(layer, kernel, bias, tensor)
+        if bits == 4:
+            self.four_bit.append(outputs)
+        return outputs
 
     def _layer_normalization(self, layer: QuantizedLayerNormalization, tensor: Any) -> Any:
         normalized = layer.steps(
             tensor, lambda step, value: self._with_range(value, _rounding_of(layer.quantizers[step]))
         )
+        if not layer.scale and not layer.center:
+            return affine(normalized, np.ones(1), np.zeros(1), name=layer.name)
         return affine(normalized, *channel_affine(layer), name=layer.name)
 
 
@@ -208,47 +285,6 @@ def channel_affine(layer: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]
     gamma, beta = numbers(layer.gamma, 1.0, layer.moving_mean), numbers(layer.beta, 0.0, layer.moving_mean)
     scale = gamma / np.sqrt(numbers(layer.moving_variance, 1.0, layer.moving_mean) + layer.epsilon)
     return scale, beta - numbers(layer.moving_mean, 0.0, layer.moving_mean) * scale
-
-
-def affine(tensor: Any, scale: NDArray[np.float64], shift: NDArray[np.float64], *, name: str) -> Any:
-    """Scale and shift each channel with a 1x1 depthwise convolution, the operator that has per-channel int8 scales.
-
-    Args:
-        tensor: (n, ..., channels).
-        scale, shift: (channels,) or (1,).
-        name: For the layer.
-
-    Returns:
-        The scaled tensor.
-    """
-    channels = int(tensor.shape[-1])
-    layer = keras.layers.DepthwiseConv2D(1, name=name)
-    middle = tuple(tensor.shape[1:-1])
-    spread = tensor
-    if len(middle) != 2:
-        spread = keras.layers.Reshape((int(np.prod(middle)) if middle else 1, 1, channels), name=f"{name}_spread")(tensor)
-    outputs = layer(spread)
-    kernel = np.broadcast_to(scale, (channels,)).reshape(1, 1, channels, 1)
-    layer.set_weights([kernel.astype(np.float32), np.broadcast_to(shift, (channels,)).astype(np.float32)])
-    return outputs if len(middle) == 2 else keras.layers.Reshape((*middle, channels), name=f"{name}_gathered")(outputs)
-
-
-def _plain(layer: Any, kernel: NDArray[np.float64], bias: NDArray[np.float64] | None) -> Any:
-    config = layer.get_config() | {"use_bias": bias is not None, "dtype": "float32"}
-    for own in ("weight_bits", "masked"):
-        config.pop(own)
-    plain = plain_class(layer).from_config(config)  # type: ignore[attr-defined]
-    plain.build(layer.input.shape if hasattr(layer, "input") else None)
-    plain.set_weights([kernel.astype(np.float32)] + ([] if bias is None else [bias.astype(np.float32)]))
-    return plain
-
-
-def _on_output_channels(scale: NDArray[np.float64], layer: Any, kernel: NDArray[np.float64]) -> NDArray[np.float64]:
-    if isinstance(layer, _DEPTHWISE):
-        return scale.reshape(kernel.shape[-2:])
-    if isinstance(layer, _TRANSPOSED):
-        return scale.reshape(-1, 1)
-    return scale
 
 
 def _rounding_of(quantizer: FakeQuantize) -> Rounding:

@@ -22,23 +22,28 @@ class InputGrid:
         offset: Real value of a black pixel there.
         rounds_behind: True on the last scaling layer when it treats channels differently: its output then has a
             range of its own, and the grid lies on the raw pixels before it.
+        float_layers: Layers of the model that the policy leaves in float: the layer keeps them in the saved model.
     """
 
     name: str
     scale: float = 1.0
     offset: float = 0.0
     rounds_behind: bool = False
+    float_layers: tuple[str, ...] = ()
     _layer: Any = None
 
     def layer_for(self, tensor: Any) -> Any:
         """The tensor on the grid; nothing is done for an output of scaling channel by channel."""
         if self.rounds_behind:
             return tensor
-        self._layer = self._layer or PixelGrid(scale=self.scale, offset=self.offset, name=self.name)
+        settings = {"scale": self.scale, "offset": self.offset, "float_layers": self.float_layers}
+        self._layer = self._layer or PixelGrid(name=self.name, **settings)
         return self._layer(tensor)
 
 
-def input_grids(graph: LayerGraph, input_range: tuple[float, float]) -> dict[int, InputGrid]:
+def input_grids(
+    graph: LayerGraph, input_range: tuple[float, float], *, float_layers: tuple[str, ...] = ()
+) -> dict[int, InputGrid]:
     """Place the pixel grids of a graph.
 
     Where all channels are scaled alike, the grid lies behind the scaling, and the scaling becomes the scale and zero
@@ -47,6 +52,7 @@ def input_grids(graph: LayerGraph, input_range: tuple[float, float]) -> dict[int
     Args:
         graph: What `split_layers` gave.
         input_range: What the model takes for the pixels 0 and 255.
+        float_layers: Layers that stay in float.
 
     Returns:
         Grids by the `id` of the `Value` they lie on.
@@ -59,9 +65,10 @@ def input_grids(graph: LayerGraph, input_range: tuple[float, float]) -> dict[int
         end, chain = _leading(graph, value)
         scale, offset = composed_scaling([node.operation for node in chain], channels=value.shape[-1] or 1)
         if np.ptp(scale) == 0 and np.ptp(offset) == 0:
-            grids[id(end)] = InputGrid(name, float(scale[0]) * step, float(scale[0]) * low + float(offset[0]))
+            start = float(scale[0]) * low + float(offset[0])
+            grids[id(end)] = InputGrid(name, float(scale[0]) * step, start, float_layers=float_layers)
         else:
-            grids[id(value)] = InputGrid(name, step, low)
+            grids[id(value)] = InputGrid(name, step, low, float_layers=float_layers)
             grids[id(end)] = InputGrid(name, rounds_behind=True)
     return grids
 

@@ -1,13 +1,12 @@
 """Decide, for every layer of a graph, what quantisation does with it and where tensors are rounded."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from tfkit.compression.policy import LayerCoverage, QuantizationPolicy, Treatment
-from tfkit.compression.rules import faults_of, is_leading_scaling, treatment_of
+from tfkit.compression.rules import faults_of, is_leading_scaling, runs_activation, treatment_of
 from tfkit.errors import ModelError
 from tfkit.graph import LayerGraph, Node, Value
-
-_FUSES_ACTIVATION = ("kernel", "affine", "compute")
 
 
 @dataclass(frozen=True)
@@ -38,32 +37,24 @@ def plan_layers(graph: LayerGraph, policy: QuantizationPolicy) -> dict[str, Laye
         A plan for each node, by its name.
 
     Raises:
-        ModelError: Names every layer that cannot be quantised, with the reason, and how to leave it in float.
+        ModelError: Names every layer that cannot be quantised, with the reason, and how to leave it in float; or
+            every layer that cannot be left in float by itself.
     """
     policy.check_names(graph)
-    faults = {
-        node.name: fault
-        for node in graph.nodes
-        if not policy.skips(node.name) and (fault := faults_of(graph, node)) is not None
-    }
-    if faults:
-        told = "; ".join(f"layer '{name}': {fault}" for name, fault in faults.items())
-        raise ModelError(
-            f"model '{graph.name}' cannot be trained quantisation-aware: {told}",
-            hint=f"replace these layers, or leave them in float: skip=[{', '.join(map(repr, faults))}]",
-        )
-    treatments = {node.name: _treatment(graph, node, policy) for node in graph.nodes}
-    kernels = [node.name for node in graph.nodes if treatments[node.name] == "kernel"]
-    ends = {kernels[0], kernels[-1]} if kernels and policy.eight_bit_ends else set()
-    plans: dict[str, LayerPlan] = {}
-    for node in graph.nodes:
-        bits = (8 if node.name in ends else policy.weight_bits) if treatments[node.name] == "kernel" else None
-        rounded, reason = _rounding(graph, node, treatments)
-        plans[node.name] = LayerPlan(treatments[node.name], bits, rounded, reason)
-    return plans
+    planning = _Planning(graph, policy)
+    planning.refuse_faults()
+    planning.refuse_impossible_skips()
+    return {node.name: planning.plan(node) for node in graph.nodes}
 
 
-def coverage_rows(graph: LayerGraph, plans: dict[str, LayerPlan], policy: QuantizationPolicy) -> tuple[LayerCoverage, ...]:
+def layers_in_float(plans: dict[str, LayerPlan]) -> tuple[str, ...]:
+    """The layers of a plan that stay in float, in running order."""
+    return tuple(name for name, plan in plans.items() if plan.treatment == "float")
+
+
+def coverage_rows(
+    graph: LayerGraph, plans: dict[str, LayerPlan], policy: QuantizationPolicy
+) -> tuple[LayerCoverage, ...]:
     """The coverage table of a plan, in the order the layers run."""
     rows = []
     for node in graph.nodes:
@@ -75,60 +66,145 @@ def coverage_rows(graph: LayerGraph, plans: dict[str, LayerPlan], policy: Quanti
     return tuple(rows)
 
 
-def _treatment(graph: LayerGraph, node: Node, policy: QuantizationPolicy) -> Treatment:
-    if policy.skips(node.name):
-        return "float"
-    if is_leading_scaling(graph, node):
-        return "input"
-    return treatment_of(node) or "float"
+class _Planning:
+    def __init__(self, graph: LayerGraph, policy: QuantizationPolicy) -> None:
+        self._graph, self._policy = graph, policy
+        self._treatments: dict[str, Treatment] = {}
+        for node in graph.nodes:  # in order: a layer behind one in float may run inside it
+            self._treatments[node.name] = self._treatment(node)
+        kernels = [node.name for node in graph.nodes if self._treatments[node.name] == "kernel"]
+        self._ends = {kernels[0], kernels[-1]} if kernels and policy.eight_bit_ends else set()
+
+    def refuse_faults(self) -> None:
+        faults = {node.name: fault for node in self._graph.nodes if (fault := self._fault(node)) is not None}
+        if not faults:
+            return
+        narrow = [name for name, fault in faults.items() if "4-bit" in fault]
+        other = [name for name in faults if name not in narrow]
+        hints = [f"replace these layers, or leave them in float: skip=[{_quoted(other)}]"] if other else []
+        hints += [f"keep their kernels at 8 bits: eight_bit=[{_quoted(narrow)}]"] if narrow else []
+        told = "; ".join(f"layer '{name}': {fault}" for name, fault in faults.items())
+        raise ModelError(
+            f"model '{self._graph.name}' cannot be trained quantisation-aware: {told}", hint="; ".join(hints)
+        )
+
+    def refuse_impossible_skips(self) -> None:
+        inside = {
+            node.name: host.name
+            for node in self._graph.nodes
+            if self._treatments[node.name] == "float"
+            and (host := self._host(node)) is not None
+            and self._treatments[host.name] != "float"
+        }
+        if inside:
+            told = "; ".join(f"'{name}' runs inside '{host}'" for name, host in inside.items())
+            raise ModelError(
+                f"layers that are no operators of their own cannot be left in float by themselves: {told}",
+                hint=f"skip what they run inside as well: {_quoted(sorted(set(inside.values())))}",
+            )
+
+    def plan(self, node: Node) -> LayerPlan:
+        treatment = self._treatments[node.name]
+        rounded, reason = self._rounding(node, treatment)
+        return LayerPlan(treatment, self._bits(node) if treatment == "kernel" else None, rounded, reason)
+
+    def _treatment(self, node: Node) -> Treatment:
+        own = treatment_of(node)
+        if own == "absent":
+            return "absent"
+        if is_leading_scaling(self._graph, node):
+            return "input"
+        host = self._host(node)
+        if self._policy.skips(node.name) or (host is not None and self._treatments[host.name] == "float"):
+            return "float"
+        return own or "float"
+
+    def _fault(self, node: Node) -> str | None:
+        if self._policy.skips(node.name):
+            return None
+        return faults_of(self._graph, node, weight_bits=self._bits(node), activation_bits=self._policy.activation_bits)
+
+    def _bits(self, node: Node) -> int:
+        return 8 if node.name in self._ends else self._policy.bits_of(node.name)
+
+    def _host(self, node: Node) -> Node | None:
+        """The layer whose operator a layer runs inside: a folded BatchNorm's, a fused ReLU's."""
+        source = self._source(node)
+        if source is None or self._next(source.output) is not node:
+            return None
+        own = treatment_of(node)
+        if own == "affine" and treatment_of(source) == "kernel":
+            return source
+        return source if own == "activation" and runs_activation(source) else None
+
+    def _source(self, node: Node) -> Node | None:
+        source = node.inputs[0].node if node.inputs else None
+        while source is not None and self._treatments[source.name] == "absent":
+            source = source.inputs[0].node
+        return source
+
+    def _next(self, value: Value) -> Node | None:
+        """The one layer that takes a tensor, looking through layers that an exported model has not."""
+        taker = self._graph.only_consumer(value)
+        while taker is not None and treatment_of(taker) == "absent":
+            taker = self._graph.only_consumer(taker.output)
+        return taker
+
+    def _rounding(self, node: Node, treatment: Treatment) -> tuple[bool, str]:
+        if treatment == "absent":
+            return False, "not in an exported model"
+        if treatment == "same":
+            return False, "on its input's grid"
+        if treatment == "input":
+            return False, "scales pixels: part of the input's scale and zero point, or of the first operator"
+        taker = self._next(node.output)
+        name = taker.name if taker is not None else ""
+        inside = taker is not None and self._host(taker) is node
+        if treatment == "float":
+            return self._float_rounding(node, inside=inside)
+        if inside:
+            folds = treatment == "kernel" and taker is not None and treatment_of(taker) == "affine"
+            return (
+                False,
+                f"'{name}' is folded into its kernel" if folds else f"rounded after '{name}', which runs inside it",
+            )
+        joins = taker is not None and self._treatments[name] == "joined"
+        if joins and (runs_activation(node) or treatment == "activation"):
+            return False, f"on the grid of '{name}'"
+        if taker is not None and self._treatments[name] == "float":
+            return True, "rounded for a layer in float"
+        return True, self._reason(node, treatment)
+
+    def _float_rounding(self, node: Node, *, inside: bool) -> tuple[bool, str]:
+        host = self._host(node)
+        reason = "left in float: skip"
+        if host is not None and not self._policy.skips(node.name):
+            reason = f"runs inside '{host.name}', which is left in float"
+        takers = list(self._takers(node.output))
+        # A concatenation rounds what goes into it to its own grid.
+        only_joined = len(takers) == 1 and self._treatments[takers[0].name] == "joined"
+        return not inside and not only_joined and any(self._treatments[t.name] != "float" for t in takers), reason
+
+    def _takers(self, value: Value) -> Iterator[Node]:
+        for taker in self._graph.consumers(value):
+            if self._treatments[taker.name] == "absent":
+                yield from self._takers(taker.output)
+            else:
+                yield taker
+
+    def _reason(self, node: Node, treatment: Treatment) -> str:
+        if node.kind == "LayerNormalization":
+            return "the values between its operators in 16 bits"
+        folded = treatment == "affine" and self._host(node) is not None
+        reasons = {
+            "fixed": "its range is known",
+            "same_rounded": "rounded to its input's grid",
+            "kernel": "kernel on a grid for each channel",
+            "affine": "folded into the kernel before" if folded else "an operator of its own",
+            "joined": "one grid for all that goes into it",
+        }
+        return reasons.get(treatment, "rounded to a range of its own")
 
 
-def next_node(graph: LayerGraph, value: Value, treatments: dict[str, Treatment]) -> Node | None:
-    """The one layer that takes a tensor, looking through layers that an exported model has not."""
-    taker = graph.only_consumer(value)
-    while taker is not None and treatments[taker.name] == "absent":
-        taker = graph.only_consumer(taker.output)
-    return taker
-
-
-def _rounding(graph: LayerGraph, node: Node, treatments: dict[str, Treatment]) -> tuple[bool, str]:
-    treatment = treatments[node.name]
-    if treatment == "absent":
-        return False, "not in an exported model"
-    if treatment == "same":
-        return False, "on its input's grid"
-    if treatment == "float":
-        return _quantized_takers(graph, node, treatments), "left in float: skip"
-    if treatment == "input":
-        return False, "scales pixels: part of the input's scale and zero point, or of the first operator"
-    taker = next_node(graph, node.output, treatments)
-    follower = treatments[taker.name] if taker is not None else None
-    name = taker.name if taker is not None else ""
-    if treatment == "kernel" and follower == "affine":
-        return False, f"'{name}' is folded into its kernel"
-    if follower == "activation" and treatment in _FUSES_ACTIVATION:
-        return False, f"rounded after '{name}', which runs inside it"
-    if follower == "joined" and treatment in (*_FUSES_ACTIVATION, "activation"):
-        return False, f"on the grid of '{name}'"
-    if follower == "float" and not _quantized_takers(graph, node, treatments):
-        return True, "rounded for a layer in float"
-    reasons = {
-        "fixed": "its range is known",
-        "same_rounded": "rounded to its input's grid",
-        "kernel": "kernel on a grid for each channel",
-        "affine": "an operator of its own" if not _folded(graph, node, treatments) else "folded into the kernel before",
-    }
-    return True, reasons.get(treatment, "rounded to a range of its own")
-
-
-def _folded(graph: LayerGraph, node: Node, treatments: dict[str, Treatment]) -> bool:
-    source = node.inputs[0].node
-    while source is not None and treatments[source.name] == "absent":
-        source = source.inputs[0].node
-    if source is None or treatments[source.name] != "kernel":
-        return False
-    return next_node(graph, source.output, treatments) is node
-
-
-def _quantized_takers(graph: LayerGraph, node: Node, treatments: dict[str, Treatment]) -> bool:
-    return any(treatments[taker.name] != "float" for taker in graph.consumers(node.output))
+def _quoted(names: list[str]) -> str:
+    return ", ".join(map(repr, names))

@@ -34,12 +34,15 @@ class QuantizationPolicy:
         skip: Layers left in float: their names, or patterns such as `block_1_*`.
         eight_bit_ends: With 4-bit weights: whether the first and the last layer with a kernel stay at 8 bits, which
             costs little and saves most of the accuracy.
+        eight_bit: With 4-bit weights: further layers that stay at 8 bits, names or patterns; depthwise and
+            transposed convolutions must, because LiteRT has no 4-bit kernel for them.
     """
 
     weight_bits: int = 8
     activation_bits: int = 8
     skip: Sequence[str] = ()
     eight_bit_ends: bool = True
+    eight_bit: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         faults = []
@@ -49,14 +52,19 @@ class QuantizationPolicy:
             faults.append(f"activation_bits must be 8 or 16; got {self.activation_bits}")
         if self.weight_bits == 4 and self.activation_bits == 16:
             faults.append("LiteRT has no kernels for 4-bit weights with 16-bit activations")
-        if isinstance(self.skip, str):
-            faults.append(f"skip must be a list of layer names; got the text '{self.skip}'")
+        for option in ("skip", "eight_bit"):
+            if isinstance(names := getattr(self, option), str):
+                faults.append(f"{option} must be a list of layer names; got the text '{names}'")
         if faults:
             raise ModelError("; ".join(faults), hint="weights of 8 or 4 bits go with activations of 8, 8 also with 16")
 
     def skips(self, name: str) -> bool:
         """Whether a layer is left in float."""
         return any(fnmatch.fnmatchcase(name, pattern) for pattern in self.skip)
+
+    def bits_of(self, name: str) -> int:
+        """The bits of a layer's kernel, first and last layers aside."""
+        return 8 if any(fnmatch.fnmatchcase(name, pattern) for pattern in self.eight_bit) else self.weight_bits
 
     def check_names(self, graph: LayerGraph) -> None:
         """Refuse a name or pattern that fits no layer.
@@ -65,12 +73,12 @@ class QuantizationPolicy:
             ModelError: Names each, with the nearest layer.
         """
         names = [node.name for node in graph.nodes]
-        unknown = [pattern for pattern in self.skip if not fnmatch.filter(names, pattern)]
+        unknown = [pattern for pattern in (*self.skip, *self.eight_bit) if not fnmatch.filter(names, pattern)]
         if unknown:
             nearest = {name: difflib.get_close_matches(name, names, 1) for name in unknown}
             hints = [f"'{near[0]}' instead of '{name}'" for name, near in nearest.items() if near]
             raise ModelError(
-                f"skip names no layer of '{graph.name}': {', '.join(unknown)}",
+                f"{'skip' if not self.eight_bit else 'skip or eight_bit'} names no layer of '{graph.name}': {', '.join(unknown)}",
                 hint=f"did you mean {', '.join(hints)}?" if hints else "list the layers: print(model.summary())",
             )
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from tfkit.compression.calibration import calibrate
 from tfkit.compression.input_grid import InputGrid, input_grids
-from tfkit.compression.planning import LayerPlan, coverage_rows, plan_layers
+from tfkit.compression.planning import LayerPlan, coverage_rows, layers_in_float, plan_layers
 from tfkit.compression.policy import LayerCoverage, QuantizationPolicy
 from tfkit.compression.rules import fixed_range_of
 from tfkit.compression.splitting import split_layers
@@ -59,10 +59,11 @@ def quantize_aware(
     """
     policy = policy or QuantizationPolicy()
     graph = split_layers(read_graph(model))
+    plans = plan_layers(graph, policy)
     rewriting = _Rewriting(
         graph,
-        plan_layers(graph, policy),
-        input_grids(graph, input_range),
+        plans,
+        input_grids(graph, input_range, float_layers=layers_in_float(plans)),
         bits=policy.activation_bits,
         batch_norm=batch_norm,
         fused=not jit_compile,
@@ -155,7 +156,7 @@ class _Rewriting:
                 self._hand_on(node)
             return outputs
         if plan.treatment == "fixed":
-            fixed = {"fixed_range": fixed_range_of(node), "bits": self._bits, "fused": self._fused}
+            fixed = {"fixed_range": fixed_range_of(node, self._bits), "bits": self._bits, "fused": self._fused}
             self._quantizers[id(node.output)] = FakeQuantize(name=name, **fixed)
             return self._quantizers[id(node.output)](outputs)
         if plan.treatment == "same_rounded":

@@ -7,12 +7,14 @@ import keras
 from tfkit.compression.policy import Treatment
 from tfkit.compression.splitting import activation_name
 from tfkit.graph import LayerGraph, Node
-from tfkit.layers import CompressedKernel, QuantizedLayerNormalization, compressed_class
+from tfkit.layers import CompressedKernel, QuantizedLayerNormalization, compressed_class, plain_class
 
 # The grid of LiteRT's int8 LOGISTIC and SOFTMAX is given: 1/256, from 0; of TANH: 1/128, about 0
 # (https://ai.google.dev/edge/litert/conversion/tensorflow/quantization/quantization_spec).
-UNIT_RANGE = (0.0, 255 / 256)
-TANH_RANGE = (-1.0, 127 / 128)
+_UNIT_RANGE = (0.0, 255 / 256)
+_TANH_RANGE = (-1.0, 127 / 128)
+# The hard sigmoid is no operator with a grid of its own: a multiplication ends it.
+_HARD_SIGMOID_RANGE = (0.0, 1.0)
 
 _ABSENT = (
     "Dropout SpatialDropout1D SpatialDropout2D AlphaDropout GaussianDropout GaussianNoise ActivityRegularization "
@@ -23,15 +25,16 @@ _ABSENT = (
 ).split()
 _SAME = (
     "MaxPooling1D MaxPooling2D GlobalMaxPooling1D GlobalMaxPooling2D Flatten Reshape Permute ZeroPadding1D "
-    "ZeroPadding2D Cropping1D Cropping2D Transpose Squeeze ExpandDims GetItem UpSampling1D RepeatVector"
+    "ZeroPadding2D Cropping1D Cropping2D Transpose Squeeze ExpandDims GetItem UpSampling1D"
 ).split()
 _SAME_ROUNDED = ("AveragePooling1D", "AveragePooling2D")
-_COMPUTE = (
-    "Add Subtract Multiply Average Maximum Minimum GlobalAveragePooling1D GlobalAveragePooling2D Mean"
-).split()
+# Their operator can run a ReLU behind it; the other ones that compute cannot.
+_FUSING = ("Add", "Subtract", "Multiply", "Divide", "TrueDivide", "LayerNormalization")
+_COMPUTE = ("Maximum", "GlobalAveragePooling1D", "GlobalAveragePooling2D", "Mean", "LeakyReLU", *_FUSING)
 _AFFINE = ("BatchNormalization", "LayerScale")
 _INPUT = ("Rescaling", "Normalization")
 
+_UPSAMPLING: dict[str, Treatment] = {"nearest": "same", "bilinear": "same_rounded"}
 _BY_KIND: dict[str, Treatment] = {
     **dict.fromkeys(_ABSENT, "absent"),
     **dict.fromkeys(_SAME, "same"),
@@ -42,13 +45,17 @@ _BY_KIND: dict[str, Treatment] = {
     "Concatenate": "joined",
     "Softmax": "fixed",
 }
+_FOUR_BIT = (keras.layers.Conv1D, keras.layers.Conv2D, keras.layers.Dense)
+_NOT_IN_16_BITS = ("hard_silu",)
 _ACTIVATIONS: dict[str, Treatment] = {
     "relu": "activation",
     "relu6": "activation",
     "softmax": "fixed",
     "sigmoid": "fixed",
     "tanh": "fixed",
+    "hard_sigmoid": "fixed",
     "hard_silu": "compute",
+    "leaky_relu": "compute",
     "gelu": "compute",
 }
 
@@ -70,37 +77,76 @@ def treatment_of(node: Node) -> Treatment | None:
     if isinstance(layer, keras.layers.Activation):
         return _ACTIVATIONS.get(activation_name(layer))
     if isinstance(layer, keras.layers.ReLU):
-        plain = layer.negative_slope == 0 and layer.threshold == 0 and layer.max_value in (None, 6, 6.0)
-        return "activation" if plain else None
+        if layer.negative_slope:
+            return "compute" if layer.threshold == 0 and layer.max_value is None else None
+        return "activation" if layer.threshold == 0 and layer.max_value in (None, 6, 6.0) else None
     if isinstance(layer, keras.layers.UpSampling2D):
-        return "same" if layer.interpolation == "nearest" else "same_rounded"
+        return _UPSAMPLING.get(layer.interpolation)
     return _BY_KIND.get(node.kind)
 
 
-def fixed_range_of(node: Node) -> tuple[float, float]:
+def runs_activation(node: Node) -> bool:
+    """Whether the operator of a layer can run a ReLU or ReLU6 behind it (TFLite's fused activation)."""
+    if treatment_of(node) in ("kernel", "affine"):
+        return True
+    return node.kind in _FUSING or isinstance(node.operation, QuantizedLayerNormalization)
+
+
+def negative_slope_of(layer: Any) -> float | None:
+    """The slope of a leaky ReLU below zero; None for any other layer."""
+    if isinstance(layer, keras.layers.LeakyReLU | keras.layers.ReLU):
+        return float(layer.negative_slope) or None
+    return 0.2 if activation_name(layer) == "leaky_relu" else None  # Keras's default
+
+
+def fixed_range_of(node: Node, bits: int = 8) -> tuple[float, float]:
     """The range of a layer treated as `fixed`."""
-    return TANH_RANGE if activation_name(node.operation) == "tanh" else UNIT_RANGE
+    activation = activation_name(node.operation)
+    if activation == "hard_sigmoid":
+        return _HARD_SIGMOID_RANGE
+    if bits == 16:
+        return -1.0, 1.0
+    return _TANH_RANGE if activation == "tanh" else _UNIT_RANGE
 
 
-def faults_of(graph: LayerGraph, node: Node) -> str | None:
+def faults_of(graph: LayerGraph, node: Node, *, weight_bits: int = 8, activation_bits: int = 8) -> str | None:
     """Why a layer cannot be quantised, for a layer the policy does not skip.
 
     Args:
         graph: The graph it is in.
         node: The layer's call.
+        weight_bits: Of its kernel, if it has one: 8 or 4.
+        activation_bits: 8 or 16.
 
     Returns:
         A sentence without the layer's name; None when it can be quantised.
     """
-    treatment = treatment_of(node)
+    layer, treatment = node.operation, treatment_of(node)
     if treatment is None:
         return f"there is no rule for {_described(node)}"
-    calls = len(graph.calls_of(node.operation))
+    calls = len(graph.calls_of(layer))
     if calls > 1 and treatment in ("kernel", "affine"):
         return f"it is called {calls} times, and one set of weights cannot follow {calls} scales"
-    if getattr(node.operation, "data_format", "channels_last") == "channels_first":
+    if getattr(layer, "data_format", "channels_last") == "channels_first":
         return "it has its channels first; LiteRT wants them last"
+    if node.kind in ("Divide", "TrueDivide") and len(node.inputs) != 1:
+        return "LiteRT has no integer kernel for the division of two tensors"
+    if isinstance(layer, keras.layers.LayerNormalization):
+        return _layer_normalization_fault(layer, rank=len(node.output.shape))
+    if (slope := negative_slope_of(layer)) is not None and not 0 < slope < 1:
+        return f"a leaky ReLU has a slope between 0 and 1 below zero; got {slope:g}"
+    if treatment == "kernel" and weight_bits == 4 and plain_class(layer) not in _FOUR_BIT:
+        return f"LiteRT has no 4-bit kernel for a {plain_class(layer).__name__}"
+    if activation_bits == 16 and activation_name(layer) in _NOT_IN_16_BITS:
+        return f"LiteRT has no 16-bit kernel for the activation '{activation_name(layer)}'"
     return None
+
+
+def _layer_normalization_fault(layer: Any, *, rank: int) -> str | None:
+    axes = layer.axis if isinstance(layer.axis, list | tuple) else [layer.axis]
+    if list(axes) not in ([-1], [rank - 1]):
+        return f"it normalises over axis {layer.axis}; the rule is for the last axis"
+    return "it uses rms_scaling, for which there is no rule" if getattr(layer, "rms_scaling", False) else None
 
 
 def _described(node: Node) -> str:

@@ -6,11 +6,19 @@ from typing import Any
 import keras
 
 from tfkit.graph import LayerGraph, Node, build_model, copy_layer, read_graph
-from tfkit.layers import CompressedKernel, compressed_class
+from tfkit.graph.layer_graph import replace_values
+from tfkit.layers import CompressedKernel, FakeQuantize, QuantizedLayerNormalization, compressed_class
 
 _SEPARABLE = {
     keras.layers.SeparableConv1D: (keras.layers.DepthwiseConv1D, keras.layers.Conv1D),
     keras.layers.SeparableConv2D: (keras.layers.DepthwiseConv2D, keras.layers.Conv2D),
+}
+# Each step of these is an operator of its own in the file, and rounds.
+_CHAINED = {
+    keras.layers.Add: keras.layers.Add,
+    keras.layers.Multiply: keras.layers.Multiply,
+    keras.layers.Maximum: keras.layers.Maximum,
+    keras.layers.Average: keras.layers.Add,
 }
 _SHARED_SETTINGS = ("strides", "padding", "data_format", "dilation_rate")
 
@@ -19,7 +27,9 @@ def split_layers(graph: LayerGraph) -> LayerGraph:
     """Write activations inside layers, and the two halves of separable convolutions, as layers of their own.
 
     `Conv2D(activation="relu")` becomes `Conv2D` and `Activation("relu")`; `SeparableConv2D` becomes
-    `DepthwiseConv2D` and a 1x1 `Conv2D`; SiLU becomes a sigmoid and a `Multiply`, as the file has it.
+    `DepthwiseConv2D` and a 1x1 `Conv2D`; SiLU becomes a sigmoid and a `Multiply`, as the file has it; merges of more
+    than two tensors become a chain of merges of two. Layers made of other layers, as keras-hub's blocks are, are
+    laid open.
 
     Args:
         graph: A model's graph.
@@ -27,7 +37,9 @@ def split_layers(graph: LayerGraph) -> LayerGraph:
     Returns:
         The graph of a new model with the same weights, and outputs equal to the bit.
     """
-    return read_graph(build_model(graph, _split))
+    graph = read_graph(build_model(graph, _split))
+    # A block may hold blocks.
+    return split_layers(graph) if any(_holds_layers(node.operation) for node in graph.nodes) else graph
 
 
 def activation_name(layer: Any) -> str:
@@ -41,6 +53,10 @@ def activation_name(layer: Any) -> str:
 
 def _split(node: Node, copy: Callable[[], Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     layer = node.operation
+    if _holds_layers(layer):
+        return _opened(node, args, kwargs)
+    if type(layer) in _CHAINED and (isinstance(layer, keras.layers.Average) or len(args[0]) > 2):
+        return _chained(node, args[0])
     if type(layer) in _SEPARABLE:
         return _activated(node, separated(node, args[0]))
     if isinstance(layer, keras.layers.Activation):
@@ -53,6 +69,27 @@ def _split(node: Node, copy: Callable[[], Any], args: tuple[Any, ...], kwargs: d
     return copy()(*args, **kwargs)
 
 
+def _holds_layers(layer: Any) -> bool:
+    if not isinstance(layer, keras.layers.Layer) or isinstance(layer, FakeQuantize | QuantizedLayerNormalization):
+        return False
+    if layer.__module__.startswith("keras.src.layers."):
+        return False  # augmentations and wrappers: they are more than the layers they hold
+    return any(True for _ in layer._flatten_layers(include_self=False))
+
+
+def _opened(node: Node, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Run the `call` of a layer made of layers on symbolic tensors, which records the layers as a nested model's."""
+    layer = copy_layer(node.operation, name=node.name)
+    symbols = [keras.Input(batch_shape=value.shape, dtype=value.dtype) for value in node.inputs]
+    given = iter(symbols)
+    inner_args, inner_kwargs = replace_values((node.args, node.kwargs), lambda _: next(given))
+    layer(*inner_args, **inner_kwargs)
+    layer.set_weights(node.operation.get_weights())
+    nested = keras.Model(symbols, layer.call(*inner_args, **inner_kwargs), name=node.name)
+    tensors = [leaf for leaf in keras.tree.flatten((args, kwargs)) if isinstance(leaf, keras.KerasTensor)]
+    return nested(tensors)
+
+
 def _activated(node: Node, tensor: Any, *, name: str | None = None) -> Any:
     activation = activation_name(node.operation)
     name = name or f"{node.name}_{activation}"
@@ -62,6 +99,17 @@ def _activated(node: Node, tensor: Any, *, name: str | None = None) -> Any:
         gate = keras.layers.Activation("sigmoid", name=f"{name}_sigmoid")(tensor)
         return keras.layers.Multiply(name=name)([tensor, gate])
     return keras.layers.Activation(node.operation.activation, name=name)(tensor)
+
+
+def _chained(node: Node, tensors: list[Any]) -> Any:
+    """A merge of many tensors as merges of two, in the order Keras goes through them."""
+    averages = isinstance(node.operation, keras.layers.Average)
+    merged = tensors[0]
+    for number, tensor in enumerate(tensors[1:], start=2):
+        last = number == len(tensors) and not averages
+        name = node.name if last else f"{node.name}_{'sum' if averages else 'first'}{number}"
+        merged = _CHAINED[type(node.operation)](name=name)([merged, tensor])
+    return merged / len(tensors) if averages else merged
 
 
 def separated(node: Node, tensor: Any, *, activation: Any = None) -> Any:

@@ -6,7 +6,8 @@ from typing import Any, get_args
 
 from pydantic.fields import FieldInfo
 
-from tfkit.config.sections import RecipeConfig, Section
+from tfkit.config.section import Section
+from tfkit.config.sections import RecipeConfig
 from tfkit.config.yaml_document import KeyPath
 
 _LONGEST_VALUE = 60

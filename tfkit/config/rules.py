@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from tfkit.config.compression_rules import broken_compression_rules
 from tfkit.config.faults import Places
 from tfkit.config.yaml_document import KeyPath
 
@@ -38,7 +39,7 @@ def broken_rules(tree: dict[str, Any], at_fault: set[KeyPath], places: Places) -
         sentences += _source_rules(data, places) + _fraction_rules(data, places)
     if tree.get("head") is None and tree.get("fine_tune") is None:
         sentences.append(f"nothing would be trained: give the recipe a head: or a fine_tune: section {places.of(())}")
-    return sentences
+    return sentences + broken_compression_rules(tree, at_fault, places)
 
 
 def _source_rules(data: dict[str, Any], places: Places) -> list[str]:

@@ -12,7 +12,7 @@ from tfkit.errors import ExportError
 from tfkit.exporters.conversion import convert_to_float
 from tfkit.exporters.float_model import exportable_model
 from tfkit.exporters.saved_model import export_saved_model
-from tfkit.exporters.tflite import export_tflite
+from tfkit.exporters.tflite import export_tflite, makes_its_own_file
 
 _QUANTIZATIONS: dict[str, Quantization] = {
     "tflite_float32": "none",
@@ -66,7 +66,8 @@ def export_formats(
         if name == "saved_model":
             artifacts.append(export_saved_model(model, directory / name, **described))
             continue
-        flatbuffer = flatbuffer or convert_to_float(exportable_model(model, **described), image=image)
+        if not makes_its_own_file(model, _QUANTIZATIONS[name]):
+            flatbuffer = flatbuffer or convert_to_float(exportable_model(model, **described), image=image)
         artifact = export_tflite(
             model,
             directory / f"{name.replace('tflite', 'model')}.tflite",

@@ -12,9 +12,7 @@ from tfkit.runtimes import Operator, read_operators
 _SHOWN = 5
 
 
-def refuse_unasked_operators(
-    path: Path, *, quantization: Quantization, model: Any, float_operators: int = 0
-) -> None:
+def refuse_unasked_operators(path: Path, *, quantization: Quantization, model: Any, float_operators: int = 0) -> None:
     """Read a finished file back and refuse what the converter and the quantiser leave in it silently.
 
     Args:

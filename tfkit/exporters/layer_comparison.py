@@ -1,36 +1,17 @@
 """Compare a quantised file with its quantisation-aware Keras model, layer by layer."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from tfkit.artifacts import LayerDifference
 from tfkit.compression import Rounding
 from tfkit.exporters.tensor_matching import FileTensor, keras_values, read_tensors
 from tfkit.graph import Node, build_model, read_graph
 from tfkit.layers import FakeQuantize
-
-
-@dataclass(frozen=True)
-class LayerDifference:
-    """How far one tensor of a file is from the Keras model's.
-
-    Attributes:
-        layer: The Keras quantiser whose output it is.
-        operator: The operator that writes it.
-        mean_steps: Mean difference, in steps of its own grid.
-        worst_steps: The largest.
-        clipped: Share of its values that lie at the ends of the range.
-    """
-
-    layer: str
-    operator: str
-    mean_steps: float
-    worst_steps: float
-    clipped: float
 
 
 def compare_layers(
@@ -74,7 +55,9 @@ def first_drift(rows: tuple[LayerDifference, ...], *, mean_steps: float = 1.0) -
 def _difference(rounding: Rounding, tensor: FileTensor, expected: NDArray[np.float32]) -> LayerDifference:
     step = max((rounding.maximum - rounding.minimum) / (2**rounding.bits - 1), 1e-12)
     difference = np.abs(tensor.values.ravel() - expected.ravel()) / step
-    ends = (expected >= rounding.maximum - step) | (expected <= rounding.minimum + step if rounding.minimum < 0 else False)
+    ends = (expected >= rounding.maximum - step) | (
+        expected <= rounding.minimum + step if rounding.minimum < 0 else False
+    )
     return LayerDifference(
         rounding.name,
         tensor.operator,

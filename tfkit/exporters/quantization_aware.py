@@ -10,14 +10,14 @@ from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.tools import flatbuffer_utils
 from numpy.typing import NDArray
 
-from tfkit.artifacts import Artifact, ImageSpec, Quantization
+from tfkit.artifacts import Artifact, ImageSpec, LayerDifference, Quantization
 from tfkit.compression import FoldedModel, TrainedKernel, fold
 from tfkit.errors import ExportError
 from tfkit.exporters.conversion import convert_to_float
 from tfkit.exporters.destination import finished_model
 from tfkit.exporters.float_model import check_image_model
 from tfkit.exporters.inspection import layer_of, refuse_unasked_operators
-from tfkit.exporters.layer_comparison import LayerDifference, compare_layers, first_drift
+from tfkit.exporters.layer_comparison import compare_layers, first_drift
 from tfkit.exporters.trained_ranges import quantize_as_trained
 from tfkit.runtimes import read_operators, read_signature
 
@@ -89,6 +89,7 @@ def export_trained_integers(
         made_by=f"TFLiteConverter of TensorFlow {metadata.version('tensorflow')}, litert-quantizer "
         f"{metadata.version('litert-quantizer')} with the ranges of quantisation-aware training; "
         f"{made.kernels_on_grid} kernels read back as trained",
+        layers=made.layers,
     )
 
 

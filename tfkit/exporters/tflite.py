@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from tfkit.artifacts import Artifact, ImageSpec, Quantization
 from tfkit.compression import is_quantize_aware
+from tfkit.compression.tfmot import TfKerasTwin, export_tfmot_int8
 from tfkit.errors import ExportError
 from tfkit.exporters.conversion import convert_to_float
 from tfkit.exporters.destination import finished_model
@@ -35,7 +36,8 @@ def export_tflite(
     int8 file, is an error that names the operator and its layer, and no file is left behind.
 
     Args:
-        model: A built `keras.Model`, float32 (n, height, width, channels) raw pixels 0..255 in, (n, classes) out.
+        model: A built `keras.Model`, float32 (n, height, width, channels) raw pixels 0..255 in, (n, classes) out; for
+            `int8` also a quantised twin of the tfmot engine.
         path: The file to write; it must not exist.
         quantization: `none` (float32), `float16` (weights), `dynamic_int8` (weights, activations while it
             runs) or `int8` (everything; uint8 pixels in, uint8 scores out). The int8 file of a quantisation-aware
@@ -57,6 +59,8 @@ def export_tflite(
         >>> export_tflite(model, Path("model_int8.tflite"), quantization="int8", image=image,
         ...               class_names=("ants", "bees"), calibration=pixels)  # doctest: +SKIP
     """
+    if isinstance(model, TfKerasTwin):
+        return _export_twin(model, path, image=image, class_names=class_names)
     if quantization == "int8" and is_quantize_aware(model):
         return export_trained_integers(model, path, image=image, class_names=class_names, pixels=calibration)
     if quantization == "int8":
@@ -74,6 +78,26 @@ def export_tflite(
         image=image,
         class_names=class_names,
         made_by=_made_by(quantization, 0 if calibration is None else len(calibration)),
+    )
+
+
+def makes_its_own_file(model: Any, quantization: Quantization) -> bool:
+    """Whether a model's file comes from its own training, not from the plain float file."""
+    return isinstance(model, TfKerasTwin) or (quantization == "int8" and is_quantize_aware(model))
+
+
+def _export_twin(twin: TfKerasTwin, path: Path, *, image: ImageSpec, class_names: tuple[str, ...]) -> Artifact:
+    with finished_model(path) as unfinished:
+        unfinished.write_bytes(export_tfmot_int8(twin))
+    return Artifact(
+        path=path,
+        format="tflite",
+        quantization="int8",
+        signature=read_signature(path),
+        image=image,
+        class_names=class_names,
+        made_by=f"TFLiteConverter of TensorFlow {metadata.version('tensorflow')}, ranges trained by "
+        f"tensorflow-model-optimization {metadata.version('tensorflow-model-optimization')}",
     )
 
 

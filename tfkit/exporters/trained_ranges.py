@@ -1,6 +1,7 @@
 """Quantise a float flatbuffer to exactly what a quantisation-aware model was trained on."""
 
 import re
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -40,44 +41,64 @@ def quantize_as_trained(
     """
     samples = scaled_pixels[:_SAMPLES]
     tensors = read_tensors(flatbuffer, samples)
-    roundings = _roundings_of(tensors, folded, samples)
-    floats = _float_tensors(tensors, folded)
-    unknown = [tensor for tensor in tensors if tensor.name not in roundings and tensor.name not in floats]
+    matches = _matches(tensors, folded, samples)
+    unknown = [tensor for tensor in tensors if tensor.index not in matches.roundings | matches.floats]
     if unknown:
         shown = ", ".join(f"{tensor.operator} '{tensor.name.split(';')[0]}'" for tensor in unknown[:_SHOWN])
         raise ExportError(
             f"{len(unknown)} tensors of the converted file are none that the model was trained on: {shown}",
             hint="leave the layer in float (quantization.skip), or report it as a fault of tfkit",
         )
-    ranges: Ranges = {}
-    for tensor in tensors:
-        if (rounding := roundings.get(tensor.name)) is not None:
-            ranges[tensor.name] = _range(rounding, tensor.values.ndim)
+    roundings = {tensor.name: matches.roundings[t] for tensor in tensors if (t := tensor.index) in matches.roundings}
+    ranks = {tensor.name: tensor.values.ndim for tensor in tensors}
+    ranges: Ranges = {name: _range(rounding, ranks[name]) for name, rounding in roundings.items()}
     ranges.update(widened_weight_ranges(flatbuffer, ranges))
-    return quantize_with(flatbuffer, _recipe(folded, floats), ranges), roundings
+    return quantize_with(flatbuffer, _recipe(tensors, matches, folded), ranges), roundings
 
 
-def _roundings_of(
-    tensors: tuple[FileTensor, ...], folded: FoldedModel, samples: NDArray[np.float32]
-) -> dict[str, Rounding]:
+@dataclass
+class _Matches:
+    """What is known of the file's tensors, by their numbers.
+
+    Attributes:
+        roundings: The rounding of a tensor.
+        floats: Those that a layer left in float writes.
+        four_bit: Those that an operator with a 4-bit kernel writes.
+    """
+
+    roundings: dict[int, Rounding]
+    floats: dict[int, None]
+    four_bit: set[int]
+
+
+def _matches(tensors: tuple[FileTensor, ...], folded: FoldedModel, samples: NDArray[np.float32]) -> _Matches:
     points = [(tensor, rounding) for rounding, tensor in folded.roundings]
     known = {id(tensor): rounding for tensor, rounding in points}
     for outputs, sources in folded.joined:
         if id(outputs) in known:
             points += [(source, known[id(outputs)]) for source in sources if id(source) not in known]
-    values = keras_values(folded.model, [tensor for tensor, _ in points], samples)
-    matches = match_tensors(tensors, values)
-    found = {tensor.name: points[matches[tensor.index]][1] for tensor in tensors if tensor.index in matches}
-    found[tensors[0].name] = folded.input
-    return found
+    wanted = [*(tensor for tensor, _ in points), *folded.float_tensors, *folded.four_bit]
+    values = keras_values(folded.model, wanted, samples)
+    floats_end = len(points) + len(folded.float_tensors)
+    places = match_tensors(tensors, values[: len(points)])
+    roundings = {index: points[place][1] for index, place in places.items()}
+    roundings[tensors[0].index] = folded.input
+    written = [tensor for tensor in tensors if tensor.operator]
+    floats = dict.fromkeys(match_tensors(written, values[len(points) : floats_end]))
+    _spread_backwards(tensors, floats, known=set(roundings))
+    return _Matches(roundings, floats, set(match_tensors(written, values[floats_end:])))
 
 
-def _float_tensors(tensors: tuple[FileTensor, ...], folded: FoldedModel) -> set[str]:
-    """The tensors that layers left in float write."""
-    if not folded.float_layers:
-        return set()
-    layer = re.compile(r"(^|[/;])(" + "|".join(re.escape(name) for name in folded.float_layers) + r")(_\d+)?([/;]|$)")
-    return {tensor.name for tensor in tensors if layer.search(tensor.name)}
+def _spread_backwards(tensors: tuple[FileTensor, ...], floats: dict[int, None], *, known: set[int]) -> None:
+    """Add the tensors inside a layer left in float: those that only its other tensors are made from."""
+    takers: dict[int, list[int]] = {}
+    for tensor in tensors:
+        for source in tensor.sources:
+            takers.setdefault(source, []).append(tensor.index)
+    for tensor in reversed(tensors):
+        users = takers.get(tensor.index, [])
+        if users and tensor.index not in known and all(user in floats for user in users):
+            floats[tensor.index] = None
 
 
 def _range(rounding: Rounding, rank: int) -> dict[str, NDArray[np.float32]]:
@@ -88,36 +109,48 @@ def _range(rounding: Rounding, rank: int) -> dict[str, NDArray[np.float32]]:
     return {"min": np.full((1,) * rank, low, np.float32), "max": np.full((1,) * rank, high, np.float32)}
 
 
-def _recipe(folded: FoldedModel, floats: set[str]) -> Any:
-    wide = any(rounding.bits == 16 for rounding, _ in folded.roundings)
+def _recipe(tensors: tuple[FileTensor, ...], matches: _Matches, folded: FoldedModel) -> Any:
+    wide = folded.activation_bits == 16
     recipes = RecipeManager()
     recipes.load_quantization_recipe(recipe.static_wi8_ai16() if wide else recipe.static_wi8_ai8())
-    for kernel in folded.kernels:
-        if kernel.bits == 4:
-            recipes.add_quantization_config(
-                rf"(^|.*[/;]){re.escape(kernel.layer)}(_\d+)?[/;].*",
-                qtyping.TFLOperationName.ALL_SUPPORTED,
-                _operator_config(weight_bits=4, dtype=qtyping.TensorDataType.INT),
-                AlgorithmName.MIN_MAX_UNIFORM_QUANT,
-            )
-    for name in sorted(floats):
-        recipes.add_quantization_config(
-            re.escape(name), qtyping.TFLOperationName.ALL_SUPPORTED, algorithm_key=AlgorithmName.NO_QUANTIZE
-        )
-    if not wide:
-        for border in (qtyping.TFLOperationName.INPUT, qtyping.TFLOperationName.OUTPUT):
-            uint8 = _operator_config(weight_bits=8, dtype=qtyping.TensorDataType.UINT)
+
+    def set_for(tensor: FileTensor, config: Any) -> None:
+        way = AlgorithmName.NO_QUANTIZE if config is None else AlgorithmName.MIN_MAX_UNIFORM_QUANT
+        scope = rf"^{re.escape(tensor.name)};$"
+        recipes.add_quantization_config(scope, qtyping.TFLOperationName.ALL_SUPPORTED, config, way)
+
+    for border in (qtyping.TFLOperationName.INPUT, qtyping.TFLOperationName.OUTPUT):
+        if wide:
+            recipes.add_quantization_config(_ALL_LAYERS, border, algorithm_key=AlgorithmName.NO_QUANTIZE)
+        else:
+            uint8 = _operator_config(activation_bits=8, signed=False)
             recipes.add_quantization_config(_ALL_LAYERS, border, uint8, AlgorithmName.MIN_MAX_UNIFORM_QUANT)
+    for tensor in tensors:
+        if tensor.index in matches.floats:
+            set_for(tensor, None)
+        elif tensor.index in matches.four_bit:
+            set_for(tensor, _operator_config(weight_bits=4))
+        elif not wide and _runs_in_16_bits(tensor, matches.roundings):
+            set_for(tensor, _operator_config(activation_bits=16))
     return recipes.get_quantization_recipe()
 
 
-def _operator_config(*, weight_bits: int, dtype: Any) -> Any:
+def _runs_in_16_bits(tensor: FileTensor, roundings: dict[int, Rounding]) -> bool:
+    """Whether an operator of an 8-bit file computes with 16 bits: those inside a layer normalisation."""
+    rounding = roundings.get(tensor.index)
+    sources = [roundings[source].bits for source in tensor.sources if source in roundings]
+    return bool((rounding is not None and rounding.bits == 16) or (sources and min(sources) == 16))
+
+
+def _operator_config(*, weight_bits: int = 8, activation_bits: int = 8, signed: bool = True) -> Any:
     return qtyping.OpQuantizationConfig(
-        activation_tensor_config=qtyping.TensorQuantizationConfig(num_bits=8, symmetric=False, dtype=dtype),
+        activation_tensor_config=qtyping.TensorQuantizationConfig(
+            num_bits=activation_bits,
+            symmetric=activation_bits == 16,
+            dtype=qtyping.TensorDataType.INT if signed else qtyping.TensorDataType.UINT,
+        ),
         weight_tensor_config=qtyping.TensorQuantizationConfig(
             num_bits=weight_bits, granularity=qtyping.QuantGranularity.CHANNELWISE
         ),
         compute_precision=qtyping.ComputePrecision.INTEGER,
     )
-
-

@@ -1,7 +1,7 @@
 """The flat layer graph of a Keras model: what quantisation, folding and channel pruning all stand on."""
 
-from tfkit.graph.building import Call, build_model, copy_layer
+from tfkit.graph.building import Call, build_model, copy_layer, copy_onto
 from tfkit.graph.layer_graph import LayerGraph, Node, Value
 from tfkit.graph.reading import read_graph
 
-__all__ = ["Call", "LayerGraph", "Node", "Value", "build_model", "copy_layer", "read_graph"]
+__all__ = ["Call", "LayerGraph", "Node", "Value", "build_model", "copy_layer", "copy_onto", "read_graph"]

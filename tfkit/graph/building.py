@@ -1,6 +1,6 @@
 """Build a Keras model from a layer graph, with any of its calls replaced."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -30,20 +30,31 @@ def build_model(graph: LayerGraph, call: Call | None = None, *, name: str | None
         ...     return args[0] if node.kind == "Dropout" else copy()(*args, **kwargs)
         >>> build_model(graph, without_dropout)  # doctest: +SKIP
     """
-    tensors: dict[int, Any] = {}
-    for value in graph.inputs:
-        tensors[id(value)] = keras.Input(batch_shape=value.shape, dtype=value.dtype, name=value.name)
+    inputs = [keras.Input(batch_shape=value.shape, dtype=value.dtype, name=value.name) for value in graph.inputs]
+    outputs = copy_onto(graph, inputs, call)
+    return keras.Model(_single(inputs), _single(outputs), name=name or graph.name)
+
+
+def copy_onto(graph: LayerGraph, inputs: Sequence[Any], call: Call | None = None) -> list[Any]:
+    """Copy a graph's layers, with their weights, onto other tensors.
+
+    Args:
+        graph: What `read_graph` gave.
+        inputs: Keras tensors of the shapes of the graph's inputs; not necessarily `Input`s.
+        call: As for `build_model`.
+
+    Returns:
+        The copy's output tensors.
+    """
+    tensors = {id(value): tensor for value, tensor in zip(graph.inputs, inputs, strict=True)}
     copies = _Copies()
     for node in graph.nodes:
         args, kwargs = (replace_values(part, lambda value: tensors[id(value)]) for part in (node.args, node.kwargs))
         made = call(node, lambda node=node: copies.of(node), args, kwargs) if call else copies.of(node)(*args, **kwargs)
         for value, tensor in zip(node.outputs, keras.tree.flatten(made), strict=True):
             tensors[id(value)] = tensor
-    inputs = [tensors[id(value)] for value in graph.inputs]
-    outputs = [tensors[id(value)] for value in graph.outputs]
-    model = keras.Model(_single(inputs), _single(outputs), name=name or graph.name)
     copies.hand_over_weights()
-    return model
+    return [tensors[id(value)] for value in graph.outputs]
 
 
 def copy_layer(layer: Any, *, name: str | None = None, kind: type | None = None, **changes: Any) -> Any:

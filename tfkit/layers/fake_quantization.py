@@ -1,5 +1,6 @@
 """Layers that round activations to the grid the exported file will hold them on."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -48,6 +49,8 @@ class FakeQuantize(keras.layers.Layer):
         self._collected: list[Any] | None = None
 
     def build(self, input_shape: Any) -> None:
+        # Pooled tensors are rounded to their input's grid with the same layer, and must not narrow its range.
+        self._observed_shape = tuple(input_shape[1:])
         if self.fixed_range is None:
             scalar = {"shape": (), "trainable": False, "dtype": "float32", "autocast": False}
             self.minimum = self.add_weight(name="minimum", initializer="zeros", **scalar)
@@ -65,14 +68,21 @@ class FakeQuantize(keras.layers.Layer):
             return inputs
         if self.fixed_range is not None:
             return round_to_steps(inputs, *self.fixed_range, bits=self.bits, fused=self.fused)
-        if training:
+        if training and self._is_observed(inputs.shape[1:]):
             self._follow(inputs)
         low, high = self.minimum, self.maximum
         return round_to_steps(inputs, low, high, bits=self.bits, fused=self.fused)
 
+    def _is_observed(self, shape: Any) -> bool:
+        pairs = zip(shape, self._observed_shape, strict=True) if len(shape) == len(self._observed_shape) else [(0, 1)]
+        return all(size == built or None in (size, built) for size, built in pairs)
+
     def _follow(self, inputs: Any) -> None:
         seen = ops.cast(ops.stop_gradient(inputs[:OBSERVED_IMAGES]), "float32")
-        for end, value in ((self.minimum, ops.minimum(ops.min(seen), 0.0)), (self.maximum, ops.maximum(ops.max(seen), 0.0))):
+        for end, value in (
+            (self.minimum, ops.minimum(ops.min(seen), 0.0)),
+            (self.maximum, ops.maximum(ops.max(seen), 0.0)),
+        ):
             end.assign(end + self.moving_rate * (value - end))
 
     def real_range(self) -> tuple[float, float]:
@@ -113,12 +123,15 @@ class PixelGrid(keras.layers.Layer):
     Args:
         scale: Real value of one grey level.
         offset: Real value of a black pixel before the layer.
+        float_layers: Names of the model's layers that are left in float: the input's layer carries them through
+            saving and loading, because nothing else in the model tells them from rounded ones.
         **kwargs: As for every Keras layer.
     """
 
-    def __init__(self, *, scale: float, offset: float, **kwargs: Any) -> None:
+    def __init__(self, *, scale: float, offset: float, float_layers: Sequence[str] = (), **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.scale, self.offset = float(scale), float(offset)
+        self.float_layers = tuple(float_layers)
         self.enabled = True
 
     @property
@@ -138,7 +151,8 @@ class PixelGrid(keras.layers.Layer):
         return ops.cast(self.scale * (pixels - self.zero_point), inputs.dtype)
 
     def get_config(self) -> dict[str, Any]:
-        return super().get_config() | {"scale": self.scale, "offset": self.offset}
+        own = {"scale": self.scale, "offset": self.offset, "float_layers": list(self.float_layers)}
+        return super().get_config() | own
 
     def compute_output_spec(self, inputs: Any) -> Any:
         return keras.KerasTensor(inputs.shape, dtype=inputs.dtype)

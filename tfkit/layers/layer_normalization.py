@@ -42,8 +42,9 @@ class QuantizedLayerNormalization(keras.layers.LayerNormalization):
 
     def build(self, input_shape: Any) -> None:
         super().build(input_shape)
-        for quantizer in self.quantizers.values():
-            quantizer.build(input_shape)
+        for step, quantizer in self.quantizers.items():
+            per_position = step in ("mean", "variance", "inverse_deviation")
+            quantizer.build((*input_shape[:-1], 1) if per_position else input_shape)
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
         if not self.enabled:

@@ -96,7 +96,15 @@ def logits_model(model: keras.Model) -> keras.Model:
 
     Returns:
         A model from `pixels` to logits (n, classes).
+
+    Raises:
+        ModelError: When it is no such classifier.
     """
+    if SCORES not in (layer.name for layer in model.layers):
+        raise ModelError(
+            f"model '{model.name}' has no layer '{SCORES}' behind its logits",
+            hint="name a classifier that tfkit trained: a run's folder, or its models/float.keras",
+        )
     # Not the output of the layer `logits`: in a quantisation-aware model the logits are rounded behind it.
     return keras.Model(model.inputs[0], model.get_layer(SCORES).input, name=model.name)
 

@@ -5,7 +5,7 @@ from typing import Literal
 import keras
 
 from tfkit.artifacts import ImageSpec
-from tfkit.models.copying import flat_copy
+from tfkit.graph import copy_onto, read_graph
 
 Preprocessing = Literal["symmetric", "standardised", "caffe", "inside"]
 
@@ -63,4 +63,4 @@ def on_raw_pixels(bare: keras.Model, image: ImageSpec, preprocessing: keras.laye
     """
     pixels = keras.Input(image.shape, name="pixels")
     x = pixels if preprocessing is None else preprocessing(pixels)
-    return keras.Model(pixels, flat_copy(bare, x), name=bare.name)
+    return keras.Model(pixels, copy_onto(read_graph(bare), [x])[0], name=bare.name)

@@ -3,6 +3,8 @@
 TensorFlow, Keras and matplotlib are loaded only by the functions that need them.
 """
 
+from tfkit.reports.compression import Compression, describe_compression, parameters_of
+from tfkit.reports.evaluating import evaluate, pixels_of, write_stage_pictures
 from tfkit.reports.files import write_run_report
 from tfkit.reports.proof import prove_artifacts
 from tfkit.reports.run_report import (
@@ -13,18 +15,25 @@ from tfkit.reports.run_report import (
     StageSummary,
     artifact_result,
 )
-from tfkit.reports.tensorboard import write_tensorboard_images
+from tfkit.reports.tensorboard import write_layer_errors, write_tensorboard_images
 from tfkit.reports.terminal import result_table
 
 __all__ = [
     "ArtifactResult",
+    "Compression",
     "Control",
     "Evaluation",
     "RunReport",
     "StageSummary",
     "artifact_result",
+    "describe_compression",
+    "evaluate",
+    "parameters_of",
+    "pixels_of",
     "prove_artifacts",
     "result_table",
+    "write_layer_errors",
     "write_run_report",
+    "write_stage_pictures",
     "write_tensorboard_images",
 ]

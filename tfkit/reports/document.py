@@ -46,6 +46,7 @@ def report_document(report: RunReport) -> dict[str, Any]:
         "artifacts": [{**asdict(file), "accepted": file.accepted} for file in report.artifacts],
         "acceptance": report.policy,
         "model": {"backbone": report.backbone, "parameters": report.parameters, "image": asdict(report.image)},
+        "compression": asdict(report.compression) if report.compression else None,
         "stages": [asdict(stage) for stage in report.stages],
         "per_class": [asdict(row) for row in class_scores(report.evaluation)],
         "most_confused": [asdict(pair) for pair in most_confused(report.evaluation)],

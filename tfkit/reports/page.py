@@ -11,6 +11,7 @@ import numpy as np
 from markupsafe import Markup, escape
 
 from tfkit.reports import quantities
+from tfkit.reports.compression_view import compression_view
 from tfkit.reports.data_summary import summarize_data
 from tfkit.reports.drawing import Drawing, inline_svg
 from tfkit.reports.figures import (
@@ -74,6 +75,8 @@ def render_page(report: RunReport, *, misclassified_pixels: MisclassifiedPixels)
         "trained": [(stage, _svgs(curve_drawings(stage))) for stage in report.stages if any(stage.history.values())],
         "total_seconds": max(sum(stage.seconds for stage in report.stages), 1e-9),
         "data": data,
+        "compression": report.compression,
+        "shrunk": compression_view(report),
         "environment": environment(report),
         **_FOLDED,
     }

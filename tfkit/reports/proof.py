@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from tfkit.artifacts import Artifact, RunDirectory
 from tfkit.reports.run_report import ArtifactResult, Evaluation, artifact_result
+from tfkit.reports.tensorboard import write_layer_errors
 
 # Only for the type checker: these rooms load TensorFlow, and `tfkit --help` must not.
 if TYPE_CHECKING:
@@ -26,7 +27,8 @@ def prove_artifacts(
 ) -> tuple[ArtifactResult, ...]:
     """Run every exported file over the evaluation split in its own runtime, time it, and judge it.
 
-    A few inputs with each file's answers are kept in the run's `golden/`.
+    Each layer's difference from the Keras model goes to TensorBoard, where it is known. A few inputs with each file's
+    answers are kept in the run's `golden/`.
 
     Args:
         artifacts: The exported files of one model.
@@ -61,6 +63,7 @@ def prove_artifacts(
         reasons = refusals(verification, latency.latency_ms_p95, keras_accuracy=evaluation.keras, policy=policy)
         verifications.append(verification)
         results.append(artifact_result(verification, latency, reasons, directory=run.path))
+    write_layer_errors(run.tensorboard("quantization"), artifacts)
     write_golden_samples(verifications, examples, run.golden, image=artifacts[0].image)
     return tuple(results)
 

@@ -11,14 +11,22 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import tfkit
-from tfkit.artifacts import ArtifactFormat, ImageSpec, ModelSignature, Quantization
+from tfkit.artifacts import Artifact, ArtifactFormat, ImageSpec, LayerDifference, ModelSignature, Quantization
+from tfkit.reports.compression import Compression
 
 # Only for the type checker: both rooms load TensorFlow, and `tfkit --help` must not.
 if TYPE_CHECKING:
     from tfkit.benchmarking import Host, LatencyResult
+    from tfkit.runtimes import StoredWeights
     from tfkit.verification import ArtifactVerification
 
-_PRECISIONS = {"none": "float32", "float16": "float16", "dynamic_int8": "dynamic int8", "int8": "int8", "int16x8": "int16x8"}
+_PRECISIONS = {
+    "none": "float32",
+    "float16": "float16",
+    "dynamic_int8": "dynamic int8",
+    "int8": "int8",
+    "int16x8": "int16x8",
+}
 
 
 @dataclass(frozen=True)
@@ -31,6 +39,7 @@ class StageSummary:
         seconds: Wall time.
         history: Keras's history, one list with one value per epoch for each metric; empty when nothing was trained.
         notes: Sentences about what was decided, skipped or noticed.
+        accuracy: Of the Keras model on the evaluation split after the stage, 0..1; None when it was not measured.
     """
 
     name: str
@@ -38,6 +47,7 @@ class StageSummary:
     seconds: float
     history: Mapping[str, list[float]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    accuracy: float | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,7 +106,7 @@ class ArtifactResult:
     Attributes:
         file: Path inside the run directory, with forward slashes.
         format: `saved_model` or `tflite`.
-        quantization: `none`, `float16`, `dynamic_int8` or `int8`.
+        quantization: `none`, `float16`, `dynamic_int8`, `int8` or `int16x8`.
         bytes: Size on disk.
         accuracy: Top-1 on the evaluation split, None without labels.
         agreement: Share of images with the same top-1 answer as Keras, None without a reference.
@@ -114,6 +124,10 @@ class ArtifactResult:
         made_by: How the file was made, in a sentence.
         refusals: Why it may not be shipped, each a sentence; empty for an accepted file.
         signature: Its tensors.
+        layers: For a file made from quantisation-aware training: how far each tensor was from the Keras model's.
+        stored_weights: Weights in a `.tflite` file's kernels, None for a SavedModel; so are the next two.
+        stored_zeros: How many of them are zero.
+        deflated_bytes: Its size as an app's archive holds it.
     """
 
     file: str
@@ -136,6 +150,10 @@ class ArtifactResult:
     made_by: str
     refusals: tuple[str, ...]
     signature: ModelSignature
+    layers: tuple[LayerDifference, ...] = ()
+    stored_weights: int | None = None
+    stored_zeros: int | None = None
+    deflated_bytes: int | None = None
 
     @property
     def label(self) -> str:
@@ -171,6 +189,7 @@ class RunReport:
         artifacts: The exported files.
         policy: The limits of the acceptance, by their names in the recipe.
         parameters: The model's number of parameters.
+        compression: What pruning, quantisation-aware training and distillation did; None without them.
         host: The machine everything was measured on; this one.
         created: When the run ended, ISO 8601 with its time zone; now.
         tfkit_version: The version that made the run; this one.
@@ -188,6 +207,7 @@ class RunReport:
     artifacts: tuple[ArtifactResult, ...]
     policy: Mapping[str, Any]
     parameters: int
+    compression: Compression | None = None
     host: Host = field(default_factory=_this_host)
     created: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
     tfkit_version: str = tfkit.__version__
@@ -213,6 +233,7 @@ def artifact_result(
         One row of the report.
     """
     artifact = verification.artifact
+    stored, deflated = _inside(artifact)
     return ArtifactResult(
         file=artifact.path.relative_to(directory).as_posix(),
         format=artifact.format,
@@ -234,4 +255,17 @@ def artifact_result(
         made_by=artifact.made_by,
         refusals=refusals,
         signature=artifact.signature,
+        layers=artifact.layers,
+        stored_weights=stored.weights if stored else None,
+        stored_zeros=stored.zeros if stored else None,
+        deflated_bytes=deflated,
     )
+
+
+def _inside(artifact: Artifact) -> tuple[StoredWeights | None, int | None]:
+    if artifact.format != "tflite":
+        return None, None
+    from tfkit.compression.pruning import compressed_bytes
+    from tfkit.runtimes import read_stored_weights
+
+    return read_stored_weights(artifact.path), compressed_bytes(artifact.path)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from tfkit.artifacts import Artifact
 from tfkit.reports.drawing import BAD, INK, Drawing, drawing_style, png
 from tfkit.reports.figures import confusion_drawing
 from tfkit.reports.findings import Mistake, mistakes
@@ -57,6 +58,25 @@ def write_tensorboard_images(
     with writer.as_default(step=step):
         for title, drawing in drawings.items():
             tf.summary.image(title, tf.io.decode_png(png(drawing), channels=3)[None])
+    writer.close()
+
+
+def write_layer_errors(log_dir: Path, artifacts: Sequence[Artifact]) -> None:
+    """Write how far each layer of the int8 file is from the Keras model, for TensorBoard's scalars.
+
+    Args:
+        log_dir: The stage's TensorBoard folder.
+        artifacts: The exported files; nothing is written when none was made from quantisation-aware training.
+    """
+    import tensorflow as tf
+
+    rows = [row for artifact in artifacts for row in artifact.layers]
+    if not rows:
+        return
+    writer = tf.summary.create_file_writer(str(log_dir))
+    with writer.as_default(step=0):  # measured once, after training
+        for row in rows:
+            tf.summary.scalar(f"file_error_steps/{row.layer}", row.mean_steps)
     writer.close()
 
 

@@ -8,6 +8,7 @@ from tfkit.runtimes.opening import open_runtime
 from tfkit.runtimes.outside_model import describe_model
 from tfkit.runtimes.protocol import Runtime
 from tfkit.runtimes.saved_model_runtime import SavedModelRuntime
+from tfkit.runtimes.stored_weights import StoredWeights, read_stored_weights
 
 __all__ = [
     "KerasRuntime",
@@ -15,9 +16,11 @@ __all__ = [
     "Operator",
     "Runtime",
     "SavedModelRuntime",
+    "StoredWeights",
     "describe_model",
     "held_native_output",
     "open_runtime",
     "read_operators",
     "read_signature",
+    "read_stored_weights",
 ]

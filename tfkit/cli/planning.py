@@ -1,0 +1,186 @@
+"""From a recipe's sections to the values that the library takes, and every refusal before anything is trained."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tfkit.errors import ModelError
+
+if TYPE_CHECKING:
+    from tfkit.artifacts import ImageSpec
+    from tfkit.cli.display import Display
+    from tfkit.compression import CompressionCoverage
+    from tfkit.config import RecipeConfig
+
+_TITLE = "What becomes of each layer"
+
+
+@dataclass(frozen=True, eq=False)
+class CompressionPlan:
+    """What compression will do, found out before training.
+
+    Attributes:
+        coverage: What becomes of each layer.
+        teacher: The teacher that `distillation.teacher` names; None when there is none, or the run's own float model.
+        taught_by: Who teaches, in words; empty without distillation.
+    """
+
+    coverage: "CompressionCoverage"
+    teacher: Any = None
+    taught_by: str = ""
+
+
+def build_classifier(config: "RecipeConfig", image: "ImageSpec", classes: int, *, weights: str | None = None) -> Any:
+    """Build a recipe's classifier, not trained yet.
+
+    Args:
+        config: The recipe.
+        image: The images it takes.
+        classes: How many classes it tells apart.
+        weights: Instead of what `model.weights` says.
+
+    Returns:
+        A Keras model.
+    """
+    import keras
+
+    from tfkit import models
+
+    chosen = config.model
+    keras.utils.set_random_seed(config.run.seed)
+    weights = chosen.weights if weights is None else weights
+    backbone = models.build_backbone(chosen.backbone, image=image, weights=weights, width=chosen.width)
+    return models.build_classifier(backbone, classes=classes, **chosen.classifier_options())
+
+
+def plan_compression(
+    config: "RecipeConfig", model: Any, display: "Display", *, teacher_too: bool = True
+) -> CompressionPlan:
+    """Find out what pruning, quantisation and distillation will do, and show it in one line.
+
+    Args:
+        config: The recipe.
+        model: Its classifier, not trained yet.
+        display: Where to show it.
+        teacher_too: Whether the teacher is looked at; False while the number of classes is not known yet.
+
+    Returns:
+        The plan.
+
+    Raises:
+        ModelError: For everything that a later stage would refuse, as far as it can be known before training.
+    """
+    from tfkit import compression
+
+    if not (config.pruning or config.quantization or config.distillation):
+        return CompressionPlan(compression.CompressionCoverage())
+    with display.stage(_TITLE) as stage:
+        _refuse_untrainable(config, model)
+        coverage = compression.compression_coverage(
+            model,
+            pruning=_pruning_settings(config),
+            quantization=_quantization_policy(config),
+            engine=config.quantization.engine if config.quantization else "tfkit",
+        )
+        teacher = find_teacher(config, model) if teacher_too else None
+        stage.result(coverage.sentence)
+    distillation = config.distillation
+    named = distillation.teacher or "the run's own float model" if distillation else ""
+    return CompressionPlan(coverage, teacher, named)
+
+
+def stage_options(config: "RecipeConfig", name: str, teacher: Any = None) -> dict[str, Any]:
+    """What a recipe says about one stage, as keyword arguments of the function that runs it.
+
+    Args:
+        config: The recipe.
+        name: `head`, `fine_tune`, `pruning` or `quantization`; its section is there.
+        teacher: Who teaches in this stage; None for nobody.
+
+    Returns:
+        The arguments of `tfkit.training.train_head` or `fine_tune`, or of `tfkit.stages.prune` or `quantize`, but for
+        the model, the images, and where files go.
+    """
+    from tfkit.training import Optimization
+
+    section = getattr(config, name)
+    options = batch_options(config) | {"optimization": Optimization(**section.optimization_options())}
+    options |= section.learning_options()
+    if name == "pruning":
+        options |= {"settings": _pruning_settings(config), "threads": config.acceptance.latency_threads}
+    if name == "quantization":
+        options |= {"policy": _quantization_policy(config)}
+    return options if name == "head" else options | {"objective": _teaching(config, teacher)}
+
+
+def batch_options(config: "RecipeConfig") -> dict[str, Any]:
+    """Augmentation, batch size, cache and seed: keyword arguments of `tfkit.data.training_batches`."""
+    sizes = {"batch_size": config.data.batch_size, "cache_bytes": config.data.cache_mb << 20}
+    return config.augmentation.batch_options() | sizes | {"seed": config.run.seed}
+
+
+def _pruning_settings(config: "RecipeConfig") -> Any:
+    from tfkit.compression import PruningSettings
+
+    return PruningSettings(**config.pruning.pruning_options()) if config.pruning else None
+
+
+def _quantization_policy(config: "RecipeConfig") -> Any:
+    from tfkit.compression import QuantizationPolicy
+
+    return QuantizationPolicy(**config.quantization.policy_options()) if config.quantization else None
+
+
+def _teaching(config: "RecipeConfig", teacher: Any) -> Callable[[Any], Any] | None:
+    """What `tfkit.training.train_on` takes as `objective`: it puts the student into a distiller."""
+    from tfkit import compression, models
+
+    if config.distillation is None or teacher is None:
+        return None
+    options = config.distillation.distiller_options()
+    pairs = tuple(compression.FeaturePair(**pair) for pair in options.pop("features"))
+    return partial(compression.distiller, teacher=models.logits_model(teacher), features=pairs, **options)
+
+
+def find_teacher(config: "RecipeConfig", model: Any) -> Any:
+    """Load the teacher that a recipe names, and refuse one that cannot teach its classifier.
+
+    Args:
+        config: The recipe.
+        model: Its classifier, not trained yet.
+
+    Returns:
+        The teacher; None without distillation, and where the run's own float model teaches.
+
+    Raises:
+        ModelError: When it cannot be loaded, or student and teacher do not fit.
+    """
+    from tfkit import models
+
+    if config.distillation is None:
+        return None
+    named = config.distillation.teacher
+    teacher = models.load_model_file(Path(named)) if named is not None else None
+    objective = _teaching(config, model if teacher is None else teacher)
+    if objective is not None:
+        objective(models.logits_model(model))
+    return teacher
+
+
+def _refuse_untrainable(config: "RecipeConfig", model: Any) -> None:
+    """What the stages of training would refuse, though only the last of them has compression in it."""
+    from tfkit import models, training
+
+    for name in ("pruning", "quantization"):
+        section = getattr(config, name)
+        if section is None:
+            continue
+        try:
+            models.unfreeze(model, "all", batch_norm=section.batch_norm)
+            training.uses_jit(model, section.jit)
+        except ModelError as fault:
+            raise ModelError(
+                str(fault).replace("fine_tune.", f"{name}."), hint=fault.hint.replace("fine_tune.", f"{name}.")
+            ) from None

@@ -1,0 +1,165 @@
+"""Plain Keras layers chosen so that the TFLite converter makes operators of them that have integer kernels."""
+
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from tfkit.compression.rules import negative_slope_of
+from tfkit.layers import plain_class
+
+_DEPTHWISE = (keras.layers.DepthwiseConv1D, keras.layers.DepthwiseConv2D)
+_TRANSPOSED = (keras.layers.Conv1DTranspose, keras.layers.Conv2DTranspose)
+_OWN_SETTINGS = ("weight_bits", "masked")
+
+
+def affine(
+    tensor: Any, scale: NDArray[np.float64], shift: NDArray[np.float64], *, name: str, activation: Any = None
+) -> Any:
+    """Scale and shift each channel with a 1x1 depthwise convolution, the operator that has per-channel int8 scales.
+
+    Args:
+        tensor: (n, ..., channels).
+        scale, shift: (channels,) or (1,).
+        name: For the layer.
+        activation: What the operator shall run behind it.
+
+    Returns:
+        The scaled tensor.
+    """
+    channels = int(tensor.shape[-1])
+    layer = keras.layers.DepthwiseConv2D(1, activation=activation, name=name)
+    middle = tuple(tensor.shape[1:-1])
+    spread = tensor
+    if len(middle) != 2:
+        shape = (int(np.prod(middle)) if middle else 1, 1, channels)
+        spread = keras.layers.Reshape(shape, name=f"{name}_spread")(tensor)
+    outputs = layer(spread)
+    kernel = np.broadcast_to(scale, (channels,)).reshape(1, 1, channels, 1)
+    layer.set_weights([kernel.astype(np.float32), np.broadcast_to(shift, (channels,)).astype(np.float32)])
+    if not middle:
+        # Without an operator in between, the converter draws the shift into a Dense layer behind it.
+        outputs = keras.layers.MaxPooling2D(1, name=f"{name}_kept")(outputs)
+    return outputs if len(middle) == 2 else keras.layers.Reshape((*middle, channels), name=f"{name}_gathered")(outputs)
+
+
+def convolution(layer: Any, kernel: NDArray[np.float64], bias: NDArray[np.float64] | None, tensor: Any) -> Any:
+    """Call the plain float32 twin of a layer with a kernel.
+
+    Args:
+        layer: A layer with a kernel, compressed or not.
+        kernel: In the layer's layout.
+        bias: (filters,), or None.
+        tensor: Its input; padded already for causal padding.
+
+    Returns:
+        Its output. A convolution with as many groups as channels becomes a depthwise one, which runs several times
+        quicker; a transposed one always has a bias, without which the converter leaves a ReLU outside of it.
+    """
+    if isinstance(layer, _TRANSPOSED) and bias is None:
+        bias = np.zeros(layer.filters)
+    if _is_depthwise(layer, kernel):
+        plain, kernel = _depthwise(layer, kernel, bias, channels=int(tensor.shape[-1]))
+    else:
+        config = {name: value for name, value in layer.get_config().items() if name not in _OWN_SETTINGS}
+        config |= {"use_bias": bias is not None, "dtype": "float32"}
+        if layer_pads_causally(layer):
+            config["padding"] = "valid"
+        plain = plain_class(layer).from_config(config)  # type: ignore[attr-defined]
+    outputs = plain(tensor)
+    plain.set_weights([kernel.astype(np.float32)] + ([] if bias is None else [bias.astype(np.float32)]))
+    return outputs
+
+
+def layer_pads_causally(layer: Any) -> bool:
+    """Whether a layer pads in front only; `causal_padding` is then the padding."""
+    return getattr(layer, "padding", None) == "causal"
+
+
+def causal_padding(layer: Any, tensor: Any) -> Any:
+    """Pad in front, as a causal convolution does: the converter's padding is an operator of its own."""
+    before = layer.dilation_rate[0] * (layer.kernel_size[0] - 1)
+    return keras.layers.ZeroPadding1D((before, 0), name=f"{layer.name}_padding")(tensor)
+
+
+def on_output_channels(scale: NDArray[np.float64], layer: Any, kernel: NDArray[np.float64]) -> NDArray[np.float64]:
+    """A factor for each output channel in a shape that multiplies the layer's kernel."""
+    if isinstance(layer, _DEPTHWISE):
+        return scale.reshape(kernel.shape[-2:])
+    if isinstance(layer, _TRANSPOSED):
+        return scale.reshape(-1, 1)
+    return scale
+
+
+def replaced_operator(layer: Any, tensor: Any) -> Any:
+    """Call a layer in a form that LiteRT has integer operators for, where its own conversion has none.
+
+    Args:
+        layer: A layer without weights.
+        tensor: Its input.
+
+    Returns:
+        The output, equal to the layer's; None for a layer that converts well as it is.
+    """
+    if isinstance(layer, keras.layers.GlobalMaxPooling1D | keras.layers.GlobalMaxPooling2D):
+        return _global_maximum(layer, tensor)
+    if isinstance(layer, keras.layers.UpSampling2D) and layer.interpolation == "nearest":
+        height, width = (int(size) * factor for size, factor in zip(tensor.shape[1:3], layer.size, strict=True))
+        return keras.ops.image.resize(tensor, (height, width), interpolation="nearest")
+    if isinstance(layer, keras.layers.UpSampling1D):
+        length, channels = (int(size) for size in tensor.shape[1:])
+        rows = keras.ops.reshape(tensor, (-1, length, 1, channels))
+        longer = keras.ops.image.resize(rows, (length * int(layer.size), 1), interpolation="nearest")
+        return keras.ops.reshape(longer, (-1, length * int(layer.size), channels))
+    return None
+
+
+def leaky_relu(layer: Any, tensor: Any) -> tuple[Any, Any]:
+    """A leaky ReLU as the larger of a tensor and a share of it.
+
+    Returns:
+        The output, and the share, which goes into it on its grid.
+    """
+    share = keras.ops.multiply(tensor, negative_slope_of(layer))
+    return keras.ops.maximum(tensor, share), share
+
+
+def hard_sigmoid(tensor: Any, *, name: str) -> tuple[Any, Any]:
+    """A hard sigmoid as a shift, a ReLU6 and a division.
+
+    Returns:
+        The output (0..1), and six times it (0..6), what the ReLU6 gives.
+    """
+    sixfold = affine(tensor, np.ones(1), np.full(1, 3.0), name=f"{name}_sixfold", activation="relu6")
+    return keras.ops.multiply(sixfold, 1 / 6), sixfold
+
+
+def _global_maximum(layer: Any, tensor: Any) -> Any:
+    sizes, channels = tuple(int(size) for size in tensor.shape[1:-1]), int(tensor.shape[-1])
+    spread = tensor if len(sizes) == 2 else keras.ops.reshape(tensor, (-1, sizes[0], 1, channels))
+    pooled = keras.layers.MaxPooling2D(sizes if len(sizes) == 2 else (sizes[0], 1), name=layer.name)(spread)
+    shape = (*[1] * len(sizes), channels) if layer.keepdims else (channels,)
+    return keras.ops.reshape(pooled, (-1, *shape))
+
+
+def _is_depthwise(layer: Any, kernel: NDArray[np.float64]) -> bool:
+    if plain_class(layer) not in (keras.layers.Conv1D, keras.layers.Conv2D):
+        return False
+    return layer.groups > 1 and kernel.shape[-2] == 1
+
+
+def _depthwise(
+    layer: Any, kernel: NDArray[np.float64], bias: NDArray[np.float64] | None, *, channels: int
+) -> tuple[Any, NDArray[np.float64]]:
+    kind = keras.layers.DepthwiseConv2D if layer.rank == 2 else keras.layers.DepthwiseConv1D
+    plain = kind(
+        layer.kernel_size,
+        strides=layer.strides,
+        padding="valid" if layer_pads_causally(layer) else layer.padding,
+        dilation_rate=layer.dilation_rate,
+        depth_multiplier=layer.filters // channels,
+        use_bias=bias is not None,
+        name=layer.name,
+    )
+    return plain, kernel.reshape(*kernel.shape[:-2], channels, layer.filters // channels)

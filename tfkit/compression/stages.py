@@ -1,0 +1,112 @@
+"""What a training stage of pruning or quantisation trains, and with which callbacks."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+from numpy.typing import NDArray
+
+from tfkit.compression.biases import settle_biases
+from tfkit.compression.calibration import FreezeRanges
+from tfkit.compression.channels import ChannelPlan, prune_channels
+from tfkit.compression.policy import QuantizationPolicy
+from tfkit.compression.pruning import PruneWeights, check_pruning, prunable
+from tfkit.compression.pruning_settings import PruningSettings
+from tfkit.compression.quantization import BatchNorm, quantize_aware
+from tfkit.compression.watching import WatchRanges
+
+
+@dataclass(frozen=True, eq=False)
+class PreparedStage:
+    """A model made ready for a stage of training.
+
+    Attributes:
+        model: What to train.
+        callbacks: What to train it with.
+        notes: What was decided, in sentences.
+        finish: Call it once, when training is over and before the model is evaluated, saved or exported.
+    """
+
+    model: keras.Model
+    callbacks: tuple[keras.callbacks.Callback, ...] = ()
+    notes: tuple[str, ...] = ()
+    finish: Callable[[], Any] = lambda: None
+
+
+def prepare_weight_pruning(
+    model: keras.Model, settings: PruningSettings, *, steps: int, log_directory: Path | None = None
+) -> PreparedStage:
+    """Give a model masks, and the callback that sets them while it trains.
+
+    Args:
+        model: A float model; it is not changed.
+        settings: Method `magnitude` or `n_of_m`.
+        steps: Steps of the optimizer in the whole stage.
+        log_directory: Where TensorBoard's sparsity of each layer goes.
+
+    Returns:
+        The stage.
+
+    Raises:
+        ModelError: When the model cannot be pruned so.
+    """
+    masked = prunable(model, **settings.mask_options())
+    schedule = settings.schedule(steps=steps)
+    asked: dict[str, Any] = {}
+    if settings.method == "magnitude":
+        asked = {"scope": settings.scope, "budgets": settings.budgets}
+    check_pruning(masked, schedule, **asked)
+    note = f"{schedule.final:.0%} zeros after {schedule.end_step} of {steps} steps, then they stay where they are"
+    return PreparedStage(masked, (PruneWeights(schedule, log_directory=log_directory, **asked),), (note,))
+
+
+def prepare_channel_pruning(model: keras.Model, plan: ChannelPlan) -> PreparedStage:
+    """Build the narrower model of a plan.
+
+    Args:
+        model: The float model that was planned for; it is not changed.
+        plan: Which channels stay.
+
+    Returns:
+        The stage.
+    """
+    narrowed = sum(len(group.kept) < group.width for group in plan.groups)
+    note = f"{narrowed} of {len(plan.groups)} groups of channels made narrower, ranked by {plan.criterion}"
+    return PreparedStage(prune_channels(model, plan), (), (note,))
+
+
+def prepare_quantization(
+    model: keras.Model,
+    calibration: NDArray[Any],
+    *,
+    policy: QuantizationPolicy,
+    moving_epochs: int,
+    batch_norm: BatchNorm = "frozen",
+    jit_compile: bool = False,
+    log_directory: Path | None = None,
+) -> PreparedStage:
+    """Rewrite a model for quantisation-aware training, with what freezes and watches its ranges.
+
+    Args:
+        model: A float model, or one with masks; it is not changed.
+        calibration: uint8 (n, height, width, channels), some hundred real training images.
+        policy: Bits, and layers left in float.
+        moving_epochs: Epochs in which the ranges follow a moving average.
+        batch_norm: Whether BatchNorm keeps its statistics (`frozen`) or learns on (`train`).
+        jit_compile: Whether the training step will be compiled by XLA.
+        log_directory: Where TensorBoard's ranges and clipped shares go.
+
+    Returns:
+        The stage.
+
+    Raises:
+        ModelError: When a layer cannot be quantised.
+    """
+    student = quantize_aware(model, calibration, policy=policy, batch_norm=batch_norm, jit_compile=jit_compile)
+    callbacks: tuple[Any, ...] = (FreezeRanges(after_epochs=moving_epochs),)
+    if log_directory is not None:
+        callbacks += (WatchRanges(student, calibration, log_directory),)
+    note = f"ranges set from {len(calibration)} training images, moving for {moving_epochs} epochs, then frozen"
+    return PreparedStage(student, callbacks, (note,), lambda: settle_biases(student))

@@ -1,0 +1,162 @@
+"""The sections about making the network smaller: every key, its type, its default and its meaning."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from tfkit.config.keys import (
+    COUNT,
+    FLAG,
+    FRACTION,
+    POSITIVE,
+    ClosedFraction,
+    Count,
+    Fraction,
+    NameOrPath,
+    Positive,
+    Text,
+    choice,
+    key,
+)
+from tfkit.config.section import Section, TrainingSection
+
+LAYERS = "a list of layer names or patterns such as [block_1_*]"
+
+# Which methods of pruning read which keys; the others hold for all methods.
+PRUNING_KEYS: dict[str, tuple[str, ...]] = {
+    "sparsity": ("magnitude",),
+    "sparsity_schedule": ("magnitude",),
+    "scope": ("magnitude",),
+    "budgets": ("magnitude",),
+    "pattern": ("n_of_m",),
+    "skip": ("magnitude", "n_of_m"),
+    "prune_first": ("magnitude", "n_of_m"),
+    "prune_last": ("magnitude", "n_of_m"),
+    "prune_depthwise": ("magnitude", "n_of_m"),
+    "criterion": ("channels",),
+    "keep": ("channels",),
+    "max_parameters": ("channels",),
+    "max_multiply_adds": ("channels",),
+    "max_latency_ms": ("channels",),
+    "width_multiple": ("channels",),
+    "min_width": ("channels",),
+}
+CHANNEL_BUDGETS = ("keep", "max_parameters", "max_multiply_adds", "max_latency_ms")
+# What tensorflow-model-optimization's engine cannot do: these keys keep their defaults.
+NOT_OF_TFMOT = (
+    "weight_bits",
+    "activation_bits",
+    "skip",
+    "eight_bit_ends",
+    "moving_epochs",
+    "early_stopping",
+    "ema",
+    "gradient_accumulation",
+    "precision",
+)
+
+
+class PruningSection(TrainingSection):
+    """`pruning:` - take weights or whole channels away while training goes on."""
+
+    method: Literal["magnitude", "n_of_m", "channels"] = choice(
+        "`magnitude` zeroes the smallest weights, `n_of_m` some of each group; `channels` makes layers narrower.",
+        "magnitude",
+    )
+    sparsity: Fraction = key(FRACTION, "Share of weights that become zero.", 0.5)
+    sparsity_schedule: Literal["polynomial", "constant"] = choice(
+        "`polynomial` reaches the sparsity after two thirds of the steps; `constant` has it from the first.",
+        "polynomial",
+    )
+    scope: Literal["layer", "global"] = choice(
+        "`layer`: the same share of each layer; `global`: the smallest weights wherever they are.", "layer"
+    )
+    budgets: Annotated[dict[Text, Fraction], Field(min_length=1)] | None = key(
+        "null or {layer name or pattern: share of zeros in [0, 1), ...}", "Sparsity of single layers instead.", None
+    )
+    pattern: tuple[Count, Count] = key("[n, m], whole numbers", "n of m weights are kept in each group.", (2, 4))
+    skip: tuple[Text, ...] = key(LAYERS, "Layers that stay dense.", ())
+    prune_first: bool = key(FLAG, "Whether the first convolution is pruned too.", False)
+    prune_last: bool = key(FLAG, "Whether the classifier is pruned too.", True)
+    prune_depthwise: bool = key(FLAG, "Whether depthwise convolutions are pruned too.", False)
+    criterion: Literal["bn_scale", "weight_norm", "loss"] = choice("What a channel is worth.", "weight_norm")
+    keep: Annotated[float, Field(gt=0, le=1)] | None = key(
+        "a number in (0, 1], or null", "Share of the channels that every layer keeps.", None
+    )
+    max_parameters: Count | None = key(COUNT + ", or null", "Remove channels down to so many weights.", None)
+    max_multiply_adds: Count | None = key(COUNT + ", or null", "Or down to so many multiply-adds an image.", None)
+    max_latency_ms: Positive | None = key(
+        POSITIVE + ", or null", "Or down to this predicted time of the int8 file on this machine, in ms.", None
+    )
+    width_multiple: Count = key(COUNT, "Widths are multiples of this.", 8)
+    min_width: Count = key(COUNT, "No layer gets narrower than this.", 16)
+    learning_rate: Positive = key(POSITIVE, "Peak learning rate.", 1e-4)
+
+    def learning_options(self) -> dict[str, Any]:
+        """The further keyword arguments of `tfkit.stages.prune` that are this section's own; but for its settings."""
+        return super().learning_options() | {"batch_norm": self.batch_norm}
+
+    def pruning_options(self) -> dict[str, Any]:
+        """What of this section `tfkit.compression.PruningSettings` takes."""
+        return {name: getattr(self, name) for name in ("method", *PRUNING_KEYS)}
+
+
+class QuantizationSection(TrainingSection):
+    """`quantization:` - train on the numbers that the int8 file computes with."""
+
+    method: Literal["quantization_aware"] = choice("How.", "quantization_aware")
+    engine: Literal["tfkit", "tfmot"] = choice(
+        "`tfmot`: tensorflow-model-optimization, for flat convolutional networks; makes the int8 file only.", "tfkit"
+    )
+    weight_bits: Literal[8, 4] = choice("Bits of a weight.", 8)
+    activation_bits: Literal[8, 16] = choice("Bits of what flows between layers.", 8)
+    skip: tuple[Text, ...] = key(LAYERS, "Layers left in float.", ())
+    eight_bit_ends: bool = key(FLAG, "With 4-bit weights: the first and the last layer keep 8.", True)
+    moving_epochs: Annotated[int, Field(ge=0)] | None = key(
+        "a whole number of 0 or more, or null",
+        "Epochs in which the ranges follow the images, before they stand still; null: all but the last.",
+        None,
+    )
+    calibration_examples: Count = key(COUNT, "Training images that set the first ranges.", 200)
+    epochs: Count = key(COUNT, "Passes over the training images.", 3)
+    learning_rate: Positive = key(POSITIVE, "Peak learning rate.", 1e-5)
+
+    def policy_options(self) -> dict[str, Any]:
+        """What of this section `tfkit.compression.QuantizationPolicy` takes."""
+        return {name: getattr(self, name) for name in ("weight_bits", "activation_bits", "skip", "eight_bit_ends")}
+
+    def learning_options(self) -> dict[str, Any]:
+        """The further keyword arguments of `tfkit.stages.quantize` that are this section's own; but for its policy."""
+        moving = max(1, self.epochs - 1) if self.moving_epochs is None else self.moving_epochs
+        own = {"engine": self.engine, "calibration_examples": self.calibration_examples, "moving_epochs": moving}
+        return super().learning_options() | own | {"batch_norm": self.batch_norm}
+
+
+class FeatureSection(Section):
+    """One of `distillation.features`: a layer of the student and the teacher's that it learns from."""
+
+    student: Text
+    teacher: Text
+    weight: Positive = 1.0
+
+
+class DistillationSection(Section):
+    """`distillation:` - learn from a teacher's answers as well as from the labels."""
+
+    teacher: NameOrPath | None = key(
+        "a model file, an earlier run's folder, or null",
+        "Who teaches; null: this run's own float model, in pruning and quantization.",
+        None,
+    )
+    temperature: Positive = key(POSITIVE, "How much the teacher's answers are softened.", 4.0)
+    alpha: ClosedFraction = key("a number in [0, 1]", "Share of the teacher's answers in the loss.", 0.5)
+    features: tuple[FeatureSection, ...] = key(
+        "a list of {student: LAYER, teacher: LAYER, weight: a number above 0}",
+        "Layers that learn to give what the teacher's give.",
+        (),
+    )
+
+    def distiller_options(self) -> dict[str, Any]:
+        """What of this section `tfkit.compression.distiller` takes; `features` are plain dicts."""
+        features = [feature.model_dump() for feature in self.features]
+        return {"temperature": self.temperature, "alpha": self.alpha, "features": features}

@@ -1,0 +1,138 @@
+"""The sections about a run's place, its images and its network: every key, its type, its default and its meaning."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field
+
+from tfkit.config.keys import (
+    COUNT,
+    FLAG,
+    FRACTION,
+    NOT_NEGATIVE,
+    POSITIVE,
+    Count,
+    FilePath,
+    Fraction,
+    NameOrPath,
+    NotNegative,
+    Positive,
+    Text,
+    all_different,
+    choice,
+    key,
+    text_of_number,
+)
+from tfkit.config.section import Section
+
+# What `tfkit.data.load_image_splits` takes; the other keys of `data:` say how images are fitted and batched.
+_LOADING_KEYS = (
+    "source",
+    "directory",
+    "name",
+    "train",
+    "validation",
+    "test",
+    "classes",
+    "labels_per_class",
+    "channels",
+    "validation_fraction",
+    "test_fraction",
+    "bad_images",
+)
+
+
+class RunSection(Section):
+    """`run:` - where the run's files go, and the seed of everything random."""
+
+    name: Annotated[str, BeforeValidator(text_of_number)] = key(
+        "a folder name without slashes",
+        "The run's folder below `directory`; the recipe file's own name when left out.",
+        "",
+        pattern=r"^[^/\\]*$",
+    )
+    directory: FilePath = key("a folder", "The folder that holds all runs.", Path("runs"))
+    overwrite: bool = key(FLAG, "Set an existing run of this name aside first; nothing is ever deleted.", False)
+    seed: int = key("a whole number in [0, 4294967295]", "The same seed gives the same weights.", 0, ge=0, lt=2**32)
+
+
+class DataSection(Section):
+    """`data:` - the images, their labels and their splits. Relative paths start at the current folder."""
+
+    source: Literal["image_folder", "npz", "csv", "tfds", "digits"] = choice("Where the images come from.")
+    directory: FilePath | None = key(
+        "a folder",
+        "image_folder: the folder of class folders (or of train/ with val/ or test/). npz, csv: "
+        "where relative files start. tfds: where data sets are kept.",
+        None,
+    )
+    name: Text | None = key("a TensorFlow Datasets name", "tfds: the data set's name, such as `beans`.", None)
+    train: FilePath | None = key("a file", "npz, csv: the training file.", None)
+    validation: FilePath | None = key("a file", "npz, csv: the validation file; split from train when left out.", None)
+    test: FilePath | None = key("a file", "npz, csv: the evaluation file; split from train when left out.", None)
+    classes: Annotated[tuple[Text, ...], Field(min_length=2), AfterValidator(all_different)] | None = key(
+        "a list of 2 or more different class names", "Keep only these classes, in this order.", None
+    )
+    labels_per_class: Count | None = key(
+        COUNT + ", or null", "Keep so many training examples a class; the others are left out.", None
+    )
+    image_size: Count | tuple[Count, Count] = key(
+        "a whole number of pixels or [height, width]", "The size that the model takes, in pixels.", 224
+    )
+    channels: Literal[1, 3] = choice("1 for grey, 3 for RGB.", 3)
+    resize: Literal["crop", "pad", "stretch"] = choice("How an image of another shape is fitted.", "crop")
+    validation_fraction: Fraction = key(FRACTION, "Share of the training images kept for early stopping.", 0.1)
+    test_fraction: Fraction = key(FRACTION, "Share kept for evaluation where the data has no test split.", 0.2)
+    batch_size: Count = key(COUNT, "Images in a batch.", 32)
+    cache_mb: Annotated[int, Field(ge=0)] = key(
+        "a whole number of 0 or more", "Decoded images are held in memory up to this size, in MiB.", 1024
+    )
+    bad_images: Literal["error", "skip"] = choice("What to do with an image that cannot be read.", "error")
+
+    @property
+    def image_height_width(self) -> tuple[int, int]:
+        """(height, width) in pixels."""
+        return (self.image_size, self.image_size) if isinstance(self.image_size, int) else self.image_size
+
+    def loading_options(self) -> dict[str, Any]:
+        """This section as keyword arguments of `tfkit.data.load_image_splits`; only the seed is added."""
+        return {name: getattr(self, name) for name in _LOADING_KEYS}
+
+
+class AugmentationSection(Section):
+    """`augmentation:` - how training images are varied; none when the section is missing."""
+
+    policy: Literal["none", "light", "rand_augment"] = choice(
+        "`light` crops, flips and shifts colours a little; `rand_augment` does much more.", "light"
+    )
+    mixing: Literal["mixup", "cutmix"] | None = key(
+        "'mixup', 'cutmix' or null", "Mix pairs of images and labels.", None
+    )
+    flip: bool = key(FLAG, "Mirror images left to right; false for digits, text and signs.", True)
+
+    def batch_options(self) -> dict[str, Any]:
+        """This section as keyword arguments of `tfkit.data.training_batches` and of the training stages."""
+        return {"augmentation": self.policy, "mixing": self.mixing, "flip": self.flip}
+
+
+class ModelSection(Section):
+    """`model:` - the backbone and what is set on it."""
+
+    backbone: NameOrPath = key(
+        "a backbone's name, a keras-hub preset, a file or an earlier run's folder",
+        "A name (`mobilenet_v2`), a keras-hub preset, `hf://...`, a .keras or .h5 file, or `runs/NAME`.",
+        "mobilenet_v2",
+    )
+    weights: NameOrPath | None = key(
+        "'imagenet', 'random', a weights file or null",
+        "Weights of the backbone; null takes the published ones, or those of the file or run it comes from.",
+        None,
+    )
+    width: Positive = key(POSITIVE, "Width multiplier of MobileNets.", 1.0)
+    pooling: Literal["average", "max"] = choice("How the backbone's feature map becomes a vector.", "average")
+    dropout: Fraction = key(FRACTION, "Dropout before the classifier.", 0.2)
+    l2: NotNegative = key(NOT_NEGATIVE, "L2 penalty of the classifier's weights.", 0.0)
+
+    def classifier_options(self) -> dict[str, Any]:
+        """What of this section `tfkit.models.build_classifier` takes."""
+        return {"pooling": self.pooling, "dropout": self.dropout, "l2": self.l2}

@@ -1,0 +1,65 @@
+"""The sections about training in float: every key, its type, its default and its meaning."""
+
+from typing import Any, Literal
+
+from tfkit.config.keys import (
+    CLASS_WEIGHTS,
+    COUNT,
+    EARLY_STOPPING,
+    FLAG,
+    FRACTION,
+    NOT_NEGATIVE,
+    POSITIVE,
+    ClassWeights,
+    ClosedFraction,
+    Count,
+    Fraction,
+    NotNegative,
+    Positive,
+    Text,
+    choice,
+    key,
+)
+from tfkit.config.section import OPTIMIZATION_KEYS, Section, TrainingSection
+
+
+class HeadSection(Section):
+    """`head:` - train the classifier on a frozen backbone, whose features are computed once."""
+
+    epochs: Count = key(COUNT, "Passes over the training features.", 20)
+    learning_rate: Positive = key(POSITIVE, "Peak learning rate.", 1e-3)
+    optimizer: Literal["adam", "adamw", "sgd"] = choice("Optimizer.", "adam")
+    weight_decay: NotNegative = key(NOT_NEGATIVE, "Decoupled weight decay (adamw, sgd).", 0.0)
+    batch_size: Count | None = key(COUNT + ", or null", "Features in a batch; data.batch_size when null.", None)
+    cached_views: Count = key(COUNT, "Views of each image whose features are cached: itself, the others augmented.", 1)
+    label_smoothing: Fraction = key(FRACTION, "Label smoothing.", 0.0)
+    class_weights: ClassWeights = key(CLASS_WEIGHTS, "Weights of the classes in the loss.", None)
+    early_stopping: Count | None = key(
+        EARLY_STOPPING,
+        "Stop after so many epochs without a better validation loss; best weights are kept.",
+        None,
+    )
+    random_backbone_control: bool = key(FLAG, "Train the same head on a random backbone too, to compare.", False)
+
+    def optimization_options(self) -> dict[str, Any]:
+        """What of this section `tfkit.training.Optimization` takes."""
+        return {name: getattr(self, name) for name in OPTIMIZATION_KEYS}
+
+    def learning_options(self) -> dict[str, Any]:
+        """The further keyword arguments of `tfkit.training.train_head` that are this section's own."""
+        batch_size = {} if self.batch_size is None else {"batch_size": self.batch_size}
+        return {"cached_views": self.cached_views, **batch_size}
+
+
+class FineTuneSection(TrainingSection):
+    """`fine_tune:` - go on training with some or all of the backbone unfrozen."""
+
+    unfreeze: ClosedFraction | Text = key(
+        "'all', a fraction in [0, 1] or a layer's name",
+        "What is trained: everything, the last share of layers, or all from the named layer on.",
+        "all",
+    )
+
+    def learning_options(self) -> dict[str, Any]:
+        """The further keyword arguments of `tfkit.training.fine_tune` that are this section's own."""
+        return super().learning_options() | {"unfreeze_from": self.unfreeze, "batch_norm": self.batch_norm}

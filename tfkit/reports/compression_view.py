@@ -1,0 +1,187 @@
+"""What the page tells about compression: sentences, rows and the picture of the layers' differences."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from markupsafe import Markup
+
+from tfkit.artifacts import LayerDifference
+from tfkit.reports.compression import Compression
+from tfkit.reports.drawing import BAD, GOOD, MUTED, Drawing, drawing_style, inline_svg
+from tfkit.reports.quantities import count, counted, file_size, milliseconds, percent
+from tfkit.reports.run_report import ArtifactResult, RunReport
+
+# Only for the type checker: this room loads TensorFlow, and `tfkit --help` must not.
+if TYPE_CHECKING:
+    from tfkit.stages import ChannelPruning
+
+# A tensor that differs by more than this on average does more than round otherwise.
+_DRIFT_STEPS = 1.0
+_WIDTH = 7.6  # inches
+
+
+@dataclass(frozen=True)
+class Row:
+    """A name and the figures beside it."""
+
+    name: str
+    figures: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class CompressionView:
+    """What the page's section is filled with.
+
+    Attributes:
+        coverage_sentence: How many layers are integers.
+        stored: The `.tflite` files, whose kernels were counted.
+        channel_rows: Before, expected, measured and what is left, for each figure.
+        layers: The int8 file's tensors against the Keras model's.
+        difference_sentence: What they show.
+        difference_drawing: The same as a picture.
+    """
+
+    coverage_sentence: str
+    stored: tuple[ArtifactResult, ...]
+    channel_rows: tuple[Row, ...]
+    layers: tuple[LayerDifference, ...]
+    difference_sentence: str
+    difference_drawing: Markup
+
+
+def compression_view(report: RunReport) -> CompressionView | None:
+    """Prepare the section on compression.
+
+    Args:
+        report: The run.
+
+    Returns:
+        Its contents; None when the model was not compressed.
+    """
+    compression = report.compression
+    if compression is None:
+        return None
+    integer = next((file for file in report.artifacts if file.quantization in ("int8", "int16x8")), None)
+    layers = integer.layers if integer else ()
+    return CompressionView(
+        coverage_sentence=_coverage_sentence(compression),
+        stored=tuple(file for file in report.artifacts if file.stored_weights),
+        channel_rows=_channel_rows(compression.channels, integer) if compression.channels else (),
+        layers=layers,
+        difference_sentence=_difference_sentence(layers),
+        difference_drawing=Markup(inline_svg(difference_drawing(layers))) if layers else Markup(),
+    )
+
+
+def difference_drawing(layers: Sequence[LayerDifference]) -> Drawing:
+    """Draw the mean and the worst difference of each tensor, in the file's running order.
+
+    Args:
+        layers: One row for each tensor.
+
+    Returns:
+        The figure.
+    """
+    from matplotlib.figure import Figure
+
+    places = range(1, len(layers) + 1)
+    with drawing_style():
+        figure = Figure(figsize=(_WIDTH, 2.3), layout="constrained")
+        axes = figure.add_subplot()
+        means = [row.mean_steps for row in layers]
+        axes.bar(places, [row.worst_steps for row in layers], color=MUTED, alpha=0.35, width=0.8, label="worst")
+        colours = [BAD if mean > _DRIFT_STEPS else GOOD for mean in means]
+        axes.bar(places, means, color=colours, width=0.8, label="mean")
+        axes.set_xlim(0.3, len(layers) + 0.7)
+        axes.set_xlabel("tensors, in running order")
+        axes.set_title("Difference from the Keras model (quantisation steps)")
+        axes.grid(True, axis="y")
+        axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=2, borderaxespad=0.2)
+    return Drawing(
+        figure,
+        f"Difference of {counted(len(layers), 'tensor')} from the Keras model; mean at most {max(means):.2f} steps",
+    )
+
+
+def _coverage_sentence(compression: Compression) -> str:
+    counts = Counter(row.precision for row in compression.coverage)
+    floats, absent = counts.pop("float32", 0), counts.pop("-", 0)
+    integers = ", ".join(f"{counted(number, 'layer')} in {name}" for name, number in counts.most_common())
+    left = f"{counted(floats, 'layer')} left in float" if floats else "none left in float"
+    gone = f"; {counted(absent, 'layer')} of training only" if absent else ""
+    return f"{integers}; {left}{gone}."
+
+
+def _difference_sentence(layers: Sequence[LayerDifference]) -> str:
+    if not layers:
+        return ""
+    worst = max(layers, key=lambda row: row.mean_steps)
+    drifting = next((row for row in layers if row.mean_steps > _DRIFT_STEPS), None)
+    name = worst.layer.removesuffix("_quantizer")
+    compared = f"Of {counted(len(layers), 'tensor')} compared with the Keras model"
+    said = f"{compared}, '{name}' differs most: {worst.mean_steps:.2f} steps on average"
+    if drifting is None:
+        return f"{said}. No layer drifts: one step is what rounding may turn."
+    first = drifting.layer.removesuffix("_quantizer")
+    return f"{said}. The first to differ by more than one step is '{first}' ({drifting.operator})."
+
+
+def _channel_rows(channels: ChannelPruning, integer: ArtifactResult | None) -> tuple[Row, ...]:
+    def left(before: float | None, after: float | None) -> str:
+        return percent(after / before, decimals=0) if before and after is not None else ""
+
+    rows = [
+        Row(
+            "Weights",
+            (
+                count(channels.parameters_before),
+                count(channels.parameters_after),
+                count(channels.parameters_after),
+                left(channels.parameters_before, channels.parameters_after),
+            ),
+        ),
+        Row(
+            "Multiply-adds for one image",
+            (
+                _millions(channels.multiply_adds_before),
+                _millions(channels.multiply_adds_after),
+                "",
+                left(channels.multiply_adds_before, channels.multiply_adds_after),
+            ),
+        ),
+    ]
+    if (
+        channels.latency_ms_before is not None
+        and channels.bytes_before is not None
+        and channels.expected_bytes is not None
+    ):
+        time, size = (integer.latency_ms_p50, integer.bytes) if integer else (None, None)
+        rows += [
+            Row(
+                "Time for one image",
+                (
+                    milliseconds(channels.latency_ms_before),
+                    milliseconds(channels.expected_latency_ms),
+                    milliseconds(time),
+                    left(channels.latency_ms_before, time),
+                ),
+            ),
+            Row(
+                "Size of the int8 file",
+                (
+                    file_size(channels.bytes_before),
+                    file_size(channels.expected_bytes),
+                    file_size(size) if size else "",
+                    left(channels.bytes_before, size),
+                ),
+            ),
+        ]
+    return tuple(rows)
+
+
+def _millions(number: int) -> str:
+    return f"{number / 1e6:.1f} M"

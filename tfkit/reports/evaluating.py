@@ -1,0 +1,79 @@
+"""The answers of a run's Keras model on the evaluation split, and the pictures that belong to them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tfkit.artifacts import ImageSpec
+from tfkit.reports.page import MisclassifiedPixels
+from tfkit.reports.run_report import Evaluation
+from tfkit.reports.tensorboard import write_tensorboard_images
+
+# Only for the type checker: this room loads TensorFlow, and `tfkit --help` must not.
+if TYPE_CHECKING:
+    from tfkit.data import DatasetSplits, ImageExamples
+
+
+def evaluate(model: Any, test: ImageExamples, image: ImageSpec) -> Evaluation:
+    """Run a model over the evaluation split.
+
+    Args:
+        model: A Keras classifier of raw pixels, or a twin of the tfmot engine.
+        test: The split.
+        image: The images the model takes.
+
+    Returns:
+        Its answers: what every exported file is compared with.
+    """
+    from tfkit.compression.tfmot import TfKerasTwin
+    from tfkit.data import pixel_batches
+    from tfkit.verification import reference_scores
+
+    if isinstance(model, TfKerasTwin):
+        scores = np.concatenate([model.scores(pixels) for pixels in pixel_batches(test, image, batch_size=64)])
+    else:
+        scores = reference_scores(model, test, image)
+    return Evaluation(test.class_names, test.labels, scores, test.names)
+
+
+def pixels_of(examples: ImageExamples, image: ImageSpec) -> MisclassifiedPixels:
+    """A function from positions in a split to the pixels there, uint8 (m, height, width, channels)."""
+    from tfkit.data import pixel_batches
+
+    return lambda chosen: next(pixel_batches(examples.select(chosen), image, batch_size=max(1, len(chosen))))
+
+
+def write_stage_pictures(
+    log_dir: Path,
+    splits: DatasetSplits,
+    image: ImageSpec,
+    evaluation: Evaluation,
+    *,
+    step: int,
+    batch_options: Mapping[str, Any],
+) -> None:
+    """Write a stage's pictures for TensorBoard; see `write_tensorboard_images`.
+
+    Args:
+        log_dir: The stage's TensorBoard folder.
+        splits: The images.
+        image: What the model takes.
+        evaluation: The model's answers after the stage.
+        step: The epoch the pictures belong to.
+        batch_options: Keyword arguments of `tfkit.data.training_batches`: augmentation as in training.
+    """
+    from tfkit.data import training_batches
+
+    seen, targets = next(iter(training_batches(splits.train, image, **batch_options)))
+    write_tensorboard_images(
+        log_dir,
+        seen=np.asarray(seen),
+        seen_labels=[splits.class_names[index] for index in np.argmax(targets, axis=1)],
+        evaluation=evaluation,
+        misclassified_pixels=pixels_of(splits.test, image),
+        step=step,
+    )

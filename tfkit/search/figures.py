@@ -1,0 +1,202 @@
+"""The search's figures: accuracy against size and speed, and what each layer's rounding costs."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tfkit.reports.drawing import BAD, GOOD, INK, MUTED, ON_COLOUR, Drawing, drawing_style
+from tfkit.reports.quantities import file_size, percent
+from tfkit.search.result import LayerSensitivity, SearchResult
+from tfkit.search.words import latency
+
+MOST_LAYERS = 24
+# Of the names beside the dots, in points.
+_LETTER_POINTS, _HALF_LINE, _STEP_POINTS, _BESIDE_POINTS = 4.7, 5.5, 4.0, 11.0
+_BOLD = 1.15  # how much wider bold letters are
+
+
+@dataclass(frozen=True)
+class _Dot:
+    name: str
+    x: float
+    y: float
+    kind: str  # float, accepted or refused
+
+
+def pareto_drawings(result: SearchResult) -> tuple[Drawing, ...]:
+    """Draw every file's accuracy against its size and against its latency, with the budget as lines.
+
+    Args:
+        result: The search.
+
+    Returns:
+        Two figures; the shaded corner is the budget.
+    """
+    budget, reference = result.budget, result.reference
+    kilobytes = [candidate.bytes / 1e3 for candidate in result.candidates]
+    times = [candidate.latency_ms for candidate in result.candidates]
+    most_bytes = None if budget.max_bytes is None else budget.max_bytes / 1e3
+    told = [file_size(candidate.bytes) for candidate in result.candidates]
+    timed = [latency(candidate.latency_ms) for candidate in result.candidates]
+    return (
+        _pareto(result, "Accuracy against size", "size (kB)", kilobytes, reference.bytes / 1e3, most_bytes, told),
+        _pareto(
+            result, "Accuracy against speed", "ms an image", times, reference.latency_ms, budget.max_latency_ms, timed
+        ),
+    )
+
+
+def sensitivity_drawing(sensitivity: Sequence[LayerSensitivity], *, in_float: Sequence[str] = ()) -> Drawing:
+    """Draw what rounding each layer alone does to the answers, the most sensitive first.
+
+    Args:
+        sensitivity: The layers; the first 24 are drawn.
+        in_float: Names of those that the selective file leaves in float: orange and hatched.
+
+    Returns:
+        The figure.
+    """
+    from matplotlib.figure import Figure
+
+    ranked = sorted(sensitivity, key=lambda layer: -layer.divergence)[:MOST_LAYERS]
+    with drawing_style():
+        figure = Figure(figsize=(6.4, 0.9 + 0.25 * len(ranked)), layout="constrained")
+        axes = figure.add_subplot()
+        for row, layer in enumerate(ranked):
+            colour, hatch = (BAD, "////") if layer.name in in_float else (GOOD, None)
+            axes.barh(
+                row, 1e3 * layer.divergence, height=0.6, color=colour, hatch=hatch, edgecolor=ON_COLOUR, linewidth=0
+            )
+            text = f"{1e3 * layer.divergence:.3g}"
+            axes.annotate(
+                text, (1e3 * layer.divergence, row), (5, 0), textcoords="offset points", va="center", fontsize=8
+            )
+        axes.set_yticks(range(len(ranked)), [_shortened(layer.name) for layer in ranked], color=INK, fontsize=8)
+        axes.set_ylim(len(ranked) - 0.4, -0.6)
+        axes.set_xlim(0, 1.14 * max((1e3 * layer.divergence for layer in ranked), default=1.0) or 1.0)
+        axes.tick_params(axis="y", length=0)
+        axes.grid(True, axis="x")
+        axes.set_xlabel("KL divergence of the answers from the float model's (thousandths of a nat)")
+        axes.set_title("What rounding one layer alone does")
+    worst = ", ".join(f"{layer.name} {1e3 * layer.divergence:.3g}" for layer in ranked[:3])
+    return Drawing(
+        figure, f"KL divergence of {len(ranked)} layers rounded one at a time, in thousandths; first {worst}"
+    )
+
+
+def _pareto(
+    result: SearchResult,
+    title: str,
+    axis: str,
+    values: Sequence[float],
+    float_value: float,
+    most: float | None,
+    told: Sequence[str],
+) -> Drawing:
+    from matplotlib.figure import Figure
+
+    dots = [_Dot("float32", float_value, 100 * result.reference.accuracy, "float")]
+    for candidate, value in zip(result.candidates, values, strict=True):
+        dots.append(
+            _Dot(candidate.title, value, 100 * candidate.accuracy, "accepted" if candidate.accepted else "refused")
+        )
+    least = 100 * (result.reference.accuracy - result.budget.max_accuracy_drop)
+    with drawing_style():
+        figure = Figure(figsize=(5.3, 3.7), layout="constrained")
+        axes = figure.add_subplot()
+        right = 1.12 * max(dot.x for dot in dots)
+        low, high = min(least, *(dot.y for dot in dots)), max(dot.y for dot in dots)
+        room = max(high - low, 0.5)
+        axes.set_xlim(0, right)
+        axes.set_ylim(low - 0.22 * room, high + 0.22 * room)
+        _budget_lines(axes, least=least, most=most, right=right)
+        _dots(axes, dots)
+        axes.grid(True)
+        axes.set(xlabel=axis, ylabel="test accuracy (%)")
+        axes.set_title(title)
+        _labels(figure, axes, dots, least=least, most=most)
+    said = ", ".join(
+        f"{candidate.title} {percent(candidate.accuracy, decimals=2)} at {text}"
+        for candidate, text in zip(result.candidates, told, strict=True)
+    )
+    return Drawing(figure, f"{title}; float32 {percent(result.reference.accuracy, decimals=2)}, {said}")
+
+
+def _budget_lines(axes: Any, *, least: float, most: float | None, right: float) -> None:
+    from matplotlib.patches import Rectangle
+
+    top = axes.get_ylim()[1]
+    width = right if most is None else min(most, right)
+    axes.add_patch(Rectangle((0, least), width, top - least, facecolor=GOOD, alpha=0.09, linewidth=0, zorder=0))
+    axes.axhline(least, color=GOOD, linewidth=1.1, linestyle=(0, (4, 2)))
+    if most is not None and most <= right:
+        axes.axvline(most, color=GOOD, linewidth=1.1, linestyle=(0, (4, 2)))
+
+
+def _dots(axes: Any, dots: Sequence[_Dot]) -> None:
+    looks = {
+        "float": {"marker": "s", "s": 44, "facecolor": MUTED},
+        "accepted": {"marker": "o", "s": 74, "facecolor": GOOD},
+        "refused": {"marker": "X", "s": 58, "facecolor": BAD},
+    }
+    for dot in dots:
+        axes.scatter([dot.x], [dot.y], zorder=3, linewidth=0, clip_on=False, **looks[dot.kind])
+        if dot.kind == "accepted":
+            axes.scatter(
+                [dot.x], [dot.y], s=210, facecolor="none", edgecolor=GOOD, linewidth=1.4, zorder=3, clip_on=False
+            )
+
+
+def _labels(figure: Any, axes: Any, dots: Sequence[_Dot], *, least: float, most: float | None) -> None:
+    """Names beside the dots, where they touch no dot, no other name and no line of the budget."""
+    figure.draw_without_rendering()  # only then is the axes' size known
+    scale = 72 / figure.dpi
+    frame = axes.get_window_extent()
+    left, right = scale * frame.x0, scale * frame.x1
+    places = [tuple(scale * place for place in axes.transData.transform((dot.x, dot.y))) for dot in dots]
+    upright, level = (scale * place for place in axes.transData.transform((most or 0.0, least)))
+    lines = [(left, right, level - 1, level + 1), (upright - 1, upright + 1, scale * frame.y0, scale * frame.y1)]
+    taken = [(x - 7, x + 7, y - 6, y + 6) for x, y in places] + lines
+    for dot, (x, y) in zip(dots, places, strict=True):
+        width = _LETTER_POINTS * len(_shortened(dot.name)) * (_BOLD if dot.kind == "accepted" else 1)
+        start, height = _free_place(x, y, width, taken, left=left, right=right)
+        taken.append((start, start + width, height - _HALF_LINE, height + _HALF_LINE))
+        colour = {"float": INK, "accepted": GOOD, "refused": BAD}[dot.kind]
+        axes.annotate(
+            _shortened(dot.name),
+            (dot.x, dot.y),
+            (start - x if start > x else start + width - x, height - y),
+            textcoords="offset points",
+            va="center",
+            ha="left" if start > x else "right",
+            color=colour,
+            fontsize=8,
+            fontweight="bold" if dot.kind == "accepted" else "normal",
+            annotation_clip=False,
+            # A thin line leads to a name that does not stand right beside its dot.
+            arrowprops={"arrowstyle": "-", "color": colour, "linewidth": 0.6, "shrinkA": 1, "shrinkB": 4}
+            if abs(height - y) > _HALF_LINE
+            else None,
+        )
+
+
+def _free_place(
+    x: float, y: float, width: float, taken: Sequence[tuple[float, float, float, float]], *, left: float, right: float
+) -> tuple[float, float]:
+    """Where a name of a width begins, and its height: the nearest free place to the right or left of a dot."""
+    for step in range(40):
+        for height in {y + _STEP_POINTS * step: None, y - _STEP_POINTS * step: None}:
+            for start in (x + _BESIDE_POINTS, x - _BESIDE_POINTS - width):
+                inside = left <= start and start + width <= right
+                edges = (start, start + width, height - _HALF_LINE, height + _HALF_LINE)
+                if inside and not any(_overlap(edges, other) for other in taken):
+                    return start, height
+    return x + _BESIDE_POINTS, y
+
+
+def _overlap(one: tuple[float, float, float, float], other: tuple[float, float, float, float]) -> bool:
+    return one[0] < other[1] and other[0] < one[1] and one[2] < other[3] and other[2] < one[3]
+
+
+def _shortened(name: str, length: int = 34) -> str:
+    return name if len(name) <= length else f"{name[: length - 1]}…"

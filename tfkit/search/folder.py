@@ -1,0 +1,152 @@
+"""The folder of a search: what is done already is kept there, so that a search can go on."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from pydantic import TypeAdapter, ValidationError
+
+from tfkit.data import DatasetSplits
+from tfkit.errors import RunError
+from tfkit.search.result import Candidate, Cut, FloatChoice, LayerSensitivity, Reference, SkippedRung
+
+_VERSION = 1
+_CONTENTS_READ = 64  # images of each split whose bytes are part of the fingerprint
+
+Fingerprint = Mapping[str, str | float | int | bool | None]
+
+
+@dataclass(frozen=True)
+class SearchState:
+    """All that a search has found out so far; None and empty where it has not got there.
+
+    Attributes:
+        version: Of this layout.
+        fingerprint: What the search is made from: a search of something else must not go on with it.
+        reference: The float model's figures.
+        sensitivity: Each layer's.
+        float_choice: The layers that the selective file leaves in float.
+        cuts: Predictions for fewer channels.
+        candidates: The finished files.
+        failed: Files that could not be made, with the reason.
+    """
+
+    version: int
+    fingerprint: Fingerprint
+    reference: Reference | None = None
+    sensitivity: tuple[LayerSensitivity, ...] | None = None
+    float_choice: FloatChoice | None = None
+    cuts: tuple[Cut, ...] | None = None
+    candidates: tuple[Candidate, ...] = ()
+    failed: tuple[SkippedRung, ...] = ()
+
+
+_STATE = TypeAdapter(SearchState)
+
+
+class SearchFolder:
+    """A search's folder with its state, `search.json`.
+
+    Args:
+        path: The folder; made when it is missing.
+        fingerprint: What the search is made from.
+
+    Raises:
+        RunError: When the folder holds another search or other files, or cannot be written.
+    """
+
+    def __init__(self, path: Path, fingerprint: Fingerprint) -> None:
+        self.path = path
+        self.candidates = path / "candidates"
+        self.state = self._read(fingerprint)
+        self.keep()
+
+    @property
+    def file(self) -> Path:
+        """The state's file."""
+        return self.path / "search.json"
+
+    def keep(self, **found: Any) -> None:
+        """Add what was found to the state, on the disk at once: whole, or not at all.
+
+        Args:
+            **found: Fields of `SearchState`.
+
+        Raises:
+            RunError: When it cannot be written.
+        """
+        self.state = replace(self.state, **found)
+        unfinished = self.path / ".search.json.unfinished"
+        try:
+            self.candidates.mkdir(parents=True, exist_ok=True)
+            unfinished.write_bytes(_STATE.dump_json(self.state, indent=2))
+            unfinished.replace(self.file)
+        except OSError as fault:
+            raise RunError(
+                f"cannot write '{self.file}': {fault.strerror}", hint="make room, or name another folder"
+            ) from None
+
+    def candidate(self, name: str) -> Candidate | None:
+        """A finished candidate, None when it is not finished."""
+        return next((candidate for candidate in self.state.candidates if candidate.name == name), None)
+
+    def clear(self, name: str) -> None:
+        """Remove what an interrupted candidate left behind."""
+        for left in self.candidates.glob(f"{name}.*"):
+            left.unlink()
+
+    def _read(self, fingerprint: Fingerprint) -> SearchState:
+        new = SearchState(_VERSION, fingerprint)
+        if not self.file.is_file():
+            if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
+                raise RunError(f"'{self.path}' holds something else than a search", hint="name a new folder")
+            return new
+        try:
+            state = _STATE.validate_json(self.file.read_bytes())
+        except ValidationError:
+            raise RunError(f"'{self.file}' is damaged, or of another tfkit", hint="name a new folder") from None
+        if changed := _differences(state.fingerprint, fingerprint):
+            raise RunError(
+                f"'{self.path}' holds another search; what differs: {'; '.join(changed)}",
+                hint="name another folder, or give the same model, data and arguments to go on with it",
+            )
+        return state
+
+
+def fingerprint_of_model(model: keras.Model) -> str:
+    """A digest of a model's layers and weights."""
+    digest = hashlib.sha256()
+    for layer in model.layers:
+        digest.update(type(layer).__name__.encode())
+        for value in layer.get_weights():
+            digest.update(str(value.shape).encode() + np.ascontiguousarray(value).tobytes())
+    return digest.hexdigest()
+
+
+def fingerprint_of_data(splits: DatasetSplits) -> str:
+    """A digest of the splits: every name and label, and the content of some images."""
+    digest = hashlib.sha256("\n".join(splits.class_names).encode())
+    for examples in (splits.train, splits.validation, splits.test):
+        digest.update("\n".join(examples.names).encode() + np.asarray(examples.labels, np.int32).tobytes())
+        places = np.unique(np.linspace(0, max(len(examples) - 1, 0), _CONTENTS_READ).astype(int))
+        for index in examples.indices[places[: len(examples)]]:
+            digest.update(examples.source.content(int(index)))
+    return digest.hexdigest()
+
+
+def _differences(before: Fingerprint, now: Fingerprint) -> list[str]:
+    names = dict.fromkeys((*now, *before))
+    return [
+        f"{name}: {_short(before.get(name))}, now {_short(now.get(name))}"
+        for name in names
+        if before.get(name) != now.get(name)
+    ]
+
+
+def _short(value: object) -> str:
+    text = str(value)
+    return f"{text[:8]}…" if len(text) == 64 else text

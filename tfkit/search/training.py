@@ -1,0 +1,175 @@
+"""The two trainings of a search: after channels are cut, and quantisation-aware; both taught by the float model."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from tfkit.artifacts import ImageSpec
+from tfkit.compression import fake_quantizers, quantize_aware, settle_biases
+from tfkit.compression.channels import plan_channel_pruning, prune_channels
+from tfkit.compression.distillation import distiller
+from tfkit.data import AugmentationPolicy, DatasetSplits, ImageExamples, pixel_batches
+from tfkit.data.splitting import spread_over_classes
+from tfkit.errors import ModelError
+from tfkit.models import logits_model
+from tfkit.training import Optimization, StageResult, train_on, uses_jit
+
+Progress = Callable[[int, int, str], None]
+_SCORING_BATCH = 25
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchTraining:
+    """How candidates are trained.
+
+    Attributes:
+        qat_epochs: Epochs of quantisation-aware training.
+        qat_learning_rate: Its peak learning rate (Adam, cosine).
+        recovery_epochs: Epochs in float after channels were cut, before quantisation-aware training.
+        recovery_learning_rate: Their peak learning rate.
+        distillation: Share of the float model's answers in the loss, in [0, 1]; 0 trains on the labels only.
+        temperature: How much those answers are softened (Hinton et al. 2015), more than 0.
+        batch_size: Images in a batch.
+        augmentation: Policy of the training images.
+        flip: Whether augmentation may mirror images.
+        calibration_images: Training images that set ranges, and that channels are scored on.
+        seed: Of everything random.
+
+    Raises:
+        ModelError: Tells every value that is out of range.
+    """
+
+    qat_epochs: int = 3
+    qat_learning_rate: float = 1e-4
+    recovery_epochs: int = 6
+    recovery_learning_rate: float = 1e-3
+    distillation: float = 0.5
+    temperature: float = 4.0
+    batch_size: int = 32
+    augmentation: AugmentationPolicy = "light"
+    flip: bool = True
+    calibration_images: int = 200
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        counts = ("qat_epochs", "recovery_epochs", "batch_size", "calibration_images")
+        faults = [f"{name} must be 1 or more" for name in counts if getattr(self, name) < 1]
+        positive = ("qat_learning_rate", "recovery_learning_rate", "temperature")
+        faults += [f"{name} must be more than 0" for name in positive if getattr(self, name) <= 0]
+        if not 0 <= self.distillation <= 1:
+            faults.append(f"distillation must be in [0, 1]; got {self.distillation}")
+        if faults:
+            raise ModelError("; ".join(faults))
+
+
+@dataclass(frozen=True, eq=False)
+class Classroom:
+    """What every training of a search shares.
+
+    Attributes:
+        teacher: The float model, what `searchable_classifier` gave.
+        splits: The images.
+        image: How they are fitted.
+        calibration: uint8 training images, some hundred.
+        settings: How to train.
+    """
+
+    teacher: keras.Model
+    splits: DatasetSplits
+    image: ImageSpec
+    calibration: NDArray[np.uint8]
+    settings: SearchTraining
+
+    def quantized(self, model: keras.Model, *, progress: Progress | None = None) -> keras.Model:
+        """Train a float model quantisation-aware; the last third of the epochs has its ranges held still.
+
+        Args:
+            model: What `searchable_classifier` or `pruned` gave; not changed.
+            progress: As for `train_on`.
+
+        Returns:
+            The quantisation-aware model, ready to export.
+        """
+        student = quantize_aware(model, self.calibration, jit_compile=uses_jit(model, "auto"))
+        epochs = self.settings.qat_epochs
+
+        def hold_ranges(epoch: int, logs: Any) -> None:
+            # By the student's own layers: a distiller, which `FreezeRanges` would look into, holds them one level down.
+            if epoch == epochs - max(1, epochs // 3):
+                for quantizer in fake_quantizers(student):
+                    if quantizer.fixed_range is None:
+                        quantizer.moving_rate.assign(0.0)
+
+        holding = keras.callbacks.LambdaCallback(on_epoch_begin=hold_ranges)
+        self._train(student, epochs, self.settings.qat_learning_rate, progress, holding)
+        settle_biases(student)
+        return student
+
+    def pruned(self, keep: float, *, progress: Progress | None = None) -> keras.Model:
+        """Cut channels of the float model and train what is left.
+
+        Args:
+            keep: The share of channels that each group keeps.
+            progress: As for `train_on`.
+
+        Returns:
+            The smaller float model.
+        """
+        plan = plan_channel_pruning(self.teacher, criterion="loss", keep=keep, batches=self._scored_images())
+        student = prune_channels(self.teacher, plan)
+        self._train(student, self.settings.recovery_epochs, self.settings.recovery_learning_rate, progress)
+        return student
+
+    def _train(
+        self, student: keras.Model, epochs: int, rate: float, progress: Progress | None, *callbacks: Any
+    ) -> StageResult:
+        settings = self.settings
+
+        def taught(logits: keras.Model) -> keras.Model:
+            teacher = logits_model(self.teacher)
+            return distiller(logits, teacher, temperature=settings.temperature, alpha=settings.distillation)
+
+        return train_on(
+            student,
+            self.splits.train,
+            self.splits.validation,
+            self.image,
+            optimization=Optimization(epochs=epochs, learning_rate=rate, schedule="cosine", warmup=0.05),
+            batch_size=settings.batch_size,
+            augmentation=settings.augmentation,
+            flip=settings.flip,
+            seed=settings.seed,
+            progress=progress,
+            callbacks=tuple(callbacks),
+            objective=taught if settings.distillation else None,
+        )
+
+    def _scored_images(self) -> list[tuple[Any, Any]]:
+        pixels, labels = some_images(self.splits.train, self.image, self.settings.calibration_images)
+        return [
+            (pixels[start : start + _SCORING_BATCH].astype(np.float32), labels[start : start + _SCORING_BATCH])
+            for start in range(0, len(pixels), _SCORING_BATCH)
+        ]
+
+
+def some_images(
+    examples: ImageExamples, image: ImageSpec, count: int, *, seed: int = 0
+) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
+    """Random images with their labels, as many from each class as there are.
+
+    Args:
+        examples: Where to take them from.
+        image: How they are fitted.
+        count: How many; all of them when there are fewer.
+        seed: The same seed gives the same images.
+
+    Returns:
+        uint8 (n, height, width, channels) and int32 (n,).
+    """
+    places = spread_over_classes(examples.labels, count=count, class_count=len(examples.class_names), seed=seed)
+    chosen = examples.select(places)
+    return np.concatenate(list(pixel_batches(chosen, image, batch_size=64))), np.asarray(chosen.labels, np.int32)

@@ -1,0 +1,54 @@
+"""Quantities of a search as people read them."""
+
+from tfkit.search.result import Candidate, SearchResult
+
+
+def latency(milliseconds: float) -> str:
+    """A latency with three significant digits: files of small models differ by hundredths of a millisecond.
+
+    Example:
+        >>> latency(0.0449)
+        '0.0449 ms'
+    """
+    return f"{milliseconds:.3g} ms" if milliseconds < 100 else f"{milliseconds:.0f} ms"
+
+
+def points(share: float) -> str:
+    """A difference of two shares in points, with its sign and two decimals.
+
+    Example:
+        >>> points(-0.0015)
+        '−0.15'
+    """
+    return f"{100 * share:+.2f}".replace("-", "−")
+
+
+def times(before: float, now: float) -> str:
+    """How many times smaller or quicker something has become.
+
+    Example:
+        >>> times(320_000, 97_000)
+        '3.3x'
+    """
+    return f"{before / now:.1f}x" if now else "–"
+
+
+def headline(result: SearchResult) -> str:
+    """How a search ended, in one line."""
+    if result.accepted is not None:
+        return f"Within the budget: {result.accepted.title}"
+    if result.nearest is None:
+        return "No file could be made"
+    return f"No file is within the budget; the nearest is {result.nearest.title}"
+
+
+def described(candidate: Candidate, result: SearchResult) -> str:
+    """A candidate's figures beside the float model's, in one sentence."""
+    reference = result.reference
+    gained = points(candidate.accuracy - reference.accuracy)
+    return (
+        f"{candidate.title} answers {100 * candidate.accuracy:.2f} % of {reference.examples:,} test images rightly "
+        f"({gained} points against the float model), has {candidate.bytes:,} bytes "
+        f"({times(reference.bytes, candidate.bytes)} smaller than the float32 file) and takes "
+        f"{latency(candidate.latency_ms)} an image ({times(reference.latency_ms, candidate.latency_ms)} as quick)."
+    )

@@ -1,0 +1,113 @@
+"""What channel pruning promises on this machine, from the operator times of the file it starts from."""
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tfkit.artifacts import ImageSpec
+from tfkit.benchmarking.op_profile import OpProfile, profile_operators
+from tfkit.compression.channels import ChannelPlan, PlannedGroup, predict_bytes, predict_latency
+from tfkit.errors import ModelError
+from tfkit.exporters import export_tflite
+
+
+@dataclass(frozen=True)
+class UnprunedFile:
+    """The int8 file of the model before its channels were pruned, measured on this machine.
+
+    Attributes:
+        bytes: Its size.
+        profile: The times of its operators.
+    """
+
+    bytes: int
+    profile: OpProfile
+
+
+@dataclass(frozen=True)
+class ChannelPruning:
+    """What channel pruning planned, and what it promised.
+
+    Attributes:
+        criterion: How channels were ranked.
+        groups: Every group of channels.
+        parameters_before, parameters_after: Weights of the model.
+        multiply_adds_before, multiply_adds_after: For one image.
+        latency_ms_before: Of the unpruned int8 file, measured; None when it could not be profiled; so are the others.
+        expected_latency_ms: Of the pruned int8 file, from the operator profile.
+        bytes_before: Of the unpruned int8 file, with ranges from calibration.
+        expected_bytes: Of the pruned one.
+    """
+
+    criterion: str
+    groups: tuple[PlannedGroup, ...]
+    parameters_before: int
+    parameters_after: int
+    multiply_adds_before: int
+    multiply_adds_after: int
+    latency_ms_before: float | None = None
+    expected_latency_ms: float | None = None
+    bytes_before: int | None = None
+    expected_bytes: int | None = None
+
+    @property
+    def promise(self) -> str:
+        """What to expect, in a sentence."""
+        share = self.multiply_adds_after / max(1, self.multiply_adds_before)
+        weights = f"{self.parameters_after:,} of {self.parameters_before:,} weights"
+        said = f"{weights} and {share:.0%} of the multiply-adds are left"
+        if self.expected_latency_ms is None or self.latency_ms_before is None or self.expected_bytes is None:
+            return f"{said}; the time to expect is not known: this machine's LiteRT has no operator profiler"
+        return (
+            f"{said}; expected of the int8 file: {self.expected_latency_ms:.2f} ms instead of "
+            f"{self.latency_ms_before:.2f}, {self.expected_bytes / 1000:,.0f} kB"
+        )
+
+
+def measure_unpruned(model: Any, *, image: ImageSpec, calibration: Any, threads: int = 1) -> UnprunedFile | None:
+    """Export the model's int8 file as it is and time its operators: what pruning its channels is judged by.
+
+    Args:
+        model: The float Keras model.
+        image: The images it takes.
+        calibration: uint8 (n, height, width, channels), some hundred training images.
+        threads: CPU threads.
+
+    Returns:
+        The file's measures; None when this machine's LiteRT has no profiler.
+
+    Raises:
+        ExportError: When the model has no int8 file.
+    """
+    classes = tuple(map(str, range(int(model.output_shape[-1]))))
+    with tempfile.TemporaryDirectory(prefix="tfkit-") as folder:
+        path = Path(folder) / "unpruned.tflite"
+        export_tflite(model, path, quantization="int8", image=image, class_names=classes, calibration=calibration)
+        try:
+            return UnprunedFile(path.stat().st_size, profile_operators(path, threads=threads))
+        except ModelError:
+            return None
+
+
+def channel_pruning(plan: ChannelPlan, unpruned: UnprunedFile | None) -> ChannelPruning:
+    """Bring a plan together with what it promises on this machine.
+
+    Args:
+        plan: The plan.
+        unpruned: The measures of the unpruned file; None when there are none.
+
+    Returns:
+        What the report tells.
+    """
+    counted = ("parameters_before", "parameters_after", "multiply_adds_before", "multiply_adds_after")
+    known: dict[str, Any] = {name: getattr(plan, name) for name in counted}
+    if unpruned is not None:
+        before, after = plan.costs_before, plan.costs_after
+        known |= {
+            "latency_ms_before": unpruned.profile.latency_ms,
+            "expected_latency_ms": predict_latency(unpruned.profile, before=before, after=after),
+            "bytes_before": unpruned.bytes,
+            "expected_bytes": predict_bytes(unpruned.bytes, before=before, after=after),
+        }
+    return ChannelPruning(criterion=plan.criterion, groups=plan.groups, **known)

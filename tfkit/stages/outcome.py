@@ -1,0 +1,44 @@
+"""What a stage of compression gives back."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from tfkit.artifacts import ImageSpec
+from tfkit.compression import PreparedStage
+from tfkit.data import ImageExamples
+from tfkit.stages.channel_measures import ChannelPruning
+from tfkit.training import Optimization, StageResult, train_on
+
+
+@dataclass(frozen=True, eq=False)
+class CompressedStage:
+    """A compressed model and how it was trained.
+
+    Attributes:
+        model: The model: a Keras one, or a quantised twin of the tfmot engine.
+        result: The course of the training.
+        channels: What channel pruning planned and promised; None without it.
+    """
+
+    model: Any
+    result: StageResult
+    channels: ChannelPruning | None = None
+
+
+def train_prepared(
+    name: str,
+    prepared: PreparedStage,
+    train: ImageExamples,
+    validation: ImageExamples,
+    image: ImageSpec,
+    *,
+    optimization: Optimization,
+    channels: ChannelPruning | None = None,
+    **options: Any,
+) -> CompressedStage:
+    """Train what compression has made ready, and finish it; `options` are those of `train_on`."""
+    options |= {"optimization": optimization, "callbacks": prepared.callbacks}
+    result = train_on(prepared.model, train, validation, image, **options)
+    prepared.finish()
+    result = replace(result, name=name, notes=(*prepared.notes, *result.notes))
+    return CompressedStage(prepared.model, result, channels)

@@ -1,0 +1,69 @@
+"""The stage that takes weights or channels away, and trains what is left."""
+
+from dataclasses import replace
+from typing import Any, Literal
+
+import keras
+
+from tfkit.artifacts import ImageSpec
+from tfkit.compression import PruningSettings, prepare_channel_pruning, prepare_weight_pruning
+from tfkit.data import ImageExamples, calibration_pixels, training_batches
+from tfkit.models import unfreeze
+from tfkit.stages.channel_measures import channel_pruning, measure_unpruned
+from tfkit.stages.outcome import CompressedStage, train_prepared
+from tfkit.training import Optimization
+
+# Batches that the criterion `loss` looks at.
+_SCORED_BATCHES = 8
+
+
+def prune(
+    model: keras.Model,
+    train: ImageExamples,
+    validation: ImageExamples,
+    image: ImageSpec,
+    *,
+    settings: PruningSettings,
+    optimization: Optimization,
+    batch_norm: Literal["frozen", "train"] = "frozen",
+    batch_size: int = 32,
+    threads: int = 1,
+    **options: Any,
+) -> CompressedStage:
+    """Prune a trained classifier and train it on; all of it learns.
+
+    Weights are masked while training goes on; channels are removed before it, after their int8 file was measured.
+
+    Args:
+        model: A float classifier; its weights are not changed.
+        train: Training images.
+        validation: Validation images; may be empty.
+        image: The images the model takes.
+        settings: How to prune.
+        optimization: How to step.
+        batch_norm: Whether BatchNorm keeps its statistics (`frozen`) or follows (`train`).
+        batch_size: Images in a batch.
+        threads: CPU threads that latency is measured on.
+        **options: The further keyword arguments of `tfkit.training.train_on`.
+
+    Returns:
+        The pruned model: with masks, or narrower.
+
+    Raises:
+        ModelError: When the model cannot be pruned so.
+    """
+    unfreeze(model, "all", batch_norm=batch_norm)
+    options |= {"optimization": optimization, "batch_size": batch_size}
+    if settings.method != "channels":
+        steps = -(-len(train) // batch_size) * optimization.epochs // optimization.gradient_accumulation
+        log_directory = options.get("log_directory")
+        prepared = prepare_weight_pruning(model, settings, steps=steps, log_directory=log_directory)
+        return train_prepared("pruning", prepared, train, validation, image, **options)
+    pixels = calibration_pixels(train, image)
+    unpruned = measure_unpruned(model, image=image, calibration=pixels, threads=threads)
+    seen = training_batches(train, image, batch_size=batch_size, augmentation="none").take(_SCORED_BATCHES)
+    plan = settings.plan(model, profile=unpruned.profile if unpruned else None, batches=seen)
+    channels = channel_pruning(plan, unpruned)
+    prepared = prepare_channel_pruning(model, plan)
+    prepared = replace(prepared, notes=(*prepared.notes, channels.promise))
+    return train_prepared("pruning", prepared, train, validation, image, channels=channels, **options)

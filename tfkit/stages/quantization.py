@@ -1,0 +1,101 @@
+"""The stage that trains a model on the numbers its int8 file computes with."""
+
+import time
+from dataclasses import asdict
+from typing import Any, Literal
+
+import keras
+
+from tfkit.artifacts import ImageSpec
+from tfkit.compression import QuantizationPolicy, prepare_quantization, quantize_with_tfmot
+from tfkit.data import ImageExamples, calibration_pixels, evaluation_batches, training_batches
+from tfkit.models import unfreeze
+from tfkit.stages.outcome import CompressedStage, train_prepared
+from tfkit.training import Optimization, StageResult, class_weights, uses_jit
+
+_BATCH_OPTIONS = ("batch_size", "augmentation", "flip", "mixing", "seed", "cache_bytes")
+# What tfkit.compression.tfmot.fit_tfmot takes of an Optimization.
+_TFMOT_OPTIMIZATION = ("epochs", "learning_rate", "optimizer", "weight_decay", "schedule", "warmup", "label_smoothing")
+
+
+def quantize(
+    model: keras.Model,
+    train: ImageExamples,
+    validation: ImageExamples,
+    image: ImageSpec,
+    *,
+    optimization: Optimization,
+    policy: QuantizationPolicy | None = None,
+    engine: Literal["tfkit", "tfmot"] = "tfkit",
+    moving_epochs: int = 1,
+    calibration_examples: int = 200,
+    batch_norm: Literal["frozen", "train"] = "frozen",
+    jit: Literal["auto"] | bool = "auto",
+    **options: Any,
+) -> CompressedStage:
+    """Train a classifier quantisation-aware; all of it learns.
+
+    Args:
+        model: A float classifier, with masks or without; its weights are not changed.
+        train: Training images; some of them set the first ranges.
+        validation: Validation images; may be empty.
+        image: The images the model takes.
+        optimization: How to step.
+        policy: Bits, and layers left in float; default int8 throughout. Not for tfmot.
+        engine: `tfkit`, or `tfmot` for tensorflow-model-optimization.
+        moving_epochs: Epochs in which the ranges follow a moving average. Not for tfmot.
+        calibration_examples: Training images that set the first ranges. Not for tfmot.
+        batch_norm: Whether BatchNorm keeps its statistics (`frozen`) or follows (`train`).
+        jit: Whether XLA compiles the step; see `tfkit.training.uses_jit`.
+        **options: The further keyword arguments of `tfkit.training.train_on`.
+
+    Returns:
+        The quantisation-aware model, or tfmot's quantised twin.
+
+    Raises:
+        ModelError: When a layer cannot be quantised.
+    """
+    unfreeze(model, "all", batch_norm=batch_norm)
+    compiled = uses_jit(model, jit)
+    if engine == "tfmot":
+        return _by_tfmot(model, train, validation, image, optimization, batch_norm, compiled, options)
+    prepared = prepare_quantization(
+        model,
+        calibration_pixels(train, image, count=calibration_examples),
+        policy=policy or QuantizationPolicy(),
+        moving_epochs=moving_epochs,
+        batch_norm=batch_norm,
+        jit_compile=compiled,
+        log_directory=options.get("log_directory"),
+    )
+    options |= {"optimization": optimization, "jit": jit}
+    return train_prepared("quantization", prepared, train, validation, image, **options)
+
+
+def _by_tfmot(
+    model: keras.Model,
+    train: ImageExamples,
+    validation: ImageExamples,
+    image: ImageSpec,
+    optimization: Optimization,
+    batch_norm: Literal["frozen", "train"],
+    compiled: bool,
+    options: dict[str, Any],
+) -> CompressedStage:
+    began = time.perf_counter()
+    batch_options = {"batch_size": 32} | {name: options[name] for name in _BATCH_OPTIONS if name in options}
+    batch_size = batch_options["batch_size"]
+    twin, history = quantize_with_tfmot(
+        model,
+        training_batches(train, image, **batch_options),
+        evaluation_batches(validation, image, batch_size=batch_size) if len(validation) else None,
+        batch_norm=batch_norm,
+        steps_per_epoch=-(-len(train) // batch_size),
+        class_weight=class_weights(optimization, train),
+        jit_compile=compiled,
+        log_directory=options.get("log_directory"),
+        progress=options.get("progress"),
+        **{name: value for name, value in asdict(optimization).items() if name in _TFMOT_OPTIMIZATION},
+    )
+    note = "trained by tensorflow-model-optimization on a tf-keras twin, checked to be equal before"
+    return CompressedStage(twin, StageResult("quantization", time.perf_counter() - began, history, (note,)))
