@@ -119,7 +119,9 @@ def compare(case: Case, folder: Path, *, seed: int, epochs: int) -> dict[str, An
     trained = verification.reference_scores(student, splits.test, image)
     with tempfile.TemporaryDirectory() as scratch:
         files = {"post_training": control, "tfkit_qat": student}
-        scores = {way: _int8_scores(model, Path(scratch), way, image, splits, pixels, test) for way, model in files.items()}
+        scores = {
+            way: _int8_scores(model, Path(scratch), way, image, splits, pixels, test) for way, model in files.items()
+        }
         scores["tfmot_qat"] = _tfmot_scores(start, splits, image, options, epochs, case, Path(scratch), test)
     before = accuracy(verification.reference_scores(start, splits.test, image))
     return {
@@ -183,7 +185,9 @@ def mlperf_resnet8(path: Path) -> keras.Model:
     """MLPerf Tiny's ResNet-8 as a classifier of tfkit, with its own trained head."""
     original = models.load_model_file(path)
     dense = original.layers[-1]
-    features = next(layer for layer in reversed(original.layers) if len(layer.output.shape) == 4 and "pool" not in layer.name)
+    features = next(
+        layer for layer in reversed(original.layers) if len(layer.output.shape) == 4 and "pool" not in layer.name
+    )
     model = models.build_classifier(keras.Model(original.inputs[0], features.output, name="resnet8"), classes=10)
     model.get_layer("logits").set_weights(dense.get_weights())
     return model
@@ -252,7 +256,9 @@ def print_table(results: dict[str, Any]) -> None:
         agreement = min(run["tfkit_agreement"] for run in runs)
         print(f"| {case} | {runs[0]['test_images']} | {' | '.join(cells)} | >= {agreement:.4f} |")
     host, runs = results["host"], results["runs"]
-    print(f"\nMean (lowest to highest) of seeds {sorted({run['seed'] for run in runs})}; {runs[0]['epochs']} epochs each.")
+    print(
+        f"\nMean (lowest to highest) of seeds {sorted({run['seed'] for run in runs})}; {runs[0]['epochs']} epochs each."
+    )
     print(f"Measured on {host['cpu']}, {host['cores']} cores, {host['versions']}.")
 
 

@@ -31,7 +31,9 @@ def main() -> None:
     options = parser.parse_args()
     rows = [measure(options, seed) for seed in options.seeds]
     print(f"\n{options.case}, 4-bit weights, {options.epochs} epochs, seeds {options.seeds}\n")
-    print("| seed | float | post-training | after training | share of the loss recovered | bytes |\n" + "| --- " * 6 + "|")
+    print(
+        "| seed | float | post-training | after training | share of the loss recovered | bytes |\n" + "| --- " * 6 + "|"
+    )
     for seed, row in zip(options.seeds, rows, strict=True):
         print(f"| {seed} | {row[0]:.4f} | {row[1]:.4f} | {row[2]:.4f} | {_recovered(row):.0%} | {row[3]:,} |")
     print(f"\nMean share recovered: {statistics.mean(_recovered(row) for row in rows):.0%}.")

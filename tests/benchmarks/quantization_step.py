@@ -68,7 +68,8 @@ def measure(name: str, options: argparse.Namespace) -> None:
     rounds = [[_seconds(step, options.steps) for step in steps] for _ in range(options.rounds)]
     ours, theirs = [row[1] / row[0] for row in rounds], [row[3] / row[2] for row in rounds]
     times = [f"{1000 * statistics.median(column):.1f} ms" for column in zip(*rounds, strict=True)]
-    print(f"| {name} {size} px | {times[0]} | {times[1]} | {_spread(ours)} | {times[2]} | {times[3]} | {_spread(theirs)} |")
+    cells = [*times[:2], _spread(ours), *times[2:], _spread(theirs)]
+    print(f"| {name} {size} px | {' | '.join(cells)} |", flush=True)
 
 
 def _keras_step(library: Any, model: Any, pixels: Any, targets: Any, jit: bool) -> Callable[[], Any]:

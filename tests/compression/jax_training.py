@@ -14,7 +14,9 @@ from tfkit.compression import FreezeRanges, quantize_aware, settle_biases
 if __name__ == "__main__":
     arrays, start, out = np.load(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3])
     student = quantize_aware(keras.saving.load_model(start), arrays["pixels"])
-    student.compile(keras.optimizers.SGD(1e-3), "categorical_crossentropy", jit_compile=keras.backend.backend() == "jax")
+    student.compile(
+        keras.optimizers.SGD(1e-3), "categorical_crossentropy", jit_compile=keras.backend.backend() == "jax"
+    )
     student.fit(
         arrays["pixels"],
         arrays["targets"],

@@ -17,7 +17,9 @@ from tfkit.runtimes import LiteRTRuntime
 
 STEP = 1 / 256
 IMAGE = ImageSpec(16, 16, 3)
-needs_jax = pytest.mark.skipif(importlib.util.find_spec("jax") is None, reason="needs the jax extra: pip install tfkit[jax]")
+needs_jax = pytest.mark.skipif(
+    importlib.util.find_spec("jax") is None, reason="needs the jax extra: pip install tfkit[jax]"
+)
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +54,7 @@ def file_scores(folder: Path, pixels: np.ndarray) -> np.ndarray:
 
 
 @needs_jax
-def test_a_model_trained_under_jax_gives_the_same_file_as_one_trained_under_tensorflow(trained: dict[str, Path]) -> None:
+def test_trained_under_jax_and_exported_under_tensorflow_it_is_the_same_model(trained: dict[str, Path]) -> None:
     pixels = np.load(trained["start"])["pixels"].astype(np.uint8)
     under = {backend: np.load(trained[backend] / "trained.npz") for backend in ("jax", "tensorflow")}
     assert {str(result["backend"]) for result in under.values()} == {"jax", "tensorflow"}

@@ -127,7 +127,8 @@ def test_every_layer_comes_back_from_a_keras_file_under_safe_mode(tmp_path: Path
     for layer in model.layers:
         if isinstance(layer, layers.FakeQuantize) and layer.fixed_range is None:
             layer.maximum.assign(0.7)
-    for quantizer in next(la for la in model.layers if isinstance(la, layers.QuantizedLayerNormalization)).quantizers.values():
+    normalization = next(layer for layer in model.layers if isinstance(layer, layers.QuantizedLayerNormalization))
+    for quantizer in normalization.quantizers.values():
         quantizer.minimum.assign(-1.5)
         quantizer.maximum.assign(2.5)
     pixels = np.random.default_rng(0).integers(0, 256, (4, 8, 8, 3)).astype(np.float32)

@@ -1,5 +1,6 @@
 """Build a Keras model from a layer graph, with any of its calls replaced."""
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -50,14 +51,17 @@ def copy_onto(graph: LayerGraph, inputs: Sequence[Any], call: Call | None = None
     copies = _Copies()
     for node in graph.nodes:
         args, kwargs = (replace_values(part, lambda value: tensors[id(value)]) for part in (node.args, node.kwargs))
-        made = call(node, lambda node=node: copies.of(node), args, kwargs) if call else copies.of(node)(*args, **kwargs)
+        if call is None:
+            made = copies.of(node)(*args, **kwargs)
+        else:
+            made = call(node, functools.partial(copies.of, node), args, kwargs)
         for value, tensor in zip(node.outputs, keras.tree.flatten(made), strict=True):
             tensors[id(value)] = tensor
     copies.hand_over_weights()
     return [tensors[id(value)] for value in graph.outputs]
 
 
-def copy_layer(layer: Any, *, name: str | None = None, kind: type | None = None, **changes: Any) -> Any:
+def copy_layer(layer: Any, *, name: str | None = None, kind: Any = None, **changes: Any) -> Any:
     """Copy a layer or operation by its configuration, without its weights.
 
     Args:

@@ -8,7 +8,6 @@ from typing import Any
 import keras
 
 import tfkit.layers  # noqa: F401  - registers the layers that compressed models hold
-
 from tfkit.errors import ModelError, RunError
 
 

@@ -14,8 +14,8 @@ __all__ = [
     "cache_features",
     "class_weights",
     "fine_tune",
-    "train_on",
-    "uses_jit",
     "frozen_features",
     "train_head",
+    "train_on",
+    "uses_jit",
 ]
