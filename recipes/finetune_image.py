@@ -66,7 +66,7 @@ def run(config: RecipeConfig, display: Display) -> int:
         model, evaluation = train(job, name, model, teacher)
         if name == "head" and config.head.random_backbone_control:
             control = train_control(job, evaluation)
-    policy = verification.AcceptancePolicy(**config.acceptance.limits())
+    policy = verification.AcceptancePolicy(**config.limits())
     results = export_and_prove(job, model, evaluation, policy)
 
     report = reports.RunReport(

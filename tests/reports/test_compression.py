@@ -30,7 +30,11 @@ def coverage(blocks: int = 48) -> tuple[LayerCoverage, ...]:
         rows += [
             LayerCoverage(f"{name}_conv", "Conv2D", "kernel", "int8", f"'{name}_bn' is folded into its kernel"),
             LayerCoverage(
-                f"{name}_bn", "BatchNormalization", "affine", "int8", f"rounded after '{name}_relu', which runs inside it"
+                f"{name}_bn",
+                "BatchNormalization",
+                "affine",
+                "int8",
+                f"rounded after '{name}_relu', which runs inside it",
             ),
             LayerCoverage(f"{name}_relu", "ReLU", "activation", "int8", "rounded to a range of its own"),
             LayerCoverage(f"{name}_dropout", "Dropout", "absent", "-", "not in an exported model"),
@@ -56,7 +60,9 @@ def compressed(report: RunReport) -> RunReport:
         for number in range(48)
     )
     groups = tuple(
-        PlannedGroup(f"block_{number}_conv", (f"block_{number}_conv", f"block_{number}_depthwise"), 96, tuple(range(48)))
+        PlannedGroup(
+            f"block_{number}_conv", (f"block_{number}_conv", f"block_{number}_depthwise"), 96, tuple(range(48))
+        )
         for number in range(30)
     )
     pinned = PlannedGroup("logits", ("logits",), 12, tuple(range(12)), "the model's output")

@@ -97,6 +97,7 @@ def optimize(
     Exit status 3: no file met the budget; the nearest is named.
     """
     from tfkit.cli.display import Display
+    from tfkit.cli.kept_work import InterruptedRunError
     from tfkit.cli.quiet import tensorflow_started
 
     images = Images(data, test_data, validation_data, labels)
@@ -124,9 +125,13 @@ def optimize(
         )
         loaded, image, splits = _load(display, model, images, resize=resize, seed=seed)
         _warn_of_few_images(display, len(splits.test), max_drop)
-        result = search_smallest(
-            loaded, splits, image, budget=budget, directory=folder, training=training, progress=display.stage
-        )
+        try:
+            result = search_smallest(
+                loaded, splits, image, budget=budget, directory=folder, training=training, progress=display.stage
+            )
+        except KeyboardInterrupt:
+            hint = "the same command goes on after the last finished file"
+            raise InterruptedRunError("interrupted", hint=hint) from None
         report = write_search_report(result, folder, name=model.name)
         return _tell(display, result, folder, report)
 
@@ -185,6 +190,8 @@ def _warn_of_few_images(display: "Display", count: int, max_drop: float) -> None
 
 
 def _tell(display: "Display", result: Any, folder: Path, report: Path) -> int:
+    from tfkit.search.words import described
+
     _show_files(display, result)
     for skipped in result.skipped:
         display.note(f"not taken: {skipped.rung}: {skipped.reason}")
@@ -196,9 +203,10 @@ def _tell(display: "Display", result: Any, folder: Path, report: Path) -> int:
     if result.nearest is None:
         display.note("no file could be made; see above")
     else:
-        display.note(f"no file met the budget; the nearest is {folder / result.nearest.file}:")
+        display.note(f"no file met the budget; the nearest is {folder / result.nearest.file}")
+        display.note(described(result.nearest, result))
         for miss in result.nearest.misses:
-            display.note(f"  {miss}")
+            display.note(f"  missed: {miss}")
     display.next_steps(report)
     return NOT_MET
 

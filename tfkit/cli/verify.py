@@ -193,7 +193,7 @@ def _policy(limits: Limits) -> Any:
         min_agreement=0.0 if limits.min_agreement is None else limits.min_agreement,
         max_bytes=limits.max_bytes,
         max_latency_ms_p95=limits.max_latency_ms_p95,
-        max_float_ops=10**9 if limits.max_float_ops is None else limits.max_float_ops,
+        max_float_ops=limits.max_float_ops,
     )
 
 

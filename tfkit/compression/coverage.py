@@ -28,11 +28,13 @@ class CompressionCoverage:
         pruning: Which layers get masks; None without pruning of weights.
         channels: Which widths channel pruning plans; None without it. Which channels go is decided by the trained
             weights.
+        by_tfmot: Whether tensorflow-model-optimization quantises it, which takes every layer or none.
     """
 
     quantization: tuple[LayerCoverage, ...] = ()
     pruning: PruningCoverage | None = None
     channels: ChannelPlan | None = None
+    by_tfmot: bool = False
 
     @property
     def sentence(self) -> str:
@@ -47,6 +49,8 @@ class CompressionCoverage:
                 for number, (name, count) in enumerate(counts.items())
             ]
             parts.append(", ".join([*integers, f"{floats} float"]))
+        if self.by_tfmot:
+            parts.append("all layers int8 by tensorflow-model-optimization")
         if self.pruning is not None:
             rows = self.pruning.layers
             pruned = sum(row.pruned for row in rows)
@@ -117,7 +121,7 @@ def compression_coverage(
     if faults:
         hints = "; ".join(fault.hint for fault in faults if fault.hint)
         raise ModelError("\n".join(str(fault) for fault in faults), hint=hints)
-    return CompressionCoverage(rows, weights, channels)
+    return CompressionCoverage(rows, weights, channels, by_tfmot=quantization is not None and engine == "tfmot")
 
 
 def grouped_coverage(rows: Sequence[LayerCoverage]) -> tuple[CoverageGroup, ...]:

@@ -19,11 +19,14 @@ from tfkit.compression.operators import (
     on_output_channels,
     replaced_operator,
 )
-from tfkit.compression.rules import is_leading_scaling, negative_slope_of, runs_activation, treatment_of
+from tfkit.compression.rules import is_leading_scaling, negative_slope_of, padding_value, runs_activation, treatment_of
 from tfkit.compression.splitting import activation_name
 from tfkit.graph import LayerGraph, Node, build_model, read_graph
 from tfkit.layers import CompressedKernel, FakeQuantize, PixelGrid, QuantizedLayerNormalization
 from tfkit.models import with_dtype_policy
+
+# Three bits below int32's end: the quantiser may still widen the input's range for operators that share it.
+LARGEST_BIAS = 2.0**28
 
 
 @dataclass(frozen=True)
@@ -175,10 +178,14 @@ class _Folding:
 
     def _passed_on(self, node: Node, copy: Callable[[], Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         treatment = treatment_of(node)
+        rounding = self._ranges.get(id(args[0]))
+        if node.kind == "Pad" and padding_value(node) and rounding is not None:
+            kwargs = {"constant_values": rounding.minimum}  # an integer has no infinity; the maximum is the same
+            args = args[:1]
         outputs = replaced_operator(node.operation, args[0]) if treatment == "same" else None
         outputs = copy()(*args, **kwargs) if outputs is None else outputs
-        if treatment in ("same", "same_rounded") and id(args[0]) in self._ranges:
-            return self._with_range(outputs, self._ranges[id(args[0])])
+        if treatment in ("same", "same_rounded") and rounding is not None:
+            return self._with_range(outputs, rounding)
         if treatment == "joined":
             self.joined.append((outputs, tuple(args[0])))
         return outputs
@@ -235,7 +242,6 @@ class _Folding:
             step = np.asarray(keras.ops.convert_to_numpy(layer.kernel_scale()), np.float64)
             steps = np.round(kernel / step)
             kernel = steps * step
-            self.kernels.append(TrainedKernel(node.name, steps.astype(np.int8), bits))
         bias = np.asarray(keras.ops.convert_to_numpy(layer.bias), np.float64) if layer.use_bias else None
         follower = self._next(node)
         if follower is not None and treatment_of(follower) == "affine":
@@ -243,6 +249,10 @@ class _Folding:
             self._folded_away.add(follower.name)
             kernel = kernel * on_output_channels(scale, layer, kernel)
             bias = shift if bias is None else bias * scale + shift
+        if bits is not None:
+            alive = on_output_channels(self._alive(layer, kernel, bias, tensor), layer, kernel)
+            kernel = kernel * alive
+            self.kernels.append(TrainedKernel(node.name, (steps * alive).astype(np.int8), bits))
         if layer_pads_causally(layer):
             rounding = self._ranges.get(id(tensor))
             tensor = causal_padding(layer, tensor)
@@ -252,6 +262,19 @@ class _Folding:
         if bits == 4:
             self.four_bit.append(outputs)
         return outputs
+
+    def _alive(self, layer: Any, kernel: NDArray[np.float64], bias: Any, tensor: Any) -> NDArray[np.float64]:
+        """1 for each channel, 0 for a dead one, whose weights are lost beside its bias.
+
+        An int32 bias counts in steps of input times weights: weights a hundred-millionth of the bias leave it no
+        room, and change nothing. Zeros do as well, on a wider grid.
+        """
+        rounding = self._ranges.get(id(tensor))
+        largest = np.abs(kernel).max(axis=layer._reduced_axes).ravel()
+        if bias is None or rounding is None:
+            return np.ones(largest.shape)
+        input_step = max(rounding.maximum - rounding.minimum, 1e-9) / 255
+        return np.asarray(largest >= 127 * np.abs(bias) / (input_step * LARGEST_BIAS), np.float64)
 
     def _layer_normalization(self, layer: QuantizedLayerNormalization, tensor: Any) -> Any:
         normalized = layer.steps(

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from tfkit.compression.policy import LayerCoverage, QuantizationPolicy, Treatment
-from tfkit.compression.rules import faults_of, is_leading_scaling, runs_activation, treatment_of
+from tfkit.compression.rules import faults_of, is_leading_scaling, is_python_code, runs_activation, treatment_of
 from tfkit.errors import ModelError
 from tfkit.graph import LayerGraph, Node, Value
 
@@ -80,8 +80,10 @@ class _Planning:
         if not faults:
             return
         narrow = [name for name, fault in faults.items() if "4-bit" in fault]
-        other = [name for name in faults if name not in narrow]
+        code = [node.name for node in self._graph.nodes if is_python_code(node)]
+        other = [name for name in faults if name not in narrow and name not in code]
         hints = [f"replace these layers, or leave them in float: skip=[{_quoted(other)}]"] if other else []
+        hints += [f"write {_quoted(code)} with layers or keras.ops"] if code else []
         hints += [f"keep their kernels at 8 bits: eight_bit=[{_quoted(narrow)}]"] if narrow else []
         told = "; ".join(f"layer '{name}': {fault}" for name, fault in faults.items())
         raise ModelError(
@@ -120,6 +122,8 @@ class _Planning:
         return own or "float"
 
     def _fault(self, node: Node) -> str | None:
+        if is_python_code(node):
+            return "a Lambda's Python code can neither be copied nor loaded safely"
         if self._policy.skips(node.name):
             return None
         return faults_of(self._graph, node, weight_bits=self._bits(node), activation_bits=self._policy.activation_bits)

@@ -1,5 +1,6 @@
 """What each Keras layer and operation is to a quantised model."""
 
+import math
 from typing import Any
 
 import keras
@@ -25,7 +26,7 @@ _ABSENT = (
 ).split()
 _SAME = (
     "MaxPooling1D MaxPooling2D GlobalMaxPooling1D GlobalMaxPooling2D Flatten Reshape Permute ZeroPadding1D "
-    "ZeroPadding2D Cropping1D Cropping2D Transpose Squeeze ExpandDims GetItem UpSampling1D"
+    "ZeroPadding2D Cropping1D Cropping2D Transpose Squeeze ExpandDims GetItem Pad UpSampling1D"
 ).split()
 _SAME_ROUNDED = ("AveragePooling1D", "AveragePooling2D")
 # Their operator can run a ReLU behind it; the other ones that compute cannot.
@@ -99,6 +100,12 @@ def negative_slope_of(layer: Any) -> float | None:
     return 0.2 if activation_name(layer) == "leaky_relu" else None  # Keras's default
 
 
+def padding_value(node: Node) -> float:
+    """The constant that `keras.ops.pad` was called with."""
+    given = node.kwargs.get("constant_values", node.args[1] if len(node.args) > 1 else None)
+    return float(given or 0.0)
+
+
 def fixed_range_of(node: Node, bits: int = 8) -> tuple[float, float]:
     """The range of a layer treated as `fixed`."""
     activation = activation_name(node.operation)
@@ -131,6 +138,10 @@ def faults_of(graph: LayerGraph, node: Node, *, weight_bits: int = 8, activation
         return "it has its channels first; LiteRT wants them last"
     if node.kind in ("Divide", "TrueDivide") and len(node.inputs) != 1:
         return "LiteRT has no integer kernel for the division of two tensors"
+    if node.kind == "Pad" and (layer.mode != "constant" or padding_value(node) not in (0.0, -math.inf)):
+        return "it pads with other values than zeros, or minus infinity before a maximum"
+    if isinstance(layer, keras.layers.BatchNormalization) and layer.axis not in (-1, len(node.output.shape) - 1):
+        return f"it normalises over axis {layer.axis}; the rule is for the last axis"
     if isinstance(layer, keras.layers.LayerNormalization):
         return _layer_normalization_fault(layer, rank=len(node.output.shape))
     if (slope := negative_slope_of(layer)) is not None and not 0 < slope < 1:
@@ -147,6 +158,11 @@ def _layer_normalization_fault(layer: Any, *, rank: int) -> str | None:
     if list(axes) not in ([-1], [rank - 1]):
         return f"it normalises over axis {layer.axis}; the rule is for the last axis"
     return "it uses rms_scaling, for which there is no rule" if getattr(layer, "rms_scaling", False) else None
+
+
+def is_python_code(node: Node) -> bool:
+    """Whether a layer is a Lambda: its code can neither be copied nor saved under safe mode, skipped or not."""
+    return isinstance(node.operation, keras.layers.Lambda)
 
 
 def _described(node: Node) -> str:

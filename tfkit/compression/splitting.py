@@ -66,7 +66,10 @@ def _split(node: Node, copy: Callable[[], Any], args: tuple[Any, ...], kwargs: d
         outputs = linear(*args, **kwargs)
         linear.set_weights(layer.get_weights())
         return _activated(node, outputs)
-    return copy()(*args, **kwargs)
+    try:
+        return copy()(*args, **kwargs)
+    except (ValueError, TypeError, NotImplementedError):
+        return layer(*args, **kwargs)  # it has no configuration to copy: planning refuses it by name
 
 
 def _holds_layers(layer: Any) -> bool:
@@ -79,12 +82,11 @@ def _holds_layers(layer: Any) -> bool:
 
 def _opened(node: Node, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Run the `call` of a layer made of layers on symbolic tensors, which records the layers as a nested model's."""
-    layer = copy_layer(node.operation, name=node.name)
+    layer = node.operation
     symbols = [keras.Input(batch_shape=value.shape, dtype=value.dtype) for value in node.inputs]
     given = iter(symbols)
     inner_args, inner_kwargs = replace_values((node.args, node.kwargs), lambda _: next(given))
-    layer(*inner_args, **inner_kwargs)
-    layer.set_weights(node.operation.get_weights())
+    # The layer's own layers, not a copy's: such layers seldom come back from their configuration.
     nested = keras.Model(symbols, layer.call(*inner_args, **inner_kwargs), name=node.name)
     tensors = [leaf for leaf in keras.tree.flatten((args, kwargs)) if isinstance(leaf, keras.KerasTensor)]
     return nested(tensors)

@@ -42,12 +42,14 @@ PRUNING_KEYS: dict[str, tuple[str, ...]] = {
     "min_width": ("channels",),
 }
 CHANNEL_BUDGETS = ("keep", "max_parameters", "max_multiply_adds", "max_latency_ms")
+_POLICY_KEYS = ("weight_bits", "activation_bits", "skip", "eight_bit_ends", "eight_bit")
 # What tensorflow-model-optimization's engine cannot do: these keys keep their defaults.
 NOT_OF_TFMOT = (
     "weight_bits",
     "activation_bits",
     "skip",
     "eight_bit_ends",
+    "eight_bit",
     "moving_epochs",
     "early_stopping",
     "ema",
@@ -112,6 +114,7 @@ class QuantizationSection(TrainingSection):
     activation_bits: Literal[8, 16] = choice("Bits of what flows between layers.", 8)
     skip: tuple[Text, ...] = key(LAYERS, "Layers left in float.", ())
     eight_bit_ends: bool = key(FLAG, "With 4-bit weights: the first and the last layer keep 8.", True)
+    eight_bit: tuple[Text, ...] = key(LAYERS, "With 4-bit weights: further layers that keep 8.", ())
     moving_epochs: Annotated[int, Field(ge=0)] | None = key(
         "a whole number of 0 or more, or null",
         "Epochs in which the ranges follow the images, before they stand still; null: all but the last.",
@@ -123,7 +126,7 @@ class QuantizationSection(TrainingSection):
 
     def policy_options(self) -> dict[str, Any]:
         """What of this section `tfkit.compression.QuantizationPolicy` takes."""
-        return {name: getattr(self, name) for name in ("weight_bits", "activation_bits", "skip", "eight_bit_ends")}
+        return {name: getattr(self, name) for name in _POLICY_KEYS}
 
     def learning_options(self) -> dict[str, Any]:
         """The further keyword arguments of `tfkit.stages.quantize` that are this section's own; but for its policy."""

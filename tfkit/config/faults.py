@@ -83,7 +83,8 @@ def shown(value: Any) -> str:
 def _sentence(path: KeyPath, error: Any, tree: dict[str, Any]) -> str:
     name = ".".join(str(part) for part in path)
     kinds = section_types()
-    if error["type"] == "extra_forbidden":
+    inside = len(error["loc"]) > len(path)  # a fault of an item: the key itself is told
+    if error["type"] == "extra_forbidden" and not inside:
         if len(path) == 1:
             return f"{name} is not a section; {nearest(name, RecipeConfig.model_fields)}"
         return f"{name} is not a known key; {nearest(str(path[1]), kinds[str(path[0])].model_fields)}"
@@ -94,7 +95,7 @@ def _sentence(path: KeyPath, error: Any, tree: dict[str, Any]) -> str:
         return f"{name} must be a section of keys ({keys}); got {shown(tree[name])}"
     field = (kinds[str(path[0])] if len(path) == 2 else RecipeConfig).model_fields[str(path[-1])]
     expected = _expected(field, error)
-    if error["type"] == "missing":
+    if error["type"] == "missing" and not inside:
         return f"{name} is missing; it must be {expected}"
     value = tree[str(path[0])]
     return f"{name} must be {expected}; got {shown(value[path[1]] if len(path) == 2 else value)}"

@@ -71,3 +71,9 @@ class RecipeConfig(Section):
     distillation: DistillationSection | None = None
     export: ExportSection | None = None
     acceptance: AcceptanceSection = AcceptanceSection()
+
+    def limits(self) -> dict[str, Any]:
+        """What a file must keep to, as keyword arguments of `tfkit.verification.AcceptancePolicy`."""
+        # The exporter refuses every float operator that no skipped layer asks for.
+        asked = self.quantization is not None and bool(self.quantization.skip)
+        return self.acceptance.limits() | ({"max_float_ops": None} if asked else {})

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
 from tfkit.artifacts import LayerDifference
 from tfkit.reports.compression import Compression
 from tfkit.reports.drawing import BAD, GOOD, MUTED, Drawing, drawing_style, inline_svg
-from tfkit.reports.quantities import count, counted, file_size, milliseconds, percent
+from tfkit.reports.quantities import MISSING, count, counted, file_size, milliseconds, percent
 from tfkit.reports.run_report import ArtifactResult, RunReport
 
 # Only for the type checker: this room loads TensorFlow, and `tfkit --help` must not.
@@ -70,7 +70,7 @@ def compression_view(report: RunReport) -> CompressionView | None:
     return CompressionView(
         coverage_sentence=_coverage_sentence(compression),
         stored=tuple(file for file in report.artifacts if file.stored_weights),
-        channel_rows=_channel_rows(compression.channels, integer) if compression.channels else (),
+        channel_rows=_channel_rows(compression.channels, integer, report.parameters) if compression.channels else (),
         layers=layers,
         difference_sentence=_difference_sentence(layers),
         difference_drawing=Markup(inline_svg(difference_drawing(layers))) if layers else Markup(),
@@ -130,57 +130,23 @@ def _difference_sentence(layers: Sequence[LayerDifference]) -> str:
     return f"{said}. The first to differ by more than one step is '{first}' ({drifting.operator})."
 
 
-def _channel_rows(channels: ChannelPruning, integer: ArtifactResult | None) -> tuple[Row, ...]:
-    def left(before: float | None, after: float | None) -> str:
-        return percent(after / before, decimals=0) if before and after is not None else ""
-
+def _channel_rows(channels: ChannelPruning, integer: ArtifactResult | None, parameters: int) -> tuple[Row, ...]:
+    time, size = (integer.latency_ms_p50, integer.bytes) if integer else (None, None)
+    multiply_adds = channels.multiply_adds_before, channels.multiply_adds_after
     rows = [
-        Row(
-            "Weights",
-            (
-                count(channels.parameters_before),
-                count(channels.parameters_after),
-                count(channels.parameters_after),
-                left(channels.parameters_before, channels.parameters_after),
-            ),
-        ),
-        Row(
-            "Multiply-adds for one image",
-            (
-                _millions(channels.multiply_adds_before),
-                _millions(channels.multiply_adds_after),
-                "",
-                left(channels.multiply_adds_before, channels.multiply_adds_after),
-            ),
-        ),
+        _row("Weights", count, channels.parameters_before, channels.parameters_after, parameters),
+        _row("Multiply-adds for one image", _millions, *multiply_adds, multiply_adds[1]),
     ]
-    if (
-        channels.latency_ms_before is not None
-        and channels.bytes_before is not None
-        and channels.expected_bytes is not None
-    ):
-        time, size = (integer.latency_ms_p50, integer.bytes) if integer else (None, None)
-        rows += [
-            Row(
-                "Time for one image",
-                (
-                    milliseconds(channels.latency_ms_before),
-                    milliseconds(channels.expected_latency_ms),
-                    milliseconds(time),
-                    left(channels.latency_ms_before, time),
-                ),
-            ),
-            Row(
-                "Size of the int8 file",
-                (
-                    file_size(channels.bytes_before),
-                    file_size(channels.expected_bytes),
-                    file_size(size) if size else "",
-                    left(channels.bytes_before, size),
-                ),
-            ),
-        ]
+    if channels.latency_ms_before is not None:
+        times = channels.latency_ms_before, channels.expected_latency_ms, time
+        rows.append(_row("Time for one image", milliseconds, *times))
+        rows.append(_row("Size of the int8 file", file_size, channels.bytes_before, channels.expected_bytes, size))
     return tuple(rows)
+
+
+def _row(name: str, write: Callable[[Any], str], before: Any, expected: Any, measured: Any) -> Row:
+    told = tuple(MISSING if value is None else write(value) for value in (before, expected, measured))
+    return Row(name, (*told, percent(measured / before, decimals=0) if measured is not None and before else MISSING))
 
 
 def _millions(number: int) -> str:

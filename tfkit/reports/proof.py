@@ -48,7 +48,7 @@ def prove_artifacts(
     """
     from tfkit.benchmarking import measure_latency
     from tfkit.data import pixel_batches
-    from tfkit.runtimes import open_runtime
+    from tfkit.runtimes import open_runtime, read_stored_weights
     from tfkit.verification import refusals, verify_artifact, write_golden_samples
 
     pixels = next(pixel_batches(examples, artifacts[0].image, batch_size=1))
@@ -62,7 +62,8 @@ def prove_artifacts(
             latency = measure_latency(runtime, pixels)
         reasons = refusals(verification, latency.latency_ms_p95, keras_accuracy=evaluation.keras, policy=policy)
         verifications.append(verification)
-        results.append(artifact_result(verification, latency, reasons, directory=run.path))
+        stored = read_stored_weights(artifact.path) if artifact.format == "tflite" else None
+        results.append(artifact_result(verification, latency, reasons, directory=run.path, stored=stored))
     write_layer_errors(run.tensorboard("quantization"), artifacts)
     write_golden_samples(verifications, examples, run.golden, image=artifacts[0].image)
     return tuple(results)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import tfkit
-from tfkit.artifacts import Artifact, ArtifactFormat, ImageSpec, LayerDifference, ModelSignature, Quantization
+from tfkit.artifacts import ArtifactFormat, ImageSpec, LayerDifference, ModelSignature, Quantization
 from tfkit.reports.compression import Compression
 
 # Only for the type checker: both rooms load TensorFlow, and `tfkit --help` must not.
@@ -219,7 +219,12 @@ class RunReport:
 
 
 def artifact_result(
-    verification: ArtifactVerification, latency: LatencyResult | None, refusals: tuple[str, ...], *, directory: Path
+    verification: ArtifactVerification,
+    latency: LatencyResult | None,
+    refusals: tuple[str, ...],
+    *,
+    directory: Path,
+    stored: StoredWeights | None = None,
 ) -> ArtifactResult:
     """Bring what was proved, timed and decided about one file together.
 
@@ -228,12 +233,15 @@ def artifact_result(
         latency: What benchmarking found, None when the file was not timed.
         refusals: Why the file may not be shipped; empty when it may.
         directory: The run's folder, which the file's name is told relative to.
+        stored: Its kernels, counted; None for a SavedModel.
 
     Returns:
         One row of the report.
     """
+    from tfkit.compression.pruning import compressed_bytes
+
     artifact = verification.artifact
-    stored, deflated = _inside(artifact)
+    deflated = compressed_bytes(artifact.path) if artifact.format == "tflite" else None
     return ArtifactResult(
         file=artifact.path.relative_to(directory).as_posix(),
         format=artifact.format,
@@ -260,12 +268,3 @@ def artifact_result(
         stored_zeros=stored.zeros if stored else None,
         deflated_bytes=deflated,
     )
-
-
-def _inside(artifact: Artifact) -> tuple[StoredWeights | None, int | None]:
-    if artifact.format != "tflite":
-        return None, None
-    from tfkit.compression.pruning import compressed_bytes
-    from tfkit.runtimes import read_stored_weights
-
-    return read_stored_weights(artifact.path), compressed_bytes(artifact.path)

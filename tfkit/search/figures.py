@@ -174,7 +174,14 @@ def _labels(figure: Any, axes: Any, dots: Sequence[_Dot], *, least: float, most:
             fontweight="bold" if dot.kind == "accepted" else "normal",
             annotation_clip=False,
             # A thin line leads to a name that does not stand right beside its dot.
-            arrowprops={"arrowstyle": "-", "color": colour, "linewidth": 0.6, "shrinkA": 1, "shrinkB": 4}
+            arrowprops={
+                "arrowstyle": "-",
+                "color": colour,
+                "linewidth": 0.6,
+                "shrinkA": 1,
+                "shrinkB": 4,
+                "relpos": (0.0 if start > x else 1.0, 0.5),
+            }
             if abs(height - y) > _HALF_LINE
             else None,
         )

@@ -158,7 +158,7 @@ class _Climb:
             tried = ", ".join(f"{count} in float {100 * drop:.2f} points" for count, drop in choice.tried)
             self._skip("selective", f"on the validation images too much is lost all the same: {tried}")
             return None
-        return self._workshop.selective(choice.layers)
+        return self._workshop.selective(choice)
 
     def _with_fewer_channels(self, whole: Candidate) -> Iterator[Candidate]:
         cuts = self._workshop.cuts(whole)
@@ -170,7 +170,9 @@ class _Climb:
                 continue
             yield candidate
             if self._fits(candidate):
-                self._skip("channels", "narrower still: size and speed are met, and accuracy is what is missed")
+                self._skip(
+                    "channels", "no narrower one was tried: size and speed are met, and accuracy is what is missed"
+                )
                 return
 
     def _fits(self, candidate: Candidate, *, slack: tuple[float, float] = (0.0, 0.0)) -> bool:

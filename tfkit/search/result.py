@@ -25,14 +25,14 @@ class LayerSensitivity:
         name: The layer: one with a kernel, or one that makes new values (`add_1`).
         layers: Every layer that is rounded with it, as a `QuantizationPolicy` names them (its BatchNorm, its ReLU);
             of several neighbours where single layers would have taken too long.
-        has_kernel: Whether there is a kernel among them; only such layers are worth leaving in float.
+        takers: The layers that take what it gives: it stays unrounded only where they are left in float as well.
         divergence: KL divergence of the answers from the float model's, mean over images, in nats.
         accuracy_drop: What the accuracy on the same images loses, a fraction; negative when it gains.
     """
 
     name: str
     layers: tuple[str, ...]
-    has_kernel: bool
+    takers: tuple[str, ...]
     divergence: float
     accuracy_drop: float
 
@@ -55,12 +55,12 @@ class FloatChoice:
     """Which layers the selective file leaves in float, chosen on validation images.
 
     Attributes:
-        layers: Those with a kernel, the most sensitive first, with the layers that run inside them; empty when no
-            choice was good enough.
-        tried: Pairs (how many were left in float, what the accuracy on the validation images lost).
+        layers: Those that are sensitive, the most sensitive first, and those that take what they give; empty when
+            no choice was good enough.
+        tried: Pairs (how many layers were left in float, what the accuracy on the validation images lost).
     """
 
-    layers: tuple[LayerSensitivity, ...]
+    layers: tuple[FloatLayer, ...]
     tried: tuple[tuple[int, float], ...]
 
 

@@ -11,16 +11,16 @@ from numpy.typing import NDArray
 
 from tfkit.compression import QuantizationPolicy, quantize_aware, set_quantizers
 from tfkit.compression.rules import treatment_of
-from tfkit.graph import Node, read_graph
+from tfkit.graph import LayerGraph, Node, read_graph
 from tfkit.layers import CompressedKernel, FakeQuantize, PixelGrid, QuantizedLayerNormalization
-from tfkit.search.result import FloatChoice, LayerSensitivity
+from tfkit.search.result import FloatChoice, FloatLayer, LayerSensitivity
 
 Progress = Callable[[int, int, str], None]
 _BATCH = 64
 _SMALLEST = 1e-7  # of a probability, so that its logarithm is finite
 # More of a model in float than this is no int8 file any more.
 _MOST_IN_FLOAT = 0.5
-_NAMED_BY_POLICY = ("kernel", "affine", "activation", "compute")
+_NAMED_BY_POLICY = ("kernel", "affine", "activation", "compute", "joined", "same", "same_rounded")
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,8 +29,8 @@ class _Unit:
 
     names: tuple[str, ...]
     layers: tuple[str, ...]
+    takers: tuple[str, ...]
     switches: tuple[Any, ...]
-    has_kernel: bool
 
     def switch(self, *, enabled: bool) -> None:
         for switch in self.switches:
@@ -84,7 +84,7 @@ def measure_sensitivity(
             LayerSensitivity(
                 name=group.names[0] if len(group.names) == 1 else f"{group.names[0]} to {group.names[-1]}",
                 layers=group.layers,
-                has_kernel=group.has_kernel,
+                takers=group.takers,
                 divergence=_divergence(reference, scores),
                 accuracy_drop=accuracy(reference, labels) - accuracy(scores, labels),
             )
@@ -104,8 +104,9 @@ def choose_float_layers(
 ) -> FloatChoice:
     """Find out how many of the most sensitive layers must stay in float, on validation images.
 
-    1, 2, 4, ... of the layers with a kernel are left in float, up to half of them, until the accuracy is close
-    enough to the float model's.
+    1, 2, 4, ... layers are left in float, up to half of them, until the accuracy is close enough to the float
+    model's: first the layers alone, whose outputs are still rounded for the next layer, then those that take them
+    as well.
 
     Args:
         model: What `searchable_classifier` gave.
@@ -119,26 +120,36 @@ def choose_float_layers(
     Returns:
         The layers; none when half of them in float are not enough.
     """
-    ranked = sorted((layer for layer in sensitivity if layer.has_kernel), key=lambda layer: -layer.divergence)
+    ranked = sorted((layer for layer in sensitivity if layer.layers), key=lambda layer: -layer.divergence)
     most = int(_MOST_IN_FLOAT * len(ranked))
-    counts = [2**power for power in range(most.bit_length())]
+    trials = [(2**power, takers) for power in range(most.bit_length()) for takers in (False, True)]
     whole = accuracy(_scores(model, pixels), labels)
     tried = []
-    for number, count in enumerate(counts):
+    for number, (count, with_takers) in enumerate(trials):
+        chosen = ranked[:count]
+        left = _reasons(chosen, with_takers=with_takers)
+        skip = tuple(layer.name for layer in left)
         if progress is not None:
-            progress(number, len(counts), f"{count} in float")
-        chosen = tuple(ranked[:count])
-        policy = QuantizationPolicy(skip=skipped_names(chosen))
-        quantized = quantize_aware(model, calibration, policy=policy)
-        tried.append((count, whole - accuracy(_scores(quantized, pixels), labels)))
+            progress(number, len(trials), f"{len(skip)} layers in float")
+        quantized = quantize_aware(model, calibration, policy=QuantizationPolicy(skip=skip))
+        tried.append((len(skip), whole - accuracy(_scores(quantized, pixels), labels)))
         if tried[-1][1] <= max_drop:
-            return FloatChoice(layers=chosen, tried=tuple(tried))
+            return FloatChoice(layers=left, tried=tuple(tried))
     return FloatChoice(layers=(), tried=tuple(tried))
 
 
-def skipped_names(layers: Sequence[LayerSensitivity]) -> tuple[str, ...]:
-    """What a `QuantizationPolicy` must skip to leave these layers in float."""
-    return tuple(name for layer in layers for name in layer.layers)
+def _reasons(chosen: Sequence[LayerSensitivity], *, with_takers: bool) -> tuple[FloatLayer, ...]:
+    """Every layer left in float with the reason: a sensitive one, one that runs with it, or one that takes it."""
+    reasons: dict[str, str] = {}
+    for layer in chosen:
+        points = f"{100 * layer.accuracy_drop:.2f}".replace("-", "−")
+        costs = f"moves the answers by {layer.divergence:.2g} nats and costs {points} points of accuracy"
+        reasons |= {name: f"runs with '{layer.layers[0]}'" for name in layer.layers}
+        reasons[layer.layers[0]] = f"rounding it alone {costs} on validation images"
+    for layer in chosen if with_takers else ():
+        for name in layer.takers:
+            reasons.setdefault(name, f"takes what '{layer.name}' gives, which is not to be rounded")
+    return tuple(FloatLayer(name, reason) for name, reason in reasons.items())
 
 
 def accuracy(scores: NDArray[np.float32], labels: NDArray[np.int32]) -> float:
@@ -170,15 +181,37 @@ def _units(model: keras.Model) -> list[_Unit]:
         else:
             continue
         seen.add(id(layer))
+    unit_of = {node.name: name for name, chain in chains.items() for node in chain}
+    layers = {name: tuple(node.name for node in chain if _is_named(node)) for name, chain in chains.items()}
     return [
         _Unit(
             names=(name,),
-            layers=tuple(node.name for node in chain if treatment_of(node) in _NAMED_BY_POLICY),
+            layers=layers[name],
+            takers=_takers(graph, chain[-1], unit_of, layers),
             switches=tuple(switches[name]),
-            has_kernel=isinstance(chain[0].operation, CompressedKernel),
         )
         for name, chain in chains.items()
     ]
+
+
+def _is_named(node: Node) -> bool:
+    return treatment_of(node) in _NAMED_BY_POLICY
+
+
+def _takers(
+    graph: LayerGraph, last: Node, unit_of: dict[str, str], layers: dict[str, tuple[str, ...]]
+) -> tuple[str, ...]:
+    """The layers up to and in the units that take a node's output."""
+    found: dict[str, None] = {}
+    waiting = list(graph.consumers(last.output))
+    while waiting:
+        node = waiting.pop(0)
+        if node.name in unit_of:
+            found |= dict.fromkeys(layers[unit_of[node.name]])
+        else:  # a rounding, or a layer that hands its input on
+            found |= {node.name: None} if _is_named(node) else {}
+            waiting += graph.consumers(node.output)
+    return tuple(found)
 
 
 def _rounded_by(quantizer: Node) -> list[Node]:
@@ -202,8 +235,8 @@ def _grouped(units: list[_Unit], most: int) -> list[_Unit]:
         _Unit(
             names=tuple(name for unit in part for name in unit.names),
             layers=tuple(name for unit in part for name in unit.layers),
+            takers=part[-1].takers,
             switches=tuple(switch for unit in part for switch in unit.switches),
-            has_kernel=any(unit.has_kernel for unit in part),
         )
         for part in parts
     ]

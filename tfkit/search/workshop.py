@@ -2,7 +2,7 @@
 
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
@@ -14,7 +14,7 @@ from tfkit.artifacts import Artifact, write_manifest
 from tfkit.compression import QuantizationPolicy, quantize_aware
 from tfkit.errors import ExportError
 from tfkit.models import save_model_file
-from tfkit.reports.quantities import file_size, milliseconds, percent
+from tfkit.reports.quantities import file_size, percent
 from tfkit.runtimes import read_signature
 from tfkit.search.budget import Budget
 from tfkit.search.cuts import predict_cuts, refuse_unreachable
@@ -26,14 +26,14 @@ from tfkit.search.result import (
     Candidate,
     Cut,
     FloatChoice,
-    FloatLayer,
     LayerSensitivity,
     Reference,
     Rung,
     SkippedRung,
 )
-from tfkit.search.sensitivity import accuracy, choose_float_layers, measure_sensitivity, skipped_names
+from tfkit.search.sensitivity import accuracy, choose_float_layers, measure_sensitivity
 from tfkit.search.training import Classroom, some_images
+from tfkit.search.words import latency, points
 
 _MOST_IMAGES_TO_CHOOSE = 2000
 # A model built for one candidate, and the fields of `Candidate` that only its builder knows.
@@ -86,7 +86,7 @@ class Workshop:
                     latency_ms=proof.latency.latency_ms_p50,
                 )
                 self._folder.keep(reference=kept)
-            told = (percent(kept.accuracy, decimals=2), file_size(kept.bytes), milliseconds(kept.latency_ms))
+            told = (percent(kept.accuracy, decimals=2), file_size(kept.bytes), latency(kept.latency_ms))
             stage.result(f"{told[0]} of {kept.examples} test images, {told[1]}, {told[2]}")
         return kept
 
@@ -137,23 +137,22 @@ class Workshop:
                 kept = predict_cuts(self._room.teacher, whole, file, progress=stage.progress)
                 self._folder.keep(cuts=kept)
             refuse_unreachable(self._budget, kept, whole)
-            stage.result(f"down to {file_size(kept[-1].bytes)}, {milliseconds(kept[-1].latency_ms)}" if kept else "")
+            stage.result(f"down to {file_size(kept[-1].bytes)}, {latency(kept[-1].latency_ms)}" if kept else "")
         return kept
 
     def post_training(self) -> Candidate | None:
         """The float model, quantised with calibration images only."""
         return self._made("post_training", "post_training", lambda stage: (self._room.teacher, {}))
 
-    def selective(self, layers: Sequence[LayerSensitivity]) -> Candidate | None:
+    def selective(self, choice: FloatChoice) -> Candidate | None:
         """The same with some layers left in float."""
 
         def build(stage: Stage) -> _Built:
-            policy = QuantizationPolicy(skip=skipped_names(layers))
+            policy = QuantizationPolicy(skip=tuple(layer.name for layer in choice.layers))
             model = quantize_aware(self._room.teacher, self._room.calibration, policy=policy)
-            return model, {"float_layers": tuple(self._float_layer(layer) for layer in layers)}
+            return model, {"float_layers": choice.layers}
 
-        every = sum(layer.has_kernel for layer in self._folder.state.sensitivity or ())
-        return self._made("selective", "selective", build, title=f"int8, {len(layers)} of {every} layers in float")
+        return self._made("selective", "selective", build, title=f"int8 with {len(choice.layers)} layers in float")
 
     def quantization_aware(self) -> Candidate | None:
         """The whole model, trained quantisation-aware."""
@@ -240,23 +239,15 @@ class Workshop:
         )
 
     def _told(self, candidate: Candidate) -> str:
-        points = f"{100 * (candidate.accuracy - self._known_reference().accuracy):+.2f} points".replace("-", "−")
-        figures = (file_size(candidate.bytes), milliseconds(candidate.latency_ms))
-        told = f"{percent(candidate.accuracy, decimals=2)} ({points}), {', '.join(figures)}"
+        gained = points(candidate.accuracy - self._known_reference().accuracy)
+        figures = (file_size(candidate.bytes), latency(candidate.latency_ms))
+        told = f"{percent(candidate.accuracy, decimals=2)} ({gained} points), {', '.join(figures)}"
         return f"{told}: within the budget" if candidate.accepted else told
 
     def _known_reference(self) -> Reference:
         reference = self._folder.state.reference
         assert reference is not None, "the reference is measured before any candidate"
         return reference
-
-    def _float_layer(self, layer: LayerSensitivity) -> FloatLayer:
-        points = f"{100 * layer.accuracy_drop:.2f}".replace("-", "−")
-        return FloatLayer(
-            layer.name,
-            f"rounding it alone moves the answers by {layer.divergence:.2g} nats and costs {points} points of accuracy "
-            f"on {self.sensitivity_images} validation images",
-        )
 
     def _images(self, count: int) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
         return some_images(self._choosing, self._room.image, count)

@@ -17,14 +17,14 @@ class AcceptancePolicy:
         min_agreement: Share of images on which it must put the same label on top as Keras.
         max_bytes: Largest size on disk, None for any.
         max_latency_ms_p95: Largest 95th percentile of latency in milliseconds, None for any.
-        max_float_ops: Operators of an int8 file that may compute in float.
+        max_float_ops: Operators of an int8 file that may compute in float, None for any.
     """
 
     max_accuracy_drop: float = 0.01
     min_agreement: float = 0.98
     max_bytes: int | None = None
     max_latency_ms_p95: float | None = None
-    max_float_ops: int = 0
+    max_float_ops: int | None = 0
 
 
 def refusals(
@@ -86,10 +86,11 @@ def _size_faults(verification: ArtifactVerification, policy: AcceptancePolicy) -
     size = verification.artifact.bytes
     if policy.max_bytes is not None and size > policy.max_bytes:
         faults.append(f"it has {size:,} bytes; acceptance.max_bytes allows {policy.max_bytes:,}")
-    if verification.artifact.quantization == "int8" and verification.float_ops > policy.max_float_ops:
+    most, integer = policy.max_float_ops, verification.artifact.quantization in ("int8", "int16x8")
+    if integer and most is not None and verification.float_ops > most:
         faults.append(
             f"{verification.float_ops} of its {sum(verification.operators.values())} operators compute in float; "
-            f"an int8 file may have {policy.max_float_ops}"
+            f"an int8 file may have {most}"
         )
     return faults
 
