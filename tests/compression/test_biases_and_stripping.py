@@ -7,6 +7,8 @@ import pytest
 from tfkit import models
 from tfkit.artifacts import ImageSpec
 from tfkit.compression import (
+    FreezeRanges,
+    fake_quantizers,
     fold,
     is_compressed,
     is_quantize_aware,
@@ -14,6 +16,7 @@ from tfkit.compression import (
     settle_biases,
     strip_compression,
 )
+from tfkit.compression.distillation import distiller
 from tfkit.layers import CompressedKernel, FakeQuantize
 
 IMAGE = ImageSpec(16, 16, 3)
@@ -73,3 +76,13 @@ def test_a_stripped_model_is_plain_keras_with_the_kernels_in_use(student: keras.
             layer.enabled = False
     student.make_predict_function(force=True)
     np.testing.assert_allclose(plain.predict(pixels(), verbose=0), student.predict(pixels(), verbose=0), atol=1e-6)
+
+
+def test_ranges_freeze_under_a_distiller_too(student: keras.Model) -> None:
+    teacher = models.logits_model(strip_compression(student))
+    taught = distiller(models.logits_model(student), teacher)
+    taught.compile("sgd", keras.losses.CategoricalCrossentropy(from_logits=True))
+    targets = np.eye(4, dtype=np.float32)[np.arange(16) % 4]
+    taught.fit(pixels(), targets, epochs=1, verbose=0, callbacks=[FreezeRanges(after_epochs=0)])
+    learned = [layer for layer in fake_quantizers(student) if layer.fixed_range is None]
+    assert learned and all(float(layer.moving_rate) == 0.0 for layer in learned)

@@ -23,6 +23,9 @@ def test_the_promised_configs_are_there() -> None:
         "hymenoptera",
         "oxford_flowers",
         "cifar10_resnet8",
+        "cifar10_resnet8_int8",
+        "hymenoptera_int8",
+        "oxford_flowers_small",
         "beans",
         "tf_flowers",
     }

@@ -40,6 +40,22 @@ def test_photos_become_a_proved_int8_model(recipe: str, folder: str, root: Path,
     assert files["artifacts/saved_model/1"]["max_difference"] < 1e-3
 
 
+@pytest.mark.timeout(1800)
+def test_photos_train_quantisation_aware_to_the_file_that_was_trained(root: Path, tmp_path: Path) -> None:
+    overrides = [
+        f"run.directory={tmp_path}",
+        f"data.directory={root / 'hymenoptera'}",
+        f"model.weights={root / 'weights/mobilenet_v2_1.0_224_deq.weights.h5'}",
+    ]
+    assert main(["run", "hymenoptera_int8", *overrides]) == 0
+    report = json.loads((tmp_path / "hymenoptera_int8" / "report.json").read_text())
+    (integer,) = report["artifacts"]
+    assert report["evaluation"]["keras"] >= 0.95 and integer["accuracy"] >= 0.95
+    assert integer["agreement"] >= 0.98 and integer["float_ops"] == 0
+    assert {row["precision"] for row in report["compression"]["coverage"]} <= {"int8", "-"}
+    assert max(row["mean_steps"] for row in integer["layers"]) < 2
+
+
 @pytest.mark.parametrize(
     ("file", "shape"),
     [

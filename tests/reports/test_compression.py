@@ -15,6 +15,7 @@ from tfkit.compression.channels import PlannedGroup
 from tfkit.compression.pruning import LayerSparsity, SparsityReport
 from tfkit.reports import Compression, RunReport
 from tfkit.reports.document import report_document
+from tfkit.reports.model_card import render_model_card
 from tfkit.reports.page import render_page
 from tfkit.stages import ChannelPruning
 
@@ -113,6 +114,12 @@ def test_a_run_without_compression_says_nothing_of_it(make_report: MakeReport, p
     report = make_report(12)
     assert "What compression did" not in render_page(report, misclassified_pixels=pixels)
     assert report_document(report)["compression"] is None
+
+
+def test_the_model_card_says_how_the_model_was_compressed(make_report: MakeReport) -> None:
+    card = render_model_card(compressed(make_report(12)))
+    assert "| Compression | 31 groups of channels" in card and "1 layer left in float" in card
+    assert "| Compression |" not in render_model_card(make_report(12))
 
 
 def test_the_document_holds_every_layer(make_report: MakeReport) -> None:

@@ -44,3 +44,12 @@ def test_slack_lets_a_near_miss_be_tried() -> None:
     assert not budget.fits_size_and_speed(size=104, milliseconds=0.9, slack=(0.0, 0.0))
     assert budget.fits_size_and_speed(size=104, milliseconds=1.09, slack=(0.05, 0.1))
     assert not budget.fits_size_and_speed(size=90, milliseconds=1.2, slack=(0.05, 0.1))
+
+
+def test_the_nearest_file_is_the_one_least_above_its_limits() -> None:
+    budget = Budget(max_accuracy_drop=0.01, max_bytes=50_000, max_latency_ms=1.0)
+    excess = [
+        budget.excess(Figures(accuracy=accuracy, bytes=size), float_accuracy=0.91)
+        for accuracy, size in ((0.9, 50_000), (0.9, 100_000), (0.89, 50_000), (0.9, 53_000))
+    ]
+    assert excess == pytest.approx([0.0, 1.0, 0.1, 0.06])

@@ -5,7 +5,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from tfkit.compression.folding import channel_affine
+from tfkit.compression.operators import channel_affine
 from tfkit.compression.rules import treatment_of
 from tfkit.graph import LayerGraph, Node, Value, read_graph
 from tfkit.layers import CompressedKernel, FakeQuantize, PixelGrid

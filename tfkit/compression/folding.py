@@ -12,6 +12,7 @@ from tfkit.compression.input_grid import composed_scaling
 from tfkit.compression.operators import (
     affine,
     causal_padding,
+    channel_affine,
     convolution,
     hard_sigmoid,
     layer_pads_causally,
@@ -283,31 +284,6 @@ class _Folding:
         if not layer.scale and not layer.center:
             return affine(normalized, np.ones(1), np.zeros(1), name=layer.name)
         return affine(normalized, *channel_affine(layer), name=layer.name)
-
-
-def channel_affine(layer: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Scale and shift for each channel of a BatchNorm as it infers, a LayerNorm's, or a LayerScale.
-
-    Args:
-        layer: The layer.
-
-    Returns:
-        (channels,) each.
-    """
-
-    def numbers(weight: Any, default: float, like: Any) -> NDArray[np.float64]:
-        if weight is None:
-            return np.full(tuple(like.shape), default)
-        return np.asarray(keras.ops.convert_to_numpy(weight), np.float64)
-
-    if isinstance(layer, keras.layers.Rescaling | keras.layers.Normalization):
-        return composed_scaling([layer], channels=1)
-    if not isinstance(layer, keras.layers.BatchNormalization):
-        like = layer.gamma if layer.gamma is not None else layer.beta
-        return numbers(layer.gamma, 1.0, like), numbers(getattr(layer, "beta", None), 0.0, like)
-    gamma, beta = numbers(layer.gamma, 1.0, layer.moving_mean), numbers(layer.beta, 0.0, layer.moving_mean)
-    scale = gamma / np.sqrt(numbers(layer.moving_variance, 1.0, layer.moving_mean) + layer.epsilon)
-    return scale, beta - numbers(layer.moving_mean, 0.0, layer.moving_mean) * scale
 
 
 def _rounding_of(quantizer: FakeQuantize) -> Rounding:

@@ -36,8 +36,10 @@ class InputGrid:
         """The tensor on the grid; nothing is done for an output of scaling channel by channel."""
         if self.rounds_behind:
             return tensor
-        settings = {"scale": self.scale, "offset": self.offset, "float_layers": self.float_layers}
-        self._layer = self._layer or PixelGrid(name=self.name, **settings)
+        if self._layer is None:
+            self._layer = PixelGrid(
+                scale=self.scale, offset=self.offset, float_layers=self.float_layers, name=self.name
+            )
         return self._layer(tensor)
 
 

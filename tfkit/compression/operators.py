@@ -6,12 +6,38 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from tfkit.compression.input_grid import composed_scaling
 from tfkit.compression.rules import negative_slope_of
 from tfkit.layers import plain_class
 
 _DEPTHWISE = (keras.layers.DepthwiseConv1D, keras.layers.DepthwiseConv2D)
 _TRANSPOSED = (keras.layers.Conv1DTranspose, keras.layers.Conv2DTranspose)
 _OWN_SETTINGS = ("weight_bits", "masked")
+
+
+def channel_affine(layer: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Scale and shift for each channel of a BatchNorm as it infers, a LayerNorm's, or a LayerScale.
+
+    Args:
+        layer: The layer.
+
+    Returns:
+        (channels,) each.
+    """
+
+    def numbers(weight: Any, default: float, like: Any) -> NDArray[np.float64]:
+        if weight is None:
+            return np.full(tuple(like.shape), default)
+        return np.asarray(keras.ops.convert_to_numpy(weight), np.float64)
+
+    if isinstance(layer, keras.layers.Rescaling | keras.layers.Normalization):
+        return composed_scaling([layer], channels=1)
+    if not isinstance(layer, keras.layers.BatchNormalization):
+        like = layer.gamma if layer.gamma is not None else layer.beta
+        return numbers(layer.gamma, 1.0, like), numbers(getattr(layer, "beta", None), 0.0, like)
+    gamma, beta = numbers(layer.gamma, 1.0, layer.moving_mean), numbers(layer.beta, 0.0, layer.moving_mean)
+    scale = gamma / np.sqrt(numbers(layer.moving_variance, 1.0, layer.moving_mean) + layer.epsilon)
+    return scale, beta - numbers(layer.moving_mean, 0.0, layer.moving_mean) * scale
 
 
 def affine(
@@ -146,7 +172,7 @@ def _global_maximum(layer: Any, tensor: Any) -> Any:
 def _is_depthwise(layer: Any, kernel: NDArray[np.float64]) -> bool:
     if plain_class(layer) not in (keras.layers.Conv1D, keras.layers.Conv2D):
         return False
-    return layer.groups > 1 and kernel.shape[-2] == 1
+    return bool(layer.groups > 1 and kernel.shape[-2] == 1)
 
 
 def _depthwise(

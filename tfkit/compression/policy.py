@@ -77,8 +77,9 @@ class QuantizationPolicy:
         if unknown:
             nearest = {name: difflib.get_close_matches(name, names, 1) for name in unknown}
             hints = [f"'{near[0]}' instead of '{name}'" for name, near in nearest.items() if near]
+            asked = "skip or eight_bit" if self.eight_bit else "skip"
             raise ModelError(
-                f"{'skip' if not self.eight_bit else 'skip or eight_bit'} names no layer of '{graph.name}': {', '.join(unknown)}",
+                f"{asked} names no layer of '{graph.name}': {', '.join(unknown)}",
                 hint=f"did you mean {', '.join(hints)}?" if hints else "list the layers: print(model.summary())",
             )
 

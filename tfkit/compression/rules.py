@@ -17,17 +17,60 @@ _TANH_RANGE = (-1.0, 127 / 128)
 # The hard sigmoid is no operator with a grid of its own: a multiplication ends it.
 _HARD_SIGMOID_RANGE = (0.0, 1.0)
 
-_ABSENT = (
-    "Dropout SpatialDropout1D SpatialDropout2D AlphaDropout GaussianDropout GaussianNoise ActivityRegularization "
-    "Identity StochasticDepth AugMix AutoContrast CutMix MixUp RandAugment RandomBrightness RandomColorDegeneration "
-    "RandomColorJitter RandomContrast RandomElasticTransform RandomErasing RandomFlip RandomGaussianBlur "
-    "RandomGrayscale RandomHue RandomInvert RandomPerspective RandomPosterization RandomRotation RandomSaturation "
-    "RandomSharpness RandomShear RandomTranslation RandomZoom"
-).split()
-_SAME = (
-    "MaxPooling1D MaxPooling2D GlobalMaxPooling1D GlobalMaxPooling2D Flatten Reshape Permute ZeroPadding1D "
-    "ZeroPadding2D Cropping1D Cropping2D Transpose Squeeze ExpandDims GetItem Pad UpSampling1D"
-).split()
+_ABSENT = [
+    "Dropout",
+    "SpatialDropout1D",
+    "SpatialDropout2D",
+    "AlphaDropout",
+    "GaussianDropout",
+    "GaussianNoise",
+    "ActivityRegularization",
+    "Identity",
+    "StochasticDepth",
+    "AugMix",
+    "AutoContrast",
+    "CutMix",
+    "MixUp",
+    "RandAugment",
+    "RandomBrightness",
+    "RandomColorDegeneration",
+    "RandomColorJitter",
+    "RandomContrast",
+    "RandomElasticTransform",
+    "RandomErasing",
+    "RandomFlip",
+    "RandomGaussianBlur",
+    "RandomGrayscale",
+    "RandomHue",
+    "RandomInvert",
+    "RandomPerspective",
+    "RandomPosterization",
+    "RandomRotation",
+    "RandomSaturation",
+    "RandomSharpness",
+    "RandomShear",
+    "RandomTranslation",
+    "RandomZoom",
+]
+_SAME = [
+    "MaxPooling1D",
+    "MaxPooling2D",
+    "GlobalMaxPooling1D",
+    "GlobalMaxPooling2D",
+    "Flatten",
+    "Reshape",
+    "Permute",
+    "ZeroPadding1D",
+    "ZeroPadding2D",
+    "Cropping1D",
+    "Cropping2D",
+    "Transpose",
+    "Squeeze",
+    "ExpandDims",
+    "GetItem",
+    "Pad",
+    "UpSampling1D",
+]
 _SAME_ROUNDED = ("AveragePooling1D", "AveragePooling2D")
 # Their operator can run a ReLU behind it; the other ones that compute cannot.
 _FUSING = ("Add", "Subtract", "Multiply", "Divide", "TrueDivide", "LayerNormalization")

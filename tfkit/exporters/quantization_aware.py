@@ -118,7 +118,6 @@ def export_integers(model: Any, *, image: ImageSpec, pixels: NDArray[np.uint8] |
     scaled = (folded.input.minimum + pixels[:_COMPARED_IMAGES].astype(np.float64) * step).astype(np.float32)
     flatbuffer, roundings = quantize_as_trained(convert_to_float(folded.model, image=image), folded, scaled)
     kernels = _check_kernels(flatbuffer, folded)
-    bits = max((rounding.bits for rounding in roundings.values()), default=8)
     rows = compare_layers(model, flatbuffer, roundings, pixels[:_COMPARED_IMAGES])
     if rows and rows[-1].mean_steps > _MOST_STEPS:
         drifting = first_drift(rows) or rows[-1]
@@ -127,7 +126,7 @@ def export_integers(model: Any, *, image: ImageSpec, pixels: NDArray[np.uint8] |
             f"'{drifting.layer}' ({drifting.operator}, {drifting.mean_steps:.1f} steps)",
             hint="leave that layer in float (quantization.skip), or train longer with frozen ranges",
         )
-    return IntegerFile(flatbuffer, rows, kernels, bits, folded.float_layers)
+    return IntegerFile(flatbuffer, rows, kernels, folded.activation_bits, folded.float_layers)
 
 
 def _float_operators(path: Path, float_layers: tuple[str, ...]) -> int:
@@ -153,13 +152,40 @@ def _check_kernels(flatbuffer: bytes, folded: FoldedModel) -> int:
 
 def _take(kernel: TrainedKernel, stored: dict[int, list[NDArray[np.int8]]]) -> bool:
     """Take a kernel out of the file's constants, whatever layout it has there."""
-    expected = np.sort(np.abs(kernel.steps.ravel().astype(np.int16)))
-    for place, candidate in enumerate(stored.get(expected.size, [])):
-        found = np.sort(np.abs(candidate.astype(np.int16)))
-        if np.array_equal(found, expected):
-            stored[expected.size].pop(place)
+    channels = kernel.steps.shape[-1]
+    layouts = [kernel.steps.reshape(-1, channels).T]
+    if kernel.steps.ndim >= 3:  # depthwise and transposed kernels have their output channels in the last two axes
+        layouts.append(kernel.steps.reshape(-1, channels * kernel.steps.shape[-2]).T)
+        layouts.append(np.moveaxis(kernel.steps, -2, 0).reshape(kernel.steps.shape[-2], -1))
+    expected = [np.sort(np.abs(layout.astype(np.int16)), axis=1) for layout in layouts]
+    for place, candidate in enumerate(stored.get(kernel.steps.size, [])):
+        rows = [candidate.reshape(candidate.shape[0], -1), candidate.reshape(-1, candidate.shape[-1]).T]
+        found = [np.sort(np.abs(row.astype(np.int16)), axis=1) for row in rows]
+        if any(_as_trained(left, right) for left in expected for right in found if left.shape == right.shape):
+            stored[kernel.steps.size].pop(place)
             return True
     return False
+
+
+def _as_trained(expected: NDArray[np.int16], found: NDArray[np.int16]) -> bool:
+    """Whether each channel is the trained one, number by number.
+
+    A channel of next to no weight may be coarser in the file, for its bias would overflow on the trained steps
+    (`weight_ranges.py`): then its largest number lies below the last step, and all others shrink with it.
+    """
+    expected, found = (rows[np.lexsort(rows.T)] for rows in (expected, found))
+    if np.array_equal(expected, found):
+        return True
+    coarser = _coarser_rows(expected, found)
+    return coarser is not None and 2 * coarser < len(expected)
+
+
+def _coarser_rows(expected: NDArray[np.int16], found: NDArray[np.int16]) -> int | None:
+    """How many channels of `found` are none of `expected` but coarser than its last step; None if one is neither."""
+    left = {row.tobytes(): row for row in expected}
+    strangers = [row for row in found if left.pop(row.tobytes(), None) is None]
+    last_step = int(expected.max(initial=0))
+    return len(strangers) if all(int(row.max()) < last_step for row in strangers) else None
 
 
 def _integer_constants(flatbuffer: bytes) -> dict[int, list[NDArray[np.int8]]]:
@@ -173,9 +199,9 @@ def _integer_constants(flatbuffer: bytes) -> dict[int, list[NDArray[np.int8]]]:
         if tensor.type == schema.TensorType.INT4:
             low, high = (values & 0xF).astype(np.int8), (values >> 4).astype(np.int8)
             nibbles = np.stack([low, high], axis=-1).ravel()[: int(np.prod(tensor.shape))]
-            constants = np.where(nibbles > 7, nibbles - 16, nibbles).astype(np.int8)
+            constants = np.where(nibbles > 7, nibbles - 16, nibbles).astype(np.int8).reshape(tensor.shape)
         elif tensor.type == schema.TensorType.INT8:
-            constants = values.view(np.int8)
+            constants = values.view(np.int8).reshape(tensor.shape)
         else:
             continue
         found.setdefault(constants.size, []).append(constants)

@@ -1,7 +1,7 @@
 """Quantise a float flatbuffer to exactly what a quantisation-aware model was trained on."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -75,8 +75,9 @@ def _matches(tensors: tuple[FileTensor, ...], folded: FoldedModel, samples: NDAr
     points = [(tensor, rounding) for rounding, tensor in folded.roundings]
     known = {id(tensor): rounding for tensor, rounding in points}
     for outputs, sources in folded.joined:
-        if id(outputs) in known:
-            points += [(source, known[id(outputs)]) for source in sources if id(source) not in known]
+        if (rounding := known.get(id(outputs))) is not None:
+            shared = replace(rounding, name=f"{rounding.name}_source")
+            points += [(source, shared) for source in sources if id(source) not in known]
     wanted = [*(tensor for tensor, _ in points), *folded.float_tensors, *folded.four_bit]
     values = keras_values(folded.model, wanted, samples)
     floats_end = len(points) + len(folded.float_tensors)

@@ -78,4 +78,5 @@ class QuantizedLayerNormalization(keras.layers.LayerNormalization):
         return rounded("normalized", ops.multiply(centred, inverse))
 
     def get_config(self) -> dict[str, Any]:
-        return super().get_config() | {"bits": self.bits, "fused": self.fused}
+        config: dict[str, Any] = super().get_config()
+        return config | {"bits": self.bits, "fused": self.fused}

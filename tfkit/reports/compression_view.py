@@ -68,7 +68,7 @@ def compression_view(report: RunReport) -> CompressionView | None:
     integer = next((file for file in report.artifacts if file.quantization in ("int8", "int16x8")), None)
     layers = integer.layers if integer else ()
     return CompressionView(
-        coverage_sentence=_coverage_sentence(compression),
+        coverage_sentence=coverage_sentence(compression),
         stored=tuple(file for file in report.artifacts if file.stored_weights),
         channel_rows=_channel_rows(compression.channels, integer, report.parameters) if compression.channels else (),
         layers=layers,
@@ -107,13 +107,14 @@ def difference_drawing(layers: Sequence[LayerDifference]) -> Drawing:
     )
 
 
-def _coverage_sentence(compression: Compression) -> str:
+def coverage_sentence(compression: Compression) -> str:
+    """How many layers are integers, how many were left in float, and how many an exported model has not."""
     counts = Counter(row.precision for row in compression.coverage)
     floats, absent = counts.pop("float32", 0), counts.pop("-", 0)
     integers = ", ".join(f"{counted(number, 'layer')} in {name}" for name, number in counts.most_common())
     left = f"{counted(floats, 'layer')} left in float" if floats else "none left in float"
     gone = f"; {counted(absent, 'layer')} of training only" if absent else ""
-    return f"{integers}; {left}{gone}."
+    return f"{integers}; {left}{gone}"
 
 
 def _difference_sentence(layers: Sequence[LayerDifference]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from tfkit.reports.compression_view import coverage_sentence
 from tfkit.reports.data_summary import summarize_data
 from tfkit.reports.findings import ClassScore, accuracy_interval, calibration, calibration_error, class_scores
 from tfkit.reports.page import template
@@ -36,6 +37,7 @@ def render_model_card(report: RunReport) -> str:
         "limits": limits(report.policy),
         "timing": timing(report),
         "training": _training(report),
+        "compression": _compression(report),
         "class_names": _listed(evaluation.class_names),
         "classes": classes,
         "weakest": _weakest(classes),
@@ -53,6 +55,22 @@ def _training(report: RunReport) -> str:
         for stage in trained
     ]
     return f"{'; '.join(parts) or 'none'}. Every setting is in `recipe.yaml`."
+
+
+def _compression(report: RunReport) -> str:
+    compression = report.compression
+    if compression is None:
+        return ""
+    told = []
+    if compression.channels is not None:
+        told.append(f"{counted(len(compression.channels.groups), 'group')} of channels, narrowed by pruning")
+    if compression.sparsity is not None:
+        told.append(f"{percent(compression.sparsity.masked_share)} of the pruned layers' weights are zero")
+    if compression.coverage:
+        told.append(f"trained quantisation-aware: {coverage_sentence(compression)}")
+    if compression.teacher:
+        told.append(f"taught by {compression.teacher}")
+    return "; ".join(told)
 
 
 def _listed(names: tuple[str, ...]) -> str:

@@ -9,6 +9,8 @@ from tfkit.errors import ModelError, TfkitError
 
 # A share of n images is a float; an exact "one point" must not fail on its last digit.
 _ROUNDING = 1e-9
+# A point of accuracy beyond the limit is as bad as 10 % of size or time beyond theirs.
+_EXCESS_OF_ACCURACY = 10.0
 
 
 class UnreachableBudgetError(TfkitError):
@@ -109,6 +111,22 @@ class Budget:
         if self.integer_only and file.float_ops:
             faults.append(f"{file.float_ops} of its operators compute in float; none may")
         return tuple(faults)
+
+    def excess(self, file: Measured, *, float_accuracy: float) -> float:
+        """How far a measured file is from the budget, to tell which of several comes nearest.
+
+        Args:
+            file: Its figures.
+            float_accuracy: The float model's accuracy on the same images.
+
+        Returns:
+            The shares by which size and latency are above their limits, added up; a point of accuracy too much
+            lost counts as 10 %. 0 within the budget.
+        """
+        lost = float_accuracy - file.accuracy - self.max_accuracy_drop
+        over = [lost * _EXCESS_OF_ACCURACY, 0.0 if self.max_bytes is None else file.bytes / self.max_bytes - 1]
+        over.append(0.0 if self.max_latency_ms is None else file.latency_ms / self.max_latency_ms - 1)
+        return sum(max(0.0, share) for share in over) + bool(self.integer_only and file.float_ops)
 
     def fits_size_and_speed(self, *, size: float, milliseconds: float, slack: tuple[float, float]) -> bool:
         """Whether a size and a latency, given or predicted, are within the limits.

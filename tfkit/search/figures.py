@@ -14,6 +14,8 @@ MOST_LAYERS = 24
 _LETTER_POINTS, _HALF_LINE, _STEP_POINTS, _BESIDE_POINTS = 4.7, 5.5, 4.0, 11.0
 _BOLD = 1.15  # how much wider bold letters are
 
+_Box = tuple[float, float, float, float]  # left, right, bottom, top, in points
+
 
 @dataclass(frozen=True)
 class _Dot:
@@ -151,15 +153,16 @@ def _labels(figure: Any, axes: Any, dots: Sequence[_Dot], *, least: float, most:
     """Names beside the dots, where they touch no dot, no other name and no line of the budget."""
     figure.draw_without_rendering()  # only then is the axes' size known
     scale = 72 / figure.dpi
-    frame = axes.get_window_extent()
-    left, right = scale * frame.x0, scale * frame.x1
+    left, right, bottom, top = (scale * edge for edge in axes.get_window_extent().get_points().T.ravel())
     places = [tuple(scale * place for place in axes.transData.transform((dot.x, dot.y))) for dot in dots]
     upright, level = (scale * place for place in axes.transData.transform((most or 0.0, least)))
-    lines = [(left, right, level - 1, level + 1), (upright - 1, upright + 1, scale * frame.y0, scale * frame.y1)]
-    taken = [(x - 7, x + 7, y - 6, y + 6) for x, y in places] + lines
+    taken = [(x - 7, x + 7, y - 6, y + 6) for x, y in places]
+    taken += [(left, right, level - 1, level + 1), (upright - 1, upright + 1, bottom, top)]
     for dot, (x, y) in zip(dots, places, strict=True):
         width = _LETTER_POINTS * len(_shortened(dot.name)) * (_BOLD if dot.kind == "accepted" else 1)
-        start, height = _free_place(x, y, width, taken, left=left, right=right)
+        starts = [x + _BESIDE_POINTS, x - _BESIDE_POINTS - width]
+        starts += [upright + _HALF_LINE] if x < upright else []
+        start, height = _free_place(y, width, starts, taken, frame=(left, right, bottom, top))
         taken.append((start, start + width, height - _HALF_LINE, height + _HALF_LINE))
         colour = {"float": INK, "accepted": GOOD, "refused": BAD}[dot.kind]
         axes.annotate(
@@ -182,26 +185,27 @@ def _labels(figure: Any, axes: Any, dots: Sequence[_Dot], *, least: float, most:
                 "shrinkB": 4,
                 "relpos": (0.0 if start > x else 1.0, 0.5),
             }
-            if abs(height - y) > _HALF_LINE
+            if abs(height - y) > _HALF_LINE or start > x + 2 * _BESIDE_POINTS
             else None,
         )
 
 
 def _free_place(
-    x: float, y: float, width: float, taken: Sequence[tuple[float, float, float, float]], *, left: float, right: float
+    y: float, width: float, starts: Sequence[float], taken: Sequence[_Box], *, frame: _Box
 ) -> tuple[float, float]:
-    """Where a name of a width begins, and its height: the nearest free place to the right or left of a dot."""
-    for step in range(40):
+    """Where a name of a width begins, and its height: the free place nearest to a dot at height y."""
+    left, right, bottom, top = frame
+    for step in range(60):
         for height in {y + _STEP_POINTS * step: None, y - _STEP_POINTS * step: None}:
-            for start in (x + _BESIDE_POINTS, x - _BESIDE_POINTS - width):
-                inside = left <= start and start + width <= right
-                edges = (start, start + width, height - _HALF_LINE, height + _HALF_LINE)
-                if inside and not any(_overlap(edges, other) for other in taken):
+            for start in starts:
+                box = (start, start + width, height - _HALF_LINE, height + _HALF_LINE)
+                inside = left <= box[0] and box[1] <= right and bottom <= box[2] and box[3] <= top
+                if inside and not any(_overlap(box, other) for other in taken):
                     return start, height
-    return x + _BESIDE_POINTS, y
+    return starts[0], y
 
 
-def _overlap(one: tuple[float, float, float, float], other: tuple[float, float, float, float]) -> bool:
+def _overlap(one: _Box, other: _Box) -> bool:
     return one[0] < other[1] and other[0] < one[1] and one[2] < other[3] and other[2] < one[3]
 
 

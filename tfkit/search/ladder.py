@@ -118,8 +118,9 @@ class _Climb:
             candidates=tuple(found),
             skipped=(*self._workshop.failed, *self._skipped),
             accepted=found[-1] if found and found[-1].accepted else None,
-            # The fewest limits missed, then the highest accuracy.
-            nearest=min(found, key=lambda file: (len(file.misses), -file.accuracy), default=None),
+            nearest=min(
+                found, key=lambda file: self._budget.excess(file, float_accuracy=reference.accuracy), default=None
+            ),
             sensitivity_images=self._workshop.sensitivity_images,
             training=self._workshop.settings,
         )

@@ -174,7 +174,7 @@ class SearchResult:
         candidates: The files, in the order they were made.
         skipped: The steps that were not taken.
         accepted: The first file that met the budget; None when none did.
-        nearest: That file, or the one that came nearest; None when no file could be made.
+        nearest: That file, or the one that came nearest (`Budget.excess`); None when no file could be made.
         sensitivity_images: Validation images that the sensitivity was measured on.
         training: The settings of the training, by name.
     """
