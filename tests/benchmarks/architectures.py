@@ -367,8 +367,9 @@ def _hub(name: str, size: int) -> Any:
 
 def _print_table(results: dict[str, Any]) -> None:
     print(
-        "| network | weights | layers int8 / float / not exported | float operators | images | agreement / ties counted as disagreement (bar) "
-        "| steps: worst, mean | accuracy: float, QAT, file | tfmot, as it is | tfmot, flat twin |\n"
+        "| network | weights | layers int8 / float / not exported | float operators | images "
+        "| agreement / with ties counted against it (bar) | steps: worst, mean | accuracy: float, QAT, file "
+        "| tfmot, as it is | tfmot, flat twin |\n"
         "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |"
     )
     for name, row in results["rows"].items():

@@ -58,7 +58,11 @@ def test_check_shows_which_widths_channel_pruning_plans(recipe: Path, capsys: py
         ("quantization.skip=[logit]", "did you mean 'logits'"),
         ("pruning.skip=[logit]", "skip names no layer: 'logit'; did you mean 'logits'?"),
         ("pruning={method: channels, max_parameters: 10}", "max_parameters=10 cannot be met"),
-        ("model={backbone: mobilenet_v3_small, weights: random}", "tensorflow-model-optimization cannot take"),
+        pytest.param(
+            "model={backbone: mobilenet_v3_small, weights: random}",
+            "tensorflow-model-optimization cannot take",
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_what_a_stage_would_refuse_is_refused_before_the_data_are_read(

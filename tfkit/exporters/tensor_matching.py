@@ -6,7 +6,9 @@ from typing import Any
 
 import keras
 import numpy as np
-from ai_edge_litert.interpreter import Interpreter, OpResolverType
+from ai_edge_litert import schema_py_generated as schema
+from ai_edge_litert.interpreter import Interpreter
+from ai_edge_litert.tools import flatbuffer_utils
 from numpy.typing import NDArray
 
 from tfkit.runtimes import held_native_output
@@ -48,29 +50,40 @@ def read_tensors(flatbuffer: bytes, samples: NDArray[Any]) -> tuple[FileTensor, 
     Returns:
         The tensors that operators write, in running order, the input first.
     """
+    model = flatbuffer_utils.read_model_from_bytearray(bytearray(flatbuffer))
+    graph = model.subgraphs[0]
+    names = {number: name for name, number in vars(schema.BuiltinOperator).items() if isinstance(number, int)}
+    written: dict[int, tuple[str, tuple[int, ...]]] = {int(graph.inputs[0]): ("", ())}
+    for operator in graph.operators:
+        sources = tuple(int(number) for number in operator.inputs if int(number) in written)
+        name = names[model.operatorCodes[operator.opcodeIndex].builtinCode]
+        written.update(dict.fromkeys(map(int, operator.outputs), (name, sources)))
+    # A tensor that is an output of the file is kept by the kernels that run on a device; without that, only the
+    # reference kernels keep it, and those round twice.
+    graph.outputs, model.signatureDefs = [number for number, (name, _) in written.items() if name], []
+    content = bytes(flatbuffer_utils.convert_object_to_bytearray(model))
+    seen = _run(content, samples, tuple(written))
+    return tuple(
+        FileTensor(number, graph.tensors[number].name.decode(), *written[number], np.stack(seen[number]))
+        for number in written
+    )
+
+
+def _run(flatbuffer: bytes, samples: NDArray[Any], wanted: tuple[int, ...]) -> dict[int, list[NDArray[np.float32]]]:
     with held_native_output():
-        # The reference kernels keep every tensor; the delegates fuse them away.
-        interpreter = Interpreter(
-            model_content=flatbuffer,
-            experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
-            experimental_preserve_all_tensors=True,
-        )
+        interpreter = Interpreter(model_content=flatbuffer, num_threads=1)
         interpreter.allocate_tensors()
         source = interpreter.get_input_details()[0]
-        written: dict[int, tuple[str, tuple[int, ...]]] = {int(source["index"]): ("", ())}
-        for operator in interpreter._get_ops_details():
-            sources = tuple(int(number) for number in operator["inputs"] if int(number) in written)
-            written.update(dict.fromkeys(map(int, operator["outputs"]), (operator["op_name"], sources)))
         details = {detail["index"]: detail for detail in interpreter.get_tensor_details()}
-        seen: dict[int, list[NDArray[np.float32]]] = {number: [] for number in written}
+        seen: dict[int, list[NDArray[np.float32]]] = {number: [] for number in wanted}
         for sample in samples:
-            interpreter.set_tensor(source["index"], sample[np.newaxis].astype(source["dtype"]))
+            pixels = sample[np.newaxis].astype(source["dtype"])
+            interpreter.set_tensor(source["index"], pixels)
             interpreter.invoke()
             for number, kept in seen.items():
-                kept.append(_real(interpreter.get_tensor(number), details[number]))
-    return tuple(
-        FileTensor(number, details[number]["name"], *written[number], np.stack(kept)) for number, kept in seen.items()
-    )
+                values = pixels if number == source["index"] else interpreter.get_tensor(number)
+                kept.append(_real(values, details[number]))
+    return seen
 
 
 def keras_values(model: keras.Model, tensors: Sequence[Any], samples: NDArray[Any]) -> list[NDArray[np.float32]]:
