@@ -54,6 +54,7 @@ def file_scores(folder: Path, pixels: np.ndarray) -> np.ndarray:
 
 
 @needs_jax
+@pytest.mark.slow
 def test_trained_under_jax_and_exported_under_tensorflow_it_is_the_same_model(trained: dict[str, Path]) -> None:
     pixels = np.load(trained["start"])["pixels"].astype(np.uint8)
     under = {backend: np.load(trained[backend] / "trained.npz") for backend in ("jax", "tensorflow")}

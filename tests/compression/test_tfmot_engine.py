@@ -43,7 +43,7 @@ def new_model(preprocessing=None, *, end="softmax"):
     branch = keras.layers.BatchNormalization(momentum=0.9)(branch)
     backbone = keras.Model(features, keras.layers.ReLU()(branch + features), name="backbone")
     pixels = keras.Input(SHAPE, name="pixels")
-    x = keras.layers.RandomFlip("horizontal")(pixels)
+    x = keras.layers.RandomFlip("horizontal", name="random_flip")(pixels)
     x = (preprocessing or keras.layers.Rescaling(1 / 127.5, offset=-1, name="preprocessing"))(x)
     x = backbone(keras.layers.ReLU(6.0)(_convolution(x, strides=2)))
     x = keras.layers.Dropout(0.1)(keras.layers.GlobalAveragePooling2D()(x))

@@ -13,7 +13,7 @@ from tfkit.artifacts import LayerDifference
 from tfkit.compression import LayerCoverage, grouped_coverage
 from tfkit.compression.channels import PlannedGroup
 from tfkit.compression.pruning import LayerSparsity, SparsityReport
-from tfkit.reports import Compression, RunReport
+from tfkit.reports import Compression, RunReport, StageSummary
 from tfkit.reports.document import report_document
 from tfkit.reports.model_card import render_model_card
 from tfkit.reports.page import render_page
@@ -120,6 +120,18 @@ def test_the_model_card_says_how_the_model_was_compressed(make_report: MakeRepor
     card = render_model_card(compressed(make_report(12)))
     assert "| Compression | 31 groups of channels" in card and "1 layer left in float" in card
     assert "| Compression |" not in render_model_card(make_report(12))
+
+
+def test_the_reader_is_warned_when_compression_cost_much(make_report: MakeReport, pixels: Pixels) -> None:
+    report = compressed(make_report(12))
+    stages = (
+        StageSummary("fine_tune", "Fine-tune", 1.0, accuracy=0.99),
+        StageSummary("pruning", "Prune", 1.0, accuracy=0.5),
+        StageSummary("quantization", "Train quantisation-aware", 1.0, accuracy=report.evaluation.keras),
+    )
+    text = text_of(render_page(replace(report, stages=stages), misclassified_pixels=pixels))
+    assert "Mind: compression cost 3.2 points: the float model named 99.0 % correctly" in text
+    assert "compression cost" not in text_of(render_page(report, misclassified_pixels=pixels))
 
 
 def test_the_document_holds_every_layer(make_report: MakeReport) -> None:

@@ -173,12 +173,14 @@ def _refuse_untrainable(config: "RecipeConfig", model: Any) -> None:
     """What the stages of training would refuse, though only the last of them has compression in it."""
     from tfkit import models, training
 
+    narrowed = config.pruning is not None and config.pruning.method == "channels"
     for name in ("pruning", "quantization"):
         section = getattr(config, name)
         if section is None:
             continue
         try:
-            models.unfreeze(model, "all", batch_norm=section.batch_norm)
+            if not narrowed:  # then BatchNorm has statistics again, even where they were folded
+                models.unfreeze(model, "all", batch_norm=section.batch_norm)
             training.uses_jit(model, section.jit)
         except ModelError as fault:
             raise ModelError(

@@ -8,7 +8,7 @@ import numpy as np
 from tfkit.compression.operators import channel_affine
 from tfkit.compression.rules import treatment_of
 from tfkit.graph import LayerGraph, Node, Value, read_graph
-from tfkit.layers import CompressedKernel, FakeQuantize, PixelGrid
+from tfkit.layers import CompressedKernel, FakeQuantize, PixelGrid, QuantizedLayerNormalization
 
 
 def settle_biases(model: keras.Model) -> int:
@@ -33,7 +33,23 @@ def settle_biases(model: keras.Model) -> int:
         if isinstance(layer, CompressedKernel) and layer.weight_bits is not None:
             input_scale = _input_scale(node.inputs[0])
             settled += input_scale is not None and _settle(graph, node, input_scale)
+        elif isinstance(layer, keras.layers.BatchNormalization | QuantizedLayerNormalization):
+            settled += _settle_shift(node)
     return settled
+
+
+def _settle_shift(node: Node) -> bool:
+    """A normalisation that is an operator of its own: its one weight for each channel is 127 steps."""
+    layer = node.operation
+    normalized = layer.quantizers["normalized"] if isinstance(layer, QuantizedLayerNormalization) else None
+    input_scale = _step_of(normalized) if normalized is not None else _input_scale(node.inputs[0])
+    if input_scale is None or getattr(layer, "beta", None) is None:
+        return False
+    scale, shift = channel_affine(layer)
+    step = np.abs(scale) * input_scale / 127
+    rounded = np.where(step > 0, np.round(shift / np.where(step > 0, step, 1)) * step, shift)
+    layer.beta.assign(keras.ops.convert_to_numpy(layer.beta) + (rounded - shift))
+    return True
 
 
 def _settle(graph: LayerGraph, node: Node, input_scale: float) -> bool:
@@ -84,4 +100,4 @@ def _input_scale(value: Value) -> float | None:
 
 def _step_of(quantizer: FakeQuantize) -> float:
     low, high = quantizer.real_range()
-    return (high - low) / (2**quantizer.bits - (2 if quantizer.bits == 16 else 1))
+    return (high - low) / (65534 if quantizer.bits == 16 else 255)

@@ -79,7 +79,7 @@ def set_quantizers(model: keras.Model, *, enabled: bool) -> None:
             layer.enabled = enabled
 
 
-class FreezeRanges(keras.callbacks.Callback):  # type: ignore[misc]
+class FreezeRanges(keras.callbacks.Callback):
     """Hold the ranges of a quantisation-aware model still for the last epochs, so that it settles on them.
 
     Args:

@@ -10,6 +10,10 @@ from numpy.typing import NDArray
 from tfkit.compression.channels import ChannelPlan, prune_channels
 from tfkit.graph import Node, build_model, copy_layer, read_graph
 
+# Images that statistics are taken from: all of them go through the narrower network at once.
+_IMAGES = 64
+_BATCH = 16
+
 
 def prune_channels_restored(model: keras.Model, plan: ChannelPlan, pixels: NDArray[Any]) -> keras.Model:
     """Remove a plan's channels, and set every BatchNorm so that its outputs are spread as they were before.
@@ -23,12 +27,12 @@ def prune_channels_restored(model: keras.Model, plan: ChannelPlan, pixels: NDArr
     Args:
         model: The float model that was planned for; it is not changed.
         plan: Which channels stay.
-        pixels: (n, height, width, channels), about a hundred real training images.
+        pixels: (n, height, width, channels), real training images; the first 64 are looked at.
 
     Returns:
         The narrower model. What `prune_channels` gives when the model has no BatchNorm with a scale and a shift.
     """
-    images = np.asarray(pixels, np.float32)
+    images = np.asarray(pixels[:_IMAGES], np.float32)
     measured = _with_output_statistics(model, images)
     pruned, targets = prune_channels(model, plan), prune_channels(measured, plan)
     wanted = {norm.name: norm for norm in _norms(targets)}
@@ -61,14 +65,19 @@ def _with_output_statistics(model: keras.Model, images: NDArray[np.float32]) -> 
 
     copied = build_model(read_graph(model), call)
     norms = {norm.name: norm for norm in _norms(copied)}
-    probe = keras.Model(copied.inputs, {name: outputs[name] for name in norms if name in outputs})
+    names = [name for name in outputs if name in norms]
+    if not names:
+        return copied
+    probe = keras.Model(copied.inputs[0], [outputs[name] for name in names])
     sums: dict[str, Any] = {}
-    for start in range(0, len(images), 16):
-        for name, values in probe(images[start : start + 16], training=False).items():
+    for start in range(0, len(images), _BATCH):
+        given = probe(images[start : start + _BATCH], training=False)
+        for name, values in zip(names, given if len(names) > 1 else [given], strict=True):
             array = np.asarray(keras.ops.convert_to_numpy(values), np.float64)
             array = array.reshape(-1, array.shape[-1])
-            sums[name] = sums.get(name, 0) + np.stack([array.sum(0), (array**2).sum(0), np.full(array.shape[1], len(array))])
-    for name, (total, squares, count) in sums.items():
+            moments = [np.full(array.shape[1], len(array)), array.sum(axis=0), (array**2).sum(axis=0)]
+            sums[name] = sums.get(name, 0) + np.stack(moments)
+    for name, (count, total, squares) in sums.items():
         norms[name].moving_mean.assign(total / count)
         norms[name].moving_variance.assign(np.maximum(squares / count - (total / count) ** 2, 0))
     return copied

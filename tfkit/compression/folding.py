@@ -1,7 +1,7 @@
 """The plain model a quantisation-aware one stands for: kernels on their grid, BatchNorm folded, roundings noted."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import keras
@@ -167,6 +167,8 @@ class _Folding:
         if treatment == "activation" and not self._runs_inside(node):
             function = "relu6" if getattr(layer, "max_value", None) or activation_name(layer) == "relu6" else "relu"
             return affine(args[0], np.ones(1), np.zeros(1), name=node.name, activation=function)
+        if treatment == "joined" or node.kind == "Maximum":
+            args = (self._on_one_grid(node, args[0]), *args[1:])
         if negative_slope_of(layer) is not None:
             outputs, share = leaky_relu(layer, args[0])
             self.joined.append((outputs, (share,)))
@@ -190,6 +192,25 @@ class _Folding:
         if treatment == "joined":
             self.joined.append((outputs, tuple(args[0])))
         return outputs
+
+    def _on_one_grid(self, node: Node, tensors: list[Any]) -> list[Any]:
+        """Put tensors that are on grids of their own on that of what they are joined to.
+
+        XNNPACK's QUANTIZE from int8 to int8 multiplies by a number of 8 bits, a quarter of a step wrong at the ends of
+        the range; a depthwise convolution by 1 does the same exactly.
+        """
+        follower = self._next(node)
+        if self.bits != 8 or follower is None or not isinstance(follower.operation, FakeQuantize):
+            return tensors
+        target = _rounding_of(follower.operation)
+        moved = []
+        for number, tensor in enumerate(tensors):
+            own = self._ranges.get(id(tensor))
+            if own is not None and (own.minimum, own.maximum) != (target.minimum, target.maximum):
+                tensor = affine(tensor, np.ones(1), np.zeros(1), name=f"{node.name}_input{number}")
+                self._with_range(tensor, replace(target, name=f"{target.name}_input{number}"))
+            moved.append(tensor)
+        return moved
 
     def _with_range(self, tensor: Any, rounding: Rounding) -> Any:
         self._ranges[id(tensor)] = rounding

@@ -45,7 +45,7 @@ class PruningSettings:
     prune_first: bool = False
     prune_last: bool = True
     prune_depthwise: bool = False
-    criterion: Criterion = "weight_norm"
+    criterion: Criterion = "loss"
     keep: float | None = None
     max_parameters: int | None = None
     max_multiply_adds: int | None = None

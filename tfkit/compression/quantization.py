@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterable
 from typing import Any, Literal
 
 import keras
-import numpy as np
 from numpy.typing import NDArray
 
 from tfkit.compression.calibration import calibrate
@@ -156,8 +155,9 @@ class _Rewriting:
                 self._hand_on(node)
             return outputs
         if plan.treatment == "fixed":
-            fixed = {"fixed_range": fixed_range_of(node, self._bits), "bits": self._bits, "fused": self._fused}
-            self._quantizers[id(node.output)] = FakeQuantize(name=name, **fixed)
+            fixed = fixed_range_of(node, self._bits)
+            quantizer = FakeQuantize(name=name, fixed_range=fixed, bits=self._bits, fused=self._fused)
+            self._quantizers[id(node.output)] = quantizer
             return self._quantizers[id(node.output)](outputs)
         if plan.treatment == "same_rounded":
             self._hand_on(node)

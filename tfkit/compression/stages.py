@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from tfkit.compression.biases import settle_biases
 from tfkit.compression.calibration import FreezeRanges
-from tfkit.compression.channels import ChannelPlan, prune_channels
+from tfkit.compression.channel_statistics import prune_channels_restored
+from tfkit.compression.channels import ChannelPlan
 from tfkit.compression.policy import QuantizationPolicy
 from tfkit.compression.pruning import PruneWeights, check_pruning, prunable
 from tfkit.compression.pruning_settings import PruningSettings
@@ -62,19 +63,20 @@ def prepare_weight_pruning(
     return PreparedStage(masked, (PruneWeights(schedule, log_directory=log_directory, **asked),), (note,))
 
 
-def prepare_channel_pruning(model: keras.Model, plan: ChannelPlan) -> PreparedStage:
+def prepare_channel_pruning(model: keras.Model, plan: ChannelPlan, pixels: NDArray[Any]) -> PreparedStage:
     """Build the narrower model of a plan.
 
     Args:
         model: The float model that was planned for; it is not changed.
         plan: Which channels stay.
+        pixels: (n, height, width, channels), real training images: BatchNorm's statistics are restored on them.
 
     Returns:
         The stage.
     """
     narrowed = sum(len(group.kept) < group.width for group in plan.groups)
     note = f"{narrowed} of {len(plan.groups)} groups of channels made narrower, ranked by {plan.criterion}"
-    return PreparedStage(prune_channels(model, plan), (), (note,))
+    return PreparedStage(prune_channels_restored(model, plan, pixels), (), (note,))
 
 
 def prepare_quantization(

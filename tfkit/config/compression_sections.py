@@ -81,7 +81,7 @@ class PruningSection(TrainingSection):
     prune_first: bool = key(FLAG, "Whether the first convolution is pruned too.", False)
     prune_last: bool = key(FLAG, "Whether the classifier is pruned too.", True)
     prune_depthwise: bool = key(FLAG, "Whether depthwise convolutions are pruned too.", False)
-    criterion: Literal["bn_scale", "weight_norm", "loss"] = choice("What a channel is worth.", "weight_norm")
+    criterion: Literal["bn_scale", "weight_norm", "loss"] = choice("What a channel is worth.", "loss")
     keep: Annotated[float, Field(gt=0, le=1)] | None = key(
         "a number in (0, 1], or null", "Share of the channels that every layer keeps.", None
     )

@@ -105,7 +105,8 @@ class FakeQuantize(keras.layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         own = {"bits": self.bits, "fixed_range": self.fixed_range, "fused": self.fused}
-        return super().get_config() | own | {"moving_rate": self.initial_moving_rate}
+        config: dict[str, Any] = super().get_config()
+        return config | own | {"moving_rate": self.initial_moving_rate}
 
     def compute_output_spec(self, inputs: Any, training: bool | None = None) -> Any:
         return keras.KerasTensor(inputs.shape, dtype=inputs.dtype)
@@ -152,7 +153,8 @@ class PixelGrid(keras.layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         own = {"scale": self.scale, "offset": self.offset, "float_layers": list(self.float_layers)}
-        return super().get_config() | own
+        config: dict[str, Any] = super().get_config()
+        return config | own
 
     def compute_output_spec(self, inputs: Any) -> Any:
         return keras.KerasTensor(inputs.shape, dtype=inputs.dtype)

@@ -20,6 +20,8 @@ _LIMITS: Mapping[str, Callable[[Any], str]] = {
 }
 # A smaller evaluation split cannot tell one point of accuracy from chance.
 FEW_EXAMPLES = 100
+# A compressed model this much worse than its float self is told to be so.
+_MUCH_LOST = 0.02
 
 
 def limits(policy: Mapping[str, Any]) -> str:
@@ -52,7 +54,21 @@ def warnings(report: RunReport, data: DataSummary) -> tuple[str, ...]:
             f"with {counted(examples, 'evaluation image')} one image more or less moves the accuracy by "
             f"{100 / examples:.1f} points; evaluate on more before deciding on small differences."
         )
+    whole, last = accuracy_before_compression(report), report.evaluation.keras
+    if whole is not None and whole - last > _MUCH_LOST:
+        told.append(
+            f"compression cost {100 * (whole - last):.1f} points: the float model named {percent(whole)} correctly, "
+            f"the compressed one {percent(last)}. The files are judged by the compressed model."
+        )
     return tuple(told)
+
+
+def accuracy_before_compression(report: RunReport) -> float | None:
+    """The Keras model's accuracy before it was pruned or quantised, 0..1; None without compression."""
+    names = [stage.name for stage in report.stages]
+    first = next((names.index(name) for name in ("pruning", "quantization") if name in names), None)
+    measured = [stage.accuracy for stage in report.stages[: first or 0] if stage.accuracy is not None]
+    return measured[-1] if measured else None
 
 
 def environment(report: RunReport) -> tuple[tuple[str, str], ...]:

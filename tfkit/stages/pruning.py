@@ -32,7 +32,8 @@ def prune(
 ) -> CompressedStage:
     """Prune a trained classifier and train it on; all of it learns.
 
-    Weights are masked while training goes on; channels are removed before it, after their int8 file was measured.
+    Weights are masked while training goes on. Channels are removed before it, once the whole model's int8 file was
+    measured, and BatchNorm's statistics are restored.
 
     Args:
         model: A float classifier; its weights are not changed.
@@ -52,9 +53,9 @@ def prune(
     Raises:
         ModelError: When the model cannot be pruned so.
     """
-    unfreeze(model, "all", batch_norm=batch_norm)
     options |= {"optimization": optimization, "batch_size": batch_size}
     if settings.method != "channels":
+        unfreeze(model, "all", batch_norm=batch_norm)
         steps = -(-len(train) // batch_size) * optimization.epochs // optimization.gradient_accumulation
         log_directory = options.get("log_directory")
         prepared = prepare_weight_pruning(model, settings, steps=steps, log_directory=log_directory)
@@ -64,6 +65,7 @@ def prune(
     seen = training_batches(train, image, batch_size=batch_size, augmentation="none").take(_SCORED_BATCHES)
     plan = settings.plan(model, profile=unpruned.profile if unpruned else None, batches=seen)
     channels = channel_pruning(plan, unpruned)
-    prepared = prepare_channel_pruning(model, plan)
+    prepared = prepare_channel_pruning(model, plan, pixels)
+    unfreeze(prepared.model, "all", batch_norm=batch_norm)
     prepared = replace(prepared, notes=(*prepared.notes, channels.promise))
     return train_prepared("pruning", prepared, train, validation, image, channels=channels, **options)
