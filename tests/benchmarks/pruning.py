@@ -120,7 +120,7 @@ def prune_channels(options: argparse.Namespace, seed: int, folder: Path) -> str:
     batches = list(zip(*_labelled(trial, chosen), strict=True))
     plan = channels.plan_channel_pruning(trial.model, criterion=options.criterion, keep=options.keep, batches=batches)
     predicted = channels.predict_latency(profile, before=plan.costs_before, after=plan.costs_after)
-    pruned = channels.prune_channels(trial.model, plan)
+    pruned = channels.prune_channels_restored(trial.model, plan, trial.pixels)
     straight_after = trial.keras_accuracy(pruned)
     objective = trial.distilled(trial.model)
     trial.train(pruned, epochs=options.epochs, learning_rate=options.learning_rate, objective=objective)

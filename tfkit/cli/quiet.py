@@ -28,6 +28,7 @@ _CHATTER = (
     r"|^E\d{4} .*(jpeg_mem|jpeg_handle|png_io|gif_io)\.cc:"
     r"|^(Improper call to JPEG library|Corrupt JPEG data|Premature end of JPEG|libpng (warning|error))"
     r"|^To enable the following instructions"
+    r"|^\s+\[\[\{\{"  # where in the graph, behind a line that is dropped
     r"|^Overriding orig_value setting"
     r"|^\s*$"
 )

@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 
 from tfkit.compression.biases import settle_biases
 from tfkit.compression.calibration import FreezeRanges
-from tfkit.compression.channel_statistics import prune_channels_restored
-from tfkit.compression.channels import ChannelPlan
+from tfkit.compression.channels import ChannelPlan, prune_channels_restored
 from tfkit.compression.policy import QuantizationPolicy
 from tfkit.compression.pruning import PruneWeights, check_pruning, prunable
 from tfkit.compression.pruning_settings import PruningSettings

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tfkit.artifacts import ImageSpec
-from tfkit.compression import fake_quantizers, quantize_aware, settle_biases
-from tfkit.compression.channels import plan_channel_pruning, prune_channels
+from tfkit.compression import FreezeRanges, quantize_aware, settle_biases
+from tfkit.compression.channels import plan_channel_pruning, prune_channels_restored
 from tfkit.compression.distillation import distiller
 from tfkit.data import AugmentationPolicy, DatasetSplits, ImageExamples, pixel_batches
 from tfkit.data.splitting import spread_over_classes
@@ -97,14 +97,7 @@ class Classroom:
         student = quantize_aware(model, self.calibration, jit_compile=uses_jit(model, "auto"))
         epochs = self.settings.qat_epochs
 
-        def hold_ranges(epoch: int, logs: Any) -> None:
-            # By the student's own layers: a distiller, which `FreezeRanges` would look into, holds them one level down.
-            if epoch == epochs - max(1, epochs // 3):
-                for quantizer in fake_quantizers(student):
-                    if quantizer.fixed_range is None:
-                        quantizer.moving_rate.assign(0.0)
-
-        holding = keras.callbacks.LambdaCallback(on_epoch_begin=hold_ranges)
+        holding = FreezeRanges(after_epochs=epochs - max(1, epochs // 3))
         self._train(student, epochs, self.settings.qat_learning_rate, progress, holding)
         settle_biases(student)
         return student
@@ -120,7 +113,7 @@ class Classroom:
             The smaller float model.
         """
         plan = plan_channel_pruning(self.teacher, criterion="loss", keep=keep, batches=self._scored_images())
-        student = prune_channels(self.teacher, plan)
+        student = prune_channels_restored(self.teacher, plan, self.calibration)
         self._train(student, self.settings.recovery_epochs, self.settings.recovery_learning_rate, progress)
         return student
 

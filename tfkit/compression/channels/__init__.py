@@ -4,6 +4,7 @@ from tfkit.compression.channels.costs import LayerCost
 from tfkit.compression.channels.planning import ChannelPlan, PlannedGroup, plan_channel_pruning
 from tfkit.compression.channels.prediction import MeasuredOperator, MeasuredProfile, predict_bytes, predict_latency
 from tfkit.compression.channels.rebuilding import prune_channels
+from tfkit.compression.channels.statistics import prune_channels_restored
 from tfkit.compression.channels.widths import WidthRule
 
 __all__ = [
@@ -17,4 +18,5 @@ __all__ = [
     "predict_bytes",
     "predict_latency",
     "prune_channels",
+    "prune_channels_restored",
 ]

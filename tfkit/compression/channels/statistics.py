@@ -7,7 +7,8 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from tfkit.compression.channels import ChannelPlan, prune_channels
+from tfkit.compression.channels.planning import ChannelPlan
+from tfkit.compression.channels.rebuilding import prune_channels
 from tfkit.graph import Node, build_model, copy_layer, read_graph
 
 # Images that statistics are taken from: all of them go through the narrower network at once.

@@ -4,8 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from tfkit.compression.channel_statistics import prune_channels_restored
-from tfkit.compression.channels import plan_channel_pruning, prune_channels
+from tfkit.compression.channels import plan_channel_pruning, prune_channels, prune_channels_restored
 
 
 @pytest.fixture(scope="module")
