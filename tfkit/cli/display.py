@@ -18,6 +18,8 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from tfkit.cli.interruption import stop_if_interrupted
+
 _TITLE_WIDTH = 32
 
 
@@ -40,6 +42,7 @@ class StageDisplay:
             total: How many there are.
             text: What they are or how it goes, such as `epoch 3/20, val accuracy 95.4 %`.
         """
+        stop_if_interrupted()
         if self._bar is not None and self._task is not None:
             self._bar.update(self._task, completed=done, total=total, count=f"{done}/{total}", text=text)
 
@@ -93,6 +96,7 @@ class Display:
             else:
                 with bar:
                     yield stage
+            stop_if_interrupted()
             mark, style = "✓", "green"
         finally:
             stage.seconds = time.monotonic() - started

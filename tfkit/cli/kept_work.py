@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tfkit.cli.interruption import was_interrupted
 from tfkit.errors import RunError, TfkitError
 
 
@@ -50,7 +51,7 @@ def is_disk_full(fault: BaseException) -> bool:
 
 
 def _told(fault: BaseException, run: Path, model: Path | None) -> BaseException:
-    if isinstance(fault, KeyboardInterrupt):
+    if isinstance(fault, KeyboardInterrupt) or was_interrupted():
         return InterruptedRunError("interrupted", hint=_to_go_on(run, model))
     if is_disk_full(fault) and not isinstance(fault, TfkitError):
         hint = "make room, or choose another disk with run.directory=FOLDER"

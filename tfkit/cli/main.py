@@ -11,6 +11,7 @@ import typer
 
 from tfkit import __version__
 from tfkit.cli import benchmark, check, doctor, export, optimize, predict, recipes, run, verify
+from tfkit.cli.interruption import ctrl_c_remembered, was_interrupted
 from tfkit.cli.kept_work import InterruptedRunError, is_disk_full
 from tfkit.errors import TfkitError
 
@@ -70,13 +71,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
         tfkit 0.1.0
         0
     """
-    words = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
+    with ctrl_c_remembered():
+        return _run(list(sys.argv[1:] if arguments is None else arguments) or ["--help"])
+
+
+def _run(words: list[str]) -> int:
     try:
         status = typer.main.get_command(app).main(args=words, prog_name="tfkit", standalone_mode=False)
-    except TfkitError as fault:
-        exit_status = INTERRUPTED if isinstance(fault, InterruptedRunError) else 1
-        return _tell(str(fault), fault.hint, exit_status, kept=_kept(fault))
+    except InterruptedRunError as fault:
+        return _tell(str(fault), fault.hint, INTERRUPTED, kept=_kept(fault))
     except (KeyboardInterrupt, typer.Abort):
+        status = INTERRUPTED
+    except TfkitError as fault:
+        if not was_interrupted():
+            return _tell(str(fault), fault.hint, kept=_kept(fault))
         status = INTERRUPTED
     except BrokenPipeError:
         # The reader went away (`tfkit recipes show digits | head`); the interpreter must not flush into it at exit.
@@ -87,14 +95,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _usage_error(fault)
         if os.environ.get(DEBUG_VARIABLE):
             raise
+        if was_interrupted():
+            return _tell("interrupted", "", INTERRUPTED, kept=_kept(fault))
         if is_disk_full(fault):
             return _tell("the disk is full", "make room, or write to another disk")
         first_line = (str(fault).strip().splitlines() or [""])[0][:300]
         hint = f"{DEBUG_VARIABLE}=1 in front of the command shows the traceback; please report it"
         return _tell(f"unexpected {type(fault).__name__}: {first_line}", hint, kept=_kept(fault))
-    if status == INTERRUPTED:
-        _tell("interrupted", "")
-    return int(status or 0)
+    return _tell("interrupted", "", INTERRUPTED) if status == INTERRUPTED else int(status or 0)
 
 
 def _usage_error(fault: Any) -> int:
