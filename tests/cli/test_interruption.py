@@ -1,0 +1,76 @@
+"""Ctrl-C inside libraries that swallow it, or make another error of it."""
+
+import os
+import signal
+import threading
+
+import pytest
+import typer
+
+from tfkit.cli import main as command_line
+from tfkit.cli.display import Display
+from tfkit.cli.interruption import ctrl_c_remembered, stop_if_interrupted, was_interrupted
+from tfkit.cli.kept_work import InterruptedRunError, kept_work_noted
+from tfkit.errors import ExportError
+
+
+def press_ctrl_c() -> None:
+    os.kill(os.getpid(), signal.SIGINT)
+
+
+def swallowed() -> None:
+    with pytest.raises(KeyboardInterrupt):
+        press_ctrl_c()
+
+
+def test_a_swallowed_interruption_ends_the_work_at_its_next_sign_of_progress():
+    with ctrl_c_remembered():
+        with Display().stage("Export") as stage:
+            stage.progress(1, 2)
+        with pytest.raises(KeyboardInterrupt), Display().stage("Prove") as stage:
+            swallowed()
+            stage.progress(1, 2)
+        with pytest.raises(KeyboardInterrupt), Display().stage("A stage without progress"):
+            pass
+
+
+def test_an_error_after_ctrl_c_is_the_interruption(tmp_path):
+    with ctrl_c_remembered(), pytest.raises(InterruptedRunError), kept_work_noted(tmp_path):
+        swallowed()
+        raise ExportError("the TFLite converter refused the model: RuntimeError")
+
+
+def test_the_next_command_starts_afresh():
+    with ctrl_c_remembered():
+        swallowed()
+        assert was_interrupted()
+    with ctrl_c_remembered():
+        stop_if_interrupted()
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_a_thread_leaves_the_signal_alone():
+    found = []
+
+    def command() -> None:
+        with ctrl_c_remembered():
+            found.append(signal.getsignal(signal.SIGINT))
+
+    thread = threading.Thread(target=command)
+    thread.start()
+    thread.join()
+    assert found == [signal.default_int_handler]
+
+
+@pytest.mark.parametrize("fault", [ExportError("refused"), RuntimeError("mlir"), KeyboardInterrupt()])
+def test_a_command_ends_with_the_status_of_ctrl_c(fault, monkeypatch, capsys):
+    app = typer.Typer()
+
+    @app.command()
+    def busy() -> None:
+        swallowed()
+        raise fault
+
+    monkeypatch.setattr(command_line, "app", app)
+    assert command_line.main(["--"]) == command_line.INTERRUPTED
+    assert capsys.readouterr().err == "error: interrupted\n"

@@ -1,0 +1,59 @@
+"""Ctrl-C that arrives while a library is busy.
+
+Python raises `KeyboardInterrupt` wherever it happens to be. Inside a callback of C++ code, a destructor or a library
+that catches everything, it is lost, or comes back as an error of another name. So that Ctrl-C was pressed is
+remembered here: an error after it is taken for the interruption, and work that went on all the same stops at its next
+sign of progress.
+"""
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+_pressed = threading.Event()
+
+
+@contextmanager
+def ctrl_c_remembered() -> Iterator[None]:
+    """Remember Ctrl-C while the block runs; it raises `KeyboardInterrupt` as ever.
+
+    In a thread, or where somebody handles SIGINT already, nothing is changed.
+
+    Example:
+        >>> with ctrl_c_remembered():
+        ...     was_interrupted()
+        False
+    """
+    ours = threading.current_thread() is threading.main_thread()
+    if not ours or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield
+        return
+    signal.signal(signal.SIGINT, _press)
+    try:
+        yield
+    finally:
+        _pressed.clear()
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def was_interrupted() -> bool:
+    """Whether Ctrl-C was pressed inside `ctrl_c_remembered`."""
+    return _pressed.is_set()
+
+
+def stop_if_interrupted() -> None:
+    """Raise the interruption that somebody swallowed.
+
+    Raises:
+        KeyboardInterrupt: When Ctrl-C was pressed inside `ctrl_c_remembered`.
+    """
+    if was_interrupted():
+        raise KeyboardInterrupt
+
+
+def _press(number: int, frame: FrameType | None) -> Any:
+    _pressed.set()
+    signal.default_int_handler(number, frame)
