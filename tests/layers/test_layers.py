@@ -29,7 +29,7 @@ def test_a_kernel_lies_on_whole_steps_and_reaches_the_last_one_in_every_channel(
     steps = keras.ops.convert_to_numpy(layer.effective_kernel() / layer.kernel_scale())
     np.testing.assert_allclose(steps, np.round(steps), atol=1e-4)
     assert np.abs(steps).max() == pytest.approx(2 ** (bits - 1) - 1, abs=1e-3)
-    reached = np.abs(np.round(steps)).max(axis=layer._reduced_axes)
+    reached = np.abs(np.round(steps)).max(axis=layer.reduced_axes)
     assert (reached == 2 ** (bits - 1) - 1).all()
 
 

@@ -52,7 +52,8 @@ class TrainedKernel:
 
     Attributes:
         layer: Its layer's name.
-        steps: Whole numbers in the Keras layout, int8 in `-127..127` or `-7..7`.
+        steps: Whole numbers in the Keras layout, int8 in `-127..127` or `-7..7`; a negative BatchNorm scale has
+            turned their signs.
         bits: 8 or 4.
     """
 
@@ -259,7 +260,7 @@ class _Folding:
         layer = node.operation
         bits = layer.weight_bits if isinstance(layer, CompressedKernel) else None
         used = layer.effective_kernel() if isinstance(layer, CompressedKernel) else layer.kernel
-        kernel = np.asarray(keras.ops.convert_to_numpy(used), np.float64)
+        kernel = steps = np.asarray(keras.ops.convert_to_numpy(used), np.float64)
         if bits is not None:
             step = np.asarray(keras.ops.convert_to_numpy(layer.kernel_scale()), np.float64)
             steps = np.round(kernel / step)
@@ -270,6 +271,7 @@ class _Folding:
             scale, shift = channel_affine(follower.operation)
             self._folded_away.add(follower.name)
             kernel = kernel * on_output_channels(scale, layer, kernel)
+            steps = steps * on_output_channels(np.sign(scale), layer, kernel)
             bias = shift if bias is None else bias * scale + shift
         if bits is not None:
             alive = on_output_channels(self._alive(layer, kernel, bias, tensor), layer, kernel)
@@ -292,7 +294,7 @@ class _Folding:
         room, and change nothing. Zeros do as well, on a wider grid.
         """
         rounding = self._ranges.get(id(tensor))
-        largest = np.abs(kernel).max(axis=layer._reduced_axes).ravel()
+        largest = np.abs(kernel).max(axis=layer.reduced_axes).ravel()
         if bias is None or rounding is None:
             return np.ones(largest.shape)
         input_step = max(rounding.maximum - rounding.minimum, 1e-9) / 255

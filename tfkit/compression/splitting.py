@@ -68,8 +68,8 @@ def _split(node: Node, copy: Callable[[], Any], args: tuple[Any, ...], kwargs: d
         return _activated(node, outputs)
     try:
         return copy()(*args, **kwargs)
-    except (ValueError, TypeError, NotImplementedError):
-        return layer(*args, **kwargs)  # it has no configuration to copy: planning refuses it by name
+    except (ValueError, TypeError, NotImplementedError):  # what Keras raises for a layer without a configuration
+        return layer(*args, **kwargs)  # planning refuses it by name
 
 
 def _holds_layers(layer: Any) -> bool:

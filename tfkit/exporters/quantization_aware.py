@@ -1,5 +1,6 @@
 """Export a quantisation-aware model as the integer file it was trained to be, and prove that it is that file."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -36,7 +37,7 @@ class IntegerFile:
     Attributes:
         flatbuffer: The `.tflite` file.
         layers: How far each of its tensors is from the Keras model's, in its running order.
-        kernels_on_grid: How many kernels were found in it, every number as trained.
+        kernels_on_grid: How many kernels were found in it, every number and its sign as trained.
         activation_bits: 8 or 16.
         float_layers: The layers that the policy left in float.
     """
@@ -139,7 +140,7 @@ def _float_operators(path: Path, float_layers: tuple[str, ...]) -> int:
 
 
 def _check_kernels(flatbuffer: bytes, folded: FoldedModel) -> int:
-    """Find every trained kernel in the file; signs aside, which a negative BatchNorm scale turns."""
+    """Find every trained kernel in the file, each number in its place."""
     stored = _integer_constants(flatbuffer)
     missing = [kernel.layer for kernel in folded.kernels if kernel.bits and not _take(kernel, stored)]
     if missing:
@@ -151,44 +152,26 @@ def _check_kernels(flatbuffer: bytes, folded: FoldedModel) -> int:
 
 
 def _take(kernel: TrainedKernel, stored: dict[int, list[NDArray[np.int8]]]) -> bool:
-    """Take a kernel out of the file's constants, whatever layout it has there."""
-    channels = kernel.steps.shape[-1]
-    layouts = [kernel.steps.reshape(-1, channels).T]
-    if kernel.steps.ndim >= 3:  # depthwise and transposed kernels have their output channels in the last two axes
-        layouts.append(kernel.steps.reshape(-1, channels * kernel.steps.shape[-2]).T)
-        layouts.append(np.moveaxis(kernel.steps, -2, 0).reshape(kernel.steps.shape[-2], -1))
-    expected = [np.sort(np.abs(layout.astype(np.int16)), axis=1) for layout in layouts]
-    for place, candidate in enumerate(stored.get(kernel.steps.size, [])):
-        rows = [candidate.reshape(candidate.shape[0], -1), candidate.reshape(-1, candidate.shape[-1]).T]
-        found = [np.sort(np.abs(row.astype(np.int16)), axis=1) for row in rows]
-        if any(_as_trained(left, right) for left in expected for right in found if left.shape == right.shape):
-            stored[kernel.steps.size].pop(place)
-            return True
+    """Take a kernel out of the file's constants; False when none equals it."""
+    candidates = stored.get(kernel.steps.size, [])
+    for expected in _file_layouts(kernel.steps):
+        for place, candidate in enumerate(candidates):
+            if np.array_equal(candidate, expected):
+                del candidates[place]
+                return True
     return False
 
 
-def _as_trained(expected: NDArray[np.int16], found: NDArray[np.int16]) -> bool:
-    """Whether each channel is the trained one, number by number.
-
-    A channel of next to no weight may be coarser in the file, for its bias would overflow on the trained steps
-    (`weight_ranges.py`): then its largest number lies below the last step, and all others shrink with it.
-    """
-    expected, found = (rows[np.lexsort(rows.T)] for rows in (expected, found))
-    if np.array_equal(expected, found):
-        return True
-    coarser = _coarser_rows(expected, found)
-    return coarser is not None and 2 * coarser < len(expected)
-
-
-def _coarser_rows(expected: NDArray[np.int16], found: NDArray[np.int16]) -> int | None:
-    """How many channels of `found` are none of `expected` but coarser than its last step; None if one is neither."""
-    left = {row.tobytes(): row for row in expected}
-    strangers = [row for row in found if left.pop(row.tobytes(), None) is None]
-    last_step = int(expected.max(initial=0))
-    return len(strangers) if all(int(row.max()) < last_step for row in strangers) else None
+def _file_layouts(steps: NDArray[np.int8]) -> Iterator[NDArray[np.int8]]:
+    """How TFLite may lay out a Keras kernel, flattened."""
+    yield np.moveaxis(steps, -1, 0).ravel()  # convolution and dense: output channels first
+    if steps.ndim >= 3:
+        yield steps.ravel()  # depthwise: as Keras
+        yield np.moveaxis(steps, -2, 0).ravel()  # transposed: Keras has output channels before input channels
 
 
 def _integer_constants(flatbuffer: bytes) -> dict[int, list[NDArray[np.int8]]]:
+    """The int8 and int4 constants of a file, flattened, by how many numbers they have."""
     model = flatbuffer_utils.read_model_from_bytearray(bytearray(flatbuffer))
     found: dict[int, list[NDArray[np.int8]]] = {}
     for tensor in model.subgraphs[0].tensors:
@@ -199,9 +182,9 @@ def _integer_constants(flatbuffer: bytes) -> dict[int, list[NDArray[np.int8]]]:
         if tensor.type == schema.TensorType.INT4:
             low, high = (values & 0xF).astype(np.int8), (values >> 4).astype(np.int8)
             nibbles = np.stack([low, high], axis=-1).ravel()[: int(np.prod(tensor.shape))]
-            constants = np.where(nibbles > 7, nibbles - 16, nibbles).astype(np.int8).reshape(tensor.shape)
+            constants = np.where(nibbles > 7, nibbles - 16, nibbles).astype(np.int8)
         elif tensor.type == schema.TensorType.INT8:
-            constants = values.view(np.int8).reshape(tensor.shape)
+            constants = values.view(np.int8)
         else:
             continue
         found.setdefault(constants.size, []).append(constants)

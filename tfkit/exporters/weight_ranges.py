@@ -7,14 +7,14 @@ from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.tools import flatbuffer_utils
 from numpy.typing import NDArray
 
+from tfkit.compression.folding import LARGEST_BIAS
+
 # Where the output channels lie in each operator's weights.
 _CHANNEL_AXES = {
     schema.BuiltinOperator.CONV_2D: 0,
     schema.BuiltinOperator.DEPTHWISE_CONV_2D: 3,
     schema.BuiltinOperator.FULLY_CONNECTED: 0,
 }
-# Three bits below int32's end: the quantiser may still widen the input's range for operators that share it.
-_LARGEST_BIAS = 2.0**28
 
 Ranges = dict[str, dict[str, NDArray[np.float32]]]
 
@@ -47,7 +47,7 @@ def widened_weight_ranges(flatbuffer: bytes, ranges: Ranges) -> Ranges:
             continue
         others = tuple(number for number in range(kernel.ndim) if number != axis)
         largest = np.abs(kernel).max(axis=others, keepdims=True)
-        needed = 127 * np.abs(offsets).reshape(largest.shape) / (_scale(ranges[source.name.decode()]) * _LARGEST_BIAS)
+        needed = 127 * np.abs(offsets).reshape(largest.shape) / (_scale(ranges[source.name.decode()]) * LARGEST_BIAS)
         if np.any(largest < needed):
             bound = np.maximum(largest, needed).astype(np.float32)
             widened[weights.name.decode()] = {"min": -bound, "max": bound}

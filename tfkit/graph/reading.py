@@ -39,7 +39,7 @@ class _StandIn(keras.Operation):
         return self.operation.compute_output_spec(*args, **kwargs)
 
     def call(self, *args: Any, **kwargs: Any) -> Any:
-        raise NotImplementedError
+        raise TypeError("a stand-in is traced, never run")
 
 
 class _Reader:

@@ -26,7 +26,7 @@ class CompressedKernel:
     """
 
     # The axes of the kernel that are not its output channels.
-    _reduced_axes: tuple[int, ...]
+    reduced_axes: tuple[int, ...]
 
     def __init__(self, *args: Any, weight_bits: int | None = None, masked: bool = False, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -47,7 +47,7 @@ class CompressedKernel:
         """Width of a step for each output channel, the kernel's rank kept; 1 for a channel of zeros."""
         kernel = ops.convert_to_tensor(self.kernel)  # type: ignore[attr-defined]
         kernel = kernel * self.mask if self.masked else kernel
-        return _scale(kernel, self._reduced_axes, self.weight_bits or 8)
+        return _scale(kernel, self.reduced_axes, self.weight_bits or 8)
 
     def _compress(self, kernel: Any) -> Any:
         if self.masked:
@@ -55,7 +55,7 @@ class CompressedKernel:
         if self.weight_bits is None or not self.enabled:
             return kernel
         frozen = ops.stop_gradient(kernel)
-        scale = _scale(frozen, self._reduced_axes, self.weight_bits)
+        scale = _scale(frozen, self.reduced_axes, self.weight_bits)
         return kernel + (ops.round(frozen / scale) * scale - frozen)
 
     # Conv and Dense write their kernel and bias only, so that a mask would be lost; every layer's own way writes all.
@@ -79,7 +79,7 @@ class _RegularConvolution(CompressedKernel):
 class CompressedConv2D(_RegularConvolution, keras.layers.Conv2D):
     """`keras.layers.Conv2D` with a compressed kernel."""
 
-    _reduced_axes = (0, 1, 2)
+    reduced_axes = (0, 1, 2)
 
 
 class _OwnCall(CompressedKernel):
@@ -101,7 +101,7 @@ class _OwnCall(CompressedKernel):
 class CompressedConv1D(_OwnCall, keras.layers.Conv1D):
     """`keras.layers.Conv1D` with a compressed kernel."""
 
-    _reduced_axes = (0, 1)
+    reduced_axes = (0, 1)
 
     # Conv1D has a call of its own, which does not go through `convolution_op`.
     def _product(self, inputs: Any, kernel: Any) -> Any:
@@ -136,14 +136,14 @@ class _Depthwise(_OwnCall):
 class CompressedDepthwiseConv1D(_Depthwise, keras.layers.DepthwiseConv1D):
     """`keras.layers.DepthwiseConv1D` with a compressed kernel."""
 
-    _reduced_axes = (0,)
+    reduced_axes = (0,)
 
 
 @keras.saving.register_keras_serializable(package="tfkit")
 class CompressedDepthwiseConv2D(_Depthwise, keras.layers.DepthwiseConv2D):
     """`keras.layers.DepthwiseConv2D` with a compressed kernel."""
 
-    _reduced_axes = (0, 1)
+    reduced_axes = (0, 1)
 
 
 class _Transposed(_OwnCall):
@@ -163,21 +163,21 @@ class _Transposed(_OwnCall):
 class CompressedConv1DTranspose(_Transposed, keras.layers.Conv1DTranspose):
     """`keras.layers.Conv1DTranspose` with a compressed kernel."""
 
-    _reduced_axes = (0, 2)
+    reduced_axes = (0, 2)
 
 
 @keras.saving.register_keras_serializable(package="tfkit")
 class CompressedConv2DTranspose(_Transposed, keras.layers.Conv2DTranspose):
     """`keras.layers.Conv2DTranspose` with a compressed kernel."""
 
-    _reduced_axes = (0, 1, 3)
+    reduced_axes = (0, 1, 3)
 
 
 @keras.saving.register_keras_serializable(package="tfkit")
 class CompressedDense(_OwnCall, keras.layers.Dense):
     """`keras.layers.Dense` with a compressed kernel."""
 
-    _reduced_axes = (0,)
+    reduced_axes = (0,)
 
     def _product(self, inputs: Any, kernel: Any) -> Any:
         return ops.matmul(inputs, kernel)
