@@ -17,7 +17,7 @@ from typing import Any
 
 import keras
 import numpy as np
-from quantization_accuracy import CASES, _copied, _float_model, _freeze_batch_norm, _splits
+from quantization_accuracy import CASES, copied, float_model, freeze_batch_norm, image_splits
 
 from tfkit import benchmarking, compression, data, exporters, models, training
 from tfkit.artifacts import ImageSpec
@@ -31,11 +31,11 @@ class Trial:
 
     def __init__(self, options: argparse.Namespace, seed: int) -> None:
         self.case, self.seed = CASES[options.case], seed
-        self.splits = _splits(self.case, options.data, seed)
+        self.splits = image_splits(self.case, options.data, seed)
         self.image = ImageSpec(self.case.size, self.case.size, 3)
         self.pixels = data.calibration_pixels(self.splits.train, self.image, count=200, seed=seed)
         self.test = np.concatenate(list(data.pixel_batches(self.splits.test, self.image, batch_size=64)))
-        self.model = _float_model(self.case, options.data, self.splits, self.image, seed)
+        self.model = float_model(self.case, options.data, self.splits, self.image, seed)
         self.steps_per_epoch = -(-len(self.splits.train) // 32)
 
     def train(self, model: keras.Model, *, epochs: int, learning_rate: float, **options: Any) -> None:
@@ -73,12 +73,12 @@ class Trial:
 def prune_weights(options: argparse.Namespace, seed: int, folder: Path) -> str:
     trial = Trial(options, seed)
     rate = trial.case.learning_rate
-    control = _copied(trial.model)
-    _freeze_batch_norm(control)
+    control = copied(trial.model)
+    freeze_batch_norm(control)
     trial.train(control, epochs=options.epochs + options.quantized_epochs, learning_rate=rate)
     dense = trial.quantized(trial.model, epochs=options.quantized_epochs, learning_rate=rate)
     sparse = pruning.prunable(trial.model)
-    _freeze_batch_norm(sparse)
+    freeze_batch_norm(sparse)
     last = trial.steps_per_epoch * max(1, options.epochs * 2 // 3)
     schedule = pruning.PolynomialDecay(final_sparsity=0.8, end_step=last, frequency=max(1, last // 20))
     trial.train(sparse, epochs=options.epochs, learning_rate=2 * rate, callbacks=(pruning.PruneWeights(schedule),))

@@ -94,8 +94,8 @@ def _run_once(name: str, seed: int, options: argparse.Namespace) -> None:
 def compare(case: Case, folder: Path, *, seed: int, epochs: int) -> dict[str, Any]:
     """Accuracies of the four ways, and how far each QAT file is from its model."""
     keras.utils.set_random_seed(seed)
-    splits, image = _splits(case, folder, seed), ImageSpec(case.size, case.size, 3)
-    start = _float_model(case, folder, splits, image, seed)
+    splits, image = image_splits(case, folder, seed), ImageSpec(case.size, case.size, 3)
+    start = float_model(case, folder, splits, image, seed)
     options = {
         "optimization": training.Optimization(
             epochs=epochs, learning_rate=case.learning_rate, optimizer="adam", warmup=0.1, schedule="cosine"
@@ -109,8 +109,8 @@ def compare(case: Case, folder: Path, *, seed: int, epochs: int) -> dict[str, An
     def accuracy(scores: Any) -> float:
         return float((np.argmax(scores, axis=1) == labels).mean())
 
-    control = _copied(start)
-    _freeze_batch_norm(control)
+    control = copied(start)
+    freeze_batch_norm(control)
     training.train_on(control, splits.train, splits.validation, image, **options)
     student = compression.quantize_aware(start, pixels.astype(np.float32))
     freezing = (compression.FreezeRanges(after_epochs=max(1, epochs - 1)),)
@@ -159,14 +159,14 @@ def _tfmot_scores(start, splits, image, options, epochs, case, scratch, test):  
     return LiteRTRuntime(path, threads=2).scores(test)
 
 
-def _splits(case: Case, folder: Path, seed: int) -> Any:
+def image_splits(case: Case, folder: Path, seed: int) -> Any:
     if case.folder == "cifar10":
         files = {"train": Path("train10k.npz"), "test": Path("test2k.npz")}
         return data.load_image_splits(source="npz", directory=folder / "cifar10", seed=seed, **files)
     return data.load_image_splits(source="image_folder", directory=folder / case.folder, seed=seed)
 
 
-def _float_model(case: Case, folder: Path, splits: Any, image: ImageSpec, seed: int) -> keras.Model:
+def float_model(case: Case, folder: Path, splits: Any, image: ImageSpec, seed: int) -> keras.Model:
     if case.backbone == "resnet8":
         return mlperf_resnet8(folder / case.weights)
     if case.backbone == "resnet20":
@@ -233,13 +233,13 @@ def pytorch_resnet20(path: Path) -> keras.Model:
     return model
 
 
-def _copied(model: keras.Model) -> keras.Model:
+def copied(model: keras.Model) -> keras.Model:
     copied = keras.models.clone_model(model)
     copied.set_weights(model.get_weights())
     return copied
 
 
-def _freeze_batch_norm(model: keras.Model) -> None:
+def freeze_batch_norm(model: keras.Model) -> None:
     for layer in model.layers:
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.trainable = False

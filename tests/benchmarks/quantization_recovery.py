@@ -14,7 +14,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
-from quantization_accuracy import CASES, _float_model, _splits
+from quantization_accuracy import CASES, float_model, image_splits
 
 from tfkit import benchmarking, compression, data, exporters, training
 from tfkit.artifacts import ImageSpec
@@ -43,8 +43,8 @@ def main() -> None:
 
 def measure(options: argparse.Namespace, seed: int) -> tuple[float, float, float, int]:
     case = CASES[options.case]
-    splits, image = _splits(case, options.data, seed), ImageSpec(case.size, case.size, 3)
-    model = _float_model(case, options.data, splits, image, seed)
+    splits, image = image_splits(case, options.data, seed), ImageSpec(case.size, case.size, 3)
+    model = float_model(case, options.data, splits, image, seed)
     test = np.concatenate(list(data.pixel_batches(splits.test, image, batch_size=64)))
     pixels = data.calibration_pixels(splits.train, image, count=200, seed=seed)
 

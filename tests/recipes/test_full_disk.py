@@ -1,5 +1,6 @@
 """A disk that fills up during a run: one clear error, no half-written file, and the trained model is kept."""
 
+import gc
 import json
 import re
 import subprocess
@@ -39,8 +40,8 @@ def small_disk(tmp_path: Path) -> Iterator[Callable[[int], Path]]:
 
     yield mount
     for place in mounted:
-        # Lazily: a run that failed in this process may still have a model file of it mapped.
-        subprocess.run(["umount", "--lazy", str(place)], check=True)
+        gc.collect()  # what the traceback of a failed run holds open
+        subprocess.run(["umount", str(place)], check=True)
 
 
 @pytest.fixture

@@ -89,3 +89,16 @@ def test_file_of_another_kind_is_refused(content, tmp_path):
 def test_missing_file_is_refused(tmp_path):
     with pytest.raises(ModelError, match=r"cannot read .*No such file"):
         read_signature(tmp_path / "model.tflite")
+
+
+def test_a_file_cut_short_anywhere_is_told(int8_file, tmp_path):
+    content, cut = int8_file.read_bytes(), tmp_path / "cut.tflite"
+    refused = 0
+    for share in range(1, 40):
+        cut.write_bytes(content[: len(content) * share // 40])
+        try:
+            read_operators(cut), read_signature(cut)
+        except ModelError as fault:
+            assert f"'{cut}'" in str(fault)
+            refused += 1
+    assert refused > 0  # a file's end may hold nothing that operators need

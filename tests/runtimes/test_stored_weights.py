@@ -1,5 +1,8 @@
 """Counting the zeros of a file's kernels."""
 
+import os
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -31,3 +34,9 @@ def test_zeros_are_counted_in_every_kind_of_file(half_empty, quantization, image
     stored = read_stored_weights(path)
     assert stored.weights == weights
     assert stored.share == pytest.approx(0.5, abs=0.01)
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="only Linux lists a process's open files")
+def test_the_file_is_closed_after_reading(int8_file):
+    read_stored_weights(int8_file)
+    assert str(int8_file) not in {os.path.realpath(link) for link in Path("/proc/self/fd").iterdir()}

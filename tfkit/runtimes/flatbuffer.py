@@ -1,5 +1,8 @@
 """Read what a `.tflite` file really holds: its operators and its tensors, without running it."""
 
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -53,19 +56,19 @@ def read_operators(path: Path) -> tuple[Operator, ...]:
         Its operators.
 
     Raises:
-        ModelError: When the file is missing or is no `.tflite` file.
+        ModelError: When the file is missing, damaged or no `.tflite` file.
 
     Example:
         >>> [operator.layer for operator in read_operators(path) if operator.is_float]  # doctest: +SKIP
         []
     """
-    model = _read_model(path)
-    operators: list[Operator] = []
-    for number in range(model.SubgraphsLength()):
-        graph = model.Subgraphs(number)
-        for place in range(graph.OperatorsLength()):
-            operators.append(_read_operator(model, graph, graph.Operators(place), index=len(operators)))
-    return tuple(operators)
+    with _opened(path) as model:
+        operators: list[Operator] = []
+        for number in range(model.SubgraphsLength()):
+            graph = model.Subgraphs(number)
+            for place in range(graph.OperatorsLength()):
+                operators.append(_read_operator(model, graph, graph.Operators(place), index=len(operators)))
+        return tuple(operators)
 
 
 def read_signature(path: Path) -> ModelSignature:
@@ -78,26 +81,28 @@ def read_signature(path: Path) -> ModelSignature:
         The tensors of its first signature, or of its main subgraph when it has no signature.
 
     Raises:
-        ModelError: When the file is missing or is no `.tflite` file.
+        ModelError: When the file is missing, damaged or no `.tflite` file.
     """
-    model = _read_model(path)
-    if model.SignatureDefsLength():
-        signature = model.SignatureDefs(0)
-        graph = model.Subgraphs(signature.SubgraphIndex())
-        inputs = [signature.Inputs(number) for number in range(signature.InputsLength())]
-        outputs = [signature.Outputs(number) for number in range(signature.OutputsLength())]
+    with _opened(path) as model:
+        if model.SignatureDefsLength():
+            signature = model.SignatureDefs(0)
+            graph = model.Subgraphs(signature.SubgraphIndex())
+            inputs = [signature.Inputs(number) for number in range(signature.InputsLength())]
+            outputs = [signature.Outputs(number) for number in range(signature.OutputsLength())]
+            return ModelSignature(
+                inputs=tuple(_tensor_spec(graph, entry.TensorIndex(), entry.Name()) for entry in inputs),
+                outputs=tuple(_tensor_spec(graph, entry.TensorIndex(), entry.Name()) for entry in outputs),
+            )
+        graph = model.Subgraphs(0)
         return ModelSignature(
-            inputs=tuple(_tensor_spec(graph, entry.TensorIndex(), entry.Name()) for entry in inputs),
-            outputs=tuple(_tensor_spec(graph, entry.TensorIndex(), entry.Name()) for entry in outputs),
+            inputs=tuple(_tensor_spec(graph, graph.Inputs(n)) for n in range(graph.InputsLength())),
+            outputs=tuple(_tensor_spec(graph, graph.Outputs(n)) for n in range(graph.OutputsLength())),
         )
-    graph = model.Subgraphs(0)
-    return ModelSignature(
-        inputs=tuple(_tensor_spec(graph, graph.Inputs(n)) for n in range(graph.InputsLength())),
-        outputs=tuple(_tensor_spec(graph, graph.Outputs(n)) for n in range(graph.OutputsLength())),
-    )
 
 
-def _read_model(path: Path) -> Any:
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    """The file's model; a fault while it is read is a damaged file, for its parts are only found when asked for."""
     try:
         content = path.read_bytes()
     except OSError as fault:
@@ -108,9 +113,9 @@ def _read_model(path: Path) -> Any:
         model = schema.Model.GetRootAs(content, 0)
         if model.SubgraphsLength() == 0:
             raise ModelError(f"'{path}' holds no graph", hint="export the model again")
-    except (IndexError, ValueError, TypeError, AttributeError) as fault:
+        yield model
+    except (IndexError, KeyError, ValueError, TypeError, AttributeError, struct.error) as fault:
         raise ModelError(f"'{path}' is damaged: {fault}", hint="export or download it again") from None
-    return model
 
 
 def _names_of(enumeration: type) -> dict[int, str]:

@@ -53,7 +53,8 @@ def read_stored_weights(path: Path) -> StoredWeights:
         >>> read_stored_weights(Path("model_int8.tflite")).share  # doctest: +SKIP
         0.81
     """
-    model: Any = flatbuffer_utils.read_model(str(path))
+    # read_model would keep the file open for as long as the process lives.
+    model: Any = flatbuffer_utils.read_model_from_bytearray(bytearray(path.read_bytes()))
     weights = zeros = 0
     for graph in model.subgraphs:
         for number in sorted(_kernels(model, graph)):

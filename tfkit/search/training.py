@@ -9,14 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tfkit.artifacts import ImageSpec
-from tfkit.compression import FreezeRanges, quantize_aware, settle_biases
 from tfkit.compression.channels import plan_channel_pruning, prune_channels_restored
 from tfkit.compression.distillation import distiller
 from tfkit.data import AugmentationPolicy, DatasetSplits, ImageExamples, pixel_batches
 from tfkit.data.splitting import spread_over_classes
 from tfkit.errors import ModelError
 from tfkit.models import logits_model
-from tfkit.training import Optimization, StageResult, train_on, uses_jit
+from tfkit.stages import quantize
+from tfkit.training import Optimization, train_on
 
 Progress = Callable[[int, int, str], None]
 _SCORING_BATCH = 25
@@ -94,12 +94,17 @@ class Classroom:
         Returns:
             The quantisation-aware model, ready to export.
         """
-        student = quantize_aware(model, self.calibration, jit_compile=uses_jit(model, "auto"))
         epochs = self.settings.qat_epochs
-
-        holding = FreezeRanges(after_epochs=epochs - max(1, epochs // 3))
-        self._train(student, epochs, self.settings.qat_learning_rate, progress, holding)
-        settle_biases(student)
+        stage = quantize(
+            model,
+            self.splits.train,
+            self.splits.validation,
+            self.image,
+            moving_epochs=epochs - max(1, epochs // 3),
+            calibration_examples=self.settings.calibration_images,
+            **self._options(epochs, self.settings.qat_learning_rate, progress),
+        )
+        student: keras.Model = stage.model
         return student
 
     def pruned(self, keep: float, *, progress: Progress | None = None) -> keras.Model:
@@ -114,32 +119,26 @@ class Classroom:
         """
         plan = plan_channel_pruning(self.teacher, criterion="loss", keep=keep, batches=self._scored_images())
         student = prune_channels_restored(self.teacher, plan, self.calibration)
-        self._train(student, self.settings.recovery_epochs, self.settings.recovery_learning_rate, progress)
+        options = self._options(self.settings.recovery_epochs, self.settings.recovery_learning_rate, progress)
+        train_on(student, self.splits.train, self.splits.validation, self.image, **options)
         return student
 
-    def _train(
-        self, student: keras.Model, epochs: int, rate: float, progress: Progress | None, *callbacks: Any
-    ) -> StageResult:
+    def _options(self, epochs: int, rate: float, progress: Progress | None) -> dict[str, Any]:
         settings = self.settings
 
         def taught(logits: keras.Model) -> keras.Model:
             teacher = logits_model(self.teacher)
             return distiller(logits, teacher, temperature=settings.temperature, alpha=settings.distillation)
 
-        return train_on(
-            student,
-            self.splits.train,
-            self.splits.validation,
-            self.image,
-            optimization=Optimization(epochs=epochs, learning_rate=rate, schedule="cosine", warmup=0.05),
-            batch_size=settings.batch_size,
-            augmentation=settings.augmentation,
-            flip=settings.flip,
-            seed=settings.seed,
-            progress=progress,
-            callbacks=tuple(callbacks),
-            objective=taught if settings.distillation else None,
-        )
+        return {
+            "optimization": Optimization(epochs=epochs, learning_rate=rate, schedule="cosine", warmup=0.05),
+            "batch_size": settings.batch_size,
+            "augmentation": settings.augmentation,
+            "flip": settings.flip,
+            "seed": settings.seed,
+            "progress": progress,
+            "objective": taught if settings.distillation else None,
+        }
 
     def _scored_images(self) -> list[tuple[Any, Any]]:
         pixels, labels = some_images(self.splits.train, self.image, self.settings.calibration_images)
