@@ -86,7 +86,7 @@ def main() -> None:
     failed = [name for name, row in results["rows"].items() if "failed" in row]
     for name in failed:
         del results["rows"][name]
-    # On some processors oneDNN crashes in training below 16 channels (TensorFlow 2.21); these networks have such layers.
+    # On some processors oneDNN (TensorFlow 2.21) crashes in training below 16 channels, as these networks have.
     crashes = narrow_convolutions_crash()
     environment = {**os.environ, **({"TF_ENABLE_ONEDNN_OPTS": "0"} if crashes else {})}
     settings += [f"--weights-cache={options.weights_cache}"] if options.weights_cache else []
