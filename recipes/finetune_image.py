@@ -73,7 +73,7 @@ def run(config: RecipeConfig, display: Display) -> int:
         config.run.name,
         "image classification",
         recipe_yaml=dump_recipe(config),
-        image=image,
+        input=image,
         backbone=config.model.backbone,
         stages=tuple(log),
         data=splits.report.to_json(),
@@ -84,7 +84,7 @@ def run(config: RecipeConfig, display: Display) -> int:
         parameters=reports.parameters_of(model),
         compression=reports.describe_compression(model, plan.coverage, channels=job.channels, teacher=plan.taught_by),
     )
-    reports.write_run_report(report, folder, misclassified_pixels=reports.pixels_of(splits.test, image))
+    reports.write_run_report(report, folder, misclassified=reports.pixels_of(splits.test, image))
     display.table(reports.result_table(report))
     predict = f"tfkit predict {folder.path} {folder.golden if results else 'PICTURE.jpg'}"
     display.next_steps(folder.report, predict, f"tensorboard --logdir {folder.path / 'tensorboard'}")
@@ -134,7 +134,7 @@ def export_and_prove(job: Job, model: Any, evaluation: reports.Evaluation, polic
         return ()
     with job.display.stage("Export") as stage:
         pixels = data.calibration_pixels(splits.train, job.image, count=export.calibration_examples)
-        described = {"image": job.image, "class_names": splits.class_names, "calibration": pixels}
+        described = {"spec": job.image, "class_names": splits.class_names, "calibration": pixels}
         described["progress"] = stage.progress
         artifacts = exporters.export_formats(model, export.formats, folder.artifacts, **described)
         stage.result(f"{len(artifacts)} files")

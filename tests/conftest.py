@@ -1,4 +1,4 @@
-"""What several rooms' tests share: a classifier small enough to export in half a second."""
+"""What several rooms' tests share: an image classifier and a text classifier small enough to export in a second."""
 
 import numpy as np
 import pytest
@@ -31,6 +31,43 @@ def small_classifier(image, class_names):
     pooled = keras.layers.GlobalAveragePooling2D()(backbone(stem))
     logits = keras.layers.Dense(len(class_names), name="logits")(keras.layers.Dropout(0.2)(pooled))
     return keras.Model(pixels, keras.layers.Softmax(name="scores")(logits))
+
+
+@pytest.fixture(scope="session")
+def small_text_classifier():
+    """Token ids -> keras-hub's BERT (2 layers, hidden 32, vocabulary 100) -> masked mean -> softmax over 3 classes."""
+    import keras
+    import keras_hub
+
+    keras.utils.set_random_seed(0)
+    encoder = keras_hub.models.BertBackbone(
+        vocabulary_size=100,
+        num_layers=2,
+        num_heads=2,
+        hidden_dim=32,
+        intermediate_dim=64,
+        max_sequence_length=16,
+        name="encoder",
+    )
+    rng = np.random.default_rng(0)
+    for weight in encoder.weights:  # as uneven as a trained encoder's
+        wide = weight.path.endswith(("kernel", "embeddings"))
+        weight.assign(weight.numpy() * 6 if wide else weight.numpy() + rng.normal(0, 0.1, weight.shape))
+    inputs = {name: keras.Input((None,), dtype="int32", name=name) for name in ("token_ids", "padding_mask")}
+    sequence = encoder(inputs | {"segment_ids": keras.ops.zeros_like(inputs["token_ids"])})["sequence_output"]
+    pooled = keras.layers.GlobalAveragePooling1D(name="mean")(sequence, mask=inputs["padding_mask"])
+    logits = keras.layers.Dense(3, name="logits")(keras.layers.Dropout(0.1)(pooled))
+    model = keras.Model(inputs, keras.layers.Softmax(name="scores")(logits), name="small_text_classifier")
+    model.get_layer("logits").kernel.assign(rng.normal(0, 1.5, (32, 3)))
+    return model
+
+
+@pytest.fixture(scope="session")
+def short_texts():
+    """int32 ids and mask (64, 8): 3 to 8 tokens, then padding."""
+    rng = np.random.default_rng(1)
+    mask = (np.arange(8) < rng.integers(3, 9, (64, 1))).astype(np.int32)
+    return {"token_ids": rng.integers(1, 100, mask.shape).astype(np.int32) * mask, "padding_mask": mask}
 
 
 @pytest.fixture(scope="session")

@@ -54,7 +54,7 @@ def test_slow_model_stops_at_the_time_limit(one_image):
 
 def test_real_runtimes_are_measured(small_classifier, image, class_names, one_image, tmp_path):
     path = tmp_path / "model.tflite"
-    export_tflite(small_classifier, path, quantization="none", image=image, class_names=class_names)
+    export_tflite(small_classifier, path, quantization="none", spec=image, class_names=class_names)
     with LiteRTRuntime(path, threads=2) as runtime:
         result = measure_latency(runtime, one_image, max_seconds=0.2)
     assert 0 < result.latency_ms_p50 <= result.latency_ms_p95

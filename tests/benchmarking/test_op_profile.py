@@ -34,7 +34,7 @@ def path(request, model, tmp_path_factory):
     pixels = np.random.default_rng(0).integers(0, 256, (4, 64, 64, 3), np.uint8)
     image = ImageSpec(height=64, width=64)
     names = ("a", "b", "c", "d")
-    export_tflite(model, path, quantization=request.param, image=image, class_names=names, calibration=pixels)
+    export_tflite(model, path, quantization=request.param, spec=image, class_names=names, calibration=pixels)
     return path
 
 

@@ -1,11 +1,13 @@
 """Pruned and quantised: weights to 80 % zeros, and channels taken away; what is left in the file, and how fast it is.
 
-    python tests/benchmarks/pruning.py DATA weights [--case mobilenet_v2_hymenoptera] [--seeds 0 1 2]
+    python tests/benchmarks/pruning.py DATA weights [--case resnet8_digits] [--seeds 0 1 2]
     python tests/benchmarks/pruning.py DATA channels [--case mobilenet_v2_oxford12] [--keep 0.5] [--seeds 0 1 2]
 
-`weights`: magnitude pruning, then QAT on the pruned model, against a dense control trained as long. `channels`:
+`weights`: magnitude pruning, then QAT on the pruned model, both taught by the float model, against a dense control
+trained as long. `channels`:
 channel pruning, fine-tuning and QAT with distillation, against the int8 file of the unpruned model; the latency is
-predicted from that file's operator profile before anything is trained. DATA as for quantization_accuracy.py.
+predicted from that file's operator profile before anything is trained. DATA as for quantization_accuracy.py; the case
+resnet8_digits needs none of it: its network learns from scratch on the digits that come with scikit-learn.
 """
 
 import argparse
@@ -17,13 +19,17 @@ from typing import Any
 
 import keras
 import numpy as np
-from quantization_accuracy import CASES, copied, float_model, freeze_batch_norm, image_splits
+from quantization_accuracy import CASES as PRETRAINED
+from quantization_accuracy import Case, copied, float_model, freeze_batch_norm, image_splits
 
 from tfkit import benchmarking, compression, data, exporters, models, training
 from tfkit.artifacts import ImageSpec
 from tfkit.benchmarking.op_profile import profile_operators
 from tfkit.compression import channels, distillation, pruning
-from tfkit.runtimes import LiteRTRuntime
+from tfkit.runtimes import LiteRTRuntime, read_stored_weights
+
+DIGITS = Case("digits", 32, "resnet8", "random", tune=30, learning_rate=1e-3)
+CASES = {"resnet8_digits": DIGITS, **PRETRAINED}
 
 
 class Trial:
@@ -31,12 +37,31 @@ class Trial:
 
     def __init__(self, options: argparse.Namespace, seed: int) -> None:
         self.case, self.seed = CASES[options.case], seed
-        self.splits = image_splits(self.case, options.data, seed)
-        self.image = ImageSpec(self.case.size, self.case.size, 3)
+        if self.case is DIGITS:
+            self.splits = data.load_image_splits(source="digits", channels=1, seed=seed)
+            self.image = ImageSpec(self.case.size, self.case.size, 1, "stretch")
+        else:
+            self.splits = image_splits(self.case, options.data, seed)
+            self.image = ImageSpec(self.case.size, self.case.size, 3)
         self.pixels = data.calibration_pixels(self.splits.train, self.image, count=200, seed=seed)
         self.test = np.concatenate(list(data.pixel_batches(self.splits.test, self.image, batch_size=64)))
-        self.model = float_model(self.case, options.data, self.splits, self.image, seed)
+        if self.case is DIGITS:
+            self.model = self.from_scratch()
+        else:
+            self.model = float_model(self.case, options.data, self.splits, self.image, seed)
         self.steps_per_epoch = -(-len(self.splits.train) // 32)
+
+    def from_scratch(self) -> keras.Model:
+        keras.utils.set_random_seed(self.seed)
+        backbone = models.build_backbone(self.case.backbone, image=self.image, weights="random")
+        model = models.build_classifier(backbone, classes=len(self.splits.class_names))
+        optimization = training.Optimization(
+            epochs=self.case.tune, learning_rate=3e-3, optimizer="adam", warmup=0.1, schedule="cosine"
+        )
+        options = {"optimization": optimization, "augmentation": "light", "flip": False, "seed": self.seed}
+        splits = (self.splits.train, self.splits.validation)
+        training.fine_tune(model, *splits, self.image, batch_norm="train", **options)
+        return model
 
     def train(self, model: keras.Model, *, epochs: int, learning_rate: float, **options: Any) -> None:
         optimization = training.Optimization(
@@ -44,6 +69,7 @@ class Trial:
         )
         splits = (self.splits.train, self.splits.validation)
         common = {"optimization": optimization, "augmentation": "light", "seed": self.seed}
+        common["flip"] = self.case is not DIGITS
         training.train_on(model, *splits, self.image, **common, **options)
 
     def quantized(self, model: keras.Model, *, epochs: int, learning_rate: float, **options: Any) -> keras.Model:
@@ -61,7 +87,7 @@ class Trial:
 
     def int8_file(self, model: keras.Model, path: Path) -> float:
         """Write the int8 file; gives its accuracy."""
-        given = {"image": self.image, "class_names": self.splits.class_names, "calibration": self.pixels}
+        given = {"spec": self.image, "class_names": self.splits.class_names, "calibration": self.pixels}
         exporters.export_tflite(model, path, quantization="int8", **given)
         return self.accuracy(LiteRTRuntime(path, threads=2).scores(self.test))
 
@@ -80,33 +106,28 @@ def prune_weights(options: argparse.Namespace, seed: int, folder: Path) -> str:
     sparse = pruning.prunable(trial.model)
     freeze_batch_norm(sparse)
     last = trial.steps_per_epoch * max(1, options.epochs * 2 // 3)
+    taught = {"objective": trial.distilled(trial.model)}
     schedule = pruning.PolynomialDecay(final_sparsity=0.8, end_step=last, frequency=max(1, last // 20))
-    trial.train(sparse, epochs=options.epochs, learning_rate=2 * rate, callbacks=(pruning.PruneWeights(schedule),))
-    student = trial.quantized(sparse, epochs=options.quantized_epochs, learning_rate=rate)
+    trial.train(
+        sparse, epochs=options.epochs, learning_rate=2 * rate, callbacks=(pruning.PruneWeights(schedule),), **taught
+    )
+    student = trial.quantized(sparse, epochs=options.quantized_epochs, learning_rate=rate, **taught)
     masks = pruning.sparsity(student)
     accuracies = [trial.keras_accuracy(control), trial.int8_file(dense, folder / f"dense{seed}.tflite")]
     accuracies.append(trial.int8_file(student, folder / f"sparse{seed}.tflite"))
-    found = _file_sparsity(
-        folder / f"sparse{seed}.tflite", [layer.weights for layer in masks.layers if layer.masked_share]
-    )
+    found = _file_sparsity(folder / f"sparse{seed}.tflite", masks)
     sizes = [pruning.compressed_bytes(folder / f"{name}{seed}.tflite") for name in ("dense", "sparse")]
     raw = (folder / f"sparse{seed}.tflite").stat().st_size
     cells = [f"{value:.4f}" for value in accuracies] + [f"{masks.masked_share:.2%}", f"{found:.2%}"]
     return f"| {seed} | {' | '.join(cells)} | {raw:,} | {sizes[0]:,} | {sizes[1]:,} |"
 
 
-def _file_sparsity(path: Path, sizes: list[int]) -> float:
-    """Share of zeros among the file's int8 constants of the masked kernels' sizes, first fit by sparsity."""
-    from tfkit.exporters.quantization_aware import _integer_constants
-
-    stored = _integer_constants(path.read_bytes())
-    zeros = total = 0
-    for size in sizes:
-        candidates = sorted(stored.get(size, []), key=lambda values: -int((values == 0).sum()))
-        zeros += int((candidates[0] == 0).sum())
-        stored[size] = [values for values in stored[size] if values is not candidates[0]]
-        total += size
-    return zeros / total
+def _file_sparsity(path: Path, report: pruning.SparsityReport) -> float:
+    """Share of zeros that the file has in the masked kernels: all its zeros but those of the other kernels."""
+    others = sum(row.zeros for row in report.layers if row.masked is None)
+    return (read_stored_weights(path).zeros - others) / sum(
+        row.weights for row in report.layers if row.masked is not None
+    )
 
 
 def prune_channels(options: argparse.Namespace, seed: int, folder: Path) -> str:
@@ -159,7 +180,7 @@ CHANNELS = (
     "predicted, ms | parameters"
 )
 WAYS = {
-    "weights": (prune_weights, "mobilenet_v2_hymenoptera", WEIGHTS),
+    "weights": (prune_weights, "resnet8_digits", WEIGHTS),
     "channels": (prune_channels, "mobilenet_v2_oxford12", CHANNELS),
 }
 
@@ -170,7 +191,7 @@ def main() -> None:
     parser.add_argument("way", choices=list(WAYS))
     parser.add_argument("--case", choices=list(CASES))
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--epochs", type=int, default=12, help="after the cut, or while the weights are pruned")
+    parser.add_argument("--epochs", type=int, default=20, help="after the cut, or while the weights are pruned")
     parser.add_argument("--quantized-epochs", type=int, default=3)
     parser.add_argument("--learning-rate", type=float, default=1e-3, help="of the fine-tuning after a cut")
     parser.add_argument("--keep", type=float, default=0.5)

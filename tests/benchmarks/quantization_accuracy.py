@@ -136,7 +136,7 @@ def compare(case: Case, folder: Path, *, seed: int, epochs: int) -> dict[str, An
 
 def _int8_scores(model: Any, scratch: Path, way: str, image: ImageSpec, splits: Any, pixels: Any, test: Any) -> Any:
     path = scratch / f"{way}.tflite"
-    given = {"image": image, "class_names": splits.class_names, "calibration": pixels}
+    given = {"spec": image, "class_names": splits.class_names, "calibration": pixels}
     exporters.export_tflite(model, path, quantization="int8", **given)
     return LiteRTRuntime(path, threads=2).scores(test)
 

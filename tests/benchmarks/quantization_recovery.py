@@ -55,7 +55,7 @@ def measure(options: argparse.Namespace, seed: int) -> tuple[float, float, float
     def file_accuracy(quantized: object, name: str) -> tuple[float, int]:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / name
-            given = {"image": image, "class_names": splits.class_names, "calibration": pixels}
+            given = {"spec": image, "class_names": splits.class_names, "calibration": pixels}
             artifact = exporters.export_tflite(quantized, path, quantization="int8", **given)
             return accuracy(LiteRTRuntime(path, threads=2).scores(test)), artifact.bytes
 

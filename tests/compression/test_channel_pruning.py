@@ -388,7 +388,7 @@ def test_size_and_speed_of_a_pruned_mobilenet_are_as_predicted(tmp_path):
         path = tmp_path / name
         image, names = ImageSpec(height=224, width=224), tuple("abcde")
         softmax = keras.Model(model.inputs, layers.Softmax()(model.outputs[0]))
-        export_tflite(softmax, path, quantization="int8", image=image, class_names=names, calibration=pixels)
+        export_tflite(softmax, path, quantization="int8", spec=image, class_names=names, calibration=pixels)
         return path
 
     def latency(path):

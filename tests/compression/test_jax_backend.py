@@ -49,7 +49,7 @@ def file_scores(folder: Path, pixels: np.ndarray) -> np.ndarray:
     path = folder / "student.tflite"
     student = models.load_model_file(folder / "student.keras")
     names = ("dark", "grey", "light")
-    export_tflite(student, path, quantization="int8", image=IMAGE, class_names=names, calibration=pixels[:8])
+    export_tflite(student, path, quantization="int8", spec=IMAGE, class_names=names, calibration=pixels[:8])
     return LiteRTRuntime(path).scores(pixels)
 
 

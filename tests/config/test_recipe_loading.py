@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from tfkit.config import DataSection, HeadSection, RecipeConfig, dump_recipe, load_recipe
+from tfkit.config import DataSection, HeadSection, RecipeConfig, TextRecipeConfig, dump_recipe, load_recipe
 
 SMALL = "recipe: finetune_image\ndata: {source: digits}\nhead: {}\n"
 
@@ -99,12 +99,13 @@ def test_a_recipe_can_be_built_without_a_file() -> None:
     assert config.data.loading_options()["source"] == "digits"
 
 
-def test_every_key_is_documented() -> None:
+@pytest.mark.parametrize("recipe", [RecipeConfig, TextRecipeConfig])
+def test_every_key_is_documented(recipe) -> None:
     from tfkit.config.faults import section_types
 
     undocumented = [
         f"{name}.{key}"
-        for name, section in section_types().items()
+        for name, section in section_types(recipe).items()
         for key, field in section.model_fields.items()
         if not field.description
     ]

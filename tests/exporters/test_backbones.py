@@ -57,7 +57,7 @@ def test_backbone_becomes_an_all_integer_file_that_computes_what_keras_computes(
             model,
             tmp_path / f"{quantization}.tflite",
             quantization=quantization,
-            image=IMAGE,
+            spec=IMAGE,
             class_names=CLASS_NAMES,
             calibration=photos,
             float_flatbuffer=flatbuffer,

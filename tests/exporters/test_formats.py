@@ -11,7 +11,7 @@ def test_all_formats_are_written_with_manifest_and_labels(
     small_classifier, image, class_names, random_pixels, tmp_path
 ):
     artifacts = export_formats(
-        small_classifier, FORMATS, tmp_path, image=image, class_names=class_names, calibration=random_pixels
+        small_classifier, FORMATS, tmp_path, spec=image, class_names=class_names, calibration=random_pixels
     )
     assert {path.name for path in tmp_path.iterdir()} == {
         "saved_model",
@@ -29,5 +29,5 @@ def test_all_formats_are_written_with_manifest_and_labels(
 
 def test_unknown_format_is_refused_with_the_known_ones(small_classifier, image, class_names, tmp_path):
     with pytest.raises(ExportError, match="unknown formats: tflite_int4") as refused:
-        export_formats(small_classifier, ["tflite_int4"], tmp_path, image=image, class_names=class_names)
+        export_formats(small_classifier, ["tflite_int4"], tmp_path, spec=image, class_names=class_names)
     assert "tflite_int8" in refused.value.hint

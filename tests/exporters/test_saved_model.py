@@ -14,7 +14,7 @@ from tfkit.runtimes import KerasRuntime, SavedModelRuntime
 @pytest.fixture(scope="module")
 def artifact(small_classifier, image, class_names, tmp_path_factory):
     directory = tmp_path_factory.mktemp("export") / "saved_model"
-    return export_saved_model(small_classifier, directory, image=image, class_names=class_names)
+    return export_saved_model(small_classifier, directory, spec=image, class_names=class_names)
 
 
 def test_saved_model_lies_in_version_folder_1(artifact):
@@ -52,10 +52,10 @@ def test_saved_model_needs_only_core_operators(artifact):
 
 def test_existing_version_is_never_overwritten(artifact, small_classifier, image, class_names):
     with pytest.raises(ExportError, match="exists already"):
-        export_saved_model(small_classifier, artifact.path.parent, image=image, class_names=class_names)
+        export_saved_model(small_classifier, artifact.path.parent, spec=image, class_names=class_names)
 
 
 def test_full_disk_is_told_and_leaves_no_half_model(small_classifier, image, class_names, limited_file_size, tmp_path):
     with limited_file_size(4096), pytest.raises(RunError, match=r"cannot write '.*/saved_model/1': File too large$"):
-        export_saved_model(small_classifier, tmp_path / "saved_model", image=image, class_names=class_names)
+        export_saved_model(small_classifier, tmp_path / "saved_model", spec=image, class_names=class_names)
     assert list((tmp_path / "saved_model").iterdir()) == []

@@ -17,7 +17,7 @@ def float_flatbuffer(small_classifier, image):
 
 
 def _export(model, path, quantization, image, class_names, **options):
-    return export_tflite(model, path, quantization=quantization, image=image, class_names=class_names, **options)
+    return export_tflite(model, path, quantization=quantization, spec=image, class_names=class_names, **options)
 
 
 def _differences(model, artifact, pixels):

@@ -1,4 +1,4 @@
-"""Runs to report on: 12 flower classes with one refused file, and the same for 2 and 100 classes."""
+"""Runs to report on: 12 flower classes with one refused file, the same for 2 and 100 classes, and 77 of texts."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tfkit.artifacts import ImageSpec, ModelSignature, TensorSpec
+from tfkit.artifacts import ImageSpec, ModelSignature, TensorSpec, TextSpec
 from tfkit.reports import ArtifactResult, Control, Evaluation, RunReport, StageSummary
 
 FLOWERS = (
@@ -15,7 +15,11 @@ FLOWERS = (
     "iris", "lily-valley", "pansy", "sunflower", "tigerlily", "windflower",
 )  # fmt: skip
 LEAKED = ["train/pansy/image_1210.jpg", "test/pansy/image_1288.jpg"]
-KERAS_ACCURACY = {2: 0.954, 12: 0.958, 100: 0.71}
+KERAS_ACCURACY = {2: 0.954, 12: 0.958, 77: 0.93, 100: 0.71}
+SUBJECTS = ("card", "transfer", "top_up", "cash_withdrawal", "direct_debit", "exchange_rate", "identity_check",
+            "refund", "account_closing", "foreign_currency_payment", "balance")  # fmt: skip
+TROUBLES = ("not_arrived_yet", "charged_twice_by_mistake", "still_pending", "declined", "limits", "how_long_it_takes",
+            "not_recognised_by_the_customer")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,8 @@ def class_names(classes: int) -> tuple[str, ...]:
     """Names as data sets have them."""
     if classes == 2:
         return ("ants", "bees")
+    if classes == 77:
+        return tuple(f"{subject}_{trouble}" for subject in SUBJECTS for trouble in TROUBLES)
     return FLOWERS if classes == 12 else tuple(f"species {number:03d}" for number in range(classes))
 
 
@@ -180,7 +186,7 @@ def run_report(classes: int = 12, *, accuracy: float | None = None, clean: bool 
         recipe_yaml="# tfkit run oxford_flowers\nrecipe: finetune_image\nrun:\n  name: oxford_flowers\n  seed: 0\n"
         "data:\n  source: image_folder\n  directory: photos/oxford12\n  image_size: 224\nmodel:\n"
         "  backbone: mobilenet_v2\n  weights: imagenet\nhead:\n  epochs: 20\n  learning_rate: 0.001\n",
-        image=ImageSpec(height=224, width=224),
+        input=ImageSpec(height=224, width=224),
         backbone="mobilenet_v2",
         created="2026-11-22T16:50:19+00:00",
         stages=stages(),
@@ -193,6 +199,56 @@ def run_report(classes: int = 12, *, accuracy: float | None = None, clean: bool 
         parameters=2_273_356,
         tfkit_version="0.1.0",
     )  # fmt: skip
+
+
+def text_report(classes: int = 77, *, accuracy: float | None = None, clean: bool = False) -> RunReport:
+    """A run of texts: the same files, with the inputs and names that texts have."""
+    report = run_report(classes, accuracy=accuracy, clean=clean)
+    tokens = tuple(TensorSpec(name, (1, 32), "int32") for name in ("token_ids", "padding_mask"))
+    texts = (TensorSpec("texts", (None,), "string"),)
+    files = tuple(
+        replace(
+            file,
+            signature=replace(file.signature, inputs=texts if file.format == "saved_model" else tokens),
+            latency_measures="LiteRT invoke, one text",
+            refusals=tuple(reason.replace(" images", " texts") for reason in file.refusals),
+        )
+        for file in report.artifacts
+    )
+    rows = {"left_out": [{"name": "train.csv:17", "reason": "it has no text"}],
+            "duplicates": [["train.csv:3", "train.csv:90"], ["train.csv:8", "test.csv:44"]],
+            "leakage": [["train.csv:8", "test.csv:44"]]}  # fmt: skip
+    notes = ["test.csv is the evaluation split; validation was split from train.csv (10 %, stratified, seed 0)"]
+    data = {**report.data, **({} if clean else rows), "notes": notes}
+    stage = StageSummary("fine_tune", "Fine-tune", 412.8, stages()[2].history, ("2.1 % of the parameters learn",))
+    return replace(
+        report,
+        name="intents",
+        task="text classification",
+        recipe_yaml="recipe: finetune_text\nrun:\n  name: intents\n",
+        input=TextSpec(32, Path("/nowhere/runs/intents/artifacts/tokenizer")),
+        backbone="all_minilm_l6_v2",
+        stages=(StageSummary("data", "Read the texts", 1.4), stage, StageSummary("export", "Export", 41.0)),
+        data=data,
+        evaluation=replace(
+            report.evaluation, names=tuple(f"test.csv:{row + 2}" for row in range(report.evaluation.examples))
+        ),
+        control=None,
+        artifacts=files,
+        parameters=22_748_621,
+    )
+
+
+def synthetic_texts(positions: np.ndarray) -> list[str]:
+    """Texts of clients, different for each position; short, long, and right to left."""
+    kinds = (
+        "Why has my card still not arrived?",
+        "I was charged twice for the same thing, <b>please</b> give me one of them back & tell me why",
+        "I sent money to a friend on Monday. " + "It has not arrived and nobody answers my messages. " * 6,
+        "متى تصل بطاقتي الجديدة؟",
+        "我的卡还没有收到。" * 40,
+    )
+    return [f"{kinds[position % len(kinds)]} ({position})" for position in positions]
 
 
 def synthetic_pixels(positions: np.ndarray) -> np.ndarray:
@@ -217,6 +273,18 @@ def make_report() -> Callable[..., RunReport]:
 def pixels() -> Callable[[np.ndarray], np.ndarray]:
     """Pictures for positions of the evaluation split."""
     return synthetic_pixels
+
+
+@pytest.fixture
+def make_text_report() -> Callable[..., RunReport]:
+    """Make a run of texts: `make_text_report(classes, accuracy=..., clean=...)`."""
+    return text_report
+
+
+@pytest.fixture
+def texts() -> Callable[[np.ndarray], list[str]]:
+    """Texts for positions of the evaluation split."""
+    return synthetic_texts
 
 
 @pytest.fixture

@@ -82,7 +82,7 @@ def text_of(html: str) -> str:
 
 @pytest.fixture
 def page(make_report: MakeReport, pixels: Pixels) -> str:
-    return text_of(render_page(compressed(make_report(12)), misclassified_pixels=pixels))
+    return text_of(render_page(compressed(make_report(12)), misclassified=pixels))
 
 
 def test_two_hundred_layers_are_counted_by_what_and_why(page: str) -> None:
@@ -112,7 +112,7 @@ def test_the_first_layer_that_drifts_is_named(page: str) -> None:
 
 def test_a_run_without_compression_says_nothing_of_it(make_report: MakeReport, pixels: Pixels) -> None:
     report = make_report(12)
-    assert "What compression did" not in render_page(report, misclassified_pixels=pixels)
+    assert "What compression did" not in render_page(report, misclassified=pixels)
     assert report_document(report)["compression"] is None
 
 
@@ -129,9 +129,9 @@ def test_the_reader_is_warned_when_compression_cost_much(make_report: MakeReport
         StageSummary("pruning", "Prune", 1.0, accuracy=0.5),
         StageSummary("quantization", "Train quantisation-aware", 1.0, accuracy=report.evaluation.keras),
     )
-    text = text_of(render_page(replace(report, stages=stages), misclassified_pixels=pixels))
+    text = text_of(render_page(replace(report, stages=stages), misclassified=pixels))
     assert "Mind: compression cost 3.2 points: the float model named 99.0 % correctly" in text
-    assert "compression cost" not in text_of(render_page(report, misclassified_pixels=pixels))
+    assert "compression cost" not in text_of(render_page(report, misclassified=pixels))
 
 
 def test_the_document_holds_every_layer(make_report: MakeReport) -> None:

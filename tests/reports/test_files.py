@@ -20,7 +20,7 @@ Pixels = Callable[[np.ndarray], np.ndarray]
 def test_three_files_are_written(make_report: MakeReport, pixels: Pixels, report_folder: Path) -> None:
     run = create_run_directory(report_folder)
 
-    write_run_report(make_report(12), run, misclassified_pixels=pixels)
+    write_run_report(make_report(12), run, misclassified=pixels)
 
     assert sorted(file.name for file in report_folder.iterdir()) == ["MODEL_CARD.md", "report.html", "report.json"]
     assert json.loads(run.report_json.read_text())["accepted"] is False
@@ -33,7 +33,7 @@ def test_file_that_cannot_be_written_is_a_run_error_and_leaves_nothing_half(
     run.report_json.mkdir()
 
     with pytest.raises(RunError, match=r"cannot write '.*report\.json'"):
-        write_run_report(make_report(12), run, misclassified_pixels=pixels)
+        write_run_report(make_report(12), run, misclassified=pixels)
 
     assert [file.name for file in report_folder.iterdir()] == ["report.json"]
 

@@ -57,7 +57,7 @@ def test_mistakes_come_with_the_surest_first(evaluation: Evaluation) -> None:
 def test_most_confused_names_pairs_and_their_share(evaluation: Evaluation) -> None:
     (pair,) = most_confused(evaluation)
 
-    assert (pair.true, pair.predicted, pair.images, pair.of) == ("cat", "dog", 2, 3)
+    assert (pair.true, pair.predicted, pair.examples, pair.of) == ("cat", "dog", 2, 3)
 
 
 def test_calibration_error_is_zero_when_confidence_is_earned() -> None:

@@ -46,7 +46,7 @@ class Page(HTMLParser):
 
 def render(report: RunReport, pixels: Pixels) -> Page:
     """Render, read, and join the text's spaces."""
-    page = Page(render_page(report, misclassified_pixels=pixels))
+    page = Page(render_page(report, misclassified=pixels))
     page.text = " ".join(page.text.split())
     return page
 
@@ -70,7 +70,7 @@ def test_accepted_run_says_so(make_report: MakeReport, pixels: Pixels) -> None:
 def test_page_is_one_small_well_formed_file_that_names_no_address(
     make_report: MakeReport, pixels: Pixels, classes: int
 ) -> None:
-    html = render_page(make_report(classes), misclassified_pixels=pixels)
+    html = render_page(make_report(classes), misclassified=pixels)
     page = Page(html)
 
     assert len(html.encode()) < 1_000_000
@@ -145,7 +145,7 @@ def test_hostile_names_are_text_not_markup(make_report: MakeReport, pixels: Pixe
             for split, counts in report.data["kept"].items()}  # fmt: skip
     report = replace(report, name=evil, recipe_yaml=evil, evaluation=evaluation, data={**report.data, "kept": kept})
 
-    html = render_page(report, misclassified_pixels=pixels)
+    html = render_page(report, misclassified=pixels)
 
     assert "<script>alert" not in html
     assert not Page(html).open
@@ -167,9 +167,7 @@ def test_reader_is_warned_of_leakage_and_of_few_images(make_report: MakeReport, 
 
 
 def test_tiny_grey_pictures_are_shown_pixel_by_pixel(make_report: MakeReport) -> None:
-    html = render_page(
-        make_report(12), misclassified_pixels=lambda positions: np.zeros((len(positions), 8, 8, 1), np.uint8)
-    )
+    html = render_page(make_report(12), misclassified=lambda positions: np.zeros((len(positions), 8, 8, 1), np.uint8))
 
     assert 'class="pixels"' in html
     assert "data:image/png;base64," in html
@@ -188,7 +186,7 @@ def test_drawing_leaves_the_callers_matplotlib_as_it_was(make_report: MakeReport
     import matplotlib
 
     before = dict(matplotlib.rcParams)
-    render_page(make_report(2), misclassified_pixels=pixels)
+    render_page(make_report(2), misclassified=pixels)
 
     assert dict(matplotlib.rcParams) == before
 

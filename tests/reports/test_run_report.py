@@ -50,7 +50,7 @@ def test_file_that_was_not_timed_has_no_latency(verification: ArtifactVerificati
 def test_acceptance_policy_is_told_in_words() -> None:
     policy = AcceptancePolicy(max_bytes=4_000_000, max_latency_ms_p95=20)
 
-    assert limits(asdict(policy)) == (
+    assert limits(asdict(policy), noun="image") == (
         "an accuracy at most 1 point below Keras's; the same answer as Keras on at least 98.0 % of the images; "
         "no float operations if it is int8; a size of at most 4.0 MB; and a p95 of at most 20.0 ms"
     )
@@ -61,4 +61,4 @@ def test_page_tells_the_real_host(make_report: MakeReport, pixels: Callable[[np.
     host = describe_host()
 
     assert {field.name for field in fields(Host)} == {field.name for field in fields(report.host)}
-    assert host.operating_system in render_page(replace(report, host=host), misclassified_pixels=pixels)
+    assert host.operating_system in render_page(replace(report, host=host), misclassified=pixels)

@@ -8,7 +8,7 @@ from tfkit.exporters import convert_to_float, export_saved_model, export_tflite
 @pytest.fixture(scope="session")
 def float_file(small_classifier, image, class_names, tmp_path_factory):
     path = tmp_path_factory.mktemp("float") / "model.tflite"
-    export_tflite(small_classifier, path, quantization="none", image=image, class_names=class_names)
+    export_tflite(small_classifier, path, quantization="none", spec=image, class_names=class_names)
     return path
 
 
@@ -19,10 +19,10 @@ def int8_file(small_classifier, image, class_names, random_pixels, tmp_path_fact
         small_classifier,
         path,
         quantization="int8",
-        image=image,
+        spec=image,
         class_names=class_names,
         calibration=random_pixels,
-        float_flatbuffer=convert_to_float(small_classifier, image=image),
+        float_flatbuffer=convert_to_float(small_classifier, spec=image),
     )
     return path
 
@@ -30,4 +30,4 @@ def int8_file(small_classifier, image, class_names, random_pixels, tmp_path_fact
 @pytest.fixture(scope="session")
 def saved_model(small_classifier, image, class_names, tmp_path_factory):
     directory = tmp_path_factory.mktemp("export") / "saved_model"
-    return export_saved_model(small_classifier, directory, image=image, class_names=class_names).path
+    return export_saved_model(small_classifier, directory, spec=image, class_names=class_names).path

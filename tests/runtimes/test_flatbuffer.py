@@ -74,7 +74,7 @@ def test_size_that_may_change_is_none(tmp_path):
 
 def test_outside_file_is_described_from_what_it_holds(int8_file, float_file, image):
     assert describe_model(int8_file).quantization == "int8"
-    assert describe_model(int8_file).image == image
+    assert describe_model(int8_file).input == image
     assert describe_model(float_file, class_names=("a",)).quantization == "none"
 
 

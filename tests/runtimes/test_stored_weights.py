@@ -30,7 +30,7 @@ def test_zeros_are_counted_in_every_kind_of_file(half_empty, quantization, image
     model, weights = half_empty
     path = tmp_path / "model.tflite"
     pixels = random_pixels if quantization == "int8" else None
-    export_tflite(model, path, quantization=quantization, image=image, class_names=class_names, calibration=pixels)
+    export_tflite(model, path, quantization=quantization, spec=image, class_names=class_names, calibration=pixels)
     stored = read_stored_weights(path)
     assert stored.weights == weights
     assert stored.share == pytest.approx(0.5, abs=0.01)

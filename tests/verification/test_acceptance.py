@@ -22,7 +22,7 @@ def _verification(path: Path) -> ArtifactVerification:
         format="tflite",
         quantization="int8",
         signature=ModelSignature(inputs=(), outputs=()),
-        image=ImageSpec(height=8, width=8),
+        input=ImageSpec(height=8, width=8),
         class_names=("a", "b"),
         made_by="a test",
     )

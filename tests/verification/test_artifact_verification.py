@@ -33,7 +33,7 @@ def reference(small_classifier, examples, image):
 @pytest.fixture(scope="module")
 def artifacts(small_classifier, image, class_names, random_pixels, tmp_path_factory):
     folder = tmp_path_factory.mktemp("artifacts")
-    given = {"image": image, "class_names": class_names}
+    given = {"spec": image, "class_names": class_names}
     return (
         export_tflite(small_classifier, folder / "model_float32.tflite", quantization="none", **given),
         export_tflite(
@@ -105,7 +105,7 @@ def test_saved_model_whose_decoding_differs_from_training_is_found(class_names, 
 
     verification = verify_artifact(describe_model(tmp_path), examples, reference=None)
 
-    assert "predict on pixels and serving_default on the encoded images differ" in verification.problems[0]
+    assert "predict on pixels and serving_default on what clients send differ" in verification.problems[0]
     assert verification.agreement is None
 
 
@@ -113,19 +113,19 @@ def test_scores_that_are_no_numbers_are_a_problem(image, class_names, examples, 
     pixels = keras.Input(image.shape, name="pixels")
     model = keras.Model(pixels, keras.layers.Dense(len(class_names))(keras.layers.GlobalAveragePooling2D()(pixels)))
     model.set_weights([np.full((3, len(class_names)), np.nan), np.zeros(len(class_names))])
-    artifact = export_tflite(model, tmp_path / "m.tflite", quantization="none", image=image, class_names=class_names)
+    artifact = export_tflite(model, tmp_path / "m.tflite", quantization="none", spec=image, class_names=class_names)
     problems = verify_artifact(artifact, examples, reference=None).problems
-    assert problems == ("40 of 40 images have scores that are no numbers",)
+    assert problems == ("40 of 40 answers have scores that are no numbers",)
 
 
 def test_images_of_other_classes_are_refused(artifacts, examples):
     others = dataclasses.replace(examples, class_names=("ant", "bee", "cat", "dog", "fox"))
-    with pytest.raises(DataError, match=r"the classes 5: ant, bee, cat, dog, elk; the images have 5: .*fox"):
+    with pytest.raises(DataError, match=r"the classes 5: ant, bee, cat, dog, elk; the examples have 5: .*fox"):
         verify_artifact(artifacts[0], others, reference=None)
 
 
 def test_no_image_is_refused(artifacts, examples):
-    with pytest.raises(DataError, match="no image to verify on"):
+    with pytest.raises(DataError, match="there is nothing to verify on"):
         verify_artifact(artifacts[0], examples.select(np.arange(0)), reference=None)
 
 
@@ -133,7 +133,7 @@ def test_golden_samples_hold_inputs_and_every_artifacts_own_outputs(artifacts, e
     import json
 
     verifications = [verify_artifact(artifact, examples, reference=None) for artifact in artifacts]
-    path = write_golden_samples(verifications, examples, tmp_path / "golden", image=image, count=5)
+    path = write_golden_samples(verifications, examples, tmp_path / "golden", spec=image, count=5)
 
     golden = json.loads(path.read_text())
     inputs = np.load(path.parent / golden["inputs"])

@@ -34,7 +34,7 @@ def test_mlperf_tiny_resnet_keeps_its_accuracy_in_int8_like_mlperfs_own_file(roo
         model,
         tmp_path / "model_int8.tflite",
         quantization="int8",
-        image=image,
+        spec=image,
         class_names=test.class_names,
         calibration=calibration_pixels(train, image),
     )
@@ -62,6 +62,6 @@ def test_outside_quantised_mobilenet_names_the_four_photos(root):
     }
     photos = [decode_image(tf.io.read_file(str(root / "coral" / name)), channels=3) for name in expected]
     with open_runtime(artifact) as runtime:
-        scores = runtime.scores(np.stack([fit_image(photo, artifact.image) for photo in photos]))
+        scores = runtime.scores(np.stack([fit_image(photo, artifact.input) for photo in photos]))
     assert artifact.quantization == "int8"
     assert [labels[top] for top in scores.argmax(axis=1)] == list(expected.values())

@@ -1,22 +1,25 @@
 """Values that describe exported models, and the folder a run writes."""
 
-from tfkit.artifacts.artifact import Artifact, ArtifactFormat, Quantization
+from tfkit.artifacts.artifact import Artifact, ArtifactFormat, InputSpec, Quantization
 from tfkit.artifacts.image_spec import ImageSpec, ResizeMode
 from tfkit.artifacts.layer_difference import LayerDifference
 from tfkit.artifacts.manifest import read_manifest, write_manifest
 from tfkit.artifacts.run_directory import RunDirectory, create_run_directory, refuse_existing_run
 from tfkit.artifacts.signature import ModelSignature, TensorSpec
+from tfkit.artifacts.text_spec import TextSpec
 
 __all__ = [
     "Artifact",
     "ArtifactFormat",
     "ImageSpec",
+    "InputSpec",
     "LayerDifference",
     "ModelSignature",
     "Quantization",
     "ResizeMode",
     "RunDirectory",
     "TensorSpec",
+    "TextSpec",
     "create_run_directory",
     "read_manifest",
     "refuse_existing_run",

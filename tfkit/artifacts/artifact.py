@@ -8,7 +8,9 @@ from typing import Literal
 from tfkit.artifacts.image_spec import ImageSpec
 from tfkit.artifacts.layer_difference import LayerDifference
 from tfkit.artifacts.signature import ModelSignature
+from tfkit.artifacts.text_spec import TextSpec
 
+InputSpec = ImageSpec | TextSpec
 ArtifactFormat = Literal["saved_model", "tflite"]
 Quantization = Literal["none", "float16", "dynamic_int8", "int8", "int16x8"]
 
@@ -23,7 +25,7 @@ class Artifact:
         quantization: `none` (float32), `float16`, `dynamic_int8` (int8 weights) or `int8` (all
             integer) or `int16x8` (all integer, 16-bit activations).
         signature: Its tensors.
-        image: The images it takes.
+        input: The images, or the texts, it takes.
         class_names: Its labels, in the order of the scores.
         made_by: How it was made, in a sentence (converter, quantiser, versions).
         layers: How far each of its tensors was from the Keras model's when it was made from quantisation-aware
@@ -34,7 +36,7 @@ class Artifact:
     format: ArtifactFormat
     quantization: Quantization
     signature: ModelSignature
-    image: ImageSpec
+    input: InputSpec
     class_names: tuple[str, ...]
     made_by: str
     layers: tuple[LayerDifference, ...] = ()

@@ -1,13 +1,15 @@
 """manifest.json: what lies in an artifacts folder and how each file was made."""
 
 import json
+import os
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from tfkit.artifacts.artifact import Artifact
+from tfkit.artifacts.artifact import Artifact, InputSpec
 from tfkit.artifacts.image_spec import ImageSpec
 from tfkit.artifacts.signature import ModelSignature, TensorSpec
+from tfkit.artifacts.text_spec import TextSpec
 from tfkit.errors import ExportError
 
 MANIFEST_NAME = "manifest.json"
@@ -27,8 +29,9 @@ def write_manifest(artifacts: tuple[Artifact, ...], directory: Path) -> Path:
     entries = []
     for artifact in artifacts:
         entry = asdict(replace(artifact, layers=()))
-        del entry["layers"]
+        del entry["layers"], entry["input"]
         entry["path"] = artifact.path.relative_to(directory).as_posix()
+        entry |= _input_entry(artifact.input, directory)
         entries.append({**entry, "bytes": artifact.bytes, "sha256": artifact.sha256})
     path = directory / MANIFEST_NAME
     path.write_text(json.dumps({"version": 1, "artifacts": entries}, indent=2) + "\n")
@@ -79,10 +82,24 @@ def _read_entry(entry: dict[str, Any], directory: Path) -> Artifact:
         format=entry["format"],
         quantization=entry["quantization"],
         signature=signature,
-        image=ImageSpec(**entry["image"]),
+        input=_read_input(entry, directory),
         class_names=tuple(entry["class_names"]),
         made_by=entry["made_by"],
     )
+
+
+def _input_entry(given: InputSpec, directory: Path) -> dict[str, Any]:
+    if isinstance(given, ImageSpec):
+        return {"image": asdict(given)}
+    tokenizer = Path(os.path.relpath(given.tokenizer, directory)).as_posix()
+    return {"text": {"sequence_length": given.sequence_length, "tokenizer": tokenizer}}
+
+
+def _read_input(entry: dict[str, Any], directory: Path) -> InputSpec:
+    if "text" in entry:
+        text = entry["text"]
+        return TextSpec(text["sequence_length"], directory / text["tokenizer"])
+    return ImageSpec(**entry["image"])
 
 
 def _read_tensor(tensor: dict[str, Any]) -> TensorSpec:

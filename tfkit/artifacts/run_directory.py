@@ -58,6 +58,11 @@ class RunDirectory:
         return self.path / "artifacts"
 
     @property
+    def tokenizer(self) -> Path:
+        """A text model's tokeniser and its specification; they ship with the exported models."""
+        return self.artifacts / "tokenizer"
+
+    @property
     def golden(self) -> Path:
         """Inputs with the outputs each artifact must give, for tests on the device."""
         return self.path / "golden"

@@ -4,9 +4,8 @@ import time
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from tfkit.runtimes import Runtime
+from tfkit.runtimes import ModelInputs, Runtime
 
 _SETTLED_SECONDS = 1.0
 
@@ -38,7 +37,7 @@ class LatencyResult:
 
 def measure_latency(
     runtime: Runtime,
-    pixels: NDArray[np.uint8],
+    inputs: ModelInputs,
     *,
     warmup_runs: int = 10,
     min_runs: int = 50,
@@ -50,7 +49,7 @@ def measure_latency(
 
     Args:
         runtime: What runs the model.
-        pixels: uint8 (1, height, width, channels), a real image.
+        inputs: One image or text, as `Runtime.scores` takes them.
         warmup_runs: Runs before the timed ones.
         min_runs: Timed runs to reach, time allowing.
         max_seconds: When to stop, in seconds of timed runs; at least one run is timed.
@@ -62,7 +61,7 @@ def measure_latency(
         >>> with open_runtime(Path("model_int8.tflite")) as runtime:  # doctest: +SKIP
         ...     measure_latency(runtime, pixels[:1]).latency_ms_p95
     """
-    run = runtime.prepare(pixels)
+    run = runtime.prepare(inputs)
     for _ in range(warmup_runs):
         run()
     times_ms: list[float] = []
@@ -82,6 +81,6 @@ def measure_latency(
         runs=len(times_ms),
         warmup_runs=warmup_runs,
         threads=runtime.threads,
-        batch_size=len(pixels[:1]),
+        batch_size=1,
         measures=runtime.measures,
     )

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from tfkit.artifacts import Artifact, ImageSpec
+from tfkit.artifacts import Artifact, ImageSpec, InputSpec
 
 
 def benchmark(
@@ -43,19 +43,22 @@ def benchmark(
 
 
 def measure(artifact: Artifact, *, threads: int, **timing: Any) -> Any:
-    """The `LatencyResult` of one exported file, on one image of noise."""
+    """The `LatencyResult` of one exported file, on one image of noise or one text of full length."""
     from tfkit.benchmarking import measure_latency
     from tfkit.runtimes import open_runtime
 
     with open_runtime(artifact, threads=threads) as runtime:
-        return measure_latency(runtime, noise(artifact.image), **timing)
+        return measure_latency(runtime, noise(artifact.input), **timing)
 
 
-def noise(image: ImageSpec) -> Any:
-    """One image of noise, uint8 (1, height, width, channels): latency does not depend on what it shows."""
+def noise(spec: InputSpec) -> Any:
+    """One image of noise, or one text of full length: latency does not depend on what it shows or says."""
     import numpy as np
 
-    return np.random.default_rng(0).integers(0, 256, (1, *image.shape), dtype=np.uint8)
+    if isinstance(spec, ImageSpec):
+        return np.random.default_rng(0).integers(0, 256, (1, *spec.shape), dtype=np.uint8)
+    ones = np.ones((1, spec.sequence_length), np.int32)
+    return {"token_ids": ones, "padding_mask": ones}
 
 
 def _rows(

@@ -6,7 +6,7 @@ import typer
 
 if TYPE_CHECKING:
     from tfkit.cli.display import Display
-    from tfkit.config import DataSection, RecipeConfig
+    from tfkit.config import DataSection, RecipeConfig, RunSection
 
 
 def check(
@@ -22,13 +22,18 @@ def check(
     from tfkit.cli.quiet import tensorflow_started
     from tfkit.cli.recipes import find_recipe
     from tfkit.cli.run import find_script
-    from tfkit.config import load_recipe
+    from tfkit.config import TextRecipeConfig, load_recipe
 
     path = find_recipe(recipe)
     config = load_recipe(path, overrides or [])
     find_script(config.recipe)
     display = Display()
     display.header(f"{config.run.name}: {path}")
+    if isinstance(config, TextRecipeConfig):
+        from tfkit.cli.text_check import check_texts
+
+        with tensorflow_started():
+            return check_texts(config, display)
     with tensorflow_started():
         with display.stage("Backbone: weights and image size") as stage:
             model = _build(config, classes=2)
@@ -41,7 +46,7 @@ def check(
         if config.distillation:
             find_teacher(config, _build(config, classes=len(splits.class_names)))
     show_coverage(display, plan.coverage)
-    _show_data(display, splits)
+    show_data(display, splits)
     _show_plan(display, config, counts[0])
     return 0
 
@@ -67,7 +72,8 @@ def _backbone_parameters(model: Any) -> int:
     return sum(layer.count_params() for layer in backbone_layers(model))
 
 
-def _show_data(display: "Display", splits: Any) -> None:
+def show_data(display: "Display", splits: Any) -> None:
+    """Show the classes, what was left out, and what is there twice."""
     from rich import box
     from rich.table import Table
 
@@ -104,9 +110,14 @@ def _show_plan(display: "Display", config: "RecipeConfig", examples: int) -> Non
             Text(name, style="bold" if text else "dim"), Text(text or "does not run", style="" if text else "dim")
         )
     display.table(plan)
-    run = config.run.directory / config.run.name
+    show_place(display, config.run)
+
+
+def show_place(display: "Display", section: "RunSection") -> None:
+    """Say when the run's folder is taken."""
+    run = section.directory / section.name
     occupied = run.is_dir() and any(run.iterdir())
-    if occupied and config.run.overwrite:
+    if occupied and section.overwrite:
         display.note(f"{run} exists and will be set aside")
     elif occupied:
         display.note(f"{run} exists already: add run.name=NAME, or run.overwrite=true to set it aside")

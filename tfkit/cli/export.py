@@ -65,7 +65,7 @@ def export(
                 loaded,
                 [str(name) for name in wanted],
                 output,
-                image=image,
+                spec=image,
                 class_names=class_names,
                 calibration=pixels,
                 progress=stage.progress,

@@ -11,6 +11,7 @@ from tfkit.artifacts import (
     Quantization,
     ResizeMode,
     RunDirectory,
+    TextSpec,
     read_manifest,
 )
 from tfkit.errors import ConfigError, ExportError, ModelError
@@ -50,6 +51,14 @@ def find_artifacts(
             raise ModelError(f"'{path}' holds no exported model", hint=hint)
         found = (_single(path, resize=resize, image_size=image_size),)
     return tuple(_with_labels(artifact, labels) for artifact in found)
+
+
+def takes_texts(path: Path) -> bool:
+    """Whether the manifest beside an exported model, or in a run, says that it takes texts."""
+    for folder in (path / "artifacts", path, path.parent, path.parent.parent):
+        if (folder / _MANIFEST).is_file():
+            return isinstance(read_manifest(folder)[0].input, TextSpec)
+    return False
 
 
 def is_keras_file(path: Path) -> bool:
@@ -114,7 +123,7 @@ def _outside_tflite(path: Path, *, resize: ResizeMode) -> Artifact:
         format="tflite",
         quantization=_quantization(path),
         signature=signature,
-        image=_image_of_shape(signature.inputs[0].shape, path, resize=resize, image_size=None),
+        input=_image_of_shape(signature.inputs[0].shape, path, resize=resize, image_size=None),
         class_names=_numbered(signature),
         made_by=OUTSIDE,
     )
@@ -124,14 +133,14 @@ def _outside_saved_model(path: Path, *, resize: ResizeMode, image_size: int | No
     from tfkit.runtimes import SavedModelRuntime
 
     with SavedModelRuntime(path) as runtime:
-        signature, pixels = runtime.signature, runtime.pixels_signature.inputs
+        signature, pixels = runtime.signature, runtime.numbers_signature.inputs
     shape = pixels[0].shape if pixels else (None, None, None, 3)
     return Artifact(
         path=path,
         format="saved_model",
         quantization="none",
         signature=signature,
-        image=_image_of_shape(shape, path, resize=resize, image_size=image_size),
+        input=_image_of_shape(shape, path, resize=resize, image_size=image_size),
         class_names=_numbered(signature),
         made_by=OUTSIDE,
     )

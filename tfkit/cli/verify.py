@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tfkit.artifacts import Artifact, ResizeMode
+from tfkit.artifacts import Artifact, ImageSpec, ResizeMode
 from tfkit.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
@@ -109,7 +109,9 @@ def _examples(
     known = named or first.made_by != OUTSIDE
     with display.stage("Labelled images") as stage:
         names = first.class_names if known else None
-        examples = load_image_examples(data, channels=first.image.channels, class_names=names, progress=stage.progress)
+        if not isinstance(first.input, ImageSpec):
+            raise DataError(f"'{first.path}' takes texts", hint="tfkit run proves it; --data is for images so far")
+        examples = load_image_examples(data, channels=first.input.channels, class_names=names, progress=stage.progress)
         stage.result(f"{len(examples)} of {len(examples.class_names)} classes")
     if not known and len(examples.class_names) != len(first.class_names):
         raise DataError(
@@ -124,7 +126,7 @@ def _reference(display: "Display", path: Path, examples: Any, artifact: Artifact
     from tfkit.verification import reference_scores
 
     with display.stage("Keras reference") as stage:
-        scores = reference_scores(load_model_file(path), examples, artifact.image)
+        scores = reference_scores(load_model_file(path), examples, artifact.input)
         accuracy = float((scores.argmax(axis=1) == examples.labels).mean())
         stage.result(f"accuracy {accuracy:.4f}")
     return scores, accuracy
@@ -155,7 +157,7 @@ def _measure(
             verification = verify_artifact(
                 artifact, examples, reference=reference, runtime=runtime, progress=stage.progress
             )
-        latency = measure_latency(runtime, noise(artifact.image))
+        latency = measure_latency(runtime, noise(artifact.input))
         refused = refusals(verification, latency.latency_ms_p95, keras_accuracy=keras_accuracy, policy=_policy(limits))
         stage.result("refused" if refused else "")
     return artifact_result(verification, latency, refused, directory=folder)

@@ -16,6 +16,7 @@ from tfkit.compression.stages import (
 )
 from tfkit.compression.stripping import is_compressed, strip_compression
 from tfkit.compression.tfmot_stage import quantize_with_tfmot
+from tfkit.compression.trained_weights import has_trained_weights, trained_kernels
 from tfkit.compression.watching import WatchRanges
 
 __all__ = [
@@ -36,6 +37,7 @@ __all__ = [
     "fake_quantizers",
     "fold",
     "grouped_coverage",
+    "has_trained_weights",
     "is_compressed",
     "is_quantize_aware",
     "prepare_channel_pruning",
@@ -47,4 +49,5 @@ __all__ = [
     "set_quantizers",
     "settle_biases",
     "strip_compression",
+    "trained_kernels",
 ]

@@ -1,6 +1,6 @@
 """Set the ranges of a quantisation-aware model from real images, and hold them still in the end."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import keras
@@ -8,20 +8,31 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tfkit.errors import ModelError
-from tfkit.layers import CompressedKernel, FakeQuantize, PixelGrid, QuantizedLayerNormalization
+from tfkit.layers import (
+    AddPositions,
+    CompressedKernel,
+    FakeQuantize,
+    MaskedMean,
+    PixelGrid,
+    QuantizedLayerNormalization,
+)
+
+# What a model takes, at once or in batches.
+Inputs = NDArray[Any] | Mapping[str, NDArray[Any]]
+Calibration = Inputs | Iterable[Inputs]
 
 # The percentile, over images, of each image's own extremes: finer steps for all at the cost of clipping a few
 # values of the most extreme images. The post-training quantiser of tfkit.exporters uses the same.
 PERCENTILE = 90
 
 
-def calibrate(model: keras.Model, calibration: NDArray[Any] | Iterable[NDArray[Any]], *, batch_size: int = 32) -> None:
+def calibrate(model: keras.Model, calibration: Calibration, *, batch_size: int = 32) -> None:
     """Set the range of every learned quantiser of a model.
 
     Args:
         model: What `quantize_aware` rewrote; its ranges are changed in place.
-        calibration: What the model takes, (n, ...), or batches of it.
-        batch_size: How many images are computed at once when they come as one array.
+        calibration: What the model takes, (n, ...) or a dictionary of such arrays, or batches of it.
+        batch_size: How many samples are computed at once when they come as one array or dictionary.
 
     Raises:
         ModelError: When there are no images, or a layer gives values that are not finite.
@@ -32,8 +43,12 @@ def calibrate(model: keras.Model, calibration: NDArray[Any] | Iterable[NDArray[A
     images = 0
     try:
         for batch in _batches(calibration, batch_size):
-            model(keras.ops.convert_to_tensor(batch, model.inputs[0].dtype), training=False)
-            images += len(batch)
+            if isinstance(batch, Mapping):
+                tensors: Any = {name: keras.ops.convert_to_tensor(values) for name, values in batch.items()}
+            else:
+                tensors = keras.ops.convert_to_tensor(batch, model.inputs[0].dtype)
+            model(tensors, training=False)
+            images += _length(batch)
     finally:
         collected = [quantizer.take_collected() for quantizer in quantizers]
     if images == 0:
@@ -75,7 +90,7 @@ def set_quantizers(model: keras.Model, *, enabled: bool) -> None:
         enabled: False: outputs equal to the bit to those of the model before.
     """
     for layer in (*model.layers, *fake_quantizers(model)):
-        if isinstance(layer, CompressedKernel | FakeQuantize | PixelGrid | QuantizedLayerNormalization):
+        if isinstance(layer, _ROUNDING):
             layer.enabled = enabled
 
 
@@ -97,9 +112,20 @@ class FreezeRanges(keras.callbacks.Callback):
                     quantizer.moving_rate.assign(0.0)
 
 
-def _batches(calibration: NDArray[Any] | Iterable[NDArray[Any]], batch_size: int) -> Iterator[NDArray[Any]]:
-    if not isinstance(calibration, np.ndarray):
+_ROUNDING = CompressedKernel | FakeQuantize | PixelGrid | QuantizedLayerNormalization | AddPositions | MaskedMean
+
+
+def _batches(calibration: Calibration, batch_size: int) -> Iterator[Inputs]:
+    if not isinstance(calibration, np.ndarray | Mapping):
         yield from calibration
         return
-    for start in range(0, len(calibration), batch_size):
-        yield calibration[start : start + batch_size]
+    for start in range(0, _length(calibration), batch_size):
+        end = start + batch_size
+        if isinstance(calibration, Mapping):
+            yield {name: values[start:end] for name, values in calibration.items()}
+        else:
+            yield calibration[start:end]
+
+
+def _length(inputs: Inputs) -> int:
+    return len(next(iter(inputs.values()))) if isinstance(inputs, Mapping) else len(inputs)

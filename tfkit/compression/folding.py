@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tfkit.compression.input_grid import composed_scaling
+from tfkit.compression.lookups import plain_lookup, plain_positions
 from tfkit.compression.operators import (
     affine,
     causal_padding,
@@ -23,7 +24,16 @@ from tfkit.compression.operators import (
 from tfkit.compression.rules import is_leading_scaling, negative_slope_of, padding_value, runs_activation, treatment_of
 from tfkit.compression.splitting import activation_name
 from tfkit.graph import LayerGraph, Node, build_model, read_graph
-from tfkit.layers import CompressedKernel, FakeQuantize, PixelGrid, QuantizedLayerNormalization
+from tfkit.layers import (
+    AddPositions,
+    CompressedKernel,
+    FakeQuantize,
+    MaskedMean,
+    MatMul,
+    PixelGrid,
+    QuantizedLayerNormalization,
+    TokenIds,
+)
 from tfkit.models import with_dtype_policy
 
 # Three bits below int32's end: the quantiser may still widen the input's range for operators that share it.
@@ -53,13 +63,15 @@ class TrainedKernel:
     Attributes:
         layer: Its layer's name.
         steps: Whole numbers in the Keras layout, int8 in `-127..127` or `-7..7`; a negative BatchNorm scale has
-            turned their signs.
+            turned their signs. A table's are those of its file, `-128..127`.
         bits: 8 or 4.
+        is_table: Whether it is a table of rows to look up, which a file holds as Keras does.
     """
 
     layer: str
     steps: NDArray[np.int8]
     bits: int
+    is_table: bool = False
 
 
 @dataclass(frozen=True)
@@ -68,8 +80,8 @@ class FoldedModel:
 
     Attributes:
         model: It takes scaled pixels (n, height, width, channels), the values of the file's input tensor; raw ones
-            when activations have 16 bits.
-        input: The rounding of that input.
+            when activations have 16 bits. Or token ids and their padding mask.
+        input: The rounding of that input; None for token ids, which are not rounded.
         activation_bits: 8 or 16.
         roundings: The roundings with the tensors of `model` they apply to, in running order.
         joined: Each concatenation's tensor with the tensors that go into it: they share its scale.
@@ -80,7 +92,7 @@ class FoldedModel:
     """
 
     model: keras.Model
-    input: Rounding
+    input: Rounding | None
     activation_bits: int
     roundings: tuple[tuple[Rounding, Any], ...]
     joined: tuple[tuple[Any, tuple[Any, ...]], ...]
@@ -125,9 +137,10 @@ class _Folding:
     def __init__(self, graph: LayerGraph) -> None:
         self.graph = graph
         quantizers = [node.operation for node in graph.nodes if isinstance(node.operation, FakeQuantize)]
-        grids = [node.operation for node in graph.nodes if isinstance(node.operation, PixelGrid)]
+        grids = [node.operation for node in graph.nodes if isinstance(node.operation, PixelGrid | TokenIds)]
         self.bits = min((quantizer.bits for quantizer in quantizers), default=8)
-        self.input = Rounding("pixel_grid", 0.0, 255.0, self.bits)
+        tokens = any(isinstance(grid, TokenIds) for grid in grids)
+        self.input = None if tokens else Rounding("pixel_grid", 0.0, 255.0, self.bits)
         self.roundings: list[tuple[Rounding, Any]] = []
         self.joined: list[tuple[Any, tuple[Any, ...]]] = []
         self.kernels: list[TrainedKernel] = []
@@ -165,6 +178,18 @@ class _Folding:
             return affine(args[0], *channel_affine(layer), name=node.name)
         if node.name in self.float_layers:
             return copy()(*args, **kwargs)
+        if treatment == "table":
+            return self._table(node, args[0])
+        if isinstance(layer, AddPositions):
+            return plain_positions(layer, args[0])
+        if isinstance(layer, MatMul) and layer.scale != 1.0:
+            return self._scaled_product(node, args)
+        if isinstance(layer, MaskedMean):
+            return layer.steps(
+                args[0],
+                args[1],
+                lambda step, value: self._with_range(value, _rounding_of(layer.quantizers[step])),
+            )
         if treatment == "activation" and not self._runs_inside(node):
             function = "relu6" if getattr(layer, "max_value", None) or activation_name(layer) == "relu6" else "relu"
             return affine(args[0], np.ones(1), np.zeros(1), name=node.name, activation=function)
@@ -192,6 +217,29 @@ class _Folding:
             return self._with_range(outputs, rounding)
         if treatment == "joined":
             self.joined.append((outputs, tuple(args[0])))
+        if treatment == "masked":
+            self.joined.append((outputs, (args[0],)))
+        return outputs
+
+    def _scaled_product(self, node: Node, args: tuple[Any, ...]) -> Any:
+        """A product on the grid that its scale turns into that of the scores, so that scaling rounds nothing."""
+        scale = node.operation.scale
+        product = keras.ops.matmul(*args)
+        taker = self._next(node)
+        if taker is not None and treatment_of(taker) == "masked":
+            taker = self._next(taker)
+        if taker is not None and isinstance(taker.operation, FakeQuantize):
+            target = _rounding_of(taker.operation)
+            low, high = target.minimum / scale, target.maximum / scale
+            self._with_range(product, Rounding(f"{node.name}_unscaled", low, high, target.bits))
+        return keras.ops.multiply(product, scale)
+
+    def _table(self, node: Node, ids: Any) -> Any:
+        follower = self._next(node)
+        quantizer = follower.operation if follower is not None else None
+        outputs, steps = plain_lookup(node.operation, quantizer if isinstance(quantizer, FakeQuantize) else None, ids)
+        if steps is not None:
+            self.kernels.append(TrainedKernel(node.name, steps, 8, is_table=True))
         return outputs
 
     def _on_one_grid(self, node: Node, tensors: list[Any]) -> list[Any]:

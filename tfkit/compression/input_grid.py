@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from tfkit.compression.rules import is_leading_scaling, treatment_of
 from tfkit.graph import LayerGraph, Node, Value
-from tfkit.layers import PixelGrid
+from tfkit.layers import PixelGrid, TokenIds
 
 
 @dataclass
@@ -23,6 +23,7 @@ class InputGrid:
         rounds_behind: True on the last scaling layer when it treats channels differently: its output then has a
             range of its own, and the grid lies on the raw pixels before it.
         float_layers: Layers of the model that the policy leaves in float: the layer keeps them in the saved model.
+        tokens: True for an input of whole numbers, which lie on no grid: the layer only keeps the names.
     """
 
     name: str
@@ -30,12 +31,15 @@ class InputGrid:
     offset: float = 0.0
     rounds_behind: bool = False
     float_layers: tuple[str, ...] = ()
+    tokens: bool = False
     _layer: Any = None
 
     def layer_for(self, tensor: Any) -> Any:
         """The tensor on the grid; nothing is done for an output of scaling channel by channel."""
         if self.rounds_behind:
             return tensor
+        if self._layer is None and self.tokens:
+            self._layer = TokenIds(float_layers=self.float_layers, name=self.name)
         if self._layer is None:
             self._layer = PixelGrid(
                 scale=self.scale, offset=self.offset, float_layers=self.float_layers, name=self.name
@@ -63,6 +67,9 @@ def input_grids(
     step = (high - low) / 255
     grids: dict[int, InputGrid] = {}
     for number, value in enumerate(graph.inputs):
+        if value.dtype.startswith("int"):
+            grids[id(value)] = InputGrid(f"{value.name}_kept", float_layers=float_layers, tokens=True)
+            continue
         name = "pixel_grid" if number == 0 else f"pixel_grid_{number}"
         end, chain = _leading(graph, value)
         scale, offset = composed_scaling([node.operation for node in chain], channels=value.shape[-1] or 1)

@@ -7,6 +7,7 @@ from tfkit.compression.policy import LayerCoverage, QuantizationPolicy, Treatmen
 from tfkit.compression.rules import faults_of, is_leading_scaling, is_python_code, runs_activation, treatment_of
 from tfkit.errors import ModelError
 from tfkit.graph import LayerGraph, Node, Value
+from tfkit.layers import BOUNDED_SCORE
 
 
 @dataclass(frozen=True)
@@ -91,6 +92,8 @@ class _Planning:
         )
 
     def refuse_impossible_skips(self) -> None:
+        if self._policy.weights_only:
+            return
         inside = {
             node.name: host.name
             for node in self._graph.nodes
@@ -108,12 +111,15 @@ class _Planning:
     def plan(self, node: Node) -> LayerPlan:
         treatment = self._treatments[node.name]
         rounded, reason = self._rounding(node, treatment)
-        return LayerPlan(treatment, self._bits(node) if treatment == "kernel" else None, rounded, reason)
+        weighted = treatment == "kernel" or (treatment == "table" and self._policy.weights_only)
+        return LayerPlan(treatment, self._bits(node) if weighted else None, rounded, reason)
 
     def _treatment(self, node: Node) -> Treatment:
         own = treatment_of(node)
         if own == "absent":
             return "absent"
+        if self._policy.weights_only:
+            return own if own in ("kernel", "table") and not self._policy.skips(node.name) else "float"
         if is_leading_scaling(self._graph, node):
             return "input"
         host = self._host(node)
@@ -125,6 +131,8 @@ class _Planning:
         if is_python_code(node):
             return "a Lambda's Python code can neither be copied nor loaded safely"
         if self._policy.skips(node.name):
+            return None
+        if self._policy.weights_only and treatment_of(node) not in ("kernel", "table"):
             return None
         return faults_of(self._graph, node, weight_bits=self._bits(node), activation_bits=self._policy.activation_bits)
 
@@ -155,6 +163,8 @@ class _Planning:
         return taker
 
     def _rounding(self, node: Node, treatment: Treatment) -> tuple[bool, str]:
+        if self._policy.weights_only:
+            return False, self._weights_only_reason(node, treatment)
         if treatment == "absent":
             return False, "not in an exported model"
         if treatment == "same":
@@ -172,12 +182,19 @@ class _Planning:
                 False,
                 f"'{name}' is folded into its kernel" if folds else f"rounded after '{name}', which runs inside it",
             )
+        if treatment == "compute" and taker is not None and self._treatments[name] == "masked":
+            return False, f"on the grid of '{name}'"
         joins = taker is not None and self._treatments[name] == "joined"
         if joins and (runs_activation(node) or treatment == "activation"):
             return False, f"on the grid of '{name}'"
         if taker is not None and self._treatments[name] == "float":
             return True, "rounded for a layer in float"
         return True, self._reason(node, treatment)
+
+    def _weights_only_reason(self, node: Node, treatment: Treatment) -> str:
+        if treatment == "float":
+            return "left in float: skip" if self._policy.skips(node.name) else "activations stay in float"
+        return {"kernel": "kernel on a grid for each channel", "table": "a grid for each row"}.get(treatment, "")
 
     def _float_rounding(self, node: Node, *, inside: bool) -> tuple[bool, str]:
         host = self._host(node)
@@ -206,6 +223,8 @@ class _Planning:
             "kernel": "kernel on a grid for each channel",
             "affine": "folded into the kernel before" if folded else "an operator of its own",
             "joined": "one grid for all that goes into it",
+            "masked": f"padding gets a score of {BOUNDED_SCORE:g}, on the grid of the others",
+            "table": "its rows lie on the grid of its output",
         }
         return reasons.get(treatment, "rounded to a range of its own")
 

@@ -18,6 +18,8 @@ Treatment = Literal[
     "same",  # hands its input's values on: max pooling, reshape, padding
     "same_rounded",  # its outputs lie between its input's steps, and are rounded to them: average pooling
     "joined",  # hands several inputs' values on, on one scale: concatenation
+    "masked",  # hands scores on and writes one constant among them, on one scale: an attention's mask
+    "table",  # looks rows up: they lie on the grid of the output, or on grids of their own when that is float
     "absent",  # does nothing in an exported model: dropout, augmentation
     "input",  # turns raw pixels into the network's range, before any layer that learns
     "float",  # left alone, because the policy says so
@@ -30,7 +32,8 @@ class QuantizationPolicy:
 
     Attributes:
         weight_bits: 8 or 4, for the kernels of convolutions and Dense layers.
-        activation_bits: 8 or 16.
+        activation_bits: 8 or 16; 32 leaves them in float: only weights are on a grid, for a `dynamic_int8` file,
+            which CPUs run fastest.
         skip: Layers left in float: their names, or patterns such as `block_1_*`.
         eight_bit_ends: With 4-bit weights: whether the first and the last layer with a kernel stay at 8 bits, which
             costs little and saves most of the accuracy.
@@ -48,15 +51,24 @@ class QuantizationPolicy:
         faults = []
         if self.weight_bits not in (8, 4):
             faults.append(f"weight_bits must be 8 or 4; got {self.weight_bits}")
-        if self.activation_bits not in (8, 16):
-            faults.append(f"activation_bits must be 8 or 16; got {self.activation_bits}")
+        if self.activation_bits not in (8, 16, 32):
+            faults.append(f"activation_bits must be 8, 16 or 32 (float); got {self.activation_bits}")
         if self.weight_bits == 4 and self.activation_bits == 16:
             faults.append("LiteRT has no kernels for 4-bit weights with 16-bit activations")
+        if self.weight_bits == 4 and self.activation_bits == 32:
+            faults.append("a file with float activations (dynamic_int8) holds 8-bit weights")
         for option in ("skip", "eight_bit"):
             if isinstance(names := getattr(self, option), str):
                 faults.append(f"{option} must be a list of layer names; got the text '{names}'")
         if faults:
-            raise ModelError("; ".join(faults), hint="weights of 8 or 4 bits go with activations of 8, 8 also with 16")
+            raise ModelError(
+                "; ".join(faults), hint="weights of 8 or 4 bits go with activations of 8, 8 also with 16 and 32"
+            )
+
+    @property
+    def weights_only(self) -> bool:
+        """Whether activations stay in float."""
+        return self.activation_bits == 32
 
     def skips(self, name: str) -> bool:
         """Whether a layer is left in float."""

@@ -1,26 +1,32 @@
 """Rewrite a trained Keras model so that it trains on the numbers its int8 file will compute with."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any, Literal
 
 import keras
-from numpy.typing import NDArray
 
-from tfkit.compression.calibration import calibrate
+from tfkit.compression.calibration import Calibration, calibrate
 from tfkit.compression.input_grid import InputGrid, input_grids
 from tfkit.compression.planning import LayerPlan, coverage_rows, layers_in_float, plan_layers
 from tfkit.compression.policy import LayerCoverage, QuantizationPolicy
 from tfkit.compression.rules import fixed_range_of
 from tfkit.compression.splitting import split_layers
+from tfkit.compression.wide_values import wide_values
 from tfkit.graph import LayerGraph, Node, Value, build_model, copy_layer, read_graph
-from tfkit.layers import FakeQuantize, QuantizedLayerNormalization, compressed_class
+from tfkit.layers import (
+    BOUNDED_SCORE,
+    CompressedEmbedding,
+    FakeQuantize,
+    QuantizedLayerNormalization,
+    compressed_class,
+)
 
 BatchNorm = Literal["frozen", "train"]
 
 
 def quantize_aware(
     model: keras.Model,
-    calibration: NDArray[Any] | Iterable[NDArray[Any]],
+    calibration: Calibration,
     *,
     policy: QuantizationPolicy | None = None,
     input_range: tuple[float, float] = (0.0, 255.0),
@@ -30,14 +36,15 @@ def quantize_aware(
     """Rewrite a trained model for quantisation-aware training.
 
     The result is a plain functional model with registered layers: compile, fit, save, load and resume it as any
-    other. Kernels pass a per-channel symmetric fake quantiser, activations a per-tensor one (Jacob et al. 2018,
+    other. A transformer is opened into its operators before: `tfkit.models.text.open_transformer`. Kernels pass a
+    per-channel symmetric fake quantiser, activations a per-tensor one (Jacob et al. 2018,
     https://arxiv.org/abs/1712.05877) where the file will hold a tensor: conv -> BatchNorm -> ReLU has one rounding,
-    behind the ReLU. Ranges are set from the calibration images and then follow a moving average.
+    behind the ReLU. Ranges are set from the calibration samples and then follow a moving average.
 
     Args:
         model: A functional or sequential model, nested models included, trained in float. It is not changed.
-        calibration: What the model takes, float or uint8 (n, height, width, channels), or batches of it: some
-            hundred real training images.
+        calibration: What the model takes, or batches of it: some hundred real training images, float or uint8
+            (n, height, width, channels), or a dictionary of int32 token ids and padding mask, (n, length) each.
         policy: Bits, and layers to leave alone; default int8 throughout.
         input_range: What the model takes for the pixels 0 and 255. The exported file takes uint8 pixels.
         batch_norm: `frozen`: BatchNorm keeps its statistics, scale and shift, as the file has them; `train`: it
@@ -62,13 +69,14 @@ def quantize_aware(
     rewriting = _Rewriting(
         graph,
         plans,
-        input_grids(graph, input_range, float_layers=layers_in_float(plans)),
+        {} if policy.weights_only else input_grids(graph, input_range, float_layers=layers_in_float(plans)),
         bits=policy.activation_bits,
         batch_norm=batch_norm,
         fused=not jit_compile,
     )
     rewritten = build_model(graph, rewriting.call, name=model.name)
-    calibrate(rewritten, calibration)
+    if not policy.weights_only:
+        calibrate(rewritten, calibration)
     return rewritten
 
 
@@ -106,6 +114,7 @@ class _Rewriting:
         self._graph, self._plans, self._grids = graph, plans, grids
         self._bits, self._batch_norm, self._fused = bits, batch_norm, fused
         self._quantizers: dict[int, FakeQuantize] = {}
+        self._wide = wide_values(graph)
 
     def call(self, node: Node, copy: Callable[[], Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         plan = self._plans[node.name]
@@ -125,8 +134,8 @@ class _Rewriting:
         return tuple(keras.tree.pack_sequence_as(args, placed_tensors))
 
     def _layer(self, node: Node, copy: Callable[[], Any], plan: LayerPlan, args: Any, kwargs: Any) -> Any:
-        if plan.treatment == "kernel":
-            kind = compressed_class(node.operation)
+        if plan.weight_bits is not None:
+            kind = CompressedEmbedding if plan.treatment == "table" else compressed_class(node.operation)
             layer = copy_layer(node.operation, name=node.name, kind=kind, weight_bits=plan.weight_bits)
             outputs = layer(*args, **kwargs)
             layer.set_weights(node.operation.get_weights())
@@ -138,10 +147,25 @@ class _Rewriting:
             for weight, value in zip(layer.weights, node.operation.get_weights(), strict=False):
                 weight.assign(value)
             return outputs
+        changes = self._transformer_changes(node) if plan.treatment != "float" else {}
+        if changes:
+            layer = copy_layer(node.operation, name=node.name, **changes)
+            outputs = layer(*args, **kwargs)
+            layer.set_weights(node.operation.get_weights())
+            return outputs
         layer = copy()
         if node.kind == "BatchNormalization" and self._batch_norm == "frozen":
             layer.trainable = False
         return layer(*args, **kwargs)
+
+    def _transformer_changes(self, node: Node) -> dict[str, Any]:
+        """What a layer of an opened transformer is told, so that it computes as the integer file does."""
+        changes: dict[str, dict[str, Any]] = {
+            "AddPositions": {"bits": self._bits},
+            "AttentionMask": {"score": BOUNDED_SCORE},
+            "MaskedMean": {"score": BOUNDED_SCORE, "rounded": True, "fused": self._fused},
+        }
+        return changes.get(node.kind, {})
 
     def _rounded(self, node: Node, plan: LayerPlan, outputs: Any) -> Any:
         name = f"{node.name}_quantizer"
@@ -166,7 +190,8 @@ class _Rewriting:
         return self._new_quantizer(node.output, name)(outputs)
 
     def _new_quantizer(self, value: Value, name: str) -> FakeQuantize:
-        self._quantizers[id(value)] = FakeQuantize(bits=self._bits, fused=self._fused, name=name)
+        bits = 16 if id(value) in self._wide else self._bits
+        self._quantizers[id(value)] = FakeQuantize(bits=bits, fused=self._fused, name=name)
         return self._quantizers[id(value)]
 
     def _hand_on(self, node: Node) -> None:

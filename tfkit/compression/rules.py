@@ -8,7 +8,13 @@ import keras
 from tfkit.compression.policy import Treatment
 from tfkit.compression.splitting import activation_name
 from tfkit.graph import LayerGraph, Node
-from tfkit.layers import CompressedKernel, QuantizedLayerNormalization, compressed_class, plain_class
+from tfkit.layers import (
+    CompressedEmbedding,
+    CompressedKernel,
+    QuantizedLayerNormalization,
+    compressed_class,
+    plain_class,
+)
 
 # The grid of LiteRT's int8 LOGISTIC and SOFTMAX is given: 1/256, from 0; of TANH: 1/128, about 0
 # (https://ai.google.dev/edge/litert/conversion/tensorflow/quantization/quantization_spec).
@@ -51,6 +57,7 @@ _ABSENT = [
     "RandomShear",
     "RandomTranslation",
     "RandomZoom",
+    "TokenIds",
 ]
 _SAME = [
     "MaxPooling1D",
@@ -75,6 +82,7 @@ _SAME_ROUNDED = ("AveragePooling1D", "AveragePooling2D")
 # Their operator can run a ReLU behind it; the other ones that compute cannot.
 _FUSING = ("Add", "Subtract", "Multiply", "Divide", "TrueDivide", "LayerNormalization")
 _COMPUTE = ("Maximum", "GlobalAveragePooling1D", "GlobalAveragePooling2D", "Mean", "LeakyReLU", *_FUSING)
+_TRANSFORMER = ("AddPositions", "MatMul", "ApproximateGelu", "MaskedMean")
 _AFFINE = ("BatchNormalization", "LayerScale")
 _INPUT = ("Rescaling", "Normalization")
 
@@ -84,9 +92,12 @@ _BY_KIND: dict[str, Treatment] = {
     **dict.fromkeys(_SAME, "same"),
     **dict.fromkeys(_SAME_ROUNDED, "same_rounded"),
     **dict.fromkeys(_COMPUTE, "compute"),
+    **dict.fromkeys(_TRANSFORMER, "compute"),
     **dict.fromkeys(_AFFINE, "affine"),
     **dict.fromkeys(_INPUT, "affine"),
     "Concatenate": "joined",
+    "AttentionMask": "masked",
+    "Embedding": "table",
     "Softmax": "fixed",
 }
 _FOUR_BIT = (keras.layers.Conv1D, keras.layers.Conv2D, keras.layers.Dense)
@@ -114,6 +125,8 @@ def treatment_of(node: Node) -> Treatment | None:
         Its treatment by itself, its neighbours aside; None when there is no rule for it.
     """
     layer = node.operation
+    if isinstance(layer, CompressedEmbedding):
+        return "table"
     if isinstance(layer, CompressedKernel) or compressed_class(layer) is not None:
         return "kernel"
     if isinstance(layer, QuantizedLayerNormalization) or node.kind == "LayerNormalization":
@@ -175,7 +188,7 @@ def faults_of(graph: LayerGraph, node: Node, *, weight_bits: int = 8, activation
     if treatment is None:
         return f"there is no rule for {_described(node)}"
     calls = len(graph.calls_of(layer))
-    if calls > 1 and treatment in ("kernel", "affine"):
+    if calls > 1 and treatment in ("kernel", "affine", "table"):
         return f"it is called {calls} times, and one set of weights cannot follow {calls} scales"
     if getattr(layer, "data_format", "channels_last") == "channels_first":
         return "it has its channels first; LiteRT wants them last"

@@ -7,7 +7,7 @@ import keras
 
 from tfkit.graph import LayerGraph, Node, build_model, copy_layer, read_graph
 from tfkit.graph.layer_graph import replace_values
-from tfkit.layers import CompressedKernel, FakeQuantize, QuantizedLayerNormalization, compressed_class
+from tfkit.layers import CompressedKernel, FakeQuantize, MaskedMean, QuantizedLayerNormalization, compressed_class
 
 _SEPARABLE = {
     keras.layers.SeparableConv1D: (keras.layers.DepthwiseConv1D, keras.layers.Conv1D),
@@ -73,7 +73,9 @@ def _split(node: Node, copy: Callable[[], Any], args: tuple[Any, ...], kwargs: d
 
 
 def _holds_layers(layer: Any) -> bool:
-    if not isinstance(layer, keras.layers.Layer) or isinstance(layer, FakeQuantize | QuantizedLayerNormalization):
+    if not isinstance(layer, keras.layers.Layer) or isinstance(
+        layer, FakeQuantize | MaskedMean | QuantizedLayerNormalization
+    ):
         return False
     if layer.__module__.startswith("keras.src.layers."):
         return False  # augmentations and wrappers: they are more than the layers they hold

@@ -6,7 +6,17 @@ from typing import Any
 import keras
 
 from tfkit.graph import Node, build_model, read_graph
-from tfkit.layers import CompressedKernel, FakeQuantize, PixelGrid, QuantizedLayerNormalization, plain_class
+from tfkit.layers import (
+    AddPositions,
+    CompressedEmbedding,
+    CompressedKernel,
+    FakeQuantize,
+    MaskedMean,
+    PixelGrid,
+    QuantizedLayerNormalization,
+    TokenIds,
+    plain_class,
+)
 
 
 def strip_compression(model: keras.Model) -> keras.Model:
@@ -29,16 +39,26 @@ def is_compressed(model: keras.Model) -> bool:
 
 def _plain_call(node: Node, copy: Callable[[], Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     layer = node.operation
-    if isinstance(layer, FakeQuantize | PixelGrid):
+    if isinstance(layer, FakeQuantize | PixelGrid | TokenIds):
         return args[0]
+    if isinstance(layer, CompressedEmbedding):
+        return _with_weights(node, ("weight_bits", "masked"), [_numbers(layer.effective_kernel())], args, kwargs)
     if isinstance(layer, CompressedKernel):
-        kernel = keras.ops.convert_to_numpy(layer.effective_kernel())
-        bias = [keras.ops.convert_to_numpy(layer.bias)] if layer.use_bias else []  # type: ignore[attr-defined]
+        kernel = _numbers(layer.effective_kernel())
+        bias = [_numbers(layer.bias)] if layer.use_bias else []  # type: ignore[attr-defined]
         return _with_weights(node, ("weight_bits", "masked"), [kernel, *bias], args, kwargs)
+    if isinstance(layer, AddPositions):
+        return _with_weights(node, ("bits",), [_numbers(layer.embeddings)], args, kwargs)
+    if isinstance(layer, MaskedMean):
+        return _with_weights(node, ("rounded", "fused"), [], args, kwargs)
     if isinstance(layer, QuantizedLayerNormalization):
-        own = [keras.ops.convert_to_numpy(weight) for weight in (layer.gamma, layer.beta) if weight is not None]
+        own = [_numbers(weight) for weight in (layer.gamma, layer.beta) if weight is not None]
         return _with_weights(node, ("bits", "fused"), own, args, kwargs)
     return copy()(*args, **kwargs)
+
+
+def _numbers(weight: Any) -> Any:
+    return keras.ops.convert_to_numpy(weight)
 
 
 def _with_weights(node: Node, dropped: tuple[str, ...], weights: list[Any], args: Any, kwargs: Any) -> Any:

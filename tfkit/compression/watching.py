@@ -1,14 +1,13 @@
 """Show in TensorBoard what a quantisation-aware model's ranges do while it trains."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
-from numpy.typing import NDArray
 
-from tfkit.compression.calibration import fake_quantizers
+from tfkit.compression.calibration import Inputs, fake_quantizers
 from tfkit.graph import Node, build_model, read_graph
 from tfkit.layers import FakeQuantize
 
@@ -21,13 +20,19 @@ class WatchRanges(keras.callbacks.Callback):
     Args:
         model: The quantisation-aware model in training. With mixed precision a copy of it is trained: the ranges are
             then those of the copy.
-        pixels: (n, ...) real images; the clipped shares are measured on the first 16.
+        pixels: (n, ...) real images, or a dictionary of token ids and mask; the clipped shares are measured on the
+            first 16.
         log_directory: TensorBoard's folder: `ranges/NAME/minimum`, `ranges/NAME/maximum`, `clipped/NAME`.
     """
 
-    def __init__(self, model: keras.Model, pixels: NDArray[Any], log_directory: Path) -> None:
+    def __init__(self, model: keras.Model, pixels: Inputs, log_directory: Path) -> None:
         super().__init__()
-        self._trained, self._pixels, self._directory = model, pixels[:_IMAGES].astype(np.float32), log_directory
+        self._trained, self._directory = model, log_directory
+        # Token ids come in a dictionary and stay whole numbers.
+        if isinstance(pixels, Mapping):
+            self._inputs: Any = {name: values[:_IMAGES] for name, values in pixels.items()}
+        else:
+            self._inputs = pixels[:_IMAGES].astype(np.float32)
         self._probe: Any = None
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
@@ -46,7 +51,7 @@ class WatchRanges(keras.callbacks.Callback):
         if not quantizers:
             return {}
         shares: dict[str, float] = {}
-        for quantizer, values in zip(quantizers, probe(self._pixels, training=False), strict=True):
+        for quantizer, values in zip(quantizers, probe(self._inputs, training=False), strict=True):
             low, high = quantizer.real_range()
             seen = keras.ops.convert_to_numpy(values)
             shares[f"clipped/{quantizer.name}"] = float(np.mean((seen < low) | (seen > high)))
@@ -65,7 +70,7 @@ def _inputs_of_quantizers(model: keras.Model) -> tuple[list[FakeQuantize], Any]:
 
     shared = build_model(read_graph(model), call)
     quantizers = [layer for layer, _ in inputs.values()]
-    return quantizers, keras.Model(shared.inputs, [tensor for _, tensor in inputs.values()]) if quantizers else None
+    return quantizers, keras.Model(shared.input, [tensor for _, tensor in inputs.values()]) if quantizers else None
 
 
 def _write(directory: Path, figures: dict[str, float], step: int) -> None:

@@ -2,13 +2,21 @@
 
 from tfkit.config.compression_sections import DistillationSection, PruningSection, QuantizationSection
 from tfkit.config.data_sections import AugmentationSection, DataSection, ModelSection, RunSection
-from tfkit.config.loader import dump_recipe, load_recipe
+from tfkit.config.loader import AnyRecipe, dump_recipe, load_recipe
 from tfkit.config.sections import EXPORT_FORMATS, AcceptanceSection, ExportSection, RecipeConfig
+from tfkit.config.text_sections import (
+    TextAugmentationSection,
+    TextDataSection,
+    TextFineTuneSection,
+    TextModelSection,
+    TextRecipeConfig,
+)
 from tfkit.config.training_sections import FineTuneSection, HeadSection
 
 __all__ = [
     "EXPORT_FORMATS",
     "AcceptanceSection",
+    "AnyRecipe",
     "AugmentationSection",
     "DataSection",
     "DistillationSection",
@@ -20,6 +28,11 @@ __all__ = [
     "QuantizationSection",
     "RecipeConfig",
     "RunSection",
+    "TextAugmentationSection",
+    "TextDataSection",
+    "TextFineTuneSection",
+    "TextModelSection",
+    "TextRecipeConfig",
     "dump_recipe",
     "load_recipe",
 ]

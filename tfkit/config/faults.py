@@ -7,7 +7,6 @@ from typing import Any, get_args
 from pydantic.fields import FieldInfo
 
 from tfkit.config.section import Section
-from tfkit.config.sections import RecipeConfig
 from tfkit.config.yaml_document import KeyPath
 
 _LONGEST_VALUE = 60
@@ -35,23 +34,24 @@ class Places:
         return f"({self._file_name})"
 
 
-def section_types() -> dict[str, type[Section]]:
-    """The sections by name: `{"head": HeadSection, ...}`."""
+def section_types(recipe: type[Section]) -> dict[str, type[Section]]:
+    """The sections of a kind of recipe by name: `{"head": HeadSection, ...}`."""
     found: dict[str, type[Section]] = {}
-    for name, field in RecipeConfig.model_fields.items():
+    for name, field in recipe.model_fields.items():
         for kind in (field.annotation, *get_args(field.annotation)):
             if isinstance(kind, type) and issubclass(kind, Section):
                 found[name] = kind
     return found
 
 
-def describe_errors(errors: Sequence[Any], tree: dict[str, Any], places: Places) -> list[str]:
+def describe_errors(errors: Sequence[Any], tree: dict[str, Any], places: Places, *, recipe: type[Section]) -> list[str]:
     """One sentence for every key at fault.
 
     Args:
         errors: What pydantic found (`ValidationError.errors()`).
         tree: The recipe's plain values.
         places: Where they stand.
+        recipe: The kind of recipe.
 
     Returns:
         Sentences such as `head.epochs must be a whole number of 1 or more; got 0 (mine.yaml:14)`.
@@ -61,7 +61,7 @@ def describe_errors(errors: Sequence[Any], tree: dict[str, Any], places: Places)
         # Deeper parts name the branches of a union and the items of a list: the key itself is what is told.
         path = tuple(error["loc"][:2])
         if path not in sentences:
-            sentences[path] = f"{_sentence(path, error, tree)} {places.of(path)}"
+            sentences[path] = f"{_sentence(path, error, tree, recipe)} {places.of(path)}"
     return list(sentences.values())
 
 
@@ -80,20 +80,20 @@ def shown(value: Any) -> str:
     return text if len(text) <= _LONGEST_VALUE else f"{text[: _LONGEST_VALUE - 3]}..."
 
 
-def _sentence(path: KeyPath, error: Any, tree: dict[str, Any]) -> str:
+def _sentence(path: KeyPath, error: Any, tree: dict[str, Any], recipe: type[Section]) -> str:
     name = ".".join(str(part) for part in path)
-    kinds = section_types()
+    kinds = section_types(recipe)
     inside = len(error["loc"]) > len(path)  # a fault of an item: the key itself is told
     if error["type"] == "extra_forbidden" and not inside:
         if len(path) == 1:
-            return f"{name} is not a section; {nearest(name, RecipeConfig.model_fields)}"
+            return f"{name} is not a section; {nearest(name, recipe.model_fields)}"
         return f"{name} is not a known key; {nearest(str(path[1]), kinds[str(path[0])].model_fields)}"
     if len(path) == 1 and name in kinds:
         if error["type"] == "missing":
             return f"the section {name}: is missing"
         keys = ", ".join(kinds[name].model_fields)
         return f"{name} must be a section of keys ({keys}); got {shown(tree[name])}"
-    field = (kinds[str(path[0])] if len(path) == 2 else RecipeConfig).model_fields[str(path[-1])]
+    field = (kinds[str(path[0])] if len(path) == 2 else recipe).model_fields[str(path[-1])]
     expected = _expected(field, error)
     if error["type"] == "missing" and not inside:
         return f"{name} is missing; it must be {expected}"

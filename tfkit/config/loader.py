@@ -9,12 +9,20 @@ from pydantic import ValidationError
 
 from tfkit.config.faults import Places, describe_errors, nearest, section_types
 from tfkit.config.rules import broken_rules
+from tfkit.config.section import Section
 from tfkit.config.sections import RecipeConfig
+from tfkit.config.text_rules import broken_text_rules
+from tfkit.config.text_sections import TextRecipeConfig
 from tfkit.config.yaml_document import dump_yaml, parse_yaml
 from tfkit.errors import ConfigError
 
+AnyRecipe = RecipeConfig | TextRecipeConfig
+_Kind = type[RecipeConfig] | type[TextRecipeConfig]
+# A recipe is one for images unless its script is one of these.
+_TEXT_SCRIPTS = frozenset({"finetune_text"})
 
-def load_recipe(path: Path, overrides: Sequence[str] = ()) -> RecipeConfig:
+
+def load_recipe(path: Path, overrides: Sequence[str] = ()) -> AnyRecipe:
     """Read a recipe.
 
     Args:
@@ -48,11 +56,12 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> RecipeConfig:
     if not isinstance(tree, dict):
         faults = faults or [f"a recipe is made of sections (data:, model:, ...); got {_short(tree)} ({path.name})"]
         raise _config_error(path, faults)
-    for (name,) in (key for key in document.empty if len(key) == 1 and key[0] in section_types()):
+    kind: _Kind = TextRecipeConfig if tree.get("recipe") in _TEXT_SCRIPTS else RecipeConfig
+    for (name,) in (key for key in document.empty if len(key) == 1 and key[0] in section_types(kind)):
         tree[name] = {}  # `head:` with nothing below it is there, with its defaults
     for override in overrides:
-        faults += _apply(override, tree, places)
-    config, wrong = _validated(tree, places)
+        faults += _apply(override, tree, places, kind)
+    config, wrong = _validated(tree, places, kind)
     if faults or wrong or config is None:
         raise _config_error(path, faults + wrong)
     if config.run.name:
@@ -60,7 +69,7 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> RecipeConfig:
     return config.model_copy(update={"run": config.run.model_copy(update={"name": path.stem})})
 
 
-def dump_recipe(config: RecipeConfig) -> str:
+def dump_recipe(config: AnyRecipe) -> str:
     """Write a recipe with every default spelled out, as YAML that `load_recipe` reads to the same recipe.
 
     Args:
@@ -73,19 +82,20 @@ def dump_recipe(config: RecipeConfig) -> str:
     return dump_yaml({name: value for name, value in tree.items() if value is not None})
 
 
-def _validated(tree: dict[str, Any], places: Places) -> tuple[RecipeConfig | None, list[str]]:
+def _validated(tree: dict[str, Any], places: Places, kind: _Kind) -> tuple[AnyRecipe | None, list[str]]:
+    broken = broken_text_rules if kind is TextRecipeConfig else broken_rules
     try:
         # Through JSON, because pydantic's strict mode then takes a list for a tuple and text for a path, but
         # still no "3" for 3.
-        config = RecipeConfig.model_validate_json(json.dumps(tree, default=str))
+        config = kind.model_validate_json(json.dumps(tree, default=str))
     except ValidationError as fault:
         errors = fault.errors(include_url=False)
         at_fault = {tuple(error["loc"][:2]) for error in errors}
-        return None, describe_errors(errors, tree, places) + broken_rules(tree, at_fault, places)
-    return config, broken_rules(tree, set(), places)
+        return None, describe_errors(errors, tree, places, recipe=kind) + broken(tree, at_fault, places)
+    return config, broken(tree, set(), places)
 
 
-def _apply(override: str, tree: dict[str, Any], places: Places) -> list[str]:
+def _apply(override: str, tree: dict[str, Any], places: Places, kind: type[Section]) -> list[str]:
     """Put one `key=value` into the tree; faults come back as sentences."""
     key, equals, text = override.partition("=")
     parts = key.strip().split(".")
@@ -94,8 +104,8 @@ def _apply(override: str, tree: dict[str, Any], places: Places) -> list[str]:
     document = parse_yaml(text)
     if document.faults:
         return [f"{key}: '{text}' is {document.faults[0][1]} (command line)"]
-    if parts[0] not in RecipeConfig.model_fields:
-        return [_unknown_section(parts, tree)]
+    if parts[0] not in kind.model_fields:
+        return [_unknown_section(parts, tree, kind)]
     branch = tree
     for part in parts[:-1]:
         if branch.get(part) is None:
@@ -103,20 +113,20 @@ def _apply(override: str, tree: dict[str, Any], places: Places) -> list[str]:
         if not isinstance(branch[part], dict):
             return [f"{key} cannot be set, because {part} is not a section (command line)"]
         branch = branch[part]
-    empty_section = len(parts) == 1 and not text.strip() and parts[0] in section_types()
+    empty_section = len(parts) == 1 and not text.strip() and parts[0] in section_types(kind)
     branch[parts[-1]] = {} if empty_section else document.value
     places.came_from_command_line(tuple(parts))
     return []
 
 
-def _unknown_section(parts: list[str], tree: dict[str, Any]) -> str:
+def _unknown_section(parts: list[str], tree: dict[str, Any], kind: type[Section]) -> str:
     """An unknown first word; a key without its section (`epochs=3`) is told which sections have it."""
     name = parts[0]
-    homes = [section for section, kind in section_types().items() if name in kind.model_fields]
+    homes = [section for section, keys in section_types(kind).items() if name in keys.model_fields]
     if len(parts) == 1 and homes:
         used = [section for section in homes if section in tree] or homes
         return f"{name} needs its section: {' or '.join(f'{section}.{name}' for section in used)} (command line)"
-    return f"{name} is not a section; {nearest(name, RecipeConfig.model_fields)} (command line)"
+    return f"{name} is not a section; {nearest(name, kind.model_fields)} (command line)"
 
 
 def _config_error(path: Path, faults: list[str]) -> ConfigError:

@@ -1,5 +1,6 @@
 """Rules between keys of a recipe, which a single key's type cannot tell."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from tfkit.config.compression_rules import broken_compression_rules
@@ -36,27 +37,35 @@ def broken_rules(tree: dict[str, Any], at_fault: set[KeyPath], places: Places) -
     sentences = []
     data = tree.get("data")
     if isinstance(data, dict) and ("data", "source") not in at_fault:
-        sentences += _source_rules(data, places) + _fraction_rules(data, places)
+        sentences += source_rules(data, places, needed=_NEEDED, read_by=_READ_BY) + fraction_rules(data, places)
     if tree.get("head") is None and tree.get("fine_tune") is None:
         sentences.append(f"nothing would be trained: give the recipe a head: or a fine_tune: section {places.of(())}")
     return sentences + broken_compression_rules(tree, at_fault, places)
 
 
-def _source_rules(data: dict[str, Any], places: Places) -> list[str]:
+def source_rules(
+    data: dict[str, Any],
+    places: Places,
+    *,
+    needed: Mapping[str, tuple[str, ...]],
+    read_by: Mapping[str, tuple[str, ...]],
+) -> list[str]:
+    """What a source cannot do without, and what it does not read."""
     source = data.get("source")
     sentences = []
-    needed = _NEEDED.get(str(source), ())
-    if needed and all(data.get(key) is None for key in needed):
+    keys = needed.get(str(source), ())
+    if keys and all(data.get(key) is None for key in keys):
         place = places.of(("data",))
-        sentences.append(f"data.{needed[0]} is missing; source {source} needs it (or say data.{needed[0]}=...) {place}")
-    for key, sources in _READ_BY.items():
+        sentences.append(f"data.{keys[0]} is missing; source {source} needs it (or say data.{keys[0]}=...) {place}")
+    for key, sources in read_by.items():
         if data.get(key) is not None and source not in sources:
             place = places.of(("data", key))
             sentences.append(f"data.{key} is not read by source {source}, only by {', '.join(sources)} {place}")
     return sentences
 
 
-def _fraction_rules(data: dict[str, Any], places: Places) -> list[str]:
+def fraction_rules(data: dict[str, Any], places: Places) -> list[str]:
+    """Whether the shares that are split off leave anything to train on."""
     said = [data.get(key, 0.0) for key in ("validation_fraction", "test_fraction")]
     total = sum(share for share in said if isinstance(share, float | int) and 0 <= share < 1)
     if total < 1:

@@ -3,23 +3,24 @@
 import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, Generic
 
 import numpy as np
 
 from tfkit.data.checking import BadImages, Progress, check_images, refuse_bad_images
-from tfkit.data.examples import ImageExamples, LeftOut
+from tfkit.data.examples import ExamplesT, ImageExamples, LeftOut
 from tfkit.data.reading import PartName, Reading
 from tfkit.errors import DataError
 
 
 @dataclass(frozen=True, eq=False)
-class Part:
+class Part(Generic[ExamplesT]):
     """Checked examples of one part, and a digest of each one's content."""
 
-    examples: ImageExamples
+    examples: ExamplesT
     digests: tuple[bytes, ...]
 
-    def select(self, positions: np.ndarray) -> "Part":
+    def select(self, positions: np.ndarray) -> "Part[ExamplesT]":
         """The examples at `positions`, with their digests."""
         return Part(self.examples.select(positions), tuple(self.digests[position] for position in positions))
 
@@ -33,7 +34,7 @@ def classes_of(readings: dict[PartName, Reading], wanted: Sequence[str] | None) 
     found = {part: set(reading.labels) for part, reading in readings.items()}
     union = set().union(*found.values())
     if wanted is not None:
-        return _wanted_classes(wanted, union)
+        return wanted_classes(wanted, union)
     faults = [
         f"{part} has no image of {', '.join(sorted(repr(name) for name in union - classes))}"
         for part, classes in found.items()
@@ -98,8 +99,8 @@ def assemble(
     return parts, ignored + damaged
 
 
-def note_conflicts(groups: Sequence[tuple[str, ...]], parts: Sequence[Part]) -> list[str]:
-    """A sentence when images with the same content have different labels, else nothing."""
+def note_conflicts(groups: Sequence[tuple[str, ...]], parts: Sequence[Part[Any]], *, unit: str = "images") -> list[str]:
+    """A sentence when examples with the same content have different labels, else nothing."""
     label_of = {
         name: label for part in parts for name, label in zip(part.examples.names, part.examples.labels, strict=True)
     }
@@ -107,10 +108,15 @@ def note_conflicts(groups: Sequence[tuple[str, ...]], parts: Sequence[Part]) -> 
     if not conflicts:
         return []
     shown = "; ".join(" = ".join(group) for group in conflicts[:3])
-    return [f"{len(conflicts)} images appear under more than one class, so one label must be wrong: {shown}."]
+    return [f"{len(conflicts)} {unit} appear under more than one class, so one label must be wrong: {shown}."]
 
 
-def _wanted_classes(wanted: Sequence[str], found: set[str]) -> tuple[str, ...]:
+def wanted_classes(wanted: Sequence[str], found: set[str]) -> tuple[str, ...]:
+    """The classes asked for, in that order.
+
+    Raises:
+        DataError: When one is not there, with the nearest name that is, or is named twice.
+    """
     faults = []
     for name in wanted:
         if name not in found:

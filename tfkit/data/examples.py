@@ -1,11 +1,15 @@
 """What a data set is once it is read: labelled examples, their splits, and the account of what was done."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, Generic
 
 import numpy as np
+from typing_extensions import TypeVar
 
 from tfkit.data.sources import ImageSource
+
+if TYPE_CHECKING:
+    from tfkit.data.inputs import Examples
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,6 +52,9 @@ class ImageExamples:
         """How many examples each class has, in the order of `class_names`."""
         counts = np.bincount(self.labels, minlength=len(self.class_names))
         return {name: int(count) for name, count in zip(self.class_names, counts, strict=True)}
+
+
+ExamplesT = TypeVar("ExamplesT", bound="Examples", default=ImageExamples)
 
 
 @dataclass(frozen=True)
@@ -93,8 +100,8 @@ class DataReport:
 
 
 @dataclass(frozen=True, eq=False)
-class DatasetSplits:
-    """A data set ready for training.
+class DatasetSplits(Generic[ExamplesT]):
+    """A data set ready for training: of images, or as `DatasetSplits[TextExamples]` of texts.
 
     Attributes:
         train: What the model learns from.
@@ -103,9 +110,9 @@ class DatasetSplits:
         report: The account of how these came to be.
     """
 
-    train: ImageExamples
-    validation: ImageExamples
-    test: ImageExamples
+    train: ExamplesT
+    validation: ExamplesT
+    test: ExamplesT
     report: DataReport
 
     @property

@@ -1,20 +1,23 @@
 """A data set by name or place: read, checked, split, and accounted for."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from tfkit.data.assembly import Part, assemble, classes_of, note_conflicts
 from tfkit.data.checking import BadImages, Progress, same_content
 from tfkit.data.csv_manifest import read_csv
 from tfkit.data.digits import read_digits
-from tfkit.data.examples import DataReport, DatasetSplits, ImageExamples
+from tfkit.data.examples import DataReport, DatasetSplits, ExamplesT, ImageExamples
 from tfkit.data.image_folder import read_image_folder
 from tfkit.data.npz import read_npz
 from tfkit.data.reading import PartName, Reading
 from tfkit.data.splitting import keep_per_class, stratified_holdout
 from tfkit.data.tfds_records import read_tfds
 from tfkit.errors import DataError
+
+if TYPE_CHECKING:
+    from tfkit.data.inputs import Examples
 
 SourceName = Literal["image_folder", "npz", "csv", "tfds", "digits"]
 
@@ -71,7 +74,7 @@ def load_image_splits(
         >>> len(splits.train), splits.class_names
         (216, ('ants', 'bees'))
     """
-    _check_fractions(validation_fraction=validation_fraction, test_fraction=test_fraction)
+    check_fractions(validation_fraction=validation_fraction, test_fraction=test_fraction)
     files: dict[PartName, Path | None] = {"train": train, "validation": validation, "test": test}
     readings = _read(source, channels=channels, directory=directory, name=name, files=files)
     class_names = classes_of(readings, classes)
@@ -81,10 +84,10 @@ def load_image_splits(
         )
     parts, left_out = assemble(readings, class_names, bad_images=bad_images, progress=progress)
     everything = list(parts.values())
-    parts, notes = _split(parts, validation_fraction, test_fraction, seed)
+    parts, notes = split_parts(parts, validation_fraction, test_fraction, seed)
     train_examples = parts["train"].examples
     if labels_per_class is not None:
-        train_examples, note = _few_labels(train_examples, labels_per_class, seed)
+        train_examples, note = few_labels(train_examples, labels_per_class, seed)
         notes.append(note)
     kept = {"train": train_examples, "validation": parts["validation"].examples, "test": parts["test"].examples}
     groups = same_content(
@@ -95,7 +98,7 @@ def load_image_splits(
         kept={split: examples.class_counts() for split, examples in kept.items()},
         left_out=tuple(left_out),
         duplicates=tuple(groups),
-        leakage=_leaking(groups, kept),
+        leakage=leaking(groups, kept),
         notes=(*notes, *note_conflicts(groups, everything)),
     )
     return DatasetSplits(train=kept["train"], validation=kept["validation"], test=kept["test"], report=report)
@@ -204,59 +207,78 @@ def _in_classes_of_model(reading: Reading, class_names: tuple[str, ...], path: P
     return Reading(reading.source, reading.names, labels, reading.left_out, class_names)
 
 
-def _split(
-    parts: dict[PartName, Part], validation_fraction: float, test_fraction: float, seed: int
-) -> tuple[dict[PartName, Part], list[str]]:
+def split_parts(
+    parts: dict[PartName, Part[ExamplesT]],
+    validation_fraction: float,
+    test_fraction: float,
+    seed: int,
+    *,
+    unit: str = "images",
+) -> tuple[dict[PartName, Part[ExamplesT]], list[str]]:
+    """Split off what is missing of train, validation and test, and say in sentences what was done."""
     notes: list[str] = []
     parts = dict(parts)
     if "all" in parts:
         parts["train"] = parts.pop("all")
     if "test" not in parts and "validation" in parts:
         parts["test"] = parts.pop("validation")
-        notes.append("There is no test split: the validation images are the test split, on which the model is judged.")
+        notes.append(f"There is no test split: the validation {unit} are the test split, on which the model is judged.")
     if "test" not in parts:
-        parts["train"], parts["test"] = _hold_out(parts["train"], test_fraction, seed, "test")
+        parts["train"], parts["test"] = _hold_out(parts["train"], test_fraction, seed, "test", unit)
         notes.append(
-            f"{len(parts['test'].examples)} images ({test_fraction:.0%} of each class) were held out for testing."
+            f"{len(parts['test'].examples)} {unit} ({test_fraction:.0%} of each class) were held out for testing."
         )
     if "validation" not in parts:
-        parts["train"], parts["validation"] = _hold_out(parts["train"], validation_fraction, seed + 1, "validation")
+        parts["train"], parts["validation"] = _hold_out(
+            parts["train"], validation_fraction, seed + 1, "validation", unit
+        )
         held_out = len(parts["validation"].examples)
         notes.append(
-            f"{held_out} images ({validation_fraction:.0%} of each class) were held out from training for validation."
+            f"{held_out} {unit} ({validation_fraction:.0%} of each class) were held out from training for validation."
             if held_out
             else "There is no validation split."
         )
     return parts, notes
 
 
-def _hold_out(part: Part, fraction: float, seed: int, what: str) -> tuple[Part, Part]:
+def _hold_out(
+    part: Part[ExamplesT], fraction: float, seed: int, what: str, unit: str
+) -> tuple[Part[ExamplesT], Part[ExamplesT]]:
     examples = part.examples
     kept, held_out = stratified_holdout(
-        examples.labels, part.digests, fraction=fraction, seed=seed, class_names=examples.class_names, what=what
+        examples.labels,
+        part.digests,
+        fraction=fraction,
+        seed=seed,
+        class_names=examples.class_names,
+        what=what,
+        unit=unit,
     )
     return part.select(kept), part.select(held_out)
 
 
-def _few_labels(examples: ImageExamples, per_class: int, seed: int) -> tuple[ImageExamples, str]:
+def few_labels(examples: ExamplesT, per_class: int, seed: int, *, unit: str = "images") -> tuple[ExamplesT, str]:
+    """Keep `per_class` random examples of each class, and say so in a sentence."""
     if per_class < 1:
         raise DataError(f"labels_per_class must be 1 or more; got {per_class}", hint="check data.labels_per_class")
     count = len(examples.class_names)
     chosen = keep_per_class(examples.labels, per_class=per_class, class_count=count, seed=seed)
     left = len(examples) - len(chosen)
-    note = f"Only {per_class} training images of each class were kept; {left} were left out."
+    note = f"Only {per_class} training {unit} of each class were kept; {left} were left out."
     if fewer := [f"{n} of '{name}'" for name, n in examples.class_counts().items() if n < per_class]:
-        note = f"{per_class} training images of each class were asked for; there were fewer, and all kept: "
+        note = f"{per_class} training {unit} of each class were asked for; there were fewer, and all kept: "
         note += f"{', '.join(fewer)}. {left} of other classes were left out."
     return examples.select(chosen), note
 
 
-def _leaking(groups: Sequence[tuple[str, ...]], kept: dict[str, ImageExamples]) -> tuple[tuple[str, ...], ...]:
+def leaking(groups: Sequence[tuple[str, ...]], kept: Mapping[str, "Examples"]) -> tuple[tuple[str, ...], ...]:
+    """Those groups of equal examples that lie in more than one split."""
     split_of = {name: split for split, examples in kept.items() for name in examples.names}
     return tuple(group for group in groups if len({split_of[name] for name in group if name in split_of}) > 1)
 
 
-def _check_fractions(*, validation_fraction: float, test_fraction: float) -> None:
+def check_fractions(*, validation_fraction: float, test_fraction: float) -> None:
+    """Refuse shares that leave nothing to train or to judge on."""
     faults = []
     if not 0.0 <= validation_fraction < 1.0:
         faults.append(f"validation_fraction must be in [0, 1); got {validation_fraction}")

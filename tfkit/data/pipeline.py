@@ -56,7 +56,7 @@ def training_batches(
     """
     read, is_stored = _reader(examples, image, cache_bytes)
     class_count = len(examples.class_names)
-    labels = _on_host(examples.labels)
+    labels = on_host(examples.labels)
 
     def finish(
         epoch_seeds: tf.Tensor, steps: tf.Tensor, positions: tf.Tensor, pixels: tf.Tensor
@@ -78,7 +78,7 @@ def training_batches(
             num_parallel_calls=tf.data.AUTOTUNE,
         )
         batches = read_each.batch(batch_size).map(finish, num_parallel_calls=tf.data.AUTOTUNE)
-    return _finished(batches, len(examples), batch_size)
+    return finish_batches(batches, len(examples), batch_size)
 
 
 def evaluation_batches(
@@ -97,7 +97,7 @@ def evaluation_batches(
     """
     read, is_stored = _reader(examples, image, cache_bytes)
     class_count = len(examples.class_names)
-    labels = _on_host(examples.labels)
+    labels = on_host(examples.labels)
     positions = tf.data.Dataset.range(len(examples))
     if is_stored:
         batches = positions.batch(batch_size).map(lambda chosen: (read(chosen), chosen))
@@ -111,7 +111,7 @@ def evaluation_batches(
             tf.one_hot(tf.gather(labels, chosen), class_count),
         )
     )
-    return _finished(finished, len(examples), batch_size)
+    return finish_batches(finished, len(examples), batch_size)
 
 
 def pixel_batches(examples: ImageExamples, image: ImageSpec, *, batch_size: int) -> Iterator[np.ndarray]:
@@ -144,12 +144,12 @@ def _reader(examples: ImageExamples, image: ImageSpec, cache_bytes: int) -> tupl
     for pixels in pixel_batches(examples, image, batch_size=_CHUNK):
         stored[done : done + len(pixels)] = pixels
         done += len(pixels)
-    tensor = _on_host(stored)
+    tensor = on_host(stored)
     return (lambda positions: tf.gather(tensor, positions)), True
 
 
 def _direct_reader(examples: ImageExamples, image: ImageSpec) -> ReadPixels:
-    indices = _on_host(np.asarray(examples.indices, np.int64))
+    indices = on_host(np.asarray(examples.indices, np.int64))
     return lambda position: fit_image(examples.source.read_pixels(tf.gather(indices, position)), image)
 
 
@@ -168,7 +168,8 @@ def _epoch_order(count: int, *, seed: int, first_epoch: int) -> tf.data.Dataset:
     return tf.data.Dataset.range(1).flat_map(positions)
 
 
-def _finished(batches: tf.data.Dataset, count: int, batch_size: int) -> tf.data.Dataset:
+def finish_batches(batches: tf.data.Dataset, count: int, batch_size: int) -> tf.data.Dataset:
+    """The batches of `count` examples with their number known, in a fixed order, a few made ahead."""
     options = tf.data.Options()
     options.deterministic = True
     steps = -(-count // batch_size)
@@ -176,6 +177,7 @@ def _finished(batches: tf.data.Dataset, count: int, batch_size: int) -> tf.data.
     return batches.prefetch(_PREFETCHED_BATCHES)
 
 
-def _on_host(array: np.ndarray) -> tf.Tensor:
+def on_host(array: np.ndarray) -> tf.Tensor:
+    """An array as a tensor in the host's memory."""
     with tf.device("CPU:0"):  # a pipeline runs on the host; an accelerator's memory is for the model
         return tf.constant(array)

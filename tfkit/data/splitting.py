@@ -1,4 +1,4 @@
-"""Stratified splits that are the same for the same seed and never part copies of one image."""
+"""Stratified splits that are the same for the same seed and never part copies of one image or text."""
 
 from collections.abc import Sequence
 
@@ -8,7 +8,14 @@ from tfkit.errors import DataError
 
 
 def stratified_holdout(
-    labels: np.ndarray, contents: Sequence[bytes], *, fraction: float, seed: int, class_names: Sequence[str], what: str
+    labels: np.ndarray,
+    contents: Sequence[bytes],
+    *,
+    fraction: float,
+    seed: int,
+    class_names: Sequence[str],
+    what: str,
+    unit: str = "images",
 ) -> tuple[np.ndarray, np.ndarray]:
     """Hold out a share of every class.
 
@@ -21,12 +28,13 @@ def stratified_holdout(
         seed: The same seed holds out the same examples.
         class_names: For messages.
         what: What is held out (`test`), for messages.
+        unit: What the examples are, for messages.
 
     Returns:
         Positions kept and positions held out, each ascending.
 
     Raises:
-        DataError: When a class has fewer than two different images to share out.
+        DataError: When a class has fewer than two different examples to share out.
     """
     if fraction == 0.0:
         return np.arange(len(labels)), np.arange(0)
@@ -45,8 +53,8 @@ def stratified_holdout(
         held_out.append(rng.permutation(members)[:count])
     if too_small:
         raise DataError(
-            f"too few different images to split off a {what} part: {', '.join(too_small)}",
-            hint=f"add images to these classes, leave them out with data.classes, or bring a {what} folder of your own",
+            f"too few different {unit} to split off a {what} part: {', '.join(too_small)}",
+            hint=f"add {unit} to these classes, leave them out with data.classes, or bring a {what} set of your own",
         )
     is_held_out = np.isin(representative, np.concatenate(held_out))
     return np.flatnonzero(~is_held_out), np.flatnonzero(is_held_out)

@@ -78,7 +78,7 @@ def read_tfds(name: str, *, directory: Path | None, channels: int) -> dict[PartN
     Raises:
         DataError: When it is neither on disk nor to be had, or holds no single image with a single label.
     """
-    builder = _builder(name, directory)
+    builder = open_builder(name, directory)
     image, label = _keys(builder, name)
     readings: dict[PartName, Reading] = {}
     left_out: list[LeftOut] = []
@@ -104,7 +104,12 @@ def read_tfds(name: str, *, directory: Path | None, channels: int) -> dict[PartN
     return {**readings, "train": replace(readings["train"], left_out=tuple(left_out))}
 
 
-def _builder(name: str, directory: Path | None) -> Any:
+def open_builder(name: str, directory: Path | None) -> Any:
+    """The TFDS builder of a data set that is on disk, downloaded first when it is not.
+
+    Raises:
+        DataError: When it is neither on disk nor to be had.
+    """
     # Imported here: it takes seconds, and only this source needs it.
     import tensorflow_datasets as tfds
     from tensorflow_datasets.core.read_only_builder import builder_from_files

@@ -1,6 +1,7 @@
 """Keras model to a float32 `.tflite` flatbuffer of builtin operators."""
 
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,11 @@ import tensorflow as tf
 from tfkit.artifacts import ImageSpec
 from tfkit.errors import ExportError
 from tfkit.exporters.inspection import describe_operators
+from tfkit.graph import Node, build_model, read_graph
 from tfkit.runtimes import held_native_output, read_operators
 
 INPUT_NAME = "pixels"
+TEXT_INPUT_NAMES = ("token_ids", "padding_mask")
 OUTPUT_NAME = "scores"
 SIGNATURE = "serving_default"
 
@@ -30,8 +33,66 @@ def convert_to_float(model: Any, *, image: ImageSpec) -> bytes:
     Raises:
         ExportError: When a layer has no builtin operator; it names the operators and their layers.
     """
+    return _converted(
+        model,
+        lambda pixels: {OUTPUT_NAME: model(pixels, training=False)},
+        [tf.TensorSpec((1, *image.shape), tf.float32, name=INPUT_NAME)],
+    )
+
+
+def convert_text_to_float(model: Any, *, sequence_length: int) -> bytes:
+    """Convert a text classifier for one text at a time, with the signature `token_ids`, `padding_mask` -> `scores`.
+
+    Args:
+        model: A text classifier of one length: int32 (1, sequence_length) in.
+        sequence_length: Tokens of every text.
+
+    Returns:
+        The flatbuffer. Its token table is looked up by one GATHER; negative ids, which Keras counts from the end of
+        the table, are not.
+
+    Raises:
+        ExportError: As for `convert_to_float`.
+    """
+    model = build_model(read_graph(model), _with_plain_lookups)
+    names = TEXT_INPUT_NAMES
+
+    def scores(token_ids: Any, padding_mask: Any) -> dict[str, Any]:
+        given = dict(zip(names, (token_ids, padding_mask), strict=True))
+        return {OUTPUT_NAME: model(given, training=False)}
+
+    specifications = [tf.TensorSpec((1, sequence_length), tf.int32, name=name) for name in names]
+    return _converted(model, scores, specifications)
+
+
+class _PlainLookup(keras.layers.Layer):
+    """Rows of a table by ids that are known to be in it."""
+
+    def build(self, input_shape: Any) -> None:
+        self.built = True
+
+    def __init__(self, table: Any, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.table = self.add_weight(name="table", shape=table.shape, initializer=lambda shape, dtype=None: table)
+
+    def call(self, ids: Any) -> Any:
+        # One-dimensional ids: what EMBEDDING_LOOKUP takes.
+        rows = tf.gather(tf.convert_to_tensor(self.table), tf.reshape(ids, [-1]))
+        return tf.reshape(rows, (-1, ids.shape[1], self.table.shape[1]))
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        return (*input_shape, self.table.shape[1])
+
+
+def _with_plain_lookups(node: Node, copy: Callable[[], Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    if node.kind == "Embedding":
+        return _PlainLookup(keras.ops.convert_to_numpy(node.operation.embeddings), name=node.name)(args[0])
+    return copy()(*args, **kwargs)
+
+
+def _converted(model: Any, endpoint: Callable[..., Any], signature: list[Any]) -> bytes:
     with tempfile.TemporaryDirectory(prefix="tfkit-") as folder, held_native_output():
-        _write_for_conversion(model, Path(folder), image=image)
+        _write_for_conversion(model, Path(folder), endpoint, signature)
         try:
             return _convert(folder, allow_custom_ops=False)
         except ExportError as fault:
@@ -39,14 +100,10 @@ def convert_to_float(model: Any, *, image: ImageSpec) -> bytes:
             raise _unknown_operators(_convert(folder, allow_custom_ops=True), model) or fault from None
 
 
-def _write_for_conversion(model: Any, folder: Path, *, image: ImageSpec) -> None:
+def _write_for_conversion(model: Any, folder: Path, endpoint: Callable[..., Any], signature: list[Any]) -> None:
     archive = keras.export.ExportArchive()
     archive.track(model)
-    archive.add_endpoint(
-        SIGNATURE,
-        lambda pixels: {OUTPUT_NAME: model(pixels, training=False)},
-        input_signature=[tf.TensorSpec((1, *image.shape), tf.float32, name=INPUT_NAME)],
-    )
+    archive.add_endpoint(SIGNATURE, endpoint, input_signature=signature)
     archive.write_out(folder, verbose=False)
 
 

@@ -7,12 +7,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tfkit.artifacts import Artifact, ImageSpec, Quantization, write_manifest
+from tfkit.artifacts import Artifact, InputSpec, Quantization, write_manifest
 from tfkit.errors import ExportError
-from tfkit.exporters.conversion import convert_to_float
 from tfkit.exporters.float_model import exportable_model
 from tfkit.exporters.saved_model import export_saved_model
-from tfkit.exporters.tflite import export_tflite, makes_its_own_file
+from tfkit.exporters.tflite import converted_to_float, export_tflite, makes_its_own_file
 
 _QUANTIZATIONS: dict[str, Quantization] = {
     "tflite_float32": "none",
@@ -28,7 +27,7 @@ def export_formats(
     formats: Sequence[str],
     directory: Path,
     *,
-    image: ImageSpec,
+    spec: InputSpec,
     class_names: tuple[str, ...],
     calibration: NDArray[np.uint8] | None = None,
     progress: Callable[[int, int, str], None] | None = None,
@@ -36,10 +35,11 @@ def export_formats(
     """Write a model in each format, with a manifest and the labels beside them.
 
     Args:
-        model: A built `keras.Model`, float32 (n, height, width, channels) raw pixels 0..255 in, (n, classes) out.
+        model: A built `keras.Model`: float32 (n, height, width, channels) raw pixels 0..255 in, or a dict of int32
+            `token_ids` and `padding_mask`; (n, classes) out.
         formats: Out of `saved_model`, `tflite_float32`, `tflite_float16`, `tflite_dynamic_int8`, `tflite_int8`.
         directory: The artifacts folder: `saved_model/1`, `model_<kind>.tflite`, `labels.txt`, `manifest.json`.
-        image: The images the model takes.
+        spec: The images or texts the model takes.
         class_names: Its labels, in the order of the scores.
         calibration: For `tflite_int8`: uint8 (n, height, width, channels), some hundred real training images.
         progress: Called after each file with files done, files in all, and the format.
@@ -52,12 +52,12 @@ def export_formats(
         RunError: When a file cannot be written.
 
     Example:
-        >>> export_formats(model, ["saved_model", "tflite_float32"], Path("artifacts"), image=image,
+        >>> export_formats(model, ["saved_model", "tflite_float32"], Path("artifacts"), spec=image,
         ...                class_names=("ants", "bees"))  # doctest: +SKIP
     """
     if unknown := [name for name in formats if name not in FORMATS]:
         raise ExportError(f"unknown formats: {', '.join(unknown)}", hint="the formats are " + ", ".join(FORMATS))
-    described: dict[str, Any] = {"image": image, "class_names": class_names}
+    described: dict[str, Any] = {"spec": spec, "class_names": class_names}
     artifacts: list[Artifact] = []
     flatbuffer: bytes | None = None
     for name in formats:
@@ -67,7 +67,7 @@ def export_formats(
             artifacts.append(export_saved_model(model, directory / name, **described))
             continue
         if not makes_its_own_file(model, _QUANTIZATIONS[name]):
-            flatbuffer = flatbuffer or convert_to_float(exportable_model(model, **described), image=image)
+            flatbuffer = flatbuffer or converted_to_float(exportable_model(model, **described), spec)
         artifact = export_tflite(
             model,
             directory / f"{name.replace('tflite', 'model')}.tflite",

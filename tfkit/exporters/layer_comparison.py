@@ -1,6 +1,6 @@
 """Compare a quantised file with its quantisation-aware Keras model, layer by layer."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import keras
@@ -9,13 +9,13 @@ from numpy.typing import NDArray
 
 from tfkit.artifacts import LayerDifference
 from tfkit.compression import Rounding
-from tfkit.exporters.tensor_matching import FileTensor, keras_values, read_tensors
+from tfkit.exporters.tensor_matching import FileTensor, Samples, keras_values, read_tensors
 from tfkit.graph import Node, build_model, read_graph
 from tfkit.layers import FakeQuantize
 
 
 def compare_layers(
-    model: keras.Model, flatbuffer: bytes, roundings: dict[str, Rounding], pixels: NDArray[np.uint8]
+    model: keras.Model, flatbuffer: bytes, roundings: dict[str, Rounding], samples: Samples
 ) -> tuple[LayerDifference, ...]:
     """Run both on the same images and compare every tensor that both have.
 
@@ -23,21 +23,24 @@ def compare_layers(
         model: The quantisation-aware model.
         flatbuffer: The file made from it.
         roundings: The rounding of each of the file's tensors, as `quantize_as_trained` gave them.
-        pixels: uint8 (n, height, width, channels), a few real images.
+        samples: uint8 (n, height, width, channels), a few real images; or a dictionary of token ids and mask.
 
     Returns:
         One row for each tensor found in both, in the file's running order.
     """
     rebuilt, outputs = _rounded_tensors(model)
-    tensors = [tensor for tensor in read_tensors(flatbuffer, pixels) if tensor.name in roundings]
+    tensors = [tensor for tensor in read_tensors(flatbuffer, samples) if tensor.name in roundings]
+    given = samples if isinstance(samples, Mapping) else samples.astype(np.float32)
     wanted = {name: outputs[name] for name in {roundings[tensor.name].name for tensor in tensors} if name in outputs}
-    values = dict(zip(wanted, keras_values(rebuilt, list(wanted.values()), pixels.astype(np.float32)), strict=True))
+    values = dict(zip(wanted, keras_values(rebuilt, list(wanted.values()), given), strict=True))
+    # Tensors that an 8-bit model holds in 16 bits are compared in steps of 8: a step of their own is nothing.
+    bits = min((rounding.bits for rounding in roundings.values()), default=8)
     rows: list[LayerDifference] = []
     for tensor in tensors:
         rounding = roundings[tensor.name]
         expected = values.get(rounding.name)
         if expected is not None and expected.size == tensor.values.size and tensor.operator != "QUANTIZE":
-            rows.append(_difference(rounding, tensor, expected))
+            rows.append(_difference(rounding, tensor, expected, bits=bits))
             del values[rounding.name]  # pooled and padded tensors share their input's grid, and come after it
     return tuple(rows)
 
@@ -52,8 +55,8 @@ def first_drift(rows: tuple[LayerDifference, ...], *, mean_steps: float = 1.0) -
     return next((row for row in rows if row.mean_steps > mean_steps), None)
 
 
-def _difference(rounding: Rounding, tensor: FileTensor, expected: NDArray[np.float32]) -> LayerDifference:
-    step = max((rounding.maximum - rounding.minimum) / (2**rounding.bits - 1), 1e-12)
+def _difference(rounding: Rounding, tensor: FileTensor, expected: NDArray[np.float32], *, bits: int) -> LayerDifference:
+    step = max((rounding.maximum - rounding.minimum) / (2**bits - 1), 1e-12)
     difference = np.abs(tensor.values.ravel() - expected.ravel()) / step
     ends = (expected >= rounding.maximum - step) | (
         expected <= rounding.minimum + step if rounding.minimum < 0 else False

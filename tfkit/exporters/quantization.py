@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from tfkit.errors import ExportError
 from tfkit.exporters.conversion import INPUT_NAME, SIGNATURE
+from tfkit.exporters.embedding_lookups import with_embedding_lookups
 from tfkit.exporters.weight_ranges import Ranges, widened_weight_ranges
 from tfkit.runtimes import held_native_output
 
@@ -45,7 +46,7 @@ def quantize_to_float16(flatbuffer: bytes) -> bytes:
 
 
 def quantize_to_dynamic_int8(flatbuffer: bytes) -> bytes:
-    """Store the weights as int8 per channel; activations are quantised while the model runs.
+    """Store the weights as int8 per channel, token tables per row; activations are quantised while the model runs.
 
     Args:
         flatbuffer: A float32 `.tflite` model.
@@ -53,7 +54,7 @@ def quantize_to_dynamic_int8(flatbuffer: bytes) -> bytes:
     Returns:
         The quantised model, about a quarter as large.
     """
-    return quantize_with(flatbuffer, recipe.dynamic_wi8_afp32())
+    return quantize_with(with_embedding_lookups(flatbuffer), recipe.dynamic_wi8_afp32())
 
 
 def quantize_to_int8(flatbuffer: bytes, calibration: NDArray[np.uint8]) -> bytes:

@@ -1,6 +1,6 @@
 """Export a quantisation-aware model as the integer file it was trained to be, and prove that it is that file."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -12,14 +12,16 @@ from ai_edge_litert.tools import flatbuffer_utils
 from numpy.typing import NDArray
 
 from tfkit.artifacts import Artifact, ImageSpec, LayerDifference, Quantization
-from tfkit.compression import FoldedModel, TrainedKernel, fold
+from tfkit.compression import FoldedModel, Rounding, TrainedKernel, fold
 from tfkit.errors import ExportError
-from tfkit.exporters.conversion import convert_to_float
+from tfkit.exporters.conversion import TEXT_INPUT_NAMES, convert_text_to_float, convert_to_float
 from tfkit.exporters.destination import finished_model
-from tfkit.exporters.float_model import check_image_model
+from tfkit.exporters.float_model import check_model
 from tfkit.exporters.inspection import layer_of, refuse_unasked_operators
 from tfkit.exporters.layer_comparison import compare_layers, first_drift
+from tfkit.exporters.tensor_matching import Samples, first_samples
 from tfkit.exporters.trained_ranges import quantize_as_trained
+from tfkit.models.text.plain_transformer import with_sequence_length
 from tfkit.runtimes import read_operators, read_signature
 
 # Images the file and the Keras model are both run on before the file gets its name.
@@ -73,7 +75,7 @@ def export_trained_integers(
         ExportError: When the file is not what was trained, or an operator is not what was asked for.
         RunError: When it cannot be written.
     """
-    check_image_model(model, image=image, class_names=class_names)
+    check_model(model, spec=image, class_names=class_names)
     with finished_model(path) as unfinished:
         made = export_integers(model, image=image, pixels=pixels)
         quantization: Quantization = "int16x8" if made.activation_bits == 16 else "int8"
@@ -85,7 +87,7 @@ def export_trained_integers(
         format="tflite",
         quantization=quantization,
         signature=read_signature(path),
-        image=image,
+        input=image,
         class_names=class_names,
         made_by=f"TFLiteConverter of TensorFlow {metadata.version('tensorflow')}, litert-quantizer "
         f"{metadata.version('litert-quantizer')} with the ranges of quantisation-aware training; "
@@ -115,11 +117,63 @@ def export_integers(model: Any, *, image: ImageSpec, pixels: NDArray[np.uint8] |
     if pixels is None or len(pixels) == 0:
         pixels = np.random.default_rng(0).integers(0, 256, (_COMPARED_IMAGES, *image.shape)).astype(np.uint8)
     folded = fold(model)
+    if folded.input is None:
+        raise ExportError("the model takes token ids, not images", hint="use export_text_integers")
     step = (folded.input.maximum - folded.input.minimum) / 255
     scaled = (folded.input.minimum + pixels[:_COMPARED_IMAGES].astype(np.float64) * step).astype(np.float32)
     flatbuffer, roundings = quantize_as_trained(convert_to_float(folded.model, image=image), folded, scaled)
-    kernels = _check_kernels(flatbuffer, folded)
-    rows = compare_layers(model, flatbuffer, roundings, pixels[:_COMPARED_IMAGES])
+    return _proven(model, flatbuffer, roundings, folded, pixels[:_COMPARED_IMAGES])
+
+
+def export_text_integers(model: Any, *, sequence_length: int, texts: Mapping[str, NDArray[np.int32]]) -> IntegerFile:
+    """Make the integer file of a quantisation-aware text classifier: int32 ids and mask in, uint8 scores out.
+
+    Everything between is computed in whole numbers; the kernels and the token table are read back as trained, and
+    the file is run beside the Keras model, as for images.
+
+    Args:
+        model: What `tfkit.compression.quantize_aware` gave for an opened transformer, trained.
+        sequence_length: Tokens of every text.
+        texts: `token_ids` and `padding_mask`, int32 (n, sequence_length), a few real texts to compare on.
+
+    Returns:
+        The file.
+
+    Raises:
+        ExportError: As for `export_integers`.
+
+    Example:
+        >>> file = export_text_integers(student, sequence_length=32, texts=tokenizer(some_texts))  # doctest: +SKIP
+    """
+    check_texts(texts, sequence_length=sequence_length)
+    samples = first_samples(texts, _COMPARED_IMAGES)
+    model = with_sequence_length(model, sequence_length=sequence_length)
+    folded = fold(model)
+    floats = convert_text_to_float(folded.model, sequence_length=sequence_length)
+    flatbuffer, roundings = quantize_as_trained(floats, folded, samples)
+    return _proven(model, flatbuffer, roundings, folded, samples)
+
+
+def check_texts(texts: Mapping[str, NDArray[np.int32]], *, sequence_length: int) -> None:
+    """Refuse texts that are not what a file of one length takes.
+
+    Raises:
+        ExportError: Tells what came.
+    """
+    shapes = {name: np.shape(values) for name, values in texts.items()}
+    lengths = {shape[0] for shape in shapes.values() if shape}
+    good = set(shapes) == set(TEXT_INPUT_NAMES) and len(lengths) == 1 and 0 not in lengths
+    if not good or any(shape[1:] != (sequence_length,) for shape in shapes.values()):
+        told = ", ".join(f"{name} {shape}" for name, shape in shapes.items()) or "nothing"
+        raise ExportError(f"expected {' and '.join(TEXT_INPUT_NAMES)}, int32 (n, {sequence_length}) each; got {told}")
+
+
+def _proven(
+    model: Any, flatbuffer: bytes, roundings: dict[str, Rounding], folded: FoldedModel, samples: Samples
+) -> IntegerFile:
+    """Read the kernels back, and run the file beside its model."""
+    kernels = check_kernels(flatbuffer, folded.kernels)
+    rows = compare_layers(model, flatbuffer, roundings, samples)
     if rows and rows[-1].mean_steps > _MOST_STEPS:
         drifting = first_drift(rows) or rows[-1]
         raise ExportError(
@@ -139,22 +193,33 @@ def _float_operators(path: Path, float_layers: tuple[str, ...]) -> int:
     return sum(operator.name in _CONVERSIONS or layer_of(operator.layer, names) in names for operator in floats)
 
 
-def _check_kernels(flatbuffer: bytes, folded: FoldedModel) -> int:
-    """Find every trained kernel in the file, each number in its place."""
+def check_kernels(flatbuffer: bytes, kernels: tuple[TrainedKernel, ...]) -> int:
+    """Find every trained kernel in a file, each number in its place.
+
+    Args:
+        flatbuffer: The quantised file.
+        kernels: The kernels as they were trained.
+
+    Returns:
+        How many there are.
+
+    Raises:
+        ExportError: Names those that are not in the file.
+    """
     stored = _integer_constants(flatbuffer)
-    missing = [kernel.layer for kernel in folded.kernels if kernel.bits and not _take(kernel, stored)]
+    missing = [kernel.layer for kernel in kernels if kernel.bits and not _take(kernel, stored)]
     if missing:
         raise ExportError(
             f"{len(missing)} kernels are not in the file as they were trained: {', '.join(missing[:_SHOWN])}",
             hint="report it as a fault of tfkit, or leave these layers in float (quantization.skip)",
         )
-    return len(folded.kernels)
+    return len(kernels)
 
 
 def _take(kernel: TrainedKernel, stored: dict[int, list[NDArray[np.int8]]]) -> bool:
     """Take a kernel out of the file's constants; False when none equals it."""
     candidates = stored.get(kernel.steps.size, [])
-    for expected in _file_layouts(kernel.steps):
+    for expected in _file_layouts(kernel):
         for place, candidate in enumerate(candidates):
             if np.array_equal(candidate, expected):
                 del candidates[place]
@@ -162,8 +227,12 @@ def _take(kernel: TrainedKernel, stored: dict[int, list[NDArray[np.int8]]]) -> b
     return False
 
 
-def _file_layouts(steps: NDArray[np.int8]) -> Iterator[NDArray[np.int8]]:
+def _file_layouts(kernel: TrainedKernel) -> Iterator[NDArray[np.int8]]:
     """How TFLite may lay out a Keras kernel, flattened."""
+    steps = kernel.steps
+    if kernel.is_table:
+        yield steps.ravel()
+        return
     yield np.moveaxis(steps, -1, 0).ravel()  # convolution and dense: output channels first
     if steps.ndim >= 3:
         yield steps.ravel()  # depthwise: as Keras

@@ -1,5 +1,6 @@
-"""Export a Keras image classifier as a SavedModel that takes encoded images."""
+"""Export a Keras classifier as a SavedModel that takes what clients send: encoded images, or texts."""
 
+from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -7,25 +8,29 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tfkit.artifacts import Artifact, ImageSpec, ModelSignature, TensorSpec
+from tfkit.artifacts import Artifact, ImageSpec, InputSpec, ModelSignature, TensorSpec, TextSpec
 from tfkit.data.images import decode_image, fit_image
 from tfkit.exporters.destination import finished_model
 from tfkit.exporters.float_model import exportable_model
 from tfkit.runtimes import held_native_output
 
+Classify = Callable[[Any], dict[str, tf.Tensor]]
 
-def export_saved_model(model: Any, directory: Path, *, image: ImageSpec, class_names: tuple[str, ...]) -> Artifact:
+
+def export_saved_model(model: Any, directory: Path, *, spec: InputSpec, class_names: tuple[str, ...]) -> Artifact:
     """Write `directory/1`, a SavedModel that a server can take as it is.
 
-    - `serving_default`: `image_bytes` string (n,), encoded images of any size -> `labels` string (n,), the most
-      likely class, and `scores` float32 (n, classes). Decoding, orientation and resizing are the code that
-      training used, inside the model.
-    - `predict`: `pixels` float32 (n, height, width, channels), raw 0..255 -> the same outputs.
+    - `serving_default`: `image_bytes` string (n,), encoded images of any size, or `texts` string (n,), UTF-8 ->
+      `labels` string (n,), the most likely class, and `scores` float32 (n, classes). Decoding, orientation and
+      resizing, or tokenising, are the code that training used, inside the model.
+    - `predict`: `pixels` float32 (n, height, width, channels), raw 0..255, or `token_ids` and `padding_mask` int32
+      (n, length) -> the same outputs.
 
     Args:
-        model: A built `keras.Model`, float32 (n, height, width, channels) raw pixels 0..255 in, (n, classes) out.
+        model: A built `keras.Model`: float32 (n, height, width, channels) raw pixels 0..255 in, or a dict of int32
+            `token_ids` and `padding_mask`; (n, classes) out.
         directory: The folder above the version folder `1`; the version folder must not exist.
-        image: The images it takes.
+        spec: The images or texts it takes.
         class_names: Its labels, in the order of the scores.
 
     Returns:
@@ -36,30 +41,40 @@ def export_saved_model(model: Any, directory: Path, *, image: ImageSpec, class_n
         RunError: When the folder cannot be written.
 
     Example:
-        >>> export_saved_model(model, Path("saved_model"), image=image, class_names=("ants", "bees"))  # doctest: +SKIP
+        >>> export_saved_model(model, Path("saved_model"), spec=image, class_names=("ants", "bees"))  # doctest: +SKIP
     """
-    model = exportable_model(model, image=image, class_names=class_names)
+    model = exportable_model(model, spec=spec, class_names=class_names)
     path = directory / "1"
     with finished_model(path) as unfinished, held_native_output():
-        _archive(model, image, class_names).write_out(unfinished, verbose=False)
+        _archive(model, spec, class_names).write_out(unfinished, verbose=False)
     return Artifact(
         path=path,
         format="saved_model",
         quantization="none",
-        signature=_signature(class_names),
-        image=image,
+        signature=_signature(spec, class_names),
+        input=spec,
         class_names=class_names,
         made_by=f"ExportArchive of Keras {metadata.version('keras')}, TensorFlow {metadata.version('tensorflow')}",
     )
 
 
-def _archive(model: Any, image: ImageSpec, class_names: tuple[str, ...]) -> Any:
+def _archive(model: Any, spec: InputSpec, class_names: tuple[str, ...]) -> Any:
     labels = tf.constant(class_names)
 
-    def classify(pixels: tf.Tensor) -> dict[str, tf.Tensor]:
-        scores = model(pixels, training=False)
+    def classify(inputs: Any) -> dict[str, tf.Tensor]:
+        scores = model(inputs, training=False)
         return {"labels": tf.gather(labels, tf.argmax(scores, axis=-1)), "scores": scores}
 
+    archive = keras.export.ExportArchive()
+    archive.track(model)
+    if isinstance(spec, ImageSpec):
+        _add_image_endpoints(archive, classify, spec)
+    else:
+        _add_text_endpoints(archive, classify, spec)
+    return archive
+
+
+def _add_image_endpoints(archive: Any, classify: Classify, image: ImageSpec) -> None:
     def decode(encoded: tf.Tensor) -> tf.Tensor:
         return fit_image(decode_image(encoded, channels=image.channels), image)
 
@@ -67,16 +82,31 @@ def _archive(model: Any, image: ImageSpec, class_names: tuple[str, ...]) -> Any:
         pixels = tf.map_fn(decode, image_bytes, fn_output_signature=tf.TensorSpec(image.shape, tf.uint8))
         return classify(tf.cast(pixels, tf.float32))
 
-    archive = keras.export.ExportArchive()
-    archive.track(model)
     archive.add_endpoint("serving_default", serve, [tf.TensorSpec((None,), tf.string, name="image_bytes")])
     archive.add_endpoint("predict", classify, [tf.TensorSpec((None, *image.shape), tf.float32, name="pixels")])
-    return archive
 
 
-def _signature(class_names: tuple[str, ...]) -> ModelSignature:
+def _add_text_endpoints(archive: Any, classify: Classify, text: TextSpec) -> None:
+    from tfkit.data.text import open_tokenizer  # keras-hub takes seconds to import: only where there are texts
+
+    tokenizer = open_tokenizer(text.tokenizer)
+    archive.track(tokenizer.layer)  # its lookup tables
+
+    def serve(texts: tf.Tensor) -> dict[str, tf.Tensor]:
+        return classify(tokenizer.in_graph(texts, sequence_length=text.sequence_length))
+
+    def predict(token_ids: tf.Tensor, padding_mask: tf.Tensor) -> dict[str, tf.Tensor]:
+        return classify({"token_ids": token_ids, "padding_mask": padding_mask})
+
+    tokens = [tf.TensorSpec((None, None), tf.int32, name=name) for name in ("token_ids", "padding_mask")]
+    archive.add_endpoint("serving_default", serve, [tf.TensorSpec((None,), tf.string, name="texts")])
+    archive.add_endpoint("predict", predict, tokens)
+
+
+def _signature(spec: InputSpec, class_names: tuple[str, ...]) -> ModelSignature:
+    name = "image_bytes" if isinstance(spec, ImageSpec) else "texts"
     return ModelSignature(
-        inputs=(TensorSpec(name="image_bytes", shape=(None,), dtype="string"),),
+        inputs=(TensorSpec(name=name, shape=(None,), dtype="string"),),
         outputs=(
             TensorSpec(name="labels", shape=(None,), dtype="string"),
             TensorSpec(name="scores", shape=(None, len(class_names)), dtype="float32"),

@@ -1,6 +1,6 @@
 """Find which tensor of a `.tflite` file is which tensor of a Keras model, by the values they hold."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,9 @@ from numpy.typing import NDArray
 
 from tfkit.runtimes import held_native_output
 
+# Inputs of a file or a model: images, or token ids and padding masks by name.
+Samples = NDArray[Any] | Mapping[str, NDArray[Any]]
+_WHOLE_NUMBERS = (schema.TensorType.INT32, schema.TensorType.INT64, schema.TensorType.BOOL)
 # Of float32 computed in another order, over networks of some hundred layers.
 _TOLERANCE = 2e-3
 # Candidates this close to the nearest one are equal to it.
@@ -40,20 +43,21 @@ class FileTensor:
     values: NDArray[np.float32]
 
 
-def read_tensors(flatbuffer: bytes, samples: NDArray[Any]) -> tuple[FileTensor, ...]:
+def read_tensors(flatbuffer: bytes, samples: Samples) -> tuple[FileTensor, ...]:
     """Run a file and keep what each of its tensors holds, integers as the real numbers they stand for.
 
     Args:
         flatbuffer: The `.tflite` file.
-        samples: (n, ...) inputs of the file's own type.
+        samples: (n, ...) inputs of the file's own type; a dictionary of them for several inputs, by their names.
 
     Returns:
-        The tensors that operators write, in running order, the input first.
+        The tensors that operators write, in running order, the inputs first; those of whole numbers that stand for
+        nothing else (token ids, masks) are left out.
     """
     model = flatbuffer_utils.read_model_from_bytearray(bytearray(flatbuffer))
     graph = model.subgraphs[0]
     names = {number: name for name, number in vars(schema.BuiltinOperator).items() if isinstance(number, int)}
-    written: dict[int, tuple[str, tuple[int, ...]]] = {int(graph.inputs[0]): ("", ())}
+    written: dict[int, tuple[str, tuple[int, ...]]] = {int(number): ("", ()) for number in graph.inputs}
     for operator in graph.operators:
         sources = tuple(int(number) for number in operator.inputs if int(number) in written)
         name = names[model.operatorCodes[operator.opcodeIndex].builtinCode]
@@ -62,44 +66,69 @@ def read_tensors(flatbuffer: bytes, samples: NDArray[Any]) -> tuple[FileTensor, 
     # reference kernels keep it, and those round twice.
     graph.outputs, model.signatureDefs = [number for number, (name, _) in written.items() if name], []
     content = bytes(flatbuffer_utils.convert_object_to_bytearray(model))
-    seen = _run(content, samples, tuple(written))
+    wanted = [number for number in written if graph.tensors[number].type not in _WHOLE_NUMBERS]
+    seen = _run(content, samples, tuple(wanted))
     return tuple(
         FileTensor(number, graph.tensors[number].name.decode(), *written[number], np.stack(seen[number]))
-        for number in written
+        for number in wanted
     )
 
 
-def _run(flatbuffer: bytes, samples: NDArray[Any], wanted: tuple[int, ...]) -> dict[int, list[NDArray[np.float32]]]:
+def _run(flatbuffer: bytes, samples: Samples, wanted: tuple[int, ...]) -> dict[int, list[NDArray[np.float32]]]:
     with held_native_output():
         interpreter = Interpreter(model_content=flatbuffer, num_threads=1)
         interpreter.allocate_tensors()
-        source = interpreter.get_input_details()[0]
+        sources = interpreter.get_input_details()
         details = {detail["index"]: detail for detail in interpreter.get_tensor_details()}
         seen: dict[int, list[NDArray[np.float32]]] = {number: [] for number in wanted}
-        for sample in samples:
-            pixels = sample[np.newaxis].astype(source["dtype"])
-            interpreter.set_tensor(source["index"], pixels)
+        for sample in each_sample(samples):
+            given = {source["index"]: _input_of(sample, source).astype(source["dtype"]) for source in sources}
+            for number, values in given.items():
+                interpreter.set_tensor(number, values)
             interpreter.invoke()
             for number, kept in seen.items():
-                values = pixels if number == source["index"] else interpreter.get_tensor(number)
+                values = given[number] if number in given else interpreter.get_tensor(number)
                 kept.append(_real(values, details[number]))
     return seen
 
 
-def keras_values(model: keras.Model, tensors: Sequence[Any], samples: NDArray[Any]) -> list[NDArray[np.float32]]:
+def each_sample(samples: Samples) -> Iterator[Any]:
+    """The samples one by one, each a batch of one."""
+    if not isinstance(samples, Mapping):
+        yield from (sample[np.newaxis] for sample in samples)
+        return
+    for number in range(len(next(iter(samples.values())))):
+        yield {name: values[number : number + 1] for name, values in samples.items()}
+
+
+def first_samples(samples: Samples, count: int) -> Samples:
+    """The first of the samples."""
+    if isinstance(samples, Mapping):
+        return {name: values[:count] for name, values in samples.items()}
+    return samples[:count]
+
+
+def _input_of(sample: Any, source: dict[str, Any]) -> NDArray[Any]:
+    """A file's input in a sample: the converter puts the signature's name into the tensor's."""
+    if not isinstance(sample, Mapping):
+        return np.asarray(sample)
+    return np.asarray(next(values for name, values in sample.items() if name in source["name"]))
+
+
+def keras_values(model: keras.Model, tensors: Sequence[Any], samples: Samples) -> list[NDArray[np.float32]]:
     """Compute inner tensors of a functional model.
 
     Args:
         model: The model.
         tensors: Its Keras tensors, each once or more.
-        samples: (n, ...) inputs.
+        samples: (n, ...) inputs, or a dictionary of them.
 
     Returns:
         One array for each tensor, the batch first.
     """
     distinct = list({id(tensor): tensor for tensor in tensors}.values())
-    probe = keras.Model(model.inputs[0], distinct)
-    runs = [probe(sample[np.newaxis], training=False) for sample in samples]
+    probe = keras.Model(model.input if isinstance(model.input, dict) else model.inputs[0], distinct)
+    runs = [probe(sample, training=False) for sample in each_sample(samples)]
     columns = zip(*(keras.tree.flatten(run) for run in runs), strict=True)
     found = {
         id(tensor): np.concatenate([keras.ops.convert_to_numpy(value) for value in column])
@@ -146,7 +175,9 @@ def _difference(expected: NDArray[np.float32], found: NDArray[np.float32]) -> fl
 
 def _real(values: NDArray[Any], detail: dict[str, Any]) -> NDArray[np.float32]:
     parameters = detail["quantization_parameters"]
-    held = values[0] if values.ndim else values
+    # The batch of one goes; where the converter flattened (1, length, hidden), all rows stay.
+    held = values.reshape(-1, *values.shape[2:]) if values.ndim > 1 else values.ravel()
+    held = held if values.ndim > 1 else held[0]
     if len(parameters["scales"]) == 1:
         return np.asarray(
             (held.astype(np.float64) - parameters["zero_points"][0]) * parameters["scales"][0], np.float32

@@ -1,4 +1,4 @@
-"""Export a Keras image classifier as a `.tflite` file."""
+"""Export a Keras classifier as a `.tflite` file."""
 
 from importlib import metadata
 from pathlib import Path
@@ -7,16 +7,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tfkit.artifacts import Artifact, ImageSpec, Quantization
+from tfkit.artifacts import Artifact, ImageSpec, InputSpec, Quantization
 from tfkit.compression import is_quantize_aware
 from tfkit.compression.tfmot import TfKerasTwin, export_tfmot_int8
 from tfkit.errors import ExportError
-from tfkit.exporters.conversion import convert_to_float
+from tfkit.exporters.conversion import convert_text_to_float, convert_to_float
 from tfkit.exporters.destination import finished_model
 from tfkit.exporters.float_model import exportable_model
 from tfkit.exporters.inspection import refuse_unasked_operators
 from tfkit.exporters.quantization import quantize_to_dynamic_int8, quantize_to_float16, quantize_to_int8
 from tfkit.exporters.quantization_aware import export_trained_integers
+from tfkit.models.text import open_transformer, with_sequence_length
 from tfkit.runtimes import read_signature
 
 
@@ -25,27 +26,27 @@ def export_tflite(
     path: Path,
     *,
     quantization: Quantization,
-    image: ImageSpec,
+    spec: InputSpec,
     class_names: tuple[str, ...],
     calibration: NDArray[np.uint8] | None = None,
     float_flatbuffer: bytes | None = None,
 ) -> Artifact:
-    """Write a `.tflite` file of builtin operators that takes raw pixels, one image at a time.
+    """Write a `.tflite` file of builtin operators that takes raw pixels or token ids, one image or text at a time.
 
     The finished file is read back before it gets its name: a custom operator anywhere, or a float operator in an
     int8 file, is an error that names the operator and its layer, and no file is left behind.
 
     Args:
-        model: A built `keras.Model`, float32 (n, height, width, channels) raw pixels 0..255 in, (n, classes) out; for
-            `int8` also a quantised twin of the tfmot engine.
+        model: A built `keras.Model`: float32 (n, height, width, channels) raw pixels 0..255 in, or a dict of int32
+            `token_ids` and `padding_mask`; (n, classes) out; for `int8` also a quantised twin of the tfmot engine.
         path: The file to write; it must not exist.
         quantization: `none` (float32), `float16` (weights), `dynamic_int8` (weights, activations while it
             runs) or `int8` (everything; uint8 pixels in, uint8 scores out). The int8 file of a quantisation-aware
             model has the ranges and weights it was trained on; its other files have the trained weights only.
-        image: The images it takes.
+        spec: The images or texts it takes.
         class_names: Its labels, in the order of the scores.
         calibration: For `int8`: uint8 (n, height, width, channels), some hundred real training images.
-        float_flatbuffer: What `convert_to_float` gave for this model, to convert once for several files.
+        float_flatbuffer: What `converted_to_float` gave for this model, to convert once for several files.
 
     Returns:
         The artifact.
@@ -56,18 +57,18 @@ def export_tflite(
         RunError: When the file cannot be written.
 
     Example:
-        >>> export_tflite(model, Path("model_int8.tflite"), quantization="int8", image=image,
+        >>> export_tflite(model, Path("model_int8.tflite"), quantization="int8", spec=image,
         ...               class_names=("ants", "bees"), calibration=pixels)  # doctest: +SKIP
     """
     if isinstance(model, TfKerasTwin):
-        return _export_twin(model, path, image=image, class_names=class_names)
-    if quantization == "int8" and is_quantize_aware(model):
-        return export_trained_integers(model, path, image=image, class_names=class_names, pixels=calibration)
+        return _export_twin(model, path, spec=spec, class_names=class_names)
+    if quantization == "int8" and is_quantize_aware(model) and isinstance(spec, ImageSpec):
+        return export_trained_integers(model, path, image=spec, class_names=class_names, pixels=calibration)
     if quantization == "int8":
-        _check_calibration(calibration, image)
-    model = exportable_model(model, image=image, class_names=class_names)
+        _check_calibration(calibration, spec)
+    model = exportable_model(model, spec=spec, class_names=class_names)
     with finished_model(path) as unfinished:
-        flatbuffer = float_flatbuffer or convert_to_float(model, image=image)
+        flatbuffer = float_flatbuffer or converted_to_float(model, spec)
         unfinished.write_bytes(_quantized(flatbuffer, quantization, calibration))
         refuse_unasked_operators(unfinished, quantization=quantization, model=model)
     return Artifact(
@@ -75,10 +76,19 @@ def export_tflite(
         format="tflite",
         quantization=quantization,
         signature=read_signature(path),
-        image=image,
+        input=spec,
         class_names=class_names,
         made_by=_made_by(quantization, 0 if calibration is None else len(calibration)),
     )
+
+
+def converted_to_float(model: Any, spec: InputSpec) -> bytes:
+    """The float32 flatbuffer of what `exportable_model` gave; texts have the full length there."""
+    if isinstance(spec, ImageSpec):
+        return convert_to_float(model, image=spec)
+    length = spec.sequence_length
+    fixed = with_sequence_length(open_transformer(model), sequence_length=length)
+    return convert_text_to_float(fixed, sequence_length=length)
 
 
 def makes_its_own_file(model: Any, quantization: Quantization) -> bool:
@@ -86,7 +96,7 @@ def makes_its_own_file(model: Any, quantization: Quantization) -> bool:
     return isinstance(model, TfKerasTwin) or (quantization == "int8" and is_quantize_aware(model))
 
 
-def _export_twin(twin: TfKerasTwin, path: Path, *, image: ImageSpec, class_names: tuple[str, ...]) -> Artifact:
+def _export_twin(twin: TfKerasTwin, path: Path, *, spec: InputSpec, class_names: tuple[str, ...]) -> Artifact:
     with finished_model(path) as unfinished:
         unfinished.write_bytes(export_tfmot_int8(twin))
     return Artifact(
@@ -94,7 +104,7 @@ def _export_twin(twin: TfKerasTwin, path: Path, *, image: ImageSpec, class_names
         format="tflite",
         quantization="int8",
         signature=read_signature(path),
-        image=image,
+        input=spec,
         class_names=class_names,
         made_by=f"TFLiteConverter of TensorFlow {metadata.version('tensorflow')}, ranges trained by "
         f"tensorflow-model-optimization {metadata.version('tensorflow-model-optimization')}",
@@ -111,14 +121,19 @@ def _quantized(flatbuffer: bytes, quantization: Quantization, calibration: NDArr
     return flatbuffer
 
 
-def _check_calibration(calibration: NDArray[np.uint8] | None, image: ImageSpec) -> None:
+def _check_calibration(calibration: NDArray[np.uint8] | None, spec: InputSpec) -> None:
+    if not isinstance(spec, ImageSpec):
+        raise ExportError(
+            "int8 of texts needs quantisation-aware training; calibrated afterwards, a BERT's file is worth nothing",
+            hint="export tflite_dynamic_int8, or give the recipe a quantization: section",
+        )
     if calibration is None or len(calibration) == 0:
         raise ExportError(
             "int8 needs calibration images; got none", hint="give some hundred training images: --calibration DATA"
         )
-    if calibration.shape[1:] != image.shape or calibration.dtype != np.uint8:
+    if calibration.shape[1:] != spec.shape or calibration.dtype != np.uint8:
         raise ExportError(
-            f"calibration images must be uint8 (n, {', '.join(map(str, image.shape))}); "
+            f"calibration images must be uint8 (n, {', '.join(map(str, spec.shape))}); "
             f"got {calibration.dtype} {calibration.shape}"
         )
 

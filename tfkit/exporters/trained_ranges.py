@@ -13,8 +13,15 @@ from numpy.typing import NDArray
 from tfkit.compression import FoldedModel, Rounding
 from tfkit.errors import ExportError
 from tfkit.exporters.quantization import quantize_with
-from tfkit.exporters.tensor_matching import FileTensor, keras_values, match_tensors, read_tensors
-from tfkit.exporters.weight_ranges import Ranges, widened_weight_ranges
+from tfkit.exporters.tensor_matching import (
+    FileTensor,
+    Samples,
+    first_samples,
+    keras_values,
+    match_tensors,
+    read_tensors,
+)
+from tfkit.exporters.weight_ranges import Ranges, table_ranges, widened_weight_ranges
 
 _ALL_LAYERS = ".*"
 _SAMPLES = 2
@@ -22,24 +29,23 @@ _SAMPLES = 2
 _SHOWN = 5
 
 
-def quantize_as_trained(
-    flatbuffer: bytes, folded: FoldedModel, scaled_pixels: NDArray[np.float32]
-) -> tuple[bytes, dict[str, Rounding]]:
+def quantize_as_trained(flatbuffer: bytes, folded: FoldedModel, inputs: Samples) -> tuple[bytes, dict[str, Rounding]]:
     """Quantise a file with the ranges its model was trained on; nothing is calibrated.
 
     Args:
         flatbuffer: `folded.model` as a float32 `.tflite` model.
         folded: What `fold` gave.
-        scaled_pixels: float32 (n, height, width, channels), a few inputs of `folded.model`; two are used, to find
-            which tensor is which.
+        inputs: A few inputs of `folded.model`: float32 (n, height, width, channels) scaled pixels, or a dictionary
+            of token ids and padding mask; two are used, to find which tensor is which.
 
     Returns:
-        The quantised file, uint8 pixels in and uint8 scores out, and the rounding of each of its tensors by name.
+        The quantised file, uint8 pixels or int32 token ids in and uint8 scores out, and the rounding of each of its
+        tensors by name.
 
     Raises:
         ExportError: When a tensor of the file is none of the trained model's: its range would be a guess.
     """
-    samples = scaled_pixels[:_SAMPLES]
+    samples = first_samples(inputs, _SAMPLES)
     tensors = read_tensors(flatbuffer, samples)
     matches = _matches(tensors, folded, samples)
     unknown = [tensor for tensor in tensors if tensor.index not in matches.roundings | matches.floats]
@@ -53,6 +59,7 @@ def quantize_as_trained(
     ranks = {tensor.name: tensor.values.ndim for tensor in tensors}
     ranges: Ranges = {name: _range(rounding, ranks[name]) for name, rounding in roundings.items()}
     ranges.update(widened_weight_ranges(flatbuffer, ranges))
+    ranges.update(table_ranges(flatbuffer, ranges))
     return quantize_with(flatbuffer, _recipe(tensors, matches, folded), ranges), roundings
 
 
@@ -71,7 +78,7 @@ class _Matches:
     four_bit: set[int]
 
 
-def _matches(tensors: tuple[FileTensor, ...], folded: FoldedModel, samples: NDArray[np.float32]) -> _Matches:
+def _matches(tensors: tuple[FileTensor, ...], folded: FoldedModel, samples: Samples) -> _Matches:
     points = [(tensor, rounding) for rounding, tensor in folded.roundings]
     known = {id(tensor): rounding for tensor, rounding in points}
     for outputs, sources in folded.joined:
@@ -83,7 +90,8 @@ def _matches(tensors: tuple[FileTensor, ...], folded: FoldedModel, samples: NDAr
     floats_end = len(points) + len(folded.float_tensors)
     places = match_tensors(tensors, values[: len(points)])
     roundings = {index: points[place][1] for index, place in places.items()}
-    roundings[tensors[0].index] = folded.input
+    if folded.input is not None:
+        roundings[tensors[0].index] = folded.input
     written = [tensor for tensor in tensors if tensor.operator]
     floats = dict.fromkeys(match_tensors(written, values[len(points) : floats_end]))
     _spread_backwards(tensors, floats, known=set(roundings))
@@ -137,10 +145,10 @@ def _recipe(tensors: tuple[FileTensor, ...], matches: _Matches, folded: FoldedMo
 
 
 def _runs_in_16_bits(tensor: FileTensor, roundings: dict[int, Rounding]) -> bool:
-    """Whether an operator of an 8-bit file computes with 16 bits: those inside a layer normalisation."""
+    """Whether an operator of an 8-bit file computes with 16 bits: those inside a normalisation or a masked mean."""
     rounding = roundings.get(tensor.index)
     sources = [roundings[source].bits for source in tensor.sources if source in roundings]
-    return bool((rounding is not None and rounding.bits == 16) or (sources and min(sources) == 16))
+    return bool((rounding is not None and rounding.bits == 16) or (sources and max(sources) == 16))
 
 
 def _operator_config(*, weight_bits: int = 8, activation_bits: int = 8, signed: bool = True) -> Any:

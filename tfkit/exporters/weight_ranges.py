@@ -54,6 +54,27 @@ def widened_weight_ranges(flatbuffer: bytes, ranges: Ranges) -> Ranges:
     return widened
 
 
+def table_ranges(flatbuffer: bytes, ranges: Ranges) -> Ranges:
+    """Give each table of rows the range of what is looked up in it: its own extremes may be narrower.
+
+    Args:
+        flatbuffer: A float32 `.tflite` model.
+        ranges: The activations' ranges by tensor name.
+
+    Returns:
+        Ranges of the tables, by tensor name.
+    """
+    model = flatbuffer_utils.read_model_from_bytearray(bytearray(flatbuffer))
+    graph = model.subgraphs[0]
+    found: Ranges = {}
+    for operator in graph.operators:
+        if model.operatorCodes[operator.opcodeIndex].builtinCode == schema.BuiltinOperator.GATHER:
+            table, output = graph.tensors[operator.inputs[0]], graph.tensors[operator.outputs[0]]
+            if _constant(model, table) is not None and (seen := ranges.get(output.name.decode())) is not None:
+                found[table.name.decode()] = seen
+    return found
+
+
 def _constant(model: Any, tensor: Any) -> NDArray[np.float32] | None:
     data = model.buffers[tensor.buffer].data
     if data is None or len(data) == 0 or tensor.type != schema.TensorType.FLOAT32:

@@ -33,7 +33,8 @@ def build_model(graph: LayerGraph, call: Call | None = None, *, name: str | None
     """
     inputs = [keras.Input(batch_shape=value.shape, dtype=value.dtype, name=value.name) for value in graph.inputs]
     outputs = copy_onto(graph, inputs, call)
-    return keras.Model(_single(inputs), _single(outputs), name=name or graph.name)
+    given = dict(zip(graph.input_keys, inputs, strict=True)) if graph.input_keys else _single(inputs)
+    return keras.Model(given, _single(outputs), name=name or graph.name)
 
 
 def copy_onto(graph: LayerGraph, inputs: Sequence[Any], call: Call | None = None) -> list[Any]:

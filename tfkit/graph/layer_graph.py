@@ -71,12 +71,14 @@ class LayerGraph:
         nodes: The calls, each after those it depends on.
         inputs: The model's inputs, in order.
         outputs: The model's outputs, in order.
+        input_keys: What the model calls its inputs when it takes them as a dictionary, in order; else empty.
     """
 
     name: str
     nodes: tuple[Node, ...]
     inputs: tuple[Value, ...]
     outputs: tuple[Value, ...]
+    input_keys: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         self._consumers: dict[int, list[Node]] = {}

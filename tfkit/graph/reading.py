@@ -82,7 +82,7 @@ class _Reader:
         for index, value in enumerate(inputs):
             value.index = index
         outputs = tuple(value_of(tensor) for tensor in keras.tree.flatten(clone.outputs))
-        return LayerGraph(model.name, tuple(nodes), inputs, outputs)
+        return LayerGraph(model.name, tuple(nodes), inputs, outputs, _input_keys(model))
 
     def _unique(self, name: str, prefix: str) -> str:
         chosen, number = name, 1
@@ -95,6 +95,14 @@ class _Reader:
 
 def _is_tensor(leaf: Any) -> bool:
     return isinstance(leaf, keras.KerasTensor)
+
+
+def _input_keys(model: keras.Model) -> tuple[str, ...]:
+    given = getattr(model, "input", None)  # a sequential model that was never called has none
+    if not isinstance(given, dict):
+        return ()
+    keys = {id(tensor): key for key, tensor in given.items()}
+    return tuple(keys[id(tensor)] for tensor in model.inputs)
 
 
 def _plain_functional(model: keras.Model) -> keras.Model:

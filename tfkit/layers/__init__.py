@@ -14,8 +14,24 @@ from tfkit.layers.compressed import (
 )
 from tfkit.layers.fake_quantization import FakeQuantize, PixelGrid, round_to_steps
 from tfkit.layers.layer_normalization import QuantizedLayerNormalization
+from tfkit.layers.text import Adapter, RelativePositions
+from tfkit.layers.transformer import (
+    BOUNDED_SCORE,
+    AddPositions,
+    ApproximateGelu,
+    AttentionMask,
+    CompressedEmbedding,
+    MaskedMean,
+    MatMul,
+    TokenIds,
+)
 
 __all__ = [
+    "BOUNDED_SCORE",
+    "Adapter",
+    "AddPositions",
+    "ApproximateGelu",
+    "AttentionMask",
     "CompressedConv1D",
     "CompressedConv1DTranspose",
     "CompressedConv2D",
@@ -23,10 +39,15 @@ __all__ = [
     "CompressedDense",
     "CompressedDepthwiseConv1D",
     "CompressedDepthwiseConv2D",
+    "CompressedEmbedding",
     "CompressedKernel",
     "FakeQuantize",
+    "MaskedMean",
+    "MatMul",
     "PixelGrid",
     "QuantizedLayerNormalization",
+    "RelativePositions",
+    "TokenIds",
     "compressed_class",
     "plain_class",
     "round_to_steps",

@@ -201,6 +201,8 @@ def plain_class(layer: Any) -> type:
     """The Keras class that a compressed layer stands for; a plain layer's own class."""
     if isinstance(layer, QuantizedLayerNormalization):
         return keras.layers.LayerNormalization  # type: ignore[no-any-return]
+    if isinstance(layer, CompressedKernel) and isinstance(layer, keras.layers.Embedding):
+        return keras.layers.Embedding  # type: ignore[no-any-return]
     return next((plain for plain, twin in _TWINS.items() if isinstance(layer, twin)), type(layer))
 
 

@@ -1,6 +1,6 @@
 """An image classifier: a backbone, pooling, and one Dense layer that is trained first."""
 
-from typing import Literal
+from typing import Any, Literal
 
 import keras
 
@@ -65,9 +65,9 @@ def feature_extractor(model: keras.Model) -> keras.Model:
         model: A classifier of `build_classifier`.
 
     Returns:
-        A model from `pixels` to features, float32 (n, d).
+        A model from the classifier's inputs to features, float32 (n, d).
     """
-    return keras.Model(model.inputs[0], model.get_layer(POOLING).output, name="features")
+    return keras.Model(_inputs(model), model.get_layer(POOLING).output, name="features")
 
 
 def head_on_features(model: keras.Model) -> keras.Model:
@@ -95,7 +95,7 @@ def logits_model(model: keras.Model) -> keras.Model:
         model: A classifier of `build_classifier`.
 
     Returns:
-        A model from `pixels` to logits (n, classes).
+        A model from the classifier's inputs to logits (n, classes).
 
     Raises:
         ModelError: When it is no such classifier.
@@ -106,9 +106,14 @@ def logits_model(model: keras.Model) -> keras.Model:
             hint="name a classifier that tfkit trained: a run's folder, or its models/float.keras",
         )
     # Not the output of the layer `logits`: in a quantisation-aware model the logits are rounded behind it.
-    return keras.Model(model.inputs[0], model.get_layer(SCORES).input, name=model.name)
+    return keras.Model(_inputs(model), model.get_layer(SCORES).input, name=model.name)
 
 
 def backbone_layers(model: keras.Model) -> tuple[keras.layers.Layer, ...]:
     """The layers of a classifier before its head, in the order of the graph."""
     return tuple(model.layers[: model.layers.index(model.get_layer(POOLING))])
+
+
+def _inputs(model: keras.Model) -> Any:
+    """A text classifier takes a dict of inputs, an image classifier one."""
+    return model.input if isinstance(model.input, dict) else model.inputs[0]

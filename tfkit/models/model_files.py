@@ -2,6 +2,7 @@
 
 import tempfile
 import warnings
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +65,7 @@ def load_model_file(path: Path) -> keras.Model:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
+            _register_adapters(file)
             objects = None if file.suffix == ".keras" else _KERAS_2
             model = keras.models.load_model(file, compile=False, custom_objects=objects)
     except Exception as fault:  # Keras raises a dozen kinds here, from zipfile's to its own
@@ -77,6 +79,15 @@ def load_model_file(path: Path) -> keras.Model:
             hint="rebuild it with the functional API and save it again",
         )
     return model
+
+
+def _register_adapters(file: Path) -> None:
+    """Register the one layer that stands on keras-hub, for a file that holds it: keras-hub takes seconds to import."""
+    if not zipfile.is_zipfile(file):
+        return
+    with zipfile.ZipFile(file) as archive:
+        if "config.json" in archive.namelist() and b"tfkit>Adapted" in archive.read("config.json"):
+            import tfkit.models.text.adapters  # noqa: F401
 
 
 def save_model_file(model: keras.Model, path: Path) -> None:

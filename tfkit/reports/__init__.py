@@ -4,7 +4,7 @@ TensorFlow, Keras and matplotlib are loaded only by the functions that need them
 """
 
 from tfkit.reports.compression import Compression, describe_compression, parameters_of
-from tfkit.reports.evaluating import evaluate, pixels_of, write_stage_pictures
+from tfkit.reports.evaluating import evaluate, pixels_of, texts_of, write_stage_pictures
 from tfkit.reports.files import write_run_report
 from tfkit.reports.proof import prove_artifacts
 from tfkit.reports.run_report import (
@@ -15,7 +15,7 @@ from tfkit.reports.run_report import (
     StageSummary,
     artifact_result,
 )
-from tfkit.reports.tensorboard import write_layer_errors, write_tensorboard_images
+from tfkit.reports.tensorboard import write_layer_errors, write_tensorboard_images, write_tensorboard_texts
 from tfkit.reports.terminal import result_table
 
 __all__ = [
@@ -32,8 +32,10 @@ __all__ = [
     "pixels_of",
     "prove_artifacts",
     "result_table",
+    "texts_of",
     "write_layer_errors",
     "write_run_report",
     "write_stage_pictures",
     "write_tensorboard_images",
+    "write_tensorboard_texts",
 ]

@@ -70,7 +70,7 @@ def compression_view(report: RunReport) -> CompressionView | None:
     return CompressionView(
         coverage_sentence=coverage_sentence(compression),
         stored=tuple(file for file in report.artifacts if file.stored_weights),
-        channel_rows=_channel_rows(compression.channels, integer, report.parameters) if compression.channels else (),
+        channel_rows=_channel_rows(compression.channels, integer, report) if compression.channels else (),
         layers=layers,
         difference_sentence=_difference_sentence(layers),
         difference_drawing=Markup(inline_svg(difference_drawing(layers))) if layers else Markup(),
@@ -131,16 +131,16 @@ def _difference_sentence(layers: Sequence[LayerDifference]) -> str:
     return f"{said}. The first to differ by more than one step is '{first}' ({drifting.operator})."
 
 
-def _channel_rows(channels: ChannelPruning, integer: ArtifactResult | None, parameters: int) -> tuple[Row, ...]:
+def _channel_rows(channels: ChannelPruning, integer: ArtifactResult | None, report: RunReport) -> tuple[Row, ...]:
     time, size = (integer.latency_ms_p50, integer.bytes) if integer else (None, None)
     multiply_adds = channels.multiply_adds_before, channels.multiply_adds_after
     rows = [
-        _row("Weights", count, channels.parameters_before, channels.parameters_after, parameters),
-        _row("Multiply-adds for one image", _millions, *multiply_adds, multiply_adds[1]),
+        _row("Weights", count, channels.parameters_before, channels.parameters_after, report.parameters),
+        _row(f"Multiply-adds for one {report.noun}", _millions, *multiply_adds, multiply_adds[1]),
     ]
     if channels.latency_ms_before is not None:
         times = channels.latency_ms_before, channels.expected_latency_ms, time
-        rows.append(_row("Time for one image", milliseconds, *times))
+        rows.append(_row(f"Time for one {report.noun}", milliseconds, *times))
         rows.append(_row("Size of the int8 file", file_size, channels.bytes_before, channels.expected_bytes, size))
     return tuple(rows)
 

@@ -13,7 +13,7 @@ _TITLES = {"train": "Training", "validation": "Validation", "test": "Evaluation"
 
 @dataclass(frozen=True)
 class SplitSummary:
-    """One split: its name, its name for people, and the images of each class."""
+    """One split: its name, its name for people, and the number of examples of each class."""
 
     name: str
     title: str
@@ -21,7 +21,7 @@ class SplitSummary:
 
     @property
     def total(self) -> int:
-        """Images in the split."""
+        """Examples in the split."""
         return sum(self.counts.values())
 
 
@@ -31,11 +31,12 @@ class DataSummary:
 
     Attributes:
         class_names: The classes, in the order of the scores.
-        splits: The splits that hold images.
+        splits: The splits that hold examples.
         left_out: What was not used, each with its reason.
-        duplicates: Groups of images of one split with the same content, one text for each group.
+        duplicates: Groups of examples of one split with the same content, one text for each group.
         leakage: The same for groups that lie in more than one split.
         notes: What was decided about the data.
+        noun: What one example is called.
     """
 
     class_names: tuple[str, ...]
@@ -44,20 +45,22 @@ class DataSummary:
     duplicates: tuple[str, ...]
     leakage: tuple[str, ...]
     notes: tuple[str, ...]
+    noun: str
 
     @property
     def sentence(self) -> str:
-        """Images by split and class, in one sentence."""
-        parts = [f"{counted(split.total, 'image')} for {split.title.lower()}" for split in self.splits]
+        """Examples by split and class, in one sentence."""
+        parts = [f"{counted(split.total, self.noun)} for {split.title.lower()}" for split in self.splits]
         listed = f"{', '.join(parts[:-1])} and {parts[-1]}" if len(parts) > 1 else "".join(parts)
         return f"{listed}, in {counted(len(self.class_names), 'class', 'classes')}."
 
 
-def summarize_data(data: Mapping[str, Any]) -> DataSummary:
+def summarize_data(data: Mapping[str, Any], *, noun: str) -> DataSummary:
     """Read the data report for people.
 
     Args:
         data: `DataReport.to_json()`.
+        noun: What one example is called.
 
     Returns:
         The same as values ready to print.
@@ -75,6 +78,7 @@ def summarize_data(data: Mapping[str, Any]) -> DataSummary:
         duplicates=tuple(_group(names) for names in data["duplicates"] if names not in data["leakage"]),
         leakage=tuple(_group(names) for names in data["leakage"]),
         notes=tuple(data["notes"]),
+        noun=noun,
     )
 
 

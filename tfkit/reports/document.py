@@ -9,7 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from tfkit.artifacts import TextSpec
 from tfkit.reports.findings import (
+    Confusion,
     accuracy_interval,
     calibration,
     calibration_error,
@@ -19,6 +21,7 @@ from tfkit.reports.findings import (
     most_confused,
 )
 from tfkit.reports.run_report import RunReport
+from tfkit.reports.text_input import describe_text_input
 
 DOCUMENT_VERSION = 1
 # A matrix of 1,000 classes is a million numbers; its confused pairs say the same in a few lines.
@@ -45,11 +48,11 @@ def report_document(report: RunReport) -> dict[str, Any]:
         "control": asdict(report.control) if report.control else None,
         "artifacts": [{**asdict(file), "accepted": file.accepted} for file in report.artifacts],
         "acceptance": report.policy,
-        "model": {"backbone": report.backbone, "parameters": report.parameters, "image": asdict(report.image)},
+        "model": {"backbone": report.backbone, "parameters": report.parameters, report.noun: _input(report)},
         "compression": asdict(report.compression) if report.compression else None,
         "stages": [asdict(stage) for stage in report.stages],
         "per_class": [asdict(row) for row in class_scores(report.evaluation)],
-        "most_confused": [asdict(pair) for pair in most_confused(report.evaluation)],
+        "most_confused": [_pair(pair, report.noun) for pair in most_confused(report.evaluation)],
         "mistakes": [asdict(mistake) for mistake in mistakes(report.evaluation)],
         "data": report.data,
         "host": asdict(report.host),
@@ -71,6 +74,15 @@ def _evaluation(report: RunReport) -> dict[str, Any]:
         "class_names": evaluation.class_names,
         "confusion_matrix": confusion_matrix(evaluation) if few else None,
     }
+
+
+def _input(report: RunReport) -> dict[str, Any]:
+    spec = report.input
+    return asdict(describe_text_input(spec) if isinstance(spec, TextSpec) else spec)
+
+
+def _pair(pair: Confusion, noun: str) -> dict[str, Any]:
+    return {"true": pair.true, "predicted": pair.predicted, f"{noun}s": pair.examples, "of": pair.of}
 
 
 def _plain(value: Any) -> Any:

@@ -8,35 +8,36 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tfkit.artifacts import ImageSpec
-from tfkit.reports.page import MisclassifiedPixels
+from tfkit.artifacts import ImageSpec, InputSpec
+from tfkit.reports.gallery import Misclassified, MisclassifiedPixels
 from tfkit.reports.run_report import Evaluation
 from tfkit.reports.tensorboard import write_tensorboard_images
 
 # Only for the type checker: this room loads TensorFlow, and `tfkit --help` must not.
 if TYPE_CHECKING:
-    from tfkit.data import DatasetSplits, ImageExamples
+    from tfkit.data import DatasetSplits, Examples, ImageExamples
+    from tfkit.data.text import TextExamples
 
 
-def evaluate(model: Any, test: ImageExamples, image: ImageSpec) -> Evaluation:
+def evaluate(model: Any, test: Examples, spec: InputSpec) -> Evaluation:
     """Run a model over the evaluation split.
 
     Args:
-        model: A Keras classifier of raw pixels, or a twin of the tfmot engine.
+        model: A Keras classifier of raw pixels or of token ids, or a twin of the tfmot engine.
         test: The split.
-        image: The images the model takes.
+        spec: The images or texts the model takes.
 
     Returns:
         Its answers: what every exported file is compared with.
     """
     from tfkit.compression.tfmot import TfKerasTwin
-    from tfkit.data import pixel_batches
+    from tfkit.data import input_batches
     from tfkit.verification import reference_scores
 
     if isinstance(model, TfKerasTwin):
-        scores = np.concatenate([model.scores(pixels) for pixels in pixel_batches(test, image, batch_size=64)])
+        scores = np.concatenate([model.scores(inputs) for inputs in input_batches(test, spec, batch_size=64)])
     else:
-        scores = reference_scores(model, test, image)
+        scores = reference_scores(model, test, spec)
     return Evaluation(test.class_names, test.labels, scores, test.names)
 
 
@@ -45,6 +46,11 @@ def pixels_of(examples: ImageExamples, image: ImageSpec) -> MisclassifiedPixels:
     from tfkit.data import pixel_batches
 
     return lambda chosen: next(pixel_batches(examples.select(chosen), image, batch_size=max(1, len(chosen))))
+
+
+def texts_of(examples: TextExamples) -> Misclassified:
+    """A function from positions in a split to the texts there."""
+    return lambda chosen: examples.select(chosen).texts
 
 
 def write_stage_pictures(

@@ -54,15 +54,16 @@ def comparison_drawings(report: RunReport) -> tuple[Drawing, ...]:
         medians = [file.latency_ms_p50 or 0.0 for file in timed]
         slow = [file.latency_ms_p95 or 0.0 for file in timed]
         labels = [milliseconds(file.latency_ms_p50) for file in timed]
-        drawings.append(_bars("Time for one image (ms)", timed, medians, labels, reach=slow))
+        drawings.append(_bars(f"Time for one {report.noun} (ms)", timed, medians, labels, reach=slow))
     return tuple(drawings)
 
 
-def confusion_drawing(evaluation: Evaluation) -> Drawing:
+def confusion_drawing(evaluation: Evaluation, *, noun: str) -> Drawing:
     """Draw the confusion matrix: rows are true classes; right answers blue, wrong ones orange.
 
     Args:
         evaluation: The evaluation.
+        noun: What one example is called.
 
     Returns:
         A figure with counts up to 20 classes, a heat map beyond.
@@ -81,15 +82,16 @@ def confusion_drawing(evaluation: Evaluation) -> Drawing:
         _name_classes(axes, names if named else None, classes)
         axes.set_xlabel("predicted class")
         axes.set_ylabel("true class")
-    right = counted(int(matrix.trace()), "image")
+    right = counted(int(matrix.trace()), noun)
     return Drawing(figure, f"Confusion matrix of {classes} classes: {right} of {int(matrix.sum())} right")
 
 
-def calibration_drawing(evaluation: Evaluation) -> Drawing:
+def calibration_drawing(evaluation: Evaluation, *, noun: str) -> Drawing:
     """Draw how often the model is right against how sure it says it is (a reliability diagram).
 
     Args:
         evaluation: The evaluation.
+        noun: What one example is called.
 
     Returns:
         The figure.
@@ -106,7 +108,7 @@ def calibration_drawing(evaluation: Evaluation) -> Drawing:
         axes.set(xlim=(0, 100), ylim=(0, 100), xlabel="confidence (%)", ylabel="right (%)")
         axes.grid(True)
         axes.set_title("Confidence against accuracy")
-    return Drawing(figure, "How often the model is right against its confidence; dots are larger for more images")
+    return Drawing(figure, f"How often the model is right against its confidence; dots are larger for more {noun}s")
 
 
 def _curve(stage: StageSummary, metric: str) -> Drawing:
@@ -206,11 +208,11 @@ def _numbered_cells(axes: Any, matrix: np.ndarray, share: np.ndarray) -> None:
     from matplotlib.patches import Rectangle
 
     size = 12 if len(matrix) <= 3 else 8.5
-    for (row, column), images in np.ndenumerate(matrix):
+    for (row, column), examples in np.ndenumerate(matrix):
         colour = GOOD if row == column else BAD
         strength = float(_strength(share[row, column]))
         axes.add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, facecolor=colour, alpha=strength, linewidth=0))
-        text, ink = (str(images), ON_COLOUR if strength > 0.6 else INK) if images else ("·", MUTED)
+        text, ink = (str(examples), ON_COLOUR if strength > 0.6 else INK) if examples else ("·", MUTED)
         axes.text(column, row, text, ha="center", va="center", color=ink, fontsize=size)
     edges = np.arange(len(matrix) + 1) - 0.5
     axes.hlines(edges, edges[0], edges[-1], color=LINE, linewidth=0.6)

@@ -19,9 +19,9 @@ class ClassScore:
     Attributes:
         number: Its position in the scores, from 0.
         name: Its name.
-        examples: Evaluation images of the class.
-        precision: Of the images called this class, the share that is; None when none was called so.
-        recall: Of the images of this class, the share that was found; None without examples.
+        examples: Evaluation images or texts of the class.
+        precision: Of the examples called this class, the share that is; None when none was called so.
+        recall: Of the examples of this class, the share that was found; None without examples.
         f1: Harmonic mean of both; None where it has no meaning.
     """
 
@@ -35,17 +35,17 @@ class ClassScore:
 
 @dataclass(frozen=True)
 class Confusion:
-    """One class taken for another: `images` of `of` images of class `true` were called `predicted`."""
+    """One class taken for another: `examples` of `of` examples of class `true` were called `predicted`."""
 
     true: str
     predicted: str
-    images: int
+    examples: int
     of: int
 
 
 @dataclass(frozen=True)
 class Mistake:
-    """One image that was classified wrongly.
+    """One image or text that was classified wrongly.
 
     Attributes:
         position: Its position in the evaluation split.
@@ -66,7 +66,7 @@ class Mistake:
 
 @dataclass(frozen=True)
 class CalibrationBin:
-    """Images whose confidence lies in one tenth: their number, mean confidence and accuracy."""
+    """Examples whose confidence lies in one tenth: their number, mean confidence and accuracy."""
 
     examples: int
     confidence: float
@@ -113,11 +113,11 @@ def most_confused(evaluation: Evaluation) -> tuple[Confusion, ...]:
         for true, predicted in np.argwhere(matrix)
         if true != predicted
     ]
-    return tuple(sorted(pairs, key=lambda pair: (-pair.images, pair.of, pair.true, pair.predicted)))
+    return tuple(sorted(pairs, key=lambda pair: (-pair.examples, pair.of, pair.true, pair.predicted)))
 
 
 def mistakes(evaluation: Evaluation) -> tuple[Mistake, ...]:
-    """Every wrongly classified image, the most confident mistake first."""
+    """Every wrongly classified example, the most confident mistake first."""
     predicted = evaluation.scores.argmax(axis=-1)
     wrong = np.flatnonzero(predicted != evaluation.labels)
     ordered = wrong[np.argsort(-evaluation.scores[wrong, predicted[wrong]], kind="stable")]
@@ -135,7 +135,7 @@ def mistakes(evaluation: Evaluation) -> tuple[Mistake, ...]:
 
 
 def calibration(evaluation: Evaluation) -> tuple[CalibrationBin, ...]:
-    """Sort the images by the confidence of their answer into tenths; empty tenths are left out.
+    """Sort the examples by the confidence of their answer into tenths; empty tenths are left out.
 
     See Guo et al., "On Calibration of Modern Neural Networks", 2017.
     """
@@ -157,11 +157,11 @@ def calibration_error(bins: tuple[CalibrationBin, ...]) -> float:
 
 
 def accuracy_interval(accuracy: float, examples: int) -> tuple[float, float]:
-    """Where the accuracy on endless images of the same kind lies, with 95 % confidence (Wilson's interval).
+    """Where the accuracy on endless examples of the same kind lies, with 95 % confidence (Wilson's interval).
 
     Args:
         accuracy: Measured share, 0..1.
-        examples: On how many images, at least 1.
+        examples: On how many images or texts, at least 1.
 
     Returns:
         Lower and upper bound, 0..1.

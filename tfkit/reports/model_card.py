@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from tfkit.artifacts import TextSpec
 from tfkit.reports.compression_view import coverage_sentence
 from tfkit.reports.data_summary import summarize_data
 from tfkit.reports.findings import ClassScore, accuracy_interval, calibration, calibration_error, class_scores
@@ -11,6 +12,7 @@ from tfkit.reports.page import template
 from tfkit.reports.phrases import date, limits, timing, warnings
 from tfkit.reports.quantities import counted, duration, percent
 from tfkit.reports.run_report import RunReport
+from tfkit.reports.text_input import describe_text_input
 from tfkit.reports.verdict import verdict
 
 _MOST_NAMES = 30
@@ -26,7 +28,7 @@ def render_model_card(report: RunReport) -> str:
     Returns:
         Markdown. What tfkit cannot know is named as not known, never left out.
     """
-    evaluation, data = report.evaluation, summarize_data(report.data)
+    evaluation, data = report.evaluation, summarize_data(report.data, noun=report.noun)
     classes = class_scores(evaluation)
     context: dict[str, Any] = {
         "report": report,
@@ -34,10 +36,11 @@ def render_model_card(report: RunReport) -> str:
         "created": date(report.created),
         "verdict": verdict(report),
         "warnings": warnings(report, data),
-        "limits": limits(report.policy),
+        "limits": limits(report.policy, noun=report.noun),
         "timing": timing(report),
         "training": _training(report),
         "compression": _compression(report),
+        "text": describe_text_input(report.input) if isinstance(report.input, TextSpec) else None,
         "class_names": _listed(evaluation.class_names),
         "classes": classes,
         "weakest": _weakest(classes),

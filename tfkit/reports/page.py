@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from typing import Any
 
 import jinja2
-import numpy as np
 from markupsafe import Markup, escape
 
 from tfkit.reports import quantities
@@ -22,36 +20,33 @@ from tfkit.reports.figures import (
     curve_drawings,
 )
 from tfkit.reports.findings import (
-    Mistake,
     calibration,
     calibration_error,
     class_scores,
     mistakes,
     most_confused,
 )
+from tfkit.reports.gallery import Misclassified, exhibits
 from tfkit.reports.phrases import date, environment, limits, timing, warnings
 from tfkit.reports.run_report import RunReport
-from tfkit.reports.thumbnails import is_tiny, thumbnail
 from tfkit.reports.verdict import tiles, verdict
 
-MOST_THUMBNAILS = 12
+MOST_EXHIBITS = 12
 _FOLDED = {"most_rows": 20, "most_pairs": 12, "most_names": 10}  # shown before the page folds the rest away
 
-MisclassifiedPixels = Callable[[np.ndarray], np.ndarray]
 
-
-def render_page(report: RunReport, *, misclassified_pixels: MisclassifiedPixels) -> str:
+def render_page(report: RunReport, *, misclassified: Misclassified) -> str:
     """Write the page.
 
     Args:
         report: The run.
-        misclassified_pixels: Gives uint8 (m, h, w, c) pixels for int64 (m,) positions in the evaluation split;
-            asked at most once, for the most confident mistakes.
+        misclassified: Gives uint8 (m, h, w, c) pixels, or m texts, for int64 (m,) positions in the evaluation
+            split; asked at most once, for the most confident mistakes.
 
     Returns:
         HTML with its pictures and styles inside; it names no address.
     """
-    evaluation, data = report.evaluation, summarize_data(report.data)
+    evaluation, data = report.evaluation, summarize_data(report.data, noun=report.noun)
     wrong, bins = mistakes(evaluation), calibration(evaluation)
     context: dict[str, Any] = {
         "report": report,
@@ -60,18 +55,18 @@ def render_page(report: RunReport, *, misclassified_pixels: MisclassifiedPixels)
         "verdict": verdict(report),
         "warnings": warnings(report, data),
         "tiles": tiles(report),
-        "limits": limits(report.policy),
+        "limits": limits(report.policy, noun=report.noun),
         "timing": timing(report),
         "comparisons": _svgs(comparison_drawings(report)),
         "classes": sorted(class_scores(evaluation), key=lambda row: (row.f1 is None, row.f1 or 0.0)),
         "numbered_axes": len(evaluation.class_names) > MOST_CLASSES_WITH_NAMES,
-        "matrix": _svgs((confusion_drawing(evaluation),))[0],
+        "matrix": _svgs((confusion_drawing(evaluation, noun=report.noun),))[0],
         "confused": most_confused(evaluation),
         "mistakes": wrong,
-        "thumbnails": _thumbnails(wrong[:MOST_THUMBNAILS], misclassified_pixels),
+        "exhibits": exhibits(wrong[:MOST_EXHIBITS], misclassified),
         "sure": bins[-1],
         "calibration_error": calibration_error(bins),
-        "reliability": _svgs((calibration_drawing(evaluation),))[0],
+        "reliability": _svgs((calibration_drawing(evaluation, noun=report.noun),))[0],
         "trained": [(stage, _svgs(curve_drawings(stage))) for stage in report.stages if any(stage.history.values())],
         "total_seconds": max(sum(stage.seconds for stage in report.stages), 1e-9),
         "data": data,
@@ -119,15 +114,6 @@ def _svgs(drawings: tuple[Drawing, ...]) -> list[Markup]:
     return [Markup(inline_svg(drawing)) for drawing in drawings]
 
 
-def _thumbnails(
-    shown: tuple[Mistake, ...], misclassified_pixels: MisclassifiedPixels
-) -> list[tuple[Mistake, str, bool]]:
-    if not shown:
-        return []
-    pixels = misclassified_pixels(np.array([mistake.position for mistake in shown], dtype=np.int64))
-    return [(mistake, thumbnail(picture), is_tiny(picture)) for mistake, picture in zip(shown, pixels, strict=True)]
-
-
 def _cell(text: str) -> str:
     """Text for a cell of a Markdown table, which a bar or a line break would end."""
     return text.replace("|", "\\|").replace("\n", " ")
@@ -138,6 +124,6 @@ def _glued(text: str) -> str:
     return re.sub(r"(?<=\d) (?=(?:%|ms|s|min|h|MB|kB|bytes|points?)(?!\w))", "\N{NO-BREAK SPACE}", text)
 
 
-def _breakable(path: str) -> Markup:
-    """Let a long path break after its slashes, before it breaks inside a name."""
-    return escape(path).replace("/", Markup("/<wbr>"))
+def _breakable(name: str) -> Markup:
+    """Let a long path or class name break after its slashes and underscores, before it breaks inside a word."""
+    return escape(name).replace("/", Markup("/<wbr>")).replace("_", Markup("_<wbr>"))

@@ -11,12 +11,12 @@ from tfkit.reports.quantities import counted, file_size, milliseconds, percent
 from tfkit.reports.run_report import ArtifactResult, RunReport
 
 # In the order they are told; a limit that is null in the recipe does not hold.
-_LIMITS: Mapping[str, Callable[[Any], str]] = {
-    "max_accuracy_drop": lambda drop: f"an accuracy at most {_points(drop)} below Keras's",
-    "min_agreement": lambda share: f"the same answer as Keras on at least {percent(share)} of the images",
-    "max_float_ops": lambda ops: f"{'no' if ops == 0 else f'at most {ops}'} float operations if it is int8",
-    "max_bytes": lambda size: f"a size of at most {file_size(size)}",
-    "max_latency_ms_p95": lambda limit: f"a p95 of at most {milliseconds(limit)}",
+_LIMITS: Mapping[str, Callable[[Any, str], str]] = {
+    "max_accuracy_drop": lambda drop, _: f"an accuracy at most {_points(drop)} below Keras's",
+    "min_agreement": lambda share, noun: f"the same answer as Keras on at least {percent(share)} of the {noun}s",
+    "max_float_ops": lambda ops, _: f"{'no' if ops == 0 else f'at most {ops}'} float operations if it is int8",
+    "max_bytes": lambda size, _: f"a size of at most {file_size(size)}",
+    "max_latency_ms_p95": lambda limit, _: f"a p95 of at most {milliseconds(limit)}",
 }
 # A smaller evaluation split cannot tell one point of accuracy from chance.
 FEW_EXAMPLES = 100
@@ -24,9 +24,17 @@ FEW_EXAMPLES = 100
 _MUCH_LOST = 0.02
 
 
-def limits(policy: Mapping[str, Any]) -> str:
-    """The limits of the acceptance as one phrase, such as "an accuracy at most 1 point below Keras's"."""
-    told = [say(policy[name]) for name, say in _LIMITS.items() if policy.get(name) is not None]
+def limits(policy: Mapping[str, Any], *, noun: str) -> str:
+    """The limits of the acceptance as one phrase, such as "an accuracy at most 1 point below Keras's".
+
+    Args:
+        policy: The limits, by their names in the recipe.
+        noun: What one example is called.
+
+    Returns:
+        The phrase; empty without limits.
+    """
+    told = [say(policy[name], noun) for name, say in _LIMITS.items() if policy.get(name) is not None]
     return f"{'; '.join(told[:-1])}; and {told[-1]}" if len(told) > 1 else "".join(told)
 
 
@@ -44,15 +52,15 @@ def warnings(report: RunReport, data: DataSummary) -> tuple[str, ...]:
     """What a reader must know before believing the accuracy."""
     told = []
     if data.leakage:
-        images = counted(len(data.leakage), "image lies", "images lie")
+        leaked = counted(len(data.leakage), f"{report.noun} lies", f"{report.noun}s lie")
         told.append(
-            f"{images} in two splits at once; if one of them is the evaluation split, the accuracy is flattered."
+            f"{leaked} in two splits at once; if one of them is the evaluation split, the accuracy is flattered."
         )
     examples = report.evaluation.examples
     if examples < FEW_EXAMPLES:
         told.append(
-            f"with {counted(examples, 'evaluation image')} one image more or less moves the accuracy by "
-            f"{100 / examples:.1f} points; evaluate on more before deciding on small differences."
+            f"with {counted(examples, f'evaluation {report.noun}')} one {report.noun} more or less moves the accuracy "
+            f"by {100 / examples:.1f} points; evaluate on more before deciding on small differences."
         )
     whole, last = accuracy_before_compression(report), report.evaluation.keras
     if whole is not None and whole - last > _MUCH_LOST:

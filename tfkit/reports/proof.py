@@ -11,13 +11,13 @@ from tfkit.reports.tensorboard import write_layer_errors
 
 # Only for the type checker: these rooms load TensorFlow, and `tfkit --help` must not.
 if TYPE_CHECKING:
-    from tfkit.data import ImageExamples
+    from tfkit.data import Examples
     from tfkit.verification import AcceptancePolicy
 
 
 def prove_artifacts(
     artifacts: Sequence[Artifact],
-    examples: ImageExamples,
+    examples: Examples,
     evaluation: Evaluation,
     run: RunDirectory,
     *,
@@ -37,7 +37,7 @@ def prove_artifacts(
         run: The run's folder.
         policy: What a file must keep to.
         threads: CPU threads a file runs on.
-        progress: Called with images done, images in all (over all files), and the file's name.
+        progress: Called with images or texts done, those in all (over all files), and the file's name.
 
     Returns:
         One row of the report for each file.
@@ -47,11 +47,11 @@ def prove_artifacts(
         RunError: When `golden/` cannot be written.
     """
     from tfkit.benchmarking import measure_latency
-    from tfkit.data import pixel_batches
+    from tfkit.data import input_batches
     from tfkit.runtimes import open_runtime, read_stored_weights
     from tfkit.verification import refusals, verify_artifact, write_golden_samples
 
-    pixels = next(pixel_batches(examples, artifacts[0].image, batch_size=1))
+    one = next(input_batches(examples, artifacts[0].input, batch_size=1))
     verifications, results = [], []
     for number, artifact in enumerate(artifacts):
         report = _overall(progress, number, len(artifacts), artifact.path.relative_to(run.artifacts).as_posix())
@@ -59,13 +59,13 @@ def prove_artifacts(
             verification = verify_artifact(
                 artifact, examples, reference=evaluation.scores, runtime=runtime, progress=report
             )
-            latency = measure_latency(runtime, pixels)
+            latency = measure_latency(runtime, one)
         reasons = refusals(verification, latency.latency_ms_p95, keras_accuracy=evaluation.keras, policy=policy)
         verifications.append(verification)
         stored = read_stored_weights(artifact.path) if artifact.format == "tflite" else None
         results.append(artifact_result(verification, latency, reasons, directory=run.path, stored=stored))
     write_layer_errors(run.tensorboard("quantization"), artifacts)
-    write_golden_samples(verifications, examples, run.golden, image=artifacts[0].image)
+    write_golden_samples(verifications, examples, run.golden, spec=artifacts[0].input)
     return tuple(results)
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import tfkit
-from tfkit.artifacts import ArtifactFormat, ImageSpec, LayerDifference, ModelSignature, Quantization
+from tfkit.artifacts import ArtifactFormat, InputSpec, LayerDifference, ModelSignature, Quantization, TextSpec
 from tfkit.reports.compression import Compression
 
 # Only for the type checker: both rooms load TensorFlow, and `tfkit --help` must not.
@@ -68,7 +68,7 @@ class Evaluation:
 
     @property
     def examples(self) -> int:
-        """Number of evaluation images, n."""
+        """Number of evaluation images or texts, n."""
         return len(self.labels)
 
     @property
@@ -109,7 +109,7 @@ class ArtifactResult:
         quantization: `none`, `float16`, `dynamic_int8`, `int8` or `int16x8`.
         bytes: Size on disk.
         accuracy: Top-1 on the evaluation split, None without labels.
-        agreement: Share of images with the same top-1 answer as Keras, None without a reference.
+        agreement: Share of images or texts with the same top-1 answer as Keras, None without a reference.
         max_difference: Largest difference of a score from Keras's, None without a reference.
         mean_difference: Mean absolute difference of the scores, None without a reference.
         float_ops: Operators that compute on floats.
@@ -178,9 +178,9 @@ class RunReport:
 
     Attributes:
         name: The run's name.
-        task: What the model does ("image classification").
+        task: What the model does ("image classification", "text classification").
         recipe_yaml: The resolved recipe, as YAML.
-        image: The images the model takes.
+        input: The images or texts the model takes.
         backbone: The backbone, as the recipe names it.
         stages: The stages in the order they ran.
         data: `DataReport.to_json()`.
@@ -198,7 +198,7 @@ class RunReport:
     name: str
     task: str
     recipe_yaml: str
-    image: ImageSpec
+    input: InputSpec
     backbone: str
     stages: tuple[StageSummary, ...]
     data: Mapping[str, Any]
@@ -211,6 +211,11 @@ class RunReport:
     host: Host = field(default_factory=_this_host)
     created: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
     tfkit_version: str = tfkit.__version__
+
+    @property
+    def noun(self) -> str:
+        """What one example is called in sentences: `image` or `text`; its plural ends in s."""
+        return "text" if isinstance(self.input, TextSpec) else "image"
 
     @property
     def accepted(self) -> bool:

@@ -1,7 +1,9 @@
-"""Pictures for TensorBoard: what the model really sees, what it confuses, where it is wrong."""
+"""Pictures and texts for TensorBoard: what the model really sees, what it confuses, where it is wrong."""
 
 from __future__ import annotations
 
+import html
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,7 @@ from tfkit.artifacts import Artifact
 from tfkit.reports.drawing import BAD, INK, Drawing, drawing_style, png
 from tfkit.reports.figures import confusion_drawing
 from tfkit.reports.findings import Mistake, mistakes
-from tfkit.reports.page import MisclassifiedPixels
+from tfkit.reports.gallery import Misclassified, MisclassifiedPixels, quoted
 from tfkit.reports.quantities import percent
 from tfkit.reports.run_report import Evaluation
 
@@ -48,7 +50,7 @@ def write_tensorboard_images(
 
     drawings = {
         "training images as the model sees them": _grid(seen, [(text, INK) for text in seen_labels]),
-        "confusion matrix": confusion_drawing(evaluation),
+        "confusion matrix": confusion_drawing(evaluation, noun="image"),
     }
     worst = mistakes(evaluation)[:_MOST_PICTURES]
     if worst:
@@ -58,6 +60,33 @@ def write_tensorboard_images(
     with writer.as_default(step=step):
         for title, drawing in drawings.items():
             tf.summary.image(title, tf.io.decode_png(png(drawing), channels=3)[None])
+    writer.close()
+
+
+def write_tensorboard_texts(log_dir: Path, *, evaluation: Evaluation, misclassified: Misclassified, step: int) -> None:
+    """Write the confusion matrix of a stage that learned texts, and a table of its most confident mistakes.
+
+    Args:
+        log_dir: The stage's TensorBoard folder.
+        evaluation: The model's answers after the stage.
+        misclassified: Gives m texts for int64 (m,) positions in the evaluation split (`texts_of`); not asked when
+            there is no mistake.
+        step: The epoch they belong to.
+
+    Example:
+        >>> write_tensorboard_texts(run.tensorboard("fine_tune"), evaluation=evaluation,
+        ...     misclassified=texts_of(splits.test), step=3)
+    """
+    import tensorflow as tf
+
+    worst = mistakes(evaluation)[:_MOST_PICTURES]
+    writer = tf.summary.create_file_writer(str(log_dir))
+    with writer.as_default(step=step):
+        matrix = png(confusion_drawing(evaluation, noun="text"))
+        tf.summary.image("confusion matrix", tf.io.decode_png(matrix, channels=3)[None])
+        if worst:
+            texts = misclassified(np.array([mistake.position for mistake in worst], dtype=np.int64))
+            tf.summary.text("most confident mistakes", _table(worst, texts))
     writer.close()
 
 
@@ -82,6 +111,20 @@ def write_layer_errors(log_dir: Path, artifacts: Sequence[Artifact]) -> None:
 
 def _caption(mistake: Mistake) -> str:
     return f"{mistake.predicted} {percent(mistake.confidence, decimals=0)}\nis {mistake.true}"
+
+
+def _table(worst: Sequence[Mistake], texts: Sequence[Any] | np.ndarray) -> str:
+    rows = [
+        (quoted(text), mistake.predicted, percent(mistake.confidence, decimals=0), mistake.true)
+        for mistake, text in zip(worst, texts, strict=True)
+    ]
+    lines = ["text|was called|confidence|is", "---|---|---|---", *("|".join(map(_plain, row)) for row in rows)]
+    return "\n".join(lines)
+
+
+def _plain(text: str) -> str:
+    # TensorBoard reads Markdown: a text's own bars, stars and tags must not be taken for it.
+    return re.sub(r"([\\`*_{}\[\]()#+.!|~-])", r"\\\1", html.escape(text, quote=False))
 
 
 def _grid(pixels: np.ndarray, captions: Sequence[tuple[str, str]]) -> Drawing:

@@ -17,7 +17,7 @@ def result_table(report: RunReport) -> Table:
     Returns:
         A table for `rich.console.Console.print`; the reasons of refusals stand below it.
     """
-    title = f"{report.name}: {counted(report.evaluation.examples, 'evaluation image')}"
+    title = f"{report.name}: {counted(report.evaluation.examples, f'evaluation {report.noun}')}"
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     table.add_column("file", overflow="fold")
     for heading in ("size", "accuracy", "agreement", "p50"):

@@ -67,7 +67,7 @@ def tiles(report: RunReport) -> tuple[Tile, ...]:
         Tile(
             "Keras model",
             percent(evaluation.keras),
-            f"right, of {counted(evaluation.examples, 'image')}; for more images of the same kind expect "
+            f"right, of {counted(evaluation.examples, report.noun)}; for more {report.noun}s of the same kind expect "
             f"{percent(low, decimals=0)} to {percent(high, decimals=0)}",
         )
     ]
@@ -76,7 +76,7 @@ def tiles(report: RunReport) -> tuple[Tile, ...]:
         chosen.append(Tile("Smallest accepted file", file_size(smallest.bytes), _described(smallest)))
     if fastest:
         threads = counted(fastest.latency_threads, "thread") if fastest.latency_threads else "the runtime's threads"
-        remark = f"{fastest.label}, median for one image on {threads} of this machine"
+        remark = f"{fastest.label}, median for one {report.noun} on {threads} of this machine"
         chosen.append(Tile("Fastest accepted file", milliseconds(fastest.latency_ms_p50), remark))
     if control := report.control:
         remark = (
@@ -125,12 +125,12 @@ def _sentences(report: RunReport) -> tuple[str, ...]:
     evaluation = report.evaluation
     right = round(evaluation.keras * evaluation.examples)
     sentences = [
-        f"The trained Keras model names {count(right)} of {counted(evaluation.examples, 'evaluation image')} "
+        f"The trained Keras model names {count(right)} of {counted(evaluation.examples, f'evaluation {report.noun}')} "
         f"correctly ({percent(evaluation.keras)})."
     ]
     if report.artifacts:
         each = "every exported file was" if len(report.artifacts) > 1 else "the exported file was"
-        sentences.append(f"Then {each} run on the same images in its own runtime and compared with Keras.")
+        sentences.append(f"Then {each} run on the same {report.noun}s in its own runtime and compared with Keras.")
     smallest = smallest_accepted(report)
     if smallest:
         accuracy = f" and names {percent(smallest.accuracy)} correctly" if smallest.accuracy is not None else ""

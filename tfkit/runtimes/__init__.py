@@ -6,13 +6,14 @@ from tfkit.runtimes.litert_runtime import LiteRTRuntime
 from tfkit.runtimes.native_output import held_native_output
 from tfkit.runtimes.opening import open_runtime
 from tfkit.runtimes.outside_model import describe_model
-from tfkit.runtimes.protocol import Runtime
+from tfkit.runtimes.protocol import ModelInputs, Runtime
 from tfkit.runtimes.saved_model_runtime import SavedModelRuntime
 from tfkit.runtimes.stored_weights import StoredWeights, read_stored_weights
 
 __all__ = [
     "KerasRuntime",
     "LiteRTRuntime",
+    "ModelInputs",
     "Operator",
     "Runtime",
     "SavedModelRuntime",

@@ -8,59 +8,64 @@ from numpy.typing import NDArray
 
 from tfkit.artifacts import ModelSignature, TensorSpec
 from tfkit.errors import ModelError
-from tfkit.runtimes.protocol import Runtime
+from tfkit.runtimes.protocol import ModelInputs, Runtime, input_count, some_inputs
 
 
 class KerasRuntime(Runtime):
-    """Runs a Keras model as `predict` does, on raw pixels cast to float32.
+    """Runs a Keras model as `predict` does, on raw pixels cast to float32 or on token ids.
 
     Args:
-        model: A `keras.Model` of one image input and one output.
-        batch_size: Images in one step.
+        model: A `keras.Model` of one image input, or of a dict of token inputs, and one output.
+        batch_size: Images or texts in one step.
 
     Raises:
-        ModelError: When the model has more than one input or output.
+        ModelError: When the model takes something else, or has more than one output.
     """
 
     def __init__(self, model: Any, *, batch_size: int = 64) -> None:
-        if len(model.inputs) != 1 or len(model.outputs) != 1:
+        named = isinstance(model.input, dict)
+        if not (named or len(model.inputs) == 1) or len(model.outputs) != 1:
             raise ModelError(
                 f"model '{model.name}' has {len(model.inputs)} inputs and {len(model.outputs)} outputs; "
-                "expected one of each"
+                "expected one of each, or inputs by name"
             )
         import keras  # here: the other runtimes, and whoever describes a host, do without it
 
         # A shell of its own, sharing the weights, without XLA, which takes seconds to compile and is slow for
         # depthwise convolutions on CPUs; how the caller compiled the model is not this runtime's to change.
-        self._model = keras.Model(model.inputs, model.outputs)
+        self._model = keras.Model(model.input if named else model.inputs, model.outputs)
         self._model.compile(jit_compile=False)
         self._batch_size = batch_size
         self.name = "keras"
         self.threads = None
-        self.measures = "Keras predict_on_batch, one image"
+        self.measures = f"Keras predict_on_batch, one {'text' if named else 'image'}"
         self.signature = ModelSignature(
             inputs=tuple(_tensor_spec(tensor) for tensor in model.inputs),
             outputs=tuple(_tensor_spec(tensor) for tensor in model.outputs),
         )
 
-    def scores(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Run the model on images; see `Runtime.scores`."""
-        starts = range(0, len(pixels), self._batch_size)
+    def scores(self, inputs: ModelInputs) -> NDArray[np.float32]:
+        """Run the model on images or texts; see `Runtime.scores`."""
+        starts = range(0, input_count(inputs), self._batch_size)
         # predict_on_batch, not predict: the latter casts all n images to float32 at once.
-        batches = [self._run(pixels[start : start + self._batch_size]) for start in starts]
+        batches = [self._run(some_inputs(inputs, slice(start, start + self._batch_size))) for start in starts]
         return np.concatenate(batches) if batches else np.zeros((0, self._model.outputs[0].shape[-1]), np.float32)
 
-    def prepare(self, pixels: NDArray[np.uint8]) -> Callable[[], object]:
-        """Make ready one run on one image; see `Runtime.prepare`."""
-        values = pixels.astype(np.float32)
+    def prepare(self, inputs: ModelInputs) -> Callable[[], object]:
+        """Make ready one run on one image or text; see `Runtime.prepare`."""
+        values = _values(inputs)
         return lambda: self._model.predict_on_batch(values)
 
     def close(self) -> None:
         """Nothing to free: the model belongs to the caller."""
 
-    def _run(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-        scores: NDArray[np.float32] = np.asarray(self._model.predict_on_batch(pixels.astype(np.float32)), np.float32)
-        return scores
+    def _run(self, inputs: ModelInputs) -> NDArray[np.float32]:
+        scores = self._model.predict_on_batch(_values(inputs))
+        return np.asarray(scores[0] if isinstance(scores, list) else scores, np.float32)
+
+
+def _values(inputs: ModelInputs) -> Any:
+    return inputs if isinstance(inputs, dict) else inputs.astype(np.float32)
 
 
 def _tensor_spec(tensor: Any) -> TensorSpec:

@@ -1,4 +1,4 @@
-"""Run a `.tflite` file with LiteRT, as a device does: one image at a time."""
+"""Run a `.tflite` file with LiteRT, as a device does: one image or text at a time."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -12,13 +12,13 @@ from tfkit.artifacts import TensorSpec
 from tfkit.errors import ModelError
 from tfkit.runtimes.flatbuffer import read_operators, read_signature
 from tfkit.runtimes.native_output import held_native_output
-from tfkit.runtimes.protocol import Runtime
+from tfkit.runtimes.protocol import ModelInputs, Runtime, input_count
 
 _INPUT_TYPES = ("uint8", "int8", "float32")
 
 
 class LiteRTRuntime(Runtime):
-    """Runs a `.tflite` image classifier of any origin on raw pixels.
+    """Runs a `.tflite` classifier: of images, whatever its origin, on raw pixels; of texts on token ids.
 
     A uint8 input takes the pixel and an int8 input takes pixel - 128, whatever its scale says: that is how
     files quantised with raw, [0, 1] and [-1, 1] preprocessing alike are fed. A float input takes the raw
@@ -31,7 +31,7 @@ class LiteRTRuntime(Runtime):
             `(-1.0, 1.0)`. None: raw pixels, as every file of tfkit takes them.
 
     Raises:
-        ModelError: When the file cannot be read or run, or is no image classifier.
+        ModelError: When the file cannot be read or run, or takes neither one image nor token ids.
 
     Example:
         >>> with LiteRTRuntime(Path("model_int8.tflite")) as runtime:  # doctest: +SKIP
@@ -41,29 +41,30 @@ class LiteRTRuntime(Runtime):
     def __init__(self, path: Path, *, threads: int = 1, input_range: tuple[float, float] | None = None) -> None:
         self.name = "litert"
         self.threads = threads
-        self.measures = "LiteRT invoke, one image"
         self.signature = read_signature(path)
-        self._input = _only_image(self.signature.inputs, path)
+        self._tokens = all(len(tensor.shape) == 2 and tensor.dtype == "int32" for tensor in self.signature.inputs)
+        self.measures = f"LiteRT invoke, one {'text' if self._tokens else 'image'}"
+        self._input = self.signature.inputs[0] if self._tokens else _only_image(self.signature.inputs, path)
         self._output = _only_scores(self.signature.outputs, path)
         self._input_range = input_range
         self._interpreter = _open_interpreter(path, threads=threads)
-        self._input_index = self._interpreter.get_input_details()[0]["index"]
+        self._indices = _input_indices(self._interpreter, by_name=self._tokens)
         self._output_index = self._interpreter.get_output_details()[0]["index"]
 
-    def scores(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Run the model on images; see `Runtime.scores`."""
-        self._check_shape(pixels)
-        rows = np.empty((len(pixels), int(self._output.shape[-1] or 0)), np.float32)
-        for row, image in zip(rows, pixels, strict=True):
-            self._interpreter.set_tensor(self._input_index, self._encode(image[np.newaxis]))
+    def scores(self, inputs: ModelInputs) -> NDArray[np.float32]:
+        """Run the model on images or texts; see `Runtime.scores`."""
+        self._check_shape(inputs)
+        rows = np.empty((input_count(inputs), int(self._output.shape[-1] or 0)), np.float32)
+        for place, row in enumerate(rows):
+            self._feed(inputs, place)
             self._interpreter.invoke()
             row[:] = self._decode(self._interpreter.get_tensor(self._output_index)).reshape(-1)
         return rows
 
-    def prepare(self, pixels: NDArray[np.uint8]) -> Callable[[], object]:
-        """Make ready one run on one image; see `Runtime.prepare`. Only `invoke` lies in the call."""
-        self._check_shape(pixels)
-        self._interpreter.set_tensor(self._input_index, self._encode(pixels[:1]))
+    def prepare(self, inputs: ModelInputs) -> Callable[[], object]:
+        """Make ready one run on one image or text; see `Runtime.prepare`. Only `invoke` lies in the call."""
+        self._check_shape(inputs)
+        self._feed(inputs, 0)
         invoke: Callable[[], object] = self._interpreter.invoke
         return invoke
 
@@ -71,8 +72,27 @@ class LiteRTRuntime(Runtime):
         """Free the interpreter."""
         self._interpreter = None
 
-    def _check_shape(self, pixels: NDArray[np.uint8]) -> None:
+    def _feed(self, inputs: ModelInputs, place: int) -> None:
+        if isinstance(inputs, dict):
+            for name, index in self._indices.items():
+                self._interpreter.set_tensor(index, inputs[name][place : place + 1])
+        else:
+            self._interpreter.set_tensor(self._indices[""], self._encode(inputs[place : place + 1]))
+
+    def _check_shape(self, inputs: ModelInputs) -> None:
         expected = self._input.shape[1:]
+        if isinstance(inputs, dict) != self._tokens:
+            came = "token ids" if isinstance(inputs, dict) else "images"
+            raise ModelError(f"the model takes {'token ids' if self._tokens else 'images'}; got {came}")
+        if isinstance(inputs, dict):
+            for name in self._indices:
+                if name not in inputs or inputs[name].shape[1:] != expected:
+                    got = {key: values.shape for key, values in inputs.items()}
+                    raise ModelError(
+                        f"the model takes {', '.join(self._indices)} of shape (n, {expected[0]}); got {got}"
+                    )
+            return
+        pixels = inputs
         if pixels.ndim != 4 or any(
             want not in (None, got) for want, got in zip(expected, pixels.shape[1:], strict=True)
         ):
@@ -92,6 +112,14 @@ class LiteRTRuntime(Runtime):
         return (values.astype(np.float32) - self._output.zero_point) * np.float32(self._output.scale)
 
 
+def _input_indices(interpreter: Any, *, by_name: bool) -> dict[str, int]:
+    """The tensor of each input, by the signature's names; one without a name for an image."""
+    if by_name:
+        details = interpreter.get_signature_runner().get_input_details()
+        return {name: int(detail["index"]) for name, detail in details.items()}
+    return {"": int(interpreter.get_input_details()[0]["index"])}
+
+
 def _open_interpreter(path: Path, *, threads: int) -> Any:
     custom = sorted({operator.name for operator in read_operators(path) if operator.custom})
     with held_native_output():
@@ -101,6 +129,8 @@ def _open_interpreter(path: Path, *, threads: int) -> Any:
             if details["shape_signature"][0] == -1:
                 interpreter.resize_tensor_input(details["index"], [1, *details["shape"][1:]])
             interpreter.allocate_tensors()
+            for tensor in interpreter.get_input_details():  # memory as it was found holds ids of no token
+                interpreter.set_tensor(tensor["index"], np.zeros(tensor["shape"], tensor["dtype"]))
             # The CPU delegate is made, and speaks, at the first run.
             interpreter.invoke()
         except (RuntimeError, ValueError) as fault:

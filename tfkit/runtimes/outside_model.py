@@ -23,7 +23,7 @@ def describe_model(path: Path, *, class_names: tuple[str, ...] = ()) -> Artifact
         ModelError: When it cannot be read, or does not take images of one fixed size.
 
     Example:
-        >>> describe_model(Path("mobilenet_v2_1.0_224_quant.tflite")).image.shape  # doctest: +SKIP
+        >>> describe_model(Path("mobilenet_v2_1.0_224_quant.tflite")).input.shape  # doctest: +SKIP
         (224, 224, 3)
     """
     if not path.is_dir():
@@ -33,7 +33,7 @@ def describe_model(path: Path, *, class_names: tuple[str, ...] = ()) -> Artifact
             format="tflite",
             quantization=_quantization(read_operators(path)),
             signature=signature,
-            image=_image(signature, path),
+            input=_image(signature, path),
             class_names=class_names,
             made_by="not known",
         )
@@ -44,7 +44,7 @@ def describe_model(path: Path, *, class_names: tuple[str, ...] = ()) -> Artifact
             format="saved_model",
             quantization="none",
             signature=runtime.signature,
-            image=_image(runtime.pixels_signature, path),
+            input=_image(runtime.numbers_signature, path),
             class_names=class_names,
             made_by="not known",
         )

@@ -2,16 +2,29 @@
 
 from collections.abc import Callable
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tfkit.artifacts import ModelSignature
 
+# uint8 (n, height, width, channels), raw 0..255; or int32 (n, length) for each of `token_ids` and `padding_mask`.
+ModelInputs = NDArray[np.uint8] | dict[str, NDArray[np.int32]]
+
+
+def input_count(inputs: ModelInputs) -> int:
+    """How many images or texts there are."""
+    return len(next(iter(inputs.values()))) if isinstance(inputs, dict) else len(inputs)
+
+
+def some_inputs(inputs: ModelInputs, chosen: slice) -> Any:
+    """Some of them, as they came."""
+    return {name: values[chosen] for name, values in inputs.items()} if isinstance(inputs, dict) else inputs[chosen]
+
 
 class Runtime(Protocol):
-    """Runs one image classifier on raw pixels.
+    """Runs one classifier on raw pixels, or on token ids.
 
     Attributes:
         name: `keras`, `saved_model` or `litert`.
@@ -29,22 +42,23 @@ class Runtime(Protocol):
     threads: int | None
     measures: str
 
-    def scores(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Run the model on images.
+    def scores(self, inputs: ModelInputs) -> NDArray[np.float32]:
+        """Run the model on images or texts.
 
         Args:
-            pixels: uint8 (n, height, width, channels), raw 0..255, of the model's own size; any n.
+            inputs: uint8 (n, height, width, channels), raw 0..255, of the model's own size; or a dict of int32
+                (n, length), `token_ids` and `padding_mask`; any n.
 
         Returns:
             float32 (n, classes), de-quantised; probabilities, or logits where the model ends in logits.
         """
         ...
 
-    def prepare(self, pixels: NDArray[np.uint8]) -> Callable[[], object]:
-        """Make ready one run on one image, so that a caller can time exactly what `measures` says.
+    def prepare(self, inputs: ModelInputs) -> Callable[[], object]:
+        """Make ready one run on one image or text, so that a caller can time exactly what `measures` says.
 
         Args:
-            pixels: uint8 (1, height, width, channels).
+            inputs: As for `scores`, with n = 1.
 
         Returns:
             A call that runs the model once; it may be called again and again.

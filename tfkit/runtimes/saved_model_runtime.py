@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from tfkit.artifacts import ModelSignature, TensorSpec
 from tfkit.errors import ModelError
 from tfkit.runtimes.array_pipe import join_bytes, receive_arrays, send_arrays
-from tfkit.runtimes.protocol import Runtime
+from tfkit.runtimes.protocol import ModelInputs, Runtime, some_inputs
 
 _STOP_SECONDS = 10
 
@@ -41,7 +41,6 @@ class SavedModelRuntime(Runtime):
             raise ModelError(f"'{path}' is not a SavedModel: it holds no saved_model.pb", hint="name saved_model/1")
         self.name = "saved_model"
         self.threads = threads
-        self.measures = "round trip of one image of pixels to a process that holds the SavedModel"
         self._path = path
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the process
         self._process = _start_worker(path, threads=threads, log=self._log)
@@ -50,49 +49,54 @@ class SavedModelRuntime(Runtime):
             if not self._signatures:
                 raise ModelError(f"SavedModel '{path}' has no signature", hint="export it with tfkit export")
             self.signature = self._read_signature("serving_default")
-            self._pixels_signature = self._signature_taking(numbers=True)
+            self._numbers_signature = self._signature_taking(numbers=True)
             self._encoded_signature = self._signature_taking(numbers=False)
+            one = "text" if len(self.numbers_signature.inputs) > 1 else "image of pixels"
+            self.measures = f"round trip of one {one} to a process that holds the SavedModel"
         except BaseException:
             self.close()
             raise
 
     @property
-    def pixels_signature(self) -> ModelSignature:
-        """The tensors of the signature that takes pixels; no tensors when there is none."""
-        if self._pixels_signature is None:
+    def numbers_signature(self) -> ModelSignature:
+        """The tensors of the signature that takes pixels or token ids; no tensors when there is none."""
+        if self._numbers_signature is None:
             return ModelSignature(inputs=(), outputs=())
-        return self._read_signature(self._pixels_signature)
+        return self._read_signature(self._numbers_signature)
 
-    def scores(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Run the model on images; see `Runtime.scores`.
+    def scores(self, inputs: ModelInputs) -> NDArray[np.float32]:
+        """Run the model on images or texts; see `Runtime.scores`.
 
         Raises:
-            ModelError: When no signature takes pixels, or the model fails.
+            ModelError: When no signature takes pixels or token ids, or the model fails.
         """
-        return self._request(self._pixels_signature, "pixels", pixels)
+        if isinstance(inputs, dict):
+            names = json.dumps(list(inputs))
+            return self._request(self._numbers_signature, "token ids", np.array(names), *inputs.values())
+        return self._request(self._numbers_signature, "pixels", inputs)
 
     @property
-    def takes_encoded_images(self) -> bool:
-        """Whether a signature takes encoded images."""
+    def takes_encoded(self) -> bool:
+        """Whether a signature takes what a client sends: encoded images, or texts."""
         return self._encoded_signature is not None
 
     def scores_from_encoded(self, encoded: list[bytes]) -> NDArray[np.float32]:
-        """Run the model on encoded images, as a client of a server sends them.
+        """Run the model on encoded images or texts, as a client of a server sends them.
 
         Args:
-            encoded: n JPEG, PNG, ... files.
+            encoded: n JPEG, PNG, ... files, or n texts in UTF-8.
 
         Returns:
             float32 (n, classes).
 
         Raises:
-            ModelError: When no signature takes encoded images, or the model fails (an image is damaged).
+            ModelError: When no signature takes strings, or the model fails (an image is damaged).
         """
-        return self._request(self._encoded_signature, "encoded images", *join_bytes(encoded))
+        return self._request(self._encoded_signature, "strings", *join_bytes(encoded))
 
-    def prepare(self, pixels: NDArray[np.uint8]) -> Callable[[], object]:
-        """Make ready one run on one image; see `Runtime.prepare`."""
-        one = np.ascontiguousarray(pixels[:1])
+    def prepare(self, inputs: ModelInputs) -> Callable[[], object]:
+        """Make ready one run on one image or text; see `Runtime.prepare`."""
+        one = some_inputs(inputs, slice(1))
         return lambda: self.scores(one)
 
     def close(self) -> None:
@@ -140,7 +144,7 @@ class SavedModelRuntime(Runtime):
         names = sorted(self._signatures, key=lambda name: name not in ("predict", "serving_default"))
         for name in names:
             inputs = self._signatures[name]["inputs"]
-            if len(inputs) == 1 and (inputs[0][2] != "string") == numbers:
+            if all((kind != "string") == numbers for _, _, kind in inputs) and (numbers or len(inputs) == 1):
                 return str(name)
         return None
 

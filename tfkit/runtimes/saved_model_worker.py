@@ -6,9 +6,11 @@ more than TensorFlow's own runtime fails here as it would in a server.
 """
 
 import argparse
+import importlib.util
 import json
 import os
 import sys
+from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -19,8 +21,9 @@ from tfkit.runtimes.array_pipe import receive_arrays, send_arrays, split_bytes
 def serve(folder: str, *, threads: int | None, requests: BinaryIO, answers: BinaryIO) -> None:
     """Load the SavedModel, send its signatures, then answer requests until they end.
 
-    A request is an array with the signature's name and then its input: pixels, or the contents and lengths of
-    encoded images. An answer is `ok` and the scores, or `error` and the message.
+    A request is an array with the signature's name and then its input: pixels; the contents and lengths of encoded
+    images or texts; or the names of several inputs, and each of them. An answer is `ok` and the scores, or `error` and
+    the message.
 
     Args:
         folder: The SavedModel's folder.
@@ -33,6 +36,7 @@ def serve(folder: str, *, threads: int | None, requests: BinaryIO, answers: Bina
     if threads is not None:
         tf.config.threading.set_intra_op_parallelism_threads(threads)
         tf.config.threading.set_inter_op_parallelism_threads(threads)
+    _load_text_operators(tf)
     try:
         model = tf.saved_model.load(folder)
         signatures = {name: _describe(function) for name, function in model.signatures.items()}
@@ -51,12 +55,27 @@ def serve(folder: str, *, threads: int | None, requests: BinaryIO, answers: Bina
             send_arrays(answers, np.array("error"), np.array(_message(fault)))
 
 
+def _load_text_operators(tf: Any) -> None:
+    """TF Text's kernels, which servers have built in; its Python package would want Keras."""
+    found = importlib.util.find_spec("tensorflow_text")
+    for root in (found.submodule_search_locations or ()) if found else ():
+        for library in sorted((Path(root) / "python" / "ops").glob("*.so")):
+            tf.load_op_library(str(library))
+
+
 def _run(function: Any, inputs: list[Any]) -> Any:
     import tensorflow as tf
 
-    (input_name, spec), *_ = function.structured_input_signature[1].items()
-    values = tf.constant(split_bytes(*inputs)) if spec.dtype == tf.string else tf.cast(inputs[0], spec.dtype)
-    outputs = function(**{input_name: values})
+    specs = function.structured_input_signature[1]
+    (only, spec), *others = specs.items()
+    if others:
+        names = json.loads(str(inputs[0]))
+        given = {name: tf.cast(values, specs[name].dtype) for name, values in zip(names, inputs[1:], strict=True)}
+    elif spec.dtype == tf.string:
+        given = {only: tf.constant(split_bytes(*inputs))}
+    else:
+        given = {only: tf.cast(inputs[0], spec.dtype)}
+    outputs = function(**given)
     return outputs[_scores_name(function)].numpy().astype(np.float32)
 
 

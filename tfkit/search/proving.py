@@ -85,7 +85,7 @@ class Prover:
             model,
             path,
             quantization=quantization,
-            image=room.image,
+            spec=room.image,
             class_names=room.splits.class_names,
             calibration=room.calibration if quantization == "int8" else None,
         )

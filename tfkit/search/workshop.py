@@ -191,7 +191,7 @@ class Workshop:
             format="tflite",
             quantization="int8",
             signature=read_signature(path),
-            image=self._room.image,
+            input=self._room.image,
             class_names=self._room.splits.class_names,
             made_by=candidate.made_by,
         )

@@ -83,7 +83,7 @@ def measure_unpruned(model: Any, *, image: ImageSpec, calibration: Any, threads:
     classes = tuple(map(str, range(int(model.output_shape[-1]))))
     with tempfile.TemporaryDirectory(prefix="tfkit-") as folder:
         path = Path(folder) / "unpruned.tflite"
-        export_tflite(model, path, quantization="int8", image=image, class_names=classes, calibration=calibration)
+        export_tflite(model, path, quantization="int8", spec=image, class_names=classes, calibration=calibration)
         try:
             return UnprunedFile(path.stat().st_size, profile_operators(path, threads=threads))
         except ModelError:

@@ -106,10 +106,7 @@ def train_on(
     Raises:
         ModelError: When `jit=False` meets a network that oneDNN cannot train.
     """
-    began = time.perf_counter()
     keras.utils.set_random_seed(seed)
-    compiled = uses_jit(model, jit)
-    trained = model if precision == "float32" else with_dtype_policy(model, precision)
     batches = training_batches(
         train,
         image,
@@ -121,16 +118,69 @@ def train_on(
         cache_bytes=cache_bytes,
     )
     held_out = evaluation_batches(validation, image, batch_size=batch_size, cache_bytes=cache_bytes)
+    return train_batches(
+        model,
+        batches,
+        held_out if len(validation) else None,
+        optimization=optimization,
+        steps_per_epoch=-(-len(train) // batch_size),
+        class_weight=class_weights(optimization, train),
+        precision=precision,
+        jit=jit,
+        log_directory=log_directory,
+        checkpoint=checkpoint,
+        progress=progress,
+        callbacks=callbacks,
+        objective=objective,
+    )
+
+
+def train_batches(
+    model: keras.Model,
+    batches: Any,
+    validation: Any,
+    *,
+    optimization: Optimization,
+    steps_per_epoch: int,
+    class_weight: dict[int, float] | None = None,
+    precision: Precision = "float32",
+    jit: Jit = "auto",
+    log_directory: Path | None = None,
+    checkpoint: Path | None = None,
+    progress: Progress | None = None,
+    callbacks: tuple[keras.callbacks.Callback, ...] = (),
+    objective: Callable[[keras.Model], keras.Model] | None = None,
+) -> StageResult:
+    """Train a classifier of images or texts as it stands on batches that are ready: whatever is trainable learns.
+
+    Args:
+        model: A classifier that ends in a softmax; trained in place, and float32 again afterwards.
+        batches: A `tf.data.Dataset` of (inputs, one-hot targets) for each epoch, shuffled.
+        validation: The same for validation, in order; or None.
+        optimization: How to step.
+        steps_per_epoch: Batches in an epoch.
+        class_weight: Weight by class index.
+        precision, jit, log_directory, checkpoint, progress, callbacks, objective: As for `train_on`.
+
+    Returns:
+        The course of the stage.
+
+    Raises:
+        ModelError: When `jit=False` meets a network that oneDNN cannot train.
+    """
+    began = time.perf_counter()
+    compiled = uses_jit(model, jit)
+    trained = model if precision == "float32" else with_dtype_policy(model, precision)
     fitted = logits_model(trained)
     with kept_on_failure(trained, checkpoint):
         history = fit(
             fitted if objective is None else objective(fitted),
             batches,
-            held_out if len(validation) else None,
+            validation,
             optimization=optimization,
-            steps_per_epoch=-(-len(train) // batch_size),
+            steps_per_epoch=steps_per_epoch,
             jit_compile=compiled,
-            class_weight=class_weights(optimization, train),
+            class_weight=class_weight,
             log_directory=log_directory,
             progress=progress,
             callbacks=(*callbacks, *((_KeepEveryEpoch(trained, checkpoint),) if checkpoint else ())),

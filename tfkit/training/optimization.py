@@ -8,7 +8,7 @@ import keras
 import numpy as np
 from sklearn.utils.class_weight import compute_class_weight
 
-from tfkit.data import ImageExamples
+from tfkit.data import Examples
 from tfkit.errors import DataError
 
 OptimizerName = Literal["adam", "adamw", "sgd"]
@@ -74,12 +74,12 @@ def build_optimizer(optimization: Optimization, *, steps: int) -> keras.optimize
     return kinds[optimization.optimizer](**options)
 
 
-def class_weights(optimization: Optimization, examples: ImageExamples) -> dict[int, float] | None:
+def class_weights(optimization: Optimization, examples: Examples) -> dict[int, float] | None:
     """The weight of each class in the loss.
 
     Args:
         optimization: What was asked for.
-        examples: The training images.
+        examples: The training images or texts.
 
     Returns:
         Weight by class index as Keras's `fit` takes it, or None when all weigh the same.

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from tfkit.artifacts import ImageSpec
 from tfkit.verification.artifact_verification import ArtifactVerification
 
 # A share of n images is a float; an exact "one point" must not fail on its last digit.
@@ -74,8 +75,9 @@ def _accuracy_faults(
             )
     agreement = verification.agreement
     if agreement is not None and agreement < policy.min_agreement - _ROUNDING:
+        kind = "images" if isinstance(verification.artifact.input, ImageSpec) else "texts"
         faults.append(
-            f"it agrees with Keras on {agreement:.4f} of {verification.examples} images; "
+            f"it agrees with Keras on {agreement:.4f} of {verification.examples} {kind}; "
             f"acceptance.min_agreement asks for {policy.min_agreement:.4f}"
         )
     return faults

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tfkit.artifacts import Artifact, ImageSpec
-from tfkit.data import ImageExamples, pixel_batches
+from tfkit.artifacts import Artifact, ImageSpec, InputSpec
+from tfkit.data import Examples, encoded_inputs, input_batches
 from tfkit.errors import DataError
 from tfkit.runtimes import KerasRuntime, Operator, Runtime, SavedModelRuntime, open_runtime, read_operators
 
@@ -50,28 +50,26 @@ class ArtifactVerification:
     scores: NDArray[np.float32] = field(repr=False)
 
 
-def reference_scores(
-    model: Any, examples: ImageExamples, image: ImageSpec, *, batch_size: int = 64
-) -> NDArray[np.float32]:
+def reference_scores(model: Any, examples: Examples, spec: InputSpec, *, batch_size: int = 64) -> NDArray[np.float32]:
     """Run the Keras model over a split: what every exported file is compared with.
 
     Args:
-        model: A built `keras.Model` on raw pixels.
-        examples: The images.
-        image: The images the model takes.
-        batch_size: Images in one step.
+        model: A built `keras.Model` on raw pixels, or on token ids.
+        examples: The images or texts.
+        spec: The images or texts the model takes.
+        batch_size: Images or texts in one step.
 
     Returns:
         float32 (n, classes).
     """
     with KerasRuntime(model, batch_size=batch_size) as runtime:
-        batches = pixel_batches(examples, image, batch_size=batch_size)
-        return np.concatenate([runtime.scores(pixels) for pixels in batches])
+        batches = input_batches(examples, spec, batch_size=batch_size)
+        return np.concatenate([runtime.scores(inputs) for inputs in batches])
 
 
 def verify_artifact(
     artifact: Artifact,
-    examples: ImageExamples,
+    examples: Examples,
     *,
     reference: NDArray[np.float32] | None,
     threads: int = 1,
@@ -80,18 +78,19 @@ def verify_artifact(
 ) -> ArtifactVerification:
     """Run an exported model over a split and compare it with Keras and with the labels.
 
-    A `.tflite` file is run by LiteRT on fitted pixels, one image at a time. A SavedModel is loaded afresh by a
-    process of its own and gets the encoded images through `serving_default`, so that decoding and resizing inside
-    it are proved too; `predict` on the fitted pixels of the first images must give the same scores.
+    A `.tflite` file is run by LiteRT on fitted pixels or token ids, one image or text at a time. A SavedModel is
+    loaded afresh by a process of its own and gets the encoded images, or the texts, through `serving_default`, so that
+    decoding, resizing and tokenising inside it are proved too; `predict` on the pixels or token ids of the first ones
+    must give the same scores.
 
     Args:
         artifact: The model.
-        examples: The images and their labels.
+        examples: The images or texts, and their labels.
         reference: float32 (n, classes), the scores of the model it was made from (`reference_scores`); None
             when there is no such model.
         threads: CPU threads.
         runtime: The artifact opened already, for callers who have more to do with it; None opens and closes one.
-        progress: Called with (images done, images in all).
+        progress: Called with (images or texts done, those in all).
 
     Returns:
         What was found.
@@ -127,11 +126,9 @@ def verify_artifact(
     )
 
 
-def _run(
-    runtime: Runtime, artifact: Artifact, examples: ImageExamples, progress: Progress | None
-) -> NDArray[np.float32]:
+def _run(runtime: Runtime, artifact: Artifact, examples: Examples, progress: Progress | None) -> NDArray[np.float32]:
     if len(examples) == 0:
-        raise DataError("there is no image to verify on", hint="give a folder, .npz or .csv file with images in it")
+        raise DataError("there is nothing to verify on", hint="give a folder or file with labelled examples in it")
     parts: list[NDArray[np.float32]] = []
     done = 0
     for part in _score_batches(runtime, artifact, examples):
@@ -142,25 +139,26 @@ def _run(
     return np.concatenate(parts)
 
 
-def _score_batches(runtime: Runtime, artifact: Artifact, examples: ImageExamples) -> Iterator[NDArray[np.float32]]:
-    if isinstance(runtime, SavedModelRuntime) and runtime.takes_encoded_images:
+def _score_batches(runtime: Runtime, artifact: Artifact, examples: Examples) -> Iterator[NDArray[np.float32]]:
+    if isinstance(runtime, SavedModelRuntime) and runtime.takes_encoded:
         for start in range(0, len(examples), _BATCH):
-            yield runtime.scores_from_encoded(list(examples.source.encoded(examples.indices[start : start + _BATCH])))
+            chosen = examples.select(np.arange(start, min(start + _BATCH, len(examples))))
+            yield runtime.scores_from_encoded(encoded_inputs(chosen))
     else:
-        for pixels in pixel_batches(examples, artifact.image, batch_size=_BATCH):
-            yield runtime.scores(pixels)
+        for inputs in input_batches(examples, artifact.input, batch_size=_BATCH):
+            yield runtime.scores(inputs)
 
 
-def _check_classes(artifact: Artifact, examples: ImageExamples, scores: NDArray[np.float32]) -> None:
+def _check_classes(artifact: Artifact, examples: Examples, scores: NDArray[np.float32]) -> None:
     if artifact.class_names and artifact.class_names != examples.class_names:
         raise DataError(
             f"'{artifact.path}' has the classes {_listed(artifact.class_names)}; "
-            f"the images have {_listed(examples.class_names)}",
-            hint="give images of the model's own classes",
+            f"the examples have {_listed(examples.class_names)}",
+            hint="give examples of the model's own classes",
         )
     if int(examples.labels.max()) >= scores.shape[1]:
         raise DataError(
-            f"'{artifact.path}' scores {scores.shape[1]} classes; the images have label {int(examples.labels.max())}"
+            f"'{artifact.path}' scores {scores.shape[1]} classes; the examples have label {int(examples.labels.max())}"
         )
 
 
@@ -170,7 +168,7 @@ def _listed(names: tuple[str, ...]) -> str:
 
 def _score_problems(scores: NDArray[np.float32]) -> list[str]:
     bad = int(np.sum(~np.isfinite(scores).all(axis=1)))
-    return [f"{bad} of {len(scores)} images have scores that are no numbers"] if bad else []
+    return [f"{bad} of {len(scores)} answers have scores that are no numbers"] if bad else []
 
 
 def _operator_problems(artifact: Artifact, operators: tuple[Operator, ...]) -> list[str]:
@@ -179,16 +177,18 @@ def _operator_problems(artifact: Artifact, operators: tuple[Operator, ...]) -> l
 
 
 def _signature_problems(
-    runtime: SavedModelRuntime, artifact: Artifact, examples: ImageExamples, scores: NDArray[np.float32]
+    runtime: SavedModelRuntime, artifact: Artifact, examples: Examples, scores: NDArray[np.float32]
 ) -> list[str]:
-    if not (runtime.takes_encoded_images and runtime.pixels_signature.inputs):
+    if not (runtime.takes_encoded and runtime.numbers_signature.inputs):
         return []
     first = examples.select(np.arange(min(2 * _BATCH, len(examples))))
-    pixels = np.concatenate(list(pixel_batches(first, artifact.image, batch_size=_BATCH)))
-    difference = float(np.abs(runtime.scores(pixels) - scores[: len(first)]).max())
+    found = np.concatenate(
+        [runtime.scores(inputs) for inputs in input_batches(first, artifact.input, batch_size=_BATCH)]
+    )
+    difference = float(np.abs(found - scores[: len(first)]).max())
     if difference <= _SIGNATURES_TOLERANCE:
         return []
     return [
-        f"predict on pixels and serving_default on the encoded images differ by up to {difference:.3g} "
-        f"on the first {len(first)} images"
+        f"predict on {'pixels' if isinstance(artifact.input, ImageSpec) else 'token ids'} and serving_default on what "
+        f"clients send differ by up to {difference:.3g} on the first {len(first)} examples"
     ]

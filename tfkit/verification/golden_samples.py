@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from tfkit.artifacts import Artifact, ImageSpec
-from tfkit.data import ImageExamples, pixel_batches
+from tfkit.artifacts import Artifact, ImageSpec, InputSpec
+from tfkit.data import Examples, encoded_inputs, input_batches
 from tfkit.data.splitting import spread_over_classes
 from tfkit.errors import RunError
 from tfkit.verification.artifact_verification import ArtifactVerification
@@ -18,23 +18,24 @@ _SUFFIXES = {b"\xff\xd8": ".jpg", b"\x89P": ".png", b"BM": ".bmp", b"GI": ".gif"
 
 def write_golden_samples(
     verifications: Sequence[ArtifactVerification],
-    examples: ImageExamples,
+    examples: Examples,
     directory: Path,
     *,
-    image: ImageSpec,
+    spec: InputSpec,
     count: int = 8,
 ) -> Path:
     """Write inputs and what each exported file answered on them while it was verified.
 
-    The folder gets `image_<n>.<jpg|png|...>` (what a client sends), `inputs.npz` (`pixels` uint8 (n, height,
-    width, channels), what a device feeds; `labels` int32 (n,)), `expected_<file>.npz` (`scores` float32
-    (n, classes)) for each artifact, and `golden.json`, which says what belongs together.
+    The folder gets what a client sends, images as `image_<n>.<jpg|png|...>` and texts in `golden.json`; `inputs.npz`,
+    what a device feeds (`pixels` uint8 (n, height, width, channels), or `token_ids` and `padding_mask` int32
+    (n, length); `labels` int32 (n,)); `expected_<file>.npz` (`scores` float32 (n, classes)) for each artifact; and
+    `golden.json`, which says what belongs together.
 
     Args:
         verifications: The exported files, verified on `examples`.
-        examples: Where the images come from; they are spread over the classes.
+        examples: Where the images or texts come from; they are spread over the classes.
         directory: The folder to write, made when it is missing.
-        image: The images the models take.
+        spec: The images or texts the models take.
         count: How many; fewer when there are fewer examples.
 
     Returns:
@@ -44,22 +45,26 @@ def write_golden_samples(
         RunError: When the folder cannot be written.
 
     Example:
-        >>> write_golden_samples(verifications, splits.test, run.golden, image=image)  # doctest: +SKIP
+        >>> write_golden_samples(verifications, splits.test, run.golden, spec=image)  # doctest: +SKIP
     """
     positions = spread_over_classes(examples.labels, count=count, class_count=len(examples.class_names), seed=0)
     chosen = examples.select(positions)
-    pixels = np.concatenate(list(pixel_batches(chosen, image, batch_size=count)))
-    encoded = list(chosen.source.encoded(chosen.indices))
+    fed = next(input_batches(chosen, spec, batch_size=count))
+    fed = {"pixels": fed} if isinstance(spec, ImageSpec) else fed
+    encoded = encoded_inputs(chosen)
     artifacts = tuple(verification.artifact for verification in verifications)
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        np.savez_compressed(directory / "inputs.npz", pixels=pixels, labels=chosen.labels)
+        np.savez_compressed(directory / "inputs.npz", labels=chosen.labels, **fed)
         for verification in verifications:
             name = _expected_name(verification.artifact)
             np.savez_compressed(directory / name, scores=verification.scores[positions])
-        images = _write_images(encoded, directory)
+        if isinstance(spec, ImageSpec):
+            inputs = [{"file": name} for name in _write_images(encoded, directory)]
+        else:
+            inputs = [{"text": text.decode()} for text in encoded]
         path = directory / "golden.json"
-        path.write_text(json.dumps(_description(artifacts, chosen, images), indent=2) + "\n", encoding="utf-8")
+        path.write_text(json.dumps(_description(artifacts, chosen, inputs), indent=2) + "\n", encoding="utf-8")
     except OSError as fault:
         raise RunError(
             f"cannot write golden samples to '{directory}': {fault.strerror}", hint="make room on the disk"
@@ -79,14 +84,14 @@ def _write_images(encoded: list[bytes], directory: Path) -> list[str]:
     return names
 
 
-def _description(artifacts: tuple[Artifact, ...], chosen: ImageExamples, images: list[str]) -> dict[str, Any]:
+def _description(artifacts: tuple[Artifact, ...], chosen: Examples, inputs: list[dict[str, Any]]) -> dict[str, Any]:
     return {
         "version": 1,
         "inputs": "inputs.npz",
         "class_names": list(chosen.class_names),
-        "images": [
-            {"file": file, "name": name, "label": int(label)}
-            for file, name, label in zip(images, chosen.names, chosen.labels, strict=True)
+        "images" if "file" in inputs[0] else "texts": [
+            {**given, "name": name, "label": int(label)}
+            for given, name, label in zip(inputs, chosen.names, chosen.labels, strict=True)
         ],
         "artifacts": [
             {

@@ -1,0 +1,131 @@
+"""Fine-tune a text classifier, export it, and prove every exported file.
+
+`python recipes/finetune_text.py --config FILE key=value` does the same as `tfkit run FILE key=value`.
+"""
+
+if __name__ == "__main__":  # before TensorFlow is imported: the command keeps its chatter off the terminal
+    import sys
+
+    from tfkit.cli.main import main
+
+    sys.exit(main(["run", *sys.argv[1:]]))
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from tfkit import exporters, models, reports, verification
+from tfkit.artifacts import RunDirectory, TextSpec, create_run_directory, refuse_existing_run
+from tfkit.cli.display import Display
+from tfkit.cli.text_planning import build_classifier, fine_tune_options, measure_length, open_backbone
+from tfkit.config import TextRecipeConfig, dump_recipe
+from tfkit.data import DatasetSplits
+from tfkit.data.text import Tokenizer, load_text_splits
+from tfkit.training.fine_tune_text import fine_tune_text
+
+REFUSED = 3
+
+
+@dataclass
+class Job:
+    """What every stage needs, and what it adds to."""
+
+    config: TextRecipeConfig
+    display: Display
+    splits: DatasetSplits
+    tokenizer: Tokenizer
+    text: TextSpec
+    folder: RunDirectory
+    log: list[reports.StageSummary]
+
+
+def run(config: TextRecipeConfig, display: Display) -> int:
+    """Run the recipe: 0 when every exported file was accepted, 3 when one was refused."""
+    display.header(f"{config.run.name}: {config.model.backbone} on {config.data.source}")
+    refuse_existing_run(config.run.directory / config.run.name, overwrite=config.run.overwrite)
+    with display.stage("Read the texts") as stage:
+        splits = load_text_splits(**config.data.loading_options(), seed=config.run.seed)
+        stage.result(f"{len(splits.train)} training, {len(splits.validation)} validation, {len(splits.test)} test")
+    log = [reports.StageSummary("data", stage.title, stage.seconds, notes=splits.report.notes)]
+    with display.stage("Backbone and tokeniser") as stage:
+        backbone, tokenizer = open_backbone(config, splits.train)
+        length = measure_length(config, splits.train, tokenizer, backbone)
+        stage.result(length.sentence)
+    log.append(reports.StageSummary("tokenizer", stage.title, stage.seconds, notes=(length.sentence,)))
+
+    folder = create_run_directory(config.run.directory / config.run.name, overwrite=config.run.overwrite)
+    folder.record(recipe=dump_recipe(config), data_report=splits.report.to_json())
+    tokenizer.save(folder.tokenizer)
+    text = TextSpec(length.sequence_length, folder.tokenizer)
+    job = Job(config, display, splits, tokenizer, text, folder, log)
+    model, evaluation = train(job, build_classifier(config, backbone, len(splits.class_names)))
+    policy = verification.AcceptancePolicy(**config.limits())
+    results = export_and_prove(job, model, evaluation, policy)
+
+    report = reports.RunReport(
+        config.run.name,
+        "text classification",
+        recipe_yaml=dump_recipe(config),
+        input=text,
+        backbone=config.model.backbone,
+        stages=tuple(log),
+        data=splits.report.to_json(),
+        evaluation=evaluation,
+        control=None,
+        artifacts=results,
+        policy=asdict(policy),
+        parameters=reports.parameters_of(model),
+    )
+    reports.write_run_report(report, folder, misclassified=reports.texts_of(splits.test))
+    display.table(reports.result_table(report))
+    predict = f"tfkit predict {folder.path} '{splits.test.texts[0]}'"
+    display.next_steps(folder.report, predict, f"tensorboard --logdir {folder.path / 'tensorboard'}")
+    return 0 if report.accepted else REFUSED
+
+
+def train(job: Job, model: Any) -> tuple[Any, reports.Evaluation]:
+    """Fine-tune; the model is kept, and what it answers on the evaluation split comes back."""
+    config, splits = job.config, job.splits
+    with job.display.stage("Fine-tune") as stage:
+        trained = fine_tune_text(
+            model,
+            splits.train,
+            splits.validation,
+            job.tokenizer,
+            sequence_length=job.text.sequence_length,
+            log_directory=job.folder.tensorboard("fine_tune"),
+            checkpoint=job.folder.checkpoints / "fine_tune.keras",
+            progress=stage.progress,
+            **fine_tune_options(config),
+        )
+        models.save_model_file(trained.model, job.folder.kept_model("float"))
+        evaluation = reports.evaluate(trained.model, splits.test, job.text)
+        learned = trained.adaptation
+        result = trained.result
+        stage.result(f"{learned.share:.2%} of the parameters learned, {result.summary}, test {evaluation.keras:.1%}")
+    step = len(result.history["loss"]) - 1
+    shown = {"evaluation": evaluation, "misclassified": reports.texts_of(splits.test), "step": step}
+    reports.write_tensorboard_texts(job.folder.tensorboard("fine_tune"), **shown)
+    job.log.append(
+        reports.StageSummary(
+            "fine_tune", stage.title, stage.seconds, result.history, result.notes, accuracy=evaluation.keras
+        )
+    )
+    return trained.model, evaluation
+
+
+def export_and_prove(job: Job, model: Any, evaluation: reports.Evaluation, policy: verification.AcceptancePolicy):
+    """Every exported file is run over the whole test split in its own runtime, timed and judged."""
+    export, splits, folder = job.config.export, job.splits, job.folder
+    if export is None:
+        return ()
+    with job.display.stage("Export") as stage:
+        described = {"spec": job.text, "class_names": splits.class_names, "progress": stage.progress}
+        artifacts = exporters.export_formats(model, export.formats, folder.artifacts, **described)
+        stage.result(f"{len(artifacts)} files")
+    job.log.append(reports.StageSummary("export", stage.title, stage.seconds))
+    with job.display.stage("Prove every file") as stage:
+        options = {"policy": policy, "threads": job.config.acceptance.latency_threads, "progress": stage.progress}
+        results = reports.prove_artifacts(artifacts, splits.test, evaluation, folder, **options)
+        stage.result(f"{sum(result.accepted for result in results)} of {len(results)} accepted")
+    job.log.append(reports.StageSummary("verify", stage.title, stage.seconds))
+    return results

@@ -1,0 +1,21 @@
+"""The texts a model takes, and how one becomes token ids."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class TextSpec:
+    """Length and tokeniser of a model's input.
+
+    Attributes:
+        sequence_length: Tokens of one text at most, its start and end included; longer texts are cut.
+        tokenizer: The tokeniser's folder, as `tfkit.data.text.Tokenizer.save` wrote it.
+
+    Example:
+        >>> TextSpec(sequence_length=32, tokenizer=Path("runs/intents/tokenizer")).sequence_length
+        32
+    """
+
+    sequence_length: int
+    tokenizer: Path

@@ -1,0 +1,37 @@
+"""What `tfkit check` says about a recipe for texts."""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tfkit.cli.display import Display
+    from tfkit.config import TextRecipeConfig
+
+
+def check_texts(config: "TextRecipeConfig", display: "Display") -> int:
+    """Read the texts, open the backbone, and say what would run; nothing is trained or written."""
+    from tfkit.cli.check import show_data, show_place
+    from tfkit.cli.text_planning import build_classifier, measure_length, open_backbone
+    from tfkit.data.text import load_text_splits
+    from tfkit.models.text import adapt
+
+    section = config.fine_tune
+    with display.stage("Data: every text is read") as stage:
+        splits = load_text_splits(**config.data.loading_options(), seed=config.run.seed)
+        counts = [len(split) for split in (splits.train, splits.validation, splits.test)]
+        stage.result("{} train, {} validation, {} test".format(*counts))
+    with display.stage("Backbone and tokeniser") as stage:
+        backbone, tokenizer = open_backbone(config, splits.train)
+        length = measure_length(config, splits.train, tokenizer, backbone)
+        model = build_classifier(config, backbone, len(splits.class_names))
+        adaptation = adapt(model, section.method, layers=section.layers, rank=section.rank, bottleneck=section.rank)
+        stage.result(f"{model.count_params() / 1e6:.2f} M parameters, of which {adaptation.share:.1%} learn")
+    show_data(display, splits)
+    display.note(length.sentence)
+    steps = -(-counts[0] // config.data.batch_size)
+    display.note(
+        f"fine_tune: {section.method}, {section.epochs} epochs of {steps} steps, {section.optimizer} at "
+        f"{section.learning_rate:g}"
+    )
+    display.note(f"export: {', '.join(config.export.formats) if config.export else 'nothing'}")
+    show_place(display, config.run)
+    return 0

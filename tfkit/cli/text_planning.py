@@ -1,0 +1,73 @@
+"""From the sections of a recipe for texts to the values that the library takes."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tfkit.config import TextRecipeConfig
+    from tfkit.data.text import LengthReport, TextExamples, Tokenizer
+
+
+def open_backbone(config: "TextRecipeConfig", train: "TextExamples") -> "tuple[Any, Tokenizer]":
+    """A recipe's backbone with its tokeniser; one from scratch learns its word pieces from the training texts.
+
+    Args:
+        config: The recipe.
+        train: The training texts.
+
+    Returns:
+        The keras-hub backbone and the tokeniser that belongs to it.
+
+    Raises:
+        ModelError: When there is no such backbone, or it cannot be loaded.
+    """
+    import keras
+
+    from tfkit.data.text import learn_word_pieces, open_tokenizer
+    from tfkit.models.text import build_text_backbone, text_backbone_names
+
+    chosen = config.model
+    keras.utils.set_random_seed(config.run.seed)
+    if chosen.backbone in text_backbone_names():
+        tokenizer = learn_word_pieces(train.texts, size=chosen.vocabulary_size)
+        backbone = build_text_backbone(chosen.backbone, weights="random", vocabulary_size=tokenizer.vocabulary_size)
+        return backbone, tokenizer
+    backbone = build_text_backbone(chosen.backbone, weights=chosen.weights)
+    folder = Path(chosen.backbone)
+    return backbone, open_tokenizer(folder if folder.is_dir() else chosen.backbone)
+
+
+def measure_length(
+    config: "TextRecipeConfig", train: "TextExamples", tokenizer: "Tokenizer", backbone: Any
+) -> "LengthReport":
+    """The length of a recipe's texts: what it says, or what its training texts need."""
+    from tfkit.data.text import measure_lengths
+
+    limit = getattr(backbone, "max_sequence_length", None) or 512
+    return measure_lengths(train.texts, tokenizer, sequence_length=config.data.sequence_length, limit=limit)
+
+
+def build_classifier(config: "TextRecipeConfig", backbone: Any, classes: int) -> Any:
+    """A recipe's classifier on its backbone, not trained yet."""
+    from tfkit.models.text import build_text_classifier
+
+    return build_text_classifier(backbone, classes=classes, **config.model.classifier_options())
+
+
+def fine_tune_options(config: "TextRecipeConfig") -> dict[str, Any]:
+    """What a recipe says about training, as keyword arguments of `tfkit.training.fine_tune_text`."""
+    from tfkit.data.text import TextAugmentation
+    from tfkit.training import Optimization
+
+    section, data, augmentation = config.fine_tune, config.data, config.augmentation
+    return {
+        "optimization": Optimization(**section.optimization_options()),
+        "method": section.method,
+        "layers": section.layers,
+        "rank": section.rank,
+        "batch_size": data.batch_size,
+        "buckets": data.buckets,
+        "augmentation": TextAugmentation(**augmentation.augmentation_options()) if augmentation else None,
+        "seed": config.run.seed,
+        **section.learning_options(),
+    }

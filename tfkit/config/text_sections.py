@@ -1,0 +1,149 @@
+"""The sections of a recipe for texts that differ from those for images."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from tfkit.config.data_sections import RunSection
+from tfkit.config.keys import (
+    COUNT,
+    FRACTION,
+    POSITIVE,
+    ClosedFraction,
+    Count,
+    FilePath,
+    Fraction,
+    NameOrPath,
+    Positive,
+    Text,
+    choice,
+    key,
+)
+from tfkit.config.section import Section, TrainingSection
+from tfkit.config.sections import AcceptanceSection, ExportSection
+
+# What `tfkit.data.text.load_text_splits` takes; the other keys of `data:` say how texts are tokenised and batched.
+_LOADING_KEYS = (
+    "source",
+    "directory",
+    "name",
+    "train",
+    "validation",
+    "test",
+    "text_column",
+    "label_column",
+    "separator",
+    "encoding",
+    "header",
+    "label_names",
+    "bad_rows",
+    "validation_fraction",
+    "test_fraction",
+)
+
+
+Column = Annotated[int, Field(ge=0)] | Text | None
+_COLUMN = "a column's name, its number from 0, or null"
+
+
+class TextDataSection(Section):
+    """`data:` - the texts, their labels and their splits. Relative paths start at the current folder."""
+
+    source: Literal["csv", "tsv", "jsonl", "tfds", "built_in"] = choice("Where the texts come from.")
+    directory: FilePath | None = key(
+        "a folder", "csv, tsv, jsonl: where relative files start. tfds: where data sets are kept.", None
+    )
+    name: Text | None = key("a TensorFlow Datasets name", "tfds: the data set's name, such as `imdb_reviews`.", None)
+    train: FilePath | None = key("a file", "csv, tsv, jsonl: the training file.", None)
+    validation: FilePath | None = key("a file", "The validation file; split from train when left out.", None)
+    test: FilePath | None = key("a file", "The evaluation file; split from train when left out.", None)
+    text_column: Column = key(_COLUMN, "Where the text stands; null: `text`, or column 0 without a header.", None)
+    label_column: Column = key(_COLUMN, "Where the label stands; null: `label`, or column 1 without a header.", None)
+    separator: Text | None = key(
+        "one character, or null", "What separates columns; a comma in csv and a tab in tsv when null.", None
+    )
+    encoding: Text = key("an encoding's name", "How the files are encoded.", "utf-8")
+    header: bool = key("true or false", "Whether the first line names the columns.", True)
+    label_names: dict[Text, Text] | None = key(
+        "null or {label in the file: name}", "What to call labels, for files that number them.", None
+    )
+    bad_rows: Literal["error", "skip"] = choice("What to do with a row that cannot be used.", "error")
+    sequence_length: Annotated[int, Field(ge=4)] | None = key(
+        "a whole number of 4 or more, or null",
+        "Tokens of a text at most, start and end included; chosen from the training texts when null.",
+        None,
+    )
+    buckets: bool = key("true or false", "Batch texts of like length together, so that less padding is computed.", True)
+    validation_fraction: Fraction = key(FRACTION, "Share of the training texts kept for early stopping.", 0.1)
+    test_fraction: Fraction = key(FRACTION, "Share kept for evaluation where the data has no test file.", 0.2)
+    batch_size: Count = key(COUNT, "Texts in a batch.", 32)
+
+    def loading_options(self) -> dict[str, Any]:
+        """This section as keyword arguments of `tfkit.data.text.load_text_splits`; only the seed is added."""
+        return {name: getattr(self, name) for name in _LOADING_KEYS}
+
+
+class TextAugmentationSection(Section):
+    """`augmentation:` - how training texts are varied; not at all when the section is missing."""
+
+    share: ClosedFraction = key("a number in [0, 1]", "Share of the texts that are changed in an epoch.", 0.5)
+    delete: Fraction = key(FRACTION, "Chance of each word to be left out.", 0.1)
+    swap: ClosedFraction = key("a number in [0, 1]", "Pairs of words swapped, as a share of the words.", 0.1)
+    synonyms: ClosedFraction = key("a number in [0, 1]", "Share of words replaced by a near one of word_vectors.", 0.0)
+    word_vectors: FilePath | None = key("a file, or null", "Word vectors as text: a word and its numbers a line.", None)
+
+    def augmentation_options(self) -> dict[str, Any]:
+        """This section as keyword arguments of `tfkit.data.text.TextAugmentation`."""
+        return self.model_dump()
+
+
+class TextModelSection(Section):
+    """`model:` - the backbone and what is set on it."""
+
+    backbone: NameOrPath = key(
+        "a backbone's name, a keras-hub preset, a file or a Hugging Face folder",
+        "A name (`bert_tiny`), a keras-hub preset, `hf://...`, or a local Hugging Face folder.",
+        "bert_small",
+    )
+    weights: Literal["pretrained", "random"] | None = key(
+        "'pretrained', 'random' or null", "Weights of the backbone; null: what its name has.", None
+    )
+    vocabulary_size: Count = key(COUNT, "Word pieces that a backbone from scratch learns from the texts.", 2000)
+    pooling: Literal["cls", "mean"] = choice("How token vectors become one: the first token's, or their mean.", "mean")
+    dropout: Fraction = key(FRACTION, "Dropout before the classifier.", 0.1)
+
+    def classifier_options(self) -> dict[str, Any]:
+        """What of this section `tfkit.models.text.build_text_classifier` takes."""
+        return {"pooling": self.pooling, "dropout": self.dropout}
+
+
+class TextFineTuneSection(TrainingSection):
+    """`fine_tune:` - train the classifier, with as much of the backbone as `method` says."""
+
+    epochs: Count = key(COUNT, "Passes over the training texts.", 3)
+    learning_rate: Positive = key(POSITIVE, "Peak learning rate.", 3e-4)
+    weight_decay: Annotated[float, Field(ge=0)] = key("a number of 0 or more", "Decoupled weight decay.", 0.01)
+    method: Literal["all", "head", "last", "lora", "adapters", "bitfit"] = choice(
+        "What learns: all of the backbone, only the head (features are computed once), the last layers, low-rank "
+        "updates (LoRA), small adapters, or the biases.",
+        "all",
+    )
+    layers: Count = key(COUNT, "method last: how many of the backbone's last layers learn.", 2)
+    rank: Count = key(COUNT, "method lora: the updates' rank; adapters: their width.", 8)
+
+
+class TextRecipeConfig(Section):
+    """A whole recipe for texts. A stage (`fine_tune`, `export`) is None when it does not run."""
+
+    recipe: str = key("the name of a recipe script", "The script to run.", pattern="^[a-z0-9_]+$")
+    run: RunSection = RunSection()
+    data: TextDataSection
+    augmentation: TextAugmentationSection | None = None
+    model: TextModelSection = TextModelSection()
+    fine_tune: TextFineTuneSection = TextFineTuneSection()
+    export: ExportSection | None = None
+    acceptance: AcceptanceSection = AcceptanceSection()
+
+    def limits(self) -> dict[str, Any]:
+        """What a file must keep to, as keyword arguments of `tfkit.verification.AcceptancePolicy`."""
+        return self.acceptance.limits()

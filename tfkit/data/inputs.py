@@ -1,0 +1,72 @@
+"""What a model is fed with, for images and texts alike."""
+
+from collections.abc import Iterator
+from typing import Any, Protocol, Self
+
+import numpy as np
+
+from tfkit.artifacts import InputSpec, TextSpec
+from tfkit.data.examples import ImageExamples
+from tfkit.data.pipeline import pixel_batches
+
+
+class Examples(Protocol):
+    """Labelled images or texts of one split.
+
+    Attributes:
+        labels: int32 (n,), positions in `class_names`.
+        names: How to call each example in reports.
+        class_names: The labels' names, in the order of a model's scores.
+    """
+
+    @property
+    def labels(self) -> np.ndarray: ...
+
+    @property
+    def names(self) -> tuple[str, ...]: ...
+
+    @property
+    def class_names(self) -> tuple[str, ...]: ...
+
+    def __len__(self) -> int: ...
+
+    def select(self, positions: np.ndarray) -> Self:
+        """The examples at `positions` (int (m,), 0..n-1), in that order."""
+        ...
+
+    def class_counts(self) -> dict[str, int]:
+        """How many examples each class has, in the order of `class_names`."""
+        ...
+
+
+def input_batches(examples: Any, spec: InputSpec, *, batch_size: int) -> Iterator[Any]:
+    """What a model takes, in the examples' order.
+
+    Args:
+        examples: Images or texts.
+        spec: What the model takes of them.
+        batch_size: Examples in a batch; the last may be smaller.
+
+    Yields:
+        For images uint8 (n, height, width, channels); for texts a dict of int32 (n, length), `token_ids` and
+        `padding_mask`.
+
+    Example:
+        >>> next(input_batches(splits.test, ImageSpec(32, 32), batch_size=4)).shape  # doctest: +SKIP
+        (4, 32, 32, 3)
+    """
+    if not isinstance(spec, TextSpec):
+        yield from pixel_batches(examples, spec, batch_size=batch_size)
+        return
+    from tfkit.data.text import open_tokenizer  # keras-hub takes seconds to import: only where there are texts
+
+    tokenizer = open_tokenizer(spec.tokenizer)
+    for start in range(0, len(examples), batch_size):
+        yield tokenizer(examples.texts[start : start + batch_size], sequence_length=spec.sequence_length)
+
+
+def encoded_inputs(examples: Any) -> list[bytes]:
+    """What a client of a server sends: encoded images, or texts in UTF-8."""
+    if isinstance(examples, ImageExamples):
+        return list(examples.source.encoded(examples.indices))
+    return [text.encode() for text in examples.texts]

@@ -1,0 +1,28 @@
+"""Labelled texts: tokenisers shared with serving, readers, checks, splits, augmentation, batches by length."""
+
+from tfkit.data.text.augmentation import TextAugmentation
+from tfkit.data.text.examples import TextExamples
+from tfkit.data.text.lengths import LengthReport, measure_lengths
+from tfkit.data.text.loading import TextSourceName, load_text_examples, load_text_splits
+from tfkit.data.text.normalizing import replace_unusable
+from tfkit.data.text.opening import learn_word_pieces, open_tokenizer
+from tfkit.data.text.pipeline import evaluation_text_batches, length_classes, token_arrays, training_text_batches
+from tfkit.data.text.tokenizer import Tokenizer
+
+__all__ = [
+    "LengthReport",
+    "TextAugmentation",
+    "TextExamples",
+    "TextSourceName",
+    "Tokenizer",
+    "evaluation_text_batches",
+    "learn_word_pieces",
+    "length_classes",
+    "load_text_examples",
+    "load_text_splits",
+    "measure_lengths",
+    "open_tokenizer",
+    "replace_unusable",
+    "token_arrays",
+    "training_text_batches",
+]

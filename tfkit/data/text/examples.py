@@ -1,0 +1,44 @@
+"""Labelled texts of one split."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True, eq=False)
+class TextExamples:
+    """Labelled texts of one split.
+
+    Attributes:
+        texts: The n texts, clean Unicode (no NUL, no lone surrogate).
+        labels: int32 (n,), positions in `class_names`.
+        names: How to call each example in reports: `train.csv:17`, the row that starts in line 17.
+        class_names: The labels' names, in the order of a model's scores.
+
+    Example:
+        >>> splits = load_text_splits(source="built_in")
+        >>> splits.train.select(np.arange(3)).names
+        ('intents_small.csv:2', 'intents_small.csv:3', 'intents_small.csv:4')
+    """
+
+    texts: tuple[str, ...]
+    labels: np.ndarray
+    names: tuple[str, ...]
+    class_names: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    def select(self, positions: np.ndarray) -> "TextExamples":
+        """The examples at `positions` (int (m,), 0..n-1), in that order."""
+        return TextExamples(
+            texts=tuple(self.texts[position] for position in positions),
+            labels=self.labels[positions],
+            names=tuple(self.names[position] for position in positions),
+            class_names=self.class_names,
+        )
+
+    def class_counts(self) -> dict[str, int]:
+        """How many examples each class has, in the order of `class_names`."""
+        counts = np.bincount(self.labels, minlength=len(self.class_names))
+        return {name: int(count) for name, count in zip(self.class_names, counts, strict=True)}

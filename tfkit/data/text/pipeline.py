@@ -1,0 +1,154 @@
+"""Texts to batches: token ids made once, batches of texts of like length, the same for the same seed.
+
+Attention costs the square of the padded length. Batches are therefore cut from the epoch's shuffled texts sorted by
+length class, padded to the class's length only, and shuffled again; the few lengths that occur keep the number of
+programs that XLA compiles small. All random choices are functions of (seed, epoch, text).
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+import tensorflow as tf
+
+from tfkit.data.pipeline import finish_batches, on_host
+from tfkit.data.text.augmentation import TextAugmentation
+from tfkit.data.text.examples import TextExamples
+from tfkit.data.text.tokenizer import Tokenizer
+from tfkit.errors import DataError
+
+_LENGTH_CLASSES = (8, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384)
+
+Inputs = dict[str, tf.Tensor]
+
+
+def length_classes(sequence_length: int) -> tuple[int, ...]:
+    """The padded lengths that batches may have, ascending; the last is `sequence_length`.
+
+    Example:
+        >>> length_classes(40)
+        (8, 16, 24, 32, 40)
+    """
+    return (*(length for length in _LENGTH_CLASSES if length < sequence_length), sequence_length)
+
+
+def training_text_batches(
+    examples: TextExamples,
+    tokenizer: Tokenizer,
+    *,
+    sequence_length: int,
+    batch_size: int = 32,
+    buckets: bool = True,
+    seed: int = 0,
+    augmentation: TextAugmentation | None = None,
+    first_epoch: int = 0,
+) -> tf.data.Dataset:
+    """Shuffled batches; each iteration over the data set is the next epoch.
+
+    Args:
+        examples: What to learn from.
+        tokenizer: The model's tokeniser.
+        sequence_length: Tokens a text at most, start and end included.
+        batch_size: Examples a batch; the last, smaller batch of an epoch is kept.
+        buckets: Whether batches hold texts of like length, padded to one of `length_classes` only; False pads
+            all to `sequence_length`.
+        seed: The same seed gives the same batches, run after run.
+        augmentation: Changes texts anew each epoch; they are then tokenised in the pipeline, else once, now.
+        first_epoch: The number of the first epoch, to go on with a run that was interrupted.
+
+    Returns:
+        A data set of ({`token_ids`, `padding_mask`}, each int32 (batch, length)) and one-hot float32 (batch,
+        classes).
+
+    Raises:
+        DataError: When there is no example, or the augmentation cannot be used.
+
+    Example:
+        >>> batches = training_text_batches(splits.train, tokenizer, sequence_length=32, batch_size=32)
+        >>> model.fit(batches, epochs=3)
+    """
+    if not len(examples):
+        raise DataError("there is no text to train on")
+    if batch_size < 1:
+        raise DataError(f"batch_size must be 1 or more; got {batch_size}")
+    classes = np.array(length_classes(sequence_length) if buckets else (sequence_length,), np.int32)
+    lengths = np.minimum(tokenizer.lengths(examples.texts), sequence_length)
+    ranks = on_host(np.searchsorted(classes, lengths).astype(np.int32))
+    labels, class_count = on_host(examples.labels), len(examples.class_names)
+    order = _epochs(ranks, batch_size=batch_size, seed=seed, first_epoch=first_epoch).batch(batch_size)
+    if augmentation is None:
+        inputs = _stored(examples, tokenizer, sequence_length)
+        batches = order.map(lambda _, chosen: (inputs(chosen), chosen), num_parallel_calls=tf.data.AUTOTUNE)
+    else:
+        changed = augmentation.in_pipeline(examples.texts, seed=seed)
+        # One at a time: Python runs on one core anyhow, and the user's own function may not bear more.
+        batches = order.map(lambda epoch, chosen: (changed(epoch, chosen), chosen)).map(
+            lambda texts, chosen: (tokenizer.in_graph(texts, sequence_length=sequence_length), chosen),
+            num_parallel_calls=tf.data.AUTOTUNE,
+        )
+    lengths_of_classes = on_host(classes)
+    finished = batches.map(
+        lambda found, chosen: (_trimmed(found, lengths_of_classes), tf.one_hot(tf.gather(labels, chosen), class_count)),
+        num_parallel_calls=tf.data.AUTOTUNE,
+    )
+    return finish_batches(finished, len(examples), batch_size)
+
+
+def evaluation_text_batches(
+    examples: TextExamples, tokenizer: Tokenizer, *, sequence_length: int, batch_size: int = 32
+) -> tf.data.Dataset:
+    """Batches in the order of the examples, all padded to `sequence_length`.
+
+    Args:
+        examples: What to evaluate.
+        tokenizer: The model's tokeniser.
+        sequence_length: Tokens a text, start and end included.
+        batch_size: Examples a batch; the last, smaller batch is kept.
+
+    Returns:
+        A data set as of `training_text_batches`.
+    """
+    inputs = _stored(examples, tokenizer, sequence_length)
+    labels, class_count = on_host(examples.labels), len(examples.class_names)
+    positions = tf.data.Dataset.range(len(examples)).batch(batch_size)
+    batches = positions.map(lambda chosen: (inputs(chosen), tf.one_hot(tf.gather(labels, chosen), class_count)))
+    return finish_batches(batches, len(examples), batch_size)
+
+
+def token_arrays(examples: TextExamples, tokenizer: Tokenizer, *, sequence_length: int) -> dict[str, np.ndarray]:
+    """`token_ids` and `padding_mask` of all examples in order, each int32 (n, sequence_length)."""
+    return tokenizer(examples.texts, sequence_length=sequence_length)
+
+
+def _stored(examples: TextExamples, tokenizer: Tokenizer, sequence_length: int) -> Callable[[tf.Tensor], Inputs]:
+    arrays = token_arrays(examples, tokenizer, sequence_length=sequence_length)
+    tensors = {key: on_host(array) for key, array in arrays.items()}
+    return lambda positions: {key: tf.gather(tensor, positions) for key, tensor in tensors.items()}
+
+
+def _trimmed(inputs: Inputs, classes: tf.Tensor) -> Inputs:
+    """Without the columns that are padding in every row, down to the next length class."""
+    longest = tf.reduce_max(tf.reduce_sum(inputs["padding_mask"], axis=1))
+    length = tf.gather(classes, tf.searchsorted(classes, longest[None])[0])
+    return {key: tensor[:, :length] for key, tensor in inputs.items()}
+
+
+def _epochs(ranks: tf.Tensor, *, batch_size: int, seed: int, first_epoch: int) -> tf.data.Dataset:
+    """(epoch, position) of each example of an epoch, batch after batch; the next iteration gives the next epoch."""
+    with tf.device("CPU:0"):
+        epoch_number = tf.Variable(first_epoch - 1, dtype=tf.int64, trainable=False, name="epoch")
+    count = int(ranks.shape[0])
+    whole = count // batch_size * batch_size
+
+    def positions(_: tf.Tensor) -> tf.data.Dataset:
+        epoch = epoch_number.assign_add(1)
+        seeds = tf.random.split(tf.random.fold_in(tf.constant([seed, 1], tf.int64), epoch))
+        shuffled = tf.random.experimental.stateless_shuffle(tf.range(count, dtype=tf.int64), seed=seeds[0])
+        # What fills no whole batch is taken off before sorting: else it would always be the longest texts.
+        body, rest = shuffled[:whole], shuffled[whole:]
+        by_length = tf.gather(body, tf.argsort(tf.gather(ranks, body), stable=True))
+        batches = tf.reshape(by_length, [-1, batch_size])
+        batches = tf.random.experimental.stateless_shuffle(batches, seed=seeds[1])
+        chosen = tf.concat([tf.reshape(batches, [-1]), rest], axis=0)
+        return tf.data.Dataset.from_tensor_slices((tf.fill([count], epoch), chosen))
+
+    return tf.data.Dataset.range(1).flat_map(positions)

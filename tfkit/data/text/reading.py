@@ -1,0 +1,240 @@
+"""Tables of texts and labels as they were found, row by row, faults included."""
+
+import codecs
+import csv
+import io
+import json
+import sys
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from tfkit.data.examples import LeftOut
+from tfkit.data.reading import PartName, part_name
+from tfkit.errors import DataError
+
+FileSource = Literal["csv", "tsv", "jsonl"]
+
+
+@dataclass(frozen=True)
+class TextFormat:
+    """How a file holds its texts; `load_text_splits` says what each means."""
+
+    text_column: str | int | None = None
+    label_column: str | int | None = None
+    split_column: str | int | None = None
+    header: bool = True
+    separator: str | None = None
+    encoding: str = "utf-8"
+
+
+@dataclass(frozen=True)
+class TextRow:
+    """One row: its place (`train.csv:17`), its text and its label as they stand there."""
+
+    name: str
+    text: str
+    label: str
+
+
+@dataclass
+class TextReading:
+    """One part of a data set.
+
+    Attributes:
+        rows: Its usable rows.
+        bad: Those that cannot be used, with the reason.
+        left_out: What was found beside them and is not meant to be used.
+        class_names: The classes in their order where the data set fixes it.
+    """
+
+    rows: list[TextRow] = field(default_factory=list)
+    bad: list[LeftOut] = field(default_factory=list)
+    left_out: list[LeftOut] = field(default_factory=list)
+    class_names: tuple[str, ...] | None = None
+
+
+Fields = tuple[int, list[str] | str]  # line, and the row's fields or what is wrong with it
+
+
+def read_file(
+    path: Path, source: FileSource, layout: TextFormat, *, as_part: PartName, shown: str | None = None
+) -> dict[PartName, TextReading]:
+    """Read one file.
+
+    Args:
+        path: The file.
+        source: `csv` (RFC 4180, quoted), `tsv` (never quoted) or `jsonl` (an object a line).
+        layout: Columns, separator, header and encoding.
+        as_part: What rows are when there is no split column.
+        shown: What to call the file in rows' names; its name when None.
+
+    Returns:
+        The parts by name; rows that cannot be used are in `bad`.
+
+    Raises:
+        DataError: When the file cannot be read at all, or a column is not there.
+    """
+    content = _content(path, layout.encoding)
+    columns, rows = _objects(content, layout) if source == "jsonl" else _table(content, source, layout, path)
+    parts: dict[PartName, TextReading] = {as_part: TextReading()}
+    for line, found in rows:
+        name = f"{shown or path.name}:{line}"
+        if isinstance(found, str):
+            parts[as_part].bad.append(LeftOut(name, found))
+            continue
+        text, label, split = (found[column] if column is not None else "" for column in columns)
+        part = part_name(split) if columns[2] is not None else as_part
+        if part is None:
+            parts[as_part].bad.append(LeftOut(name, f"its split must be train, val or test; got '{split.strip()}'"))
+            continue
+        add_row(parts.setdefault(part, TextReading()), TextRow(name, text.strip(), label.strip()))
+    return {part: reading for part, reading in parts.items() if reading.rows or reading.bad or part == as_part}
+
+
+def add_row(reading: TextReading, row: TextRow) -> None:
+    """Put a row where it belongs: an empty text or label cannot be used."""
+    if row.text and row.label:
+        reading.rows.append(row)
+    else:
+        reading.bad.append(LeftOut(row.name, f"its {'label' if row.text else 'text'} is empty"))
+
+
+def _content(path: Path, encoding: str) -> str:
+    try:
+        codec = codecs.lookup(encoding).name
+    except LookupError:
+        raise DataError(
+            f"there is no encoding '{encoding}'", hint="data.encoding may be utf-8, latin-1, cp1252, utf-16, …"
+        ) from None
+    try:
+        raw = path.read_bytes()
+        return raw.decode("utf-8-sig" if codec == "utf-8" else codec)
+    except FileNotFoundError:
+        raise DataError(f"the file '{path}' does not exist", hint="check data.train and data.directory") from None
+    except OSError as fault:
+        raise DataError(f"'{path}' cannot be read: {fault.strerror}") from None
+    except UnicodeDecodeError as fault:
+        line = raw.count(b"\n", 0, fault.start) + 1
+        raise DataError(
+            f"'{path}' is not {encoding}: line {line} holds the byte 0x{raw[fault.start]:02x} ({fault.reason})",
+            hint="set data.encoding to what it was saved with, often latin-1 or cp1252",
+        ) from None
+
+
+def _table(
+    content: str, source: FileSource, layout: TextFormat, path: Path
+) -> tuple[tuple[int | None, ...], Iterator[Fields]]:
+    separator = layout.separator if layout.separator is not None else ("," if source == "csv" else "\t")
+    if len(separator) != 1:
+        raise DataError(f"a separator must be one character; got '{separator}'", hint="check data.separator")
+    rows = list(_quoted_rows(content, separator) if source == "csv" else _plain_rows(content, separator))
+    if not rows:
+        raise DataError(f"'{path}' holds no row", hint="check data.train")
+    names: list[str] | None = None
+    if layout.header:
+        line, first = rows.pop(0)
+        if isinstance(first, str):
+            raise DataError(f"'{path}' has no usable first line: {first} (line {line})")
+        names = [name.strip() for name in first]
+    columns = _columns(names, layout, path)
+    lengths = Counter(len(found) for _, found in rows if not isinstance(found, str))
+    count = len(names) if names else max(lengths, key=lambda length: (lengths[length], length), default=0)
+    wide = next((column for column in columns if column is not None and column >= max(count, 1)), None)
+    if names is None and wide is not None and rows:
+        raise DataError(f"'{path}' has no column {wide}; its rows have {count} columns, counted from 0")
+    text = columns[0]
+    assert text is not None
+    return columns, (_with_count(row, count, text, separator, source) for row in rows)
+
+
+def _with_count(row: Fields, count: int, text: int, separator: str, source: FileSource) -> Fields:
+    line, found = row
+    if isinstance(found, str) or len(found) == count:
+        return row
+    surplus = len(found) - count
+    if source == "tsv" and surplus > 0:  # the separator stands in the text: nothing else may hold one
+        return line, [*found[:text], separator.join(found[text : text + surplus + 1]), *found[text + surplus + 1 :]]
+    hint = f"; a text that holds '{separator}' must be in double quotes" if surplus > 0 else ""
+    return line, f"it has {len(found)} fields, expected {count}{hint}"
+
+
+def _columns(names: list[str] | None, layout: TextFormat, path: Path) -> tuple[int | None, ...]:
+    wanted = (
+        layout.text_column if layout.text_column is not None else ("text" if names is not None else 0),
+        layout.label_column if layout.label_column is not None else ("label" if names is not None else 1),
+        layout.split_column,
+    )
+    faults, columns = [], []
+    for column in wanted:
+        if column is None or (
+            isinstance(column, int) and 0 <= column < (len(names) if names is not None else sys.maxsize)
+        ):
+            columns.append(column)
+        elif names is not None and column in names:
+            columns.append(names.index(str(column)))
+        else:
+            faults.append(f"'{column}'")
+    if faults:
+        has = f"it has {', '.join(names)}" if names is not None else "without a header columns are numbers from 0"
+        raise DataError(
+            f"'{path}' has no column {' and '.join(faults)}; {has}",
+            hint="name them in data.text_column and data.label_column; data.header=false when the first line is a text",
+        )
+    return tuple(int(column) if column is not None else None for column in columns)
+
+
+def _quoted_rows(content: str, separator: str) -> Iterator[Fields]:
+    limit = csv.field_size_limit(sys.maxsize)  # the module's own 128 kB would refuse a long document
+    try:
+        reader = csv.reader(io.StringIO(content, newline=""), delimiter=separator, strict=True)
+        line = 1
+        while True:
+            try:
+                found = next(reader)
+            except StopIteration:
+                return
+            except csv.Error as fault:  # strict: an open quote would swallow the rest of the file
+                yield line, f"it is not CSV ({fault})"
+                return
+            if any(part.strip() for part in found):
+                yield line, found
+            line = reader.line_num + 1
+    finally:
+        csv.field_size_limit(limit)
+
+
+def _plain_rows(content: str, separator: str) -> Iterator[Fields]:
+    # Not splitlines: a text may hold U+2028 and other characters that Python takes for line ends.
+    for number, line in enumerate(content.split("\n"), start=1):
+        if line.strip():
+            yield number, line.removesuffix("\r").split(separator)
+
+
+def _objects(content: str, layout: TextFormat) -> tuple[tuple[int | None, ...], Iterator[Fields]]:
+    names = (layout.text_column or "text", layout.label_column or "label", layout.split_column)
+    columns = (0, 1, 2 if layout.split_column is not None else None)
+    return columns, (
+        (number, _object_fields(line, [str(name) for name in names if name is not None]))
+        for number, line in enumerate(content.split("\n"), start=1)
+        if line.strip()
+    )
+
+
+def _object_fields(line: str, names: Sequence[str]) -> list[str] | str:
+    try:
+        found: Any = json.loads(line)
+    except ValueError as fault:
+        return f"it is not JSON ({fault})"
+    if not isinstance(found, dict):
+        return f"it is a JSON {type(found).__name__}, expected an object"
+    missing = [f"'{name}'" for name in names if name not in found]
+    if missing:
+        return f"it has no {' and no '.join(missing)}; it has {', '.join(map(str, found)) or 'nothing'}"
+    if not isinstance(found[names[0]], str):
+        return f"its '{names[0]}' is {type(found[names[0]]).__name__}, expected a string"
+    if any(isinstance(found[name], (dict, list, float)) for name in names[1:]):
+        return "its label must be a string or a whole number"
+    return ["" if found[name] is None else str(found[name]) for name in names]

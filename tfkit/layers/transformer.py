@@ -1,0 +1,240 @@
+"""Plain layers that a transformer encoder is opened into, one for each operator that Keras has no layer for."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+from keras import ops
+
+from tfkit.layers.compressed import CompressedKernel
+from tfkit.layers.fake_quantization import FakeQuantize, round_to_steps
+
+# Adding or writing minus infinity would make a row of padding alone a row of NaN; this is keras's own number.
+HIDDEN_SCORE = -1e9
+# With eight bits a score of -1e9 leaves one step for all others. In a fine-tuned MiniLM the largest score of every row
+# was above 0, and exp(-12) is 6e-6; -20 would take half of the steps of four layers in six.
+BOUNDED_SCORE = -12.0
+
+
+@keras.saving.register_keras_serializable(package="tfkit")
+class AddPositions(keras.layers.Layer):
+    """Add a learned row to each place of a sequence.
+
+    Args:
+        positions: Rows of the table: the longest sequence.
+        bits: 8 or 16: the rows in use are rounded to the grid that the file holds them on, which spans the smallest
+            and the largest of them; None not to.
+        **kwargs: As for every Keras layer.
+
+    Attributes:
+        embeddings: float32 (positions, hidden).
+        enabled: False leaves the rows unrounded.
+    """
+
+    def __init__(self, *, positions: int, bits: int | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.positions, self.bits = positions, bits
+        self.enabled = True
+
+    def build(self, input_shape: Any) -> None:
+        self.embeddings = self.add_weight(
+            name="embeddings", shape=(self.positions, input_shape[-1]), initializer="uniform"
+        )
+        self.built = True
+
+    def call(self, inputs: Any) -> Any:
+        length = inputs.shape[1] if inputs.shape[1] is not None else ops.shape(inputs)[1]
+        return ops.add(inputs, self.rows(length, dtype=inputs.dtype))
+
+    def rows(self, length: Any, *, dtype: Any = "float32") -> Any:
+        """The first rows of the table as they are added, (length, hidden)."""
+        rows = ops.convert_to_tensor(self.embeddings)[:length]
+        if self.bits is not None and self.enabled:
+            still = ops.stop_gradient(rows)
+            low, high = ops.min(still), ops.max(still)
+            rows = round_to_steps(rows, low, high, bits=self.bits, fused=False)
+        return ops.cast(rows, dtype)
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        return tuple(input_shape)
+
+    def get_config(self) -> dict[str, Any]:
+        config: dict[str, Any] = super().get_config()
+        return config | {"positions": self.positions, "bits": self.bits}
+
+
+@keras.saving.register_keras_serializable(package="tfkit")
+class MatMul(keras.layers.Layer):
+    """The product of two tensors over their last two axes: `layer(left, right)`.
+
+    Args:
+        scale: What the product is multiplied by. In the weights of a projection it would make them smaller, and an
+            optimiser with steps of one size would move them too far.
+        **kwargs: As for every Keras layer.
+    """
+
+    def __init__(self, *, scale: float = 1.0, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.scale = float(scale)
+
+    def call(self, left: Any, right: Any) -> Any:
+        product = ops.matmul(left, right)
+        return product if self.scale == 1.0 else ops.multiply(product, ops.cast(self.scale, product.dtype))
+
+    def compute_output_shape(self, left_shape: Any, right_shape: Any) -> Any:
+        return (*left_shape[:-1], right_shape[-1])
+
+    def get_config(self) -> dict[str, Any]:
+        config: dict[str, Any] = super().get_config()
+        return config | {"scale": self.scale}
+
+
+@keras.saving.register_keras_serializable(package="tfkit")
+class AttentionMask(keras.layers.Layer):
+    """Write one low score where a token is padding: `layer(scores, padding_mask)`.
+
+    `scores` are (batch, heads, queries, keys), `padding_mask` is int32 (batch, keys), 0 for padding.
+
+    Args:
+        score: What padding gets; the softmax behind it makes zero of it.
+        **kwargs: As for every Keras layer.
+    """
+
+    def __init__(self, *, score: float = HIDDEN_SCORE, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.score = float(score)
+
+    def call(self, scores: Any, padding_mask: Any) -> Any:
+        kept = ops.cast(ops.expand_dims(padding_mask, (1, 2)), "bool")
+        return ops.where(kept, scores, ops.cast(self.score, scores.dtype))
+
+    def compute_output_shape(self, scores_shape: Any, padding_mask_shape: Any) -> Any:
+        return tuple(scores_shape)
+
+    def get_config(self) -> dict[str, Any]:
+        config: dict[str, Any] = super().get_config()
+        return config | {"score": self.score}
+
+
+@keras.saving.register_keras_serializable(package="tfkit")
+class ApproximateGelu(keras.layers.Layer):
+    """GELU by a hyperbolic tangent, as BERT was trained with (Hendrycks and Gimpel 2016, arXiv:1606.08415)."""
+
+    def call(self, inputs: Any) -> Any:
+        return ops.gelu(inputs, approximate=True)
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        return tuple(input_shape)
+
+    # Keras's own way refuses a layer that was given a dtype policy.
+    def get_config(self) -> dict[str, Any]:
+        config: dict[str, Any] = super().get_config()
+        return dict(config)
+
+
+@keras.saving.register_keras_serializable(package="tfkit")
+class MaskedMean(keras.layers.Layer):
+    """The mean of the rows that are no padding: `layer(rows, padding_mask)`.
+
+    Computed as a softmax over the mask and a product, which an integer file has operators for; its weights are
+    then held in 16 bits, because 1/100 is two and a half of 256 steps.
+
+    Args:
+        rounded: Whether the values between its operators are rounded.
+        score: What padding gets before the softmax.
+        fused: As for `FakeQuantize`.
+        **kwargs: As for every Keras layer.
+
+    Attributes:
+        enabled: False computes without rounding.
+        quantizers: One for each value between the operators: scores, weights.
+    """
+
+    BITS = 16
+
+    def __init__(
+        self, *, rounded: bool = False, score: float = HIDDEN_SCORE, fused: bool = True, **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        self.rounded, self.score, self.fused = rounded, float(score), fused
+        self.enabled = True
+        ranges = {"scores": (self.score, -self.score), "weights": (-1.0, 1.0)} if rounded else {}
+        self.quantizers = {
+            step: FakeQuantize(bits=self.BITS, fixed_range=ends, fused=fused, name=f"{self.name}_{step}")
+            for step, ends in ranges.items()
+        }
+
+    def build(self, rows_shape: Any, padding_mask_shape: Any) -> None:
+        for quantizer in self.quantizers.values():
+            quantizer.build((rows_shape[0], 1, rows_shape[1]))
+        self.built = True
+
+    def call(self, rows: Any, padding_mask: Any) -> Any:
+        if not self.enabled or not self.rounded:
+            return self.steps(rows, padding_mask, lambda step, value: value)
+        return self.steps(rows, padding_mask, lambda step, value: self.quantizers[step](value))
+
+    def steps(self, rows: Any, padding_mask: Any, rounded: Any) -> Any:
+        """The mean, operator by operator.
+
+        Args:
+            rows: (batch, length, hidden).
+            padding_mask: int32 (batch, length).
+            rounded: `rounded(step, value)` is called for the result of each operator, and gives it back rounded.
+
+        Returns:
+            (batch, hidden).
+        """
+        kept = ops.cast(ops.expand_dims(padding_mask, 1), "bool")
+        zero, hidden = (ops.cast(value, rows.dtype) for value in (0.0, self.score))
+        scores = rounded("scores", ops.where(kept, zero, hidden))
+        weights = rounded("weights", ops.softmax(scores, axis=-1))
+        return ops.reshape(ops.matmul(weights, rows), (-1, rows.shape[-1]))
+
+    def compute_output_shape(self, rows_shape: Any, padding_mask_shape: Any) -> Any:
+        return (rows_shape[0], rows_shape[-1])
+
+    def get_config(self) -> dict[str, Any]:
+        config: dict[str, Any] = super().get_config()
+        return config | {"rounded": self.rounded, "score": self.score, "fused": self.fused}
+
+
+@keras.saving.register_keras_serializable(package="tfkit")
+class TokenIds(keras.layers.Layer):
+    """Hand token ids on; carries what an integer model of them must remember through saving and loading.
+
+    Args:
+        float_layers: Names of the model's layers that are left in float: nothing else tells them from rounded ones.
+        **kwargs: As for every Keras layer.
+    """
+
+    def __init__(self, *, float_layers: Sequence[str] = (), **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.float_layers = tuple(float_layers)
+
+    def call(self, inputs: Any) -> Any:
+        return inputs
+
+    def compute_output_spec(self, inputs: Any) -> Any:
+        return keras.KerasTensor(inputs.shape, dtype=inputs.dtype)
+
+    def get_config(self) -> dict[str, Any]:
+        config: dict[str, Any] = super().get_config()
+        return config | {"float_layers": list(self.float_layers)}
+
+
+@keras.saving.register_keras_serializable(package="tfkit")
+class CompressedEmbedding(CompressedKernel, keras.layers.Embedding):
+    """`keras.layers.Embedding` with each row rounded to a grid of its own, as LiteRT's hybrid lookup holds it."""
+
+    reduced_axes = (-1,)
+
+    @property
+    def kernel(self) -> Any:
+        """The table."""
+        return self.embeddings
+
+    def call(self, inputs: Any) -> Any:
+        # Only the rows looked up are rounded: a table of 30,000 rows would take as long as a layer.
+        rows = ops.take(self.embeddings, ops.cast(inputs, "int32"), axis=0)
+        return ops.cast(self._compress(rows), self.compute_dtype)

@@ -1,0 +1,22 @@
+"""Text encoders and classifiers, and which of their parameters learn."""
+
+from tfkit.models.text.adaptation import Adaptation, adapt, merge_adaptation
+from tfkit.models.text.backbones import build_text_backbone, text_backbone_names
+from tfkit.models.text.classifier import build_text_classifier
+from tfkit.models.text.encoder import encoder_blocks, token_embedding
+from tfkit.models.text.features import pooled_features
+from tfkit.models.text.plain_transformer import open_transformer, with_sequence_length
+
+__all__ = [
+    "Adaptation",
+    "adapt",
+    "build_text_backbone",
+    "build_text_classifier",
+    "encoder_blocks",
+    "merge_adaptation",
+    "open_transformer",
+    "pooled_features",
+    "text_backbone_names",
+    "token_embedding",
+    "with_sequence_length",
+]

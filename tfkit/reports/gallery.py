@@ -1,0 +1,73 @@
+"""The most confident mistakes as the page shows them: thumbnails of images, quotations of texts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from tfkit.reports.findings import Mistake
+from tfkit.reports.thumbnails import is_tiny, thumbnail
+
+MisclassifiedPixels = Callable[[np.ndarray], np.ndarray]
+# From int64 (m,) positions in the evaluation split to uint8 (m, h, w, c) pixels, or to m texts.
+Misclassified = Callable[[np.ndarray], np.ndarray | Sequence[str]]
+
+MOST_QUOTED_CHARACTERS = 200
+# Unicode does not break words in scripts such as Chinese: a text is cut at a space only when one is this near.
+_LOOK_BACK = 20
+
+
+@dataclass(frozen=True)
+class Exhibit:
+    """One mistake to look at.
+
+    Attributes:
+        mistake: What was taken for what.
+        picture: The image as a data URI; empty for a text.
+        pixelated: Whether the picture is so small that its pixels are shown.
+        quotation: The text, on one line and cut; empty for an image.
+    """
+
+    mistake: Mistake
+    picture: str = ""
+    pixelated: bool = False
+    quotation: str = ""
+
+
+def exhibits(shown: Sequence[Mistake], misclassified: Misclassified) -> tuple[Exhibit, ...]:
+    """Fetch what was mistaken, and make it ready to stand in the page.
+
+    Args:
+        shown: The mistakes to show.
+        misclassified: Gives uint8 (m, h, w, c) pixels, or m texts, for int64 (m,) positions in the evaluation split;
+            not asked when there is no mistake.
+
+    Returns:
+        One for each mistake, in the same order.
+    """
+    if not shown:
+        return ()
+    found = misclassified(np.array([mistake.position for mistake in shown], dtype=np.int64))
+    return tuple(
+        Exhibit(mistake, quotation=quoted(example))
+        if isinstance(example, str)
+        else Exhibit(mistake, picture=thumbnail(example), pixelated=is_tiny(example))
+        for mistake, example in zip(shown, found, strict=True)
+    )
+
+
+def quoted(text: str) -> str:
+    """A text on one line of at most 200 characters, cut at a space where one is near; an ellipsis marks the cut.
+
+    Example:
+        >>> quoted("where is\\n my parcel?")
+        'where is my parcel?'
+    """
+    line = " ".join(text.split())
+    if len(line) <= MOST_QUOTED_CHARACTERS:
+        return line
+    kept = line[: MOST_QUOTED_CHARACTERS - 1]
+    space = kept.rfind(" ", len(kept) - _LOOK_BACK)
+    return f"{kept[:space] if space > 0 else kept}…"
