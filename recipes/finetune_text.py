@@ -13,16 +13,23 @@ if __name__ == "__main__":  # before TensorFlow is imported: the command keeps i
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import numpy as np
+
 from tfkit import exporters, models, reports, verification
 from tfkit.artifacts import RunDirectory, TextSpec, create_run_directory, refuse_existing_run
 from tfkit.cli.display import Display
-from tfkit.cli.text_planning import build_classifier, fine_tune_options, measure_length, open_backbone
+from tfkit.cli.text_planning import build_classifier, measure_length, open_backbone, stage_options
 from tfkit.config import TextRecipeConfig, dump_recipe
 from tfkit.data import DatasetSplits
-from tfkit.data.text import Tokenizer, load_text_splits
+from tfkit.data.text import Tokenizer, load_text_splits, token_arrays
+from tfkit.stages.text_quantization import quantize_text
 from tfkit.training.fine_tune_text import fine_tune_text
 
 REFUSED = 3
+STAGES = {  # title, what runs it, and the model it leaves in models/
+    "fine_tune": ("Fine-tune", fine_tune_text, "float"),
+    "quantization": ("Train quantisation-aware", quantize_text, "quantized"),
+}
 
 
 @dataclass
@@ -57,7 +64,10 @@ def run(config: TextRecipeConfig, display: Display) -> int:
     tokenizer.save(folder.tokenizer)
     text = TextSpec(length.sequence_length, folder.tokenizer)
     job = Job(config, display, splits, tokenizer, text, folder, log)
-    model, evaluation = train(job, build_classifier(config, backbone, len(splits.class_names)))
+    model = build_classifier(config, backbone, len(splits.class_names))
+    for name in STAGES:
+        if getattr(config, name) is not None:
+            model, evaluation = train(job, name, model)
     policy = verification.AcceptancePolicy(**config.limits())
     results = export_and_prove(job, model, evaluation, policy)
 
@@ -82,34 +92,21 @@ def run(config: TextRecipeConfig, display: Display) -> int:
     return 0 if report.accepted else REFUSED
 
 
-def train(job: Job, model: Any) -> tuple[Any, reports.Evaluation]:
-    """Fine-tune; the model is kept, and what it answers on the evaluation split comes back."""
-    config, splits = job.config, job.splits
-    with job.display.stage("Fine-tune") as stage:
-        trained = fine_tune_text(
-            model,
-            splits.train,
-            splits.validation,
-            job.tokenizer,
-            sequence_length=job.text.sequence_length,
-            log_directory=job.folder.tensorboard("fine_tune"),
-            checkpoint=job.folder.checkpoints / "fine_tune.keras",
-            progress=stage.progress,
-            **fine_tune_options(config),
-        )
-        models.save_model_file(trained.model, job.folder.kept_model("float"))
+def train(job: Job, name: str, model: Any) -> tuple[Any, reports.Evaluation]:
+    """One stage: the model it gives, which is kept, and what that answers on the evaluation split."""
+    title, train_stage, kept = STAGES[name]
+    splits, logs = job.splits, job.folder.tensorboard(name)
+    with job.display.stage(title) as stage:
+        options = stage_options(job.config, name) | {"log_directory": logs, "progress": stage.progress}
+        options |= {"sequence_length": job.text.sequence_length, "checkpoint": job.folder.checkpoints / f"{name}.keras"}
+        trained = train_stage(model, splits.train, splits.validation, job.tokenizer, **options)
+        models.save_model_file(trained.model, job.folder.kept_model(kept))
         evaluation = reports.evaluate(trained.model, splits.test, job.text)
-        learned = trained.adaptation
-        result = trained.result
-        stage.result(f"{learned.share:.2%} of the parameters learned, {result.summary}, test {evaluation.keras:.1%}")
-    step = len(result.history["loss"]) - 1
-    shown = {"evaluation": evaluation, "misclassified": reports.texts_of(splits.test), "step": step}
-    reports.write_tensorboard_texts(job.folder.tensorboard("fine_tune"), **shown)
-    job.log.append(
-        reports.StageSummary(
-            "fine_tune", stage.title, stage.seconds, result.history, result.notes, accuracy=evaluation.keras
-        )
-    )
+        stage.result(f"{trained.result.summary}, test {evaluation.keras:.1%}")
+    history, notes = trained.result.history, trained.result.notes
+    shown = {"evaluation": evaluation, "misclassified": reports.texts_of(splits.test), "step": len(history["loss"]) - 1}
+    reports.write_tensorboard_texts(logs, **shown)
+    job.log.append(reports.StageSummary(name, title, stage.seconds, history, notes, accuracy=evaluation.keras))
     return trained.model, evaluation
 
 
@@ -120,6 +117,8 @@ def export_and_prove(job: Job, model: Any, evaluation: reports.Evaluation, polic
         return ()
     with job.display.stage("Export") as stage:
         described = {"spec": job.text, "class_names": splits.class_names, "progress": stage.progress}
+        seen = splits.train.select(np.arange(min(len(splits.train), export.calibration_examples)))
+        described["calibration"] = token_arrays(seen, job.tokenizer, sequence_length=job.text.sequence_length)
         artifacts = exporters.export_formats(model, export.formats, folder.artifacts, **described)
         stage.result(f"{len(artifacts)} files")
     job.log.append(reports.StageSummary("export", stage.title, stage.seconds))

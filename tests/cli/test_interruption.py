@@ -3,6 +3,7 @@
 import os
 import signal
 import threading
+from collections.abc import Iterator
 
 import pytest
 import typer
@@ -12,6 +13,14 @@ from tfkit.cli.display import Display
 from tfkit.cli.interruption import ctrl_c_remembered, stop_if_interrupted, was_interrupted
 from tfkit.cli.kept_work import InterruptedRunError, kept_work_noted
 from tfkit.errors import ExportError
+
+
+@pytest.fixture(autouse=True)
+def _ctrl_c_is_heard() -> Iterator[None]:
+    """A shell that started the tests in the background has SIGINT ignored, for its children too."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 def press_ctrl_c() -> None:

@@ -54,20 +54,23 @@ def build_classifier(config: "TextRecipeConfig", backbone: Any, classes: int) ->
     return build_text_classifier(backbone, classes=classes, **config.model.classifier_options())
 
 
-def fine_tune_options(config: "TextRecipeConfig") -> dict[str, Any]:
-    """What a recipe says about training, as keyword arguments of `tfkit.training.fine_tune_text`."""
+def stage_options(config: "TextRecipeConfig", name: str) -> dict[str, Any]:
+    """What a recipe says about one stage, as keyword arguments of the function that runs it.
+
+    Args:
+        config: The recipe.
+        name: `fine_tune` or `quantization`; its section is there.
+
+    Returns:
+        The arguments of `tfkit.training.fine_tune_text` or `tfkit.stages.text_quantization.quantize_text`, but for the
+        model, the texts, their length, and where files go.
+    """
     from tfkit.data.text import TextAugmentation
     from tfkit.training import Optimization
 
-    section, data, augmentation = config.fine_tune, config.data, config.augmentation
-    return {
-        "optimization": Optimization(**section.optimization_options()),
-        "method": section.method,
-        "layers": section.layers,
-        "rank": section.rank,
-        "batch_size": data.batch_size,
-        "buckets": data.buckets,
-        "augmentation": TextAugmentation(**augmentation.augmentation_options()) if augmentation else None,
-        "seed": config.run.seed,
-        **section.learning_options(),
-    }
+    section, data, augmentation = getattr(config, name), config.data, config.augmentation
+    options: dict[str, Any] = {"batch_size": data.batch_size, "buckets": data.buckets, "seed": config.run.seed}
+    options |= {"optimization": Optimization(**section.optimization_options())} | section.learning_options()
+    if augmentation is not None:
+        options["augmentation"] = TextAugmentation(**augmentation.augmentation_options())
+    return options

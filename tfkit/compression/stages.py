@@ -80,7 +80,7 @@ def prepare_channel_pruning(model: keras.Model, plan: ChannelPlan, pixels: NDArr
 
 def prepare_quantization(
     model: keras.Model,
-    calibration: NDArray[Any],
+    calibration: NDArray[Any] | dict[str, NDArray[Any]],
     *,
     policy: QuantizationPolicy,
     moving_epochs: int,
@@ -92,7 +92,8 @@ def prepare_quantization(
 
     Args:
         model: A float model, or one with masks; it is not changed.
-        calibration: uint8 (n, height, width, channels), some hundred real training images.
+        calibration: uint8 (n, height, width, channels), some hundred real training images; or as many texts, a dict
+            of int32 `token_ids` and `padding_mask`.
         policy: Bits, and layers left in float.
         moving_epochs: Epochs in which the ranges follow a moving average.
         batch_norm: Whether BatchNorm keeps its statistics (`frozen`) or learns on (`train`).
@@ -106,8 +107,14 @@ def prepare_quantization(
         ModelError: When a layer cannot be quantised.
     """
     student = quantize_aware(model, calibration, policy=policy, batch_norm=batch_norm, jit_compile=jit_compile)
+    if policy.activation_bits == 32:
+        return PreparedStage(student, (), ("weights rounded to int8, activations left in float",), lambda: None)
     callbacks: tuple[Any, ...] = (FreezeRanges(after_epochs=moving_epochs),)
     if log_directory is not None:
         callbacks += (WatchRanges(student, calibration, log_directory),)
-    note = f"ranges set from {len(calibration)} training images, moving for {moving_epochs} epochs, then frozen"
+    if isinstance(calibration, dict):
+        seen = f"{len(next(iter(calibration.values())))} training texts"
+    else:
+        seen = f"{len(calibration)} training images"
+    note = f"ranges set from {seen}, moving for {moving_epochs} epochs, then frozen"
     return PreparedStage(student, callbacks, (note,), lambda: settle_biases(student))

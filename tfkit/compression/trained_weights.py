@@ -6,6 +6,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from tfkit.compression.calibration import is_quantize_aware
 from tfkit.compression.folding import TrainedKernel
 from tfkit.compression.operators import channel_affine, on_output_channels
 from tfkit.compression.rules import treatment_of
@@ -41,7 +42,8 @@ def trained_kernels(model: keras.Model) -> tuple[TrainedKernel, ...]:
 
 def has_trained_weights(model: keras.Model) -> bool:
     """Whether weights, and nothing else, were rounded while a model was trained."""
-    return any(isinstance(layer, CompressedKernel) and layer.weight_bits is not None for layer in model.layers)
+    rounded = any(isinstance(layer, CompressedKernel) and layer.weight_bits is not None for layer in model.layers)
+    return rounded and not is_quantize_aware(model)
 
 
 def _numbers(weight: Any) -> NDArray[np.float64]:

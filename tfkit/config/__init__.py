@@ -9,6 +9,7 @@ from tfkit.config.text_sections import (
     TextDataSection,
     TextFineTuneSection,
     TextModelSection,
+    TextQuantizationSection,
     TextRecipeConfig,
 )
 from tfkit.config.training_sections import FineTuneSection, HeadSection
@@ -32,6 +33,7 @@ __all__ = [
     "TextDataSection",
     "TextFineTuneSection",
     "TextModelSection",
+    "TextQuantizationSection",
     "TextRecipeConfig",
     "dump_recipe",
     "load_recipe",

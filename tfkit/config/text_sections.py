@@ -131,9 +131,30 @@ class TextFineTuneSection(TrainingSection):
     layers: Count = key(COUNT, "method last: how many of the backbone's last layers learn.", 2)
     rank: Count = key(COUNT, "method lora: the updates' rank; adapters: their width.", 8)
 
+    def learning_options(self) -> dict[str, Any]:
+        """The further keyword arguments of `tfkit.training.fine_tune_text` that are this section's own."""
+        return super().learning_options() | {"method": self.method, "layers": self.layers, "rank": self.rank}
+
+
+class TextQuantizationSection(TrainingSection):
+    """`quantization:` - train on the numbers that a file computes with."""
+
+    target: Literal["dynamic_int8", "int8"] = choice(
+        "`dynamic_int8` rounds the weights, what CPUs run fastest; `int8` everything, for integer processors.",
+        "dynamic_int8",
+    )
+    epochs: Count = key(COUNT, "Passes over the training texts.", 1)
+    learning_rate: Positive = key(POSITIVE, "Peak learning rate.", 3e-5)
+    weight_decay: Annotated[float, Field(ge=0)] = key("a number of 0 or more", "Decoupled weight decay.", 0.01)
+    moving_epochs: Count = key(COUNT, "int8: epochs in which the ranges of activations still move.", 1)
+
+    def learning_options(self) -> dict[str, Any]:
+        """The further keyword arguments of `quantize_text` that are this section's own."""
+        return super().learning_options() | {"target": self.target, "moving_epochs": self.moving_epochs}
+
 
 class TextRecipeConfig(Section):
-    """A whole recipe for texts. A stage (`fine_tune`, `export`) is None when it does not run."""
+    """A whole recipe for texts. A stage (`quantization`, `export`) is None when it does not run."""
 
     recipe: str = key("the name of a recipe script", "The script to run.", pattern="^[a-z0-9_]+$")
     run: RunSection = RunSection()
@@ -141,6 +162,7 @@ class TextRecipeConfig(Section):
     augmentation: TextAugmentationSection | None = None
     model: TextModelSection = TextModelSection()
     fine_tune: TextFineTuneSection = TextFineTuneSection()
+    quantization: TextQuantizationSection | None = None
     export: ExportSection | None = None
     acceptance: AcceptanceSection = AcceptanceSection()
 

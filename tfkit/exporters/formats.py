@@ -4,9 +4,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from tfkit.artifacts import Artifact, InputSpec, Quantization, write_manifest
 from tfkit.errors import ExportError
 from tfkit.exporters.float_model import exportable_model
@@ -29,7 +26,7 @@ def export_formats(
     *,
     spec: InputSpec,
     class_names: tuple[str, ...],
-    calibration: NDArray[np.uint8] | None = None,
+    calibration: Any = None,
     progress: Callable[[int, int, str], None] | None = None,
 ) -> tuple[Artifact, ...]:
     """Write a model in each format, with a manifest and the labels beside them.
@@ -41,7 +38,8 @@ def export_formats(
         directory: The artifacts folder: `saved_model/1`, `model_<kind>.tflite`, `labels.txt`, `manifest.json`.
         spec: The images or texts the model takes.
         class_names: Its labels, in the order of the scores.
-        calibration: For `tflite_int8`: uint8 (n, height, width, channels), some hundred real training images.
+        calibration: For `tflite_int8`: uint8 (n, height, width, channels), some hundred real training images; for
+            texts a dict of int32 `token_ids` and `padding_mask`.
         progress: Called after each file with files done, files in all, and the format.
 
     Returns:

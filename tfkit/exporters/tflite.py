@@ -7,17 +7,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tfkit.artifacts import Artifact, ImageSpec, InputSpec, Quantization
-from tfkit.compression import is_quantize_aware
+from tfkit.artifacts import Artifact, ImageSpec, InputSpec, Quantization, TextSpec
+from tfkit.compression import has_trained_weights, is_quantize_aware
 from tfkit.compression.tfmot import TfKerasTwin, export_tfmot_int8
 from tfkit.errors import ExportError
-from tfkit.exporters.conversion import convert_text_to_float, convert_to_float
+from tfkit.exporters.conversion import convert_to_float
 from tfkit.exporters.destination import finished_model
 from tfkit.exporters.float_model import exportable_model
 from tfkit.exporters.inspection import refuse_unasked_operators
 from tfkit.exporters.quantization import quantize_to_dynamic_int8, quantize_to_float16, quantize_to_int8
 from tfkit.exporters.quantization_aware import export_trained_integers
-from tfkit.models.text import open_transformer, with_sequence_length
+from tfkit.exporters.text_quantization import export_text_floats, export_trained_text
+from tfkit.models.text import open_transformer
 from tfkit.runtimes import read_signature
 
 
@@ -28,7 +29,7 @@ def export_tflite(
     quantization: Quantization,
     spec: InputSpec,
     class_names: tuple[str, ...],
-    calibration: NDArray[np.uint8] | None = None,
+    calibration: Any = None,
     float_flatbuffer: bytes | None = None,
 ) -> Artifact:
     """Write a `.tflite` file of builtin operators that takes raw pixels or token ids, one image or text at a time.
@@ -41,11 +42,13 @@ def export_tflite(
             `token_ids` and `padding_mask`; (n, classes) out; for `int8` also a quantised twin of the tfmot engine.
         path: The file to write; it must not exist.
         quantization: `none` (float32), `float16` (weights), `dynamic_int8` (weights, activations while it
-            runs) or `int8` (everything; uint8 pixels in, uint8 scores out). The int8 file of a quantisation-aware
-            model has the ranges and weights it was trained on; its other files have the trained weights only.
+            runs) or `int8` (everything; uint8 pixels or int32 ids in, uint8 scores out). The int8 file of a
+            quantisation-aware model has the ranges and weights it was trained on, and so has the dynamic_int8 file of
+            one whose weights alone were; its other files have the trained weights only.
         spec: The images or texts it takes.
         class_names: Its labels, in the order of the scores.
-        calibration: For `int8`: uint8 (n, height, width, channels), some hundred real training images.
+        calibration: For `int8`: uint8 (n, height, width, channels), some hundred real training images; of texts a few
+            real ones to compare on, a dict of int32 `token_ids` and `padding_mask`.
         float_flatbuffer: What `converted_to_float` gave for this model, to convert once for several files.
 
     Returns:
@@ -62,7 +65,10 @@ def export_tflite(
     """
     if isinstance(model, TfKerasTwin):
         return _export_twin(model, path, spec=spec, class_names=class_names)
-    if quantization == "int8" and is_quantize_aware(model) and isinstance(spec, ImageSpec):
+    if makes_its_own_file(model, quantization):
+        described: dict[str, Any] = {"class_names": class_names, "quantization": quantization}
+        if isinstance(spec, TextSpec):
+            return export_trained_text(model, path, text=spec, texts=calibration, **described)
         return export_trained_integers(model, path, image=spec, class_names=class_names, pixels=calibration)
     if quantization == "int8":
         _check_calibration(calibration, spec)
@@ -86,14 +92,16 @@ def converted_to_float(model: Any, spec: InputSpec) -> bytes:
     """The float32 flatbuffer of what `exportable_model` gave; texts have the full length there."""
     if isinstance(spec, ImageSpec):
         return convert_to_float(model, image=spec)
-    length = spec.sequence_length
-    fixed = with_sequence_length(open_transformer(model), sequence_length=length)
-    return convert_text_to_float(fixed, sequence_length=length)
+    return export_text_floats(open_transformer(model), sequence_length=spec.sequence_length)
 
 
 def makes_its_own_file(model: Any, quantization: Quantization) -> bool:
     """Whether a model's file comes from its own training, not from the plain float file."""
-    return isinstance(model, TfKerasTwin) or (quantization == "int8" and is_quantize_aware(model))
+    if isinstance(model, TfKerasTwin):
+        return True
+    if quantization == "dynamic_int8":
+        return isinstance(model.input, dict) and has_trained_weights(model)
+    return quantization == "int8" and is_quantize_aware(model)
 
 
 def _export_twin(twin: TfKerasTwin, path: Path, *, spec: InputSpec, class_names: tuple[str, ...]) -> Artifact:

@@ -38,7 +38,13 @@ def train_prepared(
 ) -> CompressedStage:
     """Train what compression has made ready, and finish it; `options` are those of `train_on`."""
     options |= {"optimization": optimization, "callbacks": prepared.callbacks}
-    result = train_on(prepared.model, train, validation, image, **options)
+    return finished_stage(name, prepared, train_on(prepared.model, train, validation, image, **options), channels)
+
+
+def finished_stage(
+    name: str, prepared: PreparedStage, result: StageResult, channels: ChannelPruning | None = None
+) -> CompressedStage:
+    """What a trained stage comes to, once compression has finished its model."""
     prepared.finish()
     result = replace(result, name=name, notes=(*prepared.notes, *result.notes))
     return CompressedStage(prepared.model, result, channels)
