@@ -1,5 +1,6 @@
 """What is shipped keeps the house's rules: short scripts, and a README whose commands work."""
 
+import configparser
 import json
 import re
 import shlex
@@ -27,6 +28,14 @@ def test_scripts_stay_within_150_lines() -> None:
         for script in (ROOT / folder).glob("*.py")
     }
     assert all(length <= 150 for length in lengths.values()), lengths
+
+
+def test_every_package_is_in_the_wheel() -> None:
+    settings = configparser.ConfigParser()
+    settings.read(ROOT / "setup.cfg")
+    listed = {name for name in settings["options"]["packages"].split() if not name.startswith("tfkit._")}
+    found = {".".join(file.parent.relative_to(ROOT).parts) for file in (ROOT / "tfkit").rglob("__init__.py")}
+    assert listed == found
 
 
 def test_the_readme_names_only_make_targets_that_exist() -> None:

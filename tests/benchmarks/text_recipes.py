@@ -1,0 +1,111 @@
+"""The text recipes on real data: what each way of fine-tuning reaches, what it trains, and what its files do.
+
+    python tests/benchmarks/text_recipes.py DATA --backbone MINILM --output RESULTS.json
+        [--cases intents_all intents_lora intents_head sentiment finance_sentiment] [--seeds 0 1 2]
+    python tests/benchmarks/text_recipes.py --table RESULTS.json
+
+MINILM is a folder or address of all-MiniLM-L6-v2; DATA holds banking77/, sst2/ and financial_phrasebank/. Every run is
+that of the shipped recipe, with the changes in `CASES`; its figures are those of its report.json. Finished runs are
+kept in RESULTS.json, and a second call goes on behind them.
+"""
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+CASES: dict[str, tuple[str, tuple[str, ...]]] = {
+    "intents_all": ("intents", ("data.directory={data}/banking77",)),
+    "intents_lora": (
+        "intents",
+        ("data.directory={data}/banking77", "fine_tune.method=lora", "fine_tune.learning_rate=1.0e-3"),
+    ),
+    "intents_head": (
+        "intents",
+        (
+            "data.directory={data}/banking77",
+            "fine_tune.method=head",
+            "fine_tune.epochs=60",
+            "fine_tune.learning_rate=5.0e-3",
+        ),
+    ),
+    "sentiment": ("sentiment", ("data.directory={data}/sst2",)),
+    "finance_sentiment": ("finance_sentiment", ("data.train={data}/financial_phrasebank/Sentences_AllAgree.txt",)),
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("data", type=Path, nargs="?")
+    parser.add_argument("--backbone")
+    parser.add_argument("--cases", nargs="+", default=list(CASES), choices=list(CASES))
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--output", type=Path)
+    parser.add_argument("--table", type=Path, help="only print the table of these results")
+    options = parser.parse_args()
+    if options.table is None:
+        for case in options.cases:
+            for seed in options.seeds:
+                _run_once(case, seed, options)
+    print_table(json.loads((options.table or options.output).read_text()))
+
+
+def _run_once(case: str, seed: int, options: argparse.Namespace) -> None:
+    runs = json.loads(options.output.read_text()) if options.output.exists() else []
+    if any((run["case"], run["seed"]) == (case, seed) for run in runs):
+        return
+    recipe, changes = CASES[case]
+    with tempfile.TemporaryDirectory() as folder:
+        words = [change.format(data=options.data.resolve()) for change in changes]
+        words += [f"model.backbone={options.backbone}", f"run.seed={seed}", "run.name=run", f"run.directory={folder}"]
+        # A refused file (status 3) has its report too.
+        done = subprocess.run([sys.executable, "-m", "tfkit.cli.main", "run", recipe, *words])
+        if done.returncode not in (0, 3):
+            sys.exit(f"{case}, seed {seed}: tfkit ended with status {done.returncode}")
+        report = json.loads((Path(folder) / "run" / "report.json").read_text())
+    runs.append({"case": case, "seed": seed, **_figures(report)})
+    options.output.write_text(json.dumps(runs, indent=1))
+
+
+def _figures(report: dict[str, Any]) -> dict[str, Any]:
+    files = ("file", "bytes", "accuracy", "agreement", "latency_ms_p50")
+    trained = next(stage for stage in report["stages"] if stage["name"] == "fine_tune")
+    return {
+        "accuracy": report["evaluation"]["keras"],
+        "examples": report["evaluation"]["examples"],
+        "length": report["model"]["text"]["sequence_length"],
+        "seconds": trained["seconds"],
+        "notes": trained["notes"],
+        "files": [{name: file[name] for name in files} for file in report["artifacts"]],
+        "host": report["host"],
+    }
+
+
+def print_table(runs: list[dict[str, Any]]) -> None:
+    print("\n| case | test texts | Keras accuracy | training | file | accuracy | agreement | bytes | p50 |")
+    print("| --- " * 9 + "|")
+    for case in CASES:
+        chosen = [run for run in runs if run["case"] == case]
+        for place, file in enumerate(chosen[0]["files"] if chosen else ()):
+            found = [run["files"][place] for run in chosen]
+            accuracy = _spread([run["accuracy"] for run in chosen])
+            seconds = f"{statistics.median(run['seconds'] for run in chosen):.0f} s"
+            cells = [case, chosen[0]["examples"], accuracy, seconds, Path(file["file"]).name]
+            cells += [_spread([one["accuracy"] for one in found]), f">= {min(one['agreement'] for one in found):.4f}"]
+            cells += [f"{file['bytes']:,}", f"{statistics.median(one['latency_ms_p50'] for one in found):.2f} ms"]
+            print("| " + " | ".join(map(str, cells)) + " |")
+    host = runs[0]["host"]
+    print(f"\nMean (lowest to highest) of seeds {sorted({run['seed'] for run in runs})}.", end=" ")
+    print(f"Measured on {host['cpu']}, {host['cores']} cores, {host['versions']}.")
+
+
+def _spread(values: list[float]) -> str:
+    return f"{statistics.mean(values):.4f} ({min(values):.4f}-{max(values):.4f})"
+
+
+if __name__ == "__main__":
+    main()
