@@ -165,7 +165,7 @@ def test_every_weight_of_the_file_is_the_trained_step(bits):
         (["sum"], {"ADD"}),
         (["head*"], {"FULLY_CONNECTED", "SOFTMAX"}),
     ],
-    ids=str,
+    ids=["convolution", "add", "head"],
 )
 def test_a_skipped_layer_is_in_float_in_the_file_and_nothing_else(skip, expected, tmp_path):
     student = _student(_residual, QuantizationPolicy(skip=skip))

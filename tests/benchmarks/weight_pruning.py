@@ -1,13 +1,10 @@
-"""Pruned and quantised: weights to 80 % zeros, and channels taken away; what is left in the file, and how fast it is.
+"""Pruned to 80 % zeros, then trained quantisation-aware: what of it the int8 file holds, and how small it deflates.
 
-    python tests/benchmarks/pruning.py DATA weights [--case resnet8_digits] [--seeds 0 1 2]
-    python tests/benchmarks/pruning.py DATA channels [--case mobilenet_v2_oxford12] [--keep 0.5] [--seeds 0 1 2]
+    python tests/benchmarks/weight_pruning.py [DATA] [--case resnet8_digits] [--seeds 0 1 2]
 
-`weights`: magnitude pruning, then QAT on the pruned model, both taught by the float model, against a dense control
-trained as long. `channels`:
-channel pruning, fine-tuning and QAT with distillation, against the int8 file of the unpruned model; the latency is
-predicted from that file's operator profile before anything is trained. DATA as for quantization_accuracy.py; the case
-resnet8_digits needs none of it: its network learns from scratch on the digits that come with scikit-learn.
+Magnitude pruning, then QAT on the pruned model, both taught by the float model, against a dense control trained as
+long. DATA as for quantization_accuracy.py; the case resnet8_digits needs none: its network learns from scratch on the
+digits that come with scikit-learn.
 """
 
 import argparse
@@ -24,8 +21,7 @@ from quantization_accuracy import Case, copied, float_model, freeze_batch_norm, 
 
 from tfkit import benchmarking, compression, data, exporters, models, training
 from tfkit.artifacts import ImageSpec
-from tfkit.benchmarking.op_profile import profile_operators
-from tfkit.compression import channels, distillation, pruning
+from tfkit.compression import distillation, pruning
 from tfkit.runtimes import LiteRTRuntime, read_stored_weights
 
 DIGITS = Case("digits", 32, "resnet8", "random", tune=30, learning_rate=1e-3)
@@ -130,83 +126,29 @@ def _file_sparsity(path: Path, report: pruning.SparsityReport) -> float:
     )
 
 
-def prune_channels(options: argparse.Namespace, seed: int, folder: Path) -> str:
-    trial = Trial(options, seed)
-    rate = trial.case.learning_rate
-    whole = trial.quantized(trial.model, epochs=options.quantized_epochs, learning_rate=rate)
-    path, small = folder / f"whole{seed}.tflite", folder / f"small{seed}.tflite"
-    accuracies = [trial.keras_accuracy(trial.model), trial.int8_file(whole, path)]
-    profile = profile_operators(path)
-    chosen = np.random.default_rng(seed).permutation(len(trial.splits.train))[:128]
-    batches = list(zip(*_labelled(trial, chosen), strict=True))
-    plan = channels.plan_channel_pruning(trial.model, criterion=options.criterion, keep=options.keep, batches=batches)
-    predicted = channels.predict_latency(profile, before=plan.costs_before, after=plan.costs_after)
-    pruned = channels.prune_channels_restored(trial.model, plan, trial.pixels)
-    straight_after = trial.keras_accuracy(pruned)
-    objective = trial.distilled(trial.model)
-    trial.train(pruned, epochs=options.epochs, learning_rate=options.learning_rate, objective=objective)
-    float_after = trial.keras_accuracy(pruned)
-    student = trial.quantized(pruned, epochs=options.quantized_epochs, learning_rate=rate, objective=objective)
-    accuracies.append(trial.int8_file(student, small))
-    image = trial.test[:1]
-    times = [[_latency(file, image) for file in (path, small)] for _ in range(5)]
-    whole_ms, small_ms = (float(np.median(column)) for column in zip(*times, strict=True))
-    cells = [f"{value:.4f}" for value in (accuracies[0], accuracies[1], straight_after, float_after, accuracies[2])]
-    cells += [
-        f"{whole_ms:.2f}",
-        f"{small_ms:.2f}",
-        f"{whole_ms / small_ms:.2f}x",
-        f"{predicted:.2f} ({predicted / small_ms - 1:+.0%})",
-    ]
-    return f"| {seed} | {' | '.join(cells)} | {plan.parameters_before:,} to {plan.parameters_after:,} |"
-
-
-def _labelled(trial: Trial, chosen: Any) -> tuple[list[Any], list[Any]]:
-    examples = trial.splits.train.select(chosen)
-    images = [batch.astype(np.float32) for batch in data.pixel_batches(examples, trial.image, batch_size=32)]
-    return images, [examples.labels[start : start + 32] for start in range(0, len(chosen), 32)]
-
-
-def _latency(path: Path, image: Any) -> float:
-    return float(benchmarking.measure_latency(LiteRTRuntime(path), image, max_seconds=2).latency_ms_p50)
-
-
-WEIGHTS = (
-    "seed | float control | int8, dense | int8, 80 % pruned | sparsity of the masks | zeros in the file | bytes | "
+HEADING = (
+    "seed | float control | int8, dense | int8, pruned | sparsity of the masks | zeros in the file | bytes | "
     "deflated, dense | deflated, pruned"
 )
-CHANNELS = (
-    "seed | float | int8, whole | cut | cut and fine-tuned | int8, cut | whole, ms | cut, ms | faster | "
-    "predicted, ms | parameters"
-)
-WAYS = {
-    "weights": (prune_weights, "resnet8_digits", WEIGHTS),
-    "channels": (prune_channels, "mobilenet_v2_oxford12", CHANNELS),
-}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("data", type=Path)
-    parser.add_argument("way", choices=list(WAYS))
-    parser.add_argument("--case", choices=list(CASES))
+    parser.add_argument("data", type=Path, nargs="?")
+    parser.add_argument("--case", choices=list(CASES), default="resnet8_digits")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--epochs", type=int, default=20, help="after the cut, or while the weights are pruned")
+    parser.add_argument("--epochs", type=int, default=20, help="while the weights are pruned")
     parser.add_argument("--quantized-epochs", type=int, default=3)
-    parser.add_argument("--learning-rate", type=float, default=1e-3, help="of the fine-tuning after a cut")
-    parser.add_argument("--keep", type=float, default=0.5)
-    parser.add_argument("--criterion", default="loss", choices=["loss", "bn_scale", "weight_norm"])
     options = parser.parse_args()
-    trial, case, heading = WAYS[options.way]
-    options.case = options.case or case
-    print(f"\n{options.case}: {options.way}, {options.epochs} epochs and {options.quantized_epochs} of QAT\n")
-    print(f"| {heading} |\n" + "| --- " * (heading.count("|") + 1) + "|")
+    if options.data is None and CASES[options.case] is not DIGITS:
+        parser.error(f"{options.case} needs DATA")
+    print(f"\n{options.case}: {options.epochs} epochs and {options.quantized_epochs} of QAT\n")
+    print(f"| {HEADING} |\n" + "| --- " * (HEADING.count("|") + 1) + "|")
     with tempfile.TemporaryDirectory() as folder:
         for seed in options.seeds:
-            print(trial(options, seed, Path(folder)), flush=True)
+            print(prune_weights(options, seed, Path(folder)), flush=True)
     host = asdict(benchmarking.describe_host())
-    print("\nLatencies: median of 5 medians, one thread.", end=" ")
-    print(f"Measured on {host['cpu']}, {host['cores']} cores, {host['versions']}.")
+    print(f"\nMeasured on {host['cpu']}, {host['cores']} cores, {host['versions']}.")
 
 
 if __name__ == "__main__":
