@@ -19,7 +19,7 @@ quickstart: install
 	@echo "  Before it   source $(BIN)/activate    (puts tfkit on the path)"
 
 test: install
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile
 
 lint: install
 	$(BIN)/ruff check .

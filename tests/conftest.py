@@ -1,9 +1,18 @@
 """What several rooms' tests share: an image classifier and a text classifier small enough to export in a second."""
 
+import sys
+
 import numpy as np
 import pytest
 
 from tfkit.artifacts import ImageSpec
+
+
+@pytest.fixture(autouse=True)
+def seeded():
+    """Every test draws the same numbers, whichever ran before it in this process."""
+    if "keras" in sys.modules:  # the command line's tests run without it
+        sys.modules["keras"].utils.set_random_seed(0)
 
 
 @pytest.fixture(scope="session")
@@ -23,7 +32,8 @@ def small_classifier(image, class_names):
 
     keras.utils.set_random_seed(0)
     features = keras.Input((16, 16, 16))
-    normed = keras.layers.BatchNormalization()(keras.layers.Conv2D(16, 3, padding="same", use_bias=False)(features))
+    inner = keras.layers.Conv2D(16, 3, padding="same", use_bias=False, name="inner")(features)
+    normed = keras.layers.BatchNormalization()(inner)
     backbone = keras.Model(features, keras.layers.ReLU()(normed), name="backbone")
     pixels = keras.Input(image.shape, name="pixels")
     rescaled = keras.layers.Rescaling(1 / 127.5, offset=-1)(pixels)

@@ -61,6 +61,7 @@ def test_the_same_command_goes_on_and_another_is_refused(
     assert "what differs: max_bytes: None, now 5000" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_nothing_within_the_budget_is_exit_status_3_with_the_nearest_file(
     searched: Path, model: Path, pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -186,7 +186,7 @@ def test_skipped_layers_keep_their_float_weights(opened, short_texts):
 def test_a_convolutional_model_can_have_its_weights_alone_rounded(small_classifier, random_pixels):
     student = quantize_aware(small_classifier, random_pixels, policy=WEIGHTS_ONLY)
     assert not is_quantize_aware(student)
-    assert [kernel.layer for kernel in trained_kernels(student)] == ["stem", "conv2d", "logits"]
+    assert [kernel.layer for kernel in trained_kernels(student)] == ["stem", "inner", "logits"]
     pixels = random_pixels.astype(np.float32)
     np.testing.assert_allclose(
         student.predict(pixels, verbose=0), small_classifier.predict(pixels, verbose=0), atol=0.02

@@ -95,6 +95,7 @@ def _int8_kernels(flatbuffer):
     return [np.frombuffer(bytes(data), np.int8) for data in buffers]
 
 
+@pytest.mark.slow
 def test_nothing_of_tfmot_is_loaded_before_it_is_used_and_keras_3_stays_keras_3():
     script = """
 import os, sys
@@ -218,6 +219,7 @@ def test_compiled_step_trains_the_quantised_twin(trained, batches):
     assert np.isfinite(history["loss"]).all()
 
 
+@pytest.mark.slow
 def test_pruned_weights_reach_the_keras_model_and_stay_pruned_through_quantisation(trained, batches):
     model, twin = trained
     wrapped = tfmot_prune(twin, final_sparsity=0.75, begin_step=0, end_step=6, frequency=1)

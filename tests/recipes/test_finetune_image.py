@@ -82,6 +82,7 @@ def scripted(finished_run, tmp_path_factory):
     return here / "runs" / "other", subprocess.run(command, cwd=here, capture_output=True, text=True, env=environment)
 
 
+@pytest.mark.slow
 def test_the_script_does_what_tfkit_run_does_with_the_same_weights_and_accuracy(finished_run, scripted):
     again, process = scripted
     assert process.returncode == 0, process.stderr

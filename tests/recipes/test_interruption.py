@@ -39,6 +39,7 @@ def interrupted(recipe: Path, *words: str, when: Callable[[], bool]) -> tuple[in
     return process.returncode, out, err
 
 
+@pytest.mark.slow
 def test_fine_tuning_keeps_the_model(recipe, only_our_lines):
     from tfkit.models import load_model_file
 

@@ -102,6 +102,7 @@ def test_an_interrupted_search_goes_on_after_the_last_finished_file(small) -> No
     assert kept, "the post-training file was made a second time"
 
 
+@pytest.mark.slow
 def test_what_no_file_can_meet_is_told_before_training(model, digits, image, tmp_path: Path) -> None:
     telling = Telling()
     with pytest.raises(UnreachableBudgetError, match=r"nothing was trained.*1,000 bytes: [\d,]+ are needed") as told:

@@ -37,6 +37,7 @@ def test_running_statistics_move_when_asked(model, digits, image) -> None:
     assert not any(np.array_equal(old, new) for old, new in zip(before, statistics(model), strict=True))
 
 
+@pytest.mark.slow
 def test_training_from_scratch_learns_the_digits(model, digits, image) -> None:
     plan = Optimization(epochs=12, learning_rate=3e-3, optimizer="adamw", schedule="cosine", warmup=0.1)
     result = fine_tune(model, digits.train, digits.validation, image, optimization=plan, batch_norm="train")
@@ -94,6 +95,7 @@ def test_a_weight_for_an_unknown_class_is_refused(model, digits, image) -> None:
         fine_tune(model, digits.train, digits.validation, image, optimization=plan)
 
 
+@pytest.mark.slow
 def test_narrow_convolutions_train_whether_onednn_crashes_here_or_not() -> None:
     image = ImageSpec(32, 32, 3, "stretch")
     backbone = build_backbone("mobilenet_v2", image=image, weights="random", width=0.35)

@@ -118,6 +118,7 @@ def test_adversarial_training_learns(texts) -> None:
     assert history["val_accuracy"][-1] > 0.9
 
 
+@pytest.mark.slow
 def test_all_of_them_run_compiled_by_xla(texts) -> None:
     model = new_classifier()
     table = token_embedding(model).embeddings

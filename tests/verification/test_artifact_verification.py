@@ -77,6 +77,7 @@ def test_saved_model_is_proved_through_encoded_images(artifacts, examples, refer
     assert seen == [(32, 40), (40, 40)]
 
 
+@pytest.mark.slow
 def test_saved_model_whose_decoding_differs_from_training_is_found(class_names, image, examples, tmp_path):
     """A preprocessing mistake of the kind that only serving shows: red and blue swapped while decoding."""
     import tensorflow as tf
