@@ -28,12 +28,12 @@ def interrupted(recipe: Path, *words: str, when: Callable[[], bool]) -> tuple[in
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
     ) as process:
         try:
-            deadline = time.monotonic() + 120
+            deadline = time.monotonic() + 400  # on a busy machine a run takes minutes
             while not when():
                 assert process.poll() is None and time.monotonic() < deadline, process.communicate()
                 time.sleep(0.05)
             os.killpg(process.pid, signal.SIGINT)
-            out, err = process.communicate(timeout=60)
+            out, err = process.communicate(timeout=150)
         finally:
             process.kill()
     return process.returncode, out, err
