@@ -18,16 +18,19 @@ import numpy as np
 from tfkit import exporters, models, reports, verification
 from tfkit.artifacts import RunDirectory, TextSpec, create_run_directory, refuse_existing_run
 from tfkit.cli.display import Display
+from tfkit.cli.text_compression import plan_text_compression, taught_by
 from tfkit.cli.text_planning import build_classifier, measure_length, open_backbone, stage_options
 from tfkit.config import TextRecipeConfig, dump_recipe
 from tfkit.data import DatasetSplits
 from tfkit.data.text import Tokenizer, load_text_splits, token_arrays
-from tfkit.stages.text_quantization import quantize_text
+from tfkit.stages import CompressedStage, TransformerPruning, prune_text, quantize_text
+from tfkit.training import PeakMemory
 from tfkit.training.fine_tune_text import fine_tune_text
 
 REFUSED = 3
 STAGES = {  # title, what runs it, and the model it leaves in models/
     "fine_tune": ("Fine-tune", fine_tune_text, "float"),
+    "pruning": ("Make it smaller", prune_text, "pruned"),
     "quantization": ("Train quantisation-aware", quantize_text, "quantized"),
 }
 
@@ -43,6 +46,8 @@ class Job:
     text: TextSpec
     folder: RunDirectory
     log: list[reports.StageSummary]
+    whole: Any = None  # the float model, before anything was taken from it
+    pruned: TransformerPruning | None = None
 
 
 def run(config: TextRecipeConfig, display: Display) -> int:
@@ -58,18 +63,24 @@ def run(config: TextRecipeConfig, display: Display) -> int:
         length = measure_length(config, splits.train, tokenizer, backbone)
         stage.result(length.sentence)
     log.append(reports.StageSummary("tokenizer", stage.title, stage.seconds, notes=(length.sentence,)))
+    model = build_classifier(config, backbone, len(splits.class_names))
+    coverage = plan_text_compression(config, model, display)
 
     folder = create_run_directory(config.run.directory / config.run.name, overwrite=config.run.overwrite)
-    folder.record(recipe=dump_recipe(config), data_report=splits.report.to_json())
+    folder.record(recipe=dump_recipe(config), data_report=splits.report.to_json() | {"token_lengths": length.to_json()})
     tokenizer.save(folder.tokenizer)
     text = TextSpec(length.sequence_length, folder.tokenizer)
     job = Job(config, display, splits, tokenizer, text, folder, log)
-    model = build_classifier(config, backbone, len(splits.class_names))
     for name in STAGES:
         if getattr(config, name) is not None:
             model, evaluation = train(job, name, model)
     policy = verification.AcceptancePolicy(**config.limits())
     results = export_and_prove(job, model, evaluation, policy)
+
+    with display.stage("Explain the mistakes") as stage:
+        explanations = reports.explain_mistakes(folder, evaluation, splits.test, text, progress=stage.progress)
+        stage.result(explanations.summary)
+    log.append(reports.StageSummary("explain", stage.title, stage.seconds, notes=explanations.notes))
 
     report = reports.RunReport(
         config.run.name,
@@ -84,6 +95,8 @@ def run(config: TextRecipeConfig, display: Display) -> int:
         artifacts=results,
         policy=asdict(policy),
         parameters=reports.parameters_of(model),
+        compression=reports.describe_compression(model, coverage, transformer=job.pruned, teacher=taught_by(config)),
+        explanations=explanations,
     )
     reports.write_run_report(report, folder, misclassified=reports.texts_of(splits.test))
     display.table(reports.result_table(report))
@@ -97,16 +110,23 @@ def train(job: Job, name: str, model: Any) -> tuple[Any, reports.Evaluation]:
     title, train_stage, kept = STAGES[name]
     splits, logs = job.splits, job.folder.tensorboard(name)
     with job.display.stage(title) as stage:
-        options = stage_options(job.config, name) | {"log_directory": logs, "progress": stage.progress}
+        options = stage_options(job.config, name, job.whole) | {"log_directory": logs, "progress": stage.progress}
         options |= {"sequence_length": job.text.sequence_length, "checkpoint": job.folder.checkpoints / f"{name}.keras"}
+        memory = PeakMemory()
         trained = train_stage(model, splits.train, splits.validation, job.tokenizer, **options)
+        spent = {"trainable_parameters": trained.result.trainable_parameters, "peak_memory_bytes": memory.bytes}
         models.save_model_file(trained.model, job.folder.kept_model(kept))
         evaluation = reports.evaluate(trained.model, splits.test, job.text)
         stage.result(f"{trained.result.summary}, test {evaluation.keras:.1%}")
     history, notes = trained.result.history, trained.result.notes
     shown = {"evaluation": evaluation, "misclassified": reports.texts_of(splits.test), "step": len(history["loss"]) - 1}
     reports.write_tensorboard_texts(logs, **shown)
-    job.log.append(reports.StageSummary(name, title, stage.seconds, history, notes, accuracy=evaluation.keras))
+    summary = reports.StageSummary(name, title, stage.seconds, history, notes, accuracy=evaluation.keras, **spent)
+    job.display.note(f"    {summary.cost}")
+    job.log.append(summary)
+    job.whole = trained.model if kept == "float" else job.whole
+    if isinstance(trained, CompressedStage):
+        job.pruned = trained.transformer or job.pruned
     return trained.model, evaluation
 
 

@@ -37,6 +37,9 @@ CASES: dict[str, tuple[str, tuple[str, ...]]] = {
     "finance_sentiment": ("finance_sentiment", ("data.train={data}/financial_phrasebank/Sentences_AllAgree.txt",)),
 }
 
+HEADINGS = ("case", "test texts", "Keras accuracy", "training", "learned", "peak memory", "file", "accuracy")
+HEADINGS += ("agreement", "bytes", "p50")
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -80,27 +83,34 @@ def _figures(report: dict[str, Any]) -> dict[str, Any]:
         "length": report["model"]["text"]["sequence_length"],
         "seconds": trained["seconds"],
         "notes": trained["notes"],
+        "learned": trained["trainable_parameters"],
+        "peak_bytes": trained["peak_memory_bytes"],
         "files": [{name: file[name] for name in files} for file in report["artifacts"]],
         "host": report["host"],
     }
 
 
 def print_table(runs: list[dict[str, Any]]) -> None:
-    print("\n| case | test texts | Keras accuracy | training | file | accuracy | agreement | bytes | p50 |")
-    print("| --- " * 9 + "|")
+    print(f"\n| {' | '.join(HEADINGS)} |\n{'| --- ' * len(HEADINGS)}|")
     for case in CASES:
         chosen = [run for run in runs if run["case"] == case]
         for place, file in enumerate(chosen[0]["files"] if chosen else ()):
             found = [run["files"][place] for run in chosen]
             accuracy = _spread([run["accuracy"] for run in chosen])
             seconds = f"{statistics.median(run['seconds'] for run in chosen):.0f} s"
-            cells = [case, chosen[0]["examples"], accuracy, seconds, Path(file["file"]).name]
+            cells = [case, chosen[0]["examples"], accuracy, seconds, *_costs(chosen), Path(file["file"]).name]
             cells += [_spread([one["accuracy"] for one in found]), f">= {min(one['agreement'] for one in found):.4f}"]
             cells += [f"{file['bytes']:,}", f"{statistics.median(one['latency_ms_p50'] for one in found):.2f} ms"]
             print("| " + " | ".join(map(str, cells)) + " |")
     host = runs[0]["host"]
     print(f"\nMean (lowest to highest) of seeds {sorted({run['seed'] for run in runs})}.", end=" ")
     print(f"Measured on {host['cpu']}, {host['cores']} cores, {host['versions']}.")
+
+
+def _costs(runs: list[dict[str, Any]]) -> list[str]:
+    """Parameters that learned and the largest peak memory; runs of before this was measured have neither."""
+    learned, peaks = runs[0].get("learned"), [run["peak_bytes"] for run in runs if run.get("peak_bytes")]
+    return [f"{learned:,}" if learned else "", f"{max(peaks) / 1e9:.2f} GB" if peaks else ""]
 
 
 def _spread(values: list[float]) -> str:

@@ -8,7 +8,7 @@ import pytest
 import tfkit._recipes
 import yaml
 
-from tfkit.config import RecipeConfig, dump_recipe, load_recipe
+from tfkit.config import RecipeConfig, TextRecipeConfig, dump_recipe, load_recipe
 from tfkit.config.faults import section_types
 
 CONFIGS = sorted((Path(tfkit._recipes.__file__).parent / "configs").glob("*/*.yaml"))
@@ -28,6 +28,7 @@ def test_the_promised_configs_are_there() -> None:
         "oxford_flowers_small",
         "beans",
         "tf_flowers",
+        "text_table",
     }
 
 
@@ -61,16 +62,44 @@ def test_plain_yaml_readers_understand_the_configs_too() -> None:
         assert config.fine_tune is None or config.fine_tune.learning_rate == rate
 
 
-def test_image_folder_explains_every_key() -> None:
-    (path,) = (path for path in CONFIGS if path.stem == "image_folder")
-    # Only the other sources' keys are left out: their own configs show them.
-    other_sources = {"data.name", "data.train", "data.validation", "data.test"}
+@pytest.mark.parametrize(("template", "kind"), [("image_folder", RecipeConfig), ("text_table", TextRecipeConfig)])
+def test_the_configs_to_copy_explain_every_key(
+    template: str, kind: type[RecipeConfig] | type[TextRecipeConfig]
+) -> None:
+    (path,) = (path for path in CONFIGS if path.stem == template)
+    # Only other sources' keys are left out of the images': their own configs show them.
+    other_sources = {"data.name", "data.train", "data.validation", "data.test"} if kind is RecipeConfig else set()
     text = path.read_text()
     missing = []
-    for name, section in section_types(RecipeConfig).items():
+    for name, section in section_types(kind).items():
         block = re.split(r"\n(?:# )?[a-z_]+:", text[text.index(f"{name}:") :], maxsplit=1)[0]
         missing += [f"{name}.{key}" for key in section.model_fields if f"{key}:" not in block]
     assert set(missing) <= other_sources
+
+
+@pytest.mark.parametrize("template", ["image_folder", "text_table"])
+def test_the_defaults_shown_behind_a_sign_are_the_defaults(template: str) -> None:
+    (path,) = (path for path in CONFIGS if path.stem == template)
+    kind = type(load_recipe(path))
+    examples = {
+        "classes",
+        "labels_per_class",
+        "name",
+        "synonyms",
+        "weights",
+    }  # what has no default to show, or shows a use
+    wrong = []
+    section = ""
+    for line in path.read_text().splitlines():
+        if found := re.match(r"(?:# )?([a-z_]+):(?: |$)", line):
+            section = found[1]
+        elif (found := re.match(r"#?  +(?:# )?([a-z_]+): ([^#]*)", line)) and line.lstrip().startswith("#"):
+            field = section_types(kind)[section].model_fields[found[1]]
+            default = field.get_default()
+            shown = yaml.safe_load(found[2])
+            if found[1] not in examples and str(default) != str(shown) and list(default or ()) != list(shown or ()):
+                wrong.append(f"{section}.{found[1]}: {shown}, but the default is {default}")
+    assert not wrong
 
 
 def test_the_data_section_gives_the_loader_what_it_takes() -> None:

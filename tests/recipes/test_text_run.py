@@ -79,6 +79,103 @@ def test_predict_answers_texts_through_every_file(run_folder, tfkit, tmp_path):
     assert answers[0] == pytest.approx(answers[1], abs=0.05)
 
 
+@pytest.fixture(scope="module")
+def table(run_folder):
+    """A file of labelled texts whose columns are called otherwise than in the run."""
+    names = list(json.loads((run_folder / "data_report.json").read_text())["kept"]["train"])
+    path = run_folder.parents[1] / "texts.csv"
+    path.write_text("sentence,class\n" + "".join(f"where is my {name} please,{name}\n" for name in names))
+    return path
+
+
+COLUMNS = ("--text-column", "sentence", "--label-column", "class")
+
+
+def test_what_learned_and_what_memory_it_took_is_in_the_report(run_folder):
+    report = json.loads((run_folder / "report.json").read_text())
+    stage = next(stage for stage in report["stages"] if stage["name"] == "fine_tune")
+    assert stage["trainable_parameters"] == report["model"]["parameters"]
+    assert stage["peak_memory_bytes"] is None or stage["peak_memory_bytes"] > 100e6
+    assert f"{stage['trainable_parameters']:,} parameters learned" in (run_folder / "report.html").read_text()
+
+
+def test_a_keras_file_answers_as_its_exported_files_and_is_timed(run_folder, tfkit, tmp_path):
+    asked = ["where is my parcel?", "broken \udc80 bytes", "--json", "--top", 10]
+    answers = []
+    for path in (run_folder / "models" / "float.keras", run_folder / "artifacts" / "saved_model"):
+        told = tfkit("predict", path, *asked)
+        assert told.status == 0, told.err
+        answers.append([{top["label"]: top["score"] for top in one["top"]} for one in json.loads(told.out)["texts"]])
+    for keras_answer, file_answer in zip(*answers, strict=True):
+        assert keras_answer == pytest.approx(file_answer, abs=1e-4)
+    told = tfkit("benchmark", run_folder / "models" / "float.keras", "--runs", 2, "--seconds", 0.1, "--json")
+    (row,) = json.loads(told.out)["models"]
+    assert row["kind"] == "keras" and row["measures"].endswith("one text") and row["latency_ms_p50"] > 0
+    (tmp_path / "elsewhere.keras").write_bytes((run_folder / "models" / "float.keras").read_bytes())
+    told = tfkit("predict", tmp_path / "elsewhere.keras", "hello", "--tokenizer", run_folder / "artifacts/tokenizer")
+    assert told.status == 1 and "how many tokens a text has" in told.err and "--sequence-length" in told.err
+
+
+def test_verify_measures_a_file_on_labelled_texts(run_folder, tfkit, table):
+    file = run_folder / "artifacts" / "model_dynamic_int8.tflite"
+    words = ("--data", table, "--reference", run_folder / "models" / "float.keras")
+    told = tfkit("verify", file, *words, *COLUMNS, "--json")
+    assert told.status == 0, told.err
+    answer = json.loads(told.out)
+    assert answer["evaluation"]["examples"] == 10
+    assert answer["artifacts"][0]["agreement"] >= 0.8 and answer["artifacts"][0]["accuracy"] is not None
+    told = tfkit("verify", file, "--data", table)
+    assert told.status == 1
+    assert "no column 'text' and 'label'" in told.err and "--text-column and --label-column" in told.err
+
+
+def test_export_makes_the_same_file_again_with_its_tokeniser(run_folder, tfkit, tmp_path):
+    told = tfkit("export", run_folder, "--format", "tflite_dynamic_int8", "--output", tmp_path / "shipped")
+    assert told.status == 0, told.err
+    assert "--data TEST_TEXTS" in told.out
+    names = {file.name for file in (tmp_path / "shipped").iterdir()}
+    assert names == {"labels.txt", "manifest.json", "model_dynamic_int8.tflite", "tokenizer"}
+    answers = []
+    for folder in (run_folder / "artifacts", tmp_path / "shipped"):
+        told = tfkit("predict", folder / "model_dynamic_int8.tflite", "where is my parcel?", "--json")
+        answers.append(json.loads(told.out)["texts"])
+    assert answers[0] == answers[1]
+    bare = tmp_path / "bare.tflite"
+    bare.write_bytes((tmp_path / "shipped" / "model_dynamic_int8.tflite").read_bytes())
+    told = tfkit("predict", bare, "where is my parcel?", "--tokenizer", tmp_path / "shipped" / "tokenizer", "--json")
+    bare_scores = [top["score"] for top in json.loads(told.out)["texts"][0]["top"]]
+    assert bare_scores == pytest.approx([top["score"] for top in answers[0][0]["top"]], abs=1e-6)
+    told = tfkit("verify", bare)
+    assert told.status == 1 and "takes token ids" in told.err and "--tokenizer FOLDER" in told.err
+
+
+def test_predict_explains_each_text_word_by_word(run_folder, tfkit):
+    told = tfkit("predict", run_folder, "Where's my PARCEL?", "hello", "--explain", "--json", "--top", 1)
+    assert told.status == 0, told.err
+    parcel, _ = (text["explanation"] for text in json.loads(told.out)["texts"])
+    assert [word["word"] for word in parcel["words"]] == ["Where's", "my", "PARCEL", "?"]
+    assert sum(abs(word["share"]) for word in parcel["words"]) == pytest.approx(1.0)
+    assert parcel["gap"] < 0.05 and parcel["model"].endswith("float.keras")
+    shown = tfkit("predict", run_folder, "where is my parcel?", "--explain").out
+    assert "explained with" in shown and "parcel" in shown and "the words add up" in shown
+
+
+def test_exported_files_cannot_be_explained(run_folder, tfkit, tmp_path):
+    told = tfkit("predict", run_folder / "artifacts" / "model_dynamic_int8.tflite", "hello", "--explain")
+    assert told.status == 1
+    assert "an exported file has no gradients" in told.err and f"tfkit predict {run_folder}" in told.err
+    (tmp_path / "bare.tflite").write_bytes(b"TFL3")
+    assert "has no gradients" in tfkit("predict", tmp_path / "bare.tflite", "hello", "--explain").err
+    assert "there is no" in tfkit("predict", tmp_path / "nothing", "hello", "--explain").err
+
+
+def test_report_says_which_words_made_the_mistakes(run_folder):
+    explanations = json.loads((run_folder / "report.json").read_text())["explanations"]
+    assert explanations["model"] == "models/float.keras" and 1 <= len(explanations["mistakes"]) <= 12
+    page = (run_folder / "report.html").read_text()
+    assert page.count('class="marked"') == len(explanations["mistakes"]) and "<ruby" in page
+
+
 def test_check_says_what_would_run(run_folder, tfkit):
     told = tfkit("check", run_folder.parents[1] / "mine.yaml", "fine_tune.method=lora")
     assert told.status == 0 and "16 tokens a text" in told.out and "lora, 1 epochs" in told.out

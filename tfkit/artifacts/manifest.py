@@ -17,7 +17,7 @@ LABELS_NAME = "labels.txt"
 
 
 def write_manifest(artifacts: tuple[Artifact, ...], directory: Path) -> Path:
-    """Write `manifest.json` and `labels.txt` for the artifacts of one model.
+    """Write `manifest.json` for the artifacts of one model, and `labels.txt` where it has classes.
 
     Args:
         artifacts: The artifacts, all below `directory` and with the same class names.
@@ -35,7 +35,7 @@ def write_manifest(artifacts: tuple[Artifact, ...], directory: Path) -> Path:
         entries.append({**entry, "bytes": artifact.bytes, "sha256": artifact.sha256})
     path = directory / MANIFEST_NAME
     path.write_text(json.dumps({"version": 1, "artifacts": entries}, indent=2) + "\n")
-    if artifacts:
+    if artifacts and artifacts[0].class_names:
         labels = "".join(f"{name}\n" for name in artifacts[0].class_names)
         (directory / LABELS_NAME).write_text(labels, encoding="utf-8")
     return path

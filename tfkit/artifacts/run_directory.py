@@ -53,6 +53,12 @@ class RunDirectory:
         return self.models / f"{kind}.keras"
 
     @property
+    def finished_models(self) -> tuple[Path, ...]:
+        """The kept models that are there, the one that the exported files were made from first."""
+        kept = (self.kept_model("quantized"), self.kept_model("pruned"), self.float_model)
+        return tuple(path for path in kept if path.is_file())
+
+    @property
     def artifacts(self) -> Path:
         """The exported models and their manifest."""
         return self.path / "artifacts"
@@ -61,6 +67,11 @@ class RunDirectory:
     def tokenizer(self) -> Path:
         """A text model's tokeniser and its specification; they ship with the exported models."""
         return self.artifacts / "tokenizer"
+
+    @property
+    def search_index(self) -> Path:
+        """What a text embedder's vectors are compared with; it ships with the exported models."""
+        return self.artifacts / "search"
 
     @property
     def golden(self) -> Path:

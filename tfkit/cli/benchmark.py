@@ -20,9 +20,12 @@ def benchmark(
     warmup_runs: Annotated[int, typer.Option(min=0, help="Runs before the clock starts.")] = 10,
     seconds: Annotated[float, typer.Option(min=0, help="Go on timing for so long.")] = 5.0,
     image_size: Annotated[int | None, typer.Option(min=1, help="For a model that takes any size.")] = None,
+    sequence_length: Annotated[
+        int | None, typer.Option(min=3, help="Tokens of a text, for a Keras model outside of its run.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
 ) -> int:
-    """Time a model on one image at a time, and say on what machine."""
+    """Time a model on one image or text at a time, and say on what machine."""
     from rich.console import Console
 
     from tfkit.cli.display import Display
@@ -34,7 +37,8 @@ def benchmark(
         from tfkit.benchmarking import describe_host
 
         host = describe_host()
-        rows = _rows(display, path, threads=threads, image_size=image_size, timing=timing)
+        sizes = {"image_size": image_size, "sequence_length": sequence_length}
+        rows = _rows(display, path, threads=threads, sizes=sizes, timing=timing)
     if as_json:
         typer.echo(json.dumps({"host": asdict(host), "models": rows}, indent=2, default=str))
     else:
@@ -62,15 +66,15 @@ def noise(spec: InputSpec) -> Any:
 
 
 def _rows(
-    display: Any, path: Path, *, threads: int, image_size: int | None, timing: dict[str, Any]
+    display: Any, path: Path, *, threads: int, sizes: dict[str, int | None], timing: dict[str, Any]
 ) -> list[dict[str, Any]]:
     from tfkit.cli.targets import find_artifacts, is_keras_file
 
     if is_keras_file(path):
         with display.stage(path.name):
-            return [_keras_row(path, image_size=image_size, timing=timing)]
+            return [_keras_row(path, sizes=sizes, timing=timing)]
     rows = []
-    for artifact in find_artifacts(path, image_size=image_size):
+    for artifact in find_artifacts(path, image_size=sizes["image_size"]):
         with display.stage(artifact.path.name if artifact.format == "tflite" else "saved_model"):
             latency = measure(artifact, threads=threads, **timing)
         kind = f"{artifact.format} {artifact.quantization}".removesuffix(" none")
@@ -78,16 +82,22 @@ def _rows(
     return rows
 
 
-def _keras_row(path: Path, *, image_size: int | None, timing: dict[str, Any]) -> dict[str, Any]:
+def _keras_row(path: Path, *, sizes: dict[str, int | None], timing: dict[str, Any]) -> dict[str, Any]:
     from tfkit.benchmarking import measure_latency
     from tfkit.cli.targets import keras_image
+    from tfkit.cli.text_targets import keras_text
     from tfkit.models import load_model_file
     from tfkit.runtimes import KerasRuntime
 
     model = load_model_file(path)
     file = path / "models" / "float.keras" if path.is_dir() else path
+    spec: InputSpec
+    if isinstance(model.input, dict):  # of texts
+        spec = keras_text(path, sequence_length=sizes["sequence_length"])
+    else:
+        spec = keras_image(model, path, image_size=sizes["image_size"])
     with KerasRuntime(model) as runtime:
-        latency = measure_latency(runtime, noise(keras_image(model, path, image_size=image_size)), **timing)
+        latency = measure_latency(runtime, noise(spec), **timing)
     return {"file": str(file), "kind": "keras", "bytes": file.stat().st_size, **asdict(latency)}
 
 

@@ -22,7 +22,7 @@ def check(
     from tfkit.cli.quiet import tensorflow_started
     from tfkit.cli.recipes import find_recipe
     from tfkit.cli.run import find_script
-    from tfkit.config import TextRecipeConfig, load_recipe
+    from tfkit.config import EmbeddingRecipeConfig, TextRecipeConfig, load_recipe
 
     path = find_recipe(recipe)
     config = load_recipe(path, overrides or [])
@@ -34,6 +34,11 @@ def check(
 
         with tensorflow_started():
             return check_texts(config, display)
+    if isinstance(config, EmbeddingRecipeConfig):
+        from tfkit.cli.embedding_check import check_embeddings
+
+        with tensorflow_started():
+            return check_embeddings(config, display)
     with tensorflow_started():
         with display.stage("Backbone: weights and image size") as stage:
             model = _build(config, classes=2)

@@ -1,4 +1,4 @@
-"""`tfkit export`: any Keras image classifier to a SavedModel and `.tflite` files."""
+"""`tfkit export`: any Keras classifier of images or texts to a SavedModel and `.tflite` files."""
 
 from enum import StrEnum
 from pathlib import Path
@@ -28,52 +28,79 @@ def export(
         list[Format] | None, typer.Option("--format", help="May be given more than once.", show_default="tflite_int8")
     ] = None,
     calibration: Annotated[
-        Path | None, typer.Option(help="Training images for int8: class folders, .npz or CSV.", metavar="DATA")
+        Path | None,
+        typer.Option(help="For int8: training images (class folders, .npz, CSV) or labelled texts.", metavar="DATA"),
     ] = None,
     calibration_examples: Annotated[int, typer.Option(min=1, help="How many of them to use.")] = 200,
     labels: Annotated[Path | None, typer.Option(help="A file with one label a line.", metavar="FILE")] = None,
     image_size: Annotated[int | None, typer.Option(min=1, help="For a model that takes any size.")] = None,
     resize: Annotated[ResizeMode, typer.Option(help="How an app shall fit pictures.")] = "crop",
+    tokenizer: Annotated[
+        Path | None, typer.Option(help="Its folder, for a model of texts outside of its run.", metavar="DIR")
+    ] = None,
+    sequence_length: Annotated[
+        int | None, typer.Option(min=3, help="Tokens of a text, for a model outside of its run.")
+    ] = None,
+    text_column: Annotated[str | None, typer.Option(help="Of texts: its name or number; as the run's data.")] = None,
+    label_column: Annotated[str | None, typer.Option(help="Of texts: its name or number; as the run's data.")] = None,
+    header: Annotated[bool | None, typer.Option(help="Of texts: whether the first line names the columns.")] = None,
 ) -> int:
-    """Export any Keras classifier of raw pixels to files that ship."""
+    """Export any Keras classifier of raw pixels, or of token ids, to files that ship."""
     from tfkit.cli.display import Display
     from tfkit.cli.quiet import tensorflow_started
 
     wanted = list(dict.fromkeys(formats or [Format.TFLITE_INT8]))
     if Format.TFLITE_INT8 in wanted and calibration is None:
-        raise ConfigError("tflite_int8 needs --calibration DATA", hint="name the training images, or another --format")
+        raise ConfigError("tflite_int8 needs --calibration DATA", hint="name the training data, or another --format")
     _make_empty(output)
     display = Display()
     display.header(f"{model} to {output}")
     with tensorflow_started():
-        from tfkit.cli.targets import keras_image
-        from tfkit.exporters import export_formats
-        from tfkit.models import load_model_file
+        from tfkit.cli.text_export import export_texts
+        from tfkit.cli.text_targets import keras_takes_texts
         from tfkit.reports.quantities import file_size
 
-        with display.stage("Model") as stage:
-            loaded = load_model_file(model)
-            image = keras_image(loaded, model, resize=resize, image_size=image_size)
-            stage.result(
-                f"{loaded.count_params() / 1e6:.2f} M parameters, {image.height}x{image.width}x{image.channels}"
-            )
-        class_names, pixels = _labels_and_pixels(
-            display, model, loaded, image, labels=labels, data=calibration, count=calibration_examples
-        )
-        with display.stage("Export") as stage:
-            artifacts = export_formats(
-                loaded,
-                [str(name) for name in wanted],
-                output,
-                spec=image,
-                class_names=class_names,
-                calibration=pixels,
-                progress=stage.progress,
-            )
-            for artifact in artifacts:
-                stage.note(f"{artifact.path}  {file_size(artifact.bytes)}")
-    display.next_command(f"tfkit verify {output} --data TEST_IMAGES --reference {model}")
+        names = [str(name) for name in wanted]
+        of_texts = keras_takes_texts(model, tokenizer=tokenizer)
+        given: dict[str, Any] = {"labels": labels, "calibration": calibration, "count": calibration_examples}
+        if of_texts:
+            table = {"text_column": text_column, "label_column": label_column, "header": header}
+            given |= {"tokenizer": tokenizer, "sequence_length": sequence_length, "table": table}
+            artifacts = export_texts(display, model, output, names, **given)
+        else:
+            artifacts = _export_images(display, model, output, names, resize=resize, image_size=image_size, **given)
+        for artifact in artifacts:
+            display.note(f"{artifact.path}  {file_size(artifact.bytes)}")
+    display.next_command(
+        f"tfkit verify {output} --data {'TEST_TEXTS' if of_texts else 'TEST_IMAGES'} --reference {model}"
+    )
     return 0
+
+
+def _export_images(
+    display: Any,
+    path: Path,
+    output: Path,
+    formats: list[str],
+    *,
+    labels: Path | None,
+    calibration: Path | None,
+    count: int,
+    resize: ResizeMode,
+    image_size: int | None,
+) -> tuple[Any, ...]:
+    from tfkit.cli.targets import keras_image
+    from tfkit.exporters import export_formats
+    from tfkit.models import load_model_file
+
+    with display.stage("Model") as stage:
+        loaded = load_model_file(path)
+        image = keras_image(loaded, path, resize=resize, image_size=image_size)
+        stage.result(f"{loaded.count_params() / 1e6:.2f} M parameters, {image.height}x{image.width}x{image.channels}")
+    class_names, pixels = _labels_and_pixels(display, path, loaded, image, labels=labels, data=calibration, count=count)
+    with display.stage("Export") as stage:
+        described: dict[str, Any] = {"spec": image, "class_names": class_names, "calibration": pixels}
+        return export_formats(loaded, formats, output, progress=stage.progress, **described)
 
 
 def _labels_and_pixels(

@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tfkit.artifacts import ResizeMode
+from tfkit.cli.answers import answers_json, best_labels, echo_json, show_answers, tell_numbered
 from tfkit.errors import DataError, ModelError
 
 if TYPE_CHECKING:
     import numpy as np
 
+_WANTED = "name JPEG, PNG, BMP, GIF or WebP files, or folders of them; for texts outside of a run say --tokenizer"
 # tfkit.data knows them too, but a wrong path is told before TensorFlow is started.
 _SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp"})
 
@@ -32,33 +34,46 @@ def predict(
     resize: Annotated[
         ResizeMode, typer.Option(help="How pictures are fitted, for a file that tfkit did not write.")
     ] = "crop",
+    tokenizer: Annotated[
+        Path | None, typer.Option(help="Its folder, for a file of token ids outside of its run.", metavar="DIR")
+    ] = None,
+    sequence_length: Annotated[
+        int | None, typer.Option(min=3, help="Tokens of a text, for a Keras file outside of its run.")
+    ] = None,
+    nearest: Annotated[
+        bool, typer.Option("--nearest", help="Of sentence embeddings: the nearest indexed texts, --top of them.")
+    ] = False,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Of texts: which words gave each its label, from the run's Keras model.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")] = False,
 ) -> int:
-    """Classify pictures with any model, exported or not; or texts with one that tfkit exported."""
+    """Classify pictures with any model, exported or not; or texts with one that tfkit made."""
+    from tfkit.cli.explanation import refuse_unexplainable
     from tfkit.cli.quiet import tensorflow_started
     from tfkit.cli.targets import takes_texts
+    from tfkit.cli.text_predict import predict_texts
+    from tfkit.cli.text_search import find_search_index, refuse_nearest, search_texts
 
-    of_texts = takes_texts(path)
-    given: list[Any] = _texts(inputs) if of_texts else _image_files([Path(word) for word in inputs])
+    if explain:
+        classifies = not nearest and not find_search_index(path) and takes_texts(path, tokenizer=tokenizer)
+        refuse_unexplainable(path, classifies_texts=classifies)
+    if index := find_search_index(path):
+        return search_texts(path, index, inputs, nearest=nearest, top=top, as_json=as_json)
+    if nearest:
+        raise refuse_nearest(path)
+    outside: dict[str, Any] = {"tokenizer": tokenizer, "sequence_length": sequence_length}
+    if takes_texts(path, tokenizer=tokenizer):
+        return predict_texts(path, inputs, labels=labels, top=top, as_json=as_json, explain=explain, **outside)
+    files = _image_files([Path(word) for word in inputs])
     with tensorflow_started():
-        if of_texts:
-            model, class_names, scores = _text_scores(path, given, labels=labels)
-        else:
-            model, class_names, scores = _scores(path, given, labels=labels, resize=resize)
-    best = [[(class_names[k], float(row[k])) for k in row.argsort()[::-1][:top]] for row in scores]
-    kind = "text" if of_texts else "image"
+        model, class_names, scores = _scores(path, files, labels=labels, resize=resize)
+    best = best_labels(class_names, scores, top=top)
     if as_json:
-        import json
-
-        answers = [
-            {kind: str(one), "top": [{"label": label, "score": score} for label, score in row]}
-            for one, row in zip(given, best, strict=True)
-        ]
-        typer.echo(json.dumps({"model": str(model), f"{kind}s": answers}, indent=2, ensure_ascii=False))
+        echo_json(model, "image", answers_json("image", files, best))
     else:
-        _show(model, given, best, heading=kind)
-        if class_names == tuple(map(str, range(len(class_names)))):
-            typer.echo("  labels are numbers: --labels FILE names them, one a line", err=True)
+        show_answers(model, "image", files, best)
+        tell_numbered(class_names)
     return 0
 
 
@@ -66,7 +81,7 @@ def _scores(
     path: Path, files: list[Path], *, labels: Path | None, resize: Any
 ) -> "tuple[Path, tuple[str, ...], np.ndarray]":
     """The file that answered, its labels, and float32 (n, classes)."""
-    from tfkit.cli.targets import find_artifacts, is_keras_file, keras_image, read_labels, run_labels
+    from tfkit.cli.targets import best_artifact, find_artifacts, is_keras_file, keras_image, read_labels, run_labels
     from tfkit.runtimes import KerasRuntime, SavedModelRuntime, open_runtime
 
     if is_keras_file(path):
@@ -78,56 +93,13 @@ def _scores(
         if len(names) != scores.shape[1]:
             raise ModelError(f"there are {len(names)} labels; '{path}' gives {scores.shape[1]} scores")
         return path, names, scores
-    artifact = _best_artifact(find_artifacts(path, labels=labels, resize=resize))
+    artifact = best_artifact(find_artifacts(path, labels=labels, resize=resize))
     with open_runtime(artifact) as runtime:
         if isinstance(runtime, SavedModelRuntime) and runtime.takes_encoded:
             scores = runtime.scores_from_encoded([file.read_bytes() for file in files])
         else:
             scores = runtime.scores(_pixels(files, artifact.input))
     return artifact.path, artifact.class_names or tuple(map(str, range(scores.shape[1]))), scores
-
-
-def _text_scores(path: Path, texts: list[str], *, labels: Path | None) -> "tuple[Path, tuple[str, ...], np.ndarray]":
-    """The file that answered, its labels, and float32 (n, classes)."""
-    import numpy as np
-
-    from tfkit.cli.targets import find_artifacts
-    from tfkit.data import input_batches
-    from tfkit.data.text import TextExamples
-    from tfkit.runtimes import SavedModelRuntime, open_runtime
-
-    artifact = _best_artifact(find_artifacts(path, labels=labels))
-    numbers = np.zeros(len(texts), np.int32)
-    examples = TextExamples(tuple(texts), numbers, tuple(map(str, numbers)), artifact.class_names)
-    with open_runtime(artifact) as runtime:
-        if isinstance(runtime, SavedModelRuntime) and runtime.takes_encoded:
-            scores = runtime.scores_from_encoded([text.encode(errors="replace") for text in texts])
-        else:
-            batches = input_batches(examples, artifact.input, batch_size=32)
-            scores = np.concatenate([runtime.scores(inputs) for inputs in batches])
-    return artifact.path, artifact.class_names, scores
-
-
-def _texts(words: list[str]) -> list[str]:
-    """Texts as they are, and the lines of files."""
-    found: list[str] = []
-    for word in words:
-        if word.endswith(".txt") and Path(word).is_file():
-            try:
-                lines = Path(word).read_text(encoding="utf-8").splitlines()
-            except (OSError, UnicodeDecodeError) as fault:
-                raise DataError(f"cannot read the texts '{word}': {fault}", hint="one text a line, in UTF-8") from None
-            found += [line for line in lines if line.strip()]
-        elif word.strip():
-            found.append(word)
-    if not found:
-        raise DataError("there is no text", hint="write it in quotes, or name a .txt file with one text a line")
-    return found
-
-
-def _best_artifact(artifacts: Any) -> Any:
-    """Of a run's files the one that ships: int8 where there is one, else the first."""
-    return next((artifact for artifact in artifacts if artifact.quantization == "int8"), artifacts[0])
 
 
 def _pixels(files: list[Path], image: Any) -> Any:
@@ -161,27 +133,5 @@ def _image_files(paths: list[Path]) -> list[Path]:
         else:
             faults.append(f"there is no picture '{path}'")
     if faults:
-        raise DataError("\n".join(faults), hint="name JPEG, PNG, BMP, GIF or WebP files, or folders of them")
+        raise DataError("\n".join(faults), hint=_WANTED)
     return files
-
-
-def _show(model: Path, given: list[Any], best: list[list[tuple[str, float]]], *, heading: str) -> None:
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, header_style="bold", pad_edge=False)
-    table.add_column(heading, overflow="fold")
-    table.add_column("label", overflow="fold")
-    table.add_column("score", justify="right", no_wrap=True)
-    for one, row in zip(given, best, strict=True):
-        for place, (label, score) in enumerate(row):
-            style = "" if place == 0 else "dim"
-            table.add_row(
-                Text(str(one) if place == 0 else ""), Text(label, style=style), Text(f"{score:.3f}", style=style)
-            )
-        table.add_section()
-    console = Console(highlight=False)
-    console.print(f"[dim]{model}[/dim]", soft_wrap=True)
-    console.print(table)

@@ -63,7 +63,8 @@ def find_recipe(name: str) -> Path:
     if path.suffix in {".yaml", ".yml"} or len(path.parts) > 1:
         if not path.is_file():
             raise ConfigError(
-                f"there is no recipe file '{name}'", hint="tfkit recipes copy image_folder makes one to start from"
+                f"there is no recipe file '{name}'",
+                hint="tfkit recipes copy image_folder makes one to start from, for texts text_table",
             )
         return path
     return _shipped(name).path

@@ -7,6 +7,7 @@ from pathlib import Path
 from tfkit.artifacts import (
     Artifact,
     ImageSpec,
+    InputSpec,
     ModelSignature,
     Quantization,
     ResizeMode,
@@ -14,6 +15,7 @@ from tfkit.artifacts import (
     TextSpec,
     read_manifest,
 )
+from tfkit.cli.text_targets import keras_takes_texts
 from tfkit.errors import ConfigError, ExportError, ModelError
 
 OUTSIDE = "not by tfkit"
@@ -22,7 +24,12 @@ _MANIFEST = "manifest.json"
 
 
 def find_artifacts(
-    path: Path, *, labels: Path | None = None, resize: ResizeMode = "crop", image_size: int | None = None
+    path: Path,
+    *,
+    labels: Path | None = None,
+    resize: ResizeMode = "crop",
+    image_size: int | None = None,
+    tokenizer: Path | None = None,
 ) -> tuple[Artifact, ...]:
     """The exported models that a path names.
 
@@ -31,6 +38,7 @@ def find_artifacts(
         labels: A file with one label a line, instead of the labels written beside the model.
         resize: How images are fitted, for a file that tfkit did not write.
         image_size: Pixels of height and width, for a SavedModel that does not say.
+        tokenizer: The tokeniser's folder, for a `.tflite` file of token ids that tfkit did not write.
 
     Returns:
         One artifact for a file; all of them for a run.
@@ -49,16 +57,23 @@ def find_artifacts(
         if path.is_dir() and not _version_folders(path) and not (path / "saved_model.pb").is_file():
             hint = "name a run's folder, an artifacts folder, a .tflite file or a SavedModel's folder"
             raise ModelError(f"'{path}' holds no exported model", hint=hint)
-        found = (_single(path, resize=resize, image_size=image_size),)
+        found = (_single(path, resize=resize, image_size=image_size, tokenizer=tokenizer),)
     return tuple(_with_labels(artifact, labels) for artifact in found)
 
 
-def takes_texts(path: Path) -> bool:
-    """Whether the manifest beside an exported model, or in a run, says that it takes texts."""
+def takes_texts(path: Path, *, tokenizer: Path | None = None) -> bool:
+    """Whether a model takes texts: its manifest or its run says so, or a tokeniser was named."""
+    if tokenizer is not None or is_keras_file(path):
+        return keras_takes_texts(path, tokenizer=tokenizer)
     for folder in (path / "artifacts", path, path.parent, path.parent.parent):
         if (folder / _MANIFEST).is_file():
             return isinstance(read_manifest(folder)[0].input, TextSpec)
     return False
+
+
+def best_artifact(artifacts: tuple[Artifact, ...]) -> Artifact:
+    """Of a run's files the one that ships: int8 where there is one, else the first."""
+    return next((artifact for artifact in artifacts if artifact.quantization == "int8"), artifacts[0])
 
 
 def is_keras_file(path: Path) -> bool:
@@ -101,7 +116,7 @@ def read_labels(path: Path) -> tuple[str, ...]:
     return tuple(line.strip() for line in lines if line.strip())
 
 
-def _single(path: Path, *, resize: ResizeMode, image_size: int | None) -> Artifact:
+def _single(path: Path, *, resize: ResizeMode, image_size: int | None, tokenizer: Path | None) -> Artifact:
     """One file or SavedModel: as its manifest says where tfkit wrote it, else as the file itself says."""
     version = _version_folders(path)[-1] if path.is_dir() and _version_folders(path) else path
     for folder in (version.parent, version.parent.parent):
@@ -111,19 +126,29 @@ def _single(path: Path, *, resize: ResizeMode, image_size: int | None) -> Artifa
                     return artifact
     if version.is_dir():
         return _outside_saved_model(version, resize=resize, image_size=image_size)
-    return _outside_tflite(version, resize=resize)
+    return _outside_tflite(version, resize=resize, tokenizer=tokenizer)
 
 
-def _outside_tflite(path: Path, *, resize: ResizeMode) -> Artifact:
+def _outside_tflite(path: Path, *, resize: ResizeMode, tokenizer: Path | None) -> Artifact:
     from tfkit.runtimes import read_signature
 
     signature = read_signature(path)
+    shape = signature.inputs[0].shape
+    of_tokens = "token_ids" in {tensor.name for tensor in signature.inputs}
+    if of_tokens and tokenizer is None:
+        hint = "name the folder of its tokeniser: --tokenizer FOLDER"
+        raise ModelError(f"'{path}' takes token ids, and no manifest says of which tokeniser", hint=hint)
+    taken: InputSpec = (
+        TextSpec(shape[1] or 0, tokenizer)
+        if of_tokens and tokenizer is not None
+        else _image_of_shape(shape, path, resize=resize, image_size=None)
+    )
     return Artifact(
         path=path,
         format="tflite",
         quantization=_quantization(path),
         signature=signature,
-        input=_image_of_shape(signature.inputs[0].shape, path, resize=resize, image_size=None),
+        input=taken,
         class_names=_numbered(signature),
         made_by=OUTSIDE,
     )

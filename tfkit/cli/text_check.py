@@ -10,9 +10,12 @@ if TYPE_CHECKING:
 def check_texts(config: "TextRecipeConfig", display: "Display") -> int:
     """Read the texts, open the backbone, and say what would run; nothing is trained or written."""
     from tfkit.cli.check import show_data, show_place
+    from tfkit.cli.text_compression import plan_text_compression
     from tfkit.cli.text_planning import build_classifier, measure_length, open_backbone
     from tfkit.data.text import load_text_splits
+    from tfkit.models import logits_model
     from tfkit.models.text import adapt
+    from tfkit.training import TextObjectives
 
     section = config.fine_tune
     with display.stage("Data: every text is read") as stage:
@@ -23,15 +26,24 @@ def check_texts(config: "TextRecipeConfig", display: "Display") -> int:
         backbone, tokenizer = open_backbone(config, splits.train)
         length = measure_length(config, splits.train, tokenizer, backbone)
         model = build_classifier(config, backbone, len(splits.class_names))
+        stage.result(f"{model.count_params() / 1e6:.2f} M parameters")
+    plan_text_compression(config, model, display)
+    with display.stage("What learns") as stage:
         adaptation = adapt(model, section.method, layers=section.layers, rank=section.rank, bottleneck=section.rank)
-        stage.result(f"{model.count_params() / 1e6:.2f} M parameters, of which {adaptation.share:.1%} learn")
+        objectives = TextObjectives(**section.objective_options())
+        objectives.around(logits_model(adaptation.model))  # what the model has no place for is told now
+        stage.result(f"{adaptation.trainable_parameters:,} parameters, {adaptation.share:.1%}")
     show_data(display, splits)
     display.note(length.sentence)
     steps = -(-counts[0] // config.data.batch_size)
     display.note(
         f"fine_tune: {section.method}, {section.epochs} epochs of {steps} steps, {section.optimizer} at "
-        f"{section.learning_rate:g}"
+        f"{section.learning_rate:g}" + "".join(f"; {note}" for note in objectives.notes)
     )
+    if section.average_runs > 1:
+        display.note(f"fine_tune: {section.average_runs} times with other seeds; the weights are averaged")
+    if config.pruning is not None:
+        display.note(f"pruning: {config.pruning.epochs} epochs" + (", distilled" if config.distillation else ""))
     display.note(f"export: {', '.join(config.export.formats) if config.export else 'nothing'}")
     show_place(display, config.run)
     return 0

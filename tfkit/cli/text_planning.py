@@ -4,11 +4,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tfkit.config import TextRecipeConfig
+    from tfkit.config import EmbeddingRecipeConfig, TextRecipeConfig
     from tfkit.data.text import LengthReport, TextExamples, Tokenizer
 
 
-def open_backbone(config: "TextRecipeConfig", train: "TextExamples") -> "tuple[Any, Tokenizer]":
+def open_backbone(config: "TextRecipeConfig | EmbeddingRecipeConfig", train: "TextExamples") -> "tuple[Any, Tokenizer]":
     """A recipe's backbone with its tokeniser; one from scratch learns its word pieces from the training texts.
 
     Args:
@@ -38,7 +38,7 @@ def open_backbone(config: "TextRecipeConfig", train: "TextExamples") -> "tuple[A
 
 
 def measure_length(
-    config: "TextRecipeConfig", train: "TextExamples", tokenizer: "Tokenizer", backbone: Any
+    config: "TextRecipeConfig | EmbeddingRecipeConfig", train: "TextExamples", tokenizer: "Tokenizer", backbone: Any
 ) -> "LengthReport":
     """The length of a recipe's texts: what it says, or what its training texts need."""
     from tfkit.data.text import measure_lengths
@@ -54,23 +54,31 @@ def build_classifier(config: "TextRecipeConfig", backbone: Any, classes: int) ->
     return build_text_classifier(backbone, classes=classes, **config.model.classifier_options())
 
 
-def stage_options(config: "TextRecipeConfig", name: str) -> dict[str, Any]:
+def stage_options(config: "TextRecipeConfig", name: str, whole: Any = None) -> dict[str, Any]:
     """What a recipe says about one stage, as keyword arguments of the function that runs it.
 
     Args:
         config: The recipe.
-        name: `fine_tune` or `quantization`; its section is there.
+        name: `fine_tune`, `pruning` or `quantization`; its section is there.
+        whole: For the stages after `fine_tune`: the float model it gave, which teaches them.
 
     Returns:
-        The arguments of `tfkit.training.fine_tune_text` or `tfkit.stages.text_quantization.quantize_text`, but for the
-        model, the texts, their length, and where files go.
+        The arguments of `tfkit.training.fine_tune_text`, or of `prune_text` or `quantize_text` of `tfkit.stages`, but
+        for the model, the texts, their length, and where files go.
     """
+    from tfkit.cli.text_compression import student_size, text_teacher
     from tfkit.data.text import TextAugmentation
-    from tfkit.training import Optimization
+    from tfkit.training import Optimization, TextObjectives
 
     section, data, augmentation = getattr(config, name), config.data, config.augmentation
     options: dict[str, Any] = {"batch_size": data.batch_size, "buckets": data.buckets, "seed": config.run.seed}
     options |= {"optimization": Optimization(**section.optimization_options())} | section.learning_options()
+    if name == "fine_tune":
+        options["objectives"] = TextObjectives(**section.objective_options())
+    else:
+        options["teacher"] = text_teacher(config, whole)
+    if name == "pruning":
+        options |= {"size": student_size(config), "threads": config.acceptance.latency_threads}
     if augmentation is not None:
         options["augmentation"] = TextAugmentation(**augmentation.augmentation_options())
     return options

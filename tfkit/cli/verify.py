@@ -1,4 +1,4 @@
-"""`tfkit verify`: measure exported files on labelled images, and refuse those that miss a limit."""
+"""`tfkit verify`: measure exported files on labelled images or texts, and refuse those that miss a limit."""
 
 import json
 from dataclasses import asdict, dataclass, replace
@@ -38,7 +38,8 @@ def verify(
         typer.Argument(help="A run's folder, an artifacts folder, a .tflite file or a SavedModel.", metavar="PATH"),
     ],
     data: Annotated[
-        Path | None, typer.Option(help="Labelled images: class folders, .npz or CSV.", metavar="DATA")
+        Path | None,
+        typer.Option(help="Labelled images: class folders, .npz or CSV; or texts: CSV, TSV, JSONL.", metavar="DATA"),
     ] = None,
     reference: Annotated[
         Path | None, typer.Option(help="The Keras model it was made from, to compare with.", metavar="MODEL")
@@ -46,6 +47,10 @@ def verify(
     labels: Annotated[Path | None, typer.Option(help="A file with one label a line.", metavar="FILE")] = None,
     resize: Annotated[ResizeMode, typer.Option(help="How images are fitted, for an outside file.")] = "crop",
     image_size: Annotated[int | None, typer.Option(min=1, help="For a SavedModel that does not say.")] = None,
+    text_column: Annotated[str | None, typer.Option(help="Of texts: its name or number; as the run's data.")] = None,
+    label_column: Annotated[str | None, typer.Option(help="Of texts: its name or number; as the run's data.")] = None,
+    header: Annotated[bool | None, typer.Option(help="Of texts: whether the first line names the columns.")] = None,
+    tokenizer: Annotated[Path | None, typer.Option(help="Its folder, for an outside file of token ids.")] = None,
     threads: Annotated[int, typer.Option(min=1, help="CPU threads.")] = 1,
     max_accuracy_drop: Annotated[
         float | None, typer.Option(min=0, max=1, help="Refuse a larger loss against --reference, as a fraction.")
@@ -74,8 +79,12 @@ def verify(
     with tensorflow_started():
         from tfkit.cli.targets import find_artifacts
 
-        artifacts = find_artifacts(path, labels=labels, resize=resize, image_size=image_size)
-        examples, artifacts = _examples(display, artifacts, data, named=bool(labels)) if data else (None, artifacts)
+        told: dict[str, Any] = {"labels": labels, "resize": resize, "image_size": image_size, "tokenizer": tokenizer}
+        artifacts = find_artifacts(path, **told)
+        table = {"text_column": text_column, "label_column": label_column, "header": header}
+        examples, artifacts = (
+            _examples(display, artifacts, data, named=bool(labels), table=table) if data else (None, artifacts)
+        )
         scores, keras_accuracy = _reference(display, reference, examples, artifacts[0]) if reference else (None, None)
         folder = path if len(artifacts) > 1 else artifacts[0].path.parent
         results = [
@@ -91,7 +100,7 @@ def verify(
 
 def _check_options(limits: Limits, *, data: Path | None, reference: Path | None) -> None:
     if reference is not None and data is None:
-        raise ConfigError("--reference needs --data", hint="name labelled images to compare the two on")
+        raise ConfigError("--reference needs --data", hint="name labelled images or texts to compare the two on")
     compared = [name for name in ("max_accuracy_drop", "min_agreement") if getattr(limits, name) is not None]
     if compared and reference is None:
         options = " and ".join("--" + name.replace("_", "-") for name in compared)
@@ -99,19 +108,32 @@ def _check_options(limits: Limits, *, data: Path | None, reference: Path | None)
 
 
 def _examples(
-    display: "Display", artifacts: tuple[Artifact, ...], data: Path, *, named: bool
+    display: "Display", artifacts: tuple[Artifact, ...], data: Path, *, named: bool, table: dict[str, Any]
 ) -> tuple[Any, tuple[Artifact, ...]]:
-    """The labelled images; a file without labels of its own gets theirs, when there are as many."""
+    """The labelled images or texts; a file without labels of its own gets theirs, when there are as many."""
     from tfkit.cli.targets import OUTSIDE
+    from tfkit.cli.text_targets import read_labelled_texts
     from tfkit.data import load_image_examples
 
     first = artifacts[0]
+    if first.made_by != OUTSIDE and not first.class_names:
+        raise DataError(
+            f"'{first.path}' gives sentence embeddings, which have no labels of their own",
+            hint="its run's report.html says how often the nearest indexed text has the right label; leave --data out",
+        )
     known = named or first.made_by != OUTSIDE
-    with display.stage("Labelled images") as stage:
+    with display.stage(f"Labelled {'images' if isinstance(first.input, ImageSpec) else 'texts'}") as stage:
         names = first.class_names if known else None
-        if not isinstance(first.input, ImageSpec):
-            raise DataError(f"'{first.path}' takes texts", hint="tfkit run proves it; --data is for images so far")
-        examples = load_image_examples(data, channels=first.input.channels, class_names=names, progress=stage.progress)
+        examples: Any
+        if isinstance(first.input, ImageSpec):
+            options: dict[str, Any] = {
+                "channels": first.input.channels,
+                "class_names": names,
+                "progress": stage.progress,
+            }
+            examples = load_image_examples(data, **options)
+        else:
+            examples = read_labelled_texts(data, first.path, class_names=names, **table)
         stage.result(f"{len(examples)} of {len(examples.class_names)} classes")
     if not known and len(examples.class_names) != len(first.class_names):
         raise DataError(

@@ -14,7 +14,7 @@ def show_results(
     Args:
         display: Where.
         results: One `tfkit.reports.ArtifactResult` a file.
-        examples: The labelled images; None without them.
+        examples: The labelled images or texts; None without them.
         keras_accuracy: The accuracy of the reference, a fraction; None without one.
         judged: Whether a limit was given to judge by.
     """
@@ -67,12 +67,16 @@ def _how_good_it_is(result: Any, examples: Any, keras_accuracy: float | None) ->
     if examples is None:
         return []
     keras = f"; the Keras reference has {percent(keras_accuracy, decimals=2)}" if keras_accuracy is not None else ""
-    rows = [("accuracy", f"{percent(result.accuracy, decimals=2)} of {len(examples)} images{keras}")]
+    rows = [("accuracy", f"{percent(result.accuracy, decimals=2)} of {len(examples)} {_noun(examples)}{keras}")]
     if result.agreement is not None:
         largest, mean = small_difference(result.max_difference), small_difference(result.mean_difference)
         same = f"{percent(result.agreement, decimals=2)} of the answers are those of the reference"
         rows.append(("agreement", f"{same}; scores differ by {mean} on average, {largest} at most"))
     return rows
+
+
+def _noun(examples: Any) -> str:
+    return "texts" if hasattr(examples, "texts") else "images"
 
 
 def _verdict(result: Any) -> Any:
@@ -112,4 +116,4 @@ def _show_table(
         )
     display.table(table)
     if examples is not None:
-        display.note(f"measured on {len(examples)} images; --json tells every figure")
+        display.note(f"measured on {len(examples)} {_noun(examples)}; --json tells every figure")

@@ -2,8 +2,10 @@
 
 from tfkit.config.compression_sections import DistillationSection, PruningSection, QuantizationSection
 from tfkit.config.data_sections import AugmentationSection, DataSection, ModelSection, RunSection
+from tfkit.config.embedding_sections import EmbeddingRecipeConfig
 from tfkit.config.loader import AnyRecipe, dump_recipe, load_recipe
 from tfkit.config.sections import EXPORT_FORMATS, AcceptanceSection, ExportSection, RecipeConfig
+from tfkit.config.text_compression_sections import TextDistillationSection, TextPruningSection
 from tfkit.config.text_sections import (
     TextAugmentationSection,
     TextDataSection,
@@ -21,6 +23,7 @@ __all__ = [
     "AugmentationSection",
     "DataSection",
     "DistillationSection",
+    "EmbeddingRecipeConfig",
     "ExportSection",
     "FineTuneSection",
     "HeadSection",
@@ -31,8 +34,10 @@ __all__ = [
     "RunSection",
     "TextAugmentationSection",
     "TextDataSection",
+    "TextDistillationSection",
     "TextFineTuneSection",
     "TextModelSection",
+    "TextPruningSection",
     "TextQuantizationSection",
     "TextRecipeConfig",
     "dump_recipe",

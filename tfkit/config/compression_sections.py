@@ -18,7 +18,7 @@ from tfkit.config.keys import (
     choice,
     key,
 )
-from tfkit.config.section import Section, TrainingSection
+from tfkit.config.section import ImageTrainingSection, Section
 
 LAYERS = "a list of layer names or patterns such as [block_1_*]"
 
@@ -58,7 +58,7 @@ NOT_OF_TFMOT = (
 )
 
 
-class PruningSection(TrainingSection):
+class PruningSection(ImageTrainingSection):
     """`pruning:` - take weights or whole channels away while training goes on."""
 
     method: Literal["magnitude", "n_of_m", "channels"] = choice(
@@ -103,7 +103,7 @@ class PruningSection(TrainingSection):
         return {name: getattr(self, name) for name in ("method", *PRUNING_KEYS)}
 
 
-class QuantizationSection(TrainingSection):
+class QuantizationSection(ImageTrainingSection):
     """`quantization:` - train on the numbers that the int8 file computes with."""
 
     method: Literal["quantization_aware"] = choice("How.", "quantization_aware")

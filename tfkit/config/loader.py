@@ -7,6 +7,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from tfkit.config.embedding_rules import broken_embedding_rules
+from tfkit.config.embedding_sections import EmbeddingRecipeConfig
 from tfkit.config.faults import Places, describe_errors, nearest, section_types
 from tfkit.config.rules import broken_rules
 from tfkit.config.section import Section
@@ -16,10 +18,11 @@ from tfkit.config.text_sections import TextRecipeConfig
 from tfkit.config.yaml_document import dump_yaml, parse_yaml
 from tfkit.errors import ConfigError
 
-AnyRecipe = RecipeConfig | TextRecipeConfig
-_Kind = type[RecipeConfig] | type[TextRecipeConfig]
+AnyRecipe = RecipeConfig | TextRecipeConfig | EmbeddingRecipeConfig
+_Kind = type[RecipeConfig] | type[TextRecipeConfig] | type[EmbeddingRecipeConfig]
 # A recipe is one for images unless its script is one of these.
-_TEXT_SCRIPTS = frozenset({"finetune_text"})
+_OF_TEXTS: dict[Any, _Kind] = {"finetune_text": TextRecipeConfig, "embed_text": EmbeddingRecipeConfig}
+_RULES = {TextRecipeConfig: broken_text_rules, EmbeddingRecipeConfig: broken_embedding_rules}
 
 
 def load_recipe(path: Path, overrides: Sequence[str] = ()) -> AnyRecipe:
@@ -56,7 +59,7 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> AnyRecipe:
     if not isinstance(tree, dict):
         faults = faults or [f"a recipe is made of sections (data:, model:, ...); got {_short(tree)} ({path.name})"]
         raise _config_error(path, faults)
-    kind: _Kind = TextRecipeConfig if tree.get("recipe") in _TEXT_SCRIPTS else RecipeConfig
+    kind: _Kind = _OF_TEXTS.get(str(tree.get("recipe")), RecipeConfig)
     for (name,) in (key for key in document.empty if len(key) == 1 and key[0] in section_types(kind)):
         tree[name] = {}  # `head:` with nothing below it is there, with its defaults
     for override in overrides:
@@ -83,7 +86,7 @@ def dump_recipe(config: AnyRecipe) -> str:
 
 
 def _validated(tree: dict[str, Any], places: Places, kind: _Kind) -> tuple[AnyRecipe | None, list[str]]:
-    broken = broken_text_rules if kind is TextRecipeConfig else broken_rules
+    broken = _RULES.get(kind, broken_rules)
     try:
         # Through JSON, because pydantic's strict mode then takes a list for a tuple and text for a path, but
         # still no "3" for 3.

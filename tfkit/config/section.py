@@ -40,9 +40,9 @@ class Section(BaseModel):
 
 
 class TrainingSection(Section):
-    """The keys of every stage that trains the whole network on images."""
+    """The keys of every stage that trains the network itself, on images or on texts."""
 
-    epochs: Count = key(COUNT, "Passes over the training images.", 5)
+    epochs: Count = key(COUNT, "Passes over the training examples.", 5)
     learning_rate: Positive = key(POSITIVE, "Peak learning rate.", 1e-5)
     optimizer: Literal["adam", "adamw", "sgd"] = choice("Optimizer.", "adamw")
     weight_decay: NotNegative = key(NOT_NEGATIVE, "Decoupled weight decay (adamw, sgd).", 0.0)
@@ -60,9 +60,6 @@ class TrainingSection(Section):
     )
     gradient_accumulation: Count = key(COUNT, "Batches whose gradients make one step.", 1)
     precision: Literal["float32", "mixed_float16", "mixed_bfloat16"] = choice("Number format of training.", "float32")
-    batch_norm: Literal["frozen", "train"] = choice(
-        "`frozen` keeps the running statistics as they are; `train` updates them.", "frozen"
-    )
     jit: Literal["auto"] | bool = key("'auto', true or false", "Compile the training step with XLA.", "auto")
 
     def optimization_options(self) -> dict[str, Any]:
@@ -72,3 +69,11 @@ class TrainingSection(Section):
     def learning_options(self) -> dict[str, Any]:
         """The further keyword arguments of `tfkit.training.train_on` that are this section's own."""
         return {"precision": self.precision, "jit": self.jit}
+
+
+class ImageTrainingSection(TrainingSection):
+    """What training on images has besides: encoders of texts hold no BatchNorm."""
+
+    batch_norm: Literal["frozen", "train"] = choice(
+        "`frozen` keeps the running statistics as they are; `train` updates them.", "frozen"
+    )

@@ -4,10 +4,13 @@ from typing import Any
 
 from tfkit.config.faults import Places
 from tfkit.config.rules import fraction_rules, source_rules
+from tfkit.config.text_compression_sections import STUDENT_KEYS
 from tfkit.config.yaml_document import KeyPath
 
 _FILES = ("csv", "tsv", "jsonl")
 _NEEDED = {**{source: ("train",) for source in _FILES}, "tfds": ("name",)}
+# With method head the backbone only gives features, once: these keys would change nothing.
+_NOT_OF_HEAD = {"layer_decay": None, "adversarial": None, "r_drop": None, "average_runs": 1, "precision": "float32"}
 _READ_BY = {
     "directory": (*_FILES, "tfds"),
     "name": ("tfds",),
@@ -37,4 +40,42 @@ def broken_text_rules(tree: dict[str, Any], at_fault: set[KeyPath], places: Plac
     if isinstance(augmentation, dict) and augmentation.get("synonyms") and not augmentation.get("word_vectors"):
         place = places.of(("augmentation", "synonyms"))
         sentences.append(f"augmentation.synonyms needs augmentation.word_vectors, a file of word vectors {place}")
-    return sentences
+    return sentences + _fine_tune_rules(tree, at_fault, places) + _smaller_rules(tree, at_fault, places)
+
+
+def _fine_tune_rules(tree: dict[str, Any], at_fault: set[KeyPath], places: Places) -> list[str]:
+    section = tree.get("fine_tune")
+    if not isinstance(section, dict) or section.get("method") != "head":
+        return []
+    said = [name for name, default in _NOT_OF_HEAD.items() if section.get(name, default) != default]
+    return [
+        f"fine_tune.{name} does nothing with method head, which trains on features computed once; "
+        f"choose another method {places.of(('fine_tune', name))}"
+        for name in said
+        if ("fine_tune", name) not in at_fault
+    ]
+
+
+def _smaller_rules(tree: dict[str, Any], at_fault: set[KeyPath], places: Places) -> list[str]:
+    """Of `pruning` and `distillation`."""
+    broken: list[tuple[KeyPath, str]] = []
+    pruning, teaching = tree.get("pruning"), tree.get("distillation")
+    cut = isinstance(pruning, dict) and any(pruning.get(name) is not None for name in STUDENT_KEYS)
+    if isinstance(pruning, dict) and not cut and pruning.get("sparsity") is None:
+        needed = ", ".join((*STUDENT_KEYS, "sparsity"))
+        broken.append((("pruning",), f"pruning: takes nothing away: it needs one of {needed}"))
+    if isinstance(pruning, dict) and None not in (pruning.get("sparsity"), pruning.get("early_stopping")):
+        sentence = "pruning.early_stopping cannot go with pruning.sparsity: the best weights may be unpruned ones"
+        broken.append((("pruning", "early_stopping"), sentence))
+    if isinstance(teaching, dict):
+        hidden = teaching.get("hidden_states", 0)
+        if pruning is None and tree.get("quantization") is None:
+            sentence = "distillation: the float model would teach nobody: it needs pruning: or quantization:"
+            broken.append((("distillation",), sentence))
+        if hidden and not cut:
+            sentence = f"distillation.hidden_states needs one of {', '.join(STUDENT_KEYS)} in pruning:"
+            broken.append((("distillation", "hidden_states"), sentence))
+        if teaching.get("alpha") == 0 and not (hidden and tree.get("quantization") is None):
+            sentence = "distillation.alpha is 0: the teacher would teach nothing"
+            broken.append((("distillation", "alpha"), sentence))
+    return [f"{told} {places.of(path)}" for path, told in broken if not {path, path[:1]} & at_fault]

@@ -21,6 +21,7 @@ from tfkit.config.keys import (
 )
 from tfkit.config.section import Section, TrainingSection
 from tfkit.config.sections import AcceptanceSection, ExportSection
+from tfkit.config.text_compression_sections import TextDistillationSection, TextPruningSection
 
 # What `tfkit.data.text.load_text_splits` takes; the other keys of `data:` say how texts are tokenised and batched.
 _LOADING_KEYS = (
@@ -130,10 +131,29 @@ class TextFineTuneSection(TrainingSection):
     )
     layers: Count = key(COUNT, "method last: how many of the backbone's last layers learn.", 2)
     rank: Count = key(COUNT, "method lora: the updates' rank; adapters: their width.", 8)
+    layer_decay: Annotated[float, Field(gt=0, le=1)] | None = key(
+        "a number in (0, 1], or null",
+        "Learning rate of each block as a share of the one above it: 0.9 is mild, 0.65 strong.",
+        None,
+    )
+    adversarial: Positive | None = key(
+        POSITIVE + ", or null", "Train on a moved token table too (FGM): the length of the move, often 1.", None
+    )
+    r_drop: Positive | None = key(
+        POSITIVE + ", or null", "Bring the answers under two dropouts together (R-Drop): its weight, 0.5 to 5.", None
+    )
+    average_runs: Count = key(
+        COUNT, "Trainings with other seeds, of which the weights are averaged as far as that helps.", 1
+    )
 
     def learning_options(self) -> dict[str, Any]:
         """The further keyword arguments of `tfkit.training.fine_tune_text` that are this section's own."""
-        return super().learning_options() | {"method": self.method, "layers": self.layers, "rank": self.rank}
+        own = {name: getattr(self, name) for name in ("method", "layers", "rank", "average_runs")}
+        return super().learning_options() | own
+
+    def objective_options(self) -> dict[str, Any]:
+        """This section's keys as keyword arguments of `tfkit.training.TextObjectives`."""
+        return {name: getattr(self, name) for name in ("layer_decay", "adversarial", "r_drop")}
 
 
 class TextQuantizationSection(TrainingSection):
@@ -154,7 +174,7 @@ class TextQuantizationSection(TrainingSection):
 
 
 class TextRecipeConfig(Section):
-    """A whole recipe for texts. A stage (`quantization`, `export`) is None when it does not run."""
+    """A whole recipe for texts. A stage (`pruning`, `quantization`, `export`) is None when it does not run."""
 
     recipe: str = key("the name of a recipe script", "The script to run.", pattern="^[a-z0-9_]+$")
     run: RunSection = RunSection()
@@ -162,7 +182,9 @@ class TextRecipeConfig(Section):
     augmentation: TextAugmentationSection | None = None
     model: TextModelSection = TextModelSection()
     fine_tune: TextFineTuneSection = TextFineTuneSection()
+    pruning: TextPruningSection | None = None
     quantization: TextQuantizationSection | None = None
+    distillation: TextDistillationSection | None = None
     export: ExportSection | None = None
     acceptance: AcceptanceSection = AcceptanceSection()
 

@@ -20,7 +20,7 @@ from tfkit.config.keys import (
     choice,
     key,
 )
-from tfkit.config.section import OPTIMIZATION_KEYS, Section, TrainingSection
+from tfkit.config.section import OPTIMIZATION_KEYS, ImageTrainingSection, Section
 
 
 class HeadSection(Section):
@@ -51,7 +51,7 @@ class HeadSection(Section):
         return {"cached_views": self.cached_views, **batch_size}
 
 
-class FineTuneSection(TrainingSection):
+class FineTuneSection(ImageTrainingSection):
     """`fine_tune:` - go on training with some or all of the backbone unfrozen."""
 
     unfreeze: ClosedFraction | Text = key(

@@ -12,6 +12,7 @@ from tfkit.artifacts import ImageSpec
 from tfkit.errors import ExportError
 from tfkit.exporters.inspection import describe_operators
 from tfkit.graph import Node, build_model, read_graph
+from tfkit.models.text.embedder import EMBEDDINGS, is_embedder
 from tfkit.runtimes import held_native_output, read_operators
 
 INPUT_NAME = "pixels"
@@ -41,10 +42,10 @@ def convert_to_float(model: Any, *, image: ImageSpec) -> bytes:
 
 
 def convert_text_to_float(model: Any, *, sequence_length: int) -> bytes:
-    """Convert a text classifier for one text at a time, with the signature `token_ids`, `padding_mask` -> `scores`.
+    """Convert a text model for one text at a time, with the signature `token_ids`, `padding_mask` -> `scores`.
 
     Args:
-        model: A text classifier of one length: int32 (1, sequence_length) in.
+        model: A text classifier of one length: int32 (1, sequence_length) in; or an embedder, which gives `embeddings`.
         sequence_length: Tokens of every text.
 
     Returns:
@@ -55,11 +56,11 @@ def convert_text_to_float(model: Any, *, sequence_length: int) -> bytes:
         ExportError: As for `convert_to_float`.
     """
     model = build_model(read_graph(model), _with_plain_lookups)
-    names = TEXT_INPUT_NAMES
+    names, answer = TEXT_INPUT_NAMES, EMBEDDINGS if is_embedder(model) else OUTPUT_NAME
 
     def scores(token_ids: Any, padding_mask: Any) -> dict[str, Any]:
         given = dict(zip(names, (token_ids, padding_mask), strict=True))
-        return {OUTPUT_NAME: model(given, training=False)}
+        return {answer: model(given, training=False)}
 
     specifications = [tf.TensorSpec((1, sequence_length), tf.int32, name=name) for name in names]
     return _converted(model, scores, specifications)

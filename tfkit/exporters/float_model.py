@@ -6,6 +6,7 @@ from tfkit.artifacts import ImageSpec, InputSpec, TextSpec
 from tfkit.compression import is_compressed, strip_compression
 from tfkit.errors import ExportError
 from tfkit.models import with_dtype_policy
+from tfkit.models.text.embedder import is_embedder
 
 
 def exportable_model(model: Any, *, spec: InputSpec, class_names: tuple[str, ...]) -> Any:
@@ -37,13 +38,15 @@ def check_model(model: Any, *, spec: InputSpec, class_names: tuple[str, ...]) ->
     Args:
         model: The model.
         spec: The images or texts it should take.
-        class_names: The labels it should score.
+        class_names: The labels it should score; none for an embedder of texts.
 
     Raises:
         ExportError: Tells every fault.
     """
     faults = _text_faults(model, spec) if isinstance(spec, TextSpec) else _image_faults(model, spec)
-    if len(model.outputs) != 1 or tuple(model.outputs[0].shape[1:]) != (len(class_names),):
+    if is_embedder(model) and not class_names:
+        pass
+    elif len(model.outputs) != 1 or tuple(model.outputs[0].shape[1:]) != (len(class_names),):
         shapes = ", ".join(str(tuple(tensor.shape)) for tensor in model.outputs)
         faults.append(f"it gives {shapes}; expected scores of {len(class_names)} classes")
     if faults:

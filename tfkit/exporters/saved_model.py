@@ -12,6 +12,7 @@ from tfkit.artifacts import Artifact, ImageSpec, InputSpec, ModelSignature, Tens
 from tfkit.data.images import decode_image, fit_image
 from tfkit.exporters.destination import finished_model
 from tfkit.exporters.float_model import exportable_model
+from tfkit.models.text.embedder import EMBEDDINGS
 from tfkit.runtimes import held_native_output
 
 Classify = Callable[[Any], dict[str, tf.Tensor]]
@@ -22,7 +23,8 @@ def export_saved_model(model: Any, directory: Path, *, spec: InputSpec, class_na
 
     - `serving_default`: `image_bytes` string (n,), encoded images of any size, or `texts` string (n,), UTF-8 ->
       `labels` string (n,), the most likely class, and `scores` float32 (n, classes). Decoding, orientation and
-      resizing, or tokenising, are the code that training used, inside the model.
+      resizing, or tokenising, are the code that training used, inside the model. An embedder of texts gives
+      `embeddings` float32 (n, d) instead.
     - `predict`: `pixels` float32 (n, height, width, channels), raw 0..255, or `token_ids` and `padding_mask` int32
       (n, length) -> the same outputs.
 
@@ -31,7 +33,7 @@ def export_saved_model(model: Any, directory: Path, *, spec: InputSpec, class_na
             `token_ids` and `padding_mask`; (n, classes) out.
         directory: The folder above the version folder `1`; the version folder must not exist.
         spec: The images or texts it takes.
-        class_names: Its labels, in the order of the scores.
+        class_names: Its labels, in the order of the scores; none for an embedder.
 
     Returns:
         The artifact; its path is the version folder.
@@ -51,7 +53,7 @@ def export_saved_model(model: Any, directory: Path, *, spec: InputSpec, class_na
         path=path,
         format="saved_model",
         quantization="none",
-        signature=_signature(spec, class_names),
+        signature=_signature(spec, class_names, width=model.output_shape[-1]),
         input=spec,
         class_names=class_names,
         made_by=f"ExportArchive of Keras {metadata.version('keras')}, TensorFlow {metadata.version('tensorflow')}",
@@ -59,10 +61,12 @@ def export_saved_model(model: Any, directory: Path, *, spec: InputSpec, class_na
 
 
 def _archive(model: Any, spec: InputSpec, class_names: tuple[str, ...]) -> Any:
-    labels = tf.constant(class_names)
+    labels = tf.constant(class_names, tf.string)
 
     def classify(inputs: Any) -> dict[str, tf.Tensor]:
         scores = model(inputs, training=False)
+        if not class_names:
+            return {EMBEDDINGS: scores}
         return {"labels": tf.gather(labels, tf.argmax(scores, axis=-1)), "scores": scores}
 
     archive = keras.export.ExportArchive()
@@ -103,12 +107,10 @@ def _add_text_endpoints(archive: Any, classify: Classify, text: TextSpec) -> Non
     archive.add_endpoint("predict", predict, tokens)
 
 
-def _signature(spec: InputSpec, class_names: tuple[str, ...]) -> ModelSignature:
+def _signature(spec: InputSpec, class_names: tuple[str, ...], *, width: int) -> ModelSignature:
     name = "image_bytes" if isinstance(spec, ImageSpec) else "texts"
-    return ModelSignature(
-        inputs=(TensorSpec(name=name, shape=(None,), dtype="string"),),
-        outputs=(
-            TensorSpec(name="labels", shape=(None,), dtype="string"),
-            TensorSpec(name="scores", shape=(None, len(class_names)), dtype="float32"),
-        ),
-    )
+    given = TensorSpec(name=name, shape=(None,), dtype="string")
+    if not class_names:
+        return ModelSignature((given,), (TensorSpec(EMBEDDINGS, (None, width), "float32"),))
+    labels = TensorSpec(name="labels", shape=(None,), dtype="string")
+    return ModelSignature((given,), (labels, TensorSpec(name="scores", shape=(None, width), dtype="float32")))

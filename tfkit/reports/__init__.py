@@ -5,6 +5,7 @@ TensorFlow, Keras and matplotlib are loaded only by the functions that need them
 
 from tfkit.reports.compression import Compression, describe_compression, parameters_of
 from tfkit.reports.evaluating import evaluate, pixels_of, texts_of, write_stage_pictures
+from tfkit.reports.explanations import Explanations, explain_mistakes
 from tfkit.reports.files import write_run_report
 from tfkit.reports.proof import prove_artifacts
 from tfkit.reports.run_report import (
@@ -23,11 +24,13 @@ __all__ = [
     "Compression",
     "Control",
     "Evaluation",
+    "Explanations",
     "RunReport",
     "StageSummary",
     "artifact_result",
     "describe_compression",
     "evaluate",
+    "explain_mistakes",
     "parameters_of",
     "pixels_of",
     "prove_artifacts",

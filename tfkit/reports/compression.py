@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from tfkit.compression import CompressionCoverage, CoverageGroup, LayerCoverage
     from tfkit.compression.pruning import SparsityReport
-    from tfkit.stages import ChannelPruning
+    from tfkit.stages import ChannelPruning, TransformerPruning
 
 
 @dataclass(frozen=True)
@@ -22,6 +22,7 @@ class Compression:
         sparsity: The zeros in the final model's kernels; None without pruning of weights.
         channels: What channel pruning did; None without it.
         teacher: Who taught, in words; empty without distillation.
+        transformer: What was removed from a text classifier's encoder; None where nothing was.
     """
 
     coverage: tuple[LayerCoverage, ...] = ()
@@ -29,6 +30,7 @@ class Compression:
     sparsity: SparsityReport | None = None
     channels: ChannelPruning | None = None
     teacher: str = ""
+    transformer: TransformerPruning | None = None
 
 
 def describe_compression(
@@ -36,6 +38,7 @@ def describe_compression(
     coverage: CompressionCoverage,
     *,
     channels: ChannelPruning | None = None,
+    transformer: TransformerPruning | None = None,
     teacher: str = "",
 ) -> Compression | None:
     """Gather what compression did to a finished model.
@@ -44,6 +47,7 @@ def describe_compression(
         model: The last model of the run.
         coverage: What was planned for each layer before training.
         channels: What channel pruning did.
+        transformer: What was removed from a text classifier's encoder.
         teacher: Who taught, in words.
 
     Returns:
@@ -56,9 +60,9 @@ def describe_compression(
     if zeros is not None and all(row.masked is None for row in zeros.layers):
         zeros = None
     rows = coverage.quantization
-    if not (rows or zeros or channels or teacher):
+    if not (rows or zeros or channels or transformer or teacher):
         return None
-    return Compression(rows, grouped_coverage(rows), zeros, channels, teacher)
+    return Compression(rows, grouped_coverage(rows), zeros, channels, teacher, transformer)
 
 
 def parameters_of(model: Any) -> int:

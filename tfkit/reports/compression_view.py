@@ -17,7 +17,7 @@ from tfkit.reports.run_report import ArtifactResult, RunReport
 
 # Only for the type checker: this room loads TensorFlow, and `tfkit --help` must not.
 if TYPE_CHECKING:
-    from tfkit.stages import ChannelPruning
+    from tfkit.stages import ChannelPruning, TransformerPruning
 
 # A tensor that differs by more than this on average does more than round otherwise.
 _DRIFT_STEPS = 1.0
@@ -39,6 +39,7 @@ class CompressionView:
     Attributes:
         coverage_sentence: How many layers are integers.
         stored: The `.tflite` files, whose kernels were counted.
+        student_rows: Of a text classifier: before, after and what is left, for each figure.
         channel_rows: Before, expected, measured and what is left, for each figure.
         layers: The int8 file's tensors against the Keras model's.
         difference_sentence: What they show.
@@ -47,6 +48,7 @@ class CompressionView:
 
     coverage_sentence: str
     stored: tuple[ArtifactResult, ...]
+    student_rows: tuple[Row, ...]
     channel_rows: tuple[Row, ...]
     layers: tuple[LayerDifference, ...]
     difference_sentence: str
@@ -70,6 +72,7 @@ def compression_view(report: RunReport) -> CompressionView | None:
     return CompressionView(
         coverage_sentence=coverage_sentence(compression),
         stored=tuple(file for file in report.artifacts if file.stored_weights),
+        student_rows=_student_rows(compression.transformer, report) if compression.transformer else (),
         channel_rows=_channel_rows(compression.channels, integer, report) if compression.channels else (),
         layers=layers,
         difference_sentence=_difference_sentence(layers),
@@ -143,6 +146,23 @@ def _channel_rows(channels: ChannelPruning, integer: ArtifactResult | None, repo
         rows.append(_row(f"Time for one {report.noun}", milliseconds, *times))
         rows.append(_row("Size of the int8 file", file_size, channels.bytes_before, channels.expected_bytes, size))
     return tuple(rows)
+
+
+def _student_rows(pruning: TransformerPruning, report: RunReport) -> tuple[Row, ...]:
+    before, after = pruning.before, pruning.after
+    file = next((file for file in report.artifacts if file.quantization == "dynamic_int8"), None)
+    time, size = (file.latency_ms_p50, file.bytes) if file else (None, None)
+    told: tuple[tuple[str, Callable[[Any], str], Any, Any], ...] = (
+        ("Layers", count, before.layers, after.layers),
+        ("Attention heads in a layer", count, before.heads, after.heads),
+        ("Feed-forward neurons in a layer", count, before.feedforward, after.feedforward),
+        ("Weights, the token table's among them", count, before.parameters, after.parameters),
+        ("Multiply-adds of the encoder for one text", _millions, before.multiply_adds, after.multiply_adds),
+        ("Time for one text, dynamic int8 file", milliseconds, pruning.latency_ms_before, time),
+        ("Size of the dynamic int8 file", file_size, pruning.bytes_before, size),
+    )
+    rows = (_row(name, write, was, None, now) for name, write, was, now in told)
+    return tuple(Row(row.name, (row.figures[0], *row.figures[2:])) for row in rows)
 
 
 def _row(name: str, write: Callable[[Any], str], before: Any, expected: Any, measured: Any) -> Row:

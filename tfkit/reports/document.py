@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from tfkit.artifacts import TextSpec
+from tfkit.reports.explanations import explanations_document
 from tfkit.reports.findings import (
     Confusion,
     accuracy_interval,
@@ -50,10 +51,12 @@ def report_document(report: RunReport) -> dict[str, Any]:
         "acceptance": report.policy,
         "model": {"backbone": report.backbone, "parameters": report.parameters, report.noun: _input(report)},
         "compression": asdict(report.compression) if report.compression else None,
+        "search": asdict(report.search) if report.search else None,
         "stages": [asdict(stage) for stage in report.stages],
         "per_class": [asdict(row) for row in class_scores(report.evaluation)],
         "most_confused": [_pair(pair, report.noun) for pair in most_confused(report.evaluation)],
         "mistakes": [asdict(mistake) for mistake in mistakes(report.evaluation)],
+        "explanations": explanations_document(report.explanations) if report.explanations else None,
         "data": report.data,
         "host": asdict(report.host),
         "recipe": report.recipe_yaml,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tfkit.reports.explanations import Explanations, Mark, further_words, marked, signed
 from tfkit.reports.findings import Mistake
 from tfkit.reports.thumbnails import is_tiny, thumbnail
 
@@ -28,21 +29,28 @@ class Exhibit:
         picture: The image as a data URI; empty for a text.
         pixelated: Whether the picture is so small that its pixels are shown.
         quotation: The text, on one line and cut; empty for an image.
+        marks: The text in stretches, each word with what it spoke for; empty where it was not explained.
+        further: Words of a long text beyond those, and their shares, that spoke loudly.
     """
 
     mistake: Mistake
     picture: str = ""
     pixelated: bool = False
     quotation: str = ""
+    marks: tuple[Mark, ...] = ()
+    further: tuple[tuple[str, str], ...] = ()
 
 
-def exhibits(shown: Sequence[Mistake], misclassified: Misclassified) -> tuple[Exhibit, ...]:
+def exhibits(
+    shown: Sequence[Mistake], misclassified: Misclassified, explanations: Explanations | None = None
+) -> tuple[Exhibit, ...]:
     """Fetch what was mistaken, and make it ready to stand in the page.
 
     Args:
         shown: The mistakes to show.
         misclassified: Gives uint8 (m, h, w, c) pixels, or m texts, for int64 (m,) positions in the evaluation split;
             not asked when there is no mistake.
+        explanations: Of texts: which words made the mistakes, where that was found out.
 
     Returns:
         One for each mistake, in the same order.
@@ -51,11 +59,19 @@ def exhibits(shown: Sequence[Mistake], misclassified: Misclassified) -> tuple[Ex
         return ()
     found = misclassified(np.array([mistake.position for mistake in shown], dtype=np.int64))
     return tuple(
-        Exhibit(mistake, quotation=quoted(example))
+        _of_text(mistake, example, explanations)
         if isinstance(example, str)
         else Exhibit(mistake, picture=thumbnail(example), pixelated=is_tiny(example))
         for mistake, example in zip(shown, found, strict=True)
     )
+
+
+def _of_text(mistake: Mistake, text: str, explanations: Explanations | None) -> Exhibit:
+    explanation = explanations.of(mistake.position) if explanations else None
+    if explanation is None:
+        return Exhibit(mistake, quotation=quoted(text))
+    further = tuple((word.word, signed(word.share)) for word in further_words(explanation))
+    return Exhibit(mistake, quotation=quoted(text), marks=marked(explanation), further=further)
 
 
 def quoted(text: str) -> str:

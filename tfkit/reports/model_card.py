@@ -65,6 +65,8 @@ def _compression(report: RunReport) -> str:
     if compression is None:
         return ""
     told = []
+    if compression.transformer is not None:
+        told.append(f"cut out of a larger encoder: {compression.transformer.note}")
     if compression.channels is not None:
         told.append(f"{counted(len(compression.channels.groups), 'group')} of channels, narrowed by pruning")
     if compression.sparsity is not None:

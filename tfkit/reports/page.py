@@ -63,7 +63,7 @@ def render_page(report: RunReport, *, misclassified: Misclassified) -> str:
         "matrix": _svgs((confusion_drawing(evaluation, noun=report.noun),))[0],
         "confused": most_confused(evaluation),
         "mistakes": wrong,
-        "exhibits": exhibits(wrong[:MOST_EXHIBITS], misclassified),
+        "exhibits": exhibits(wrong[:MOST_EXHIBITS], misclassified, report.explanations),
         "sure": bins[-1],
         "calibration_error": calibration_error(bins),
         "reliability": _svgs((calibration_drawing(evaluation, noun=report.noun),))[0],

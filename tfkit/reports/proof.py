@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from tfkit.artifacts import Artifact, RunDirectory
 from tfkit.reports.run_report import ArtifactResult, Evaluation, artifact_result
 from tfkit.reports.tensorboard import write_layer_errors
 
 # Only for the type checker: these rooms load TensorFlow, and `tfkit --help` must not.
 if TYPE_CHECKING:
+    from tfkit.artifacts.search_index import SearchIndex
     from tfkit.data import Examples
     from tfkit.verification import AcceptancePolicy
 
@@ -24,6 +27,8 @@ def prove_artifacts(
     policy: AcceptancePolicy,
     threads: int = 1,
     progress: Callable[[int, int, str], None] | None = None,
+    index: SearchIndex | None = None,
+    reference: np.ndarray | None = None,
 ) -> tuple[ArtifactResult, ...]:
     """Run every exported file over the evaluation split in its own runtime, time it, and judge it.
 
@@ -38,6 +43,8 @@ def prove_artifacts(
         policy: What a file must keep to.
         threads: CPU threads a file runs on.
         progress: Called with images or texts done, those in all (over all files), and the file's name.
+        index: Of an embedder: what its vectors are compared with.
+        reference: Of an embedder: the Keras model's vectors of the same split, float32 (n, d).
 
     Returns:
         One row of the report for each file.
@@ -51,13 +58,14 @@ def prove_artifacts(
     from tfkit.runtimes import open_runtime, read_stored_weights
     from tfkit.verification import refusals, verify_artifact, write_golden_samples
 
+    compared = evaluation.scores if reference is None else reference
     one = next(input_batches(examples, artifacts[0].input, batch_size=1))
     verifications, results = [], []
     for number, artifact in enumerate(artifacts):
         report = _overall(progress, number, len(artifacts), artifact.path.relative_to(run.artifacts).as_posix())
         with open_runtime(artifact, threads=threads) as runtime:
             verification = verify_artifact(
-                artifact, examples, reference=evaluation.scores, runtime=runtime, progress=report
+                artifact, examples, reference=compared, runtime=runtime, progress=report, index=index
             )
             latency = measure_latency(runtime, one)
         reasons = refusals(verification, latency.latency_ms_p95, keras_accuracy=evaluation.keras, policy=policy)

@@ -13,12 +13,15 @@ import numpy as np
 import tfkit
 from tfkit.artifacts import ArtifactFormat, InputSpec, LayerDifference, ModelSignature, Quantization, TextSpec
 from tfkit.reports.compression import Compression
+from tfkit.reports.quantities import counted, file_size
 
 # Only for the type checker: both rooms load TensorFlow, and `tfkit --help` must not.
 if TYPE_CHECKING:
     from tfkit.benchmarking import Host, LatencyResult
+    from tfkit.reports.explanations import Explanations
     from tfkit.runtimes import StoredWeights
     from tfkit.verification import ArtifactVerification
+    from tfkit.verification.calibration import SearchResult
 
 _PRECISIONS = {
     "none": "float32",
@@ -40,6 +43,8 @@ class StageSummary:
         history: Keras's history, one list with one value per epoch for each metric; empty when nothing was trained.
         notes: Sentences about what was decided, skipped or noticed.
         accuracy: Of the Keras model on the evaluation split after the stage, 0..1; None when it was not measured.
+        trainable_parameters: How many numbers learned; None where nothing did, or it was not counted.
+        peak_memory_bytes: The most memory held meanwhile (a GPU's, else the process's); None when it is not known.
     """
 
     name: str
@@ -48,6 +53,18 @@ class StageSummary:
     history: Mapping[str, list[float]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     accuracy: float | None = None
+    trainable_parameters: int | None = None
+    peak_memory_bytes: int | None = None
+
+    @property
+    def cost(self) -> str:
+        """Parameters that learned and memory in a few words; empty when neither is known."""
+        told = []
+        if self.trainable_parameters is not None:
+            told.append(f"{counted(self.trainable_parameters, 'parameter')} learned")
+        if self.peak_memory_bytes is not None:
+            told.append(f"at most {file_size(self.peak_memory_bytes)} of memory")
+        return ", ".join(told)
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,7 +126,8 @@ class ArtifactResult:
         quantization: `none`, `float16`, `dynamic_int8`, `int8` or `int16x8`.
         bytes: Size on disk.
         accuracy: Top-1 on the evaluation split, None without labels.
-        agreement: Share of images or texts with the same top-1 answer as Keras, None without a reference.
+        agreement: Share of images or texts with the same top-1 answer as Keras (of embedders: with the same nearest
+            text), None without a reference.
         max_difference: Largest difference of a score from Keras's, None without a reference.
         mean_difference: Mean absolute difference of the scores, None without a reference.
         float_ops: Operators that compute on floats.
@@ -128,6 +146,8 @@ class ArtifactResult:
         stored_weights: Weights in a `.tflite` file's kernels, None for a SavedModel; so are the next two.
         stored_zeros: How many of them are zero.
         deflated_bytes: Its size as an app's archive holds it.
+        mean_cosine: Of an embedder: mean cosine of its vectors with Keras's; None otherwise.
+        min_cosine: The smallest of them.
     """
 
     file: str
@@ -154,6 +174,8 @@ class ArtifactResult:
     stored_weights: int | None = None
     stored_zeros: int | None = None
     deflated_bytes: int | None = None
+    mean_cosine: float | None = None
+    min_cosine: float | None = None
 
     @property
     def label(self) -> str:
@@ -178,7 +200,7 @@ class RunReport:
 
     Attributes:
         name: The run's name.
-        task: What the model does ("image classification", "text classification").
+        task: What the model does ("image classification", "text classification", "sentence embeddings").
         recipe_yaml: The resolved recipe, as YAML.
         input: The images or texts the model takes.
         backbone: The backbone, as the recipe names it.
@@ -190,6 +212,8 @@ class RunReport:
         policy: The limits of the acceptance, by their names in the recipe.
         parameters: The model's number of parameters.
         compression: What pruning, quantisation-aware training and distillation did; None without them.
+        search: Of embedders: what their index answers, and what it leaves open; None for classifiers.
+        explanations: Of text classifiers: the words that made the most confident mistakes; None otherwise.
         host: The machine everything was measured on; this one.
         created: When the run ended, ISO 8601 with its time zone; now.
         tfkit_version: The version that made the run; this one.
@@ -208,6 +232,8 @@ class RunReport:
     policy: Mapping[str, Any]
     parameters: int
     compression: Compression | None = None
+    search: SearchResult | None = None
+    explanations: Explanations | None = None
     host: Host = field(default_factory=_this_host)
     created: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
     tfkit_version: str = tfkit.__version__
@@ -272,4 +298,6 @@ def artifact_result(
         stored_weights=stored.weights if stored else None,
         stored_zeros=stored.zeros if stored else None,
         deflated_bytes=deflated,
+        mean_cosine=verification.mean_cosine,
+        min_cosine=verification.min_cosine,
     )

@@ -20,7 +20,8 @@ def result_table(report: RunReport) -> Table:
     title = f"{report.name}: {counted(report.evaluation.examples, f'evaluation {report.noun}')}"
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     table.add_column("file", overflow="fold")
-    for heading in ("size", "accuracy", "agreement", "p50"):
+    agreement = "same nearest" if report.search else "agreement"
+    for heading in ("size", "accuracy", agreement, "p50"):
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("verdict", no_wrap=True)
     if control := report.control:

@@ -4,5 +4,21 @@ from tfkit.stages.channel_measures import ChannelPruning, UnprunedFile, measure_
 from tfkit.stages.outcome import CompressedStage
 from tfkit.stages.pruning import prune
 from tfkit.stages.quantization import quantize
+from tfkit.stages.text_pruning import prune_text
+from tfkit.stages.text_quantization import quantize_text
+from tfkit.stages.text_training import TextTeacher
+from tfkit.stages.transformer_measures import TransformerPruning, TransformerSize
 
-__all__ = ["ChannelPruning", "CompressedStage", "UnprunedFile", "measure_unpruned", "prune", "quantize"]
+__all__ = [
+    "ChannelPruning",
+    "CompressedStage",
+    "TextTeacher",
+    "TransformerPruning",
+    "TransformerSize",
+    "UnprunedFile",
+    "measure_unpruned",
+    "prune",
+    "prune_text",
+    "quantize",
+    "quantize_text",
+]

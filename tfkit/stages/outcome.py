@@ -7,6 +7,7 @@ from tfkit.artifacts import ImageSpec
 from tfkit.compression import PreparedStage
 from tfkit.data import ImageExamples
 from tfkit.stages.channel_measures import ChannelPruning
+from tfkit.stages.transformer_measures import TransformerPruning
 from tfkit.training import Optimization, StageResult, train_on
 
 
@@ -18,11 +19,13 @@ class CompressedStage:
         model: The model: a Keras one, or a quantised twin of the tfmot engine.
         result: The course of the training.
         channels: What channel pruning planned and promised; None without it.
+        transformer: What was removed from a text classifier's encoder; None where nothing was.
     """
 
     model: Any
     result: StageResult
     channels: ChannelPruning | None = None
+    transformer: TransformerPruning | None = None
 
 
 def train_prepared(

@@ -16,7 +16,7 @@ from tfkit.models import Unfrozen, logits_model, save_model_file, unfreeze, with
 from tfkit.training.fitting import Progress, fit, kept_on_failure
 from tfkit.training.narrow_convolutions import narrow_convolutions, narrow_convolutions_crash
 from tfkit.training.optimization import Optimization, class_weights
-from tfkit.training.result import StageResult
+from tfkit.training.result import StageResult, count_trainable
 
 Precision = Literal["float32", "mixed_float16", "mixed_bfloat16"]
 Jit = Literal["auto"] | bool
@@ -150,17 +150,20 @@ def train_batches(
     progress: Progress | None = None,
     callbacks: tuple[keras.callbacks.Callback, ...] = (),
     objective: Callable[[keras.Model], keras.Model] | None = None,
+    logits: Callable[[keras.Model], keras.Model] = logits_model,
 ) -> StageResult:
     """Train a classifier of images or texts as it stands on batches that are ready: whatever is trainable learns.
 
     Args:
-        model: A classifier that ends in a softmax; trained in place, and float32 again afterwards.
+        model: A classifier that ends in a softmax, or what `logits` takes; trained in place, and float32 again
+            afterwards.
         batches: A `tf.data.Dataset` of (inputs, one-hot targets) for each epoch, shuffled.
         validation: The same for validation, in order; or None.
         optimization: How to step.
         steps_per_epoch: Batches in an epoch.
         class_weight: Weight by class index.
         precision, jit, log_directory, checkpoint, progress, callbacks, objective: As for `train_on`.
+        logits: Gives what of the model is fitted: a classifier's logits, or another model around it that gives some.
 
     Returns:
         The course of the stage.
@@ -171,7 +174,7 @@ def train_batches(
     began = time.perf_counter()
     compiled = uses_jit(model, jit)
     trained = model if precision == "float32" else with_dtype_policy(model, precision)
-    fitted = logits_model(trained)
+    fitted = logits(trained)
     with kept_on_failure(trained, checkpoint):
         history = fit(
             fitted if objective is None else objective(fitted),
@@ -189,7 +192,8 @@ def train_batches(
         model.set_weights(trained.get_weights())
     notes = [] if precision == "float32" else [f"trained in {precision}; the kept model is float32"]
     notes += ["the training step was compiled by XLA"] if compiled else []
-    return StageResult(name="train", seconds=time.perf_counter() - began, history=history, notes=tuple(notes))
+    seconds = time.perf_counter() - began
+    return StageResult("train", seconds, history, tuple(notes), trainable_parameters=count_trainable(trained))
 
 
 class _KeepEveryEpoch(keras.callbacks.Callback):

@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -15,14 +16,19 @@ from tfkit.data.text import (
     token_arrays,
     training_text_batches,
 )
+from tfkit.errors import ModelError
 from tfkit.models import head_on_features
 from tfkit.models.text import Adaptation, adapt, merge_adaptation, pooled_features
 from tfkit.models.text.adaptation import Method
+from tfkit.runtimes import KerasRuntime
+from tfkit.training.averaged_runs import average_runs as average
+from tfkit.training.averaged_runs import copied, progress_of_run
 from tfkit.training.features import Features
 from tfkit.training.fine_tune import train_batches
-from tfkit.training.fitting import fit
+from tfkit.training.fitting import Progress, fit
 from tfkit.training.optimization import Optimization, class_weights
-from tfkit.training.result import StageResult
+from tfkit.training.result import StageResult, count_trainable
+from tfkit.training.text_objectives import TextObjectives
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,18 +52,80 @@ def fine_tune_text(
     validation: TextExamples,
     tokenizer: Tokenizer,
     *,
+    average_runs: int = 1,
+    seed: int = 0,
+    progress: Progress | None = None,
+    log_directory: Path | None = None,
+    **options: Any,
+) -> TrainedText:
+    """Train a text classifier.
+
+    Args:
+        model: A classifier of `build_text_classifier`; trained in place, but for more than one run.
+        train: Training texts.
+        validation: Validation texts; may be empty.
+        tokenizer: The backbone's tokeniser.
+        average_runs: Trainings from the model's weights with seeds `seed`, `seed + 1`, ...; the model is the mean of
+            the weights of those that help on the validation texts, and costs what one costs (see `greedy_soup`).
+        seed: Seed of shuffling, augmentation and dropout.
+        progress: Called after each batch with batches done, batches in all, and a text.
+        log_directory: Where TensorBoard's scalars go; those of a further run go into `run_2`, `run_3` there.
+        **options: The keyword arguments of `train_text`.
+
+    Returns:
+        The trained classifier; of several runs, the history is that of the best single one.
+
+    Raises:
+        ModelError: When the model cannot be adapted or trained so.
+
+    Example:
+        >>> plan = Optimization(epochs=3, learning_rate=3e-4, optimizer="adamw", schedule="cosine", warmup=0.1)
+        >>> trained = fine_tune_text(model, splits.train, splits.validation, tokenizer, sequence_length=32,
+        ...                          optimization=plan, method="lora")  # doctest: +SKIP
+    """
+    if average_runs < 1:
+        raise ModelError(f"average_runs must be 1 or more; got {average_runs}")
+    began = time.perf_counter()
+    runs = []
+    for number in range(average_runs):
+        logs = log_directory / f"run_{number + 1}" if log_directory and number else log_directory
+        watched: dict[str, Any] = {"progress": progress_of_run(progress, number, average_runs), "log_directory": logs}
+        start = model if average_runs == 1 else copied(model)
+        runs.append(train_text(start, train, validation, tokenizer, seed=seed + number, **watched, **options))
+    if average_runs == 1:
+        return runs[0]
+    arrays = token_arrays(validation, tokenizer, sequence_length=options["sequence_length"])
+
+    def score(trained: keras.Model) -> float:
+        scores = KerasRuntime(trained).scores(arrays)
+        return float((scores.argmax(axis=1) == validation.labels).mean())
+
+    averaged = average([run.model for run in runs], score if len(validation) else None)
+    best = runs[averaged.best]
+    notes = (*best.result.notes, averaged.note)
+    result = replace(best.result, seconds=time.perf_counter() - began, notes=notes)
+    return TrainedText(averaged.model, result, best.adaptation)
+
+
+def train_text(
+    model: keras.Model,
+    train: TextExamples,
+    validation: TextExamples,
+    tokenizer: Tokenizer,
+    *,
     sequence_length: int,
     optimization: Optimization,
     method: Method = "all",
     layers: int = 2,
     rank: int = 8,
+    objectives: TextObjectives | None = None,
     batch_size: int = 32,
     buckets: bool = True,
     augmentation: TextAugmentation | None = None,
     seed: int = 0,
     **options: Any,
 ) -> TrainedText:
-    """Train a text classifier.
+    """Train a text classifier once.
 
     Args:
         model: A classifier of `build_text_classifier`.
@@ -67,9 +135,10 @@ def fine_tune_text(
         sequence_length: Tokens of a text at most, start and end included.
         optimization: How to step.
         method: What of the backbone learns; see `tfkit.models.text.adapt`. With `head` its features are computed once,
-            and neither `augmentation` nor `buckets` means anything.
+            and neither `augmentation`, `buckets` nor `objectives` means anything.
         layers: Of `last`: how many layers learn.
         rank: Of `lora` and `adapters`: the width of what is added.
+        objectives: Layer-wise learning rates, adversarial training, R-Drop; None for none.
         batch_size: Texts in a batch.
         buckets: Whether texts of like length are batched together, so that less padding is computed.
         augmentation: How training texts are varied.
@@ -80,12 +149,7 @@ def fine_tune_text(
         The trained classifier.
 
     Raises:
-        ModelError: When the model cannot be adapted so.
-
-    Example:
-        >>> plan = Optimization(epochs=3, learning_rate=3e-4, optimizer="adamw", schedule="cosine", warmup=0.1)
-        >>> trained = fine_tune_text(model, splits.train, splits.validation, tokenizer, sequence_length=32,
-        ...                          optimization=plan, method="lora")  # doctest: +SKIP
+        ModelError: When the model cannot be adapted or trained so.
     """
     keras.utils.set_random_seed(seed)
     adaptation = adapt(model, method, layers=layers, rank=rank, bottleneck=rank)
@@ -93,6 +157,9 @@ def fine_tune_text(
     if method == "head":
         result = _train_head(model, train, validation, tokenizer, sequence_length, batch_size, seed, common, options)
     else:
+        objectives = objectives or TextObjectives()
+        if objectives.objective is not None:
+            common["objective"] = objectives.objective
         batches = training_text_batches(
             train,
             tokenizer,
@@ -106,6 +173,7 @@ def fine_tune_text(
         steps = -(-len(train) // batch_size)
         held_out = held_out if len(validation) else None
         result = train_batches(adaptation.model, batches, held_out, steps_per_epoch=steps, **common, **options)
+        result = replace(result, notes=(*objectives.notes, *result.notes))
     result = replace(result, name="fine_tune", notes=(*adaptation.notes, *result.notes))
     plain = merge_adaptation(adaptation.model) if method == "lora" else adaptation.model
     return TrainedText(plain, result, adaptation)
@@ -143,4 +211,5 @@ def _train_head(
         **common,
     )
     note = f"the backbone's features were computed once, in {cached:.1f} s"
-    return StageResult(name="head", seconds=time.perf_counter() - began, history=history, notes=(note,))
+    learning = count_trainable(model)
+    return StageResult("head", time.perf_counter() - began, history, (note,), trainable_parameters=learning)

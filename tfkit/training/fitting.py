@@ -45,8 +45,11 @@ def fit(
     Returns:
         One value per epoch: `loss`, `accuracy`, `val_loss`, `val_accuracy`, `learning_rate`.
     """
+    optimizer = build_optimizer(optimization, steps=steps_per_epoch * optimization.epochs)
+    if _computes_in_float16(model):  # Keras scales by the model's own policy, which a mixed model's logits lack
+        optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
     model.compile(
-        optimizer=build_optimizer(optimization, steps=steps_per_epoch * optimization.epochs),
+        optimizer=optimizer,
         loss=keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=optimization.label_smoothing),
         metrics=[keras.metrics.CategoricalAccuracy(name="accuracy")],
         jit_compile=jit_compile,
@@ -74,6 +77,10 @@ def fit(
     )
     numbers = {name: [float(value) for value in values] for name, values in history.history.items()}
     return {**numbers, "learning_rate": rates.rates}
+
+
+def _computes_in_float16(model: keras.Model) -> bool:
+    return any(layer.compute_dtype == "float16" for layer in model._flatten_layers())
 
 
 @contextlib.contextmanager

@@ -71,7 +71,7 @@ def with_layer_rates(optimizer: keras.optimizers.Optimizer, factors: Mapping[str
     The step is scaled, not the gradient, which Adam would normalise away; decoupled weight decay shrinks with it.
 
     Args:
-        optimizer: Adam, AdamW or SGD, not used yet.
+        optimizer: Adam, AdamW or SGD, not used yet; or a loss scaler around one.
         factors: By path of the weight; 1 for weights that are not named.
 
     Returns:
@@ -80,6 +80,9 @@ def with_layer_rates(optimizer: keras.optimizers.Optimizer, factors: Mapping[str
     Raises:
         ModelError: For another kind of optimizer.
     """
+    if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):  # of mixed_float16: around the one that steps
+        scaled: dict[str, Any] = {name: optimizer.get_config()[name] for name in _SCALING}
+        return keras.optimizers.LossScaleOptimizer(with_layer_rates(optimizer.inner_optimizer, factors), **scaled)
     kind = _KINDS.get(type(optimizer))
     if kind is None:
         raise ModelError(
@@ -139,6 +142,7 @@ class LayerwiseSGD(_Layerwise, keras.optimizers.SGD):
     """SGD with a factor of its learning rate for each weight."""
 
 
+_SCALING = ("initial_scale", "dynamic_growth_steps")
 _KINDS: dict[Any, Any] = {
     keras.optimizers.Adam: LayerwiseAdam,
     keras.optimizers.AdamW: LayerwiseAdamW,

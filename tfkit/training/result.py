@@ -1,6 +1,9 @@
 """What a training stage did."""
 
 from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
 
 
 @dataclass(frozen=True)
@@ -12,12 +15,14 @@ class StageResult:
         seconds: Wall time.
         history: One value per epoch: `loss`, `accuracy`, `val_loss`, `val_accuracy`, `learning_rate`.
         notes: What was decided on the way, for the report, in sentences.
+        trainable_parameters: How many numbers learned; None when it was not counted.
     """
 
     name: str
     seconds: float
     history: dict[str, list[float]]
     notes: tuple[str, ...]
+    trainable_parameters: int | None = None
 
     @property
     def summary(self) -> str:
@@ -25,6 +30,11 @@ class StageResult:
         epochs = len(self.history["loss"])
         figures = [f"{words} {self.history[key][-1]:.1%}" for key, words in _FIGURES.items() if key in self.history]
         return ", ".join([*figures, f"{epochs} epochs"])
+
+
+def count_trainable(model: Any) -> int:
+    """How many numbers of a model learn."""
+    return sum(int(np.prod(weight.shape)) for weight in model.trainable_weights)
 
 
 _FIGURES = {"accuracy": "training accuracy", "val_accuracy": "validation"}

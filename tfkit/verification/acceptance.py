@@ -19,6 +19,8 @@ class AcceptancePolicy:
         max_bytes: Largest size on disk, None for any.
         max_latency_ms_p95: Largest 95th percentile of latency in milliseconds, None for any.
         max_float_ops: Operators of an int8 file that may compute in float, None for any.
+        min_cosine: Of embedders: least cosine of any text's vector with Keras's, None for any. Their `min_agreement` is
+            the share of texts whose nearest indexed text is the same.
     """
 
     max_accuracy_drop: float = 0.01
@@ -26,6 +28,7 @@ class AcceptancePolicy:
     max_bytes: int | None = None
     max_latency_ms_p95: float | None = None
     max_float_ops: int | None = 0
+    min_cosine: float | None = None
 
 
 def refusals(
@@ -79,6 +82,12 @@ def _accuracy_faults(
         faults.append(
             f"it agrees with Keras on {agreement:.4f} of {verification.examples} {kind}; "
             f"acceptance.min_agreement asks for {policy.min_agreement:.4f}"
+        )
+    cosine = verification.min_cosine
+    if cosine is not None and policy.min_cosine is not None and cosine < policy.min_cosine - _ROUNDING:
+        faults.append(
+            f"a text's vector has a cosine of {cosine:.4f} with Keras's; acceptance.min_cosine asks for "
+            f"{policy.min_cosine:.4f}"
         )
     return faults
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tfkit.artifacts import Artifact, ImageSpec, InputSpec
+from tfkit.artifacts.search_index import SearchIndex
 from tfkit.data import Examples, encoded_inputs, input_batches
 from tfkit.errors import DataError
 from tfkit.runtimes import KerasRuntime, Operator, Runtime, SavedModelRuntime, open_runtime, read_operators
@@ -35,7 +36,9 @@ class ArtifactVerification:
         float_ops: Operators of a `.tflite` file that compute in float; 0 for a SavedModel, whose graph is none.
         operators: How often each operator is in a `.tflite` file; empty for a SavedModel.
         problems: What makes the file unfit whatever its accuracy, in sentences; empty when it is fit.
-        scores: float32 (n, classes), what it answered.
+        scores: float32 (n, classes), what it answered; (n, d) vectors of an embedder.
+        mean_cosine: Of an embedder: mean cosine of its vectors with the reference's, None otherwise.
+        min_cosine: The smallest of them.
     """
 
     artifact: Artifact
@@ -48,6 +51,8 @@ class ArtifactVerification:
     operators: dict[str, int]
     problems: tuple[str, ...]
     scores: NDArray[np.float32] = field(repr=False)
+    mean_cosine: float | None = None
+    min_cosine: float | None = None
 
 
 def reference_scores(model: Any, examples: Examples, spec: InputSpec, *, batch_size: int = 64) -> NDArray[np.float32]:
@@ -75,6 +80,7 @@ def verify_artifact(
     threads: int = 1,
     runtime: Runtime | None = None,
     progress: Progress | None = None,
+    index: SearchIndex | None = None,
 ) -> ArtifactVerification:
     """Run an exported model over a split and compare it with Keras and with the labels.
 
@@ -91,6 +97,9 @@ def verify_artifact(
         threads: CPU threads.
         runtime: The artifact opened already, for callers who have more to do with it; None opens and closes one.
         progress: Called with (images or texts done, those in all).
+        index: For an embedder, whose `reference` is vectors: what its vectors are compared with. Its accuracy is then
+            the share of texts with a nearest indexed text of the right label, its agreement the share with the same
+            nearest text as the reference.
 
     Returns:
         What was found.
@@ -106,24 +115,53 @@ def verify_artifact(
     operators = read_operators(artifact.path) if artifact.format == "tflite" else ()
     with nullcontext(runtime) if runtime else open_runtime(artifact, threads=threads) as opened:
         scores = _run(opened, artifact, examples, progress)
-        _check_classes(artifact, examples, scores)
+        if index is None:
+            _check_classes(artifact, examples, scores)
         problems = [*_score_problems(scores), *_operator_problems(artifact, operators)]
         if isinstance(opened, SavedModelRuntime):
             problems += _signature_problems(opened, artifact, examples, scores)
-    top = scores.argmax(axis=1)
     difference = None if reference is None else np.abs(scores - reference)
+    judged = (
+        _judge_scores(scores, examples, reference)
+        if index is None
+        else _judge_vectors(scores, examples, reference, index)
+    )
     return ArtifactVerification(
         artifact=artifact,
         examples=len(examples),
-        accuracy=float(np.mean(top == examples.labels)),
-        agreement=None if reference is None else float(np.mean(top == reference.argmax(axis=1))),
         max_difference=None if difference is None else float(difference.max()),
         mean_difference=None if difference is None else float(difference.mean()),
         float_ops=sum(operator.is_float for operator in operators),
         operators=dict(Counter(operator.name for operator in operators).most_common()),
         problems=tuple(problems),
         scores=scores,
+        **judged,
     )
+
+
+def _judge_scores(
+    scores: NDArray[np.float32], examples: Examples, reference: NDArray[np.float32] | None
+) -> dict[str, Any]:
+    top = scores.argmax(axis=1)
+    agreement = None if reference is None else float(np.mean(top == reference.argmax(axis=1)))
+    return {"accuracy": float(np.mean(top == examples.labels)), "agreement": agreement}
+
+
+def _judge_vectors(
+    vectors: NDArray[np.float32], examples: Examples, reference: NDArray[np.float32] | None, index: SearchIndex
+) -> dict[str, Any]:
+    found = index.nearest(vectors)[0][:, 0]
+    accuracy = float(np.mean(index.labels[found] == examples.labels))
+    if reference is None:
+        return {"accuracy": accuracy, "agreement": None}
+    lengths = np.linalg.norm(vectors, axis=1) * np.linalg.norm(reference, axis=1)
+    cosines = np.sum(vectors * reference, axis=1) / np.maximum(lengths, 1e-12)
+    return {
+        "accuracy": accuracy,
+        "agreement": float(np.mean(found == index.nearest(reference)[0][:, 0])),
+        "mean_cosine": float(cosines.mean()),
+        "min_cosine": float(cosines.min()),
+    }
 
 
 def _run(runtime: Runtime, artifact: Artifact, examples: Examples, progress: Progress | None) -> NDArray[np.float32]:

@@ -28,8 +28,8 @@ def write_golden_samples(
 
     The folder gets what a client sends, images as `image_<n>.<jpg|png|...>` and texts in `golden.json`; `inputs.npz`,
     what a device feeds (`pixels` uint8 (n, height, width, channels), or `token_ids` and `padding_mask` int32
-    (n, length); `labels` int32 (n,)); `expected_<file>.npz` (`scores` float32 (n, classes)) for each artifact; and
-    `golden.json`, which says what belongs together.
+    (n, length); `labels` int32 (n,)); `expected_<file>.npz` (`scores` float32 (n, classes), or an embedder's
+    `embeddings`, float32 (n, d)) for each artifact; and `golden.json`, which says what belongs together.
 
     Args:
         verifications: The exported files, verified on `examples`.
@@ -58,7 +58,8 @@ def write_golden_samples(
         np.savez_compressed(directory / "inputs.npz", labels=chosen.labels, **fed)
         for verification in verifications:
             name = _expected_name(verification.artifact)
-            np.savez_compressed(directory / name, scores=verification.scores[positions])
+            answers = "scores" if verification.artifact.class_names else "embeddings"
+            np.savez_compressed(directory / name, **{answers: verification.scores[positions]})
         if isinstance(spec, ImageSpec):
             inputs = [{"file": name} for name in _write_images(encoded, directory)]
         else:

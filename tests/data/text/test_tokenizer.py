@@ -14,6 +14,7 @@ import tokenizers
 from tfkit.data.text import (
     Tokenizer,
     learn_word_pieces,
+    load_text_examples,
     load_text_splits,
     measure_lengths,
     open_tokenizer,
@@ -197,9 +198,28 @@ def test_sentence_pieces_are_those_of_the_original_tokeniser(intents, torture, t
     texts = [*torture, *intents.test.texts]
     offline = tokenizer(texts, sequence_length=LENGTH)
     _assert_same(_in_pipeline(tokenizer, texts, LENGTH), offline)
+    raw = tf.constant([replace_unusable(text).encode() for text in texts])
+    loaded = _exported(tokenizer, tmp_path / "exported", LENGTH).tokenize(raw)
+    _assert_same({key: value.numpy() for key, value in loaded.items()}, offline)
     start, end = (tokenizer.specification()["special_tokens"][role]["id"] for role in ("start", "end"))
     for text, ids in zip(texts, _rows(offline), strict=True):
         assert ids == _cut([start, *original.encode(replace_unusable(text)), end], LENGTH), repr(text[:40])
+
+
+def test_a_torture_file_gives_the_same_ids_or_says_what_is_wrong(tokenizer, torture, tmp_path):
+    file = tmp_path / "torture.jsonl"
+    file.write_text("".join(json.dumps({"text": text, "label": str(n % 2)}) + "\n" for n, text in enumerate(torture)))
+    with pytest.raises(DataError, match=r"2 rows of 20 cannot be used:\n.*torture.jsonl:1: its text is empty"):
+        load_text_examples(file)
+    read = load_text_examples(file, bad_rows="skip")
+    # Escaped in JSON, lone surrogates and NUL arrive as such; a pair of surrogates is the character it means.
+    assert len(read) == 18 and not any("\0" in text or "\ud800" in text for text in read.texts)
+    kept = [text for text in torture if text.strip()]
+    _assert_same(tokenizer(read.texts, sequence_length=LENGTH), tokenizer(kept, sequence_length=LENGTH))
+    _assert_same(_in_pipeline(tokenizer, read.texts, LENGTH), tokenizer(kept, sequence_length=LENGTH))
+    (tmp_path / "bytes.tsv").write_bytes(b"text\tlabel\nfine\ta\nlone \xed\xa0\x80\tb\n")
+    with pytest.raises(DataError, match="is not utf-8: line 3 holds the byte 0xed"):
+        load_text_examples(tmp_path / "bytes.tsv")
 
 
 def test_a_saved_folder_opens_as_the_same_tokeniser(tokenizer, torture, tmp_path):

@@ -6,6 +6,7 @@ from tfkit.data.text.lengths import LengthReport, measure_lengths
 from tfkit.data.text.loading import TextSourceName, load_text_examples, load_text_splits
 from tfkit.data.text.normalizing import replace_unusable
 from tfkit.data.text.opening import learn_word_pieces, open_tokenizer
+from tfkit.data.text.pairs import label_texts, pair_batches
 from tfkit.data.text.pipeline import evaluation_text_batches, length_classes, token_arrays, training_text_batches
 from tfkit.data.text.tokenizer import Tokenizer
 
@@ -16,12 +17,14 @@ __all__ = [
     "TextSourceName",
     "Tokenizer",
     "evaluation_text_batches",
+    "label_texts",
     "learn_word_pieces",
     "length_classes",
     "load_text_examples",
     "load_text_splits",
     "measure_lengths",
     "open_tokenizer",
+    "pair_batches",
     "replace_unusable",
     "token_arrays",
     "training_text_batches",

@@ -142,7 +142,7 @@ def load_text_examples(
         header: See there.
         separator: See there.
         encoding: See there.
-        label_names: See there.
+        label_names: See there; those that do not occur in the file are passed over.
         bad_rows: See there; a label that is no class of the model is such a row.
 
     Returns:
@@ -154,7 +154,9 @@ def load_text_examples(
     sources: dict[str, Literal["csv", "jsonl"]] = {".csv": "csv", ".jsonl": "jsonl"}
     layout = TextFormat(text_column, label_column, None, header, separator, encoding)
     reading = read_file(path, sources.get(path.suffix.lower(), "tsv"), layout, as_part="all")["all"]
-    rows, _ = clean({"all": reading.rows}, label_names or {})
+    present = {row.label for row in reading.rows}
+    renamed = {label: name for label, name in (label_names or {}).items() if label in present}
+    rows, _ = clean({"all": reading.rows}, renamed)
     names = tuple(class_names) if class_names is not None else class_names_of(rows, None, None)
     parts, unknown = parts_of(rows, names, passes_others=False)
     if bad_rows == "error":

@@ -87,7 +87,7 @@ def training_text_batches(
         )
     lengths_of_classes = on_host(classes)
     finished = batches.map(
-        lambda found, chosen: (_trimmed(found, lengths_of_classes), tf.one_hot(tf.gather(labels, chosen), class_count)),
+        lambda found, chosen: (trimmed(found, lengths_of_classes), tf.one_hot(tf.gather(labels, chosen), class_count)),
         num_parallel_calls=tf.data.AUTOTUNE,
     )
     return finish_batches(finished, len(examples), batch_size)
@@ -125,7 +125,7 @@ def _stored(examples: TextExamples, tokenizer: Tokenizer, sequence_length: int) 
     return lambda positions: {key: tf.gather(tensor, positions) for key, tensor in tensors.items()}
 
 
-def _trimmed(inputs: Inputs, classes: tf.Tensor) -> Inputs:
+def trimmed(inputs: Inputs, classes: tf.Tensor) -> Inputs:
     """Without the columns that are padding in every row, down to the next length class."""
     longest = tf.reduce_max(tf.reduce_sum(inputs["padding_mask"], axis=1))
     length = tf.gather(classes, tf.searchsorted(classes, longest[None])[0])

@@ -3,6 +3,7 @@
 from tfkit.models.text.adaptation import Adaptation, adapt, merge_adaptation
 from tfkit.models.text.backbones import build_text_backbone, text_backbone_names
 from tfkit.models.text.classifier import build_text_classifier
+from tfkit.models.text.embedder import build_text_embedder, is_embedder
 from tfkit.models.text.encoder import encoder_blocks, token_embedding
 from tfkit.models.text.features import pooled_features
 from tfkit.models.text.plain_transformer import open_transformer, with_sequence_length
@@ -12,7 +13,9 @@ __all__ = [
     "adapt",
     "build_text_backbone",
     "build_text_classifier",
+    "build_text_embedder",
     "encoder_blocks",
+    "is_embedder",
     "merge_adaptation",
     "open_transformer",
     "pooled_features",

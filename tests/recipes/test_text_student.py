@@ -1,0 +1,117 @@
+"""A text classifier made smaller by a recipe: cut, taught by the whole one, rounded, exported and proved."""
+
+import json
+from pathlib import Path
+
+import keras
+import pytest
+
+from tfkit.errors import ConfigError
+
+RECIPE = """\
+recipe: finetune_text
+
+data:
+  source: built_in
+  label_column: intent
+  sequence_length: 16
+  test_fraction: 0.5
+
+model:
+  backbone: bert_tiny
+  vocabulary_size: 400
+
+fine_tune:
+  epochs: 6
+  learning_rate: 1.0e-3
+
+pruning:
+  layers: 1
+  heads: 1
+  feedforward: 128
+  epochs: 1
+  learning_rate: 1.0e-3
+
+quantization:
+  epochs: 1
+
+distillation:
+  hidden_states: 1.0
+
+export:
+  formats: [tflite_dynamic_int8]
+
+acceptance:
+  max_accuracy_drop: 0.05
+  min_agreement: 0.9
+"""
+
+
+@pytest.fixture
+def recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "small.yaml").write_text(RECIPE)
+    return tmp_path / "small.yaml"
+
+
+@pytest.mark.slow
+def test_a_student_is_cut_taught_rounded_and_proved(recipe, tfkit):
+    told = tfkit("run", recipe)
+    assert told.status == 0, told.err
+    folder = recipe.parent / "runs" / "small"
+    report = json.loads((folder / "report.json").read_text())
+    pruning = report["compression"]["transformer"]
+    assert (pruning["before"]["layers"], pruning["after"]["layers"]) == (2, 1)
+    assert (pruning["after"]["heads"], pruning["after"]["feedforward"]) == (1, 128)
+    assert pruning["after"]["parameters"] == report["model"]["parameters"]
+    assert report["compression"]["teacher"] == "the run's own float model"
+    assert [stage["name"] for stage in report["stages"]][2:5] == ["fine_tune", "pruning", "quantization"]
+    (file,) = report["artifacts"]
+    assert file["bytes"] < pruning["bytes_before"]
+    assert "kernels read back as trained" in file["made_by"]
+    assert "What was cut out of the encoder" in (folder / "report.html").read_text()
+    assert "1 of 2 layers" in (folder / "MODEL_CARD.md").read_text()
+    small = keras.models.load_model(folder / "models" / "pruned.keras")
+    assert small.count_params() == pruning["after"]["parameters"]
+
+
+def test_check_refuses_more_layers_than_there_are_before_training(recipe, tfkit):
+    told = tfkit("check", recipe, "pruning.layers=7", "pruning.heads=3")
+    assert told.status == 1
+    assert "layers must be 1 to 2" in told.err and "heads must be 1 to 2" in told.err
+
+
+def test_check_says_what_stays(recipe, tfkit):
+    told = tfkit("check", recipe)
+    assert told.status == 0, told.err
+    assert "1 of 2 layers stay" in told.out and "distilled" in told.out
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        (["pruning.layers=null", "pruning.heads=null", "pruning.feedforward=null"], "pruning: takes nothing away"),
+        (["pruning=null", "quantization=null"], "would teach nobody"),
+        (["pruning=null"], "distillation.hidden_states needs one of layers, heads"),
+        (["pruning.sparsity=0.5", "pruning.early_stopping=2"], "pruning.early_stopping cannot go with"),
+        (["distillation.alpha=0", "distillation.hidden_states=0"], "the teacher would teach nothing"),
+        (["pruning.drop=random"], "pruning.drop must be"),
+    ],
+)
+def test_a_recipe_whose_keys_contradict_each_other_is_refused(recipe, changes, expected):
+    from tfkit.config import load_recipe
+
+    with pytest.raises(ConfigError, match=expected):
+        load_recipe(recipe, changes)
+
+
+@pytest.mark.slow
+def test_weights_can_be_zeroed_instead_and_stay_zero_in_the_file(recipe, tfkit):
+    words = [f"pruning.{name}=null" for name in ("layers", "heads", "feedforward")]
+    told = tfkit("run", recipe, *words, "pruning.sparsity=0.5", "distillation.hidden_states=0", "fine_tune.epochs=1")
+    assert told.status in (0, 3), told.err
+    report = json.loads((recipe.parent / "runs" / "small" / "report.json").read_text())
+    assert report["compression"]["transformer"] is None
+    assert report["compression"]["sparsity"]["masked_share"] == pytest.approx(0.5, abs=0.01)
+    (file,) = report["artifacts"]
+    assert file["stored_zeros"] > 0.4 * 400_000

@@ -1,0 +1,60 @@
+"""What `tfkit predict` prints: the best labels of each picture or text."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+if TYPE_CHECKING:
+    import numpy as np
+
+Best = list[tuple[str, float]]
+
+
+def best_labels(class_names: tuple[str, ...], scores: "np.ndarray", *, top: int) -> list[Best]:
+    """The `top` best labels of each row of scores, best first."""
+    return [[(class_names[k], float(row[k])) for k in row.argsort()[::-1][:top]] for row in scores]
+
+
+def answers_json(kind: str, given: list[Any], best: list[Best]) -> list[dict[str, Any]]:
+    """Each picture or text with its labels and scores, as JSON keeps them."""
+    return [
+        {kind: str(one), "top": [{"label": label, "score": score} for label, score in row]}
+        for one, row in zip(given, best, strict=True)
+    ]
+
+
+def echo_json(model: Path, kind: str, answers: list[dict[str, Any]]) -> None:
+    """Print the whole answer as JSON."""
+    import json
+
+    typer.echo(json.dumps({"model": str(model), f"{kind}s": answers}, indent=2, ensure_ascii=False))
+
+
+def show_answers(model: Path, kind: str, given: list[Any], best: list[Best]) -> None:
+    """Print a table of the labels."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, header_style="bold", pad_edge=False)
+    table.add_column(kind, overflow="fold")
+    table.add_column("label", overflow="fold")
+    table.add_column("score", justify="right", no_wrap=True)
+    for one, row in zip(given, best, strict=True):
+        for place, (label, score) in enumerate(row):
+            style = "" if place == 0 else "dim"
+            table.add_row(
+                Text(str(one) if place == 0 else ""), Text(label, style=style), Text(f"{score:.3f}", style=style)
+            )
+        table.add_section()
+    console = Console(highlight=False)
+    console.print(f"[dim]{model}[/dim]", soft_wrap=True)
+    console.print(table)
+
+
+def tell_numbered(class_names: tuple[str, ...]) -> None:
+    """Say how labels are named, where they are only numbers."""
+    if class_names == tuple(map(str, range(len(class_names)))):
+        typer.echo("  labels are numbers: --labels FILE names them, one a line", err=True)

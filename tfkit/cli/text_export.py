@@ -1,0 +1,82 @@
+"""`tfkit export` for a model of texts."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tfkit.errors import ConfigError
+
+
+def export_texts(
+    display: Any,
+    path: Path,
+    output: Path,
+    formats: list[str],
+    *,
+    tokenizer: Path | None,
+    sequence_length: int | None,
+    labels: Path | None,
+    calibration: Path | None,
+    count: int,
+    table: Mapping[str, Any],
+) -> tuple[Any, ...]:
+    """Export a Keras classifier of token ids, with its tokeniser beside the files.
+
+    Args:
+        display: Where to show how it goes.
+        path: A `.keras` file, or a run's folder.
+        output: The folder to write into, empty.
+        formats: What to make.
+        tokenizer: The tokeniser's folder; the run's when None.
+        sequence_length: Tokens of a text; the run's when None.
+        labels: A file with one label a line; the run's classes, else numbers, when None.
+        calibration: A file of labelled texts, for `tflite_int8`.
+        count: How many of them to use.
+        table: Its columns and header, as keyword arguments of `read_labelled_texts`.
+
+    Returns:
+        The artifacts.
+    """
+    from tfkit.artifacts import TextSpec
+    from tfkit.cli.text_targets import keras_text, read_labelled_texts
+    from tfkit.data.text import open_tokenizer
+    from tfkit.exporters import export_formats
+    from tfkit.models import load_model_file
+
+    with display.stage("Model") as stage:
+        given = keras_text(path, tokenizer=tokenizer, sequence_length=sequence_length)
+        loaded = load_model_file(path)
+        opened = open_tokenizer(given.tokenizer)
+        stage.result(f"{loaded.count_params() / 1e6:.2f} M parameters, {given.sequence_length} tokens a text")
+    text = TextSpec(given.sequence_length, output / "tokenizer")
+    class_names = _labels(display, path, int(loaded.output_shape[-1]), labels=labels)
+    tokens = None
+    if calibration is not None:
+        with display.stage("Calibration texts") as stage:
+            examples = read_labelled_texts(calibration, path, class_names=None, **table)
+            tokens = _some_tokens(examples, opened, length=text.sequence_length, count=count)
+            stage.result(str(len(tokens["token_ids"])))
+    with display.stage("Export") as stage:
+        opened.save(text.tokenizer)
+        described: dict[str, Any] = {"spec": text, "class_names": class_names, "calibration": tokens}
+        return export_formats(loaded, formats, output, progress=stage.progress, **described)
+
+
+def _labels(display: Any, path: Path, classes: int, *, labels: Path | None) -> tuple[str, ...]:
+    from tfkit.cli.targets import read_labels, run_labels
+
+    names = read_labels(labels) if labels else run_labels(path)
+    if names and len(names) != classes:
+        raise ConfigError(f"there are {len(names)} labels; '{path}' gives {classes} scores", hint="see --labels")
+    if not names:
+        display.note("labels are numbers: say --labels FILE to name them")
+    return names or tuple(map(str, range(classes)))
+
+
+def _some_tokens(examples: Any, tokenizer: Any, *, length: int, count: int) -> Any:
+    """`token_ids` and `padding_mask` of some of the texts, as many of each class."""
+    from tfkit.data.splitting import spread_over_classes
+    from tfkit.data.text import token_arrays
+
+    chosen = spread_over_classes(examples.labels, count=count, class_count=len(examples.class_names), seed=0)
+    return token_arrays(examples.select(chosen), tokenizer, sequence_length=length)

@@ -1,0 +1,111 @@
+"""`tfkit predict` for a model of texts."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tfkit.cli.answers import answers_json, best_labels, echo_json, show_answers, tell_numbered
+from tfkit.cli.explanation import Explained, explain_texts
+from tfkit.errors import DataError, ModelError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+def predict_texts(
+    path: Path,
+    words: list[str],
+    *,
+    labels: Path | None,
+    top: int,
+    as_json: bool,
+    tokenizer: Path | None = None,
+    sequence_length: int | None = None,
+    explain: bool = False,
+) -> int:
+    """Classify texts with a model that tfkit exported, or with a Keras file whose tokeniser is known."""
+    from tfkit.cli.quiet import tensorflow_started
+    from tfkit.cli.targets import is_keras_file
+
+    texts = read_texts(words)
+    explained: Explained | None = None
+    with tensorflow_started():
+        from tfkit.data.text import replace_unusable
+
+        texts = [replace_unusable(text) for text in texts]  # a shell passes any bytes on
+        if is_keras_file(path):
+            told = keras_scores(path, texts, labels=labels, tokenizer=tokenizer, sequence_length=sequence_length)
+        else:
+            told = text_scores(path, texts, labels=labels, tokenizer=tokenizer)
+        model, class_names, scores = told
+        if explain:
+            outside: dict[str, Any] = {"tokenizer": tokenizer, "sequence_length": sequence_length}
+            explained = explain_texts(path, texts, scores.argmax(axis=1), class_names, **outside)
+    best = best_labels(class_names, scores, top=top)
+    if as_json:
+        answers = answers_json("text", texts, best)
+        echo_json(model, "text", explained.added_to(answers) if explained else answers)
+    else:
+        show_answers(model, "text", texts, best)
+        tell_numbered(class_names)
+        if explained:
+            explained.show()
+    return 0
+
+
+def keras_scores(
+    path: Path, texts: list[str], *, labels: Path | None, tokenizer: Path | None, sequence_length: int | None
+) -> "tuple[Path, tuple[str, ...], np.ndarray]":
+    """The same of a Keras file: its path, its labels, and float32 (n, classes)."""
+    from tfkit.cli.targets import read_labels, run_labels
+    from tfkit.cli.text_targets import keras_text
+    from tfkit.data.text import open_tokenizer
+    from tfkit.models import load_model_file
+    from tfkit.runtimes import KerasRuntime
+
+    text = keras_text(path, tokenizer=tokenizer, sequence_length=sequence_length)
+    tokens = open_tokenizer(text.tokenizer)(texts, sequence_length=text.sequence_length)
+    scores = KerasRuntime(load_model_file(path)).scores(tokens)
+    names = read_labels(labels) if labels else run_labels(path) or tuple(map(str, range(scores.shape[1])))
+    if len(names) != scores.shape[1]:
+        raise ModelError(f"there are {len(names)} labels; '{path}' gives {scores.shape[1]} scores")
+    return path, names, scores
+
+
+def text_scores(
+    path: Path, texts: list[str], *, labels: Path | None, tokenizer: Path | None = None
+) -> "tuple[Path, tuple[str, ...], np.ndarray]":
+    """The file that answered, its labels, and float32 (n, classes)."""
+    import numpy as np
+
+    from tfkit.cli.targets import best_artifact, find_artifacts
+    from tfkit.data import input_batches
+    from tfkit.data.text import TextExamples
+    from tfkit.runtimes import SavedModelRuntime, open_runtime
+
+    artifact = best_artifact(find_artifacts(path, labels=labels, tokenizer=tokenizer))
+    numbers = np.zeros(len(texts), np.int32)
+    examples = TextExamples(tuple(texts), numbers, tuple(map(str, numbers)), artifact.class_names)
+    with open_runtime(artifact) as runtime:
+        if isinstance(runtime, SavedModelRuntime) and runtime.takes_encoded:
+            scores = runtime.scores_from_encoded([text.encode() for text in texts])
+        else:
+            batches = input_batches(examples, artifact.input, batch_size=32)
+            scores = np.concatenate([runtime.scores(inputs) for inputs in batches])
+    return artifact.path, artifact.class_names, scores
+
+
+def read_texts(words: list[str]) -> list[str]:
+    """Texts as they are, and the lines of files."""
+    found: list[str] = []
+    for word in words:
+        if word.endswith(".txt") and Path(word).is_file():
+            try:
+                lines = Path(word).read_text(encoding="utf-8").splitlines()
+            except (OSError, UnicodeDecodeError) as fault:
+                raise DataError(f"cannot read the texts '{word}': {fault}", hint="one text a line, in UTF-8") from None
+            found += [line for line in lines if line.strip()]
+        elif word.strip():
+            found.append(word)
+    if not found:
+        raise DataError("there is no text", hint="write it in quotes, or name a .txt file with one text a line")
+    return found

@@ -1,0 +1,128 @@
+"""Which texts a Keras model takes, and how the files of its run hold texts and labels."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tfkit.artifacts import RunDirectory, TextSpec
+from tfkit.errors import DataError, ModelError, TfkitError
+
+if TYPE_CHECKING:
+    from tfkit.data.text import TextExamples
+
+_SPECIFICATION = "specification.json"
+# What `data:` of a recipe says about a file that another file of the same kind has in common with it.
+_LAYOUT = ("text_column", "label_column", "header", "separator", "encoding", "label_names")
+_OPTIONS = {  # in hints: a recipe's keys as they are called on the command line
+    "data.text_column": "--text-column",
+    "data.label_column": "--label-column",
+    "data.header=false": "--no-header",
+    ", or leave them out with data.bad_rows=skip": "",
+}
+
+
+def run_of(path: Path) -> RunDirectory:
+    """The run that a Keras file belongs to, whether or not there is one."""
+    return RunDirectory(path if path.is_dir() else path.parent.parent)
+
+
+def keras_takes_texts(path: Path, *, tokenizer: Path | None = None) -> bool:
+    """Whether a Keras file is one of texts: its run has a tokeniser, or one was named."""
+    return tokenizer is not None or (run_of(path).tokenizer / _SPECIFICATION).is_file()
+
+
+def keras_text(path: Path, *, tokenizer: Path | None = None, sequence_length: int | None = None) -> TextSpec:
+    """The texts that a Keras file takes.
+
+    Args:
+        path: A `.keras` file, or a run's folder.
+        tokenizer: The tokeniser's folder; the run's when None.
+        sequence_length: Tokens of a text; what the run had when None.
+
+    Returns:
+        Length and tokeniser.
+
+    Raises:
+        ModelError: When neither says how long the texts are.
+    """
+    run = run_of(path)
+    length = sequence_length or _recorded_length(run)
+    if length is None:
+        raise ModelError(f"'{path}' does not say how many tokens a text has", hint="say it: --sequence-length 32")
+    return TextSpec(length, tokenizer or run.tokenizer)
+
+
+def read_labelled_texts(
+    data: Path,
+    model: Path,
+    *,
+    class_names: tuple[str, ...] | None,
+    text_column: str | None = None,
+    label_column: str | None = None,
+    header: bool | None = None,
+) -> "TextExamples":
+    """Labelled texts from a file of the same layout as those that the model's run was made from.
+
+    Args:
+        data: A .csv, .jsonl, or other file, which is read as tsv is.
+        model: The model, anywhere in a run's folder, or outside of any.
+        class_names: The model's classes; None takes those of the file.
+        text_column: The column's name or number; the run's when None, and so are the others.
+        label_column: See there.
+        header: Whether the first line names the columns.
+
+    Returns:
+        The texts.
+
+    Raises:
+        DataError: When they cannot be read, or a label is none of the model's.
+    """
+    from tfkit.data.text import load_text_examples
+
+    said = {"text_column": _column(text_column), "label_column": _column(label_column), "header": header}
+    layout = _layout_of_run(model) | {name: value for name, value in said.items() if value is not None}
+    try:
+        return load_text_examples(data, class_names=class_names, **layout)
+    except DataError as fault:
+        hint = fault.hint or ""
+        for key, option in _OPTIONS.items():
+            hint = hint.replace(key, option)
+        raise DataError(str(fault), hint=hint) from None
+
+
+def _recorded_length(run: RunDirectory) -> int | None:
+    for file, keys in (
+        (run.data_report, ("token_lengths", "sequence_length")),
+        (run.report_json, ("model", "text", "sequence_length")),
+    ):
+        try:
+            found: Any = json.loads(file.read_text(encoding="utf-8"))
+            for key in keys:
+                found = found[key]
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+        if isinstance(found, int):
+            return found
+    return None
+
+
+def _layout_of_run(model: Path) -> dict[str, Any]:
+    """What the recipe of the run around a model says about its files; nothing outside of a run."""
+    from tfkit.config import TextRecipeConfig, load_recipe
+
+    for folder in (model, *model.absolute().parents[:4]):
+        recipe = RunDirectory(folder).recipe
+        if not recipe.is_file():
+            continue
+        try:
+            config = load_recipe(recipe)
+        except TfkitError:  # of another version: the file's own words are all there is
+            return {}
+        if isinstance(config, TextRecipeConfig) and config.data.source in ("csv", "tsv", "jsonl"):
+            return {name: getattr(config.data, name) for name in _LAYOUT}
+        return {}
+    return {}
+
+
+def _column(word: str | None) -> str | int | None:
+    return int(word) if word is not None and word.isdecimal() else word
