@@ -74,6 +74,7 @@ def test_nothing_within_the_budget_is_exit_status_3_with_the_nearest_file(
     assert not (tmp_path / "search" / "artifacts").exists()
 
 
+@pytest.mark.slow
 def test_a_size_that_no_file_can_have_is_told_before_training(
     model: Path, pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

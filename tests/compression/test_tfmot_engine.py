@@ -124,6 +124,7 @@ def test_twin_gives_what_the_keras_model_gives(pixels):
     assert len(twin.model.losses) == 2  # the regularisers came along
 
 
+@pytest.mark.slow
 def test_preprocessing_by_channel_becomes_a_depthwise_convolution_on_raw_pixels(pixels, batches, tmp_path):
     model = new_model(keras.layers.Rescaling([0.017, 0.0175, 0.0174], offset=[-2.1, -2.0, -1.8]))
     twin = rebuild_in_tf_keras(model)
@@ -213,6 +214,7 @@ def test_a_model_that_ends_in_logits_is_trained_on_them(batches):
     assert history["loss"][-1] < history["loss"][0]
 
 
+@pytest.mark.slow
 def test_compiled_step_trains_the_quantised_twin(trained, batches):
     quantised = tfmot_quantize_aware(trained[1])
     history = fit_tfmot(quantised, batches, None, epochs=1, learning_rate=1e-4, steps_per_epoch=4, jit_compile=True)

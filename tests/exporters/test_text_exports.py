@@ -69,6 +69,7 @@ def test_the_manifest_finds_the_tokeniser_again(exported):
     assert {tensor.name for tensor in artifacts[1].signature.inputs} == {"token_ids", "padding_mask"}
 
 
+@pytest.mark.slow
 def test_golden_samples_hold_texts_ids_and_answers(exported, examples, tmp_path):
     _, spec, model, artifacts = exported
     reference = reference_scores(model, examples, spec)

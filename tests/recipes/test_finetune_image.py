@@ -93,6 +93,7 @@ def test_the_script_does_what_tfkit_run_does_with_the_same_weights_and_accuracy(
     assert second[0]["accuracy"] == next(each["accuracy"] for each in first if each["file"] == second[0]["file"])
 
 
+@pytest.mark.slow
 def test_the_script_is_as_quiet_as_tfkit_run(scripted):
     assert scripted[1].stderr == ""
 

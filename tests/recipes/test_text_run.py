@@ -99,6 +99,7 @@ def test_what_learned_and_what_memory_it_took_is_in_the_report(run_folder):
     assert f"{stage['trainable_parameters']:,} parameters learned" in (run_folder / "report.html").read_text()
 
 
+@pytest.mark.slow
 def test_a_keras_file_answers_as_its_exported_files_and_is_timed(run_folder, tfkit, tmp_path):
     asked = ["where is my parcel?", "broken \udc80 bytes", "--json", "--top", 10]
     answers = []
@@ -129,6 +130,7 @@ def test_verify_measures_a_file_on_labelled_texts(run_folder, tfkit, table):
     assert "no column 'text' and 'label'" in told.err and "--text-column and --label-column" in told.err
 
 
+@pytest.mark.slow
 def test_export_makes_the_same_file_again_with_its_tokeniser(run_folder, tfkit, tmp_path):
     told = tfkit("export", run_folder, "--format", "tflite_dynamic_int8", "--output", tmp_path / "shipped")
     assert told.status == 0, told.err
@@ -149,6 +151,7 @@ def test_export_makes_the_same_file_again_with_its_tokeniser(run_folder, tfkit, 
     assert told.status == 1 and "takes token ids" in told.err and "--tokenizer FOLDER" in told.err
 
 
+@pytest.mark.slow
 def test_predict_explains_each_text_word_by_word(run_folder, tfkit):
     told = tfkit("predict", run_folder, "Where's my PARCEL?", "hello", "--explain", "--json", "--top", 1)
     assert told.status == 0, told.err

@@ -40,6 +40,7 @@ def test_fault_inside_the_model_becomes_an_error_and_the_process_lives_on(runtim
     assert runtime.scores(random_pixels[:1]).shape == (1, 5)
 
 
+@pytest.mark.slow
 def test_process_that_dies_is_told(saved_model, random_pixels):
     with SavedModelRuntime(saved_model) as runtime:
         runtime._process.kill()
@@ -53,6 +54,7 @@ def test_damaged_saved_model_is_told(tmp_path):
         SavedModelRuntime(tmp_path)
 
 
+@pytest.mark.slow
 def test_outside_saved_model_that_takes_pixels_only_is_run(tmp_path):
     module = tf.Module()
     module.serve = tf.function(

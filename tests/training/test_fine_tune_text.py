@@ -50,6 +50,7 @@ def trained(texts: TextExamples, tokenizer: Tokenizer, *, epochs: int = 1, model
     return fine_tune_text(model or new_classifier(), texts, texts, tokenizer, **(given | options))
 
 
+@pytest.mark.slow
 def test_all_keys_go_together_and_several_runs_become_one_model(texts, tokenizer) -> None:
     model = new_classifier()
     before = [np.copy(weight) for weight in model.get_weights()]

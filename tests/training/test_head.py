@@ -48,6 +48,7 @@ def test_further_views_are_augmented_and_come_after_the_plain_one(model, digits,
     assert not np.allclose(np.sort(views.values[len(plain) : 2 * len(plain)], axis=0), np.sort(plain.values, axis=0))
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_weights(another_model, digits, image) -> None:
     ends = []
     for seed in (1, 1, 2):

@@ -112,6 +112,7 @@ def test_a_factor_of_one_is_the_plain_optimizer_and_weight_decay_shrinks_with_th
         with_layer_rates(keras.optimizers.RMSprop(), {})
 
 
+@pytest.mark.slow
 def test_adversarial_training_learns(texts) -> None:
     history = fit(adversarial(logits_model(new_classifier()), epsilon=0.5), texts, epochs=10, validation_data=texts)
     assert history["loss"][-1] < 0.6 * history["loss"][0]
@@ -158,6 +159,7 @@ def test_the_moved_table_raises_the_loss_and_changes_the_step(texts) -> None:
     assert np.abs(moved - plain).max() > 1e-4
 
 
+@pytest.mark.slow
 def test_r_drop_learns(texts) -> None:
     history = fit(r_drop(logits_model(new_classifier())), texts, epochs=10, validation_data=texts)
     assert history["loss"][-1] < 0.6 * history["loss"][0]

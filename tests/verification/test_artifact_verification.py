@@ -66,6 +66,7 @@ def test_int8_file_has_no_float_operators_and_small_differences(artifacts, examp
     assert 0 < verification.mean_difference < verification.max_difference < 0.02
 
 
+@pytest.mark.slow
 def test_saved_model_is_proved_through_encoded_images(artifacts, examples, reference):
     seen = []
     verification = verify_artifact(

@@ -150,6 +150,7 @@ def test_invalid_bytes_from_a_client_are_replaced(tokenizer):
     np.testing.assert_array_equal(ids[0], ids[1])
 
 
+@pytest.mark.slow
 def test_byte_pairs_are_those_of_the_original_tokeniser(intents, torture, tmp_path):
     original = tokenizers.ByteLevelBPETokenizer()
     specials = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
