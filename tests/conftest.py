@@ -8,11 +8,21 @@ import pytest
 from tfkit.artifacts import ImageSpec
 
 
-@pytest.fixture(autouse=True)
-def seeded():
-    """Every test draws the same numbers, whichever ran before it in this process."""
+def _seed():
     if "keras" in sys.modules:  # the command line's tests run without it
         sys.modules["keras"].utils.set_random_seed(0)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def seeded_module():
+    """What a file's tests share draws the same numbers, whichever file was before it in this process."""
+    _seed()
+
+
+@pytest.fixture(autouse=True)
+def seeded():
+    """So does every test."""
+    _seed()
 
 
 @pytest.fixture(scope="session")
