@@ -56,7 +56,7 @@ CASES = {
     "mobilenet_v2_035": Case("MobileNetV2 0.35", "mobilenet_v2", weights=WEIGHTS_V2_035, width=0.35),
     "squeezenet": Case("SqueezeNet 1.1", "squeezenet", weights="weights/squeezenet_1.1_notop.weights.h5"),
     "mobilenet_v3_small": Case("MobileNetV3Small", "mobilenet_v3_small"),
-    "efficientnet_b0": Case("EfficientNetB0", "efficientnet_b0", epochs=15),
+    "efficientnet_b0": Case("EfficientNetB0", "efficientnet_b0", epochs=40),
     "resnet50": Case("ResNet50", "resnet50", bar=0.99, epochs=10),
     "densenet121": Case("DenseNet121", "densenet121", bar=0.99, epochs=10),
     "xception": Case("Xception", "xception", bar=0.99, epochs=10),
