@@ -98,7 +98,7 @@ def print_table(runs: list[dict[str, Any]]) -> None:
             found = [run["files"][place] for run in chosen]
             accuracy = _spread([run["accuracy"] for run in chosen])
             seconds = f"{statistics.median(run['seconds'] for run in chosen):.0f} s"
-            cells = [case, chosen[0]["examples"], accuracy, seconds, *_costs(chosen), Path(file["file"]).name]
+            cells = [case, chosen[0]["examples"], accuracy, seconds, *_costs(chosen), file["file"].removeprefix("artifacts/")]
             cells += [_spread([one["accuracy"] for one in found]), f">= {min(one['agreement'] for one in found):.4f}"]
             cells += [f"{file['bytes']:,}", f"{statistics.median(one['latency_ms_p50'] for one in found):.2f} ms"]
             print("| " + " | ".join(map(str, cells)) + " |")

@@ -18,7 +18,7 @@ def result_table(report: RunReport) -> Table:
         A table for `rich.console.Console.print`; the reasons of refusals stand below it.
     """
     title = f"{report.name}: {counted(report.evaluation.examples, f'evaluation {report.noun}')}"
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=0, pad_edge=False)
     table.add_column("file", overflow="fold")
     agreement = "same nearest" if report.search else "agreement"
     for heading in ("size", "accuracy", agreement, "p50"):
