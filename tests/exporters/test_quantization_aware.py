@@ -45,13 +45,16 @@ def _classifier(body):
 
 
 def _alive(model, size=SIZE):
-    """BatchNorm with statistics of its own, as a trained network has, and a head that tells images apart."""
+    """Normalisations and biases with numbers of their own, as a trained network has; a head that tells images apart."""
     rng = np.random.default_rng(0)
     for layer in model._flatten_layers():
         if isinstance(layer, layers.BatchNormalization):
             layer.momentum = 0.5
+        if isinstance(layer, layers.BatchNormalization | layers.LayerNormalization):
             for weight, spread in ((layer.gamma, 0.2), (layer.beta, 0.3)):
                 weight.assign(weight + rng.normal(0, spread, weight.shape))
+        elif getattr(layer, "bias", None) is not None:
+            layer.bias.assign(rng.normal(0, 0.1, layer.bias.shape))
     for _ in range(4):
         model(_pixels(size=size).astype(np.float32), training=True)
     head = model.layers[-1]
@@ -86,6 +89,11 @@ def _sequence(x):
     return layers.GlobalMaxPooling1D()(layers.Conv1DTranspose(16, 3, strides=2)(x))
 
 
+def _convnext_block(x):
+    y = layers.LayerNormalization(epsilon=1e-6)(layers.DepthwiseConv2D(7, padding="same")(x))
+    return layers.Add()([x, layers.Dense(16)(layers.Dense(64, activation="gelu")(y))])
+
+
 def _decoder(x):
     x = layers.Conv2DTranspose(16, 3, strides=2, use_bias=False)(layers.MaxPooling2D(2)(x))
     x = layers.LeakyReLU(negative_slope=0.1)(layers.BatchNormalization()(x))
@@ -105,6 +113,8 @@ BODIES = {
     "sequence": _sequence,
     "decoder": _decoder,
     "merges": _merges,
+    "convnext_block": _convnext_block,
+    "lone_normalization": lambda x: layers.Dense(16)(layers.BatchNormalization()(layers.MaxPooling2D(2, 1)(x))),
     "layer_normalization": lambda x: layers.Conv2D(16, 1)(layers.LayerNormalization(epsilon=1e-6)(x)),
     "groups": lambda x: layers.Conv2D(32, 3, groups=16)(layers.Conv2D(16, 3, groups=4, activation="hard_swish")(x)),
 }

@@ -81,12 +81,19 @@ def convolution(layer: Any, kernel: NDArray[np.float64], bias: NDArray[np.float6
 
     Returns:
         Its output. A convolution with as many groups as channels becomes a depthwise one, which runs several times
-        quicker; a transposed one always has a bias, without which the converter leaves a ReLU outside of it.
+        quicker; a transposed one always has a bias, without which the converter leaves a ReLU outside of it. A Dense
+        layer on maps becomes a 1x1 convolution: the converter would draw the shift of a scaling before it into its
+        bias, and the values in between would no longer be those that were rounded in training.
     """
     if isinstance(layer, _TRANSPOSED) and bias is None:
         bias = np.zeros(layer.filters)
     if _is_depthwise(layer, kernel):
         plain, kernel = _depthwise(layer, kernel, bias, channels=int(tensor.shape[-1]))
+    elif plain_class(layer) is keras.layers.Dense and len(tensor.shape) == 4:
+        plain = keras.layers.Conv2D(
+            layer.units, 1, activation=layer.activation, use_bias=bias is not None, name=layer.name, dtype="float32"
+        )
+        kernel = kernel.reshape(1, 1, *kernel.shape)
     else:
         config = {name: value for name, value in layer.get_config().items() if name not in _OWN_SETTINGS}
         config |= {"use_bias": bias is not None, "dtype": "float32"}
