@@ -10,38 +10,23 @@ if __name__ == "__main__":  # before TensorFlow is imported: the command keeps i
 
     sys.exit(main(["run", *sys.argv[1:]]))
 
-from dataclasses import asdict, dataclass
 from typing import Any
 
 import keras
 
-from tfkit import data, exporters, models, reports, stages, training, verification
-from tfkit.artifacts import ImageSpec, RunDirectory, create_run_directory, refuse_existing_run
+from tfkit import data, models, reports, stages, training
+from tfkit.artifacts import ImageSpec, create_run_directory, refuse_existing_run
 from tfkit.cli.display import Display
-from tfkit.cli.planning import CompressionPlan, batch_options, build_classifier, plan_compression, stage_options
+from tfkit.cli.planning import batch_options, build_classifier, plan_compression, stage_options
+from tfkit.cli.recipe_run import RecipeRun
 from tfkit.config import RecipeConfig, dump_recipe
 
-REFUSED = 3
 STAGES = {  # title, what runs it, and the model it leaves in models/
     "head": ("Train the head", training.train_head, "float"),
     "fine_tune": ("Fine-tune", training.fine_tune, "float"),
     "pruning": ("Prune", stages.prune, "pruned"),
     "quantization": ("Train quantisation-aware", stages.quantize, "quantized"),
 }
-
-
-@dataclass
-class Job:
-    """What every stage needs, and what it adds to."""
-
-    config: RecipeConfig
-    display: Display
-    image: ImageSpec
-    splits: data.DatasetSplits
-    folder: RunDirectory
-    plan: CompressionPlan
-    log: list[reports.StageSummary]
-    channels: stages.ChannelPruning | None = None
 
 
 def run(config: RecipeConfig, display: Display) -> int:
@@ -58,64 +43,52 @@ def run(config: RecipeConfig, display: Display) -> int:
     plan = plan_compression(config, model, display)
     folder = create_run_directory(config.run.directory / config.run.name, overwrite=config.run.overwrite)
     folder.record(recipe=dump_recipe(config), data_report=splits.report.to_json())
-    job, teacher = Job(config, display, image, splits, folder, plan, log), plan.teacher
+    job, teacher, channels = RecipeRun(config, display, splits, image, folder, log), plan.teacher, None
     for name, (_, _, kept) in STAGES.items():
         if getattr(config, name) is None:
             continue
         teacher = model if teacher is None and kept != "float" else teacher  # this run's own float model
-        model, evaluation = train(job, name, model, teacher)
+        model, evaluation, removed = train(job, name, model, teacher)
+        channels = removed or channels
         if name == "head" and config.head.random_backbone_control:
             control = train_control(job, evaluation)
-    policy = verification.AcceptancePolicy(**config.limits())
-    results = export_and_prove(job, model, evaluation, policy)
 
-    report = reports.RunReport(
-        config.run.name,
-        "image classification",
-        recipe_yaml=dump_recipe(config),
-        input=image,
-        backbone=config.model.backbone,
-        stages=tuple(log),
-        data=splits.report.to_json(),
-        evaluation=evaluation,
-        control=control,
-        artifacts=results,
-        policy=asdict(policy),
-        parameters=reports.parameters_of(model),
-        compression=reports.describe_compression(model, plan.coverage, channels=job.channels, teacher=plan.taught_by),
-    )
-    reports.write_run_report(report, folder, misclassified=reports.pixels_of(splits.test, image))
-    display.table(reports.result_table(report))
-    predict = f"tfkit predict {folder.path} {folder.golden if results else 'PICTURE.jpg'}"
-    display.next_steps(folder.report, predict, f"tensorboard --logdir {folder.path / 'tensorboard'}")
-    return 0 if report.accepted else REFUSED
+    def some_pixels(count: int) -> Any:
+        return data.calibration_pixels(splits.train, image, count=count)
+
+    results = job.export_and_prove(model, evaluation, class_names=splits.class_names, calibration=some_pixels)
+    smaller = reports.describe_compression(model, plan.coverage, channels=channels, teacher=plan.taught_by)
+    shown = {"misclassified": reports.pixels_of(splits.test, image), "compression": smaller, "control": control}
+    shown["predict"] = f"tfkit predict {folder.path} {folder.golden if results else 'PICTURE.jpg'}"
+    return job.report("image classification", model, evaluation, results, **shown)
 
 
-def train(job: Job, name: str, model: Any, teacher: Any) -> tuple[Any, reports.Evaluation]:
-    """One stage: the model it gives, which is kept, and what that answers on the evaluation split."""
+def train(job: RecipeRun, name: str, model: Any, teacher: Any) -> tuple[Any, reports.Evaluation, Any]:
+    """One stage: the model it gives, which is kept; what that answers on the evaluation split; channels it removed."""
     title, train_stage, kept = STAGES[name]
     logs = {"log_directory": job.folder.tensorboard(name), "checkpoint": job.folder.checkpoints / f"{name}.keras"}
+    channels = None
     with job.display.stage(title) as stage:
         options = stage_options(job.config, name, teacher) | logs | {"progress": stage.progress}
-        result = train_stage(model, job.splits.train, job.splits.validation, job.image, **options)
+        result = train_stage(model, job.splits.train, job.splits.validation, job.spec, **options)
         if isinstance(result, stages.CompressedStage):
-            model, job.channels, result = result.model, result.channels or job.channels, result.result
+            model, channels, result = result.model, result.channels, result.result
         if isinstance(model, keras.Model):  # not the tf-keras twin of the tfmot engine
             models.save_model_file(model, logs["checkpoint"])
             if name != "head" or job.config.fine_tune is None:
                 models.save_model_file(model, job.folder.kept_model(kept))
-        evaluation = reports.evaluate(model, job.splits.test, job.image)
+        evaluation = reports.evaluate(model, job.splits.test, job.spec)
         stage.result(f"{result.summary}, test accuracy {evaluation.keras:.1%}")
     batches, step = batch_options(job.config), len(result.history["loss"]) - 1
     folder = job.folder.tensorboard(name)
-    reports.write_stage_pictures(folder, job.splits, job.image, evaluation, step=step, batch_options=batches)
+    reports.write_stage_pictures(folder, job.splits, job.spec, evaluation, step=step, batch_options=batches)
     job.log.append(reports.StageSummary(name, title, stage.seconds, result.history, result.notes, evaluation.keras))
-    return model, evaluation
+    return model, evaluation, channels
 
 
-def train_control(job: Job, evaluation: reports.Evaluation) -> reports.Control:
+def train_control(job: RecipeRun, evaluation: reports.Evaluation) -> reports.Control:
     """The same head on a random backbone: what the pretrained features are worth."""
-    splits, image = job.splits, job.image
+    splits, image = job.splits, job.spec
     with job.display.stage("Same head, random backbone") as stage:
         untrained = build_classifier(job.config, image, len(splits.class_names), weights="random")
         options = stage_options(job.config, "head") | {"progress": stage.progress}
@@ -125,23 +98,3 @@ def train_control(job: Job, evaluation: reports.Evaluation) -> reports.Control:
     job.log.append(reports.StageSummary("control", stage.title, stage.seconds))
     names = ("head on a frozen random backbone", "head on the frozen trained backbone")
     return reports.Control(names[0], accuracy, names[1], evaluation.keras)
-
-
-def export_and_prove(job: Job, model: Any, evaluation: reports.Evaluation, policy: verification.AcceptancePolicy):
-    """Every exported file is run over the whole test split in its own runtime, timed and judged."""
-    export, splits, folder = job.config.export, job.splits, job.folder
-    if export is None:
-        return ()
-    with job.display.stage("Export") as stage:
-        pixels = data.calibration_pixels(splits.train, job.image, count=export.calibration_examples)
-        described = {"spec": job.image, "class_names": splits.class_names, "calibration": pixels}
-        described["progress"] = stage.progress
-        artifacts = exporters.export_formats(model, export.formats, folder.artifacts, **described)
-        stage.result(f"{len(artifacts)} files")
-    job.log.append(reports.StageSummary("export", stage.title, stage.seconds))
-    with job.display.stage("Prove every file") as stage:
-        options = {"policy": policy, "threads": job.config.acceptance.latency_threads, "progress": stage.progress}
-        results = reports.prove_artifacts(artifacts, splits.test, evaluation, folder, **options)
-        stage.result(f"{sum(result.accepted for result in results)} of {len(results)} accepted")
-    job.log.append(reports.StageSummary("verify", stage.title, stage.seconds))
-    return results

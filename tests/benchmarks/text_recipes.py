@@ -73,16 +73,21 @@ def _run_once(case: str, seed: int, options: argparse.Namespace) -> None:
     if any((run["case"], run["seed"]) == (case, seed) for run in runs):
         return
     recipe, changes = CASES[case]
-    with tempfile.TemporaryDirectory() as folder:
-        words = [change.format(data=options.data.resolve()) for change in changes]
-        words += [f"model.backbone={options.backbone}", f"run.seed={seed}", "run.name=run", f"run.directory={folder}"]
-        # A refused file (status 3) has its report too.
-        done = subprocess.run([sys.executable, "-m", "tfkit.cli.main", "run", recipe, *words])
-        if done.returncode not in (0, 3):
-            sys.exit(f"{case}, seed {seed}: tfkit ended with status {done.returncode}")
-        report = json.loads((Path(folder) / "run" / "report.json").read_text())
+    words = [change.format(data=options.data.resolve()) for change in changes]
+    report = run_text_recipe(recipe, seed, [*words, f"model.backbone={options.backbone}"])
     runs.append({"case": case, "seed": seed, **_figures(report)})
     options.output.write_text(json.dumps(runs, indent=1))
+
+
+def run_text_recipe(recipe: str, seed: int, changes: list[str]) -> dict[str, Any]:
+    """The report of one run of a shipped recipe, in a process of its own; its files are thrown away."""
+    with tempfile.TemporaryDirectory() as folder:
+        words = [*changes, f"run.seed={seed}", "run.name=run", f"run.directory={folder}"]
+        done = subprocess.run([sys.executable, "-m", "tfkit.cli.main", "run", recipe, *words])
+        if done.returncode not in (0, 3):  # a refused file (status 3) has its report too
+            sys.exit(f"{recipe}, seed {seed}: tfkit ended with status {done.returncode}")
+        report: dict[str, Any] = json.loads((Path(folder) / "run" / "report.json").read_text())
+        return report
 
 
 def _figures(report: dict[str, Any]) -> dict[str, Any]:

@@ -13,11 +13,10 @@ second call goes on behind them.
 import argparse
 import json
 import statistics
-import subprocess
-import sys
-import tempfile
 from pathlib import Path
 from typing import Any
+
+from text_recipes import run_text_recipe
 
 _WIDE = ("pruning.heads=null", "pruning.feedforward=null")
 CASES: dict[str, tuple[str, ...]] = {
@@ -52,15 +51,9 @@ def _run_once(case: str, seed: int, options: argparse.Namespace) -> None:
     runs = json.loads(options.output.read_text()) if options.output.exists() else []
     if any((run["case"], run["seed"]) == (case, seed) for run in runs):
         return
-    with tempfile.TemporaryDirectory() as folder:
-        words = [f"data.directory={options.data.resolve() / 'banking77'}", f"model.backbone={options.backbone}"]
-        words += ["export.formats=[tflite_dynamic_int8]", *CASES[case], *options.changes]
-        words += [f"run.seed={seed}", "run.name=run", f"run.directory={folder}"]
-        # A refused file (status 3) has its report too.
-        done = subprocess.run([sys.executable, "-m", "tfkit.cli.main", "run", "intents_mobile", *words])
-        if done.returncode not in (0, 3):
-            sys.exit(f"{case}, seed {seed}: tfkit ended with status {done.returncode}")
-        report = json.loads((Path(folder) / "run" / "report.json").read_text())
+    words = [f"data.directory={options.data.resolve() / 'banking77'}", f"model.backbone={options.backbone}"]
+    words += ["export.formats=[tflite_dynamic_int8]", *CASES[case], *options.changes]
+    report = run_text_recipe("intents_mobile", seed, words)
     runs.append({"case": case, "seed": seed, **_figures(report)})
     options.output.write_text(json.dumps(runs, indent=1))
 

@@ -127,3 +127,19 @@ def finished_run(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     finally:
         os.chdir(before)
     return here / "runs" / "mine"
+
+
+@pytest.fixture(scope="module")
+def run_folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of one whole run of the module's RECIPE, made in this process; every file was accepted."""
+    from tfkit.cli.main import main
+
+    here = tmp_path_factory.mktemp("run")
+    (here / "mine.yaml").write_text(request.module.RECIPE)
+    before = Path.cwd()
+    os.chdir(here)
+    try:
+        assert main(["run", "mine.yaml"]) == 0
+    finally:
+        os.chdir(before)
+    return here / "runs" / "mine"

@@ -1,8 +1,6 @@
 """A recipe for sentence embeddings from end to end, on the sentences that come with tfkit."""
 
 import json
-import os
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -37,22 +35,6 @@ acceptance:
 """
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(scope="module")
-def run_folder(tmp_path_factory):
-    """The folder of one whole run, made in this process."""
-    from tfkit.cli.main import main
-
-    here = tmp_path_factory.mktemp("embeddings")
-    (here / "mine.yaml").write_text(RECIPE)
-    before = Path.cwd()
-    os.chdir(here)
-    try:
-        assert main(["run", "mine.yaml"]) == 0
-    finally:
-        os.chdir(before)
-    return here / "runs" / "mine"
 
 
 def test_every_file_is_proved_by_cosine_and_nearest_text(run_folder):

@@ -1,7 +1,6 @@
 """A recipe for texts from end to end, on the sentences that come with tfkit."""
 
 import json
-from pathlib import Path
 
 import pytest
 
@@ -29,24 +28,6 @@ acceptance:
   max_accuracy_drop: 0.05
   min_agreement: 0.8
 """
-
-
-@pytest.fixture(scope="module")
-def run_folder(tmp_path_factory):
-    """The folder of one whole run, made in this process."""
-    import os
-
-    from tfkit.cli.main import main
-
-    here = tmp_path_factory.mktemp("texts")
-    (here / "mine.yaml").write_text(RECIPE)
-    before = Path.cwd()
-    os.chdir(here)
-    try:
-        assert main(["run", "mine.yaml"]) == 0
-    finally:
-        os.chdir(before)
-    return here / "runs" / "mine"
 
 
 def test_every_file_is_proved_on_every_test_text(run_folder):

@@ -207,10 +207,10 @@ class RunReport:
         stages: The stages in the order they ran.
         data: `DataReport.to_json()`.
         evaluation: The Keras model on the evaluation split.
-        control: A comparison, None when none was trained.
         artifacts: The exported files.
         policy: The limits of the acceptance, by their names in the recipe.
         parameters: The model's number of parameters.
+        control: A comparison; None when none was trained.
         compression: What pruning, quantisation-aware training and distillation did; None without them.
         search: Of embedders: what their index answers, and what it leaves open; None for classifiers.
         explanations: Of text classifiers: the words that made the most confident mistakes; None otherwise.
@@ -227,10 +227,10 @@ class RunReport:
     stages: tuple[StageSummary, ...]
     data: Mapping[str, Any]
     evaluation: Evaluation
-    control: Control | None
     artifacts: tuple[ArtifactResult, ...]
     policy: Mapping[str, Any]
     parameters: int
+    control: Control | None = None
     compression: Compression | None = None
     search: SearchResult | None = None
     explanations: Explanations | None = None

@@ -8,11 +8,11 @@ from typing import Any
 import keras
 
 from tfkit.compression import FeaturePair, PreparedStage, distiller
-from tfkit.data.text import TextAugmentation, TextExamples, Tokenizer, evaluation_text_batches, training_text_batches
+from tfkit.data.text import TextExamples, Tokenizer
 from tfkit.models import logits_model
 from tfkit.models.text import open_transformer
 from tfkit.stages.outcome import CompressedStage, finished_stage
-from tfkit.training import Optimization, class_weights, train_batches
+from tfkit.training.fine_tune_text import train_on_texts
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -44,13 +44,6 @@ def train_prepared_text(
     train: TextExamples,
     validation: TextExamples,
     tokenizer: Tokenizer,
-    *,
-    sequence_length: int,
-    optimization: Optimization,
-    batch_size: int = 32,
-    buckets: bool = True,
-    augmentation: TextAugmentation | None = None,
-    seed: int = 0,
     **options: Any,
 ) -> CompressedStage:
     """Train what compression has made ready, and finish it.
@@ -61,35 +54,10 @@ def train_prepared_text(
         train: Training texts.
         validation: Validation texts; may be empty.
         tokenizer: The backbone's tokeniser.
-        sequence_length: Tokens of a text at most, start and end included.
-        optimization: How to step.
-        batch_size: Texts in a batch.
-        buckets: Whether texts of like length are batched together.
-        augmentation: How training texts are varied.
-        seed: Seed of shuffling and augmentation.
-        **options: The further keyword arguments of `tfkit.training.train_batches`.
+        **options: The keyword arguments of `tfkit.training.fine_tune_text.train_on_texts`.
 
     Returns:
         The trained model.
     """
-    batches = training_text_batches(
-        train,
-        tokenizer,
-        sequence_length=sequence_length,
-        batch_size=batch_size,
-        buckets=buckets,
-        seed=seed,
-        augmentation=augmentation,
-    )
-    held_out = evaluation_text_batches(validation, tokenizer, sequence_length=sequence_length)
-    result = train_batches(
-        prepared.model,
-        batches,
-        held_out if len(validation) else None,
-        optimization=optimization,
-        steps_per_epoch=-(-len(train) // batch_size),
-        class_weight=class_weights(optimization, train),
-        callbacks=prepared.callbacks,
-        **options,
-    )
-    return finished_stage(name, prepared, result)
+    options["callbacks"] = prepared.callbacks
+    return finished_stage(name, prepared, train_on_texts(prepared.model, train, validation, tokenizer, **options))

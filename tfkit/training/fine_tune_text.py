@@ -153,30 +153,84 @@ def train_text(
     """
     keras.utils.set_random_seed(seed)
     adaptation = adapt(model, method, layers=layers, rank=rank, bottleneck=rank)
-    common: dict[str, Any] = {"optimization": optimization, "class_weight": class_weights(optimization, train)}
     if method == "head":
-        result = _train_head(model, train, validation, tokenizer, sequence_length, batch_size, seed, common, options)
+        result = _train_head(
+            model, train, validation, tokenizer, sequence_length, batch_size, seed, optimization, options
+        )
     else:
         objectives = objectives or TextObjectives()
         if objectives.objective is not None:
-            common["objective"] = objectives.objective
-        batches = training_text_batches(
+            options["objective"] = objectives.objective
+        result = train_on_texts(
+            adaptation.model,
             train,
+            validation,
             tokenizer,
             sequence_length=sequence_length,
+            optimization=optimization,
             batch_size=batch_size,
             buckets=buckets,
-            seed=seed,
             augmentation=augmentation,
+            seed=seed,
+            **options,
         )
-        held_out = evaluation_text_batches(validation, tokenizer, sequence_length=sequence_length)
-        steps = -(-len(train) // batch_size)
-        held_out = held_out if len(validation) else None
-        result = train_batches(adaptation.model, batches, held_out, steps_per_epoch=steps, **common, **options)
         result = replace(result, notes=(*objectives.notes, *result.notes))
     result = replace(result, name="fine_tune", notes=(*adaptation.notes, *result.notes))
     plain = merge_adaptation(adaptation.model) if method == "lora" else adaptation.model
     return TrainedText(plain, result, adaptation)
+
+
+def train_on_texts(
+    model: keras.Model,
+    train: TextExamples,
+    validation: TextExamples,
+    tokenizer: Tokenizer,
+    *,
+    sequence_length: int,
+    optimization: Optimization,
+    batch_size: int = 32,
+    buckets: bool = True,
+    augmentation: TextAugmentation | None = None,
+    seed: int = 0,
+    **options: Any,
+) -> StageResult:
+    """Train whatever is trainable in a text classifier.
+
+    Args:
+        model: The classifier; trained in place.
+        train: Training texts.
+        validation: Validation texts; may be empty.
+        tokenizer: The backbone's tokeniser.
+        sequence_length: Tokens of a text at most, start and end included.
+        optimization: How to step.
+        batch_size: Texts in a batch.
+        buckets: Whether texts of like length are batched together, so that less padding is computed.
+        augmentation: How training texts are varied.
+        seed: Seed of shuffling and augmentation.
+        **options: The further keyword arguments of `tfkit.training.train_batches`.
+
+    Returns:
+        The course of the training.
+    """
+    batches = training_text_batches(
+        train,
+        tokenizer,
+        sequence_length=sequence_length,
+        batch_size=batch_size,
+        buckets=buckets,
+        seed=seed,
+        augmentation=augmentation,
+    )
+    held_out = evaluation_text_batches(validation, tokenizer, sequence_length=sequence_length)
+    return train_batches(
+        model,
+        batches,
+        held_out if len(validation) else None,
+        optimization=optimization,
+        steps_per_epoch=-(-len(train) // batch_size),
+        class_weight=class_weights(optimization, train),
+        **options,
+    )
 
 
 def _train_head(
@@ -187,7 +241,7 @@ def _train_head(
     sequence_length: int,
     batch_size: int,
     seed: int,
-    common: dict[str, Any],
+    optimization: Optimization,
     options: dict[str, Any],
 ) -> StageResult:
     began = time.perf_counter()
@@ -205,10 +259,11 @@ def _train_head(
         seen.batches(batch_size, shuffle_seed=seed),
         held_out.batches(len(held_out)).cache() if held_out else None,
         steps_per_epoch=-(-len(seen) // batch_size),
+        optimization=optimization,
+        class_weight=class_weights(optimization, train),
         jit_compile=False,
         log_directory=options.get("log_directory"),
         progress=options.get("progress"),
-        **common,
     )
     note = f"the backbone's features were computed once, in {cached:.1f} s"
     learning = count_trainable(model)

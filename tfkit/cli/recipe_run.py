@@ -1,0 +1,122 @@
+"""What every recipe does alike: exporting, proving and reporting what was trained."""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from tfkit import artifacts, exporters, reports, verification
+from tfkit.cli.display import Display
+from tfkit.config import EmbeddingRecipeConfig, RecipeConfig, TextRecipeConfig, dump_recipe
+from tfkit.data import DatasetSplits
+
+REFUSED = 3
+
+
+@dataclass
+class RecipeRun:
+    """One run of a recipe: what its stages need, and what they add to.
+
+    Attributes:
+        config: The recipe.
+        display: Where progress is shown.
+        splits: The data.
+        spec: What the model takes.
+        folder: Where files go.
+        log: What the stages so far have done.
+    """
+
+    config: RecipeConfig | TextRecipeConfig | EmbeddingRecipeConfig
+    display: Display
+    splits: DatasetSplits[Any]
+    spec: artifacts.ImageSpec | artifacts.TextSpec
+    folder: artifacts.RunDirectory
+    log: list[reports.StageSummary]
+
+    @property
+    def policy(self) -> verification.AcceptancePolicy:
+        """What the exported files must keep to."""
+        return verification.AcceptancePolicy(**self.config.limits())
+
+    def export_and_prove(
+        self,
+        model: Any,
+        evaluation: reports.Evaluation,
+        *,
+        class_names: tuple[str, ...],
+        calibration: Callable[[int], Any] | None = None,
+        **search: Any,
+    ) -> tuple[reports.ArtifactResult, ...]:
+        """Export a model; every file is run over the whole test split in its own runtime, timed and judged.
+
+        Args:
+            model: The trained model.
+            evaluation: What it answers on the test split.
+            class_names: What the files name their scores; empty for an embedder.
+            calibration: Gives the inputs that ranges are measured on, as many as it is told.
+            **search: Of an embedder: `index` and `reference` of `tfkit.reports.prove_artifacts`.
+
+        Returns:
+            One result for each file; none when the recipe exports nothing.
+        """
+        export = self.config.export
+        if export is None:
+            return ()
+        with self.display.stage("Export") as stage:
+            described: dict[str, Any] = {"spec": self.spec, "class_names": class_names, "progress": stage.progress}
+            if calibration is not None:
+                described["calibration"] = calibration(min(len(self.splits.train), export.calibration_examples))
+            files = exporters.export_formats(model, export.formats, self.folder.artifacts, **described)
+            stage.result(f"{len(files)} files")
+        self.log.append(reports.StageSummary("export", stage.title, stage.seconds))
+        with self.display.stage("Prove every file") as stage:
+            options: dict[str, Any] = {"policy": self.policy, "threads": self.config.acceptance.latency_threads}
+            options |= {"progress": stage.progress} | search
+            results = reports.prove_artifacts(files, self.splits.test, evaluation, self.folder, **options)
+            stage.result(f"{sum(result.accepted for result in results)} of {len(results)} accepted")
+        self.log.append(reports.StageSummary("verify", stage.title, stage.seconds))
+        return results
+
+    def report(
+        self,
+        task: str,
+        model: Any,
+        evaluation: reports.Evaluation,
+        results: tuple[reports.ArtifactResult, ...],
+        *,
+        misclassified: Any,
+        predict: str,
+        **parts: Any,
+    ) -> int:
+        """Write the run's report and tell its result.
+
+        Args:
+            task: What the model does, in a few words.
+            model: The trained model.
+            evaluation: What it answers on the test split.
+            results: What `export_and_prove` gave.
+            misclassified: Shows mistakes; see `tfkit.reports.write_run_report`.
+            predict: A `tfkit predict` command for this run.
+            **parts: Further attributes of `tfkit.reports.RunReport`.
+
+        Returns:
+            The exit code: 0 when every exported file was accepted, 3 when one was refused.
+        """
+        report = reports.RunReport(
+            self.config.run.name,
+            task,
+            recipe_yaml=dump_recipe(self.config),
+            input=self.spec,
+            backbone=self.config.model.backbone,
+            stages=tuple(self.log),
+            data=self.splits.report.to_json(),
+            evaluation=evaluation,
+            artifacts=results,
+            policy=asdict(self.policy),
+            parameters=reports.parameters_of(model),
+            **parts,
+        )
+        reports.write_run_report(report, self.folder, misclassified=misclassified)
+        self.display.table(reports.result_table(report))
+        tensorboard = f"tensorboard --logdir {self.folder.path / 'tensorboard'}"
+        self.display.next_steps(self.folder.report, predict, tensorboard)
+        return 0 if report.accepted else REFUSED
