@@ -53,8 +53,8 @@ def run(config: RecipeConfig, display: Display) -> int:
         if name == "head" and config.head.random_backbone_control:
             control = train_control(job, evaluation)
 
-    def some_pixels(count: int) -> Any:
-        return data.calibration_pixels(splits.train, image, count=count)
+    def some_pixels() -> Any:
+        return data.calibration_pixels(splits.train, image, count=config.export.calibration_examples)
 
     results = job.export_and_prove(model, evaluation, class_names=splits.class_names, calibration=some_pixels)
     smaller = reports.describe_compression(model, plan.coverage, channels=channels, teacher=plan.taught_by)

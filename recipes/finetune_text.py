@@ -48,8 +48,8 @@ def run(config: TextRecipeConfig, display: Display) -> int:
             whole = model if name == "fine_tune" else whole
             cut = trained.transformer or cut if isinstance(trained, CompressedStage) else cut
 
-    def first_texts(count: int) -> dict[str, np.ndarray]:
-        seen = splits.train.select(np.arange(count))
+    def first_texts() -> dict[str, np.ndarray]:
+        seen = splits.train.select(np.arange(min(len(splits.train), config.export.calibration_examples)))
         return token_arrays(seen, tokenizer, sequence_length=job.spec.sequence_length)
 
     results = job.export_and_prove(model, evaluation, class_names=splits.class_names, calibration=first_texts)

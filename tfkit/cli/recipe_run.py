@@ -43,7 +43,7 @@ class RecipeRun:
         evaluation: reports.Evaluation,
         *,
         class_names: tuple[str, ...],
-        calibration: Callable[[int], Any] | None = None,
+        calibration: Callable[[], Any] | None = None,
         **search: Any,
     ) -> tuple[reports.ArtifactResult, ...]:
         """Export a model; every file is run over the whole test split in its own runtime, timed and judged.
@@ -52,7 +52,7 @@ class RecipeRun:
             model: The trained model.
             evaluation: What it answers on the test split.
             class_names: What the files name their scores; empty for an embedder.
-            calibration: Gives the inputs that ranges are measured on, as many as it is told.
+            calibration: Gives the inputs that ranges are measured on; called when something is exported.
             **search: Of an embedder: `index` and `reference` of `tfkit.reports.prove_artifacts`.
 
         Returns:
@@ -64,7 +64,7 @@ class RecipeRun:
         with self.display.stage("Export") as stage:
             described: dict[str, Any] = {"spec": self.spec, "class_names": class_names, "progress": stage.progress}
             if calibration is not None:
-                described["calibration"] = calibration(min(len(self.splits.train), export.calibration_examples))
+                described["calibration"] = calibration()
             files = exporters.export_formats(model, export.formats, self.folder.artifacts, **described)
             stage.result(f"{len(files)} files")
         self.log.append(reports.StageSummary("export", stage.title, stage.seconds))
