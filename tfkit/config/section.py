@@ -47,7 +47,7 @@ class TrainingSection(Section):
     optimizer: Literal["adam", "adamw", "sgd"] = choice("Optimizer.", "adamw")
     weight_decay: NotNegative = key(NOT_NEGATIVE, "Decoupled weight decay (adamw, sgd).", 0.0)
     warmup: Fraction = key(FRACTION, "Share of all steps in which the learning rate rises from 0.", 0.1)
-    schedule: Literal["cosine", "constant"] = choice("The learning rate after the warm-up.", "cosine")
+    schedule: Literal["cosine", "linear", "constant"] = choice("The learning rate after the warm-up.", "cosine")
     label_smoothing: Fraction = key(FRACTION, "Label smoothing.", 0.0)
     class_weights: ClassWeights = key(CLASS_WEIGHTS, "Weights of the classes in the loss.", None)
     early_stopping: Count | None = key(

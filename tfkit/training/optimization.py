@@ -12,7 +12,7 @@ from tfkit.data import Examples
 from tfkit.errors import DataError
 
 OptimizerName = Literal["adam", "adamw", "sgd"]
-Schedule = Literal["constant", "cosine"]
+Schedule = Literal["constant", "cosine", "linear"]
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,8 @@ class Optimization:
         learning_rate: Peak learning rate.
         optimizer: `adam`, `adamw` or `sgd` (with Nesterov momentum 0.9).
         weight_decay: Decoupled weight decay (Loshchilov & Hutter, arXiv:1711.05101).
-        schedule: `constant`, or `cosine` down to 0 (arXiv:1608.03983, without restarts).
+        schedule: `constant`, or down to 0: `cosine` (arXiv:1608.03983, without restarts) or `linear` (as BERT was
+            trained, arXiv:1810.04805).
         warmup: Share of the steps over which the learning rate rises linearly from 0, in [0, 1).
         label_smoothing: Share of the target spread over all classes (arXiv:1512.00567), in [0, 1).
         class_weights: None, `balanced` (inverse frequency), or a weight by class name; names left out weigh 1.
@@ -45,6 +46,30 @@ class Optimization:
     early_stopping: int | None = None
     ema: float | None = None
     gradient_accumulation: int = 1
+
+
+@keras.saving.register_keras_serializable(package="tfkit")
+class LinearDecay(keras.optimizers.schedules.LearningRateSchedule):
+    """A learning rate that rises from 0 in a straight line, and falls to 0 in another.
+
+    Args:
+        peak: The highest learning rate.
+        steps: Steps until it is 0 again; it stays there.
+        warmup_steps: Steps until the peak, fewer than `steps`.
+    """
+
+    def __init__(self, peak: float, *, steps: int, warmup_steps: int = 0) -> None:
+        self.peak, self.steps, self.warmup_steps = peak, steps, warmup_steps
+
+    def __call__(self, step: Any) -> Any:
+        done = keras.ops.cast(step, "float32")
+        share = keras.ops.maximum(self.steps - done, 0.0) / max(1, self.steps - self.warmup_steps)
+        if self.warmup_steps:
+            share = keras.ops.minimum(share, done / self.warmup_steps)
+        return self.peak * share
+
+    def get_config(self) -> dict[str, Any]:
+        return {"peak": self.peak, "steps": self.steps, "warmup_steps": self.warmup_steps}
 
 
 def build_optimizer(optimization: Optimization, *, steps: int) -> keras.optimizers.Optimizer:
@@ -111,6 +136,8 @@ def _learning_rate(optimization: Optimization, steps: int) -> Any:
             warmup_target=optimization.learning_rate if warmup_steps else None,
             warmup_steps=warmup_steps,
         )
+    if optimization.schedule == "linear":
+        return LinearDecay(optimization.learning_rate, steps=steps, warmup_steps=warmup_steps)
     if warmup_steps:
         return keras.optimizers.schedules.PolynomialDecay(
             initial_learning_rate=0.0, decay_steps=warmup_steps, end_learning_rate=optimization.learning_rate
