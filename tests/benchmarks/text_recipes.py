@@ -1,7 +1,7 @@
 """The text recipes on real data: what each way of fine-tuning reaches, what it trains, and what its files do.
 
     python tests/benchmarks/text_recipes.py DATA --backbone MINILM --output RESULTS.json
-        [--cases intents_all intents_lora intents_head sentiment finance_sentiment] [--seeds 0 1 2]
+        [--cases intents_all intents_lora intents_head intents_int8 ...] [--seeds 0 1 2]
     python tests/benchmarks/text_recipes.py --table RESULTS.json
 
 MINILM is a folder or address of all-MiniLM-L6-v2; DATA holds banking77/, sst2/ and financial_phrasebank/. Every run is
@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 _FLOAT = ("quantization=null",)  # that stage would train all of the weights
+_SHORT = ("data.sequence_length=32",)
 CASES: dict[str, tuple[str, tuple[str, ...]]] = {
     "intents_all": ("intents", ("data.directory={data}/banking77",)),
     "intents_lora": (
@@ -33,6 +34,20 @@ CASES: dict[str, tuple[str, tuple[str, ...]]] = {
             "fine_tune.epochs=60",
             "fine_tune.learning_rate=5.0e-3",
             *_FLOAT,
+        ),
+    ),
+    # Short texts, as a device gets them: the whole-number file trained for, and made of a model that was not.
+    "intents_int8": (
+        "intents",
+        ("data.directory={data}/banking77", *_SHORT, "quantization.target=int8", "export.formats=[tflite_int8]"),
+    ),
+    "intents_post_training": (
+        "intents",
+        (
+            "data.directory={data}/banking77",
+            *_SHORT,
+            *_FLOAT,
+            "export.formats=[tflite_float32,tflite_dynamic_int8,tflite_int8]",
         ),
     ),
     "sentiment": ("sentiment", ("data.directory={data}/sst2",)),
