@@ -68,13 +68,14 @@ def prepare_channel_pruning(model: keras.Model, plan: ChannelPlan, pixels: NDArr
     Args:
         model: The float model that was planned for; it is not changed.
         plan: Which channels stay.
-        pixels: (n, height, width, channels), real training images: BatchNorm's statistics are restored on them.
+        pixels: (n, height, width, channels), real training images: kernels and BatchNorm are fitted to them.
 
     Returns:
         The stage.
     """
     narrowed = sum(len(group.kept) < group.width for group in plan.groups)
     note = f"{narrowed} of {len(plan.groups)} groups of channels made narrower, ranked by {plan.criterion}"
+    note += f"; the kernels behind them were fitted to {len(pixels)} images"
     return PreparedStage(prune_channels_restored(model, plan, pixels), (), (note,))
 
 

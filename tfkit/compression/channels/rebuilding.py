@@ -12,7 +12,7 @@ from tfkit.compression.channels.planning import ChannelPlan, kept_classes
 from tfkit.compression.channels.rules import trace_channels
 from tfkit.compression.channels.tracing import ChannelTrace
 from tfkit.errors import ModelError
-from tfkit.graph import Node, build_model, copy_layer, read_graph
+from tfkit.graph import LayerGraph, Node, build_model, copy_layer, read_graph
 
 
 def prune_channels(model: keras.Model, plan: ChannelPlan) -> keras.Model:
@@ -38,6 +38,29 @@ def prune_channels(model: keras.Model, plan: ChannelPlan) -> keras.Model:
         >>> prune_channels(model, plan).count_params() == plan.parameters_after  # doctest: +SKIP
         True
     """
+    graph, cutter = _cutter(model, plan)
+    pruned = build_model(graph, cutter.call)
+    cutter.hand_over_weights()
+    return pruned
+
+
+def channels_of_layers(model: keras.Model, plan: ChannelPlan) -> dict[str, tuple[NDArray[np.bool_], NDArray[np.bool_]]]:
+    """Which channels of each kernel stay.
+
+    Args:
+        model: The model that was planned for.
+        plan: What `plan_channel_pruning` gave.
+
+    Returns:
+        For the name of each layer whose kernel takes channels and makes channels: bool (inputs,) and (outputs,).
+
+    Raises:
+        ModelError: When the plan is for another model.
+    """
+    return _cutter(model, plan)[1].channels()
+
+
+def _cutter(model: keras.Model, plan: ChannelPlan) -> tuple[LayerGraph, "_Cutter"]:
     graph = read_graph(model)
     trace = trace_channels(graph)
     groups = find_groups(trace)
@@ -49,10 +72,7 @@ def prune_channels(model: keras.Model, plan: ChannelPlan) -> keras.Model:
                 hint="plan again with plan_channel_pruning(model, ...)",
             )
     kept = {name: np.array(group.kept, np.int64) for name, group in planned.items()}
-    cutter = _Cutter(trace, kept_classes(trace, groups, kept))
-    pruned = build_model(graph, cutter.call)
-    cutter.hand_over_weights()
-    return pruned
+    return graph, _Cutter(trace, kept_classes(trace, groups, kept))
 
 
 class _Cutter:
@@ -79,6 +99,15 @@ class _Cutter:
                         value = np.compress(self._stays[axis.atoms], value, axis=axis.axis)
                 values.append(value)
             narrow.set_weights(values)
+
+    def channels(self) -> dict[str, tuple[NDArray[np.bool_], NDArray[np.bool_]]]:
+        """For each layer with a kernel that takes and makes channels: which of them stay."""
+        found = {}
+        for key, axes in self._trace.axes.items():
+            roles = {axis.role: self._stays[axis.atoms] for axis in axes if axis.weight == "kernel"}
+            if "takes" in roles and "makes" in roles:
+                found[self._trace.owners[key][0]] = (roles["takes"], roles["makes"])
+        return found
 
     def _narrow(self, node: Node) -> Any:
         key = id(node.operation)
