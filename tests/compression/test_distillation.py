@@ -1,14 +1,18 @@
 """Distillation: the student learns what the teacher answers, the teacher stays as it was, faults come first."""
 
+import dataclasses
+
 import keras
 import numpy as np
 import pytest
 
 from tfkit.compression import quantize_aware
+from tfkit.compression.channels import kept_feature_maps, plan_channel_pruning, prune_channels
 from tfkit.compression.distillation import FeaturePair, distiller
 from tfkit.compression.pruning import ConstantSparsity, PruneWeights, prunable, sparsity
 from tfkit.errors import ModelError
-from tfkit.models import with_dtype_policy
+from tfkit.graph import read_graph
+from tfkit.models import build_backbone, build_classifier, with_dtype_policy
 
 RNG = np.random.default_rng(0)
 IMAGES = RNG.uniform(-1, 1, size=(128, 8, 8, 3)).astype(np.float32)
@@ -106,6 +110,34 @@ def test_equal_widths_need_no_projection(teacher) -> None:
     )
 
 
+def test_a_cut_network_is_compared_channel_by_channel_with_the_whole_one(teacher) -> None:
+    plan = plan_channel_pruning(teacher, criterion="weight_norm", keep=0.5)
+    (kept,) = (group.kept for group in plan.groups if group.name == "conv")
+    pairs = kept_feature_maps(teacher, plan, weight=2.0)
+    assert pairs == (FeaturePair(student="maps", teacher="maps", weight=2.0, channels=kept),)
+    student = prune_channels(teacher, plan)
+    teaching = distiller(student, teacher, alpha=0.0, features=pairs)
+    assert not teaching.projections[0].weights
+    teaching.compile("sgd", loss=LOSS)
+    answers = teaching(IMAGES, training=False)
+    labels = float(LOSS(LABELS, answers))
+    assert float(teaching.compute_loss(x=IMAGES, y=LABELS, y_pred=answers)) == pytest.approx(labels, rel=1e-4)
+    swapped = [dataclasses.replace(pairs[0], channels=kept[::-1])]
+    teaching = distiller(student, teacher, alpha=0.0, features=swapped)
+    teaching.compile("sgd", loss=LOSS)
+    answers = teaching(IMAGES, training=False)
+    assert float(teaching.compute_loss(x=IMAGES, y=LABELS, y_pred=answers)) > labels + 0.1
+
+
+def test_the_last_sum_of_each_size_is_compared_and_the_last_maps(image) -> None:
+    model = build_classifier(build_backbone("resnet8", image=image), classes=3)
+    plan = plan_channel_pruning(model, criterion="weight_norm", keep=0.5)
+    pairs = kept_feature_maps(model, plan)
+    sizes = {node.name: node.output.shape[1:] for node in read_graph(model).nodes}
+    assert [sizes[pair.student] for pair in pairs] == [(32, 32, 16), (16, 16, 32), (8, 8, 64), (8, 8, 64)]
+    assert [len(pair.channels or ()) for pair in pairs] == [16, 16, 32, 32]
+
+
 def test_class_weights_count_for_the_labels(teacher) -> None:
     losses = []
     for weights in (None, {0: 5.0, 1: 5.0, 2: 5.0}):
@@ -150,3 +182,8 @@ def test_all_faults_are_told_before_training(teacher) -> None:
     ):
         pairs = [FeaturePair(student="map", teacher="maps"), FeaturePair(student="maps", teacher="pooled")]
         distiller(student, teacher, features=pairs)
+    with pytest.raises(ModelError, match="'maps' has 16 channels; the pair names 2 of 'maps'"):
+        distiller(student, teacher, features=[FeaturePair(student="maps", teacher="maps", channels=(0, 1))])
+    with pytest.raises(ModelError, match="'maps' has channels 0 to 31; the pair names 32"):
+        places = tuple(range(17, 33))
+        distiller(student, teacher, features=[FeaturePair(student="maps", teacher="maps", channels=places)])

@@ -42,6 +42,7 @@ def faults_of(sections: str, folder: Path, *overrides: str) -> list[str]:
         "quantization: {engine: tfmot}\nexport: {formats: [tflite_int8]}",
         "quantization: {}\ndistillation: {features: [{student: a, teacher: b}], alpha: 0.0}",
         "distillation: {teacher: runs/large}",
+        "pruning: {method: channels, keep: 0.5}\ndistillation: {feature_maps: 1.0}",
     ],
 )
 def test_a_recipe_that_holds_loads_and_its_resolved_form_loads_to_the_same(sections: str, tmp_path: Path) -> None:
@@ -106,6 +107,14 @@ def test_a_recipe_that_holds_loads_and_its_resolved_form_loads_to_the_same(secti
         (
             "distillation: {}",
             "distillation: this run's float model would teach nobody: it needs one of pruning:, quantization:",
+        ),
+        (
+            "pruning: {}\ndistillation: {feature_maps: 1.0}",
+            "distillation.feature_maps needs pruning.method channels: it compares channels with themselves",
+        ),
+        (
+            "pruning: {method: channels, keep: 0.5}\ndistillation: {feature_maps: 1.0, teacher: x}",
+            "distillation.feature_maps needs this run's own float model as the teacher: leave out teacher",
         ),
         (
             "distillation: {features: [{student: a}], teacher: x}",

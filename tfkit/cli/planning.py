@@ -110,6 +110,7 @@ def stage_options(config: "RecipeConfig", name: str, teacher: Any = None) -> dic
     options |= section.learning_options()
     if name == "pruning":
         options |= {"settings": _pruning_settings(config), "threads": config.acceptance.latency_threads}
+        options["feature_maps"] = config.distillation.feature_maps if config.distillation else 0.0
     if name == "quantization":
         options |= {"policy": _quantization_policy(config)}
     return options if name == "head" else options | {"objective": _teaching(config, teacher)}

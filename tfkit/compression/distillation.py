@@ -25,11 +25,14 @@ class FeaturePair:
         student: The student's layer, by its name; layers of nested models too.
         teacher: The teacher's.
         weight: What the difference counts in the loss, more than 0.
+        channels: For each channel of the student's layer, in order, the teacher's channel that it is to give, as after
+            channel pruning; nothing is projected then. None compares all channels.
     """
 
     student: str
     teacher: str
     weight: float = 1.0
+    channels: tuple[int, ...] | None = None
 
 
 def distiller(
@@ -105,8 +108,12 @@ class _Distiller(keras.Model):
         self._temperature, self._alpha = temperature, alpha
         self._weights_of_features = tuple(pair.weight for pair in features)
         self._seen = _Seen()
-        outputs = zip(self.student.outputs[1:], self.teacher.outputs[1:], strict=True)
-        self.projections = [_projection(own.shape, wanted.shape) for own, wanted in outputs]
+        self._channels = tuple(pair.channels for pair in features)
+        outputs = zip(self.student.outputs[1:], self.teacher.outputs[1:], self._channels, strict=True)
+        self.projections = [
+            keras.layers.Identity() if channels is not None else _projection(own.shape, wanted.shape)
+            for own, wanted, channels in outputs
+        ]
         self.built = True
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
@@ -125,6 +132,8 @@ class _Distiller(keras.Model):
         logits, *wanted = (ops.stop_gradient(tensor) for tensor in _listed(self.teacher(x, training=False)))
         soft = _divergence(logits, y_pred, self._temperature)
         total = (1 - self._alpha) * ops.cast(hard, "float32") + self._alpha * (soft + regularisation)
+        chosen = zip(wanted, self._channels, strict=True)
+        wanted = [tensor if places is None else ops.take(tensor, places, axis=-1) for tensor, places in chosen]
         matched = zip(self._weights_of_features, self.projections, self._seen.features, wanted, strict=True)
         for weight, projection, own, features in matched:
             total = total + weight * _difference(features, projection(own))
@@ -214,7 +223,18 @@ def _feature_faults(graphs: dict[str, LayerGraph], features: Sequence[FeaturePai
                 f"'{pair.student}' gives {_shapes([found[0].shape[1:]])} and '{pair.teacher}' "
                 f"{_shapes([found[1].shape[1:]])}: a projection changes the last size only"
             )
+        elif len(found) == 2 and pair.channels is not None:
+            faults += _channel_faults(pair, own=found[0].shape[-1], wanted=found[1].shape[-1])
     return faults
+
+
+def _channel_faults(pair: FeaturePair, *, own: int, wanted: int) -> list[str]:
+    channels = pair.channels or ()
+    if len(channels) != own:
+        return [f"'{pair.student}' has {own} channels; the pair names {len(channels)} of '{pair.teacher}'"]
+    if not all(0 <= place < wanted for place in channels):
+        return [f"'{pair.teacher}' has channels 0 to {wanted - 1}; the pair names {max(channels)}"]
+    return []
 
 
 def _shapes(shapes: Sequence[Sequence[int | None]]) -> str:

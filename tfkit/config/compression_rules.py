@@ -108,6 +108,17 @@ def _distillation_rules(tree: Tree) -> list[tuple[KeyPath, str]]:
     if distillation.get("alpha") == 0 and not distillation.get("features"):
         sentence = "distillation.alpha is 0 and distillation.features is empty: the teacher would teach nothing"
         broken.append((("distillation", "alpha"), sentence))
+    if distillation.get("feature_maps"):
+        pruning = _section(tree, "pruning")
+        if pruning is None or pruning.get("method") != "channels":
+            sentence = "distillation.feature_maps needs pruning.method channels: it compares channels with themselves"
+            broken.append((("distillation", "feature_maps"), sentence))
+        if distillation.get("features"):
+            sentence = "distillation.feature_maps and distillation.features cannot go together: leave out one"
+            broken.append((("distillation", "feature_maps"), sentence))
+        if distillation.get("teacher") is not None:
+            sentence = "distillation.feature_maps needs this run's own float model as the teacher: leave out teacher"
+            broken.append((("distillation", "feature_maps"), sentence))
     return broken
 
 

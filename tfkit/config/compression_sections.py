@@ -8,11 +8,13 @@ from tfkit.config.keys import (
     COUNT,
     FLAG,
     FRACTION,
+    NOT_NEGATIVE,
     POSITIVE,
     ClosedFraction,
     Count,
     Fraction,
     NameOrPath,
+    NotNegative,
     Positive,
     Text,
     choice,
@@ -153,6 +155,12 @@ class DistillationSection(Section):
     )
     temperature: Positive = key(POSITIVE, "How much the teacher's answers are softened.", 4.0)
     alpha: ClosedFraction = key("a number in [0, 1]", "Share of the teacher's answers in the loss.", 0.5)
+    feature_maps: NotNegative = key(
+        NOT_NEGATIVE,
+        "pruning by channels: what each of the teacher's last feature maps of a size counts in the loss, beside its "
+        "answers; a map's remaining channels learn to give what they gave before.",
+        0.0,
+    )
     features: tuple[FeatureSection, ...] = key(
         "a list of {student: LAYER, teacher: LAYER, weight: a number above 0}",
         "Layers that learn to give what the teacher's give.",

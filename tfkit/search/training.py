@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import keras
@@ -9,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tfkit.artifacts import ImageSpec
-from tfkit.compression.channels import plan_channel_pruning, prune_channels_restored
+from tfkit.compression.channels import kept_feature_maps, plan_channel_pruning, prune_channels_restored
 from tfkit.compression.distillation import distiller
 from tfkit.data import AugmentationPolicy, DatasetSplits, ImageExamples, pixel_batches
 from tfkit.data.splitting import spread_over_classes
@@ -120,15 +121,13 @@ class Classroom:
         plan = plan_channel_pruning(self.teacher, criterion="loss", keep=keep, batches=self._scored_images())
         student = prune_channels_restored(self.teacher, plan, self.calibration)
         options = self._options(self.settings.recovery_epochs, self.settings.recovery_learning_rate, progress)
+        if options["objective"] is not None:
+            options["objective"] = partial(options["objective"], features=kept_feature_maps(self.teacher, plan))
         train_on(student, self.splits.train, self.splits.validation, self.image, **options)
         return student
 
     def _options(self, epochs: int, rate: float, progress: Progress | None) -> dict[str, Any]:
         settings = self.settings
-
-        def taught(logits: keras.Model) -> keras.Model:
-            teacher = logits_model(self.teacher)
-            return distiller(logits, teacher, temperature=settings.temperature, alpha=settings.distillation)
 
         return {
             "optimization": Optimization(epochs=epochs, learning_rate=rate, schedule="cosine", warmup=0.05),
@@ -137,8 +136,12 @@ class Classroom:
             "flip": settings.flip,
             "seed": settings.seed,
             "progress": progress,
-            "objective": taught if settings.distillation else None,
+            "objective": self._teaching() if settings.distillation else None,
         }
+
+    def _teaching(self) -> Callable[..., keras.Model]:
+        given = {"temperature": self.settings.temperature, "alpha": self.settings.distillation}
+        return partial(distiller, teacher=logits_model(self.teacher), **given)
 
     def _scored_images(self) -> list[tuple[Any, Any]]:
         pixels, labels = some_images(self.splits.train, self.image, self.settings.calibration_images)

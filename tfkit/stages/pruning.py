@@ -1,12 +1,15 @@
 """The stage that takes weights or channels away, and trains what is left."""
 
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any, Literal
 
 import keras
 
 from tfkit.artifacts import ImageSpec
 from tfkit.compression import PruningSettings, prepare_channel_pruning, prepare_weight_pruning
+from tfkit.compression.channels import kept_feature_maps
 from tfkit.data import ImageExamples, calibration_pixels, training_batches
 from tfkit.models import unfreeze
 from tfkit.stages.channel_measures import channel_pruning, measure_unpruned
@@ -28,6 +31,8 @@ def prune(
     batch_norm: Literal["frozen", "train"] = "frozen",
     batch_size: int = 32,
     threads: int = 1,
+    objective: Callable[..., keras.Model] | None = None,
+    feature_maps: float = 0.0,
     **options: Any,
 ) -> CompressedStage:
     """Prune a trained classifier and train it on; all of it learns.
@@ -45,6 +50,9 @@ def prune(
         batch_norm: Whether BatchNorm keeps its statistics (`frozen`) or follows (`train`).
         batch_size: Images in a batch.
         threads: CPU threads that latency is measured on.
+        objective: What `train_on` trains in the model's place, such as a distiller.
+        feature_maps: channels: what each feature map of the whole model counts in the loss beside the objective, which
+            then takes `features`, as `distiller` does, and has `model` as its teacher; 0 leaves them out.
         **options: The further keyword arguments of `tfkit.training.train_on`.
 
     Returns:
@@ -53,7 +61,7 @@ def prune(
     Raises:
         ModelError: When the model cannot be pruned so.
     """
-    options |= {"optimization": optimization, "batch_size": batch_size}
+    options |= {"optimization": optimization, "batch_size": batch_size, "objective": objective}
     if settings.method != "channels":
         unfreeze(model, "all", batch_norm=batch_norm)
         steps = -(-len(train) // batch_size) * optimization.epochs // optimization.gradient_accumulation
@@ -68,4 +76,6 @@ def prune(
     prepared = prepare_channel_pruning(model, plan, pixels)
     unfreeze(prepared.model, "all", batch_norm=batch_norm)
     prepared = replace(prepared, notes=(*prepared.notes, channels.promise))
+    if objective is not None and feature_maps:
+        options["objective"] = partial(objective, features=kept_feature_maps(model, plan, weight=feature_maps))
     return train_prepared("pruning", prepared, train, validation, image, channels=channels, **options)

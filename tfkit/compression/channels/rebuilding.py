@@ -60,6 +60,24 @@ def channels_of_layers(model: keras.Model, plan: ChannelPlan) -> dict[str, tuple
     return _cutter(model, plan)[1].channels()
 
 
+def channels_of_maps(model: keras.Model, plan: ChannelPlan) -> dict[str, NDArray[np.bool_]]:
+    """Which channels of each feature map stay.
+
+    Args:
+        model: The model that was planned for.
+        plan: What `plan_channel_pruning` gave.
+
+    Returns:
+        For the name of each node of the model's graph that gives maps (n, ..., channels) with some channel left: bool
+        (channels,). Pixels and what scales them are left out.
+
+    Raises:
+        ModelError: When the plan is for another model.
+    """
+    graph, cutter = _cutter(model, plan)
+    return {node.name: cutter.stays(node) for node in graph.nodes if len(node.output.shape) > 2 and cutter.made(node)}
+
+
 def _cutter(model: keras.Model, plan: ChannelPlan) -> tuple[LayerGraph, "_Cutter"]:
     graph = read_graph(model)
     trace = trace_channels(graph)
@@ -99,6 +117,18 @@ class _Cutter:
                         value = np.compress(self._stays[axis.atoms], value, axis=axis.axis)
                 values.append(value)
             narrow.set_weights(values)
+
+    def stays(self, node: Node) -> NDArray[np.bool_]:
+        """Which channels of a node's output stay."""
+        return self._stays[self._trace.layouts[id(node.output)]]
+
+    def made(self, node: Node) -> bool:
+        """Whether a node's output is made of channels that a kernel makes."""
+        layout = self._trace.layouts.get(id(node.output))
+        pinned = self._trace.pinned
+        return layout is not None and not any(
+            pinned.get(label) == "model input" for label in self._trace.labels[layout].tolist()
+        )
 
     def channels(self) -> dict[str, tuple[NDArray[np.bool_], NDArray[np.bool_]]]:
         """For each layer with a kernel that takes and makes channels: which of them stay."""
