@@ -228,11 +228,11 @@ def _feature_faults(graphs: dict[str, LayerGraph], features: Sequence[FeaturePai
     return faults
 
 
-def _channel_faults(pair: FeaturePair, *, own: int, wanted: int) -> list[str]:
+def _channel_faults(pair: FeaturePair, *, own: int | None, wanted: int | None) -> list[str]:
     channels = pair.channels or ()
     if len(channels) != own:
         return [f"'{pair.student}' has {own} channels; the pair names {len(channels)} of '{pair.teacher}'"]
-    if not all(0 <= place < wanted for place in channels):
+    if wanted is not None and not all(0 <= place < wanted for place in channels):
         return [f"'{pair.teacher}' has channels 0 to {wanted - 1}; the pair names {max(channels)}"]
     return []
 

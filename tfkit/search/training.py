@@ -140,8 +140,8 @@ class Classroom:
         }
 
     def _teaching(self) -> Callable[..., keras.Model]:
-        given = {"temperature": self.settings.temperature, "alpha": self.settings.distillation}
-        return partial(distiller, teacher=logits_model(self.teacher), **given)
+        settings, teacher = self.settings, logits_model(self.teacher)
+        return partial(distiller, teacher=teacher, temperature=settings.temperature, alpha=settings.distillation)
 
     def _scored_images(self) -> list[tuple[Any, Any]]:
         pixels, labels = some_images(self.splits.train, self.image, self.settings.calibration_images)
