@@ -114,7 +114,9 @@ def test_run_says_before_training_what_becomes_of_the_layers(
 
 @pytest.mark.slow
 def test_channel_pruning_makes_the_file_smaller_and_says_what_to_expect(tmp_path: Path) -> None:
-    report = report_of(run_in(tmp_path, "narrow", CHANNELS))
+    report = report_of(run_in(tmp_path, "narrow", CHANNELS, "distillation.feature_maps=1.0"))
+    (notes,) = (stage["notes"] for stage in report["stages"] if stage["name"] == "pruning")
+    assert any("feature maps" in note for note in notes)
     channels = report["compression"]["channels"]
     assert channels["parameters_after"] < 0.6 * channels["parameters_before"]
     assert report["model"]["parameters"] == channels["parameters_after"]

@@ -77,5 +77,8 @@ def prune(
     unfreeze(prepared.model, "all", batch_norm=batch_norm)
     prepared = replace(prepared, notes=(*prepared.notes, channels.promise))
     if objective is not None and feature_maps:
-        options["objective"] = partial(objective, features=kept_feature_maps(model, plan, weight=feature_maps))
+        pairs = kept_feature_maps(model, plan, weight=feature_maps)
+        options["objective"] = partial(objective, features=pairs)
+        taught = f"the whole network taught it its feature maps behind {', '.join(pair.student for pair in pairs)}"
+        prepared = replace(prepared, notes=(*prepared.notes, taught))
     return train_prepared("pruning", prepared, train, validation, image, channels=channels, **options)
