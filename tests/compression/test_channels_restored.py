@@ -118,3 +118,18 @@ def test_a_layer_used_twice_keeps_its_kernel(pixels):
     plan = plan_channel_pruning(whole, criterion="weight_norm", keep=0.5)
     cut, restored = prune_channels(whole, plan), prune_channels_restored(whole, plan, pixels)
     np.testing.assert_array_equal(restored.get_layer("twice").kernel, cut.get_layer("twice").kernel)
+
+
+def test_layers_of_one_name_in_two_nested_models_are_fitted_each_for_itself(pixels):
+    def branch(seed):
+        keras.utils.set_random_seed(seed)
+        inputs = keras.Input((16, 16, 3))
+        x = keras.layers.Conv2D(32, 3, activation="relu", name="first")(inputs)
+        return keras.Model(inputs, keras.layers.Conv2D(8 * seed, 1, name="second")(x), name=f"branch_{seed}")
+
+    image = keras.Input((16, 16, 3))
+    x = keras.layers.Concatenate()([branch(2)(image), branch(4)(image)])
+    whole = keras.Model(image, keras.layers.Dense(3)(keras.layers.GlobalAveragePooling2D()(x)))
+    plan = plan_channel_pruning(whole, criterion="weight_norm", keep=0.5)
+    cut, restored = prune_channels(whole, plan), prune_channels_restored(whole, plan, pixels)
+    assert difference(restored, whole, pixels) < difference(cut, whole, pixels)

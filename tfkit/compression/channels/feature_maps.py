@@ -16,8 +16,8 @@ def kept_feature_maps(model: keras.Model, plan: ChannelPlan, *, weight: float = 
     """Pair maps of the pruned network with the same maps of the whole one, channel by channel.
 
     Of each size of map the last sum or concatenation is taken, else the last layer; and the last layer of all. A
-    channel that stayed is compared with itself, so that no projection has to be learned: from few images that
-    teaches much more than the answers alone (hints: Romero et al. 2015, https://arxiv.org/abs/1412.6550).
+    channel that stayed is compared with itself, so that no projection has to be learned; on few images that
+    taught more than the answers alone (hints: Romero et al. 2015, https://arxiv.org/abs/1412.6550).
 
     Args:
         model: The whole model, which will teach.

@@ -1,13 +1,14 @@
 """Let the channels that stay stand in for those that go."""
 
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from tfkit.graph import Node, build_model, read_graph
+from tfkit.graph import LayerGraph, Node, build_model, read_graph
 
 _BATCH = 16
 # Places of each image that a layer is fitted on.
@@ -33,9 +34,13 @@ def refit_kernels(model: keras.Model, pruned: keras.Model, kept: KeptChannels, i
             ones.
         images: (n, height, width, channels), some hundred real training images.
     """
-    whole = {layer.name: layer for layer in model._flatten_layers() if _can_be_refitted(layer)}
-    chosen = [name for name, (inputs, _) in kept.items() if name in whole and not inputs.all()]
-    moments = _input_moments(model, [whole[name] for name in chosen], images)
+    graph = read_graph(model)
+    calls = Counter(id(node.operation) for node in graph.nodes)
+    # By the graph's names, which the narrower layers have: layers of nested models may share their own.
+    nodes = {node.name: node for node in graph.nodes if calls[id(node.operation)] == 1}
+    whole = {name: node.operation for name, node in nodes.items() if _can_be_refitted(node.operation)}
+    chosen = {name: whole[name] for name, (inputs, _) in kept.items() if name in whole and not inputs.all()}
+    moments = _input_moments(graph, chosen, images) if chosen else {}
     for name, (count, total, products) in moments.items():
         inputs, outputs = kept[name]
         layer = pruned.get_layer(name)
@@ -60,28 +65,23 @@ def _can_be_refitted(layer: Any) -> bool:
 
 
 def _input_moments(
-    model: keras.Model, layers: list[Any], images: NDArray[np.float32]
+    graph: LayerGraph, layers: Mapping[str, Any], images: NDArray[np.float32]
 ) -> dict[str, tuple[int, NDArray[np.float64], NDArray[np.float64]]]:
-    """For each layer's name: how many inputs were seen, their sum, and the sum of their outer products."""
-    by_name = {layer.name: layer for layer in layers}
-    calls: dict[str, list[Any]] = {}
+    """For each layer's name in the graph: how many inputs were seen, their sum, and that of their outer products."""
+    taken: dict[str, Any] = {}
 
     def call(node: Node, copy: Callable[[], Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        if node.operation.name in by_name:
-            calls.setdefault(node.operation.name, []).append(args[0])
+        if node.name in layers:
+            taken[node.name] = args[0]
         return copy()(*args, **kwargs)
 
-    copied = build_model(read_graph(model), call)
-    taken = {name: tensors[0] for name, tensors in calls.items() if len(tensors) == 1}  # not shared
-    if not taken:
-        return {}
-    probe = keras.Model(copied.inputs[0], list(taken.values()))
+    probe = keras.Model(build_model(graph, call).inputs[0], list(taken.values()))
     rng = np.random.default_rng(0)
     sums: dict[str, Any] = {}
     for batch in _batches(images):
         given = probe(batch, training=False)
         for name, tensor in zip(taken, given if len(taken) > 1 else [given], strict=True):
-            seen = _positions(by_name[name], tensor, rng)
+            seen = _positions(layers[name], tensor, rng)
             count, total, products = sums.get(name, (0, 0.0, 0.0))
             sums[name] = (count + len(seen), total + seen.sum(axis=0), products + seen.T @ seen)
     return sums
