@@ -133,3 +133,7 @@ def test_layers_of_one_name_in_two_nested_models_are_fitted_each_for_itself(pixe
     plan = plan_channel_pruning(whole, criterion="weight_norm", keep=0.5)
     cut, restored = prune_channels(whole, plan), prune_channels_restored(whole, plan, pixels)
     assert difference(restored, whole, pixels) < difference(cut, whole, pixels)
+    seconds = [layer.name for layer in cut.layers if "second" in layer.name]
+    assert len(seconds) == 2
+    for name in seconds:
+        assert not np.allclose(restored.get_layer(name).kernel, cut.get_layer(name).kernel)
