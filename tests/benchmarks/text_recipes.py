@@ -18,13 +18,19 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-_FLOAT = ("quantization=null",)  # that stage would train all of the weights
+_FLOAT = ("quantization=null", "distillation=null")  # that stage would train all of the weights
 _SHORT = ("data.sequence_length=32",)
 CASES: dict[str, tuple[str, tuple[str, ...]]] = {
     "intents_all": ("intents", ("data.directory={data}/banking77",)),
     "intents_lora": (
         "intents",
-        ("data.directory={data}/banking77", "fine_tune.method=lora", "fine_tune.learning_rate=1.0e-3", *_FLOAT),
+        (
+            "data.directory={data}/banking77",
+            "fine_tune.method=lora",
+            "fine_tune.epochs=6",
+            "fine_tune.learning_rate=2.0e-3",
+            *_FLOAT,
+        ),
     ),
     "intents_head": (
         "intents",
@@ -39,7 +45,14 @@ CASES: dict[str, tuple[str, tuple[str, ...]]] = {
     # Short texts, as a device gets them: the whole-number file trained for, and made of a model that was not.
     "intents_int8": (
         "intents",
-        ("data.directory={data}/banking77", *_SHORT, "quantization.target=int8", "export.formats=[tflite_int8]"),
+        (
+            "data.directory={data}/banking77",
+            *_SHORT,
+            "quantization.target=int8",
+            "quantization.epochs=2",
+            "quantization.learning_rate=5.0e-5",
+            "export.formats=[tflite_int8]",
+        ),
     ),
     "intents_post_training": (
         "intents",
