@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 
@@ -41,6 +42,30 @@ def test_a_swallowed_interruption_ends_the_work_at_its_next_sign_of_progress():
             stage.progress(1, 2)
         with pytest.raises(KeyboardInterrupt), Display().stage("A stage without progress"):
             pass
+
+
+class _CollectedWhileCtrlCIsPressed:
+    def __del__(self) -> None:
+        press_ctrl_c()
+
+
+class _CollectedWithAFault:
+    def __del__(self) -> None:
+        raise ValueError("of the library")
+
+
+def test_an_interruption_that_cannot_travel_on_prints_nothing_and_is_not_lost(monkeypatch):
+    told = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda unraisable: told.append(unraisable.exc_type))
+    with ctrl_c_remembered():
+        _CollectedWhileCtrlCIsPressed()
+        assert not told and was_interrupted()
+        with pytest.raises(KeyboardInterrupt):
+            stop_if_interrupted()
+        _CollectedWithAFault()
+        assert told == [ValueError]
+    _CollectedWhileCtrlCIsPressed()
+    assert told == [ValueError, KeyboardInterrupt]
 
 
 def test_an_error_after_ctrl_c_is_the_interruption(tmp_path):

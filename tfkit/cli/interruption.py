@@ -7,6 +7,7 @@ sign of progress.
 """
 
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,7 +21,9 @@ _pressed = threading.Event()
 def ctrl_c_remembered() -> Iterator[None]:
     """Remember Ctrl-C while the block runs; it raises `KeyboardInterrupt` as ever.
 
-    In a thread, or where somebody handles SIGINT already, nothing is changed.
+    Where it cannot travel on, such as in a destructor or a garbage collector's callback, Python would print a traceback
+    and forget it; nothing is printed, and `stop_if_interrupted` raises it again. In a thread, or where somebody handles
+    SIGINT already, nothing is changed.
 
     Example:
         >>> with ctrl_c_remembered():
@@ -31,10 +34,18 @@ def ctrl_c_remembered() -> Iterator[None]:
     if not ours or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
         yield
         return
+    tell_unraisable = sys.unraisablehook
+
+    def tell_all_but_ctrl_c(unraisable: Any) -> None:
+        if unraisable.exc_type is not KeyboardInterrupt:
+            tell_unraisable(unraisable)
+
     signal.signal(signal.SIGINT, _press)
+    sys.unraisablehook = tell_all_but_ctrl_c
     try:
         yield
     finally:
+        sys.unraisablehook = tell_unraisable
         _pressed.clear()
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
