@@ -45,7 +45,7 @@ def new_classifier(*, dropout: float = 0.1) -> keras.Model:
 
 
 def trained(texts: TextExamples, tokenizer: Tokenizer, *, epochs: int = 1, model=None, optimization=None, **options):
-    plan = Optimization(**{"epochs": epochs, "learning_rate": 5e-3} | (optimization or {}))
+    plan = Optimization(epochs=epochs, learning_rate=5e-3, **(optimization or {}))
     given = {"sequence_length": 8, "batch_size": 18, "buckets": False, "optimization": plan}
     return fine_tune_text(model or new_classifier(), texts, texts, tokenizer, **(given | options))
 

@@ -10,14 +10,7 @@ from tfkit.config.yaml_document import KeyPath
 _FILES = ("csv", "tsv", "jsonl")
 _NEEDED = {**{source: ("train",) for source in _FILES}, "tfds": ("name",)}
 # With method head the backbone only gives features, once: these keys would change nothing.
-_NOT_OF_HEAD = {
-    "head_epochs": None,
-    "layer_decay": None,
-    "adversarial": None,
-    "r_drop": None,
-    "average_runs": 1,
-    "precision": "float32",
-}
+_NOT_OF_HEAD = {"layer_decay": None, "adversarial": None, "r_drop": None, "average_runs": 1, "precision": "float32"}
 _READ_BY = {
     "directory": (*_FILES, "tfds"),
     "name": ("tfds",),

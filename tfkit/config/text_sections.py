@@ -41,8 +41,7 @@ _LOADING_KEYS = (
     "validation_fraction",
     "test_fraction",
 )
-# What `tfkit.training.fine_tune_text` takes of `fine_tune:` beside what every stage has.
-_LEARNING_KEYS = ("method", "layers", "rank", "head_epochs", "head_learning_rate", "average_runs")
+
 
 Column = Annotated[int, Field(ge=0)] | Text | None
 _COLUMN = "a column's name, its number from 0, or null"
@@ -132,12 +131,6 @@ class TextFineTuneSection(TrainingSection):
     )
     layers: Count = key(COUNT, "method last: how many of the backbone's last layers learn.", 2)
     rank: Count = key(COUNT, "method lora: the updates' rank; adapters: their width.", 8)
-    head_epochs: Count | None = key(
-        COUNT + ", or null",
-        "Passes in which the head learns alone first, on features computed once (seconds); 60 is plenty.",
-        None,
-    )
-    head_learning_rate: Positive = key(POSITIVE, "Peak learning rate of those passes.", 5e-3)
     layer_decay: Annotated[float, Field(gt=0, le=1)] | None = key(
         "a number in (0, 1], or null",
         "Learning rate of each block as a share of the one above it: 0.9 is mild, 0.65 strong.",
@@ -155,7 +148,7 @@ class TextFineTuneSection(TrainingSection):
 
     def learning_options(self) -> dict[str, Any]:
         """The further keyword arguments of `tfkit.training.fine_tune_text` that are this section's own."""
-        own = {name: getattr(self, name) for name in _LEARNING_KEYS}
+        own = {name: getattr(self, name) for name in ("method", "layers", "rank", "average_runs")}
         return super().learning_options() | own
 
     def objective_options(self) -> dict[str, Any]:

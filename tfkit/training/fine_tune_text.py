@@ -118,8 +118,6 @@ def train_text(
     method: Method = "all",
     layers: int = 2,
     rank: int = 8,
-    head_epochs: int | None = None,
-    head_learning_rate: float = 5e-3,
     objectives: TextObjectives | None = None,
     batch_size: int = 32,
     buckets: bool = True,
@@ -140,10 +138,6 @@ def train_text(
             and neither `augmentation`, `buckets` nor `objectives` means anything.
         layers: Of `last`: how many layers learn.
         rank: Of `lora` and `adapters`: the width of what is added.
-        head_epochs: Passes in which the head learns alone, on features computed once, before `method` begins; a head
-            that means something already pulls the pretrained weights about less (Kumar et al. 2022, arXiv:2202.10054).
-            None for none. With `head` it means nothing.
-        head_learning_rate: Peak learning rate of those passes.
         objectives: Layer-wise learning rates, adversarial training, R-Drop; None for none.
         batch_size: Texts in a batch.
         buckets: Whether texts of like length are batched together, so that less padding is computed.
@@ -158,15 +152,11 @@ def train_text(
         ModelError: When the model cannot be adapted or trained so.
     """
     keras.utils.set_random_seed(seed)
-    texts = (train, validation, tokenizer, sequence_length, batch_size, seed)
-    head = None
-    if head_epochs is not None and method != "head":
-        adapt(model, "head")
-        alone = replace(optimization, epochs=head_epochs, learning_rate=head_learning_rate, ema=None)
-        head = _train_head(model, *texts, alone, {"progress": options.get("progress")})
     adaptation = adapt(model, method, layers=layers, rank=rank, bottleneck=rank)
     if method == "head":
-        result = _train_head(model, *texts, optimization, options)
+        result = _train_head(
+            model, train, validation, tokenizer, sequence_length, batch_size, seed, optimization, options
+        )
     else:
         objectives = objectives or TextObjectives()
         if objectives.objective is not None:
@@ -185,9 +175,6 @@ def train_text(
             **options,
         )
         result = replace(result, notes=(*objectives.notes, *result.notes))
-    if head is not None:
-        note = f"the head learned first, alone: {len(head.history['loss'])} epochs in {head.seconds:.1f} s"
-        result = replace(result, notes=(note, *result.notes), seconds=head.seconds + result.seconds)
     result = replace(result, name="fine_tune", notes=(*adaptation.notes, *result.notes))
     plain = merge_adaptation(adaptation.model) if method == "lora" else adaptation.model
     return TrainedText(plain, result, adaptation)
