@@ -16,6 +16,7 @@ from typing import Any
 
 _CPU = 1
 _WARMUP_RUNS = 10
+_LOCKED_FOR_WRITING = 1  # LiteRtTensorBufferLockMode
 _MAX_RANKED_TYPE_BYTES = 256  # LiteRtRankedTensorType has 72; it is only handed on, never read here
 _MAX_EVENT_BYTES = 256
 _UNWRITTEN = 0xA5
@@ -109,8 +110,17 @@ class _ProfiledModel:
             buffer = self._litert.make(
                 "LiteRtCreateManagedTensorBufferFromRequirements", self._environment, kind, needs
             )
+            self._fill_with_zeros(buffer)
             made.append(buffer.value)
         return (ctypes.c_void_p * len(made))(*made)
+
+    def _fill_with_zeros(self, buffer: ctypes.c_void_p) -> None:
+        """What fresh memory holds is not always a token that an embedding has, and decides how long a kernel takes."""
+        size, memory = ctypes.c_size_t(), ctypes.c_void_p()
+        self._litert.call("LiteRtGetTensorBufferPackedSize", buffer, ctypes.byref(size))
+        self._litert.call("LiteRtLockTensorBuffer", buffer, ctypes.byref(memory), _LOCKED_FOR_WRITING)
+        ctypes.memset(memory, 0, size.value)
+        self._litert.call("LiteRtUnlockTensorBuffer", buffer)
 
 
 def _read_events(table: bytes, number: int) -> list[tuple[str, int, int, bool]]:

@@ -94,6 +94,11 @@ class FakeQuantize(keras.layers.Layer):
         low, high = min(low, 0.0), max(high, 0.0)
         return (-max(-low, high), max(-low, high)) if self.bits == 16 else (low, high)
 
+    @property
+    def rounds(self) -> bool:
+        """Whether tensors are rounded at present: the layer is switched on and not collecting extremes."""
+        return self.enabled and self._collected is None
+
     def start_collecting(self) -> None:
         """Let tensors pass as they are from now on, and keep each image's extremes: run the model eagerly."""
         self._collected = []

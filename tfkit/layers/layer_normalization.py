@@ -6,6 +6,7 @@ import keras
 from keras import ops
 
 from tfkit.layers.fake_quantization import FakeQuantize
+from tfkit.layers.inverse_root import tabulated_inverse_root
 
 
 @keras.saving.register_keras_serializable(package="tfkit")
@@ -13,7 +14,8 @@ class QuantizedLayerNormalization(keras.layers.LayerNormalization):
     """`keras.layers.LayerNormalization` over the last axis with every value between its operators rounded.
 
     The values between are held in 16 bits, in an 8-bit model too: a variance of a hundredth of the largest one is
-    two of 256 steps, and its inverse root then a guess. LiteRT has 16-bit kernels for every operator in here.
+    two of 256 steps, and its inverse root then a guess. LiteRT has 16-bit kernels for every operator in here; that of
+    the inverse root is far from exact, and computed as it is (see `tabulated_inverse_root`).
 
     Args:
         bits: Of the normalised values, what the layer's scale and shift take.
@@ -49,14 +51,27 @@ class QuantizedLayerNormalization(keras.layers.LayerNormalization):
     def call(self, inputs: Any, training: bool | None = None) -> Any:
         if not self.enabled:
             return super().call(inputs)
-        # A variance of less than half a step is zero on its grid; the gradient at zero is not finite.
-        rounded = self.steps(
-            inputs,
-            lambda step, value: self.quantizers[step](value, training=training),
-            inverse_root=lambda variance: ops.rsqrt(ops.maximum(variance, 1e-12)),
-        )
-        outputs = rounded * ops.cast(self.gamma, rounded.dtype) if self.scale else rounded
+
+        def rounded(step: str, value: Any) -> Any:
+            return value if step == "inverse_deviation" else self.quantizers[step](value, training=training)
+
+        normalized = self.steps(inputs, rounded, inverse_root=lambda value: self._inverse_root(value, training))
+        outputs = normalized * ops.cast(self.gamma, normalized.dtype) if self.scale else normalized
         return outputs + ops.cast(self.beta, outputs.dtype) if self.center else outputs
+
+    def _inverse_root(self, variance: Any, training: bool | None) -> Any:
+        """Of the variance on its grid: the file's answer, once both ranges are known."""
+        source, result = self.quantizers["variance"], self.quantizers["inverse_deviation"]
+        # A variance of less than half a step is zero on its grid; the gradient at zero is not finite.
+        exact = ops.rsqrt(ops.maximum(variance, 1e-12))
+        followed = result(exact, training=training)  # its range is that of the true ones
+        if not (source.rounds and result.rounds):
+            return followed
+        ranges = ops.convert_to_tensor(source.maximum), ops.convert_to_tensor(result.maximum)
+        known = ops.logical_and(ranges[0] > 0, ranges[1] > 0)
+        steps = [ops.where(known, largest, 1.0) / (2 ** (self.INNER_BITS - 1) - 1) for largest in ranges]
+        looked_up = tabulated_inverse_root(ops.cast(variance, "float32"), input_step=steps[0], output_step=steps[1])
+        return ops.where(known, ops.cast(looked_up, followed.dtype), followed)
 
     def steps(self, inputs: Any, rounded: Any, *, inverse_root: Any = ops.rsqrt) -> Any:
         """The normalised values, before scale and shift.

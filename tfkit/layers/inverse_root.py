@@ -1,0 +1,51 @@
+"""The inverse root that an integer file computes."""
+
+from typing import Any
+
+import numpy as np
+from keras import ops
+
+_SEGMENTS = 512  # over all of int16; those below zero are never asked for
+_WIDTH = 128  # steps of the input in one of them
+_LARGEST = 32767
+
+
+def tabulated_inverse_root(inputs: Any, *, input_step: Any, output_step: Any) -> Any:
+    """`1 / sqrt(x)` as LiteRT's 16-bit kernel gives it: from a table, in straight lines between its entries.
+
+    The table has an entry for each 128 steps of the input, moved by half of the error in the middle of a line. Where
+    one position's variance is a hundred times that of the others, theirs lie before the first entries, and the
+    kernel's answer is a fifth from the true one: a model that is to give the file's answers must compute so too.
+
+    Source: `LUTPopulateInt16` and `LUTLookup` of TensorFlow Lite's `kernels/internal/common.h`.
+
+    Args:
+        inputs: float32, of 0 or more, multiples of `input_step`.
+        input_step: float32 scalar above 0: the step of the 16-bit input.
+        output_step: float32 scalar above 0: the step of the 16-bit output.
+
+    Returns:
+        The same shape, multiples of `output_step`, at most one of them from the kernel's. The gradient is the slope
+        of the line.
+
+    Example:
+        >>> tabulated_inverse_root(np.float32([0.25]), input_step=1e-4, output_step=1e-4)  # doctest: +SKIP
+        [2.0]
+    """
+    halves = np.arange(_SEGMENTS, 2 * _SEGMENTS + 1)  # the entries from zero on, and the middles between them
+    places = (halves * (2 * _LARGEST + 1) / (2 * _SEGMENTS) - (_LARGEST + 1)).astype(np.float32)
+    roots = ops.rsqrt(ops.maximum(ops.convert_to_tensor(places) * input_step, 1e-30)) / output_step
+    roots = ops.where(ops.convert_to_tensor(places) > 0, roots, float(_LARGEST)) * (
+        (2 * _LARGEST + 2) / (2 * _LARGEST + 1)
+    )
+    entries, middles = ops.round(roots[::2]), ops.round(roots[1::2])
+    too_high = ops.round((roots[2::2] + entries[:-1]) / 2) - middles
+    moved = ops.concatenate([entries[:-1] - ops.round(too_high / 2), entries[-1:]])
+    table = ops.stop_gradient(ops.clip(moved, -_LARGEST - 1, _LARGEST))
+    steps = ops.clip(inputs / input_step, 0, _LARGEST)
+    segment = ops.cast(ops.floor(ops.stop_gradient(ops.round(steps)) / _WIDTH), "int32")
+    start = ops.take(table, segment)
+    slope = ops.take(table, segment + 1) - start
+    line = start + slope * (steps - _WIDTH * ops.cast(segment, steps.dtype)) / _WIDTH
+    whole = ops.floor(line + 0.5)
+    return (line + ops.stop_gradient(whole - line)) * output_step
