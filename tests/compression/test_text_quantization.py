@@ -91,11 +91,20 @@ def test_batches_of_texts_calibrate_as_one_dictionary_does(opened, short_texts):
     np.testing.assert_allclose(ranges[0], ranges[1], rtol=1e-5)
 
 
-def test_the_sum_before_a_normalisation_and_what_it_adds_are_held_in_16_bits(student):
-    bits = {quantizer.name: quantizer.bits for quantizer in fake_quantizers(student)}
-    wide = {name for name, count in bits.items() if count == 16 and "norm" not in name and "mean" not in name}
-    parts = ("attention_output", "attention_add", "feedforward_output_dense", "feedforward_add")
-    assert wide == {f"transformer_layer_{block}_{part}_quantizer" for block in (0, 1) for part in parts}
+def test_the_sum_before_a_normalisation_has_16_bits_and_what_it_adds_a_range_for_each_channel(student):
+    quantizers = {quantizer.name: quantizer for quantizer in fake_quantizers(student)}
+    wide = {name for name, one in quantizers.items() if one.bits == 16 and "norm" not in name and "mean" not in name}
+    assert wide == {
+        f"transformer_layer_{block}_{part}_add_quantizer" for block in (0, 1) for part in ("attention", "feedforward")
+    }
+    added = {name: one for name, one in quantizers.items() if one.per_channel}
+    assert set(added) == {
+        f"transformer_layer_{block}_{part}_quantizer"
+        for block in (0, 1)
+        for part in ("attention_output", "feedforward_output_dense")
+    }
+    for one in added.values():
+        assert one.channel_ranges().shape == (32,) and len(set(one.channel_ranges())) > 16
 
 
 def test_masked_scores_leave_the_others_their_steps(student):

@@ -96,6 +96,28 @@ def test_zero_is_a_step_and_the_gradient_passes_within_the_range_only() -> None:
         assert np.array_equal(tape.gradient(rounded, values), [0, 1, 1, 0])
 
 
+def test_each_channel_has_the_steps_of_its_own_range() -> None:
+    layer = layers.FakeQuantize(per_channel=True, moving_rate=0.5, fused=False)
+    values = np.random.default_rng(0).normal(size=(4, 50, 3)).astype(np.float32) * np.float32([1, 0.01, 100])
+    layer.build(values.shape)
+    layer.minimum.assign([-4.0, -0.01, -300.0])
+    layer.maximum.assign([3.0, 0.05, 400.0])
+    np.testing.assert_allclose(layer.channel_ranges(), [4.0, 0.05, 400.0])
+    assert layer.real_range() == (-400.0, 400.0) and layer.result_bits == 16
+    rounded = np.asarray(layer(values))
+    wide = 400 / 32767  # all lie on the 16-bit grid of the largest range at last
+    np.testing.assert_allclose(rounded / wide, np.round(rounded / wide), atol=2e-2)
+    for channel, end in enumerate(layer.channel_ranges()):
+        shares = rounded[..., channel] / (end / 127)
+        assert np.abs(shares - np.round(shares)).max() * end / 127 <= 0.51 * wide
+        near = np.abs(values[..., channel]) < end
+        assert np.abs(rounded - values)[..., channel][near].max() <= 0.51 * (end / 127 + wide)
+    layer(values, training=True)
+    np.testing.assert_allclose(layer.maximum[2], (400 + values[..., 2].max()) / 2, rtol=1e-5)
+    copy = layers.FakeQuantize.from_config(layer.get_config())
+    assert copy.per_channel
+
+
 def test_the_pixel_grid_gives_whole_grey_levels_about_a_whole_zero_point() -> None:
     grid = layers.PixelGrid(scale=1 / 127.5, offset=-1.0)
     pixels = np.arange(256, dtype=np.float32)

@@ -100,4 +100,4 @@ def _input_scale(value: Value) -> float | None:
 
 def _step_of(quantizer: FakeQuantize) -> float:
     low, high = quantizer.real_range()
-    return (high - low) / (65534 if quantizer.bits == 16 else 255)
+    return (high - low) / (65534 if quantizer.result_bits == 16 else 255)

@@ -60,8 +60,8 @@ def calibrate(model: keras.Model, calibration: Calibration, *, batch_size: int =
         high = np.concatenate([keras.ops.convert_to_numpy(pair[1]).astype(np.float32) for pair in seen])
         if not (np.isfinite(low).all() and np.isfinite(high).all()):
             raise ModelError(f"the values that '{quantizer.name}' rounds are not finite", hint="look at the training")
-        quantizer.minimum.assign(min(0.0, float(np.percentile(low, 100 - PERCENTILE))))
-        quantizer.maximum.assign(max(0.0, float(np.percentile(high, PERCENTILE))))
+        quantizer.minimum.assign(np.minimum(0.0, np.percentile(low, 100 - PERCENTILE, axis=0)))
+        quantizer.maximum.assign(np.maximum(0.0, np.percentile(high, PERCENTILE, axis=0)))
 
 
 def fake_quantizers(model: keras.Model) -> tuple[FakeQuantize, ...]:

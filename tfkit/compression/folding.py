@@ -156,6 +156,10 @@ class _Folding:
         if isinstance(layer, PixelGrid):
             return self._pixels(layer, args[0])
         if isinstance(layer, FakeQuantize):
+            if layer.per_channel:
+                args = (
+                    affine(args[0], layer.channel_ranges().astype(np.float64), np.zeros(1), name=f"{layer.name}_scale"),
+                )
             return self._with_range(args[0], _rounding_of(layer))
         if treatment_of(node) == "absent" or node.name in self._folded_away:
             return args[0]
@@ -321,6 +325,10 @@ class _Folding:
             kernel = kernel * on_output_channels(scale, layer, kernel)
             steps = steps * on_output_channels(np.sign(scale), layer, kernel)
             bias = shift if bias is None else bias * scale + shift
+        shares = _channel_ranges(follower)
+        if shares is not None:
+            kernel = kernel / on_output_channels(shares, layer, kernel)
+            bias = None if bias is None else bias / shares
         if bits is not None:
             alive = on_output_channels(self._alive(layer, kernel, bias, tensor), layer, kernel)
             kernel = kernel * alive
@@ -331,6 +339,8 @@ class _Folding:
             if rounding is not None:
                 self._with_range(tensor, rounding)
         outputs = convolution(layer, kernel, bias, tensor)
+        if shares is not None:
+            self._with_range(outputs, Rounding(f"{node.name}_shares", -128 / 127, 1.0, 8))  # steps of 1/127 about 0
         if bits == 4:
             self.four_bit.append(outputs)
         return outputs
@@ -357,8 +367,15 @@ class _Folding:
         return affine(normalized, *channel_affine(layer), name=layer.name)
 
 
+def _channel_ranges(follower: Node | None) -> NDArray[np.float64] | None:
+    """The ranges of a layer's channels where each is rounded by its own: the file holds shares of them."""
+    quantizer = follower.operation if follower is not None else None
+    if isinstance(quantizer, FakeQuantize) and quantizer.per_channel:
+        return quantizer.channel_ranges().astype(np.float64)
+    return None
+
+
 def _rounding_of(quantizer: FakeQuantize) -> Rounding:
     if quantizer.fixed_range is not None:
         return Rounding(quantizer.name, *quantizer.fixed_range, quantizer.bits)
-    low, high = (float(keras.ops.convert_to_numpy(end)) for end in (quantizer.minimum, quantizer.maximum))
-    return Rounding(quantizer.name, min(low, 0.0), max(high, 0.0), quantizer.bits)
+    return Rounding(quantizer.name, *quantizer.real_range(), quantizer.result_bits)

@@ -190,8 +190,10 @@ class _Rewriting:
         return self._new_quantizer(node.output, name)(outputs)
 
     def _new_quantizer(self, value: Value, name: str) -> FakeQuantize:
-        bits = 16 if id(value) in self._wide else self._bits
-        self._quantizers[id(value)] = FakeQuantize(bits=bits, fused=self._fused, name=name)
+        bits = 16 if id(value) in self._wide.sums else self._bits
+        per_channel = self._bits == 8 and id(value) in self._wide.added
+        quantizer = FakeQuantize(bits=bits, per_channel=per_channel, fused=self._fused, name=name)
+        self._quantizers[id(value)] = quantizer
         return self._quantizers[id(value)]
 
     def _hand_on(self, node: Node) -> None:

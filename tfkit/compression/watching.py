@@ -53,6 +53,8 @@ class WatchRanges(keras.callbacks.Callback):
         shares: dict[str, float] = {}
         for quantizer, values in zip(quantizers, probe(self._inputs, training=False), strict=True):
             low, high = quantizer.real_range()
+            if quantizer.per_channel:
+                low, high = -quantizer.channel_ranges(), quantizer.channel_ranges()
             seen = keras.ops.convert_to_numpy(values)
             shares[f"clipped/{quantizer.name}"] = float(np.mean((seen < low) | (seen > high)))
         return shares

@@ -1,32 +1,49 @@
-"""Find the tensors of a transformer that eight bits are too few for."""
+"""Find the tensors of a transformer that eight bits over one range are too few for."""
+
+from dataclasses import dataclass
 
 from tfkit.compression.rules import treatment_of
 from tfkit.graph import LayerGraph, Node, Value
 
 
-def wide_values(graph: LayerGraph) -> frozenset[int]:
-    """The sums that a normalisation takes, and the Dense layers that add to them: they are held in 16 bits.
+@dataclass(frozen=True)
+class WideValues:
+    """The `id`s of the `Value`s that need more than eight bits over one range.
+
+    Attributes:
+        sums: What a normalisation takes: held in 16 bits.
+        added: What Dense layers add to them: eight bits over a range for each channel.
+    """
+
+    sums: frozenset[int] = frozenset()
+    added: frozenset[int] = frozenset()
+
+
+def wide_values(graph: LayerGraph) -> WideValues:
+    """The sums that a normalisation takes, and the outputs of Dense layers that go into them.
 
     A few features of a BERT's feed-forward output are a hundred times as large as the others (Bondarenko et al.
     2021, https://arxiv.org/abs/2109.12948), and the normalisation behind brings the small ones up again. Measured on
-    MiniLM, 8 bits for these tensors alone put an error of .42 and .33 of their spread on the pooled features, more
-    than all others together; this is what makes post-training int8 collapse.
+    MiniLM, 8 bits over one range for these tensors alone put an error of .42 and .33 of their spread on the pooled
+    features, more than all others together; this is what makes post-training int8 collapse. Dense layers with 16-bit
+    outputs have no quick kernel in LiteRT (40 of MiniLM's 48 ms), so theirs keep 8 bits, a range for each channel.
 
     Args:
         graph: What `split_layers` gave. Only opened transformers have such tensors: those with an attention mask.
 
     Returns:
-        The `id`s of the `Value`s.
+        The tensors.
     """
     if not any(node.kind == "AttentionMask" for node in graph.nodes):
-        return frozenset()
-    found: set[int] = set()
+        return WideValues()
+    sums: set[int] = set()
+    added: set[int] = set()
     for node in graph.nodes:
         if node.kind == "Add" and _goes_into_a_norm_alone(graph, node.output):
-            found.add(id(node.output))
+            sums.add(id(node.output))
             sources = [_source(value) for value in node.inputs]
-            found |= {id(source.output) for source in sources if source and treatment_of(source) == "kernel"}
-    return frozenset(found)
+            added |= {id(source.output) for source in sources if source and treatment_of(source) == "kernel"}
+    return WideValues(frozenset(sums), frozenset(added))
 
 
 def _goes_into_a_norm_alone(graph: LayerGraph, value: Value) -> bool:

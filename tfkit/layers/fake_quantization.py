@@ -4,10 +4,13 @@ from collections.abc import Sequence
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
+from numpy.typing import NDArray
 
 # The largest of this many images is, on average, their distribution's 90th percentile: the rule of calibration.
 OBSERVED_IMAGES = 8
+_WIDE = 16
 
 
 @keras.saving.register_keras_serializable(package="tfkit")
@@ -20,6 +23,9 @@ class FakeQuantize(keras.layers.Layer):
 
     Args:
         bits: 8, or 16 (symmetric about zero, as LiteRT's 16x8 kernels want it).
+        per_channel: Whether each channel of the last axis has a range of its own, symmetric about zero. No file holds
+            such a tensor: it holds 8-bit shares of each channel's range and brings them back by a scale a channel, on
+            the 16-bit grid of the largest range, to which this rounds at last.
         fixed_range: (lowest, highest), for outputs whose range is known, such as a softmax; default learned.
         fused: Whether to use TensorFlow's fake-quantisation op, the quickest without XLA; False: plain operations,
             the quickest with XLA. The same steps either way. Other backends than TensorFlow have plain ones only.
@@ -27,7 +33,7 @@ class FakeQuantize(keras.layers.Layer):
         **kwargs: `name`, `dtype`: as for every Keras layer.
 
     Attributes:
-        minimum, maximum: float32 scalars, the range. Equal until calibrated; a tensor then passes as it is.
+        minimum, maximum: float32 scalars, the range, or (channels,) with `per_channel`. Zeros until calibrated.
         enabled: False lets every tensor pass as it is.
     """
 
@@ -35,6 +41,7 @@ class FakeQuantize(keras.layers.Layer):
         self,
         *,
         bits: int = 8,
+        per_channel: bool = False,
         fixed_range: tuple[float, float] | None = None,
         fused: bool = True,
         moving_rate: float = 0.05,
@@ -42,6 +49,7 @@ class FakeQuantize(keras.layers.Layer):
     ) -> None:
         super().__init__(**kwargs)
         self.bits = bits
+        self.per_channel = per_channel
         self.fixed_range = None if fixed_range is None else (float(fixed_range[0]), float(fixed_range[1]))
         self.fused = fused
         self.initial_moving_rate = moving_rate
@@ -52,16 +60,17 @@ class FakeQuantize(keras.layers.Layer):
         # Pooled tensors are rounded to their input's grid with the same layer, and must not narrow its range.
         self._observed_shape = tuple(input_shape[1:])
         if self.fixed_range is None:
-            scalar = {"shape": (), "trainable": False, "dtype": "float32", "autocast": False}
-            self.minimum = self.add_weight(name="minimum", initializer="zeros", **scalar)
-            self.maximum = self.add_weight(name="maximum", initializer="zeros", **scalar)
+            still = {"trainable": False, "dtype": "float32", "autocast": False}
+            shape = input_shape[-1:] if self.per_channel else ()
+            self.minimum = self.add_weight(name="minimum", shape=shape, initializer="zeros", **still)
+            self.maximum = self.add_weight(name="maximum", shape=shape, initializer="zeros", **still)
             rate = keras.initializers.Constant(self.initial_moving_rate)
-            self.moving_rate = self.add_weight(name="moving_rate", initializer=rate, **scalar)
+            self.moving_rate = self.add_weight(name="moving_rate", shape=(), initializer=rate, **still)
         self.built = True
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
         if self._collected is not None:
-            axes = tuple(range(1, len(inputs.shape)))
+            axes = tuple(range(1, len(inputs.shape) - self.per_channel))
             self._collected.append((ops.min(inputs, axis=axes), ops.max(inputs, axis=axes)))
             return inputs
         if not self.enabled:
@@ -70,8 +79,15 @@ class FakeQuantize(keras.layers.Layer):
             return round_to_steps(inputs, *self.fixed_range, bits=self.bits, fused=self.fused)
         if training and self._is_observed(inputs.shape[1:]):
             self._follow(inputs)
-        low, high = self.minimum, self.maximum
-        return round_to_steps(inputs, low, high, bits=self.bits, fused=self.fused)
+        if self.per_channel:
+            return self._on_channel_grids(inputs)
+        return round_to_steps(inputs, self.minimum, self.maximum, bits=self.bits, fused=self.fused)
+
+    def _on_channel_grids(self, inputs: Any) -> Any:
+        ranges = ops.maximum(-ops.convert_to_tensor(self.minimum), self.maximum)
+        rounded = round_to_steps(inputs, -ranges, ranges, bits=self.bits, fused=False, symmetric=True)
+        largest = ops.max(ranges)
+        return round_to_steps(rounded, -largest, largest, bits=_WIDE, fused=self.fused)
 
     def _is_observed(self, shape: Any) -> bool:
         pairs = zip(shape, self._observed_shape, strict=True) if len(shape) == len(self._observed_shape) else [(0, 1)]
@@ -79,20 +95,34 @@ class FakeQuantize(keras.layers.Layer):
 
     def _follow(self, inputs: Any) -> None:
         seen = ops.cast(ops.stop_gradient(inputs[:OBSERVED_IMAGES]), "float32")
+        axes = tuple(range(len(seen.shape) - self.per_channel))
         for end, value in (
-            (self.minimum, ops.minimum(ops.min(seen), 0.0)),
-            (self.maximum, ops.maximum(ops.max(seen), 0.0)),
+            (self.minimum, ops.minimum(ops.min(seen, axis=axes), 0.0)),
+            (self.maximum, ops.maximum(ops.max(seen, axis=axes), 0.0)),
         ):
             end.assign(end + self.moving_rate * (value - end))
 
+    @property
+    def result_bits(self) -> int:
+        """Bits of the grid that results lie on: 16 with `per_channel`."""
+        return _WIDE if self.per_channel else self.bits
+
     def real_range(self) -> tuple[float, float]:
-        """The range in use, which holds 0; symmetric for 16 bits."""
+        """The range in use, which holds 0; symmetric for 16 bits, the largest one with `per_channel`."""
         if self.fixed_range is not None:
             low, high = self.fixed_range
+        elif self.per_channel:
+            return -float(self.channel_ranges().max()), float(self.channel_ranges().max())
         else:
             low, high = (float(ops.convert_to_numpy(end)) for end in (self.minimum, self.maximum))
         low, high = min(low, 0.0), max(high, 0.0)
-        return (-max(-low, high), max(-low, high)) if self.bits == 16 else (low, high)
+        return (-max(-low, high), max(-low, high)) if self.bits == _WIDE else (low, high)
+
+    def channel_ranges(self) -> NDArray[np.float32]:
+        """With `per_channel`: the end of each channel's range, which begins at its negative; (channels,), above 0."""
+        low, high = (np.asarray(ops.convert_to_numpy(end)) for end in (self.minimum, self.maximum))
+        ranges = np.maximum(-low, high)
+        return np.where(ranges > 0, ranges, 1.0).astype(np.float32)
 
     @property
     def rounds(self) -> bool:
@@ -109,7 +139,7 @@ class FakeQuantize(keras.layers.Layer):
         return collected
 
     def get_config(self) -> dict[str, Any]:
-        own = {"bits": self.bits, "fixed_range": self.fixed_range, "fused": self.fused}
+        own = {"bits": self.bits, "per_channel": self.per_channel, "fixed_range": self.fixed_range, "fused": self.fused}
         config: dict[str, Any] = super().get_config()
         return config | own | {"moving_rate": self.initial_moving_rate}
 
@@ -165,20 +195,23 @@ class PixelGrid(keras.layers.Layer):
         return keras.KerasTensor(inputs.shape, dtype=inputs.dtype)
 
 
-def round_to_steps(inputs: Any, minimum: Any, maximum: Any, *, bits: int, fused: bool) -> Any:
+def round_to_steps(
+    inputs: Any, minimum: Any, maximum: Any, *, bits: int, fused: bool, symmetric: bool | None = None
+) -> Any:
     """Fake-quantise a tensor over a range; see `FakeQuantize`.
 
     Args:
         inputs: A float tensor.
-        minimum, maximum: float32 scalars; the range is widened to hold 0.
+        minimum, maximum: float32 scalars, or one for each channel of the last axis; the range is widened to hold 0.
         bits: 8, or 16 for a symmetric grid of `2 * 32767 + 1` steps.
-        fused: TensorFlow's own op instead of plain operations.
+        fused: TensorFlow's own op instead of plain operations; for scalars.
+        symmetric: Whether the grid is symmetric about zero and has a step less; default for 16 bits.
 
     Returns:
         A tensor of the same shape and type. Its gradient passes where the input lies within the range.
     """
     dtype = inputs.dtype
-    narrow = bits == 16
+    narrow = bits == _WIDE if symmetric is None else symmetric
     low, high = ops.minimum(ops.convert_to_tensor(minimum, "float32"), 0.0), ops.maximum(maximum, 0.0)
     if narrow:
         high = ops.maximum(-low, high)
