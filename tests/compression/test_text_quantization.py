@@ -19,6 +19,7 @@ from tfkit.compression import (
     trained_kernels,
 )
 from tfkit.errors import ModelError
+from tfkit.graph import read_graph
 from tfkit.layers import AttentionMask, CompressedDense, CompressedEmbedding
 from tfkit.models.text import open_transformer, with_sequence_length
 
@@ -93,10 +94,8 @@ def test_batches_of_texts_calibrate_as_one_dictionary_does(opened, short_texts):
 
 def test_the_sum_before_a_normalisation_has_16_bits_and_what_it_adds_a_range_for_each_channel(student):
     quantizers = {quantizer.name: quantizer for quantizer in fake_quantizers(student)}
-    wide = {name for name, one in quantizers.items() if one.bits == 16 and "norm" not in name and "mean" not in name}
-    assert wide == {
-        f"transformer_layer_{block}_{part}_add_quantizer" for block in (0, 1) for part in ("attention", "feedforward")
-    }
+    sums = {f"transformer_layer_{block}_{part}_add" for block in (0, 1) for part in ("attention", "feedforward")}
+    assert all(quantizers[f"{name}_quantizer"].bits == 16 for name in sums)
     added = {name: one for name, one in quantizers.items() if one.per_channel}
     assert set(added) == {
         f"transformer_layer_{block}_{part}_quantizer"
@@ -105,6 +104,19 @@ def test_the_sum_before_a_normalisation_has_16_bits_and_what_it_adds_a_range_for
     }
     for one in added.values():
         assert one.channel_ranges().shape == (32,) and len(set(one.channel_ranges())) > 16
+
+
+def test_what_a_normalisation_gives_has_16_bits_for_the_next_sum_and_eight_for_dense_layers(student):
+    quantizers = {quantizer.name: quantizer for quantizer in fake_quantizers(student)}
+    taken = ["embeddings_layer_norm", "transformer_layer_0_self_attention_layer_norm"]
+    for name in taken:
+        assert quantizers[f"{name}_quantizer"].bits == quantizers[f"{name}_normalized"].bits == 16
+        assert quantizers[f"{name}_narrowed_quantizer"].bits == 8
+    graph = read_graph(student)
+    takes = {node.name: {value.node.name for value in node.inputs if value.node} for node in graph.nodes}
+    for dense in ("query", "key", "value"):
+        assert takes[f"transformer_layer_0_{dense}"] == {f"{taken[0]}_narrowed_quantizer"}
+    assert not any("narrowed" in name for name in takes["transformer_layer_0_attention_add"])
 
 
 def test_masked_scores_leave_the_others_their_steps(student):

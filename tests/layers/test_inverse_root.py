@@ -71,3 +71,22 @@ def test_a_normalisation_looks_roots_up_once_it_rounds() -> None:
     for quantizer in layer.quantizers.values():
         quantizer.enabled = False
     np.testing.assert_allclose(layer(inputs).numpy(), expected, atol=1e-5)
+
+
+def test_the_variance_of_a_quiet_token_survives_a_loud_one() -> None:
+    """Its squares are less than a step of the loud one's, their sum is not."""
+    layer = QuantizedLayerNormalization(bits=16)
+    inputs = np.random.default_rng(0).normal(0, 0.3, size=(3, 5, 64)).astype(np.float32)
+    inputs[:, 0, 7] = 200.0
+    layer(inputs)
+    for quantizer in layer.quantizers.values():
+        quantizer.start_collecting()
+    layer(inputs)
+    for quantizer in layer.quantizers.values():
+        low, high = (np.concatenate(ends) for ends in zip(*quantizer.take_collected(), strict=True))
+        quantizer.minimum.assign(low.min())
+        quantizer.maximum.assign(high.max())
+    seen = {}
+    layer.steps(inputs, lambda step, value: seen.setdefault(step, layer.quantizers[step](value)))
+    assert layer.quantizers["squares"].real_range()[1] > 30_000
+    np.testing.assert_allclose(seen["squares"][:, 1:, 0], 64 * inputs[:, 1:].var(axis=-1), rtol=0.15)

@@ -160,7 +160,7 @@ class _Folding:
                 args = (
                     affine(args[0], layer.channel_ranges().astype(np.float64), np.zeros(1), name=f"{layer.name}_scale"),
                 )
-            return self._with_range(args[0], _rounding_of(layer))
+            return self._rounded(args[0], _rounding_of(layer))
         if treatment_of(node) == "absent" or node.name in self._folded_away:
             return args[0]
         if is_leading_scaling(self.graph, node):
@@ -264,6 +264,14 @@ class _Folding:
                 self._with_range(tensor, replace(target, name=f"{target.name}_input{number}"))
             moved.append(tensor)
         return moved
+
+    def _rounded(self, tensor: Any, rounding: Rounding) -> Any:
+        """A tensor of 16 bits that is rounded to eight for some takers is one tensor, on the range of the eight."""
+        wide = self._ranges.get(id(tensor))
+        if wide is not None and (wide.bits, rounding.bits) == (16, 8):
+            self.roundings = [pair for pair in self.roundings if pair[1] is not tensor]
+            rounding = replace(rounding, name=wide.name)
+        return self._with_range(tensor, rounding)
 
     def _with_range(self, tensor: Any, rounding: Rounding) -> Any:
         self._ranges[id(tensor)] = rounding

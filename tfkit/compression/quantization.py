@@ -11,7 +11,7 @@ from tfkit.compression.planning import LayerPlan, coverage_rows, layers_in_float
 from tfkit.compression.policy import LayerCoverage, QuantizationPolicy
 from tfkit.compression.rules import fixed_range_of
 from tfkit.compression.splitting import split_layers
-from tfkit.compression.wide_values import wide_values
+from tfkit.compression.wide_values import WideValues, wide_values
 from tfkit.graph import LayerGraph, Node, Value, build_model, copy_layer, read_graph
 from tfkit.layers import (
     BOUNDED_SCORE,
@@ -114,11 +114,14 @@ class _Rewriting:
         self._graph, self._plans, self._grids = graph, plans, grids
         self._bits, self._batch_norm, self._fused = bits, batch_norm, fused
         self._quantizers: dict[int, FakeQuantize] = {}
-        self._wide = wide_values(graph)
+        self._narrow: dict[int, Any] = {}
+        self._wide = wide_values(graph) if bits == 8 else WideValues()
 
     def call(self, node: Node, copy: Callable[[], Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         plan = self._plans[node.name]
         args = self._on_input_grid(node, args)
+        if plan.treatment == "kernel":
+            args = (self._narrowed(node, args[0]), *args[1:])
         outputs = self._layer(node, copy, plan, args, kwargs)
         return self._rounded(node, plan, outputs)
 
@@ -133,6 +136,17 @@ class _Rewriting:
         placed_tensors = [placed(value, tensor) for value, tensor in zip(flat_values, flat_tensors, strict=True)]
         return tuple(keras.tree.pack_sequence_as(args, placed_tensors))
 
+    def _narrowed(self, node: Node, tensor: Any) -> Any:
+        """What a kernel of an 8-bit model takes of a tensor of 16 bits."""
+        value = node.inputs[0]
+        wide = self._quantizers.get(id(value))
+        if wide is None or self._bits != 8 or wide.result_bits == 8:
+            return tensor
+        if id(value) not in self._narrow:
+            name = wide.name.removesuffix("_quantizer")
+            self._narrow[id(value)] = FakeQuantize(fused=self._fused, name=f"{name}_narrowed_quantizer")(tensor)
+        return self._narrow[id(value)]
+
     def _layer(self, node: Node, copy: Callable[[], Any], plan: LayerPlan, args: Any, kwargs: Any) -> Any:
         if plan.weight_bits is not None:
             kind = CompressedEmbedding if plan.treatment == "table" else compressed_class(node.operation)
@@ -142,7 +156,8 @@ class _Rewriting:
             return outputs
         if node.kind == "LayerNormalization" and plan.treatment == "compute":
             kind = QuantizedLayerNormalization
-            layer = copy_layer(node.operation, name=node.name, kind=kind, bits=self._bits, fused=self._fused)
+            bits = 16 if self._wide.has_16_bits(node.output) else self._bits
+            layer = copy_layer(node.operation, name=node.name, kind=kind, bits=bits, fused=self._fused)
             outputs = layer(*args, **kwargs)
             for weight, value in zip(layer.weights, node.operation.get_weights(), strict=False):
                 weight.assign(value)
@@ -190,8 +205,8 @@ class _Rewriting:
         return self._new_quantizer(node.output, name)(outputs)
 
     def _new_quantizer(self, value: Value, name: str) -> FakeQuantize:
-        bits = 16 if id(value) in self._wide.sums else self._bits
-        per_channel = self._bits == 8 and id(value) in self._wide.added
+        bits = 16 if self._wide.has_16_bits(value) else self._bits
+        per_channel = id(value) in self._wide.added
         quantizer = FakeQuantize(bits=bits, per_channel=per_channel, fused=self._fused, name=name)
         self._quantizers[id(value)] = quantizer
         return self._quantizers[id(value)]

@@ -12,15 +12,21 @@ class WideValues:
 
     Attributes:
         sums: What a normalisation takes: held in 16 bits.
-        added: What Dense layers add to them: eight bits over a range for each channel.
+        normalized: What it gives: held in 16 bits for the next sum, and rounded to eight for Dense layers.
+        added: What Dense layers add to a sum: eight bits over a range for each channel.
     """
 
     sums: frozenset[int] = frozenset()
+    normalized: frozenset[int] = frozenset()
     added: frozenset[int] = frozenset()
+
+    def has_16_bits(self, value: Value) -> bool:
+        """Whether a tensor is held in 16 bits."""
+        return id(value) in self.sums or id(value) in self.normalized
 
 
 def wide_values(graph: LayerGraph) -> WideValues:
-    """The sums that a normalisation takes, and the outputs of Dense layers that go into them.
+    """The sums that a normalisation takes, the outputs of Dense layers that go into them, and what it gives.
 
     A few features of a BERT's feed-forward output are a hundred times as large as the others (Bondarenko et al.
     2021, https://arxiv.org/abs/2109.12948), and the normalisation behind brings the small ones up again. Measured on
@@ -43,7 +49,8 @@ def wide_values(graph: LayerGraph) -> WideValues:
             sums.add(id(node.output))
             sources = [_source(value) for value in node.inputs]
             added |= {id(source.output) for source in sources if source and treatment_of(source) == "kernel"}
-    return WideValues(frozenset(sums), frozenset(added))
+    normalized = frozenset(id(node.output) for node in graph.nodes if node.kind == "LayerNormalization")
+    return WideValues(frozenset(sums), normalized, frozenset(added))
 
 
 def _goes_into_a_norm_alone(graph: LayerGraph, value: Value) -> bool:

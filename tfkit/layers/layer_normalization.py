@@ -8,6 +8,9 @@ from keras import ops
 from tfkit.layers.fake_quantization import FakeQuantize
 from tfkit.layers.inverse_root import tabulated_inverse_root
 
+# The rank of (n, length, channels): there the squares are summed before they are rounded. LiteRT multiplies four axes.
+_SEQUENCES = 3
+
 
 @keras.saving.register_keras_serializable(package="tfkit")
 class QuantizedLayerNormalization(keras.layers.LayerNormalization):
@@ -24,8 +27,8 @@ class QuantizedLayerNormalization(keras.layers.LayerNormalization):
 
     Attributes:
         enabled: False computes as Keras does.
-        quantizers: One for each value between the operators, in order: mean, centred, squares, variance, inverse
-            deviation, normalised.
+        quantizers: One for each value between the operators, in order: mean, centred, squares (of sequences:
+            their sum), variance, inverse deviation, normalised.
     """
 
     STEPS = ("mean", "centred", "squares", "variance", "inverse_deviation", "normalized")
@@ -46,6 +49,7 @@ class QuantizedLayerNormalization(keras.layers.LayerNormalization):
         super().build(input_shape)
         for step, quantizer in self.quantizers.items():
             per_position = step in ("mean", "variance", "inverse_deviation")
+            per_position |= step == "squares" and len(input_shape) == _SEQUENCES
             quantizer.build((*input_shape[:-1], 1) if per_position else input_shape)
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
@@ -86,8 +90,14 @@ class QuantizedLayerNormalization(keras.layers.LayerNormalization):
         """
         mean = rounded("mean", ops.mean(inputs, axis=-1, keepdims=True))
         centred = rounded("centred", ops.subtract(inputs, mean))
-        squares = rounded("squares", ops.multiply(centred, centred))
-        variance = rounded("variance", ops.mean(squares, axis=-1, keepdims=True))
+        if len(inputs.shape) == _SEQUENCES:
+            # A token whose outlier is a hundred times the rest would leave the squares of the others no step.
+            product = ops.matmul(ops.expand_dims(centred, -2), ops.expand_dims(centred, -1))
+            squares = rounded("squares", ops.squeeze(product, -1))
+            variance = rounded("variance", ops.multiply(squares, 1 / inputs.shape[-1]))
+        else:
+            squares = rounded("squares", ops.multiply(centred, centred))
+            variance = rounded("variance", ops.mean(squares, axis=-1, keepdims=True))
         variance = rounded("variance", ops.add(variance, self.epsilon))
         inverse = rounded("inverse_deviation", inverse_root(variance))
         return rounded("normalized", ops.multiply(centred, inverse))
