@@ -9,6 +9,7 @@ from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter
 from ai_edge_litert.tools import flatbuffer_utils
 
+from tfkit.benchmarking.op_profile import profile_operators
 from tfkit.compression import FreezeRanges, QuantizationPolicy, quantize_aware, settle_biases, trained_kernels
 from tfkit.errors import ExportError
 from tfkit.exporters.quantization_aware import check_kernels, export_text_integers
@@ -85,6 +86,13 @@ def test_an_integer_file_has_no_dense_layer_of_16_bits(integers, tmp_path):
     assert len(dense) == 13 and {one.outputs for one in dense} == {("int8",)}
     scaled = [row for row in integers.layers if row.layer.endswith("feedforward_output_dense_quantizer")]
     assert [row.operator for row in scaled] == ["DEPTHWISE_CONV_2D"] * 2
+
+
+def test_the_operators_of_a_file_that_looks_tokens_up_are_timed(integers, tmp_path):
+    """On zeros, as promised: what fresh memory holds is often no token, and the file then refuses to run."""
+    (tmp_path / "model.tflite").write_bytes(integers.flatbuffer)
+    profile = profile_operators(tmp_path / "model.tflite", runs=3)
+    assert "FULLY_CONNECTED" in {operator.name for operator in profile.operators} and profile.latency_ms > 0
 
 
 def test_an_integer_file_takes_ids_and_gives_bytes(integers):
