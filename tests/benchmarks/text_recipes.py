@@ -1,15 +1,16 @@
 """The text recipes on real data: what each way of fine-tuning reaches, what it trains, and what its files do.
 
     python tests/benchmarks/text_recipes.py DATA --backbone MINILM --output RESULTS.json
-        [--cases intents_all intents_lora intents_head intents_int8 ...] [--seeds 0 1 2]
+        [--cases intents_all intents_lora intents_head intents_int8 ...] [--seeds 0 1 2] [--keep FOLDER]
     python tests/benchmarks/text_recipes.py --table RESULTS.json
 
 MINILM is a folder or address of all-MiniLM-L6-v2; DATA holds banking77/, sst2/ and financial_phrasebank/. Every run is
 that of the shipped recipe, with the changes in `CASES`; its figures are those of its report.json. Finished runs are
-kept in RESULTS.json, and a second call goes on behind them.
+kept in RESULTS.json, and a second call goes on behind them; --keep leaves the runs' own folders too.
 """
 
 import argparse
+import contextlib
 import json
 import statistics
 import subprocess
@@ -89,6 +90,7 @@ def main() -> None:
     parser.add_argument("--cases", nargs="+", default=list(CASES), choices=list(CASES))
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--output", type=Path)
+    parser.add_argument("--keep", type=Path, help="folder where the runs stay; thrown away when left out")
     parser.add_argument("--table", type=Path, help="only print the table of these results")
     options = parser.parse_args()
     if options.table is None:
@@ -104,20 +106,22 @@ def _run_once(case: str, seed: int, options: argparse.Namespace) -> None:
         return
     recipe, changes = CASES[case]
     words = [change.format(data=options.data.resolve()) for change in changes]
-    report = run_text_recipe(recipe, seed, [*words, f"model.backbone={options.backbone}"])
+    with contextlib.ExitStack() as stack:
+        folder = options.keep or Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        words += [f"model.backbone={options.backbone}", f"run.seed={seed}"]
+        report = run_text_recipe(recipe, words, folder, f"{case}_{seed}")
     runs.append({"case": case, "seed": seed, **_figures(report)})
     options.output.write_text(json.dumps(runs, indent=1))
 
 
-def run_text_recipe(recipe: str, seed: int, changes: list[str]) -> dict[str, Any]:
-    """The report of one run of a shipped recipe, in a process of its own; its files are thrown away."""
-    with tempfile.TemporaryDirectory() as folder:
-        words = [*changes, f"run.seed={seed}", "run.name=run", f"run.directory={folder}"]
-        done = subprocess.run([sys.executable, "-m", "tfkit.cli.main", "run", recipe, *words])
-        if done.returncode not in (0, 3):  # a refused file (status 3) has its report too
-            sys.exit(f"{recipe}, seed {seed}: tfkit ended with status {done.returncode}")
-        report: dict[str, Any] = json.loads((Path(folder) / "run" / "report.json").read_text())
-        return report
+def run_text_recipe(recipe: str, changes: list[str], folder: Path, name: str) -> dict[str, Any]:
+    """The report of one run of a shipped recipe, in a process of its own, left in `folder`/`name`."""
+    words = [*changes, f"run.directory={folder.resolve()}", f"run.name={name}"]
+    done = subprocess.run([sys.executable, "-m", "tfkit.cli.main", "run", recipe, *words])
+    if done.returncode not in (0, 3):  # a refused file (status 3) has its report too
+        sys.exit(f"{recipe}, {name}: tfkit ended with status {done.returncode}")
+    report: dict[str, Any] = json.loads((folder / name / "report.json").read_text())
+    return report
 
 
 def _figures(report: dict[str, Any]) -> dict[str, Any]:

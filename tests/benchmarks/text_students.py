@@ -13,6 +13,7 @@ second call goes on behind them.
 import argparse
 import json
 import statistics
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +54,9 @@ def _run_once(case: str, seed: int, options: argparse.Namespace) -> None:
         return
     words = [f"data.directory={options.data.resolve() / 'banking77'}", f"model.backbone={options.backbone}"]
     words += ["export.formats=[tflite_dynamic_int8]", *CASES[case], *options.changes]
-    report = run_text_recipe("intents_mobile", seed, words)
+    words.append(f"run.seed={seed}")
+    with tempfile.TemporaryDirectory() as folder:
+        report = run_text_recipe("intents_mobile", words, Path(folder), "run")
     runs.append({"case": case, "seed": seed, **_figures(report)})
     options.output.write_text(json.dumps(runs, indent=1))
 
