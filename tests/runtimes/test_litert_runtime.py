@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tfkit.benchmarking.op_profile import profile_operators
 from tfkit.errors import ModelError
 from tfkit.runtimes import KerasRuntime, LiteRTRuntime, open_runtime
 
@@ -59,6 +60,34 @@ def test_file_with_any_batch_size_is_run_one_image_at_a_time(photo, tmp_path):
         np.testing.assert_allclose(
             runtime.scores(np.repeat(photo, 3, axis=0))[2], photo.mean(axis=(0, 1, 2)), rtol=1e-5
         )
+
+
+def test_file_that_divides_by_a_mask_is_opened(tmp_path):
+    """Integer kernels refuse to divide by zero, which is what an empty mask adds up to."""
+
+    def scores(token_ids, padding_mask):
+        words = tf.gather(tf.eye(4), token_ids) * tf.cast(padding_mask, tf.float32)[..., None]
+        return {"scores": tf.reduce_sum(words, 1) / tf.reduce_sum(tf.cast(padding_mask, tf.float32), 1, keepdims=True)}
+
+    specifications = [tf.TensorSpec((1, 8), tf.int32, name=name) for name in ("token_ids", "padding_mask")]
+    function = tf.function(scores, input_signature=specifications)
+    tf.saved_model.save(tf.Module(), str(tmp_path / "saved"), signatures=function)
+    ids, mask = np.array([[0, 1, 2, 3, 3, 3, 0, 0]], np.int32), np.array([[1, 1, 1, 1, 1, 1, 0, 0]], np.int32)
+    texts = [{"token_ids": ids, "padding_mask": kept} for kept in (mask, np.ones_like(mask))]
+    nameless = tf.lite.TFLiteConverter.from_concrete_functions([function.get_concrete_function()])
+    converter = tf.lite.TFLiteConverter.from_saved_model(str(tmp_path / "saved"))
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    converter.representative_dataset = lambda: iter(texts)
+    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+    path = tmp_path / "masked.tflite"
+    path.write_bytes(converter.convert())
+    with LiteRTRuntime(path) as runtime:
+        answer = runtime.scores(texts[0])
+    np.testing.assert_allclose(answer, [[1 / 6, 1 / 6, 1 / 6, 3 / 6]], atol=0.02)
+    assert profile_operators(path, runs=5).operators
+    path.write_bytes(nameless.convert())
+    with pytest.raises(ModelError, match="no signature"):
+        LiteRTRuntime(path)
 
 
 def test_images_of_another_size_are_refused(float_file):

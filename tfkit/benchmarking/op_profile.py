@@ -63,8 +63,9 @@ def profile_operators(path: Path, *, threads: int = 1, runs: int = 50) -> OpProf
     """Time each operator of a `.tflite` file on this machine, XNNPACK's among them.
 
     The profiler is that of LiteRT's C library, run in a process of its own: a crash or what it writes to the
-    terminal does not reach this one. Inputs are zeros. XNNPACK's kernels are told apart by their order, which is
-    the file's: `layer` is exact for convolutions and dense layers, and the nearest operator for what lies between.
+    terminal does not reach this one. Pixels are zeros, ids and masks ones. XNNPACK's kernels are told apart by their
+    order, which is the file's: `layer` is exact for convolutions and dense layers, and the nearest operator for what
+    lies between.
 
     Args:
         path: The file, with fixed shapes.

@@ -17,7 +17,8 @@ from typing import Any
 _CPU = 1
 _WARMUP_RUNS = 10
 _LOCKED_FOR_WRITING = 1  # LiteRtTensorBufferLockMode
-_MAX_RANKED_TYPE_BYTES = 256  # LiteRtRankedTensorType has 72; it is only handed on, never read here
+_MAX_RANKED_TYPE_BYTES = 256  # LiteRtRankedTensorType has 72; it is handed on, and its first number is the type
+_INT32 = 2  # LiteRtElementType
 _MAX_EVENT_BYTES = 256
 _UNWRITTEN = 0xA5
 _OPERATOR, _DELEGATE_OPERATOR, _DELEGATE_PROFILED_OPERATOR = 2, 4, 8  # tflite::Profiler::EventType
@@ -110,16 +111,22 @@ class _ProfiledModel:
             buffer = self._litert.make(
                 "LiteRtCreateManagedTensorBufferFromRequirements", self._environment, kind, needs
             )
-            self._fill_with_zeros(buffer)
+            self._fill(buffer, ones=kind[0] == _INT32)
             made.append(buffer.value)
         return (ctypes.c_void_p * len(made))(*made)
 
-    def _fill_with_zeros(self, buffer: ctypes.c_void_p) -> None:
-        """What fresh memory holds is not always a token that an embedding has, and decides how long a kernel takes."""
+    def _fill(self, buffer: ctypes.c_void_p, *, ones: bool) -> None:
+        """Ids and masks with ones, the rest with zeros.
+
+        What fresh memory holds is not always a token that an embedding has, and decides how long a kernel takes; some
+        files divide by a mask's sum.
+        """
         size, memory = ctypes.c_size_t(), ctypes.c_void_p()
         self._litert.call("LiteRtGetTensorBufferPackedSize", buffer, ctypes.byref(size))
         self._litert.call("LiteRtLockTensorBuffer", buffer, ctypes.byref(memory), _LOCKED_FOR_WRITING)
-        ctypes.memset(memory, 0, size.value)
+        count = size.value // 4 if ones else 0
+        content = (ctypes.c_int32 * count)(*[1] * count) if ones else bytes(size.value)
+        ctypes.memmove(memory, content, ctypes.sizeof(content) if ones else size.value)
         self._litert.call("LiteRtUnlockTensorBuffer", buffer)
 
 

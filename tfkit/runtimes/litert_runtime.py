@@ -115,6 +115,11 @@ class LiteRTRuntime(Runtime):
 def _input_indices(interpreter: Any, *, by_name: bool) -> dict[str, int]:
     """The tensor of each input, by the signature's names; one without a name for an image."""
     if by_name:
+        if not interpreter.get_signature_list():
+            raise ModelError(
+                "the file has no signature, which would say what is the token ids and what the mask",
+                hint="convert it again from a SavedModel whose signature takes token_ids and padding_mask",
+            )
         details = interpreter.get_signature_runner().get_input_details()
         return {name: int(detail["index"]) for name, detail in details.items()}
     return {"": int(interpreter.get_input_details()[0]["index"])}
@@ -129,8 +134,9 @@ def _open_interpreter(path: Path, *, threads: int) -> Any:
             if details["shape_signature"][0] == -1:
                 interpreter.resize_tensor_input(details["index"], [1, *details["shape"][1:]])
             interpreter.allocate_tensors()
-            for tensor in interpreter.get_input_details():  # memory as it was found holds ids of no token
-                interpreter.set_tensor(tensor["index"], np.zeros(tensor["shape"], tensor["dtype"]))
+            for tensor in interpreter.get_input_details():  # memory as it was found holds ids of no token,
+                # and some files divide by a mask's sum.
+                interpreter.set_tensor(tensor["index"], np.ones(tensor["shape"], tensor["dtype"]))
             # The CPU delegate is made, and speaks, at the first run.
             interpreter.invoke()
         except (RuntimeError, ValueError) as fault:
