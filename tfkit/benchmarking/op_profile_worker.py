@@ -124,9 +124,8 @@ class _ProfiledModel:
         size, memory = ctypes.c_size_t(), ctypes.c_void_p()
         self._litert.call("LiteRtGetTensorBufferPackedSize", buffer, ctypes.byref(size))
         self._litert.call("LiteRtLockTensorBuffer", buffer, ctypes.byref(memory), _LOCKED_FOR_WRITING)
-        count = size.value // 4 if ones else 0
-        content = (ctypes.c_int32 * count)(*[1] * count) if ones else bytes(size.value)
-        ctypes.memmove(memory, content, ctypes.sizeof(content) if ones else size.value)
+        content = struct.pack("=i", 1) * (size.value // 4) if ones else bytes(size.value)
+        ctypes.memmove(memory, content, len(content))
         self._litert.call("LiteRtUnlockTensorBuffer", buffer)
 
 
