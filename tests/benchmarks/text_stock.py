@@ -20,11 +20,14 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
+from ai_edge_litert.interpreter import Interpreter
 from numpy.typing import NDArray
 
 from tfkit import benchmarking
 from tfkit.data.text import load_text_splits, open_tokenizer, token_arrays
+from tfkit.layers.transformer import BOUNDED_SCORE, AttentionMask
 from tfkit.models import load_model_file
+from tfkit.models.text.plain_transformer import open_transformer, with_sequence_length
 from tfkit.runtimes import KerasRuntime, LiteRTRuntime
 
 _COLUMNS = ("file", "accuracy", "with the float model", "bytes", "p50 (lowest to highest of the rounds)")
@@ -55,7 +58,10 @@ def main() -> None:
     expected = KerasRuntime(model).scores(test).argmax(axis=1)
     print(f"float model: accuracy {(expected == splits.test.labels).mean():.4f}, {length} tokens")
     with tempfile.TemporaryDirectory() as folder:
-        files = convert(model, token_arrays(shown, tokenizer, sequence_length=length), length, Path(folder))
+        texts = token_arrays(shown, tokenizer, sequence_length=length)
+        files = convert(model, texts, Path(folder), ("float32", "dynamic range", "int8, post-training"))
+        print(coarsest_tensor(files["stock int8, post-training"]))
+        files |= convert(with_bounded_masks(model, length), texts, Path(folder), ("int8, post-training, mask bounded",))
         files |= {f"tfkit {file.stem}": file for file in sorted((options.run / "artifacts").glob("*.tflite"))}
         compare(files, test, splits.test.labels, expected, options.rounds)
     host = asdict(benchmarking.describe_host())
@@ -63,8 +69,8 @@ def main() -> None:
     print(f"Measured on {host['cpu']}, {host['cores']} cores, {host['versions']}.")
 
 
-def convert(model: Any, shown: dict[str, NDArray[np.int32]], length: int, folder: Path) -> dict[str, Path]:
-    """Three files of the stock converter."""
+def convert(model: Any, shown: dict[str, NDArray[np.int32]], folder: Path, names: tuple[str, ...]) -> dict[str, Path]:
+    """Files of the stock converter: float32, dynamic range, or int8 with these texts as representatives."""
 
     def texts() -> Iterator[dict[str, NDArray[np.int32]]]:
         for place in range(len(shown["token_ids"])):
@@ -75,20 +81,43 @@ def convert(model: Any, shown: dict[str, NDArray[np.int32]], length: int, folder
 
     archive = keras.export.ExportArchive()
     archive.track(model)
+    length = shown["token_ids"].shape[1]
     signature = [tf.TensorSpec((1, length), tf.int32, name=name) for name in ("token_ids", "padding_mask")]
     archive.add_endpoint("serving_default", scores, input_signature=signature)
-    archive.write_out(folder / "saved_model", verbose=False)
+    saved = folder / f"saved_model_{len(names)}"
+    archive.write_out(saved, verbose=False)
     files = {}
-    for name in ("float32", "dynamic range", "int8, post-training"):
-        converter = tf.lite.TFLiteConverter.from_saved_model(str(folder / "saved_model"))
+    for name in names:
+        converter = tf.lite.TFLiteConverter.from_saved_model(str(saved))
         if name != "float32":
             converter.optimizations = [tf.lite.Optimize.DEFAULT]
         if name.startswith("int8"):
             converter.representative_dataset = texts
             converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
-        files[f"stock {name}"] = folder / f"{name.split(',')[0]}.tflite"
+        files[f"stock {name}"] = folder / f"{name}.tflite"
         files[f"stock {name}"].write_bytes(converter.convert())
     return files
+
+
+def coarsest_tensor(file: Path) -> str:
+    """Names the computed int8 tensor with the largest step."""
+    steps = []
+    for tensor in Interpreter(model_path=str(file)).get_tensor_details():
+        scales = tensor["quantization_parameters"]["scales"]
+        if len(scales) == 1 and tensor["dtype"] == np.int8 and len(tensor["shape"]) > 1:
+            steps.append((float(scales[0]), tensor["name"]))
+    steps.sort(key=lambda one: -one[0])
+    many = sum(step == steps[0][0] for step, _ in steps)
+    return f"coarsest of the stock int8 file: '{steps[0][1]}' and {many - 1} more, a step of {steps[0][0]:.3g}"
+
+
+def with_bounded_masks(model: Any, length: int) -> Any:
+    """The same classifier with a number behind the attention's mask that leaves the other scores their steps."""
+    plain = with_sequence_length(open_transformer(model), sequence_length=length)
+    for layer in plain.layers:
+        if isinstance(layer, AttentionMask):
+            layer.score = BOUNDED_SCORE
+    return plain
 
 
 def compare(files: dict[str, Path], test: Any, labels: Any, expected: Any, rounds: int) -> None:

@@ -132,7 +132,8 @@ def _quantized(flatbuffer: bytes, quantization: Quantization, calibration: NDArr
 def _check_calibration(calibration: NDArray[np.uint8] | None, spec: InputSpec) -> None:
     if not isinstance(spec, ImageSpec):
         raise ExportError(
-            "int8 of texts needs quantisation-aware training; calibrated afterwards, a BERT's file is worth nothing",
+            "int8 of texts needs quantisation-aware training; calibrated afterwards, the number that hides padding "
+            "from a BERT's attention leaves its scores a step of millions, and the file is worth nothing",
             hint="export tflite_dynamic_int8, or give the recipe a quantization: section",
         )
     if calibration is None or len(calibration) == 0:
