@@ -162,7 +162,7 @@ def test_report_says_which_words_made_the_mistakes(run_folder):
 
 def test_check_says_what_would_run(run_folder, tfkit):
     told = tfkit("check", run_folder.parents[1] / "mine.yaml", "fine_tune.method=lora")
-    assert told.status == 0 and "16 tokens a text" in told.out and "lora, 1 epochs" in told.out
+    assert told.status == 0 and "16 tokens a text" in told.out and "lora, 1 epoch of" in told.out
 
 
 def test_wrong_keys_of_a_text_recipe_are_told_at_once(run_folder, tfkit):

@@ -56,13 +56,13 @@ def test_verdict_and_its_reasons_come_before_everything_else(make_report: MakeRe
 
     verdict = text.index("Refused: 1 of 5 files must not be shipped")
     assert verdict < text.index("max_accuracy_drop allows 1.00") < text.index("The exported files")
-    assert "The smallest file that may be shipped is artifacts/model_int8.tflite" in text
+    assert "The smallest accepted file is artifacts/model_int8.tflite" in text
 
 
 def test_accepted_run_says_so(make_report: MakeReport, pixels: Pixels) -> None:
     text = render(make_report(2, clean=True), pixels).text
 
-    assert "Accepted: all 4 files may be shipped" in text
+    assert "Accepted: all 4 files answer as the trained model does" in text
     assert "refused" not in text.replace("Refused files are hatched", "")
 
 

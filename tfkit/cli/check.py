@@ -139,11 +139,11 @@ def _plan(config: "RecipeConfig", examples: int) -> list[tuple[str, str]]:
             "augmentation",
             f"{config.augmentation.policy}{f' with {mixing}' if mixing else ''}" if config.augmentation else "",
         ),
-        ("head", f"{head.epochs} epochs, {head.optimizer} at {head.learning_rate:g}" if head else ""),
+        ("head", f"{counted(head.epochs, 'epoch')}, {head.optimizer} at {head.learning_rate:g}" if head else ""),
         (
             "fine_tune",
-            f"{tune.epochs} epochs of {counted(-(-examples // data.batch_size), 'step')}, {tune.optimizer} at "
-            f"{tune.learning_rate:g}, unfreeze {tune.unfreeze}"
+            f"{counted(tune.epochs, 'epoch')} of {counted(-(-examples // data.batch_size), 'step')}, "
+            f"{tune.optimizer} at {tune.learning_rate:g}, unfreeze {tune.unfreeze}"
             if tune
             else "",
         ),
@@ -162,6 +162,8 @@ def _plan(config: "RecipeConfig", examples: int) -> list[tuple[str, str]]:
 
 
 def _pruning(config: "RecipeConfig") -> str:
+    from tfkit.reports.quantities import counted
+
     pruning = config.pruning
     if pruning is None:
         return ""
@@ -175,15 +177,19 @@ def _pruning(config: "RecipeConfig") -> str:
         + pruning.criterion
         + "".join(f", {k} {v}" for k, v in budgets.items() if v is not None),
     }
-    return f"{asked[pruning.method]}, {pruning.epochs} epochs at {pruning.learning_rate:g}"
+    return f"{asked[pruning.method]}, {counted(pruning.epochs, 'epoch')} at {pruning.learning_rate:g}"
 
 
 def _quantization(config: "RecipeConfig") -> str:
+    from tfkit.reports.quantities import counted
+
     told = config.quantization
     if told is None:
         return ""
     bits = f"int{told.weight_bits} weights, int{told.activation_bits} activations"
-    return f"{bits}, {told.epochs} epochs at {told.learning_rate:g}" + (", by tfmot" if told.engine == "tfmot" else "")
+    return f"{bits}, {counted(told.epochs, 'epoch')} at {told.learning_rate:g}" + (
+        ", by tfmot" if told.engine == "tfmot" else ""
+    )
 
 
 def _distillation(config: "RecipeConfig") -> str:

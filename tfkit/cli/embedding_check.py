@@ -14,6 +14,7 @@ def check_embeddings(config: "EmbeddingRecipeConfig", display: "Display") -> int
     from tfkit.cli.text_planning import measure_length, open_backbone
     from tfkit.data.text import load_text_splits
     from tfkit.models.text import adapt
+    from tfkit.reports.quantities import counted
 
     section = config.fine_tune
     with display.stage("Data: every text is read") as stage:
@@ -37,8 +38,8 @@ def check_embeddings(config: "EmbeddingRecipeConfig", display: "Display") -> int
     else:
         size = min(config.data.batch_size, counts[0])
         display.note(
-            f"fine_tune: {section.method}, {section.epochs} epochs of {counts[0] // size} batches of {size} pairs, "
-            f"{section.optimizer} at {section.learning_rate:g}"
+            f"fine_tune: {section.method}, {counted(section.epochs, 'epoch')} of {counts[0] // size} batches of {size} "
+            f"pairs, {section.optimizer} at {section.learning_rate:g}"
         )
     indexed = len(splits.class_names) if config.data.labels_are_texts else counts[0]
     told = f"{len(searched['answers'])} answers, {len(searched['out_of_scope'])} out-of-scope texts"

@@ -66,7 +66,7 @@ class RecipeRun:
             if calibration is not None:
                 described["calibration"] = calibration()
             files = exporters.export_formats(model, export.formats, self.folder.artifacts, **described)
-            stage.result(f"{len(files)} files")
+            stage.result(f"{len(files)} file{'s' * (len(files) != 1)}")
         self.log.append(reports.StageSummary("export", stage.title, stage.seconds))
         with self.display.stage("Prove every file") as stage:
             options: dict[str, Any] = {"policy": self.policy, "threads": self.config.acceptance.latency_threads}

@@ -15,6 +15,7 @@ def check_texts(config: "TextRecipeConfig", display: "Display") -> int:
     from tfkit.data.text import load_text_splits
     from tfkit.models import logits_model
     from tfkit.models.text import adapt
+    from tfkit.reports.quantities import counted
     from tfkit.training import TextObjectives
 
     section = config.fine_tune
@@ -37,13 +38,15 @@ def check_texts(config: "TextRecipeConfig", display: "Display") -> int:
     display.note(length.sentence)
     steps = -(-counts[0] // config.data.batch_size)
     display.note(
-        f"fine_tune: {section.method}, {section.epochs} epochs of {steps} steps, {section.optimizer} at "
+        f"fine_tune: {section.method}, {counted(section.epochs, 'epoch')} of {steps} steps, {section.optimizer} at "
         f"{section.learning_rate:g}" + "".join(f"; {note}" for note in objectives.notes)
     )
     if section.average_runs > 1:
         display.note(f"fine_tune: {section.average_runs} times with other seeds; the weights are averaged")
     if config.pruning is not None:
-        display.note(f"pruning: {config.pruning.epochs} epochs" + (", distilled" if config.distillation else ""))
+        display.note(
+            f"pruning: {counted(config.pruning.epochs, 'epoch')}" + (", distilled" if config.distillation else "")
+        )
     display.note(f"export: {', '.join(config.export.formats) if config.export else 'nothing'}")
     show_place(display, config.run)
     return 0

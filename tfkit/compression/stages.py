@@ -117,5 +117,5 @@ def prepare_quantization(
         seen = f"{len(next(iter(calibration.values())))} training texts"
     else:
         seen = f"{len(calibration)} training images"
-    note = f"ranges set from {seen}, moving for {moving_epochs} epochs, then frozen"
+    note = f"ranges set from {seen}, moving for {moving_epochs} epoch{'s' * (moving_epochs != 1)}, then frozen"
     return PreparedStage(student, callbacks, (note,), lambda: settle_biases(student))

@@ -102,6 +102,8 @@ def difference_drawing(layers: Sequence[LayerDifference]) -> Drawing:
         axes.set_xlim(0.3, len(layers) + 0.7)
         axes.set_xlabel("tensors, in running order")
         axes.set_title("Difference from the Keras model (quantisation steps)")
+        axes.set_yscale("symlog", linthresh=1.0)  # single values far off would press the means to the ground
+        axes.yaxis.set_major_formatter("{x:g}")
         axes.grid(True, axis="y")
         axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=2, borderaxespad=0.2)
     return Drawing(

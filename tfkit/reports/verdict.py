@@ -88,7 +88,7 @@ def tiles(report: RunReport) -> tuple[Tile, ...]:
 
 
 def smallest_accepted(report: RunReport) -> ArtifactResult | None:
-    """The file to try first on a device: the smallest one that may be shipped; None when there is none."""
+    """The file to try first on a device: the smallest accepted one; None when there is none."""
     return min((file for file in report.artifacts if file.accepted), key=lambda file: file.bytes, default=None)
 
 
@@ -118,7 +118,9 @@ def _headline(report: RunReport) -> str:
         )
     if refused:
         return f"Refused: {refused} of {files} files must not be shipped"
-    return "Accepted: the file may be shipped" if files == 1 else f"Accepted: all {files} files may be shipped"
+    # Of the files, not of the model: whether it is right often enough is for people to say.
+    each = "the file answers" if files == 1 else f"all {files} files answer"
+    return f"Accepted: {each} as the trained model does"
 
 
 def _sentences(report: RunReport) -> tuple[str, ...]:
@@ -135,6 +137,6 @@ def _sentences(report: RunReport) -> tuple[str, ...]:
     if smallest:
         accuracy = f" and names {percent(smallest.accuracy)} correctly" if smallest.accuracy is not None else ""
         sentences.append(
-            f"The smallest file that may be shipped is {smallest.file}: it takes {file_size(smallest.bytes)}{accuracy}."
+            f"The smallest accepted file is {smallest.file}: it takes {file_size(smallest.bytes)}{accuracy}."
         )
     return tuple(sentences)

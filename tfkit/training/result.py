@@ -29,7 +29,7 @@ class StageResult:
         """The last figures in a few words."""
         epochs = len(self.history["loss"])
         figures = [f"{words} {self.history[key][-1]:.1%}" for key, words in _FIGURES.items() if key in self.history]
-        return ", ".join([*figures, f"{epochs} epochs"])
+        return ", ".join([*figures, f"{epochs} epoch{'s' * (epochs != 1)}"])
 
 
 def count_trainable(model: Any) -> int:
