@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import keras
+import keras_hub
 import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
@@ -14,7 +15,7 @@ from tfkit.compression import FreezeRanges, QuantizationPolicy, quantize_aware, 
 from tfkit.errors import ExportError
 from tfkit.exporters.quantization_aware import check_kernels, export_text_integers
 from tfkit.exporters.text_quantization import export_text_dynamic_int8, export_text_floats
-from tfkit.models.text import open_transformer
+from tfkit.models.text import build_text_classifier, open_transformer
 from tfkit.runtimes import read_operators
 
 LENGTH = 8
@@ -167,6 +168,20 @@ def test_a_float_model_becomes_a_dynamic_file_too(opened, short_texts):
     made = export_text_dynamic_int8(opened, sequence_length=LENGTH)
     assert made.kernels_on_grid == 0
     np.testing.assert_allclose(_scores(made.flatbuffer, short_texts), opened.predict(short_texts, verbose=0), atol=0.05)
+
+
+@pytest.mark.parametrize(("family", "changes"), [("Albert", {"embedding_dim": 16}), ("DebertaV3", {"bucket_size": 8})])
+def test_encoders_that_are_not_opened_have_files_too(short_texts, family, changes):
+    """DeBERTa's products with a constant left side are one that LiteRT does not run with int8 there."""
+    sizes = {"num_layers": 2, "num_heads": 2, "hidden_dim": 32, "intermediate_dim": 64, "max_sequence_length": 16}
+    encoder = getattr(keras_hub.models, f"{family}Backbone")(vocabulary_size=100, **sizes, **changes)
+    model = build_text_classifier(encoder, classes=3, pooling="mean")
+    model.get_layer("logits").kernel.assign(np.random.default_rng(1).normal(size=(32, 3)))
+    expected = model.predict(short_texts, verbose=0)
+    exact = _scores(export_text_floats(model, sequence_length=LENGTH), short_texts)
+    np.testing.assert_allclose(exact, expected, atol=1e-5)
+    dynamic = _scores(export_text_dynamic_int8(model, sequence_length=LENGTH).flatbuffer, short_texts)
+    np.testing.assert_allclose(dynamic, expected, atol=0.05)
 
 
 def test_a_file_with_other_weights_is_told_by_the_layer(dynamic, light_student):

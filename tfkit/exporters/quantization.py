@@ -1,9 +1,12 @@
 """Post-training quantisation of a float flatbuffer with litert-quantizer."""
 
 import os
+import re
 from typing import Any
 
 import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+from ai_edge_litert.tools import flatbuffer_utils
 from litert_quantizer import qtyping, recipe
 from litert_quantizer.algorithm_manager import AlgorithmName
 from litert_quantizer.calibrator import Calibrator
@@ -54,7 +57,31 @@ def quantize_to_dynamic_int8(flatbuffer: bytes) -> bytes:
     Returns:
         The quantised model, about a quarter as large.
     """
-    return quantize_with(with_embedding_lookups(flatbuffer), recipe.dynamic_wi8_afp32())
+    flatbuffer = with_embedding_lookups(flatbuffer)
+    recipes = RecipeManager()
+    recipes.load_quantization_recipe(recipe.dynamic_wi8_afp32())
+    for product in _products_of_a_constant(flatbuffer):
+        name = f"^{re.escape(product)};"
+        recipes.add_quantization_config(
+            name, qtyping.TFLOperationName.BATCH_MATMUL, algorithm_key=AlgorithmName.NO_QUANTIZE
+        )
+    return quantize_with(flatbuffer, recipes.get_quantization_recipe())
+
+
+def _products_of_a_constant(flatbuffer: bytes) -> list[str]:
+    """Outputs of products whose left side is constant, which LiteRT runs with int8 on the right side only.
+
+    DeBERTa's tables of relative positions stand there.
+    """
+    model = flatbuffer_utils.read_model_from_bytearray(bytearray(flatbuffer))
+    graph = model.subgraphs[0]
+    names = []
+    for operator in graph.operators:
+        if model.operatorCodes[operator.opcodeIndex].builtinCode == schema.BuiltinOperator.BATCH_MATMUL:
+            left = model.buffers[graph.tensors[operator.inputs[0]].buffer].data
+            if left is not None and len(left) > 0:
+                names.append(graph.tensors[operator.outputs[0]].name.decode())
+    return names
 
 
 def quantize_to_int8(flatbuffer: bytes, calibration: NDArray[np.uint8]) -> bytes:
