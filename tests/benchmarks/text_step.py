@@ -56,15 +56,7 @@ def main() -> None:
     )
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
-    splits = load_text_splits(
-        source="csv",
-        directory=options.data / "banking77",
-        train=Path("train.csv"),
-        test=Path("test.csv"),
-        label_column="category",
-        validation_fraction=0.0,
-        seed=options.seed,
-    )
+    splits = banking77(options.data, seed=options.seed)
     if options.texts:
         chosen = np.random.default_rng(options.seed).permutation(len(splits.train))[: options.texts]
         splits = data.DatasetSplits(splits.train.select(chosen), splits.validation, splits.test, splits.report)
@@ -87,6 +79,19 @@ def main() -> None:
             accuracy[way].append(reached)
             print(f"{way}: {', '.join(f'{each:.1f}' for each in taken)} s, accuracy {reached:.4f}", flush=True)
     print_table(splits, seconds, accuracy, options)
+
+
+def banking77(folder: Path, *, seed: int) -> data.DatasetSplits:
+    """All training and test texts; none are kept for validation."""
+    return load_text_splits(
+        source="csv",
+        directory=folder / "banking77",
+        train=Path("train.csv"),
+        test=Path("test.csv"),
+        label_column="category",
+        validation_fraction=0.0,
+        seed=seed,
+    )
 
 
 def train_with_hub(splits: Any, plan: Optimization, options: argparse.Namespace) -> tuple[list[float], float]:

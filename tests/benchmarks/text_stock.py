@@ -5,7 +5,8 @@
 RUN is the folder of a finished run of `intents` with a static length (text_recipes.py --keep leaves it, case
 intents_int8); DATA holds banking77/. The stock files are float32, dynamic range, and int8 with representative training
 texts, made of RUN's `models/float.keras` and never trained on their grid. Every file answers every test text on one
-thread; then the files take turns, so that a busy moment hits all of them, and the median of each is told.
+thread; then the files take turns, so that a busy moment hits all of them, and the median of each is told. The int8
+file's coarsest tensor is named, and one more is made of the model with a smaller number behind the attention's mask.
 """
 
 import argparse
@@ -22,9 +23,10 @@ import numpy as np
 import tensorflow as tf
 from ai_edge_litert.interpreter import Interpreter
 from numpy.typing import NDArray
+from text_step import banking77
 
 from tfkit import benchmarking
-from tfkit.data.text import load_text_splits, open_tokenizer, token_arrays
+from tfkit.data.text import open_tokenizer, token_arrays
 from tfkit.layers.transformer import BOUNDED_SCORE, AttentionMask
 from tfkit.models import load_model_file
 from tfkit.models.text.plain_transformer import open_transformer, with_sequence_length
@@ -42,15 +44,7 @@ def main() -> None:
     options = parser.parse_args()
     report = json.loads((options.run / "report.json").read_text())
     length = report["model"]["text"]["sequence_length"]
-    splits = load_text_splits(
-        source="csv",
-        directory=options.data / "banking77",
-        train=Path("train.csv"),
-        test=Path("test.csv"),
-        label_column="category",
-        validation_fraction=0.0,
-        seed=0,
-    )
+    splits = banking77(options.data, seed=0)
     tokenizer = open_tokenizer(options.run / "artifacts" / "tokenizer")
     test = token_arrays(splits.test, tokenizer, sequence_length=length)
     shown = splits.train.select(np.random.default_rng(0).permutation(len(splits.train))[: options.representative])
@@ -65,7 +59,7 @@ def main() -> None:
         files |= {f"tfkit {file.stem}": file for file in sorted((options.run / "artifacts").glob("*.tflite"))}
         compare(files, test, splits.test.labels, expected, options.rounds)
     host = asdict(benchmarking.describe_host())
-    print(f"\n{len(expected):,} texts, {options.rounds} rounds of 50 runs, one thread.", end=" ")
+    print(f"\n{len(expected):,} texts, {options.rounds} rounds of a second for each file, one thread.", end=" ")
     print(f"Measured on {host['cpu']}, {host['cores']} cores, {host['versions']}.")
 
 

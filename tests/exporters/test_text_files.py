@@ -90,7 +90,7 @@ def test_an_integer_file_has_no_dense_layer_of_16_bits(integers, tmp_path):
 
 
 def test_the_operators_of_a_file_that_looks_tokens_up_are_timed(integers, tmp_path):
-    """On zeros, as promised: what fresh memory holds is often no token, and the file then refuses to run."""
+    """What fresh memory holds is often no token, and the file then refuses to run."""
     (tmp_path / "model.tflite").write_bytes(integers.flatbuffer)
     profile = profile_operators(tmp_path / "model.tflite", runs=3)
     assert "FULLY_CONNECTED" in {operator.name for operator in profile.operators} and profile.latency_ms > 0

@@ -8,6 +8,7 @@ from tfkit import artifacts, exporters, reports, verification
 from tfkit.cli.display import Display
 from tfkit.config import EmbeddingRecipeConfig, RecipeConfig, TextRecipeConfig, dump_recipe
 from tfkit.data import DatasetSplits
+from tfkit.reports.quantities import counted
 
 REFUSED = 3
 
@@ -66,7 +67,7 @@ class RecipeRun:
             if calibration is not None:
                 described["calibration"] = calibration()
             files = exporters.export_formats(model, export.formats, self.folder.artifacts, **described)
-            stage.result(f"{len(files)} file{'s' * (len(files) != 1)}")
+            stage.result(counted(len(files), "file"))
         self.log.append(reports.StageSummary("export", stage.title, stage.seconds))
         with self.display.stage("Prove every file") as stage:
             options: dict[str, Any] = {"policy": self.policy, "threads": self.config.acceptance.latency_threads}

@@ -117,7 +117,7 @@ def _input_indices(interpreter: Any, *, by_name: bool) -> dict[str, int]:
     if by_name:
         if not interpreter.get_signature_list():
             raise ModelError(
-                "the file has no signature, which would say what is the token ids and what the mask",
+                "the file has no signature, which would say which input takes the ids and which the mask",
                 hint="convert it again from a SavedModel whose signature takes token_ids and padding_mask",
             )
         details = interpreter.get_signature_runner().get_input_details()
