@@ -37,3 +37,7 @@ class ExportError(TfkitError):
 
 class RunError(TfkitError):
     """A run cannot be written or continued: it exists already, the disk is full, or it was interrupted."""
+
+
+class TrainingError(TfkitError):
+    """Training cannot go on: its loss, or what it made of the weights, is no number any more."""

@@ -22,7 +22,7 @@ from tfkit.compression.tfmot import (
     tfmot_refusals,
     tfmot_strip,
 )
-from tfkit.errors import ExportError, ModelError
+from tfkit.errors import ExportError, ModelError, TrainingError
 from tfkit.graph import read_graph
 from tfkit.runtimes import LiteRTRuntime, read_operators, read_signature
 
@@ -262,3 +262,12 @@ def test_weights_of_a_wrapped_twin_are_not_copied_back(trained):
     with pytest.raises(ModelError, match="prune_low_magnitude") as raised:
         copy_weights_back(tfmot_prune(twin, final_sparsity=0.5, begin_step=0, end_step=10), model)
     assert "tfmot_strip" in raised.value.hint
+
+
+def test_a_loss_that_is_no_number_ends_the_training_of_a_twin(pixels):
+    twin = rebuild_in_tf_keras(new_model())
+    images, labels = pixels
+    batches = tf.data.Dataset.from_tensor_slices((images, np.eye(CLASSES, dtype=np.float32)[labels])).batch(16)
+    with pytest.raises(TrainingError, match=r"step [1-9].*learning rate"):
+        fit_tfmot(twin, batches, None, epochs=3, learning_rate=1e30, steps_per_epoch=4, jit_compile=True)
+    assert all(np.isfinite(values).all() for values in twin.model.get_weights())

@@ -1,8 +1,10 @@
 """Several formats of one model at once."""
 
+import keras
+import numpy as np
 import pytest
 
-from tfkit.artifacts import read_manifest
+from tfkit.artifacts import TextSpec, read_manifest
 from tfkit.errors import ExportError
 from tfkit.exporters import FORMATS, export_formats
 
@@ -31,3 +33,20 @@ def test_unknown_format_is_refused_with_the_known_ones(small_classifier, image, 
     with pytest.raises(ExportError, match="unknown formats: tflite_int4") as refused:
         export_formats(small_classifier, ["tflite_int4"], tmp_path, spec=image, class_names=class_names)
     assert "tflite_int8" in refused.value.hint
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_weights_that_are_no_numbers_are_refused(name, small_classifier, image, class_names, tmp_path):
+    model = keras.models.clone_model(small_classifier)
+    model.get_layer("stem").kernel.assign(np.full((3, 3, 3, 16), np.nan))
+    pixels = np.zeros((4, *image.shape), np.uint8)
+    with pytest.raises(ExportError, match="stem/kernel"):
+        export_formats(model, [name], tmp_path / "a", spec=image, class_names=class_names, calibration=pixels)
+    assert not list(tmp_path.rglob("*.tflite*"))
+
+
+def test_texts_whose_weights_are_no_numbers_are_refused(small_text_classifier, tmp_path):
+    model = keras.models.clone_model(small_text_classifier)
+    model.weights[0].assign(np.full(model.weights[0].shape, np.inf))
+    with pytest.raises(ExportError, match="no numbers"):
+        export_formats(model, ["tflite_float32"], tmp_path, spec=TextSpec(8, tmp_path), class_names=("a", "b", "c"))

@@ -2,9 +2,10 @@
 
 import pytest
 import tensorflow as tf
+from ai_edge_litert.tools import flatbuffer_utils
 
 from tfkit.errors import ModelError
-from tfkit.runtimes import describe_model, read_operators, read_signature
+from tfkit.runtimes import LiteRTRuntime, describe_model, read_operators, read_signature, scale_that_is_no_number
 
 
 def _convert(function, shape, path, **options):
@@ -102,3 +103,15 @@ def test_a_file_cut_short_anywhere_is_told(int8_file, tmp_path):
             assert f"'{cut}'" in str(fault)
             refused += 1
     assert refused > 0  # a file's end may hold nothing that operators need
+
+
+def test_a_scale_that_is_no_number_is_named_and_the_file_is_never_run(int8_file, tmp_path):
+    content = flatbuffer_utils.convert_bytearray_to_object(bytearray(int8_file.read_bytes()))
+    spoilt = next(tensor for tensor in content.subgraphs[0].tensors[1:] if tensor.quantization.scale is not None)
+    spoilt.quantization.scale = [float("nan")] * len(spoilt.quantization.scale)
+    path = tmp_path / "model.tflite"
+    path.write_bytes(flatbuffer_utils.convert_object_to_bytearray(content))
+    assert scale_that_is_no_number(int8_file) is None
+    assert scale_that_is_no_number(path) == spoilt.name.decode()
+    with pytest.raises(ModelError, match="scale of its tensor"):
+        LiteRTRuntime(path)

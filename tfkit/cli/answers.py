@@ -5,14 +5,25 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from tfkit.errors import ModelError
+
 if TYPE_CHECKING:
     import numpy as np
 
+_NO_NUMBERS = "its training has gone wrong; train it again with a lower learning_rate, and export it again"
 Best = list[tuple[str, float]]
 
 
 def best_labels(class_names: tuple[str, ...], scores: "np.ndarray", *, top: int) -> list[Best]:
-    """The `top` best labels of each row of scores, best first."""
+    """The `top` best labels of each row of scores, best first.
+
+    Raises:
+        ModelError: When a score is no number.
+    """
+    import numpy as np
+
+    if not np.isfinite(scores).all():
+        raise ModelError("the model answers with scores that are no numbers (NaN or infinite)", hint=_NO_NUMBERS)
     return [[(class_names[k], float(row[k])) for k in row.argsort()[::-1][:top]] for row in scores]
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import tensorflow as tf
 
 from tfkit.errors import ExportError, RunError
+from tfkit.runtimes import scale_that_is_no_number
 
 
 @contextlib.contextmanager
@@ -21,7 +22,7 @@ def finished_model(path: Path) -> Iterator[Path]:
         The temporary path beside it, which the body makes.
 
     Raises:
-        ExportError: When `path` exists.
+        ExportError: When `path` exists, or a `.tflite` file holds a scale that is no number.
         RunError: When it cannot be written: the disk is full, or the folder is not writable.
     """
     if path.exists():
@@ -33,6 +34,7 @@ def finished_model(path: Path) -> Iterator[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         _remove(unfinished)
         yield unfinished
+        _refuse_odd_scales(unfinished, path)
         unfinished.rename(path)
     except (OSError, tf.errors.OpError) as fault:
         _remove(unfinished)
@@ -44,6 +46,14 @@ def finished_model(path: Path) -> Iterator[Path]:
     except BaseException:
         _remove(unfinished)
         raise
+
+
+def _refuse_odd_scales(unfinished: Path, path: Path) -> None:
+    if path.suffix == ".tflite" and (tensor := scale_that_is_no_number(unfinished)) is not None:
+        raise ExportError(
+            f"'{path}' would hold a scale that is no number, of tensor '{tensor}'",
+            hint="the model's activations overflow: train it again with a lower learning_rate, or look at its inputs",
+        )
 
 
 def _remove(path: Path) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 from tfkit.artifacts import ImageSpec, InputSpec, TextSpec
 from tfkit.compression import is_compressed, strip_compression
 from tfkit.errors import ExportError
-from tfkit.models import with_dtype_policy
+from tfkit.models import weight_that_is_no_number, with_dtype_policy
 from tfkit.models.text.embedder import is_embedder
 
 
@@ -33,7 +33,7 @@ def exportable_model(model: Any, *, spec: InputSpec, class_names: tuple[str, ...
 
 
 def check_model(model: Any, *, spec: InputSpec, class_names: tuple[str, ...]) -> None:
-    """Refuse a model that does not take the images or texts, or does not give the scores.
+    """Refuse a model that does not take the images or texts, does not give the scores, or has weights of NaN.
 
     Args:
         model: The model.
@@ -51,6 +51,20 @@ def check_model(model: Any, *, spec: InputSpec, class_names: tuple[str, ...]) ->
         faults.append(f"it gives {shapes}; expected scores of {len(class_names)} classes")
     if faults:
         raise ExportError(f"model '{model.name}' cannot be exported: {'; '.join(faults)}")
+    refuse_weights_that_are_no_numbers(model)
+
+
+def refuse_weights_that_are_no_numbers(model: Any) -> None:
+    """Refuse a model of Keras or tf-keras with NaN or infinity in its weights: no file of it could answer.
+
+    Raises:
+        ExportError: Names the first such weight.
+    """
+    if (name := weight_that_is_no_number(model)) is not None:
+        raise ExportError(
+            f"model '{model.name}' cannot be exported: its weights '{name}' hold values that are no numbers",
+            hint="its training has gone wrong; train it again with a lower learning_rate",
+        )
 
 
 def _image_faults(model: Any, image: ImageSpec) -> list[str]:

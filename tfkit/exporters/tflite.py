@@ -13,7 +13,7 @@ from tfkit.compression.tfmot import TfKerasTwin, export_tfmot_int8
 from tfkit.errors import ExportError
 from tfkit.exporters.conversion import convert_to_float
 from tfkit.exporters.destination import finished_model
-from tfkit.exporters.float_model import exportable_model
+from tfkit.exporters.float_model import exportable_model, refuse_weights_that_are_no_numbers
 from tfkit.exporters.inspection import refuse_unasked_operators
 from tfkit.exporters.quantization import quantize_to_dynamic_int8, quantize_to_float16, quantize_to_int8
 from tfkit.exporters.quantization_aware import export_trained_integers
@@ -105,6 +105,7 @@ def makes_its_own_file(model: Any, quantization: Quantization) -> bool:
 
 
 def _export_twin(twin: TfKerasTwin, path: Path, *, spec: InputSpec, class_names: tuple[str, ...]) -> Artifact:
+    refuse_weights_that_are_no_numbers(twin.model)
     with finished_model(path) as unfinished:
         unfinished.write_bytes(export_tfmot_int8(twin))
     return Artifact(

@@ -8,6 +8,7 @@ from tfkit.models.classifier import (
     head_on_features,
     logits_model,
 )
+from tfkit.models.finiteness import weight_that_is_no_number
 from tfkit.models.freezing import Unfrozen, freeze_backbone, unfreeze
 from tfkit.models.model_files import load_model_file, save_model_file
 from tfkit.models.precision import with_dtype_policy
@@ -25,5 +26,6 @@ __all__ = [
     "logits_model",
     "save_model_file",
     "unfreeze",
+    "weight_that_is_no_number",
     "with_dtype_policy",
 ]

@@ -1,6 +1,6 @@
 """Run a model, wherever it came from: Keras, SavedModel, LiteRT - one Protocol."""
 
-from tfkit.runtimes.flatbuffer import Operator, read_operators, read_signature
+from tfkit.runtimes.flatbuffer import Operator, read_operators, read_signature, scale_that_is_no_number
 from tfkit.runtimes.keras_runtime import KerasRuntime
 from tfkit.runtimes.litert_runtime import LiteRTRuntime
 from tfkit.runtimes.native_output import held_native_output
@@ -24,4 +24,5 @@ __all__ = [
     "read_operators",
     "read_signature",
     "read_stored_weights",
+    "scale_that_is_no_number",
 ]

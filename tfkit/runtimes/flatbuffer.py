@@ -1,5 +1,6 @@
 """Read what a `.tflite` file really holds: its operators and its tensors, without running it."""
 
+import math
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -98,6 +99,27 @@ def read_signature(path: Path) -> ModelSignature:
             inputs=tuple(_tensor_spec(graph, graph.Inputs(n)) for n in range(graph.InputsLength())),
             outputs=tuple(_tensor_spec(graph, graph.Outputs(n)) for n in range(graph.OutputsLength())),
         )
+
+
+def scale_that_is_no_number(path: Path) -> str | None:
+    """Find the first tensor of a `.tflite` file whose scale is NaN or infinite; LiteRT's kernels crash on some.
+
+    Args:
+        path: The file.
+
+    Returns:
+        The tensor's name, or None.
+
+    Raises:
+        ModelError: When the file is missing, damaged or no `.tflite` file.
+    """
+    with _opened(path) as model:
+        for graph in map(model.Subgraphs, range(model.SubgraphsLength())):
+            for tensor in map(graph.Tensors, range(graph.TensorsLength())):
+                given = tensor.Quantization()
+                if given is not None and not all(map(math.isfinite, map(given.Scale, range(given.ScaleLength())))):
+                    return str((tensor.Name() or b"").decode(errors="replace"))
+    return None
 
 
 @contextmanager

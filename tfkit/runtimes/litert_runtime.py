@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from tfkit.artifacts import TensorSpec
 from tfkit.errors import ModelError
-from tfkit.runtimes.flatbuffer import read_operators, read_signature
+from tfkit.runtimes.flatbuffer import read_operators, read_signature, scale_that_is_no_number
 from tfkit.runtimes.native_output import held_native_output
 from tfkit.runtimes.protocol import ModelInputs, Runtime, input_count
 
@@ -47,6 +47,11 @@ class LiteRTRuntime(Runtime):
         self._input = self.signature.inputs[0] if self._tokens else _only_image(self.signature.inputs, path)
         self._output = _only_scores(self.signature.outputs, path)
         self._input_range = input_range
+        if (tensor := scale_that_is_no_number(path)) is not None:
+            raise ModelError(
+                f"'{path}' cannot be run: the scale of its tensor '{tensor}' is no number",
+                hint="the model that it was made from has diverged; train and export it again",
+            )
         self._interpreter = _open_interpreter(path, threads=threads)
         self._indices = _input_indices(self._interpreter, by_name=self._tokens)
         self._output_index = self._interpreter.get_output_details()[0]["index"]

@@ -8,7 +8,9 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from tfkit.errors import TrainingError
 from tfkit.models import save_model_file
+from tfkit.training.divergence import StopAtNoNumber
 from tfkit.training.optimization import Optimization, build_optimizer
 
 # done, total, what is being done
@@ -44,6 +46,9 @@ def fit(
 
     Returns:
         One value per epoch: `loss`, `accuracy`, `val_loss`, `val_accuracy`, `learning_rate`.
+
+    Raises:
+        TrainingError: At the first loss that is no number; the model has its last good weights again.
     """
     optimizer = build_optimizer(optimization, steps=steps_per_epoch * optimization.epochs)
     if _computes_in_float16(model):  # Keras scales by the model's own policy, which a mixed model's logits lack
@@ -57,7 +62,7 @@ def fit(
     rates = _LearningRate()
     # The average goes in first, so that what is validated, kept and compared is what will be shipped.
     averaging = [keras.callbacks.SwapEMAWeights(swap_on_epoch=True)] if optimization.ema is not None else []
-    watching = [*averaging, *callbacks, rates]
+    watching = [*averaging, StopAtNoNumber(), *callbacks, rates]
     if optimization.early_stopping is not None and validation is not None:
         watching.append(
             keras.callbacks.EarlyStopping("val_loss", patience=optimization.early_stopping, restore_best_weights=True)
@@ -85,7 +90,8 @@ def _computes_in_float16(model: keras.Model) -> bool:
 
 @contextlib.contextmanager
 def kept_on_failure(model: keras.Model, path: Path | None) -> Iterator[None]:
-    """Save a model when its training is interrupted by Ctrl-C or a full disk, then let the fault go on.
+    """Save a model when its training is interrupted by Ctrl-C, a full disk, a bad file, lack of
+    memory or a loss that is no number, then let the fault go on.
 
     Args:
         model: The model in training.
@@ -93,7 +99,7 @@ def kept_on_failure(model: keras.Model, path: Path | None) -> Iterator[None]:
     """
     try:
         yield
-    except (KeyboardInterrupt, OSError, tf.errors.OpError):
+    except (KeyboardInterrupt, OSError, MemoryError, TrainingError, tf.errors.OpError):
         if path is not None:
             save_model_file(model, path)
         raise

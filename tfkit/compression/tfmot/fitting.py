@@ -1,5 +1,6 @@
 """Train a twin with tf-keras `fit`: the same optimizers, schedules and loss as tfkit's own stages."""
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
@@ -8,6 +9,7 @@ from tfkit.compression.tfmot.loading import load_tf_keras, load_tfmot
 from tfkit.compression.tfmot.quantization import fix_input_range
 from tfkit.compression.tfmot.sparsity import is_pruned
 from tfkit.compression.tfmot.twin import TfKerasTwin
+from tfkit.errors import TrainingError
 
 OptimizerName = Literal["adam", "adamw", "sgd"]
 Schedule = Literal["constant", "cosine"]
@@ -58,6 +60,9 @@ def fit_tfmot(
 
     Returns:
         One value per epoch: `loss`, `accuracy`, `val_loss`, `val_accuracy`, `learning_rate`.
+
+    Raises:
+        TrainingError: At the first loss that is no number; the twin has its last good weights again.
     """
     tf_keras = load_tf_keras()
     model, from_logits = _logits_model(twin.model)
@@ -140,7 +145,7 @@ def _callbacks(
         done = model.optimizer.iterations
         rates.append(float(rate(done) if callable(rate) else rate))
 
-    watching = [callbacks.LambdaCallback(on_epoch_end=keep_rate)]
+    watching = [_stop_at_no_number(model), callbacks.LambdaCallback(on_epoch_end=keep_rate)]
     if is_pruned(twin):
         watching.append(load_tfmot().sparsity.keras.UpdatePruningStep())
     if log_directory is not None:
@@ -155,3 +160,21 @@ def _callbacks(
 
         watching.append(callbacks.LambdaCallback(on_train_batch_end=report))
     return watching
+
+
+def _stop_at_no_number(model: Any) -> Any:
+    good = [model.get_weights()]
+
+    def look(batch: int, logs: Any) -> None:
+        if not math.isfinite(logs["loss"]):
+            step, rate = int(model.optimizer.iterations.numpy()), float(model.optimizer.lr.numpy())
+            model.set_weights(good[0])
+            raise TrainingError(
+                f"the loss is no finite number ({float(logs['loss'])}) at step {step}, with a learning rate of {rate:.3g}",
+                hint="lower the stage's learning_rate, or let it rise slowly with warmup",
+            )
+
+    def keep(epoch: int, logs: Any) -> None:
+        good[0] = model.get_weights()
+
+    return load_tf_keras().callbacks.LambdaCallback(on_train_batch_end=look, on_epoch_end=keep)

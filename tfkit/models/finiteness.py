@@ -1,0 +1,22 @@
+"""Whether a model's weights are numbers: neither NaN nor infinite."""
+
+from typing import Any
+
+import keras
+import numpy as np
+
+
+def weight_that_is_no_number(model: Any) -> str | None:
+    """Find the first weight of a model that holds NaN or infinity.
+
+    Args:
+        model: A `keras.Model`, or one of tf-keras.
+
+    Returns:
+        Its path, such as `stem/kernel`; None when all values are finite.
+    """
+    for weight in model.weights:
+        values = np.asarray(keras.ops.convert_to_numpy(weight))
+        if values.dtype.kind not in "iub" and not np.isfinite(values.astype(np.float32, copy=False)).all():
+            return str(getattr(weight, "path", weight.name))
+    return None
