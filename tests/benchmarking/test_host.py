@@ -10,6 +10,7 @@ from tfkit.benchmarking import describe_host
 def test_host_names_what_figures_depend_on():
     host = describe_host()
     assert host.cpu
+    assert host.processor == f"{host.cpu} ({host.instruction_set})"
     assert host.cores >= 1
     assert host.memory_gib > 0
     assert host.operating_system

@@ -20,7 +20,7 @@ from quantization_accuracy import CASES as PRETRAINED
 from quantization_accuracy import Case, copied, float_model, freeze_batch_norm, image_splits
 
 from tfkit import benchmarking, compression, data, exporters, models, training
-from tfkit.artifacts import ImageSpec
+from tfkit.artifacts import ImageSpec, compressed_bytes
 from tfkit.compression import distillation, pruning
 from tfkit.runtimes import LiteRTRuntime, read_stored_weights
 
@@ -112,7 +112,7 @@ def prune_weights(options: argparse.Namespace, seed: int, folder: Path) -> str:
     accuracies = [trial.keras_accuracy(control), trial.int8_file(dense, folder / f"dense{seed}.tflite")]
     accuracies.append(trial.int8_file(student, folder / f"sparse{seed}.tflite"))
     found = _file_sparsity(folder / f"sparse{seed}.tflite", masks)
-    sizes = [pruning.compressed_bytes(folder / f"{name}{seed}.tflite") for name in ("dense", "sparse")]
+    sizes = [compressed_bytes(folder / f"{name}{seed}.tflite") for name in ("dense", "sparse")]
     raw = (folder / f"sparse{seed}.tflite").stat().st_size
     cells = [f"{value:.4f}" for value in accuracies] + [f"{masks.masked_share:.2%}", f"{found:.2%}"]
     return f"| {seed} | {' | '.join(cells)} | {raw:,} | {sizes[0]:,} | {sizes[1]:,} |"

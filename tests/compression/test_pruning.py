@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import pytest
 
+from tfkit.artifacts import compressed_bytes
 from tfkit.compression import quantize_aware
 from tfkit.compression.pruning import (
     ConstantSparsity,
@@ -13,7 +14,6 @@ from tfkit.compression.pruning import (
     PolynomialDecay,
     PruneWeights,
     check_pruning,
-    compressed_bytes,
     prunable,
     pruning_coverage,
     sparsity,

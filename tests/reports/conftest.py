@@ -27,6 +27,7 @@ class Machine:
     """The fields of tfkit.benchmarking.Host, without loading TensorFlow."""
 
     cpu: str = "Intel Xeon (Ice Lake) 2.80 GHz"
+    instruction_set: str = "AVX-512 with VNNI"
     cores: int = 2
     memory_gib: float = 7.8
     operating_system: str = "Linux 6.1, Debian 12"
@@ -34,6 +35,11 @@ class Machine:
     versions: Mapping[str, str] = field(
         default_factory=lambda: {"tensorflow": "2.21.0", "keras": "3.15.1", "ai-edge-litert": "2.3.0"}
     )
+
+    @property
+    def processor(self) -> str:
+        """As tfkit.benchmarking.Host has it."""
+        return f"{self.cpu} ({self.instruction_set})"
 
 
 def class_names(classes: int) -> tuple[str, ...]:

@@ -1,9 +1,12 @@
 """What the evaluation says beyond its accuracy."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from tfkit.reports import Evaluation
+from tfkit.reports.data_summary import summarize_data
 from tfkit.reports.findings import (
     accuracy_interval,
     calibration,
@@ -13,6 +16,7 @@ from tfkit.reports.findings import (
     mistakes,
     most_confused,
 )
+from tfkit.reports.phrases import warnings
 
 
 @pytest.fixture
@@ -79,3 +83,16 @@ def test_accuracy_interval_is_wilsons() -> None:
 
     assert (round(low, 3), round(high, 3)) == (0.915, 0.971)
     assert (round(certain_low, 3), round(certain_high, 3)) == (0.722, 1.0)
+
+
+def test_a_whole_number_file_slower_than_float_is_told_with_the_instruction_set(make_report) -> None:
+    report = make_report(2)
+    data = summarize_data(report.data, noun="image")
+    times = {"none": 3.2, "int8": 9.9}
+    timed = tuple(replace(file, latency_ms_p50=times.get(file.quantization)) for file in report.artifacts)
+
+    told = [line for line in warnings(replace(report, artifacts=timed), data) if "took longer" in line]
+
+    assert len(told) == 1
+    assert "AVX-512 with VNNI" in told[0]
+    assert "TFLite int8 (9.9 ms) took longer than TFLite float32 (3.2 ms)" in told[0]

@@ -27,6 +27,14 @@ def test_scores_equal_keras_for_pixels_and_for_encoded_images(runtime, small_cla
     np.testing.assert_allclose(runtime.scores_from_encoded(encoded), expected, atol=1e-6)
 
 
+def test_more_images_than_one_request_holds_are_answered_in_their_order(runtime, random_pixels, encoded):
+    expected = np.concatenate([runtime.scores(random_pixels[n : n + 1]) for n in range(5)])
+    np.testing.assert_allclose(runtime.scores_from_encoded(encoded * 8), np.tile(expected, (8, 1)), atol=1e-6)
+    np.testing.assert_allclose(
+        runtime.scores(np.tile(random_pixels[:5], (8, 1, 1, 1))), np.tile(expected, (8, 1)), atol=1e-6
+    )
+
+
 def test_signature_is_read_from_the_loaded_model(runtime):
     assert [(tensor.name, tensor.dtype, tensor.shape) for tensor in runtime.signature.inputs] == [
         ("image_bytes", "string", (None,))

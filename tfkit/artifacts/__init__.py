@@ -1,6 +1,6 @@
 """Values that describe exported models, and the folder a run writes."""
 
-from tfkit.artifacts.artifact import Artifact, ArtifactFormat, InputSpec, Quantization
+from tfkit.artifacts.artifact import Artifact, ArtifactFormat, InputSpec, Quantization, compressed_bytes
 from tfkit.artifacts.image_spec import ImageSpec, ResizeMode
 from tfkit.artifacts.layer_difference import LayerDifference
 from tfkit.artifacts.manifest import read_manifest, write_manifest
@@ -20,6 +20,7 @@ __all__ = [
     "RunDirectory",
     "TensorSpec",
     "TextSpec",
+    "compressed_bytes",
     "create_run_directory",
     "read_manifest",
     "refuse_existing_run",

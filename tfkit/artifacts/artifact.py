@@ -1,6 +1,7 @@
 """An exported model on disk, with everything needed to feed it and to read its answer."""
 
 import hashlib
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -56,6 +57,21 @@ class Artifact:
             digest.update(str(file.relative_to(self.path)).encode() + b"\0")
             digest.update(hashlib.sha256(file.read_bytes()).digest())
         return digest.hexdigest()
+
+
+def compressed_bytes(path: Path) -> int:
+    """Size of a file after deflate at its strongest (RFC 1951, level 9), as in an app's archive.
+
+    Args:
+        path: A file.
+
+    Returns:
+        Bytes.
+    """
+    deflate = zlib.compressobj(9)
+    with path.open("rb") as file:
+        done = sum(len(deflate.compress(block)) for block in iter(lambda: file.read(1 << 20), b""))
+    return done + len(deflate.flush())
 
 
 def _files(path: Path) -> list[Path]:

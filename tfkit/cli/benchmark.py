@@ -29,11 +29,13 @@ def benchmark(
     from rich.console import Console
 
     from tfkit.cli.display import Display
-    from tfkit.cli.quiet import tensorflow_started
+    from tfkit.cli.quiet import chatter_dropped, tensorflow_started
+    from tfkit.cli.targets import is_keras_file
 
     timing = {"warmup_runs": warmup_runs, "min_runs": runs, "max_seconds": seconds}
     display = Display(Console(stderr=as_json, highlight=False))
-    with tensorflow_started():
+    # Exported files run without TensorFlow, whose start alone takes seconds.
+    with tensorflow_started() if is_keras_file(path) else chatter_dropped():
         from tfkit.benchmarking import describe_host
 
         host = describe_host()
@@ -120,4 +122,6 @@ def _show(display: Any, rows: list[dict[str, Any]], host: Any) -> None:
     for measures, threads in dict.fromkeys((row["measures"], row["threads"]) for row in rows):
         used = counted(threads, "thread") if threads else "the runtime's own threads"
         display.note(f"measured: {measures}; {used}")
-    display.note(f"on {host.cpu}, {counted(host.cores, 'core')}, {host.memory_gib:.0f} GiB, {host.operating_system}")
+    display.note(
+        f"on {host.processor}, {counted(host.cores, 'core')}, {host.memory_gib:.0f} GiB, {host.operating_system}"
+    )

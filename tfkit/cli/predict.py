@@ -50,7 +50,7 @@ def predict(
 ) -> int:
     """Classify pictures with any model, exported or not; or texts with one that tfkit made."""
     from tfkit.cli.explanation import refuse_unexplainable
-    from tfkit.cli.quiet import tensorflow_started
+    from tfkit.cli.quiet import chatter_dropped
     from tfkit.cli.targets import takes_texts
     from tfkit.cli.text_predict import predict_texts
     from tfkit.cli.text_search import find_search_index, refuse_nearest, search_texts
@@ -66,7 +66,7 @@ def predict(
     if takes_texts(path, tokenizer=tokenizer):
         return predict_texts(path, inputs, labels=labels, top=top, as_json=as_json, explain=explain, **outside)
     files = _image_files([Path(word) for word in inputs])
-    with tensorflow_started():
+    with chatter_dropped():
         model, class_names, scores = _scores(path, files, labels=labels, resize=resize)
     best = best_labels(class_names, scores, top=top)
     if as_json:
@@ -81,10 +81,12 @@ def _scores(
     path: Path, files: list[Path], *, labels: Path | None, resize: Any
 ) -> "tuple[Path, tuple[str, ...], np.ndarray]":
     """The file that answered, its labels, and float32 (n, classes)."""
+    from tfkit.cli.quiet import import_tensorflow
     from tfkit.cli.targets import best_artifact, find_artifacts, is_keras_file, keras_image, read_labels, run_labels
     from tfkit.runtimes import KerasRuntime, SavedModelRuntime, open_runtime
 
     if is_keras_file(path):
+        import_tensorflow()
         from tfkit.models import load_model_file
 
         model = load_model_file(path)
@@ -98,6 +100,7 @@ def _scores(
         if isinstance(runtime, SavedModelRuntime) and runtime.takes_encoded:
             scores = runtime.scores_from_encoded([file.read_bytes() for file in files])
         else:
+            import_tensorflow()
             scores = runtime.scores(_pixels(files, artifact.input))
     return artifact.path, artifact.class_names or tuple(map(str, range(scores.shape[1]))), scores
 

@@ -1,4 +1,4 @@
-"""Start TensorFlow without its chatter.
+"""Start TensorFlow and LiteRT without their chatter.
 
 TensorFlow, XLA and LiteRT write to file descriptor 2 from C++, some of it before any log level counts. While a
 command runs, that descriptor leads through a small process that drops known chatter and passes the rest on; a
@@ -52,6 +52,18 @@ def tensorflow_started(*, quiet: bool | None = None) -> Iterator[None]:
     Raises:
         TfkitError: When TensorFlow or Keras cannot be imported.
     """
+    with chatter_dropped(quiet=quiet):
+        import_tensorflow()
+        yield
+
+
+@contextmanager
+def chatter_dropped(*, quiet: bool | None = None) -> Iterator[None]:
+    """Keep C++ chatter off the terminal until the block ends, without starting TensorFlow.
+
+    Args:
+        quiet: As for `tensorflow_started`.
+    """
     if quiet is None:
         quiet = not os.environ.get("TFKIT_DEBUG")
     with ExitStack() as stack:
@@ -60,12 +72,15 @@ def tensorflow_started(*, quiet: bool | None = None) -> Iterator[None]:
             os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
             stack.enter_context(warnings.catch_warnings())
             warnings.simplefilter("ignore")
-        _import_tensorflow()
-        logging.getLogger("tensorflow").setLevel(logging.ERROR)
         yield
 
 
-def _import_tensorflow() -> None:
+def import_tensorflow() -> None:
+    """Import TensorFlow and Keras, within `chatter_dropped`.
+
+    Raises:
+        TfkitError: When one of them cannot be imported.
+    """
     if sys.modules.get("tensorflow") and sys.modules.get("keras"):
         return
     from rich.console import Console
@@ -83,6 +98,7 @@ def _import_tensorflow() -> None:
                 f"TensorFlow cannot be imported: {first_line}",
                 hint="tfkit doctor looks for the reason; TFKIT_DEBUG=1 shows the traceback",
             ) from fault
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
 
 
 @contextmanager

@@ -69,7 +69,25 @@ def warnings(report: RunReport, data: DataSummary) -> tuple[str, ...]:
             f"compression cost {100 * (whole - last):.1f} points: the float model named {percent(whole)} correctly, "
             f"the compressed one {percent(last)}. The files are judged by the compressed model."
         )
+    told += _slower_than_float(report)
     return tuple(told)
+
+
+def _slower_than_float(report: RunReport) -> list[str]:
+    """Which whole-number files are slower here than the float32 file that they replace."""
+    timed = {file.quantization: file for file in report.artifacts if file.format == "tflite" and file.latency_ms_p50}
+    plain = timed.pop("none", None)
+    slower = [
+        f"{file.label} ({milliseconds(file.latency_ms_p50)})"
+        for file in timed.values()
+        if plain and file.quantization != "float16" and file.latency_ms_p50 > plain.latency_ms_p50  # type: ignore[operator]
+    ]
+    if not plain or not slower:
+        return []
+    return [
+        f"on this machine, {report.host.processor}, {' and '.join(slower)} took longer than {plain.label} "
+        f"({milliseconds(plain.latency_ms_p50)}): whole numbers are not faster on every processor; measure on yours."
+    ]
 
 
 def accuracy_before_compression(report: RunReport) -> float | None:
@@ -85,7 +103,7 @@ def environment(report: RunReport) -> tuple[tuple[str, str], ...]:
     host = report.host
     versions = ", ".join(f"{name} {version}" for name, version in host.versions.items())
     return (
-        ("Processor", f"{host.cpu}, {counted(host.cores, 'core')}"),
+        ("Processor", f"{host.processor}, {counted(host.cores, 'core')}"),
         ("Memory", f"{host.memory_gib:.1f} GiB"),
         ("Operating system", host.operating_system),
         ("Python", host.python),

@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import tfkit
-from tfkit.artifacts import ArtifactFormat, InputSpec, LayerDifference, ModelSignature, Quantization, TextSpec
+from tfkit.artifacts import (
+    ArtifactFormat,
+    InputSpec,
+    LayerDifference,
+    ModelSignature,
+    Quantization,
+    TextSpec,
+    compressed_bytes,
+)
 from tfkit.reports.compression import Compression
 from tfkit.reports.quantities import counted, file_size
 
@@ -269,7 +277,6 @@ def artifact_result(
     Returns:
         One row of the report.
     """
-    from tfkit.compression.pruning import compressed_bytes
 
     artifact = verification.artifact
     deflated = compressed_bytes(artifact.path) if artifact.format == "tflite" else None

@@ -70,7 +70,7 @@ def search_smallest(
         "model": fingerprint_of_model(teacher),
         "data": fingerprint_of_data(splits),
         "image": f"{image.width}x{image.height}x{image.channels} {image.resize}",
-        "processor": describe_host().cpu,
+        "processor": describe_host().processor,
         "tfkit": tfkit.__version__,
         **asdict(budget),
         **asdict(training),

@@ -154,7 +154,10 @@ def _tiles(result: SearchResult) -> list[tuple[str, str, str]]:
 
 def _environment(host: Mapping[str, Any]) -> list[tuple[str, str]]:
     return [
-        ("Processor", f"{host['cpu']}, {counted(host['cores'], 'core')}; latencies on one thread"),
+        (
+            "Processor",
+            f"{host['cpu']} ({host['instruction_set']}), {counted(host['cores'], 'core')}; latencies on one thread",
+        ),
         ("Memory", f"{host['memory_gib']:.1f} GiB"),
         ("Operating system", host["operating_system"]),
         ("Python", host["python"]),

@@ -4,16 +4,18 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tfkit.artifacts import Artifact, ImageSpec, InputSpec
 from tfkit.artifacts.search_index import SearchIndex
-from tfkit.data import Examples, encoded_inputs, input_batches
 from tfkit.errors import DataError
 from tfkit.runtimes import KerasRuntime, Operator, Runtime, SavedModelRuntime, open_runtime, read_operators
+
+if TYPE_CHECKING:  # it starts TensorFlow, which nobody needs who only asks what a file is
+    from tfkit.data import Examples
 
 Progress = Callable[[int, int], None]
 
@@ -55,7 +57,7 @@ class ArtifactVerification:
     min_cosine: float | None = None
 
 
-def reference_scores(model: Any, examples: Examples, spec: InputSpec, *, batch_size: int = 64) -> NDArray[np.float32]:
+def reference_scores(model: Any, examples: "Examples", spec: InputSpec, *, batch_size: int = 64) -> NDArray[np.float32]:
     """Run the Keras model over a split: what every exported file is compared with.
 
     Args:
@@ -67,6 +69,8 @@ def reference_scores(model: Any, examples: Examples, spec: InputSpec, *, batch_s
     Returns:
         float32 (n, classes).
     """
+    from tfkit.data import input_batches
+
     with KerasRuntime(model, batch_size=batch_size) as runtime:
         batches = input_batches(examples, spec, batch_size=batch_size)
         return np.concatenate([runtime.scores(inputs) for inputs in batches])
@@ -74,7 +78,7 @@ def reference_scores(model: Any, examples: Examples, spec: InputSpec, *, batch_s
 
 def verify_artifact(
     artifact: Artifact,
-    examples: Examples,
+    examples: "Examples",
     *,
     reference: NDArray[np.float32] | None,
     threads: int = 1,
@@ -140,7 +144,7 @@ def verify_artifact(
 
 
 def _judge_scores(
-    scores: NDArray[np.float32], examples: Examples, reference: NDArray[np.float32] | None
+    scores: NDArray[np.float32], examples: "Examples", reference: NDArray[np.float32] | None
 ) -> dict[str, Any]:
     top = scores.argmax(axis=1)
     agreement = None if reference is None else float(np.mean(top == reference.argmax(axis=1)))
@@ -148,7 +152,7 @@ def _judge_scores(
 
 
 def _judge_vectors(
-    vectors: NDArray[np.float32], examples: Examples, reference: NDArray[np.float32] | None, index: SearchIndex
+    vectors: NDArray[np.float32], examples: "Examples", reference: NDArray[np.float32] | None, index: SearchIndex
 ) -> dict[str, Any]:
     found = index.nearest(vectors)[0][:, 0]
     accuracy = float(np.mean(index.labels[found] == examples.labels))
@@ -164,7 +168,7 @@ def _judge_vectors(
     }
 
 
-def _run(runtime: Runtime, artifact: Artifact, examples: Examples, progress: Progress | None) -> NDArray[np.float32]:
+def _run(runtime: Runtime, artifact: Artifact, examples: "Examples", progress: Progress | None) -> NDArray[np.float32]:
     if len(examples) == 0:
         raise DataError("there is nothing to verify on", hint="give a folder or file with labelled examples in it")
     parts: list[NDArray[np.float32]] = []
@@ -177,7 +181,9 @@ def _run(runtime: Runtime, artifact: Artifact, examples: Examples, progress: Pro
     return np.concatenate(parts)
 
 
-def _score_batches(runtime: Runtime, artifact: Artifact, examples: Examples) -> Iterator[NDArray[np.float32]]:
+def _score_batches(runtime: Runtime, artifact: Artifact, examples: "Examples") -> Iterator[NDArray[np.float32]]:
+    from tfkit.data import encoded_inputs, input_batches
+
     if isinstance(runtime, SavedModelRuntime) and runtime.takes_encoded:
         for start in range(0, len(examples), _BATCH):
             chosen = examples.select(np.arange(start, min(start + _BATCH, len(examples))))
@@ -187,7 +193,7 @@ def _score_batches(runtime: Runtime, artifact: Artifact, examples: Examples) -> 
             yield runtime.scores(inputs)
 
 
-def _check_classes(artifact: Artifact, examples: Examples, scores: NDArray[np.float32]) -> None:
+def _check_classes(artifact: Artifact, examples: "Examples", scores: NDArray[np.float32]) -> None:
     if artifact.class_names and artifact.class_names != examples.class_names:
         raise DataError(
             f"'{artifact.path}' has the classes {_listed(artifact.class_names)}; "
@@ -215,8 +221,10 @@ def _operator_problems(artifact: Artifact, operators: tuple[Operator, ...]) -> l
 
 
 def _signature_problems(
-    runtime: SavedModelRuntime, artifact: Artifact, examples: Examples, scores: NDArray[np.float32]
+    runtime: SavedModelRuntime, artifact: Artifact, examples: "Examples", scores: NDArray[np.float32]
 ) -> list[str]:
+    from tfkit.data import input_batches
+
     if not (runtime.takes_encoded and runtime.numbers_signature.inputs):
         return []
     first = examples.select(np.arange(min(2 * _BATCH, len(examples))))

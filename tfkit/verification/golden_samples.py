@@ -3,22 +3,23 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from tfkit.artifacts import Artifact, ImageSpec, InputSpec
-from tfkit.data import Examples, encoded_inputs, input_batches
-from tfkit.data.splitting import spread_over_classes
 from tfkit.errors import RunError
 from tfkit.verification.artifact_verification import ArtifactVerification
+
+if TYPE_CHECKING:
+    from tfkit.data import Examples
 
 _SUFFIXES = {b"\xff\xd8": ".jpg", b"\x89P": ".png", b"BM": ".bmp", b"GI": ".gif", b"RI": ".webp"}
 
 
 def write_golden_samples(
     verifications: Sequence[ArtifactVerification],
-    examples: Examples,
+    examples: "Examples",
     directory: Path,
     *,
     spec: InputSpec,
@@ -47,6 +48,9 @@ def write_golden_samples(
     Example:
         >>> write_golden_samples(verifications, splits.test, run.golden, spec=image)  # doctest: +SKIP
     """
+    from tfkit.data import encoded_inputs, input_batches
+    from tfkit.data.splitting import spread_over_classes
+
     positions = spread_over_classes(examples.labels, count=count, class_count=len(examples.class_names), seed=0)
     chosen = examples.select(positions)
     fed = next(input_batches(chosen, spec, batch_size=count))
@@ -85,7 +89,7 @@ def _write_images(encoded: list[bytes], directory: Path) -> list[str]:
     return names
 
 
-def _description(artifacts: tuple[Artifact, ...], chosen: Examples, inputs: list[dict[str, Any]]) -> dict[str, Any]:
+def _description(artifacts: tuple[Artifact, ...], chosen: "Examples", inputs: list[dict[str, Any]]) -> dict[str, Any]:
     return {
         "version": 1,
         "inputs": "inputs.npz",

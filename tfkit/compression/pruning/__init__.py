@@ -9,7 +9,7 @@ from tfkit.compression.pruning.rewriting import (
     strip_pruning,
 )
 from tfkit.compression.pruning.schedules import ConstantSparsity, NOfM, PolynomialDecay, Schedule
-from tfkit.compression.pruning.sparsity import LayerSparsity, SparsityReport, compressed_bytes, sparsity
+from tfkit.compression.pruning.sparsity import LayerSparsity, SparsityReport, sparsity
 
 __all__ = [
     "ConstantSparsity",
@@ -22,7 +22,6 @@ __all__ = [
     "Schedule",
     "SparsityReport",
     "check_pruning",
-    "compressed_bytes",
     "prunable",
     "pruning_coverage",
     "sparsity",

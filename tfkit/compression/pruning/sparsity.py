@@ -1,8 +1,6 @@
 """How many of a model's weights are zero."""
 
-import zlib
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import keras
@@ -40,7 +38,7 @@ class SparsityReport:
     """Zeros in a model's kernels.
 
     Unstructured zeros make the compressed file smaller and nothing else: LiteRT runs them at the speed of any other
-    number (see `compressed_bytes`).
+    number (see `tfkit.artifacts.compressed_bytes`).
 
     Attributes:
         layers: One row for each layer with a kernel, in order.
@@ -88,21 +86,6 @@ def sparsity(model: keras.Model) -> SparsityReport:
         layers=tuple(_row(layer) for layer in layers),
         parameters=sum(int(np.prod(weight.shape)) for weight in counted),
     )
-
-
-def compressed_bytes(path: Path) -> int:
-    """Size of a file after deflate at its strongest (RFC 1951, level 9), as in an app's archive.
-
-    Args:
-        path: A file.
-
-    Returns:
-        Bytes.
-    """
-    deflate = zlib.compressobj(9)
-    with path.open("rb") as file:
-        done = sum(len(deflate.compress(block)) for block in iter(lambda: file.read(1 << 20), b""))
-    return done + len(deflate.flush())
 
 
 def _leaves(model: Any) -> list[Any]:

@@ -1,0 +1,74 @@
+"""CPU seconds and memory of commands on one .tflite file, beside ten lines of Pillow and LiteRT.
+
+    python tests/benchmarks/command_costs.py MODEL.tflite PICTURE [--rounds 3]
+
+Prints a table of medians; the ten lines run in turn with the commands, each in a fresh process.
+"""
+
+import argparse
+import os
+import resource
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+from tfkit.benchmarking import describe_host
+
+TEN_LINES = """
+import sys
+import numpy as np
+from ai_edge_litert.interpreter import Interpreter
+from PIL import Image
+interpreter = Interpreter(sys.argv[1], num_threads=1)
+interpreter.allocate_tensors()
+wanted = interpreter.get_input_details()[0]
+height, width = wanted["shape"][1:3]
+pixels = np.asarray(Image.open(sys.argv[2]).convert("RGB").resize((width, height)))
+interpreter.set_tensor(wanted["index"], pixels[None].astype(wanted["dtype"]))
+interpreter.invoke()
+print(interpreter.get_tensor(interpreter.get_output_details()[0]["index"]).argmax())
+"""
+
+
+def cost(command: list[str]) -> tuple[float, float]:
+    """CPU seconds and peak memory in MB of a command with its children."""
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    _, status, used = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise SystemExit(f"{' '.join(command)} ended with status {process.returncode}")
+    return _seconds(used), used.ru_maxrss / 1024
+
+
+def _seconds(used: resource.struct_rusage) -> float:
+    return used.ru_utime + used.ru_stime
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model", type=Path)
+    parser.add_argument("picture", type=Path)
+    parser.add_argument("--rounds", type=int, default=3)
+    given = parser.parse_args()
+    tfkit = [str(Path(sys.executable).with_name("tfkit"))]
+    commands = {
+        "ten lines": [sys.executable, "-c", TEN_LINES, str(given.model), str(given.picture)],
+        "tfkit verify": [*tfkit, "verify", str(given.model)],
+        "tfkit benchmark": [*tfkit, "benchmark", str(given.model), "--seconds", "0"],
+        "tfkit predict": [*tfkit, "predict", str(given.model), str(given.picture)],
+    }
+    costs: dict[str, list[tuple[float, float]]] = {name: [] for name in commands}
+    for _ in range(given.rounds):
+        for name, command in commands.items():
+            costs[name].append(cost(command))
+    host = describe_host()
+    print(f"{host.processor}, {host.cores} cores, {host.versions}; median of {given.rounds} rounds")
+    for name, values in costs.items():
+        seconds, memory = (statistics.median(column) for column in zip(*values, strict=True))
+        print(f"{name:16} {seconds:6.2f} CPU s {memory:7.0f} MB")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,36 @@
+"""What needs no TensorFlow does not start it: its import alone costs seconds and most of a gigabyte."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+RUN = """
+import sys
+from tfkit.cli.main import main
+status = main(sys.argv[1:])
+loaded = [name for name in ("tensorflow", "keras", "jax", "sklearn", "matplotlib") if name in sys.modules]
+sys.exit(f"status {status}, loaded {loaded}" if status or loaded else 0)
+"""
+
+
+@pytest.mark.parametrize("command", [["verify"], ["benchmark", "--seconds", "0", "--runs", "2"]])
+@pytest.mark.parametrize("file", ["model_int8.tflite", "model_float32.tflite"])
+def test_exported_files_are_described_and_timed_without_tensorflow(
+    exported: Path, command: list[str], file: str
+) -> None:
+    words = [command[0], str(exported / file), *command[1:]]
+
+    process = subprocess.run([sys.executable, "-c", RUN, *words], capture_output=True, text=True, timeout=120)
+
+    assert process.returncode == 0, process.stderr
+
+
+def test_pictures_are_sent_to_a_saved_model_without_tensorflow(exported: Path, pictures: Path) -> None:
+    words = ["predict", str(exported / "saved_model"), str(pictures / "red"), "--json"]
+
+    process = subprocess.run([sys.executable, "-c", RUN, *words], capture_output=True, text=True, timeout=120)
+
+    assert process.returncode == 0, process.stderr
+    assert process.stdout.count('"red"') >= 6
