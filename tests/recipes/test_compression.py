@@ -22,7 +22,7 @@ acceptance: {max_accuracy_drop: 1.0, min_agreement: 0.0}
 CHANNELS = "pruning={method: channels, keep: 0.5, epochs: 2, learning_rate: 1.0e-3, batch_norm: train}"
 
 
-def run_in(folder: Path, name: str, *overrides: str) -> Path:
+def run_in(folder: Path, name: str, *overrides: str, status: int = 0) -> Path:
     """The folder of a run of the recipe, made in this process."""
     from tfkit.cli.main import main
 
@@ -30,7 +30,7 @@ def run_in(folder: Path, name: str, *overrides: str) -> Path:
     before = Path.cwd()
     os.chdir(folder)
     try:
-        assert main(["run", f"{name}.yaml", *overrides]) == 0
+        assert main(["run", f"{name}.yaml", *overrides]) == status
     finally:
         os.chdir(before)
     return folder / "runs" / name
@@ -151,3 +151,14 @@ def test_layers_left_in_float_are_accepted_because_the_recipe_asks_for_them(tmp_
     (integer,) = (file for file in report["artifacts"] if file["quantization"] == "int8")
     assert integer["float_ops"] > 0 and integer["accepted"]
     assert [row["layer"] for row in report["compression"]["coverage"] if row["precision"] == "float32"] == ["logits"]
+
+
+def test_files_of_a_ruined_model_are_refused_though_they_answer_as_it_does(tmp_path: Path) -> None:
+    ruined = ["pruning=null", "distillation=null", "quantization={epochs: 1, learning_rate: 0.5}"]
+    run = run_in(tmp_path, "ruined", *ruined, "acceptance={max_accuracy_drop: 0.05, min_agreement: 0.0}", status=3)
+
+    report = report_of(run)
+    whole = next(stage["accuracy"] for stage in report["stages"] if stage["name"] == "fine_tune")
+    for artifact in report["artifacts"]:
+        assert artifact["accuracy"] < whole - 0.05
+        assert any(f"below the float model's {whole:.4f}" in reason for reason in artifact["refusals"])

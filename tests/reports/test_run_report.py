@@ -51,7 +51,8 @@ def test_acceptance_policy_is_told_in_words() -> None:
     policy = AcceptancePolicy(max_bytes=4_000_000, max_latency_ms_p95=20)
 
     assert limits(asdict(policy), noun="image") == (
-        "an accuracy at most 1 point below Keras's; the same answer as Keras on at least 98.0 % of the images; "
+        "an accuracy at most 1 point below Keras's, before and after compression; "
+        "the same answer as Keras on at least 98.0 % of the images; "
         "no float operations if it is int8; a size of at most 4.0 MB; and a p95 of at most 20.0 ms"
     )
 

@@ -40,8 +40,9 @@ def _verification(path: Path) -> ArtifactVerification:
     )
 
 
-def _refusals(verification, p95=None, keras_accuracy=0.95, **policy):
-    return refusals(verification, p95, keras_accuracy=keras_accuracy, policy=AcceptancePolicy(**policy))
+def _refusals(verification, p95=None, keras_accuracy=0.95, float_accuracy=None, **policy):
+    compared = {"keras_accuracy": keras_accuracy, "float_accuracy": float_accuracy}
+    return refusals(verification, p95, policy=AcceptancePolicy(**policy), **compared)
 
 
 def test_good_file_is_accepted(good):
@@ -78,3 +79,11 @@ def test_what_was_not_measured_is_not_refused(good):
 def test_float_operators_of_a_float_file_are_no_fault(good):
     floats = dataclasses.replace(good, float_ops=9, artifact=dataclasses.replace(good.artifact, quantization="float16"))
     assert _refusals(floats) == ()
+
+
+def test_what_compression_cost_counts_though_the_file_is_faithful(good):
+    (reason,) = _refusals(good, keras_accuracy=0.95, float_accuracy=0.975)
+
+    assert "accuracy 0.9500 is 2.50 points below the float model's 0.9750" in reason
+    assert "acceptance.max_accuracy_drop allows 1.00" in reason
+    assert _refusals(good, keras_accuracy=0.95, float_accuracy=0.96) == ()

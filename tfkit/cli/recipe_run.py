@@ -71,9 +71,11 @@ class RecipeRun:
         self.log.append(reports.StageSummary("export", stage.title, stage.seconds))
         with self.display.stage("Prove every file") as stage:
             options: dict[str, Any] = {"policy": self.policy, "threads": self.config.acceptance.latency_threads}
-            options |= {"progress": stage.progress} | search
+            options |= {"progress": stage.progress, "float_accuracy": reports.float_accuracy(self.log)} | search
             results = reports.prove_artifacts(files, self.splits.test, evaluation, self.folder, **options)
-            stage.result(f"{sum(result.accepted for result in results)} of {len(results)} accepted")
+            whole = reports.float_accuracy(self.log)
+            before = "" if whole is None else f"; {whole:.1%} before compression"
+            stage.result(f"{sum(result.accepted for result in results)} of {len(results)} accepted{before}")
         self.log.append(reports.StageSummary("verify", stage.title, stage.seconds))
         return results
 

@@ -15,6 +15,7 @@ from tfkit.reports.run_report import (
     RunReport,
     StageSummary,
     artifact_result,
+    float_accuracy,
 )
 from tfkit.reports.tensorboard import write_layer_errors, write_tensorboard_images, write_tensorboard_texts
 from tfkit.reports.terminal import result_table
@@ -31,6 +32,7 @@ __all__ = [
     "describe_compression",
     "evaluate",
     "explain_mistakes",
+    "float_accuracy",
     "parameters_of",
     "pixels_of",
     "prove_artifacts",

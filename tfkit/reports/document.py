@@ -21,7 +21,7 @@ from tfkit.reports.findings import (
     mistakes,
     most_confused,
 )
-from tfkit.reports.run_report import RunReport
+from tfkit.reports.run_report import RunReport, float_accuracy
 from tfkit.reports.text_input import describe_text_input
 
 DOCUMENT_VERSION = 1
@@ -72,6 +72,7 @@ def _evaluation(report: RunReport) -> dict[str, Any]:
         "examples": evaluation.examples,
         "metric": evaluation.metric,
         "keras": evaluation.keras,
+        "float": float_accuracy(report.stages),
         "keras_interval_95": [low, high],
         "calibration_error": calibration_error(calibration(evaluation)),
         "class_names": evaluation.class_names,

@@ -8,11 +8,13 @@ from typing import Any
 
 from tfkit.reports.data_summary import DataSummary
 from tfkit.reports.quantities import counted, file_size, milliseconds, percent
-from tfkit.reports.run_report import ArtifactResult, RunReport
+from tfkit.reports.run_report import ArtifactResult, RunReport, float_accuracy
 
 # In the order they are told; a limit that is null in the recipe does not hold.
 _LIMITS: Mapping[str, Callable[[Any, str], str]] = {
-    "max_accuracy_drop": lambda drop, _: f"an accuracy at most {_points(drop)} below Keras's",
+    "max_accuracy_drop": lambda drop, _: (
+        f"an accuracy at most {_points(drop)} below Keras's, before and after compression"
+    ),
     "min_agreement": lambda share, noun: f"the same answer as Keras on at least {percent(share)} of the {noun}s",
     "min_cosine": lambda cosine, noun: f"a cosine of at least {cosine:g} between any {noun}'s vector and Keras's",
     "max_float_ops": lambda ops, _: f"{'no' if ops == 0 else f'at most {ops}'} float operations if it is int8",
@@ -21,12 +23,12 @@ _LIMITS: Mapping[str, Callable[[Any, str], str]] = {
 }
 # A smaller evaluation split cannot tell one point of accuracy from chance.
 FEW_EXAMPLES = 100
-# A compressed model this much worse than its float self is told to be so.
-_MUCH_LOST = 0.02
+# A compressed model this much worse than its float self is told to be so, even where the recipe allows more.
+_MUCH_LOST = 0.01
 
 
 def limits(policy: Mapping[str, Any], *, noun: str) -> str:
-    """The limits of the acceptance as one phrase, such as "an accuracy at most 1 point below Keras's".
+    """The limits of the acceptance as one phrase, such as "a size of at most 4.0 MB; and a p95 of at most 20 ms".
 
     Args:
         policy: The limits, by their names in the recipe.
@@ -63,11 +65,11 @@ def warnings(report: RunReport, data: DataSummary) -> tuple[str, ...]:
             f"with {counted(examples, f'evaluation {report.noun}')} one {report.noun} more or less moves the accuracy "
             f"by {100 / examples:.1f} points; evaluate on more before deciding on small differences."
         )
-    whole, last = accuracy_before_compression(report), report.evaluation.keras
+    whole, last = float_accuracy(report.stages), report.evaluation.keras
     if whole is not None and whole - last > _MUCH_LOST:
         told.append(
             f"compression cost {100 * (whole - last):.1f} points: the float model named {percent(whole)} correctly, "
-            f"the compressed one {percent(last)}. The files are judged by the compressed model."
+            f"the compressed one {percent(last)}. A file may lose {_points(report.policy['max_accuracy_drop'])}."
         )
     told += _slower_than_float(report)
     return tuple(told)
@@ -88,14 +90,6 @@ def _slower_than_float(report: RunReport) -> list[str]:
         f"on this machine, {report.host.processor}, {' and '.join(slower)} took longer than {plain.label} "
         f"({milliseconds(plain.latency_ms_p50)}): whole numbers are not faster on every processor; measure on yours."
     ]
-
-
-def accuracy_before_compression(report: RunReport) -> float | None:
-    """The Keras model's accuracy before it was pruned or quantised, 0..1; None without compression."""
-    names = [stage.name for stage in report.stages]
-    first = next((names.index(name) for name in ("pruning", "quantization") if name in names), None)
-    measured = [stage.accuracy for stage in report.stages[: first or 0] if stage.accuracy is not None]
-    return measured[-1] if measured else None
 
 
 def environment(report: RunReport) -> tuple[tuple[str, str], ...]:

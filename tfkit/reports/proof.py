@@ -29,6 +29,7 @@ def prove_artifacts(
     progress: Callable[[int, int, str], None] | None = None,
     index: SearchIndex | None = None,
     reference: np.ndarray | None = None,
+    float_accuracy: float | None = None,
 ) -> tuple[ArtifactResult, ...]:
     """Run every exported file over the evaluation split in its own runtime, time it, and judge it.
 
@@ -45,6 +46,8 @@ def prove_artifacts(
         progress: Called with images or texts done, those in all (over all files), and the file's name.
         index: Of an embedder: what its vectors are compared with.
         reference: Of an embedder: the Keras model's vectors of the same split, float32 (n, d).
+        float_accuracy: What the model had before it was pruned or quantised, 0..1; None when it was not. The files are
+            judged against it too: `evaluation` knows the compressed model only.
 
     Returns:
         One row of the report for each file.
@@ -68,7 +71,13 @@ def prove_artifacts(
                 artifact, examples, reference=compared, runtime=runtime, progress=report, index=index
             )
             latency = measure_latency(runtime, one)
-        reasons = refusals(verification, latency.latency_ms_p95, keras_accuracy=evaluation.keras, policy=policy)
+        reasons = refusals(
+            verification,
+            latency.latency_ms_p95,
+            keras_accuracy=evaluation.keras,
+            float_accuracy=float_accuracy,
+            policy=policy,
+        )
         verifications.append(verification)
         stored = read_stored_weights(artifact.path) if artifact.format == "tflite" else None
         results.append(artifact_result(verification, latency, reasons, directory=run.path, stored=stored))

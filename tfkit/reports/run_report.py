@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -73,6 +73,20 @@ class StageSummary:
         if self.peak_memory_bytes is not None:
             told.append(f"at most {file_size(self.peak_memory_bytes)} of memory")
         return ", ".join(told)
+
+
+def float_accuracy(stages: Sequence[StageSummary]) -> float | None:
+    """The best accuracy a run's float model had before it was pruned or quantised.
+
+    Args:
+        stages: What the run did, in order.
+
+    Returns:
+        A share of the evaluation split, 0..1; None without compression, or when it was not measured.
+    """
+    names = [stage.name for stage in stages]
+    first = next((number for number, name in enumerate(names) if name in ("pruning", "quantization")), 0)
+    return max((stage.accuracy for stage in stages[:first] if stage.accuracy is not None), default=None)
 
 
 @dataclass(frozen=True, eq=False)

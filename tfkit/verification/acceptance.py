@@ -14,7 +14,8 @@ class AcceptancePolicy:
     """What an exported file must keep to.
 
     Attributes:
-        max_accuracy_drop: Accuracy it may lose against Keras, a fraction (0.01 is one point).
+        max_accuracy_drop: Accuracy it may lose, a fraction (0.01 is one point): against the Keras model it was made
+            from, and against the float model which that was compressed from.
         min_agreement: Share of images on which it must put the same label on top as Keras.
         max_bytes: Largest size on disk, None for any.
         max_latency_ms_p95: Largest 95th percentile of latency in milliseconds, None for any.
@@ -37,6 +38,7 @@ def refusals(
     *,
     keras_accuracy: float | None,
     policy: AcceptancePolicy,
+    float_accuracy: float | None = None,
 ) -> tuple[str, ...]:
     """Say why an exported file must not ship.
 
@@ -45,6 +47,7 @@ def refusals(
         latency_ms_p95: Its 95th percentile of latency in milliseconds, None when it was not measured.
         keras_accuracy: The accuracy of the model it was made from, None when there is none.
         policy: What it must keep to.
+        float_accuracy: The accuracy of the model before it was compressed, None when it was not or nobody knows.
 
     Returns:
         One full sentence for each limit it breaks; empty when it is accepted.
@@ -58,24 +61,26 @@ def refusals(
         file = f"{verification.artifact.path.parent.name}/{file}"
     found = [
         *verification.problems,
-        *_accuracy_faults(verification, keras_accuracy, policy),
+        *_accuracy_faults(verification.accuracy, keras_accuracy, "Keras's", policy),
+        *_accuracy_faults(verification.accuracy, float_accuracy, "the float model's", policy),
+        *_agreement_faults(verification, policy),
         *_size_faults(verification, policy),
         *_latency_faults(latency_ms_p95, policy),
     ]
     return tuple(f"{file}: {fault}." for fault in found)
 
 
-def _accuracy_faults(
-    verification: ArtifactVerification, keras_accuracy: float | None, policy: AcceptancePolicy
-) -> list[str]:
+def _accuracy_faults(accuracy: float | None, compared: float | None, whose: str, policy: AcceptancePolicy) -> list[str]:
+    if accuracy is None or compared is None or compared - accuracy <= policy.max_accuracy_drop + _ROUNDING:
+        return []
+    return [
+        f"accuracy {accuracy:.4f} is {100 * (compared - accuracy):.2f} points below {whose} {compared:.4f}; "
+        f"acceptance.max_accuracy_drop allows {100 * policy.max_accuracy_drop:.2f}"
+    ]
+
+
+def _agreement_faults(verification: ArtifactVerification, policy: AcceptancePolicy) -> list[str]:
     faults = []
-    if verification.accuracy is not None and keras_accuracy is not None:
-        drop = keras_accuracy - verification.accuracy
-        if drop > policy.max_accuracy_drop + _ROUNDING:
-            faults.append(
-                f"accuracy {verification.accuracy:.4f} is {100 * drop:.2f} points below Keras's {keras_accuracy:.4f}; "
-                f"acceptance.max_accuracy_drop allows {100 * policy.max_accuracy_drop:.2f}"
-            )
     agreement = verification.agreement
     if agreement is not None and agreement < policy.min_agreement - _ROUNDING:
         kind = "images" if isinstance(verification.artifact.input, ImageSpec) else "texts"

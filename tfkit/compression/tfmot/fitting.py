@@ -170,7 +170,7 @@ def _stop_at_no_number(model: Any) -> Any:
             step, rate = int(model.optimizer.iterations.numpy()), float(model.optimizer.lr.numpy())
             model.set_weights(good[0])
             raise TrainingError(
-                f"the loss is no finite number ({float(logs['loss'])}) at step {step}, with a learning rate of {rate:.3g}",
+                f"the loss is no number ({float(logs['loss'])}) at step {step}, with a learning rate of {rate:.3g}",
                 hint="lower the stage's learning_rate, or let it rise slowly with warmup",
             )
 
