@@ -2,47 +2,149 @@
 
 import os
 import re
+import tempfile
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import h5py
 import keras
+import numpy as np
 
 from tfkit.errors import ModelError
+from tfkit.models.model_files import load_model_file
+from tfkit.models.stored_layers import (
+    StoredLayer,
+    hand_over,
+    matched_layers,
+    nearest_layer,
+    read_stored_layers,
+    weighted_layers,
+)
 
 
 def load_weights_file(model: keras.Model, path: Path) -> None:
     """Load a weights file into a backbone; a classifier's extra layers in the file are left out.
 
+    Every tensor of the backbone must be in the file: one that stayed random would only make the training worse. A
+    backbone that is nested in the saved model is found there.
+
     Args:
-        model: The backbone; changed in place.
-        path: A `.weights.h5` file of Keras 3, or an `.h5` weights file of Keras 2 (matched by layer names).
+        model: The backbone; changed in place, and left as it was when the file is refused.
+        path: A `.weights.h5` file, a whole `.keras` or `.h5` model, or an `.h5` weights file of Keras 2 (matched by
+            layer names).
 
     Raises:
-        ModelError: When there is no such file, or its weights have other shapes.
+        ModelError: When there is no such file, or some of the backbone's tensors are not in it or have other shapes;
+            tells how many are, and the nearest layer.
 
     Example:
         >>> load_weights_file(backbone, Path("mobilenet_v2.weights.h5"))  # doctest: +SKIP
     """
     if not path.is_file():
         raise ModelError(f"there is no weights file '{path}'", hint="set model.weights to a .weights.h5 or .h5 file")
+    if path.suffix == ".keras":
+        whole = load_model_file(path)
+        _load_stored(model, path, [StoredLayer(x.name, [], x.get_weights()) for x in weighted_layers(whole)])
+        return
+    try:
+        with h5py.File(path) as file:
+            root = file.get("model_weights", file)
+            by_name = any(key.startswith("layer_names") for key in root.attrs)
+            stored = read_stored_layers(root) if by_name else []
+    except (OSError, KeyError, UnicodeDecodeError) as fault:  # what h5py raises for a file that is none of its own
+        raise ModelError(
+            f"'{path}' cannot be read as weights: {str(fault).strip().splitlines()[0]}", hint=_KINDS
+        ) from fault
+    if by_name:
+        _load_stored(model, path, stored)
+    else:
+        _load_tree(model, path)
+
+
+_KINDS = "tfkit reads the .weights.h5 files and .keras models of Keras 3, and the .h5 files of Keras 2"
+_HINT = "check model.backbone, model.width and data.channels against the network the file was saved from"
+# Where a saved model keeps its layers: Keras 3's name, and Keras 2.15's.
+_CONTAINERS = ("layers", "_layer_checkpoint_dependencies")
+
+
+def _load_stored(model: keras.Model, path: Path, stored: list[StoredLayer]) -> None:
+    matched = matched_layers(model, stored)
+    layers = list(weighted_layers(model))
+    if missing := [layer for layer in layers if layer.name not in matched]:
+        found = sum(len(layer.weights) for layer in layers if layer.name in matched)
+        raise ModelError(_too_few(model, path, found, nearest_layer(missing[0], stored)), hint=_HINT)
+    for layer in layers:
+        hand_over(layer, matched[layer.name])
+
+
+def _too_few(model: keras.Model, path: Path, found: int, reason: str) -> str:
+    total = sum(len(layer.weights) for layer in weighted_layers(model))
+    return f"the weights in '{path}' do not fit {model.name}: it holds {found} of its {total} tensors; {reason}"
+
+
+def _load_tree(model: keras.Model, path: Path) -> None:
+    """Load a file that numbers its layers by kind: as a whole, else a model that is nested in it."""
+    before = model.get_weights()
+    refusals = [_fault_of_tree(model, path)]
+    if refusals[0] is not None:
+        with h5py.File(path) as file, tempfile.TemporaryDirectory(prefix="tfkit-") as folder:
+            for number, group in enumerate(_groups_of_models(file)):
+                part = Path(folder) / f"{number}.weights.h5"
+                with h5py.File(part, "w") as copy:
+                    _copy_layers(group, copy)
+                if (fault := _fault_of_tree(model, part)) is None:
+                    return
+                refusals.append(fault)
+    if refusals[0] is None:
+        return
+    model.set_weights(before)
+    found, reason = max((fault for fault in refusals if fault is not None), key=lambda fault: fault[0])
+    raise ModelError(_too_few(model, path, found, reason), hint=_HINT)
+
+
+def _fault_of_tree(model: keras.Model, path: Path) -> tuple[int, str] | None:
+    """Load a file; how many tensors it gave and what stood against the others, or None when all came."""
+    weights = [weight for layer in weighted_layers(model) for weight in layer.weights]
+    for weight in weights:  # what is still there afterwards was not loaded, whatever Keras says
+        weight.assign(np.full(weight.shape, _absent(weight), np.dtype(weight.dtype)))
+    reason = "the others are not in it"
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            if path.name.endswith(".weights.h5"):
-                model.load_weights(path)
-            else:
-                model.load_weights(path, by_name=True)
-    except ValueError as fault:
-        raise ModelError(
-            f"the weights in '{path}' do not fit {model.name}: {_mismatch(str(fault))}",
-            hint="check model.backbone, model.width and data.channels against the network the file was saved from",
-        ) from fault
-    except Exception as fault:  # h5py raises OSError and KeyError for a file that is none of its own
-        raise ModelError(
-            f"'{path}' cannot be read as weights: {str(fault).strip().splitlines()[0]}",
-            hint="tfkit reads the .weights.h5 files of Keras 3 and the .h5 weights of Keras 2",
-        ) from fault
+            model.load_weights(path)
+    except Exception as fault:  # ValueError for shapes, KeyError and OSError from h5py
+        reason = _mismatch(str(fault)) or type(fault).__name__
+    found = sum(not _is_absent(weight) for weight in weights)
+    return None if found == len(weights) else (found, reason)
+
+
+def _absent(weight: Any) -> float:
+    return np.nan if np.issubdtype(np.dtype(weight.dtype), np.floating) else -1
+
+
+def _is_absent(weight: Any) -> bool:
+    values = keras.ops.convert_to_numpy(weight)
+    gone = np.isnan(values) if np.issubdtype(values.dtype, np.floating) else values == -1
+    return bool(values.size and gone.all())
+
+
+def _groups_of_models(file: h5py.File) -> list[h5py.Group]:
+    """Every group that holds layers: the file's own when Keras 3 spells it differently, and those of nested models."""
+    groups: list[h5py.Group] = [file] if _CONTAINERS[1] in file else []
+
+    def visit(name: str, item: Any) -> None:
+        if isinstance(item, h5py.Group) and any(container in item for container in _CONTAINERS):
+            groups.append(item)
+
+    file.visititems(visit)
+    return groups
+
+
+def _copy_layers(group: h5py.Group, copy: h5py.File) -> None:
+    for name in group:
+        group.copy(name, copy, name=_CONTAINERS[0] if name in _CONTAINERS else name)
 
 
 def _mismatch(message: str) -> str:

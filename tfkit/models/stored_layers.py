@@ -1,0 +1,154 @@
+"""The layers of an `.h5` weights file by name, as Keras 2 wrote it, and which of them a model's layers are."""
+
+import difflib
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass
+class StoredLayer:
+    """One layer of a file.
+
+    Attributes:
+        name: Its name there, with those of what it is nested in: `base/conv1`.
+        names: What its arrays are called: `kernel`, `bias`.
+        arrays: Its weights, in Keras's order.
+    """
+
+    name: str
+    names: list[str] = field(default_factory=list)
+    arrays: list[NDArray[Any]] = field(default_factory=list)
+
+    @property
+    def shapes(self) -> list[tuple[int, ...]]:
+        """The shapes of its arrays."""
+        return [tuple(array.shape) for array in self.arrays]
+
+
+def read_stored_layers(root: Any) -> list[StoredLayer]:
+    """Every layer of a file of Keras 2, those of nested models one by one.
+
+    Args:
+        root: The open `h5py.File`, or its group `model_weights` for a whole model.
+
+    Returns:
+        The layers that have weights, in the order in which the model had them.
+    """
+    found: dict[str, StoredLayer] = {}
+    for outer in _attribute(root, "layer_names"):
+        for path in _attribute(root[outer], "weight_names"):
+            array = np.asarray(root[outer][path])
+            layer, _, name = path.rpartition("/")
+            stored = found.setdefault(f"{outer}\n{layer or outer}", StoredLayer(layer or outer))
+            stored.names.append(name.split(":")[0])
+            stored.arrays.append(array)
+    return list(found.values())
+
+
+def weighted_layers(model: keras.Model) -> Iterator[keras.layers.Layer]:
+    """The layers of a model that have weights, those of nested models too, in order."""
+    for layer in model.layers:
+        if isinstance(layer, keras.Model):
+            yield from weighted_layers(layer)
+        elif layer.weights:
+            yield layer
+
+
+def matched_layers(model: keras.Model, stored: Sequence[StoredLayer]) -> dict[str, StoredLayer]:
+    """Which stored layer each of a model's layers is: by name, else by the order of all shapes.
+
+    Names are compared without nesting and as Keras 3 spells them (`Conv/BatchNorm` became `conv_bn`). Where not all
+    are found, names that Keras numbered itself (`conv2d_17`) may have moved: then the file counts as the model's when
+    the shapes of consecutive layers are exactly those of the whole model.
+
+    Args:
+        model: The model.
+        stored: What `read_stored_layers` gave.
+
+    Returns:
+        Stored layers by the name of the model's; only those whose shapes fit.
+    """
+    wanted = list(weighted_layers(model))
+    by_name: dict[str, StoredLayer] = {}
+    for layer in wanted:
+        same = [item for item in stored if _spelled(layer.name) in _spellings(item.name)]
+        fitting = [item for item in same if _fits(layer, item)]
+        if fitting:
+            by_name[layer.name] = fitting[0]
+    if len(by_name) == len(wanted):
+        return by_name
+    for start in range(len(stored) - len(wanted) + 1):
+        window = stored[start : start + len(wanted)]
+        if all(_fits(layer, item) for layer, item in zip(wanted, window, strict=True)):
+            return {layer.name: item for layer, item in zip(wanted, window, strict=True)}
+    return by_name
+
+
+def hand_over(layer: keras.layers.Layer, item: StoredLayer) -> None:
+    """Give a layer its stored weights.
+
+    Args:
+        layer: The layer; changed in place.
+        item: What `matched_layers` found for it.
+    """
+    layer.set_weights(_fitting_arrays(layer, item))
+    if hasattr(layer, "finalize_state"):  # Normalization computes with what it derives from its weights
+        layer.finalize_state()
+
+
+def nearest_layer(layer: keras.layers.Layer, stored: Sequence[StoredLayer]) -> str:
+    """What the file has instead of a layer, in words: one of its name, or the nearest name."""
+    same = [item for item in stored if _spelled(layer.name) in _spellings(item.name)]
+    if same:
+        return f"'{layer.name}' has {_shapes(layer)}, the file's has {_listed(same[0].shapes)}"
+    near = difflib.get_close_matches(layer.name, [item.name for item in stored], n=1, cutoff=0.0)
+    return f"'{layer.name}' is not in it" + (f"; the nearest name is '{near[0]}'" if near else "")
+
+
+def _attribute(group: Any, name: str) -> list[str]:
+    """A list of names, which HDF5 makes Keras cut into `name0`, `name1`... where it is long."""
+    parts = (
+        [name]
+        if name in group.attrs
+        else sorted(
+            (key for key in group.attrs if re.fullmatch(rf"{name}\d+", key)), key=lambda key: int(key[len(name) :])
+        )
+    )
+    values = [value for part in parts for value in group.attrs[part]]
+    return [value.decode() if isinstance(value, bytes) else str(value) for value in values]
+
+
+def _spelled(name: str) -> str:
+    return name.lower().replace("batchnorm", "bn").replace("/", "_")
+
+
+def _spellings(path: str) -> set[str]:
+    """A stored name as such and less each model that it is nested in."""
+    parts = path.split("/")
+    return {_spelled("/".join(parts[start:])) for start in range(len(parts))}
+
+
+def _fitting_arrays(layer: keras.layers.Layer, item: StoredLayer) -> list[NDArray[Any]]:
+    if len(item.arrays) == len(layer.weights):
+        return item.arrays
+    # Keras 2's Normalization kept a count beside mean and variance.
+    return [array for name, array in zip(item.names, item.arrays, strict=True) if name != "count"]
+
+
+def _fits(layer: keras.layers.Layer, item: StoredLayer) -> bool:
+    found = [tuple(array.shape) for array in _fitting_arrays(layer, item)]
+    return found == [tuple(weight.shape) for weight in layer.weights]
+
+
+def _shapes(layer: keras.layers.Layer) -> str:
+    return _listed([tuple(weight.shape) for weight in layer.weights])
+
+
+def _listed(shapes: Sequence[tuple[int, ...]]) -> str:
+    return ", ".join(map(str, shapes[:2])) + (", ..." if len(shapes) > 2 else "")
