@@ -10,6 +10,7 @@ import keras
 
 import tfkit.layers  # noqa: F401  - registers the layers that compressed models hold
 from tfkit.errors import ModelError, RunError
+from tfkit.models.keras2 import is_keras_2, load_keras_2
 
 
 class _Keras2DepthwiseConv2D(keras.layers.DepthwiseConv2D):
@@ -40,7 +41,8 @@ def load_model_file(path: Path) -> keras.Model:
     """Load a whole model for inference or further training; its compile state is left behind.
 
     Args:
-        path: A `.keras` file, an `.h5` file of Keras 2 or 3, or a run's folder (its `models/float.keras`).
+        path: A `.keras` or `.h5` file of Keras 2 or 3, a SavedModel folder of Keras 2, or a run's folder (its
+            `models/float.keras`). What Keras 2 saved is built again in Keras 3 and compared.
 
     Returns:
         The model.
@@ -51,6 +53,8 @@ def load_model_file(path: Path) -> keras.Model:
     Example:
         >>> model = load_model_file(Path("runs/digits"))  # doctest: +SKIP
     """
+    if path.is_dir() and is_keras_2(path):
+        return load_keras_2(path)
     file = path / "models" / "float.keras" if path.is_dir() else path
     if not file.is_file():
         hint = (
@@ -62,6 +66,8 @@ def load_model_file(path: Path) -> keras.Model:
             f"'{file}' holds weights without the model they belong to",
             hint="name the architecture with model.backbone=NAME and this file with model.weights=FILE",
         )
+    if is_keras_2(file):
+        return load_keras_2(file)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

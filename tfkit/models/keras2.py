@@ -1,0 +1,237 @@
+"""Models that Keras 2 saved, loaded with tf-keras and built again in Keras 3, layer by layer.
+
+tf-keras is imported by the first call, never before.
+"""
+
+import importlib
+import json
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import h5py
+import keras
+import numpy as np
+
+from tfkit.errors import ModelError
+from tfkit.models.keras2_layers import OPERATIONS, converted_layer, converted_operation, plain_name
+
+_TRUSTED = ("keras", "tf_keras", "tensorflow.keras", "tensorflow.python.keras", "builtins")
+_PYTHON = {"Lambda", "__lambda__", "function"}
+# Keras 2 and 3 run the same kernels in other orders: differences of the last bits of a float32 sum.
+_TOLERANCE = 1e-4
+
+
+def is_keras_2(path: Path) -> bool:
+    """Whether Keras 2 wrote a file (`.h5`, `.keras`) or a folder (SavedModel); False for what cannot be told."""
+    if path.is_dir():
+        return (path / "saved_model.pb").is_file()
+    try:
+        if zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as archive:
+                return str(json.loads(archive.read("metadata.json"))["keras_version"]).startswith("2.")
+        with h5py.File(path) as file:
+            return _text(file.attrs.get("keras_version", "")).startswith("2.")
+    except (OSError, KeyError, ValueError, TypeError, zipfile.BadZipFile):
+        return False
+
+
+def load_keras_2(path: Path) -> keras.Model:
+    """Load a whole model of Keras 2 (TF 2.4 to 2.15) as a Keras 3 model with the same weights and answers.
+
+    Args:
+        path: An `.h5` or `.keras` file, or a SavedModel folder, for which `is_keras_2` holds.
+
+    Returns:
+        A functional model; nested models stay nested. Names have `_` for `/`, which Keras 3 does not allow.
+
+    Raises:
+        ModelError: When tf-keras cannot load it, a layer has no counterpart in Keras 3 or holds Python code, or the
+            two models answer differently; names the layer.
+
+    Example:
+        >>> load_keras_2(Path("tf215.h5"))  # doctest: +SKIP
+    """
+    _refuse_code(path)
+    tf_keras = importlib.import_module("tf_keras")
+    try:
+        old = tf_keras.models.load_model(str(path), compile=False)
+    except Exception as fault:  # tf-keras raises whatever its layers raise
+        reason = (str(fault).strip() or type(fault).__name__).splitlines()[0][:300]
+        raise ModelError(f"tf-keras cannot load '{path}', a model of Keras 2: {reason}", hint=_HINT) from fault
+    if not getattr(old, "inputs", None) or not hasattr(old, "_nodes_by_depth"):
+        raise ModelError(
+            f"'{path}' is a subclassed model of Keras 2: it has no graph of layers",
+            hint="rebuild it with the functional API in Keras 2 and save it again",
+        )
+    conversion = _Conversion(path)
+    new = conversion.model(old)
+    conversion.compare(old, new)
+    return new
+
+
+_HINT = "save it again in the environment that made it, as an .h5 file of built-in layers"
+
+
+class _Conversion:
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._made: dict[int, Any] = {}
+        self._pairs: list[tuple[str, Any, Any]] = []  # of the outer model: the layer's name, its old and new output
+
+    def model(self, old: Any) -> keras.Model:
+        """A functional or sequential model, and those nested in it."""
+        inputs = [self._input(tensor) for tensor in old.inputs]
+        tensors = {id(before): after for before, after in zip(old.inputs, inputs, strict=True)}
+        kept: list[tuple[str, Any, Any]] = []
+        for depth in sorted(old._nodes_by_depth, reverse=True):
+            for node in old._nodes_by_depth[depth]:
+                if not node.is_input:
+                    self._call(node, tensors, kept)
+        self._pairs = kept
+        outputs = _replaced(old.output, tensors)
+        return keras.Model(_replaced(old.input, tensors), outputs, name=plain_name(old.name))
+
+    def compare(self, old: Any, new: keras.Model) -> None:
+        """Run both on the same values, pixels and small numbers, and refuse a difference by its first layer."""
+        generator = np.random.default_rng(0)
+        for top in (255, 1):
+            given = [_values(tensor, generator, top) for tensor in old.inputs]
+            wanted, found = (_answers(model.inputs, model.outputs, given) for model in (old, new))
+            if not all(map(_same, wanted, found)):
+                raise ModelError(
+                    f"'{self._path}' answers differently in Keras 3, from the layer {self._first(old, new, given)} on",
+                    hint="replace that layer in Keras 2 by one that both have, and save the model again",
+                )
+
+    def _first(self, old: Any, new: keras.Model, given: list[Any]) -> str:
+        for name, before, after in self._pairs:
+            if not _same(_answers(old.inputs, [before], given)[0], _answers(new.inputs, [after], given)[0]):
+                return f"'{name}'"
+        return "before its output"
+
+    def _input(self, tensor: Any) -> Any:
+        name = plain_name(tensor.node.layer.name)
+        return keras.Input(batch_shape=tuple(tensor.shape), dtype=tensor.dtype.name, name=name)
+
+    def _call(self, node: Any, tensors: dict[int, Any], kept: list[tuple[str, Any, Any]]) -> None:
+        old = node.layer
+        args, kwargs = _replaced(node.call_args, tensors), _replaced(node.call_kwargs, tensors)
+        kwargs = {key: value for key, value in kwargs.items() if value is not None}
+        try:
+            outputs = self._run(old, args, kwargs)
+        except ModelError:
+            raise
+        except Exception as fault:  # a layer's constructor or call, of any type
+            reason = (str(fault).strip() or type(fault).__name__).splitlines()[0][:300]
+            raise ModelError(
+                f"the layer '{old.name}' ({type(old).__name__}) of '{self._path}' has no counterpart in Keras 3: "
+                f"{reason}",
+                hint="replace it in Keras 2 by a layer that both have, and save the model again",
+            ) from fault
+        before, after = keras.tree.flatten(node.outputs), keras.tree.flatten(outputs)
+        tensors.update({id(was): now for was, now in zip(before, after, strict=True)})
+        kept.append((old.name, before[0], after[0]))
+
+    def _run(self, old: Any, args: Any, kwargs: dict[str, Any]) -> Any:
+        if hasattr(old, "symbol"):
+            return converted_operation(old.symbol, args, kwargs)
+        nested = hasattr(old, "_nodes_by_depth")
+        if id(old) not in self._made:
+            self._made[id(old)] = self.model(old) if nested else converted_layer(old)
+        new = self._made[id(old)]
+        if nested or kwargs.get("training") is False:
+            kwargs.pop("training", None)
+        outputs = new(*args, **kwargs)
+        if not nested and new.weights:
+            kept = [weight.numpy() for weight in old.weights if weight.name.split("/")[-1] != "count:0"]
+            new.set_weights(kept)
+            if hasattr(new, "finalize_state"):
+                new.finalize_state()
+        new.trainable = old.trainable
+        return outputs
+
+
+def _replaced(structure: Any, tensors: dict[int, Any]) -> Any:
+    """Nested arguments with the new model's tensors, and numbers in the place of TensorFlow's constants."""
+    if isinstance(structure, dict):
+        return {key: _replaced(value, tensors) for key, value in structure.items()}
+    if isinstance(structure, list | tuple):
+        return type(structure)(_replaced(value, tensors) for value in structure)
+    if id(structure) in tensors:
+        return tensors[id(structure)]
+    return structure.numpy() if hasattr(structure, "numpy") else structure
+
+
+def _values(tensor: Any, generator: Any, top: int) -> Any:
+    shape = [2, *(size or 32 for size in tensor.shape[1:])]
+    return generator.integers(0, top, shape, endpoint=True).astype(tensor.dtype.name)
+
+
+def _answers(inputs: Any, outputs: Any, given: list[Any]) -> list[Any]:
+    kinds = keras if isinstance(inputs[0], keras.KerasTensor) else importlib.import_module("tf_keras")
+    told = kinds.Model(list(inputs), list(outputs))(given, training=False)
+    return [np.asarray(answer) for answer in keras.tree.flatten(told)]
+
+
+def _same(wanted: Any, found: Any) -> bool:
+    size = max(1.0, float(np.abs(wanted).max()))
+    return wanted.shape == found.shape and bool(np.allclose(found / size, wanted / size, rtol=0, atol=_TOLERANCE))
+
+
+def _refuse_code(path: Path) -> None:
+    """Refuse what would run Python or TensorFlow code of the file's choice, before tf-keras sees the file."""
+    for part in _parts(_configurations(path)):
+        kind, module = str(part.get("class_name")), part.get("module")
+        config = part.get("config")
+        name = part.get("name") or (config.get("name") if isinstance(config, dict) else "") or kind
+        if kind in _PYTHON:
+            raise ModelError(
+                f"the layer '{name}' ({kind}) of '{path}' is Python code, which is never run from a file",
+                hint="replace it in Keras 2 by a layer, such as Rescaling, and save the model again",
+            )
+        if isinstance(module, str) and module.split(".")[0] not in _TRUSTED and not module.startswith(_TRUSTED[:4]):
+            raise ModelError(f"the layer '{name}' ({module}.{kind}) of '{path}' is none of Keras's own", hint=_HINT)
+        symbol = config.get("function") if isinstance(config, dict) else None
+        if kind in ("TFOpLambda", "SlicingOpLambda", "TensorFlowOpLayer") and symbol not in OPERATIONS:
+            raise ModelError(
+                f"the operation '{symbol or name}' ({kind}) of '{path}' has no counterpart in Keras 3",
+                hint="replace it in Keras 2 by a layer that both have, and save the model again",
+            )
+
+
+def _configurations(path: Path) -> list[Any]:
+    try:
+        if path.is_dir():
+            metadata = importlib.import_module("tf_keras.protobuf.saved_metadata_pb2").SavedMetadata()
+            metadata.ParseFromString((path / "keras_metadata.pb").read_bytes())
+            return [json.loads(node.metadata) for node in metadata.nodes]
+        if zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as archive:
+                return [json.loads(archive.read("config.json"))]
+        with h5py.File(path) as file:
+            return [json.loads(_text(file.attrs["model_config"]))]
+    except FileNotFoundError:
+        raise ModelError(
+            f"the SavedModel '{path}' holds a graph without Keras's layers (it has no keras_metadata.pb)",
+            hint="verify, predict and benchmark take it as it is; to export, name the .keras or .h5 file it came from",
+        ) from None
+    except Exception as fault:  # h5py, zipfile, json and protobuf, each of its own type
+        raise ModelError(f"'{path}' holds no whole model of Keras 2: {fault}", hint=_HINT) from fault
+
+
+def _parts(node: Any) -> Iterator[dict[str, Any]]:
+    waiting = [node]
+    while waiting:
+        found = waiting.pop()
+        if isinstance(found, dict):
+            if "class_name" in found:
+                yield found
+            waiting.extend(found.values())
+        elif isinstance(found, list):
+            waiting.extend(found)
+
+
+def _text(value: Any) -> str:
+    return value.decode() if isinstance(value, bytes) else str(value)
