@@ -145,8 +145,7 @@ class _Conversion:
             kwargs.pop("training", None)
         outputs = new(*args, **kwargs)
         if not nested and new.weights:
-            kept = [weight.numpy() for weight in old.weights if weight.name.split("/")[-1] != "count:0"]
-            new.set_weights(kept)
+            new.set_weights([weight.numpy() for weight in old.weights])
             if hasattr(new, "finalize_state"):
                 new.finalize_state()
         new.trainable = old.trainable
