@@ -25,7 +25,10 @@ def faults_of(text: str, folder: Path, *overrides: str) -> list[str]:
 @pytest.mark.parametrize(
     ("section", "fault"),
     [
-        ("run: {name: a/b}", "run.name must be a folder name without slashes; got 'a/b'"),
+        (
+            "run: {name: a/b}",
+            "run.name must be a folder name without slashes, line breaks or outer blanks, not '.' or '..'; got 'a/b'",
+        ),
         ("run: {seed: -1}", "run.seed must be a whole number in [0, 4294967295]; got -1"),
         ("augmentation: {policy: lite}", "augmentation.policy must be 'none', 'light' or 'rand_augment'; got 'lite'"),
         ("model: {dropout: 1}", "model.dropout must be a number in [0, 1); got 1"),
@@ -148,4 +151,26 @@ def test_a_file_that_is_not_text_is_told(tmp_path: Path) -> None:
     path = tmp_path / "mine.yaml"
     path.write_bytes(b"\xff\xfe\x00")
     with pytest.raises(ConfigError, match="not UTF-8 text"):
+        load_recipe(path)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\x00\n",
+        "run: {seed: !!int foo}\n",
+        "run: {overwrite: !!bool maybe}\n",
+        "run: {name: !!timestamp foo}\n",
+        "run: {seed: " + "9" * 5000 + "}\n",
+        'zzz: "\\ud800"\n',
+        "zzz: " + "[" * 400 + "]" * 400 + "\n",
+        "zzz: " + "[" * 3000 + "]" * 3000 + "\n",
+        "a0: &a0 [x]\n" + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 9)),
+        *(f"run: {{name: {name}}}\n" for name in (".", "..", '"a\\0b"', '"a\\nb"', '" "', "a" * 300)),
+    ],
+)
+def test_what_no_recipe_can_hold_is_told_with_its_file(text, tmp_path):
+    path = tmp_path / "odd.yaml"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=r"odd\.yaml"):
         load_recipe(path)

@@ -42,11 +42,17 @@ _LOADING_KEYS = (
 )
 
 
+def _folder_name(name: str) -> str:
+    if name in (".", "..") or name != name.strip() or not name.isprintable() or len(name.encode()) > 200:
+        raise ValueError("no folder name")
+    return name
+
+
 class RunSection(Section):
     """`run:` - where the run's files go, and the seed of everything random."""
 
-    name: Annotated[str, BeforeValidator(text_of_number)] = key(
-        "a folder name without slashes",
+    name: Annotated[str, BeforeValidator(text_of_number), AfterValidator(_folder_name)] = key(
+        "a folder name without slashes, line breaks or outer blanks, not '.' or '..'",
         "The run's folder below `directory`; the recipe file's own name when left out.",
         "",
         pattern=r"^[^/\\]*$",

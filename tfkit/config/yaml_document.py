@@ -25,6 +25,8 @@ _SCALARS = (
 )
 
 
+_MOST_VALUES = 100_000
+_DEEPEST = 16
 _PLAIN_TAGS = ("tag:yaml.org,2002:map", "tag:yaml.org,2002:seq")
 
 
@@ -50,12 +52,14 @@ class YamlDocument:
         lines: Line (from 1) of every key and list item, by its path.
         faults: What is wrong with the text itself: syntax, keys that stand twice, keys that are not text.
         empty: Paths whose value was left out (`head:` and nothing after it).
+        values_read: How many values it has, those behind aliases counted each time.
     """
 
     value: Any = None
     lines: dict[KeyPath, int] = field(default_factory=dict)
     faults: list[tuple[int, str]] = field(default_factory=list)
     empty: set[KeyPath] = field(default_factory=set)
+    values_read: int = 0
 
 
 def parse_yaml(text: str) -> YamlDocument:
@@ -72,17 +76,21 @@ def parse_yaml(text: str) -> YamlDocument:
         {'head': {'learning_rate': 0.001}}
     """
     document = YamlDocument()
-    loader = _Loader(text)
+    loader: Any = None
     try:
+        loader = _Loader(text)
         node = loader.get_single_node()
         if node is not None:
             document.value = _value(node, (), document, loader, frozenset())
+    except RecursionError:
+        document.faults.append((1, "not valid YAML: lists or mappings stand too deep in one another"))
     except yaml.YAMLError as fault:
         mark = getattr(fault, "problem_mark", None)
         problem = getattr(fault, "problem", None) or str(fault)
         document.faults.append((mark.line + 1 if mark else 1, f"not valid YAML: {problem}"))
     finally:
-        loader.dispose()
+        if loader is not None:
+            loader.dispose()
     return document
 
 
@@ -96,6 +104,13 @@ def _value(node: Any, path: KeyPath, document: YamlDocument, loader: Any, parent
         document.faults.append((node.start_mark.line + 1, "an alias (*) stands inside its own anchor (&)"))
         return None
     parents |= {id(node)}
+    line = node.start_mark.line + 1
+    document.values_read += 1
+    if document.values_read > _MOST_VALUES:  # aliases of aliases grow without end
+        raise yaml.MarkedYAMLError(problem=f"more than {_MOST_VALUES} values", problem_mark=node.start_mark)
+    if len(path) > _DEEPEST:
+        document.faults.append((line, f"lists or mappings stand more than {_DEEPEST} deep in one another"))
+        return None
     if not isinstance(node, yaml.ScalarNode) and node.tag not in _PLAIN_TAGS:
         document.faults.append(
             (node.start_mark.line + 1, f"not valid YAML: a recipe holds plain values; got a {node.tag}")
@@ -109,7 +124,15 @@ def _value(node: Any, path: KeyPath, document: YamlDocument, loader: Any, parent
         return [_value(item, (*path, i), document, loader, parents) for i, item in enumerate(node.value)]
     if node.value == "" and node.style is None:
         document.empty.add(path)
-    return loader.construct_object(node)
+    try:
+        value = loader.construct_object(node)
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError):  # `!!int foo`, or thousands of digits
+        document.faults.append((line, f"not valid YAML: '{node.value[:40]}' is no {node.tag.rpartition(':')[2]}"))
+        return None
+    if isinstance(value, str) and any("\ud800" <= letter <= "\udfff" for letter in value):
+        document.faults.append((line, "a text holds half a character (a surrogate)"))
+        return None
+    return value
 
 
 def _mapping(node: Any, path: KeyPath, document: YamlDocument, loader: Any, parents: frozenset[int]) -> dict[str, Any]:
