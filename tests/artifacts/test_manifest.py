@@ -53,7 +53,7 @@ def test_a_missing_file_is_named(artifacts: tuple[Artifact, ...], tmp_path: Path
         read_manifest(tmp_path)
 
 
-@pytest.mark.parametrize("content", ["", "[]", '{"artifacts": [{}]}'])
+@pytest.mark.parametrize("content", ["", "[]", '{"artifacts": []}', "[" * 100_000, '{"artifacts": [{}]}'])
 def test_what_is_no_manifest_is_told(content: str, tmp_path: Path) -> None:
     (tmp_path / "manifest.json").write_text(content)
     with pytest.raises(ExportError, match="not a tfkit manifest"):
@@ -62,4 +62,22 @@ def test_what_is_no_manifest_is_told(content: str, tmp_path: Path) -> None:
 
 def test_a_folder_without_one_is_told(tmp_path: Path) -> None:
     with pytest.raises(ExportError, match=r"no manifest\.json"):
+        read_manifest(tmp_path)
+
+
+@pytest.mark.parametrize("changed", ["model.tflite", "saved_model/1/variables/data"])
+def test_a_changed_byte_is_told(changed: str, artifacts: tuple[Artifact, ...], tmp_path: Path) -> None:
+    write_manifest(artifacts, tmp_path)
+    content = bytearray((tmp_path / changed).read_bytes())
+    content[1] ^= 64
+    (tmp_path / changed).write_bytes(content)
+    with pytest.raises(ExportError, match=r"other bytes than .*manifest\.json"):
+        read_manifest(tmp_path)
+
+
+@pytest.mark.parametrize("path", ["../other.tflite", "/etc/passwd", "."])
+def test_a_path_that_leaves_the_folder_is_refused(path: str, artifacts: tuple[Artifact, ...], tmp_path: Path) -> None:
+    manifest = write_manifest(artifacts, tmp_path)
+    manifest.write_text(manifest.read_text().replace('"model.tflite"', f'"{path}"'))
+    with pytest.raises(ExportError, match="leaves its folder"):
         read_manifest(tmp_path)

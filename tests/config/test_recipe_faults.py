@@ -159,6 +159,7 @@ def test_a_file_that_is_not_text_is_told(tmp_path: Path) -> None:
     [
         "\x00\n",
         "run: {seed: !!int foo}\n",
+        'run: {seed: !!int ""}\n',
         "run: {overwrite: !!bool maybe}\n",
         "run: {name: !!timestamp foo}\n",
         "run: {seed: " + "9" * 5000 + "}\n",

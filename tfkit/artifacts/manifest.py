@@ -51,34 +51,49 @@ def read_manifest(directory: Path) -> tuple[Artifact, ...]:
         The artifacts, in the order they were written.
 
     Raises:
-        ExportError: When there is no manifest, it cannot be read, or a file it names is missing.
+        ExportError: When there is no manifest, it cannot be read, or a file it names is missing, lies outside of the
+            folder or has other bytes than were written.
     """
     path = directory / MANIFEST_NAME
     try:
         entries = json.loads(path.read_text())["artifacts"]
         artifacts = tuple(_read_entry(entry, directory) for entry in entries)
+        written = [(entry["bytes"], entry["sha256"]) for entry in entries]
+        if not artifacts:
+            raise ValueError("it names no file")
     except FileNotFoundError:
         raise ExportError(
             f"no {MANIFEST_NAME} in '{directory}'",
             hint="name an artifacts folder that tfkit wrote, or one .tflite file",
         ) from None
-    except (ValueError, KeyError, TypeError) as fault:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as fault:
         raise ExportError(f"'{path}' is not a tfkit manifest: {fault}", hint="export the model again") from None
     missing = [str(artifact.path) for artifact in artifacts if not artifact.path.exists()]
     if missing:
         raise ExportError(
             f"'{path}' names files that are not there: {', '.join(missing)}", hint="export the model again"
         )
+    changed = [str(one.path) for one, was in zip(artifacts, written, strict=True) if (one.bytes, one.sha256) != was]
+    if changed:
+        raise ExportError(
+            f"{', '.join(changed)}: other bytes than '{path}' says that tfkit wrote (sha256 and size)",
+            hint="copy the file again from where it was exported, or export the model again",
+        )
     return artifacts
 
 
 def _read_entry(entry: dict[str, Any], directory: Path) -> Artifact:
+    path = directory / entry["path"]
+    if path == directory or not path.resolve().is_relative_to(directory.resolve()):
+        raise ValueError(f"the path '{entry['path']}' leaves its folder")
+    if not all(isinstance(name, str) for name in entry["class_names"]):
+        raise ValueError("a class name is no text")
     signature = ModelSignature(
         inputs=tuple(_read_tensor(tensor) for tensor in entry["signature"]["inputs"]),
         outputs=tuple(_read_tensor(tensor) for tensor in entry["signature"]["outputs"]),
     )
     return Artifact(
-        path=directory / entry["path"],
+        path=path,
         format=entry["format"],
         quantization=entry["quantization"],
         signature=signature,

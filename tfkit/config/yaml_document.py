@@ -126,7 +126,7 @@ def _value(node: Any, path: KeyPath, document: YamlDocument, loader: Any, parent
         document.empty.add(path)
     try:
         value = loader.construct_object(node)
-    except (ValueError, KeyError, TypeError, AttributeError, OverflowError):  # `!!int foo`, or thousands of digits
+    except (ValueError, KeyError, IndexError, TypeError, AttributeError):  # `!!int foo`, or thousands of digits
         document.faults.append((line, f"not valid YAML: '{node.value[:40]}' is no {node.tag.rpartition(':')[2]}"))
         return None
     if isinstance(value, str) and any("\ud800" <= letter <= "\udfff" for letter in value):
