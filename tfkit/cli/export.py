@@ -89,14 +89,18 @@ def _export_images(
     resize: ResizeMode,
     image_size: int | None,
 ) -> tuple[Any, ...]:
+    from tfkit.cli.heads import head_of
     from tfkit.cli.targets import keras_image
     from tfkit.exporters import export_formats
     from tfkit.models import load_model_file
 
     with display.stage("Model") as stage:
         loaded = load_model_file(path)
+        said = head_of(loaded, path)
         image = keras_image(loaded, path, resize=resize, image_size=image_size)
         stage.result(f"{loaded.count_params() / 1e6:.2f} M parameters, {image.height}x{image.width}x{image.channels}")
+    if said:
+        display.note(said)
     class_names, pixels = _labels_and_pixels(display, path, loaded, image, labels=labels, data=calibration, count=count)
     with display.stage("Export") as stage:
         described: dict[str, Any] = {"spec": image, "class_names": class_names, "calibration": pixels}

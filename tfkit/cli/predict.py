@@ -81,6 +81,7 @@ def _scores(
     path: Path, files: list[Path], *, labels: Path | None, resize: Any
 ) -> "tuple[Path, tuple[str, ...], np.ndarray]":
     """The file that answered, its labels, and float32 (n, classes)."""
+    from tfkit.cli.heads import head_of
     from tfkit.cli.quiet import import_tensorflow
     from tfkit.cli.targets import best_artifact, find_artifacts, is_keras_file, keras_image, read_labels, run_labels
     from tfkit.runtimes import KerasRuntime, SavedModelRuntime, open_runtime
@@ -90,6 +91,7 @@ def _scores(
         from tfkit.models import load_model_file
 
         model = load_model_file(path)
+        head_of(model, path)
         scores = KerasRuntime(model).scores(_pixels(files, keras_image(model, path, resize=resize)))
         names = read_labels(labels) if labels else run_labels(path) or tuple(map(str, range(scores.shape[1])))
         if len(names) != scores.shape[1]:

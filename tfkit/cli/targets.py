@@ -109,7 +109,7 @@ def read_labels(path: Path) -> tuple[str, ...]:
         ConfigError: When the file cannot be read.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").split("\n")  # -sig: editors of Windows begin with a mark
     except (OSError, UnicodeDecodeError) as fault:
         reason = fault.strerror if isinstance(fault, OSError) else "it is not UTF-8 text"
         raise ConfigError(f"cannot read the labels '{path}': {reason}", hint="one label a line") from None

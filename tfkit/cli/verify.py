@@ -182,8 +182,30 @@ def _measure(
             )
         latency = measure_latency(runtime, noise(artifact.input))
         refused = refusals(verification, latency.latency_ms_p95, keras_accuracy=keras_accuracy, policy=_policy(limits))
+        refused = (*refused, *_at_chance(verification, examples))
         stage.result("refused" if refused else "")
     return artifact_result(verification, latency, refused, directory=folder)
+
+
+_TELLING_EXAMPLES = 20  # fewer are at chance by chance
+
+
+def _at_chance(verification: Any, examples: Any) -> tuple[str, ...]:
+    """A refusal when the labels are guessed no better than blindly, with what is wrong most often."""
+    classes = len(verification.artifact.class_names)
+    accuracy = verification.accuracy
+    if examples is None or accuracy is None or len(examples) < max(_TELLING_EXAMPLES, 2 * classes):
+        return ()
+    if accuracy > 1 / classes:
+        return ()
+    why = "the order of the labels, another tokenizer or other texts"
+    if isinstance(verification.artifact.input, ImageSpec):
+        why = (
+            "the range of the pixels (this file was given 0..255: one trained on 0..1 or -1..1 needs a Rescaling "
+            "layer in the model), the order of the labels, the order of the channels, or the resizing"
+        )
+    measured = f"accuracy {accuracy:.4f} is no better than chance, {1 / classes:.4f}"
+    return (f"{_name(verification.artifact)}: {measured}; it may be {why}.",)
 
 
 def _unlabelled(artifact: Artifact) -> Any:
