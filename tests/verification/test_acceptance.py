@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from tfkit.artifacts import Artifact, ImageSpec, ModelSignature
+from tfkit.runtimes import Portability
 from tfkit.verification import AcceptancePolicy, ArtifactVerification, refusals
 
 
@@ -87,3 +88,12 @@ def test_what_compression_cost_counts_though_the_file_is_faithful(good):
     assert "accuracy 0.9500 is 2.50 points below the float model's 0.9750" in reason
     assert "acceptance.max_accuracy_drop allows 1.00" in reason
     assert _refusals(good, keras_accuracy=0.95, float_accuracy=0.96) == ()
+
+
+def test_a_file_that_the_oldest_phone_cannot_read_is_refused(good):
+    newer = dataclasses.replace(good, portability=Portability("2.17.0", ()))
+
+    (reason,) = _refusals(newer, min_runtime="2.14")
+
+    assert "needs a TensorFlow Lite runtime of 2.17.0 or later; acceptance.min_runtime is 2.14" in reason
+    assert _refusals(newer, min_runtime="2.17") == _refusals(good, min_runtime="2.1") == ()

@@ -1,6 +1,6 @@
 """Values that describe exported models, and the folder a run writes."""
 
-from tfkit.artifacts.artifact import Artifact, ArtifactFormat, InputSpec, Quantization, compressed_bytes
+from tfkit.artifacts.artifact import OUTSIDE, Artifact, ArtifactFormat, InputSpec, Quantization, compressed_bytes
 from tfkit.artifacts.image_spec import ImageSpec, ResizeMode
 from tfkit.artifacts.layer_difference import LayerDifference
 from tfkit.artifacts.manifest import read_manifest, write_manifest
@@ -9,6 +9,7 @@ from tfkit.artifacts.signature import ModelSignature, TensorSpec
 from tfkit.artifacts.text_spec import TextSpec
 
 __all__ = [
+    "OUTSIDE",
     "Artifact",
     "ArtifactFormat",
     "ImageSpec",

@@ -16,6 +16,10 @@ ArtifactFormat = Literal["saved_model", "tflite"]
 Quantization = Literal["none", "float16", "dynamic_int8", "int8", "int16x8"]
 
 
+# What `made_by` says of a file that tfkit did not write.
+OUTSIDE = "not by tfkit"
+
+
 @dataclass(frozen=True)
 class Artifact:
     """One exported model.

@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from tfkit.artifacts import (
+    OUTSIDE,
     Artifact,
     ImageSpec,
     InputSpec,
@@ -18,7 +19,6 @@ from tfkit.artifacts import (
 from tfkit.cli.text_targets import keras_takes_texts
 from tfkit.errors import ConfigError, ExportError, ModelError
 
-OUTSIDE = "not by tfkit"
 KERAS_SUFFIXES = (".keras", ".h5", ".hdf5")
 _MANIFEST = "manifest.json"
 

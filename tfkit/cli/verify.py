@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tfkit.artifacts import Artifact, ImageSpec, ResizeMode
+from tfkit.artifacts import OUTSIDE, Artifact, ImageSpec, ResizeMode
 from tfkit.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ class Limits:
     max_bytes: int | None
     max_latency_ms_p95: float | None
     max_float_ops: int | None
+    min_runtime: str | None
 
     @property
     def any_given(self) -> bool:
@@ -61,6 +62,9 @@ def verify(
     max_bytes: Annotated[int | None, typer.Option(min=1, help="Refuse a larger file.")] = None,
     max_latency_ms_p95: Annotated[float | None, typer.Option(min=0, help="Refuse a slower file.")] = None,
     max_float_ops: Annotated[int | None, typer.Option(min=0, help="Refuse an int8 file with more of them.")] = None,
+    min_runtime: Annotated[
+        str | None, typer.Option(help="Refuse a file that this TensorFlow Lite runtime cannot read.", metavar="2.14")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
 ) -> int:
     """Show what an exported file is, how fast, and how good.
@@ -73,7 +77,7 @@ def verify(
     from tfkit.cli.quiet import chatter_dropped, tensorflow_started
     from tfkit.cli.verify_results import show_results
 
-    limits = Limits(max_accuracy_drop, min_agreement, max_bytes, max_latency_ms_p95, max_float_ops)
+    limits = Limits(max_accuracy_drop, min_agreement, max_bytes, max_latency_ms_p95, max_float_ops, min_runtime)
     _check_options(limits, data=data, reference=reference)
     display = Display(Console(stderr=as_json, highlight=False))
     # Without data no picture is decoded and TensorFlow, whose start alone takes seconds, is not needed.
@@ -112,7 +116,6 @@ def _examples(
     display: "Display", artifacts: tuple[Artifact, ...], data: Path, *, named: bool, table: dict[str, Any]
 ) -> tuple[Any, tuple[Artifact, ...]]:
     """The labelled images or texts; a file without labels of its own gets theirs, when there are as many."""
-    from tfkit.cli.targets import OUTSIDE
     from tfkit.cli.text_targets import read_labelled_texts
     from tfkit.data import load_image_examples
 
@@ -214,8 +217,8 @@ def _unlabelled(artifact: Artifact) -> Any:
 
     import numpy as np
 
-    from tfkit.runtimes import read_operators
-    from tfkit.verification import ArtifactVerification
+    from tfkit.runtimes import read_operators, read_portability
+    from tfkit.verification import ArtifactVerification, portability_problems
 
     operators = read_operators(artifact.path) if artifact.format == "tflite" else ()
     return ArtifactVerification(
@@ -227,7 +230,8 @@ def _unlabelled(artifact: Artifact) -> Any:
         mean_difference=None,
         float_ops=sum(operator.is_float for operator in operators),
         operators=dict(Counter(operator.name for operator in operators).most_common()),
-        problems=(),
+        problems=portability_problems(artifact),
+        portability=read_portability(artifact.path) if artifact.format == "tflite" else None,
         scores=np.zeros((0, len(artifact.class_names)), np.float32),
     )
 
@@ -241,6 +245,7 @@ def _policy(limits: Limits) -> Any:
         max_bytes=limits.max_bytes,
         max_latency_ms_p95=limits.max_latency_ms_p95,
         max_float_ops=limits.max_float_ops,
+        min_runtime=limits.min_runtime,
     )
 
 

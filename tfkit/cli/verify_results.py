@@ -26,6 +26,8 @@ def show_results(
     for result in results:
         for refusal in result.refusals:
             display.note(f"refused: {refusal}")
+        for fault in result.portability_faults if not result.refusals else ():
+            display.note(f"mind: {result.file}: {fault}; ask whoever made it for a file of the stock converter")
 
 
 def _show_file(display: "Display", result: Any, examples: Any, keras_accuracy: float | None, *, judged: bool) -> None:
@@ -53,6 +55,8 @@ def _what_it_is(result: Any) -> list[tuple[str, str]]:
         ordered = sorted(result.operators.items(), key=lambda item: (-item[1], item[0]))
         rows.append(("operators", ", ".join(f"{name} {count}" for name, count in ordered)))
         rows.append(("float operators", f"{result.float_ops} of {sum(result.operators.values())}"))
+    if result.min_runtime is not None:
+        rows.append(("runtime", f"TensorFlow Lite {result.min_runtime} or later"))
     if result.latency_ms_p50 is not None:
         threads = counted(result.latency_threads, "thread") if result.latency_threads else "own threads"
         times = f"p50 {milliseconds(result.latency_ms_p50)}, p95 {milliseconds(result.latency_ms_p95)}"

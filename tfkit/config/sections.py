@@ -42,6 +42,12 @@ class AcceptanceSection(Section):
     min_agreement: ClosedFraction = key("a number in [0, 1]", "Least share of answers equal to those of Keras.", 0.98)
     max_bytes: Count | None = key(COUNT + ", or null", "Largest size of a .tflite file, in bytes.", None)
     max_latency_ms_p95: Positive | None = key(POSITIVE + ", or null", "Longest 95th-percentile latency, in ms.", None)
+    min_runtime: str | None = key(
+        "a version of TensorFlow Lite such as '2.14', in quotes, or null",
+        "The oldest runtime that must read the .tflite files.",
+        None,
+        pattern=r"^\d+(\.\d+){1,2}$",
+    )
     latency_threads: Count = key(COUNT, "Threads used when latency is measured.", 1)
 
     def limits(self) -> dict[str, Any]:

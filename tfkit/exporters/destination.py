@@ -8,12 +8,15 @@ from pathlib import Path
 import tensorflow as tf
 
 from tfkit.errors import ExportError, RunError
+from tfkit.exporters.normalization import normalize_file
 from tfkit.runtimes import scale_that_is_no_number
 
 
 @contextlib.contextmanager
 def finished_model(path: Path) -> Iterator[Path]:
     """Give a temporary name to write to; it becomes `path` when the body ends well, and is removed when not.
+
+    A `.tflite` file is normalised before it gets its name, so that every runtime reads the same model in it.
 
     Args:
         path: The file or folder that is to be. It must not exist; its parents are made.
@@ -34,7 +37,9 @@ def finished_model(path: Path) -> Iterator[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         _remove(unfinished)
         yield unfinished
-        _refuse_odd_scales(unfinished, path)
+        if path.suffix == ".tflite":
+            _refuse_odd_scales(unfinished, path)
+            normalize_file(unfinished)
         unfinished.rename(path)
     except (OSError, tf.errors.OpError) as fault:
         _remove(unfinished)
@@ -49,7 +54,7 @@ def finished_model(path: Path) -> Iterator[Path]:
 
 
 def _refuse_odd_scales(unfinished: Path, path: Path) -> None:
-    if path.suffix == ".tflite" and (tensor := scale_that_is_no_number(unfinished)) is not None:
+    if (tensor := scale_that_is_no_number(unfinished)) is not None:
         raise ExportError(
             f"'{path}' would hold a scale that is no number, of tensor '{tensor}'",
             hint="the model's activations overflow: train it again with a lower learning_rate, or look at its inputs",

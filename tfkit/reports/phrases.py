@@ -18,6 +18,7 @@ _LIMITS: Mapping[str, Callable[[Any, str], str]] = {
     "min_agreement": lambda share, noun: f"the same answer as Keras on at least {percent(share)} of the {noun}s",
     "min_cosine": lambda cosine, noun: f"a cosine of at least {cosine:g} between any {noun}'s vector and Keras's",
     "max_float_ops": lambda ops, _: f"{'no' if ops == 0 else f'at most {ops}'} float operations if it is int8",
+    "min_runtime": lambda version, _: f"a TensorFlow Lite runtime of {version} that reads it",
     "max_bytes": lambda size, _: f"a size of at most {file_size(size)}",
     "max_latency_ms_p95": lambda limit, _: f"a p95 of at most {milliseconds(limit)}",
 }

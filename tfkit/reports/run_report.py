@@ -170,6 +170,8 @@ class ArtifactResult:
         deflated_bytes: Its size as an app's archive holds it.
         mean_cosine: Of an embedder: mean cosine of its vectors with Keras's; None otherwise.
         min_cosine: The smallest of them.
+        min_runtime: The first TensorFlow Lite runtime that reads a `.tflite` file, None for a SavedModel.
+        portability_faults: What makes other runtimes refuse the file or answer wrongly.
     """
 
     file: str
@@ -198,6 +200,8 @@ class ArtifactResult:
     deflated_bytes: int | None = None
     mean_cosine: float | None = None
     min_cosine: float | None = None
+    min_runtime: str | None = None
+    portability_faults: tuple[str, ...] = ()
 
     @property
     def label(self) -> str:
@@ -292,7 +296,7 @@ def artifact_result(
         One row of the report.
     """
 
-    artifact = verification.artifact
+    artifact, portability = verification.artifact, verification.portability
     deflated = compressed_bytes(artifact.path) if artifact.format == "tflite" else None
     return ArtifactResult(
         file=artifact.path.relative_to(directory).as_posix(),
@@ -321,4 +325,6 @@ def artifact_result(
         deflated_bytes=deflated,
         mean_cosine=verification.mean_cosine,
         min_cosine=verification.min_cosine,
+        min_runtime=portability.min_runtime if portability else None,
+        portability_faults=portability.faults if portability else (),
     )

@@ -6,6 +6,7 @@ from tfkit.runtimes.litert_runtime import LiteRTRuntime
 from tfkit.runtimes.native_output import held_native_output
 from tfkit.runtimes.opening import open_runtime
 from tfkit.runtimes.outside_model import describe_model
+from tfkit.runtimes.portability import Portability, read_portability
 from tfkit.runtimes.protocol import ModelInputs, Runtime
 from tfkit.runtimes.saved_model_runtime import SavedModelRuntime
 from tfkit.runtimes.stored_weights import StoredWeights, read_stored_weights
@@ -15,6 +16,7 @@ __all__ = [
     "LiteRTRuntime",
     "ModelInputs",
     "Operator",
+    "Portability",
     "Runtime",
     "SavedModelRuntime",
     "StoredWeights",
@@ -22,6 +24,7 @@ __all__ = [
     "held_native_output",
     "open_runtime",
     "read_operators",
+    "read_portability",
     "read_signature",
     "read_stored_weights",
     "scale_that_is_no_number",

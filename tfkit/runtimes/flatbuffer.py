@@ -63,7 +63,7 @@ def read_operators(path: Path) -> tuple[Operator, ...]:
         >>> [operator.layer for operator in read_operators(path) if operator.is_float]  # doctest: +SKIP
         []
     """
-    with _opened(path) as model:
+    with opened_flatbuffer(path) as model:
         operators: list[Operator] = []
         for number in range(model.SubgraphsLength()):
             graph = model.Subgraphs(number)
@@ -84,7 +84,7 @@ def read_signature(path: Path) -> ModelSignature:
     Raises:
         ModelError: When the file is missing, damaged or no `.tflite` file.
     """
-    with _opened(path) as model:
+    with opened_flatbuffer(path) as model:
         if model.SignatureDefsLength():
             signature = model.SignatureDefs(0)
             graph = model.Subgraphs(signature.SubgraphIndex())
@@ -113,7 +113,7 @@ def scale_that_is_no_number(path: Path) -> str | None:
     Raises:
         ModelError: When the file is missing, damaged or no `.tflite` file.
     """
-    with _opened(path) as model:
+    with opened_flatbuffer(path) as model:
         for graph in map(model.Subgraphs, range(model.SubgraphsLength())):
             for tensor in map(graph.Tensors, range(graph.TensorsLength())):
                 given = tensor.Quantization()
@@ -123,7 +123,7 @@ def scale_that_is_no_number(path: Path) -> str | None:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[Any]:
+def opened_flatbuffer(path: Path) -> Iterator[Any]:
     """The file's model; a fault while it is read is a damaged file, for its parts are only found when asked for."""
     try:
         content = path.read_bytes()

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from packaging.version import Version
+
 from tfkit.artifacts import ImageSpec
 from tfkit.verification.artifact_verification import ArtifactVerification
 
@@ -22,6 +24,7 @@ class AcceptancePolicy:
         max_float_ops: Operators of an int8 file that may compute in float, None for any.
         min_cosine: Of embedders: least cosine of any text's vector with Keras's, None for any. Their `min_agreement` is
             the share of texts whose nearest indexed text is the same.
+        min_runtime: The oldest TensorFlow Lite runtime that must read a `.tflite` file, such as `2.14`; None for any.
     """
 
     max_accuracy_drop: float = 0.01
@@ -30,6 +33,7 @@ class AcceptancePolicy:
     max_latency_ms_p95: float | None = None
     max_float_ops: int | None = 0
     min_cosine: float | None = None
+    min_runtime: str | None = None
 
 
 def refusals(
@@ -66,6 +70,7 @@ def refusals(
         *_agreement_faults(verification, policy),
         *_size_faults(verification, policy),
         *_latency_faults(latency_ms_p95, policy),
+        *_runtime_faults(verification, policy),
     ]
     return tuple(f"{file}: {fault}." for fault in found)
 
@@ -116,3 +121,12 @@ def _latency_faults(latency_ms_p95: float | None, policy: AcceptancePolicy) -> l
     if limit is None or latency_ms_p95 is None or latency_ms_p95 <= limit:
         return []
     return [f"latency p95 is {latency_ms_p95:.2f} ms; acceptance.max_latency_ms_p95 allows {limit:.2f}"]
+
+
+def _runtime_faults(verification: ArtifactVerification, policy: AcceptancePolicy) -> list[str]:
+    oldest, portability = policy.min_runtime, verification.portability
+    if oldest is None or portability is None or Version(portability.min_runtime) <= Version(oldest):
+        return []
+    return [
+        f"it needs a TensorFlow Lite runtime of {portability.min_runtime} or later; acceptance.min_runtime is {oldest}"
+    ]

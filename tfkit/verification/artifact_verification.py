@@ -9,10 +9,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tfkit.artifacts import Artifact, ImageSpec, InputSpec
+from tfkit.artifacts import OUTSIDE, Artifact, ImageSpec, InputSpec
 from tfkit.artifacts.search_index import SearchIndex
 from tfkit.errors import DataError
-from tfkit.runtimes import KerasRuntime, Operator, Runtime, SavedModelRuntime, open_runtime, read_operators
+from tfkit.runtimes import (
+    KerasRuntime,
+    Operator,
+    Portability,
+    Runtime,
+    SavedModelRuntime,
+    open_runtime,
+    read_operators,
+    read_portability,
+)
 
 if TYPE_CHECKING:  # it starts TensorFlow, which nobody needs who only asks what a file is
     from tfkit.data import Examples
@@ -41,6 +50,7 @@ class ArtifactVerification:
         scores: float32 (n, classes), what it answered; (n, d) vectors of an embedder.
         mean_cosine: Of an embedder: mean cosine of its vectors with the reference's, None otherwise.
         min_cosine: The smallest of them.
+        portability: Which runtimes read a `.tflite` file; None for a SavedModel.
     """
 
     artifact: Artifact
@@ -55,6 +65,7 @@ class ArtifactVerification:
     scores: NDArray[np.float32] = field(repr=False)
     mean_cosine: float | None = None
     min_cosine: float | None = None
+    portability: Portability | None = None
 
 
 def reference_scores(model: Any, examples: "Examples", spec: InputSpec, *, batch_size: int = 64) -> NDArray[np.float32]:
@@ -121,7 +132,7 @@ def verify_artifact(
         scores = _run(opened, artifact, examples, progress)
         if index is None:
             _check_classes(artifact, examples, scores)
-        problems = [*_score_problems(scores), *_operator_problems(artifact, operators)]
+        problems = [*_score_problems(scores), *_operator_problems(artifact, operators), *portability_problems(artifact)]
         if isinstance(opened, SavedModelRuntime):
             problems += _signature_problems(opened, artifact, examples, scores)
     difference = None if reference is None else np.abs(scores - reference)
@@ -139,6 +150,7 @@ def verify_artifact(
         operators=dict(Counter(operator.name for operator in operators).most_common()),
         problems=tuple(problems),
         scores=scores,
+        portability=read_portability(artifact.path) if artifact.format == "tflite" else None,
         **judged,
     )
 
@@ -218,6 +230,20 @@ def _score_problems(scores: NDArray[np.float32]) -> list[str]:
 def _operator_problems(artifact: Artifact, operators: tuple[Operator, ...]) -> list[str]:
     custom = sorted({operator.name for operator in operators if operator.custom})
     return [f"it needs operators that no plain interpreter has: {', '.join(custom)}"] if custom else []
+
+
+def portability_problems(artifact: Artifact) -> tuple[str, ...]:
+    """What in a file that tfkit wrote leads other runtimes astray, in phrases; nothing for a file from elsewhere.
+
+    Args:
+        artifact: The model.
+
+    Returns:
+        The faults; empty for a SavedModel.
+    """
+    if artifact.format != "tflite" or artifact.made_by == OUTSIDE:
+        return ()
+    return read_portability(artifact.path).faults
 
 
 def _signature_problems(
