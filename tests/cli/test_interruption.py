@@ -11,7 +11,7 @@ import typer
 
 from tfkit.cli import main as command_line
 from tfkit.cli.display import Display
-from tfkit.cli.interruption import ctrl_c_remembered, stop_if_interrupted, was_interrupted
+from tfkit.cli.interruption import ctrl_c_remembered, interrupted_status, stop_if_interrupted, was_interrupted
 from tfkit.cli.kept_work import InterruptedRunError, kept_work_noted
 from tfkit.errors import ExportError
 
@@ -108,3 +108,15 @@ def test_a_command_ends_with_the_status_of_ctrl_c(fault, monkeypatch, capsys):
     monkeypatch.setattr(command_line, "app", app)
     assert command_line.main(["--"]) == command_line.INTERRUPTED
     assert capsys.readouterr().err == "error: interrupted\n"
+
+
+@pytest.mark.parametrize(("sent", "status"), [("SIGTERM", 143), ("SIGHUP", 129)])
+def test_other_endings_are_taken_as_ctrl_c_is(sent: str, status: int) -> None:
+    number = getattr(signal, sent)
+    before = signal.getsignal(number)
+    with ctrl_c_remembered():
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(number)
+        assert was_interrupted()
+        assert interrupted_status() == status
+    assert signal.getsignal(number) is before

@@ -11,7 +11,7 @@ import typer
 
 from tfkit import __version__
 from tfkit.cli import benchmark, check, doctor, export, optimize, predict, recipes, run, verify
-from tfkit.cli.interruption import ctrl_c_remembered, was_interrupted
+from tfkit.cli.interruption import ctrl_c_remembered, interrupted_status, was_interrupted
 from tfkit.cli.kept_work import InterruptedRunError, is_disk_full
 from tfkit.errors import TfkitError
 
@@ -64,7 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     Returns:
         The exit status: 0, 1 (error), 2 (wrong usage), 3 (an exported file was refused, or none met a budget) or 130
-        (Ctrl-C).
+        (Ctrl-C), 143 (SIGTERM), 129 (SIGHUP).
 
     Example:
         >>> main(["--version"])
@@ -72,7 +72,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         0
     """
     with ctrl_c_remembered():
-        return _run(list(sys.argv[1:] if arguments is None else arguments) or ["--help"])
+        status = _run(list(sys.argv[1:] if arguments is None else arguments) or ["--help"])
+        return interrupted_status() if status == INTERRUPTED else status
 
 
 def _run(words: list[str]) -> int:

@@ -130,7 +130,7 @@ def _image_files(paths: list[Path]) -> list[Path]:
     faults = []
     for path in paths:
         if path.is_dir():
-            inside = sorted(file for file in path.rglob("*") if file.suffix.lower() in _SUFFIXES)
+            inside = sorted(file for file in path.rglob("*") if file.suffix.lower() in _SUFFIXES and file.is_file())
             files += inside
             faults += [] if inside else [f"there is no picture in '{path}'"]
         elif path.is_file():
