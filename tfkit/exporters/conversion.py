@@ -9,6 +9,8 @@ import keras
 import tensorflow as tf
 
 from tfkit.artifacts import ImageSpec
+from tfkit.compression.operators import leaky_relu, replaced_operator
+from tfkit.compression.rules import negative_slope_of
 from tfkit.errors import ExportError
 from tfkit.exporters.inspection import describe_operators
 from tfkit.graph import Node, build_model, read_graph
@@ -34,11 +36,41 @@ def convert_to_float(model: Any, *, image: ImageSpec) -> bytes:
     Raises:
         ExportError: When a layer has no builtin operator; it names the operators and their layers.
     """
+    model = _with_integer_operators(model)
     return _converted(
         model,
         lambda pixels: {OUTPUT_NAME: model(pixels, training=False)},
         [tf.TensorSpec((1, *image.shape), tf.float32, name=INPUT_NAME)],
     )
+
+
+def _with_integer_operators(model: Any) -> Any:
+    """The model with layers that have no integer operator in forms that have one, of the same answers."""
+    if not any(isinstance(layer, _REWRITTEN) for layer in model._flatten_layers()):
+        return model
+
+    def call(node: Node, copy: Callable[[], Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        if isinstance(node.operation, keras.layers.LeakyReLU):
+            slope = negative_slope_of(node.operation)
+            return leaky_relu(node.operation, args[0])[0] if slope is not None and 0 < slope < 1 else copy()(args[0])
+        known = isinstance(node.operation, _REWRITTEN) and all(node.inputs[0].shape[1:])
+        written = replaced_operator(node.operation, args[0]) if known else None
+        return copy()(*args, **kwargs) if written is None else written
+
+    rewritten = build_model(read_graph(model), call)
+    for layer in rewritten.layers:
+        if hasattr(layer, "finalize_state"):  # Normalization computes with what it derives from its weights
+            layer.finalize_state()
+    return rewritten
+
+
+_REWRITTEN = (
+    keras.layers.GlobalMaxPooling1D,
+    keras.layers.GlobalMaxPooling2D,
+    keras.layers.UpSampling1D,
+    keras.layers.UpSampling2D,
+    keras.layers.LeakyReLU,
+)
 
 
 def convert_text_to_float(model: Any, *, sequence_length: int) -> bytes:

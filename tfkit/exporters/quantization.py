@@ -115,9 +115,16 @@ def quantize_to_int8(flatbuffer: bytes, calibration: NDArray[np.uint8]) -> bytes
 
 def _activation_ranges(flatbuffer: bytes, calibration: NDArray[np.uint8], recipes: Any) -> Ranges:
     with held_native_output():
-        calibrator = Calibrator(flatbuffer, num_threads=os.cpu_count() or 1, qsv_update_func=_append_extremes)
         images = [{INPUT_NAME: image[np.newaxis].astype(np.float32)} for image in calibration]
-        calibrator.calibrate({SIGNATURE: images}, recipes)
+        try:
+            calibrator = Calibrator(flatbuffer, num_threads=os.cpu_count() or 1, qsv_update_func=_append_extremes)
+            calibrator.calibrate({SIGNATURE: images}, recipes)
+        except Exception as fault:  # it fails by its own kinds on operators that it has no rule for
+            reason = (str(fault).strip() or type(fault).__name__).splitlines()[0][:300]
+            raise ExportError(
+                f"int8 after training: the ranges of this model's values cannot be measured: {reason}",
+                hint="export dynamic_int8 or float16; recurrent layers and control flow have no calibrated int8 here",
+            ) from fault
     return {
         tensor: {"min": _percentile(seen["min"], 100 - _PERCENTILE), "max": _percentile(seen["max"], _PERCENTILE)}
         for tensor, seen in calibrator.get_model_qsvs().items()
@@ -168,6 +175,6 @@ def quantize_with(flatbuffer: bytes, recipe: Any, ranges: dict[str, Any] | None 
         try:
             quantizer = Quantizer(flatbuffer, recipe)
             result = quantizer.quantize(ranges, enable_progress_bar=False, enable_progress_report=False)
-        except (RuntimeError, ValueError, KeyError) as fault:
+        except (RuntimeError, ValueError, KeyError, TypeError, IndexError) as fault:
             raise ExportError(f"litert-quantizer refused the model: {fault}") from fault
     return bytes(result.quantized_model)

@@ -1,0 +1,47 @@
+"""int8 after training of layers whose own conversion stays in float, and of those that cannot be calibrated."""
+
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+from tfkit.artifacts import ImageSpec
+from tfkit.errors import ExportError
+from tfkit.exporters import export_tflite
+from tfkit.runtimes import LiteRTRuntime
+
+PIXELS = np.random.default_rng(0).integers(0, 256, (32, 12, 12, 3)).astype(np.uint8)
+IMAGE = ImageSpec(12, 12)
+
+
+def classifier(*layers: Any) -> keras.Model:
+    keras.utils.set_random_seed(0)
+    first = [keras.Input((12, 12, 3)), keras.layers.Rescaling(1 / 255), keras.layers.Conv2D(8, 3)]
+    return keras.Sequential([*first, *layers, keras.layers.Dense(3), keras.layers.Softmax()])
+
+
+@pytest.mark.parametrize(
+    "layers",
+    [
+        lambda: (keras.layers.GlobalMaxPooling2D(),),
+        lambda: (keras.layers.UpSampling2D(), keras.layers.GlobalAveragePooling2D()),
+        lambda: (keras.layers.LeakyReLU(0.1), keras.layers.GlobalAveragePooling2D()),
+    ],
+    ids=["global maximum", "upsampling", "leaky relu"],
+)
+def test_the_file_is_all_integers_and_answers_as_the_model(tmp_path: Path, layers: Any) -> None:
+    model = classifier(*layers())
+    described: dict[str, Any] = {"spec": IMAGE, "class_names": ("a", "b", "c"), "calibration": PIXELS}
+    file = export_tflite(model, tmp_path / "m.tflite", quantization="int8", **described).path
+    with LiteRTRuntime(file, threads=1) as runtime:
+        scores = runtime.scores(PIXELS)
+    np.testing.assert_allclose(scores, model.predict(PIXELS.astype("float32"), verbose=0), atol=0.03)
+
+
+def test_recurrent_layers_are_refused_in_words(tmp_path: Path) -> None:
+    model = classifier(keras.layers.Reshape((10, 80)), keras.layers.GRU(4))
+    described: dict[str, Any] = {"spec": IMAGE, "class_names": ("a", "b", "c"), "calibration": PIXELS[:4]}
+    with pytest.raises(ExportError, match="int8"):
+        export_tflite(model, tmp_path / "m.tflite", quantization="int8", **described)
