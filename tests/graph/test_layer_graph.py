@@ -6,6 +6,9 @@ import pytest
 
 from tfkit.errors import ModelError
 from tfkit.graph import build_model, read_graph
+from tfkit.models import with_dtype_policy
+from tfkit.training.averaged_runs import copied
+from tfkit.training.weight_averaging import average_weights
 
 IMAGE = (16, 16, 3)
 
@@ -119,3 +122,23 @@ def test_a_call_can_put_something_else_in_a_nodes_place():
     rebuilt = build_model(read_graph(model), without_dropout)
     assert [type(layer).__name__ for layer in rebuilt.layers] == ["InputLayer", "Dense"]
     assert _same(model, rebuilt, shape=(4,))
+
+
+def test_a_copy_of_an_adapted_normalization_normalises():
+    pixels = np.random.default_rng(0).uniform(0, 255, (16, 6, 6, 3)).astype("float32")
+    adapted = keras.layers.Normalization()
+    adapted.adapt(pixels)
+    inputs = keras.Input((6, 6, 3))
+    inner = keras.Sequential([keras.Input((6, 6, 3)), adapted], name="inner")
+    model = keras.Model(inputs, keras.layers.Dense(2)(keras.layers.Flatten()(inner(inputs))))
+    expected = model.predict(pixels, verbose=0)
+    copies = {
+        "build_model": build_model(read_graph(model)),
+        "with_dtype_policy": with_dtype_policy(model, "float32"),
+        "average_weights": average_weights([model, model]),
+        "copied": copied(model),
+    }
+    differences = {
+        name: float(np.abs(copy.predict(pixels, verbose=0) - expected).max()) for name, copy in copies.items()
+    }
+    assert max(differences.values()) < 1e-5, differences

@@ -12,7 +12,7 @@ from tfkit.compression.policy import LayerCoverage, QuantizationPolicy
 from tfkit.compression.rules import fixed_range_of
 from tfkit.compression.splitting import split_layers
 from tfkit.compression.wide_values import WideValues, wide_values
-from tfkit.graph import LayerGraph, Node, Value, build_model, copy_layer, read_graph
+from tfkit.graph import LayerGraph, Node, Value, build_model, copy_layer, give_weights, read_graph
 from tfkit.layers import (
     BOUNDED_SCORE,
     CompressedEmbedding,
@@ -152,7 +152,7 @@ class _Rewriting:
             kind = CompressedEmbedding if plan.treatment == "table" else compressed_class(node.operation)
             layer = copy_layer(node.operation, name=node.name, kind=kind, weight_bits=plan.weight_bits)
             outputs = layer(*args, **kwargs)
-            layer.set_weights(node.operation.get_weights())
+            give_weights(layer, node.operation.get_weights())
             return outputs
         if node.kind == "LayerNormalization" and plan.treatment == "compute":
             kind = QuantizedLayerNormalization
@@ -166,7 +166,7 @@ class _Rewriting:
         if changes:
             layer = copy_layer(node.operation, name=node.name, **changes)
             outputs = layer(*args, **kwargs)
-            layer.set_weights(node.operation.get_weights())
+            give_weights(layer, node.operation.get_weights())
             return outputs
         layer = copy()
         if node.kind == "BatchNormalization" and self._batch_norm == "frozen":

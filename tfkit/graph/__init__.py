@@ -3,5 +3,16 @@
 from tfkit.graph.building import Call, build_model, copy_layer, copy_onto
 from tfkit.graph.layer_graph import LayerGraph, Node, Value
 from tfkit.graph.reading import read_graph
+from tfkit.graph.weights import give_weights
 
-__all__ = ["Call", "LayerGraph", "Node", "Value", "build_model", "copy_layer", "copy_onto", "read_graph"]
+__all__ = [
+    "Call",
+    "LayerGraph",
+    "Node",
+    "Value",
+    "build_model",
+    "copy_layer",
+    "copy_onto",
+    "give_weights",
+    "read_graph",
+]

@@ -7,6 +7,7 @@ from typing import Any
 import keras
 
 from tfkit.graph.layer_graph import LayerGraph, Node, replace_values
+from tfkit.graph.weights import give_weights
 
 # node, its layer's copy when asked for, positional and keyword arguments -> output tensors
 Call = Callable[[Node, Callable[[], Any], tuple[Any, ...], dict[str, Any]], Any]
@@ -93,7 +94,7 @@ class _Copies:
     def hand_over_weights(self) -> None:
         for original, copied in self._copies.values():
             if getattr(original, "weights", None) and copied.built:
-                copied.set_weights(original.get_weights())
+                give_weights(copied, original.get_weights())
 
 
 def _single(tensors: list[Any]) -> Any:

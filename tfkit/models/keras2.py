@@ -15,6 +15,7 @@ import keras
 import numpy as np
 
 from tfkit.errors import ModelError
+from tfkit.graph import give_weights
 from tfkit.models.keras2_layers import OPERATIONS, converted_layer, converted_operation, plain_name
 
 _TRUSTED = ("keras", "tf_keras", "tensorflow.keras", "tensorflow.python.keras", "builtins")
@@ -145,9 +146,7 @@ class _Conversion:
             kwargs.pop("training", None)
         outputs = new(*args, **kwargs)
         if not nested and new.weights:
-            new.set_weights([weight.numpy() for weight in old.weights])
-            if hasattr(new, "finalize_state"):
-                new.finalize_state()
+            give_weights(new, [weight.numpy() for weight in old.weights])
         new.trainable = old.trainable
         return outputs
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import keras
 
+from tfkit.graph import give_weights
 from tfkit.models.low_rank import repeat_low_rank
 
 _POLICY_CLASSES = {"DTypePolicy", "FloatDTypePolicy"}
@@ -26,7 +27,7 @@ def with_dtype_policy(model: keras.Model, policy: str) -> keras.Model:
     config = json.loads(model.to_json())
     rebuilt = keras.models.model_from_json(json.dumps(_replace_policies(config, policy)))
     repeat_low_rank(model, rebuilt)
-    rebuilt.set_weights(model.get_weights())
+    give_weights(rebuilt, model.get_weights())
     for new, old in zip(rebuilt.layers, model.layers, strict=True):
         new.trainable = old.trainable
     # Weight by weight too: the layer's flag switches all of its weights, where an adapted model trains a few of them.

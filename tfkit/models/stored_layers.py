@@ -97,9 +97,7 @@ def hand_over(layer: keras.layers.Layer, item: StoredLayer) -> None:
         layer: The layer; changed in place.
         item: What `matched_layers` found for it.
     """
-    layer.set_weights(_fitting_arrays(layer, item))
-    if hasattr(layer, "finalize_state"):  # Normalization computes with what it derives from its weights
-        layer.finalize_state()
+    give_weights(layer, _fitting_arrays(layer, item))
 
 
 def nearest_layer(layer: keras.layers.Layer, stored: Sequence[StoredLayer]) -> str:

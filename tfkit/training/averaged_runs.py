@@ -6,6 +6,7 @@ from typing import Any
 
 import keras
 
+from tfkit.graph import give_weights
 from tfkit.training.fitting import Progress
 from tfkit.training.weight_averaging import average_weights, greedy_soup
 
@@ -55,5 +56,5 @@ def progress_of_run(progress: Progress | None, run: int, runs: int) -> Progress 
 def copied(model: Any) -> Any:
     """A model of the same layers with the same weights, to train one run on."""
     copy = keras.models.clone_model(model)
-    copy.set_weights(model.get_weights())
+    give_weights(copy, model.get_weights())
     return copy

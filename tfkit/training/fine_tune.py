@@ -12,6 +12,7 @@ import tensorflow as tf
 from tfkit.artifacts import ImageSpec
 from tfkit.data import AugmentationPolicy, ImageExamples, Mixing, evaluation_batches, training_batches
 from tfkit.errors import ModelError
+from tfkit.graph import give_weights
 from tfkit.models import Unfrozen, logits_model, save_model_file, unfreeze, with_dtype_policy
 from tfkit.training.fitting import Progress, fit, kept_on_failure
 from tfkit.training.narrow_convolutions import narrow_convolutions, narrow_convolutions_crash
@@ -189,7 +190,7 @@ def train_batches(
             callbacks=(*callbacks, *((_KeepEveryEpoch(trained, checkpoint),) if checkpoint else ())),
         )
     if trained is not model:
-        model.set_weights(trained.get_weights())
+        give_weights(model, trained.get_weights())
     notes = [] if precision == "float32" else [f"trained in {precision}; the kept model is float32"]
     notes += ["the training step was compiled by XLA"] if compiled else []
     seconds = time.perf_counter() - began

@@ -7,6 +7,7 @@ import keras
 import numpy as np
 
 from tfkit.errors import ModelError
+from tfkit.graph import give_weights
 from tfkit.models.low_rank import low_rank_layers
 
 
@@ -63,7 +64,7 @@ def average_weights(models: Sequence[keras.Model], *, shares: Sequence[float] | 
             mean = sum(portion * weight.astype(np.float64) for portion, weight in zip(portions, weights, strict=True))
             kept = np.asarray(mean).astype(kept.dtype)
         sums.append(kept)
-    averaged.set_weights(sums)
+    give_weights(averaged, sums)
     return averaged
 
 

@@ -12,7 +12,7 @@ from tfkit.compression.channels.planning import ChannelPlan, kept_classes
 from tfkit.compression.channels.rules import trace_channels
 from tfkit.compression.channels.tracing import ChannelTrace
 from tfkit.errors import ModelError
-from tfkit.graph import LayerGraph, Node, build_model, copy_layer, read_graph
+from tfkit.graph import LayerGraph, Node, build_model, copy_layer, give_weights, read_graph
 
 
 def prune_channels(model: keras.Model, plan: ChannelPlan) -> keras.Model:
@@ -116,7 +116,7 @@ class _Cutter:
                     if axis.weight == weight.name:
                         value = np.compress(self._stays[axis.atoms], value, axis=axis.axis)
                 values.append(value)
-            narrow.set_weights(values)
+            give_weights(narrow, values)
 
     def stays(self, node: Node) -> NDArray[np.bool_]:
         """Which channels of a node's output stay."""

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from tfkit.compression.channels.planning import ChannelPlan
 from tfkit.compression.channels.rebuilding import channels_of_layers, prune_channels
 from tfkit.compression.channels.reconstruction import refit_kernels
-from tfkit.graph import Node, build_model, copy_layer, read_graph
+from tfkit.graph import Node, build_model, copy_layer, give_weights, read_graph
 
 # Images that statistics are taken from: all of them go through the narrower network at once.
 _IMAGES = 64
@@ -97,7 +97,7 @@ def _estimate(pruned: keras.Model, images: NDArray[np.float32]) -> None:
             return copy()(*args, **kwargs)
         learner = copy_layer(node.operation, name=node.name, momentum=0.0, trainable=True)
         made = learner(*args, **kwargs)
-        learner.set_weights(node.operation.get_weights())
+        give_weights(learner, node.operation.get_weights())
         return made
 
     learning = build_model(read_graph(pruned), call)

@@ -7,7 +7,7 @@ import keras
 from keras import ops
 
 from tfkit.errors import ModelError
-from tfkit.graph import Node, copy_layer, copy_onto, read_graph
+from tfkit.graph import Node, copy_layer, copy_onto, give_weights, read_graph
 from tfkit.layers import RelativePositions
 from tfkit.models.classifier import LOGITS, POOLING, SCORES
 
@@ -67,7 +67,7 @@ def _loadable(node: Node, copy: Callable[[], Any], args: tuple[Any, ...], kwargs
         return copy()(*args, **kwargs)
     layer = copy_layer(node.operation, kind=RelativePositions)
     outputs = layer(*args, **kwargs)
-    layer.set_weights(node.operation.get_weights())
+    give_weights(layer, node.operation.get_weights())
     return outputs
 
 
