@@ -10,6 +10,8 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from tfkit.graph import give_weights
+
 
 @dataclass
 class StoredLayer:
