@@ -287,3 +287,21 @@ def test_whole_backbones_nested_in_a_users_classifier(name, width, tmp_path):
     operators = read_operators(tmp_path / "model.tflite")
     assert not any(operator.is_float for operator in operators)
     assert np.mean([layer.mean_steps for layer in made.layers]) < 1.0
+
+
+@pytest.mark.parametrize("scaled_again", [False, True])
+def test_scalings_channel_by_channel_behind_each_other_are_the_files_first_operator(scaled_again):
+    """EfficientNetV2 begins with Rescaling and Normalization, EfficientNet with published weights with three."""
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((8, 8, 3))
+    x = keras.layers.Rescaling(1 / 255)(inputs)
+    x = keras.layers.Normalization(mean=[0.485, 0.456, 0.406], variance=[0.052, 0.05, 0.051])(x)
+    x = keras.layers.Rescaling([2.09, 2.11, 2.1])(x) if scaled_again else x
+    x = keras.layers.GlobalAveragePooling2D()(keras.layers.Conv2D(8, 3, activation="relu")(x))
+    model = keras.Model(inputs, keras.layers.Dense(3, activation="softmax")(x))
+    pixels = np.random.default_rng(0).integers(0, 256, (8, 8, 8, 3)).astype(np.uint8)
+    student = quantize_aware(model, pixels)
+    settle_biases(student)
+    made = export_integers(student, image=ImageSpec(8, 8, 3), pixels=pixels[:4])
+    assert made.layers[0].operator == "DEPTHWISE_CONV_2D"
+    assert max(row.mean_steps for row in made.layers) < 1

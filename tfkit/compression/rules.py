@@ -11,6 +11,7 @@ from tfkit.graph import LayerGraph, Node
 from tfkit.layers import (
     CompressedEmbedding,
     CompressedKernel,
+    PixelGrid,
     QuantizedLayerNormalization,
     compressed_class,
     plain_class,
@@ -240,7 +241,18 @@ def is_leading_scaling(graph: LayerGraph, node: Node) -> bool:
     """
     if node.kind not in _INPUT:
         return False
-    source: Any = node.inputs[0].node
-    while source is not None and treatment_of(source) == "absent":
-        source = source.inputs[0].node
-    return source is None or is_leading_scaling(graph, source)
+    value: Any = node.inputs[0]
+    if graph.only_consumer(value) is not node:
+        return False  # what takes the raw pixels too cannot take them scaled
+    while value.node is not None and (
+        treatment_of(value.node) == "absent" or isinstance(value.node.operation, PixelGrid)
+    ):
+        taker, value = value.node, value.node.inputs[0]
+        if graph.only_consumer(value) is not taker:
+            return False
+    return value.node is None or is_leading_scaling(graph, value.node)
+
+
+def _passes_pixels(node: Node) -> bool:
+    """Whether a layer is nothing in the file, or the grid that quantisation-aware training puts on the raw pixels."""
+    return treatment_of(node) == "absent" or isinstance(node.operation, PixelGrid)

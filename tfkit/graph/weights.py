@@ -22,5 +22,5 @@ def give_weights(owner: Any, weights: Sequence[Any]) -> None:
     """
     owner.set_weights(weights)
     for layer in owner._flatten_layers():
-        if hasattr(layer, "finalize_state") and layer.built:
+        if layer.weights and hasattr(layer, "finalize_state"):  # Discretization has none, and would forget its bins
             layer.finalize_state()

@@ -8,6 +8,7 @@ import keras
 import numpy as np
 
 from tfkit.errors import ModelError
+from tfkit.graph import give_weights
 from tfkit.models.classifier import POOLING, backbone_layers
 from tfkit.models.freezing import freeze_backbone
 from tfkit.models.low_rank import low_rank_layers, merged_weights
@@ -113,7 +114,7 @@ def merge_adaptation(model: keras.Model) -> keras.Model:
     """
     merged = keras.models.clone_model(model)
     for old, new in zip(model.layers, merged.layers, strict=True):
-        new.set_weights(merged_weights(old))
+        give_weights(new, merged_weights(old))
     merged.trainable = True
     return merged
 

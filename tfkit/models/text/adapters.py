@@ -5,6 +5,7 @@ from typing import Any
 import keras
 import keras_hub
 
+from tfkit.graph import give_weights
 from tfkit.layers import Adapter
 
 
@@ -62,5 +63,5 @@ def with_adapters(model: keras.Model, *, units: int) -> keras.Model:
     adapted = keras.models.clone_model(model, clone_function=copied)
     for old, new in zip(model.layers, adapted.layers, strict=True):
         # The adapters were added last, so their weights come after all the others.
-        new.set_weights(old.get_weights() + new.get_weights()[len(old.weights) :])
+        give_weights(new, old.get_weights() + new.get_weights()[len(old.weights) :])
     return adapted
