@@ -14,6 +14,7 @@ from tfkit.exporters import convert_to_float, export_tflite
 from tfkit.exporters.normalization import normalized
 from tfkit.exporters.quantization import quantize_to_dynamic_int8, quantize_to_float16, quantize_to_int8
 from tfkit.runtimes import read_portability, read_signature
+from tfkit.runtimes.operator_versions import OperatorTypes, needed_version
 from tfkit.verification import portability_problems
 
 
@@ -127,3 +128,20 @@ def test_a_file_of_ours_with_a_fault_has_a_problem_and_a_foreign_one_has_none(ra
 
     assert any("buffers lie behind the flatbuffer" in problem for problem in portability_problems(ours))
     assert portability_problems(replace(ours, made_by=OUTSIDE)) == ()
+
+
+def test_runtime_is_never_below_what_the_stock_converter_says(image, tmp_path):
+    pixels = keras.Input(image.shape, name="pixels")
+    x = keras.layers.Conv3D(2, (3, 3, 1))(keras.layers.Reshape((*image.shape, 1))(pixels))
+    x = keras.layers.Flatten()(keras.ops.sign(keras.ops.round(keras.ops.sin(x))))
+    path = tmp_path / "float.tflite"
+    path.write_bytes(normalized(convert_to_float(keras.Model(pixels, keras.layers.Dense(3)(x)), image=image)))
+
+    assert read_portability(path).min_runtime == "2.11.0"  # SIGN, by TensorFlow's runtime_version.cc
+
+
+@pytest.mark.parametrize(("kernel", "version"), [("float32", 1), ("int8", 2)])
+def test_recurrent_layers_with_int8_weights_say_so(kernel, version):
+    lstm = OperatorTypes(("float32", "", kernel), ("float32",), ((1, 4), (), (4, 4)), False, (), None)
+
+    assert needed_version("UNIDIRECTIONAL_SEQUENCE_LSTM", lstm) == version

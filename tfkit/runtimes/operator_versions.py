@@ -1,8 +1,8 @@
-"""Which version of each operator a `.tflite` file needs, and since which runtime that version exists.
+"""Which version of each operator a `.tflite` file needs.
 
 An interpreter refuses an operator whose version it does not know. A file that says a version lower than its tensors
 need is accepted by older runtimes and computed wrongly, without an error. The facts are those of TensorFlow's own
-converter: `tensorflow/compiler/mlir/lite/tools/versioning/op_version.cc` and `runtime_version.cc` (TensorFlow 2.22).
+converter: `tensorflow/compiler/mlir/lite/tools/versioning/op_version.cc` (TensorFlow 2.22).
 """
 
 from collections.abc import Callable
@@ -64,23 +64,6 @@ def needed_version(operator: str, types: OperatorTypes) -> int:
     if rule is not None:
         return rule(types)
     return _BY_TYPE.get(operator, {}).get(types.inputs[0] if types.inputs else "", 1)
-
-
-def runtime_since(operator: str, version: int) -> tuple[int, int]:
-    """The first TensorFlow Lite runtime that has a version of an operator.
-
-    Args:
-        operator: The builtin operator's name.
-        version: Its version.
-
-    Returns:
-        Major and minor number; (0, 0) where nobody says.
-    """
-    known = _RUNTIMES.get(operator, "").split()
-    if not 0 < version <= len(known):
-        return (0, 0)
-    major, minor = known[version - 1].split(".")
-    return int(major), int(minor)
 
 
 def _conv_2d(types: OperatorTypes) -> int:
@@ -282,6 +265,23 @@ def _broadcast_to(types: OperatorTypes) -> int:
     return 3 if types.inputs[0] in ("int8", "int16") else 2
 
 
+def _sequence_lstm(types: OperatorTypes) -> int:
+    given, kernel, answer = types.inputs[0], types.inputs[2], types.outputs[0]
+    if (given, kernel, answer) == ("int16", "int8", "int16"):
+        return 5
+    if types.says("diagonalRecurrentTensors"):
+        return 4
+    if (given, kernel, answer) == ("float32", "int8", "float32"):
+        return 3 if types.says("asymmetricQuantizeInputs") else 2
+    return 1
+
+
+def _both_ways(types: OperatorTypes) -> int:
+    if types.inputs[1] == "int8" and types.outputs[0] == "float32":
+        return 3 if types.says("asymmetricQuantizeInputs") else 2
+    return 1
+
+
 _RULES: dict[str, Callable[[OperatorTypes], int]] = {
     "CONV_2D": _conv_2d,
     "DEPTHWISE_CONV_2D": _depthwise_conv_2d,
@@ -312,6 +312,9 @@ _RULES: dict[str, Callable[[OperatorTypes], int]] = {
     "FILL": _fill,
     "WHERE": _where,
     "BROADCAST_TO": _broadcast_to,
+    "UNIDIRECTIONAL_SEQUENCE_LSTM": _sequence_lstm,
+    "BIDIRECTIONAL_SEQUENCE_LSTM": _both_ways,
+    "BIDIRECTIONAL_SEQUENCE_RNN": _both_ways,
 }
 _INT8, _INT8_INT16, _INT8_OR_INT16 = {"int8": 2}, {"int8": 2, "int16": 3}, {"int8": 2, "int16": 2}
 _BY_TYPE: dict[str, dict[str, int]] = {
@@ -333,103 +336,4 @@ _BY_TYPE: dict[str, dict[str, int]] = {
     "UNPACK": {"int8": 2, "uint8": 2, "bool": 3, "int16": 4},
     "FLOOR_DIV": {"float32": 2, "int8": 3, "int16": 3},
     "SELECT_V2": {"uint32": 2},
-}
-# The first runtime of versions 1, 2, 3, ... of each operator.
-_RUNTIMES = {
-    "ABS": "1.13 2.4 2.5 2.6 2.12",
-    "ADD": "1.5 1.14 2.4 2.6 2.13 2.23",
-    "ADD_N": "1.14",
-    "ARG_MAX": "1.9 1.14 2.9",
-    "ARG_MIN": "1.9 1.14 2.9",
-    "AVERAGE_POOL_2D": "1.5 1.14 2.3",
-    "BATCH_MATMUL": "2.3 2.3 2.4 2.5",
-    "BATCH_TO_SPACE_ND": "1.6 1.14 2.3 2.12",
-    "BROADCAST_TO": "2.5 2.5 2.5",
-    "CAST": "1.5 2.7 2.8 2.9 2.12 2.15 2.17 2.21",
-    "CONCATENATION": "1.5 1.14 2.3 2.14 2.21",
-    "CONV_2D": "1.5 1.14 1.14 2.3 2.4 2.9 2.11 2.15",
-    "CUMSUM": "2.4",
-    "DEPTHWISE_CONV_2D": "1.5 1.12 1.14 2.2 2.3 2.3 2.11",
-    "DEPTH_TO_SPACE": "2.1 2.5",
-    "DEQUANTIZE": "1.13 1.14 1.15 2.2 2.7 2.18 2.21 2.22",
-    "DIV": "1.6 2.3",
-    "ELU": "1.14",
-    "EMBEDDING_LOOKUP": "1.13 1.14 1.14 2.18 2.21",
-    "EQUAL": "1.14 1.14 2.3 2.13 2.21",
-    "EXP": "1.7 2.12",
-    "EXPAND_DIMS": "1.10",
-    "FILL": "1.13 2.3 2.5 2.12",
-    "FLOOR": "1.9",
-    "FLOOR_DIV": "1.14 1.14 2.13",
-    "FULLY_CONNECTED": "1.5 1.10 1.14 1.14 2.0 2.1 2.3 2.3 2.3 2.11 2.15 2.17 2.18 2.21",
-    "GATHER": "1.6 1.14 1.15 2.4 2.5 2.13 2.15",
-    "GATHER_ND": "1.14 2.3 2.5 2.13 2.16",
-    "GELU": "2.9 2.9",
-    "GREATER": "1.14 1.14",
-    "GREATER_EQUAL": "1.14 1.14 2.13",
-    "HARD_SWISH": "1.15",
-    "L2_NORMALIZATION": "1.5 1.14",
-    "LEAKY_RELU": "1.13 2.3",
-    "LESS": "1.14 1.14 2.13",
-    "LESS_EQUAL": "1.14 1.14",
-    "LOG": "1.14 2.15",
-    "LOGICAL_AND": "1.11",
-    "LOGICAL_NOT": "1.11",
-    "LOGISTIC": "1.14 1.14 2.3",
-    "LOG_SOFTMAX": "1.14 1.14",
-    "MAXIMUM": "1.14 1.14 2.3 2.3",
-    "MAX_POOL_2D": "1.5 1.14 2.3",
-    "MEAN": "1.6 1.14 2.4",
-    "MINIMUM": "1.14 1.14 2.3 2.3",
-    "MIRROR_PAD": "1.13 2.3 2.12",
-    "MUL": "1.5 1.14 1.15 2.3 2.6 2.11 2.13 2.23",
-    "NEG": "1.9",
-    "NOT_EQUAL": "1.14 1.14 2.3 2.21",
-    "ONE_HOT": "1.11",
-    "PACK": "1.11 1.14 2.3 2.13",
-    "PAD": "1.5 1.14 2.4 2.6 2.20",
-    "PADV2": "1.9 1.14 2.4 2.6 2.20",
-    "POW": "1.10",
-    "PRELU": "1.8",
-    "QUANTIZE": "1.14 1.15 2.7 2.21 2.21 2.21",
-    "RANGE": "1.13 2.14",
-    "REDUCE_ALL": "2.6",
-    "REDUCE_ANY": "1.11",
-    "REDUCE_MAX": "1.11 1.14 2.5",
-    "REDUCE_MIN": "1.11 1.14 2.5",
-    "REDUCE_PROD": "1.11 2.6",
-    "RELU": "1.5 2.1 2.5",
-    "RELU6": "1.5 1.14 2.5",
-    "RELU_0_TO_1": "2.10",
-    "RELU_N1_TO_1": "1.5",
-    "RESHAPE": "1.5",
-    "RESIZE_BILINEAR": "1.7 1.14 2.2 2.5",
-    "RESIZE_NEAREST_NEIGHBOR": "1.13 1.14 2.3 2.4",
-    "REVERSE_V2": "1.14 2.2 2.5",
-    "RSQRT": "1.10 2.5 2.15",
-    "SELECT": "1.14 1.14 2.12 2.12",
-    "SELECT_V2": "2.2 2.12",
-    "SHAPE": "1.10",
-    "SLICE": "1.14 1.14 1.14 2.4 2.5 2.14 2.21",
-    "SOFTMAX": "1.5 1.14 2.3",
-    "SPACE_TO_BATCH_ND": "1.6 1.14 2.3 2.12",
-    "SPACE_TO_DEPTH": "1.5 1.14",
-    "SPLIT": "1.5 1.14 1.14 2.3",
-    "SPLIT_V": "1.13 2.3",
-    "SQRT": "1.10 2.21",
-    "SQUARE": "1.12",
-    "SQUARED_DIFFERENCE": "1.13 2.5",
-    "SQUEEZE": "1.6 2.5",
-    "STRIDED_SLICE": "1.6 1.14 2.1 2.2 2.5 2.6 2.14 2.14",
-    "SUB": "1.6 1.14 2.3 2.4 2.4",
-    "SUM": "1.10 1.15",
-    "TANH": "1.14 1.14 2.3",
-    "TILE": "1.10 2.2 2.8",
-    "TOPK_V2": "1.7 1.14 2.13",
-    "TRANSPOSE": "1.6 1.14 1.15 2.3 2.4 2.12 2.14 2.22",
-    "TRANSPOSE_CONV": "1.9 2.2 2.3 2.13 2.15",
-    "UNIDIRECTIONAL_SEQUENCE_LSTM": "1.13 1.14 2.3 2.12",
-    "UNPACK": "1.11 1.14 2.2 2.3 2.22",
-    "WHERE": "1.14 2.8",
-    "WHILE": "1.15",
 }

@@ -1,5 +1,6 @@
 """What other and older runtimes need of a `.tflite` file, and what in it would lead them astray."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -7,9 +8,11 @@ from typing import Any
 from ai_edge_litert import schema_py_generated as schema
 
 from tfkit.runtimes.flatbuffer import opened_flatbuffer
-from tfkit.runtimes.operator_versions import OperatorTypes, needed_version, runtime_since
+from tfkit.runtimes.operator_versions import OperatorTypes, needed_version
+from tfkit.runtimes.runtime_versions import runtime_since
 
 MIN_RUNTIME = "min_runtime_version"
+_UNKNOWN = (0, 0)
 # A buffer's offset of 0 or 1 says that its data are inside.
 _INSIDE = 1
 _LARGEST_DEPRECATED_CODE = 127
@@ -75,13 +78,22 @@ def least_runtime(model: Any, versions: dict[int, int]) -> str:
         versions: What `needed_versions` gave; a version that the file itself says counts where it is higher.
 
     Returns:
-        Such as `2.17.0`.
+        Such as `2.17.0`; never below what the file itself says where no facts are known of an operator.
     """
     since = [(1, 5)]
     for place, version in versions.items():
         said = model.operatorCodes[place].version
-        since.append(runtime_since(operator_name(model, place), max(version, said)))
+        known = runtime_since(operator_name(model, place), max(version, said))
+        since.append(known if known != _UNKNOWN else _said_runtime(model))
     return "{}.{}.0".format(*max(since))
+
+
+def _said_runtime(model: Any) -> tuple[int, int]:
+    for entry in model.metadata if model.metadata is not None else ():
+        data = model.buffers[entry.buffer].data if entry.name == MIN_RUNTIME.encode() else None
+        if data is not None and (said := re.match(rb"(\d+)\.(\d+)", bytes(data))):
+            return int(said[1]), int(said[2])
+    return _UNKNOWN
 
 
 def operator_name(model: Any, place: int) -> str:
