@@ -157,3 +157,27 @@ def test_every_layer_comes_back_from_a_keras_file_under_safe_mode(tmp_path: Path
     model.save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras", safe_mode=True)
     assert np.array_equal(loaded.predict(pixels, verbose=0), model.predict(pixels, verbose=0))
+
+
+@pytest.mark.parametrize(("ends", "nearest"), [((0.0, 255.0), [0, 1, 127, 129, 255]), ((-128.0, 127.0), [0, 2, -128])])
+def test_means_half_way_between_two_steps_go_away_from_the_signed_zero(
+    ends: tuple[float, float], nearest: list[int]
+) -> None:
+    # Of a range from 0, the signed zero is step 128: below it a tie goes down.
+    means = [0.5, 1.5, 127.5, 128.5, 255.0] if ends[0] == 0 else [0.3, 1.5, -127.5]
+    rounded = layers.round_means(np.float32(means), *ends, bits=8, averaged=2)
+    np.testing.assert_array_equal(rounded, np.float32(nearest))
+
+
+def test_means_of_bilinear_upsampling_go_up_at_a_tie_and_a_sliver_below_it() -> None:
+    means = np.float32([0.5, 1.4999999, 2.4375, -0.5])
+    rounded = layers.round_means(means, -128.0, 127.0, bits=8, averaged=16, upwards=True)
+    np.testing.assert_array_equal(rounded, np.float32([1, 2, 2, 0]))
+
+
+def test_rounded_means_pass_their_gradient_within_the_range_only() -> None:
+    values = tf.constant([-9.0, 1.0, 9.0])
+    with tf.GradientTape() as tape:
+        tape.watch(values)
+        rounded = layers.round_means(values, -1.3, 2.2, bits=8, averaged=4)
+    assert np.array_equal(tape.gradient(rounded, values), [0, 1, 0])

@@ -160,7 +160,11 @@ class _Folding:
                 args = (
                     affine(args[0], layer.channel_ranges().astype(np.float64), np.zeros(1), name=f"{layer.name}_scale"),
                 )
-            return self._rounded(args[0], _rounding_of(layer))
+            rounding = _rounding_of(layer)
+            source = node.inputs[0].node
+            if source is not None and treatment_of(source) == "same_rounded":
+                rounding = replace(rounding, name=_own_name(source))
+            return self._rounded(args[0], rounding)
         if treatment_of(node) == "absent" or node.name in self._folded_away:
             return args[0]
         if is_leading_scaling(self.graph, node):
@@ -217,8 +221,10 @@ class _Folding:
             args = args[:1]
         outputs = replaced_operator(node.operation, args[0]) if treatment == "same" else None
         outputs = copy()(*args, **kwargs) if outputs is None else outputs
-        if treatment in ("same", "same_rounded") and rounding is not None:
+        if treatment == "same" and rounding is not None:
             return self._with_range(outputs, rounding)
+        if treatment == "same_rounded" and rounding is not None:
+            return self._with_range(outputs, replace(rounding, name=_own_name(node)))
         if treatment == "joined":
             self.joined.append((outputs, tuple(args[0])))
         if treatment == "masked":
@@ -381,6 +387,11 @@ def _channel_ranges(follower: Node | None) -> NDArray[np.float64] | None:
     if isinstance(quantizer, FakeQuantize) and quantizer.per_channel:
         return quantizer.channel_ranges().astype(np.float64)
     return None
+
+
+def _own_name(pooling: Node) -> str:
+    """What the rounding of an average pooling is called, though its input's quantiser does it."""
+    return f"{pooling.name}_quantizer"
 
 
 def _rounding_of(quantizer: FakeQuantize) -> Rounding:

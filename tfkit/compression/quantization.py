@@ -9,7 +9,7 @@ from tfkit.compression.calibration import Calibration, calibrate
 from tfkit.compression.input_grid import InputGrid, input_grids
 from tfkit.compression.planning import LayerPlan, coverage_rows, layers_in_float, plan_layers
 from tfkit.compression.policy import LayerCoverage, QuantizationPolicy
-from tfkit.compression.rules import fixed_range_of
+from tfkit.compression.rules import averaged_values, fixed_range_of
 from tfkit.compression.splitting import split_layers
 from tfkit.compression.wide_values import WideValues, wide_values
 from tfkit.graph import LayerGraph, Node, Value, build_model, copy_layer, give_weights, read_graph
@@ -17,6 +17,7 @@ from tfkit.layers import (
     BOUNDED_SCORE,
     CompressedEmbedding,
     FakeQuantize,
+    PixelGrid,
     QuantizedLayerNormalization,
     compressed_class,
 )
@@ -200,9 +201,24 @@ class _Rewriting:
             return self._quantizers[id(node.output)](outputs)
         if plan.treatment == "same_rounded":
             self._hand_on(node)
+            if id(node.output) not in self._quantizers and (pixels := self._pixel_range(node.inputs[0])) is not None:
+                self._quantizers[id(node.output)] = FakeQuantize(
+                    name=name, fixed_range=pixels, bits=self._bits, fused=self._fused
+                )
             if id(node.output) in self._quantizers:
-                return self._quantizers[id(node.output)](outputs)
+                upwards = isinstance(node.operation, keras.layers.UpSampling2D)
+                return self._quantizers[id(node.output)](outputs, averaged=averaged_values(node), upwards=upwards)
         return self._new_quantizer(node.output, name)(outputs)
+
+    def _pixel_range(self, value: Value) -> tuple[float, float] | None:
+        """The range of a tensor of pixels that nothing but the pixel grid has rounded."""
+        grid = self._grids.get(id(value))
+        if grid is not None and not grid.rounds_behind and not grid.tokens:
+            return PixelGrid(scale=grid.scale, offset=grid.offset).real_range
+        source = value.node
+        if source is None or self._plans[source.name].treatment not in ("same", "absent"):
+            return None
+        return self._pixel_range(source.inputs[0])
 
     def _new_quantizer(self, value: Value, name: str) -> FakeQuantize:
         bits = 16 if self._wide.has_16_bits(value) else self._bits

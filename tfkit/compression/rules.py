@@ -157,6 +157,15 @@ def negative_slope_of(layer: Any) -> float | None:
     return 0.2 if activation_name(layer) == "leaky_relu" else None  # Keras's default
 
 
+def averaged_values(node: Node) -> int:
+    """How many values each mean of a layer treated as `same_rounded` is made of, at most.
+
+    Bilinear upsampling weighs values by multiples of half a new pixel, in both directions.
+    """
+    layer = node.operation
+    return 4 * math.prod(layer.size) if node.kind == "UpSampling2D" else math.prod(layer.pool_size)
+
+
 def padding_value(node: Node) -> float:
     """The constant that `keras.ops.pad` was called with."""
     given = node.kwargs.get("constant_values", node.args[1] if len(node.args) > 1 else None)

@@ -41,7 +41,7 @@ def compare_layers(
         expected = values.get(rounding.name)
         if expected is not None and expected.size == tensor.values.size and tensor.operator != "QUANTIZE":
             rows.append(_difference(rounding, tensor, expected, bits=bits))
-            del values[rounding.name]  # pooled and padded tensors share their input's grid, and come after it
+            del values[rounding.name]  # what is only handed on has its input's name, and comes after it
     return tuple(rows)
 
 
@@ -71,13 +71,15 @@ def _difference(rounding: Rounding, tensor: FileTensor, expected: NDArray[np.flo
 
 
 def _rounded_tensors(model: keras.Model) -> tuple[keras.Model, dict[str, Any]]:
-    """The model built anew, and the first output of each of its quantisers."""
+    """The model built anew, and what each of its quantisers gives, by its name; pooled tensors by their layers'."""
     outputs: dict[str, Any] = {}
 
     def call(node: Node, copy: Callable[[], Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         made = copy()(*args, **kwargs)
         if isinstance(node.operation, FakeQuantize):
-            outputs.setdefault(node.operation.name, made)
+            source = node.inputs[0].node
+            again = node.operation.name in outputs and source is not None
+            outputs.setdefault(f"{source.name}_quantizer" if again and source else node.operation.name, made)
         return made
 
     return build_model(read_graph(model), call), outputs

@@ -12,7 +12,7 @@ from tfkit.layers.compressed import (
     compressed_class,
     plain_class,
 )
-from tfkit.layers.fake_quantization import FakeQuantize, PixelGrid, round_to_steps
+from tfkit.layers.fake_quantization import FakeQuantize, PixelGrid, round_means, round_to_steps
 from tfkit.layers.layer_normalization import QuantizedLayerNormalization
 from tfkit.layers.text import Adapter, RelativePositions
 from tfkit.layers.transformer import (
@@ -50,5 +50,6 @@ __all__ = [
     "TokenIds",
     "compressed_class",
     "plain_class",
+    "round_means",
     "round_to_steps",
 ]

@@ -68,19 +68,35 @@ class FakeQuantize(keras.layers.Layer):
             self.moving_rate = self.add_weight(name="moving_rate", shape=(), initializer=rate, **still)
         self.built = True
 
-    def call(self, inputs: Any, training: bool | None = None) -> Any:
+    def call(
+        self, inputs: Any, training: bool | None = None, averaged: int | None = None, upwards: bool = False
+    ) -> Any:
+        """Round a tensor.
+
+        Args:
+            inputs: The tensor.
+            training: Whether the range follows it.
+            averaged: For means of values that lie on this grid: of how many at most. They are rounded as LiteRT's
+                integer kernels round them; see `round_means`.
+            upwards: Which of these kernels.
+        """
         if self._collected is not None:
             axes = tuple(range(1, len(inputs.shape) - self.per_channel))
             self._collected.append((ops.min(inputs, axis=axes), ops.max(inputs, axis=axes)))
             return inputs
         if not self.enabled:
             return inputs
+        if self.fixed_range is not None and averaged is not None:
+            return round_means(inputs, *self.fixed_range, bits=self.bits, averaged=averaged, upwards=upwards)
         if self.fixed_range is not None:
             return round_to_steps(inputs, *self.fixed_range, bits=self.bits, fused=self.fused)
         if training and self._is_observed(inputs.shape[1:]):
             self._follow(inputs)
         if self.per_channel:
             return self._on_channel_grids(inputs)
+        if averaged is not None:
+            ends = self.minimum, self.maximum
+            return round_means(inputs, *ends, bits=self.bits, averaged=averaged, upwards=upwards)
         return round_to_steps(inputs, self.minimum, self.maximum, bits=self.bits, fused=self.fused)
 
     def _on_channel_grids(self, inputs: Any) -> Any:
@@ -143,7 +159,9 @@ class FakeQuantize(keras.layers.Layer):
         config: dict[str, Any] = super().get_config()
         return config | own | {"moving_rate": self.initial_moving_rate}
 
-    def compute_output_spec(self, inputs: Any, training: bool | None = None) -> Any:
+    def compute_output_spec(
+        self, inputs: Any, training: bool | None = None, averaged: int | None = None, upwards: bool = False
+    ) -> Any:
         return keras.KerasTensor(inputs.shape, dtype=inputs.dtype)
 
 
@@ -211,19 +229,58 @@ def round_to_steps(
         A tensor of the same shape and type. Its gradient passes where the input lies within the range.
     """
     dtype = inputs.dtype
+    low, high, narrow = _whole_range(minimum, maximum, bits=bits, symmetric=symmetric)
+    if fused and keras.backend.backend() == "tensorflow":
+        return keras.quantizers.fake_quant_with_min_max_vars(inputs, low, high, num_bits=bits, narrow_range=narrow)
+    scale, _, clipped = _clipped(inputs, low, high, bits=bits, narrow=narrow)
+    rounded = ops.floor(clipped * (1.0 / scale) + 0.5) * scale
+    return ops.cast(clipped + ops.stop_gradient(rounded - clipped), dtype)
+
+
+def round_means(inputs: Any, minimum: Any, maximum: Any, *, bits: int, averaged: int, upwards: bool = False) -> Any:
+    """Fake-quantise means of values that lie on the grid already, as LiteRT's integer kernels do.
+
+    Average pooling adds up int8 numbers and divides, half a step going away from zero
+    (`reference_integer_ops::AveragePool`). Its zero is the int8 number 0 and not the real 0: behind a ReLU, whose 0
+    is -128, a tie below the middle of the range goes down. Bilinear upsampling rounds a tie up (XNNPACK's `ibilinear`
+    adds half and shifts). Ties are frequent: of the means of four numbers, one in four.
+
+    Args:
+        inputs: Means of at most `averaged` values on the grid, or weighted ones of whole multiples of `1 / averaged`.
+        minimum, maximum, bits: As for `round_to_steps`.
+        averaged: How many values a mean is made of, at most.
+        upwards: Whether ties go up, or away from the signed number 0.
+
+    Returns:
+        As `round_to_steps`.
+    """
+    low, high, narrow = _whole_range(minimum, maximum, bits=bits, symmetric=None)
+    scale, zero_point, clipped = _clipped(inputs, low, high, bits=bits, narrow=narrow)
+    middle = zero_point - 2.0 ** (bits - 1)  # of the signed numbers that a file has
+    steps = clipped * (1.0 / scale) + middle
+    # The mean was computed in float32: a tie is what is nearer to one than any other mean can be.
+    half = 0.5 + 0.25 / averaged
+    nearest = ops.floor(steps + half) if upwards else ops.sign(steps) * ops.floor(ops.abs(steps) + half)
+    rounded = (nearest - middle) * scale
+    return ops.cast(clipped + ops.stop_gradient(rounded - clipped), inputs.dtype)
+
+
+def _whole_range(minimum: Any, maximum: Any, *, bits: int, symmetric: bool | None) -> tuple[Any, Any, bool]:
+    """The range with 0 in it, and whether it is symmetric."""
     narrow = bits == _WIDE if symmetric is None else symmetric
     low, high = ops.minimum(ops.convert_to_tensor(minimum, "float32"), 0.0), ops.maximum(maximum, 0.0)
     if narrow:
         high = ops.maximum(-low, high)
         low = -high
-    if fused and keras.backend.backend() == "tensorflow":
-        return keras.quantizers.fake_quant_with_min_max_vars(inputs, low, high, num_bits=bits, narrow_range=narrow)
+    return low, high, narrow
+
+
+def _clipped(inputs: Any, low: Any, high: Any, *, bits: int, narrow: bool) -> tuple[Any, Any, Any]:
+    """Width of a step, which step is zero, and the tensor clipped to the first and the last one."""
     first, last = (1.0 if narrow else 0.0), float(2**bits - 1)
     scale = (high - low) / (last - first)
     # A range of no width would divide by zero; its tensor is all zeros anyway.
     scale = ops.where(scale > 0.0, scale, 1.0)
     zero_point = ops.clip(ops.floor(first - low / scale + 0.5), first, last)
     lowest, highest = (first - zero_point) * scale, (last - zero_point) * scale
-    clipped = ops.clip(ops.cast(inputs, "float32"), lowest, highest)
-    rounded = ops.floor(clipped * (1.0 / scale) + 0.5) * scale
-    return ops.cast(clipped + ops.stop_gradient(rounded - clipped), dtype)
+    return scale, zero_point, ops.clip(ops.cast(inputs, "float32"), lowest, highest)
