@@ -1,5 +1,7 @@
 """Rewriting for quantisation-aware training: what is covered, what is refused, and that the result is plain Keras."""
 
+from typing import Any
+
 import keras
 import numpy as np
 import pytest
@@ -289,3 +291,31 @@ def test_no_images_and_values_that_are_not_finite_are_refused():
 def test_policies_that_make_no_sense_are_refused(given):
     with pytest.raises(ModelError):
         QuantizationPolicy(**given)
+
+
+def test_a_block_that_does_not_open_is_refused_by_name() -> None:
+    class Block(keras.layers.Layer):
+        def __init__(self) -> None:
+            super().__init__(name="block")
+            self.inner = keras.layers.Conv2D(4, 1)
+
+        def call(self, inputs: Any) -> Any:
+            return self.inner(inputs) * float(keras.ops.shape(inputs)[0])  # symbols have no batch size
+
+        def compute_output_shape(self, shape: Any) -> Any:
+            return (*shape[:-1], 4)
+
+    inputs = keras.Input((8, 8, 3))
+    block = Block()
+    block.build((None, 8, 8, 3))
+    model = keras.Model(inputs, keras.layers.Flatten()(block(inputs)))
+    with pytest.raises(ModelError, match="'block': there is no rule for a Block layer"):
+        quantization_coverage(model)
+
+
+def test_a_tensor_less_itself_is_refused_before_training() -> None:
+    inputs = keras.Input((8, 8, 3))
+    x = keras.layers.Conv2D(4, 3)(inputs)
+    nothing = keras.layers.Subtract(name="nothing")([x, keras.layers.Dropout(0.1)(x)])
+    with pytest.raises(ModelError, match="'nothing': it subtracts a tensor from itself"):
+        quantization_coverage(keras.Model(inputs, keras.layers.Flatten()(nothing)))

@@ -1,4 +1,4 @@
-"""Operators whose integer kernels round in a way of their own: tensors of the file are the Keras model's to the step."""
+"""Operators whose integer kernels have ways of their own: tensors of the file are the Keras model's to the step."""
 
 from collections.abc import Callable
 from typing import Any
@@ -10,7 +10,8 @@ from keras import layers
 
 from tfkit.artifacts import ImageSpec, LayerDifference
 from tfkit.compression import quantize_aware, settle_biases
-from tfkit.exporters.quantization_aware import export_integers
+from tfkit.errors import ExportError
+from tfkit.exporters.quantization_aware import export_integers, refuse_drift
 
 _IMAGE = ImageSpec(16, 16, 3)
 
@@ -80,3 +81,50 @@ def test_means_of_raw_pixels_stay_on_the_pixels_grid(middle: Any, pixels: Any) -
 @pytest.mark.parametrize("kind", [layers.GlobalAveragePooling2D, layers.GlobalMaxPooling2D])
 def test_global_pooling_agrees(kind: Any, pixels: Any) -> None:
     assert all(row.worst_steps <= 1.01 for row in _exported(kind(), pixels).values())
+
+
+def test_a_tensor_that_is_joined_and_rectified_keeps_both_grids(pixels: Any) -> None:
+    """The two operators that move it were one to the converter, and the ReLU read the joined tensor's coarse grid."""
+
+    def middle(x: Any) -> Any:
+        rectified = layers.ReLU(name="rectified")(x)
+        loud = keras.initializers.RandomNormal(0, 2.5, seed=0)
+        far = layers.Conv2D(16, 3, padding="same", kernel_initializer=loud)(rectified)
+        joined = layers.Conv2D(8, 1)(layers.Concatenate(name="joined")([x, far]))
+        return layers.Concatenate()([joined, layers.Conv2D(8, 1, activation="relu")(rectified)])
+
+    assert all(row.worst_steps <= 1.01 for row in _exported(middle, pixels, activation=None).values())
+
+
+@pytest.mark.parametrize("bias", [None, "zeros"])
+@pytest.mark.parametrize("norm", [False, True])
+def test_transposed_convolutions_without_a_shift_run_their_relu(bias: str | None, norm: bool, pixels: Any) -> None:
+    def middle(x: Any) -> Any:
+        options = {"use_bias": bias is not None, "bias_initializer": bias or "zeros"}
+        x = layers.Conv2DTranspose(8, 3, strides=2, padding="same", name="up", **options)(x)
+        return layers.ReLU(6.0)(layers.BatchNormalization()(x) if norm else x)
+
+    rows = _exported(middle, pixels)
+    assert rows["TRANSPOSE_CONV"].worst_steps <= 1.01 and "RELU6" not in rows
+
+
+@pytest.mark.parametrize("kind", [layers.DepthwiseConv2D, lambda k, **o: layers.Conv2D(16, k, **o)])
+@pytest.mark.parametrize("bias", [False, True])
+def test_a_rescaling_behind_a_convolution_goes_into_its_kernel(kind: Any, bias: bool, pixels: Any) -> None:
+    rows = _exported(lambda x: layers.Rescaling(0.5, offset=0.1)(kind(3, padding="same", use_bias=bias)(x)), pixels)
+    assert all(row.worst_steps <= 1.01 for row in rows.values())
+
+
+def test_a_layer_whose_units_are_all_dead_is_exported_as_zeros(pixels: Any) -> None:
+    dead = layers.Conv2D(16, 3, padding="same", bias_initializer=keras.initializers.Constant(-1e4), name="dead")
+    rows = _exported(lambda x: layers.Add()([layers.ReLU()(dead(x)), layers.Conv2D(16, 1)(x)]), pixels)
+    assert all(row.worst_steps <= 1.01 for row in rows.values())
+
+
+def test_drift_is_counted_in_steps_of_eight_bits_whatever_the_file_has() -> None:
+    rows = (LayerDifference("scores", "SOFTMAX", 440.0, 500.0, 0.0),)  # 1.7 steps of 8 bits
+    refuse_drift(rows, activation_bits=16)
+    with pytest.raises(ExportError, match=r"440\.0 steps from"):
+        refuse_drift(rows, activation_bits=8)
+    with pytest.raises(ExportError, match=r"10\.0 steps of 8 bits from .* 'scores' \(SOFTMAX, 10\.0 steps"):
+        refuse_drift((LayerDifference("scores", "SOFTMAX", 2570.0, 3000.0, 0.0),), activation_bits=16)

@@ -1,11 +1,13 @@
 """A search's folder goes on with the same search only, and is never half written."""
 
 from pathlib import Path
+from typing import Any
 
+import keras
 import pytest
 
 from tfkit.errors import RunError
-from tfkit.search.folder import SearchFolder
+from tfkit.search.folder import SearchFolder, fingerprint_of_model
 from tfkit.search.result import Cut, FloatChoice, FloatLayer, LayerSensitivity, Reference
 
 MADE_FROM = {"model": "a" * 64, "max_accuracy_drop": 0.005, "max_bytes": None, "flip": True}
@@ -46,3 +48,25 @@ def test_what_an_interrupted_candidate_left_is_removed(tmp_path: Path) -> None:
         (folder.candidates / name).write_text("half")
     folder.clear("qat")
     assert [path.name for path in folder.candidates.iterdir()] == ["channels_50.keras"]
+
+
+def _model(*, scale: float = 1 / 255, activation: str = "relu", strides: int = 1, twice: bool = False) -> keras.Model:
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((16, 16, 3))
+    x = keras.layers.Conv2D(8, 3, strides=strides, activation=activation)(keras.layers.Rescaling(scale)(inputs))
+    other = keras.layers.Conv2D(8, 1)
+    x = keras.layers.Add()([other(x), x] if twice else [x, other(x)])
+    return keras.Model(inputs, keras.layers.Dense(3)(keras.layers.GlobalAveragePooling2D()(x[:, 1:])))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"scale": 1.0}, {"activation": "tanh"}, {"strides": 2}, {"twice": True}],
+    ids=lambda change: next(iter(change)),
+)
+def test_a_model_that_computes_otherwise_with_the_same_weights_is_another_one(changes: dict[str, Any]) -> None:
+    assert fingerprint_of_model(_model(**changes)) != fingerprint_of_model(_model())
+
+
+def test_the_same_model_built_twice_is_one_whatever_keras_calls_its_layers() -> None:
+    assert fingerprint_of_model(_model()) == fingerprint_of_model(_model())

@@ -45,7 +45,7 @@ def _settle_shift(node: Node) -> bool:
     input_scale = _step_of(normalized) if normalized is not None else _input_scale(node.inputs[0])
     if input_scale is None or getattr(layer, "beta", None) is None:
         return False
-    scale, shift = channel_affine(layer)
+    scale, shift = channel_affine(layer, channels=int(node.output.shape[-1] or 1))
     step = np.abs(scale) * input_scale / 127
     rounded = np.where(step > 0, np.round(shift / np.where(step > 0, step, 1)) * step, shift)
     layer.beta.assign(keras.ops.convert_to_numpy(layer.beta) + (rounded - shift))
@@ -61,7 +61,7 @@ def _settle(graph: LayerGraph, node: Node, input_scale: float) -> bool:
         if layer.use_bias:
             layer.bias.assign(np.round(bias / step) * step)
         return bool(layer.use_bias)
-    scale, shift = channel_affine(norm)
+    scale, shift = channel_affine(norm, channels=int(node.output.shape[-1] or 1))
     total = bias * scale + shift
     folded_step = np.abs(scale) * step
     rounded = np.where(

@@ -1,5 +1,6 @@
 """The plain model a quantisation-aware one stands for: kernels on their grid, BatchNorm folded, roundings noted."""
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -18,6 +19,7 @@ from tfkit.compression.operators import (
     hard_sigmoid,
     layer_pads_causally,
     leaky_relu,
+    moved,
     on_output_channels,
     replaced_operator,
 )
@@ -150,6 +152,7 @@ class _Folding:
         self._ranges: dict[int, Rounding] = {}
         self._kept: list[Any] = []  # tensors are known by identity
         self._folded_away: set[str] = set()
+        self._moves: Counter[int] = Counter()  # how many times a tensor was, by its identity
 
     def call(self, node: Node, copy: Callable[[], Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         layer = node.operation
@@ -183,7 +186,7 @@ class _Folding:
         if isinstance(layer, QuantizedLayerNormalization):
             return self._layer_normalization(layer, args[0])
         if treatment == "affine":
-            return affine(args[0], *channel_affine(layer), name=node.name)
+            return affine(args[0], *channel_affine(layer, channels=int(node.output.shape[-1] or 1)), name=node.name)
         if node.name in self.float_layers:
             return copy()(*args, **kwargs)
         if treatment == "table":
@@ -200,7 +203,7 @@ class _Folding:
             )
         if treatment == "activation" and not self._runs_inside(node):
             function = "relu6" if getattr(layer, "max_value", None) or activation_name(layer) == "relu6" else "relu"
-            return affine(args[0], np.ones(1), np.zeros(1), name=node.name, activation=function)
+            return self._moved(args[0], name=node.name, activation=function)
         if treatment == "joined" or node.kind == "Maximum":
             args = (self._on_one_grid(node, args[0]), *args[1:])
         if negative_slope_of(layer) is not None:
@@ -262,14 +265,18 @@ class _Folding:
         if self.bits != 8 or follower is None or not isinstance(follower.operation, FakeQuantize):
             return tensors
         target = _rounding_of(follower.operation)
-        moved = []
+        on_grid: dict[int, Any] = {}  # one tensor may go in twice
         for number, tensor in enumerate(tensors):
             own = self._ranges.get(id(tensor))
-            if own is not None and (own.minimum, own.maximum) != (target.minimum, target.maximum):
-                tensor = affine(tensor, np.ones(1), np.zeros(1), name=f"{node.name}_input{number}")
-                self._with_range(tensor, replace(target, name=f"{target.name}_input{number}"))
-            moved.append(tensor)
-        return moved
+            if id(tensor) in on_grid or own is None or _range(own) == _range(target):
+                continue
+            on_grid[id(tensor)] = self._moved(tensor, name=f"{node.name}_input{number}")
+            self._with_range(on_grid[id(tensor)], replace(target, name=f"{target.name}_input{number}"))
+        return [on_grid.get(id(tensor), tensor) for tensor in tensors]
+
+    def _moved(self, tensor: Any, *, name: str, activation: Any = None) -> Any:
+        self._moves[id(tensor)] += 1
+        return moved(tensor, number=self._moves[id(tensor)] - 1, name=name, activation=activation)
 
     def _rounded(self, tensor: Any, rounding: Rounding) -> Any:
         """A tensor of 16 bits that is rounded to eight for some takers is one tensor, on the range of the eight."""
@@ -334,7 +341,7 @@ class _Folding:
         bias = np.asarray(keras.ops.convert_to_numpy(layer.bias), np.float64) if layer.use_bias else None
         follower = self._next(node)
         if follower is not None and treatment_of(follower) == "affine":
-            scale, shift = channel_affine(follower.operation)
+            scale, shift = channel_affine(follower.operation, channels=int(node.output.shape[-1] or 1))
             self._folded_away.add(follower.name)
             kernel = kernel * on_output_channels(scale, layer, kernel)
             steps = steps * on_output_channels(np.sign(scale), layer, kernel)
@@ -378,7 +385,7 @@ class _Folding:
         )
         if not layer.scale and not layer.center:
             return affine(normalized, np.ones(1), np.zeros(1), name=layer.name)
-        return affine(normalized, *channel_affine(layer), name=layer.name)
+        return affine(normalized, *channel_affine(layer, channels=int(tensor.shape[-1])), name=layer.name)
 
 
 def _channel_ranges(follower: Node | None) -> NDArray[np.float64] | None:
@@ -392,6 +399,10 @@ def _channel_ranges(follower: Node | None) -> NDArray[np.float64] | None:
 def _own_name(pooling: Node) -> str:
     """What the rounding of an average pooling is called, though its input's quantiser does it."""
     return f"{pooling.name}_quantizer"
+
+
+def _range(rounding: Rounding) -> tuple[float, float]:
+    return rounding.minimum, rounding.maximum
 
 
 def _rounding_of(quantizer: FakeQuantize) -> Rounding:

@@ -13,13 +13,19 @@ from tfkit.layers import plain_class
 _DEPTHWISE = (keras.layers.DepthwiseConv1D, keras.layers.DepthwiseConv2D)
 _TRANSPOSED = (keras.layers.Conv1DTranspose, keras.layers.Conv2DTranspose)
 _OWN_SETTINGS = ("weight_bits", "masked")
+# A shift that adds nothing to any number a file holds. The converter drops one of zeros, and with it the place where
+# an activation would run.
+_NOTHING = 1e-30
+# The smallest difference from 1 that float32 has, a thirty-thousandth of a step at the far end of 8 bits.
+_LEAST = 2.0**-23
 
 
-def channel_affine(layer: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Scale and shift for each channel of a BatchNorm as it infers, a LayerNorm's, or a LayerScale.
+def channel_affine(layer: Any, *, channels: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Scale and shift for each channel of a BatchNorm as it infers, a LayerNorm's, a LayerScale or a scaling layer.
 
     Args:
         layer: The layer.
+        channels: How many it takes.
 
     Returns:
         (channels,) each.
@@ -31,7 +37,7 @@ def channel_affine(layer: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]
         return np.asarray(keras.ops.convert_to_numpy(weight), np.float64)
 
     if isinstance(layer, keras.layers.Rescaling | keras.layers.Normalization):
-        return composed_scaling([layer], channels=1)
+        return composed_scaling([layer], channels=channels)
     if not isinstance(layer, keras.layers.BatchNormalization):
         like = layer.gamma if layer.gamma is not None else layer.beta
         return numbers(layer.gamma, 1.0, like), numbers(getattr(layer, "beta", None), 0.0, like)
@@ -70,6 +76,22 @@ def affine(
     return outputs if len(middle) == 2 else keras.layers.Reshape((*middle, channels), name=f"{name}_gathered")(outputs)
 
 
+def moved(tensor: Any, *, number: int, name: str, activation: Any = None) -> Any:
+    """A tensor as it is, written by an operator of its own: on another grid, or with an activation.
+
+    Args:
+        tensor: (n, ..., channels).
+        number: How many times this tensor was moved before: the converter merges operators that are alike, and what
+            was to be on two grids would be on one.
+        name: For the layer.
+        activation: What the operator shall run behind it.
+
+    Returns:
+        The tensor.
+    """
+    return affine(tensor, np.full(1, 1.0 + number * _LEAST), np.zeros(1), name=name, activation=activation)
+
+
 def convolution(layer: Any, kernel: NDArray[np.float64], bias: NDArray[np.float64] | None, tensor: Any) -> Any:
     """Call the plain float32 twin of a layer with a kernel.
 
@@ -81,12 +103,13 @@ def convolution(layer: Any, kernel: NDArray[np.float64], bias: NDArray[np.float6
 
     Returns:
         Its output. A convolution with as many groups as channels becomes a depthwise one, which runs several times
-        quicker; a transposed one always has a bias, without which the converter leaves a ReLU outside of it. A Dense
+        quicker; a transposed one always has a bias, without which the converter leaves a ReLU outside of it, as it
+        does with one of zeros. A Dense
         layer on maps becomes a 1x1 convolution: the converter would draw the shift of a scaling before it into its
         bias, and the values in between would no longer be those that were rounded in training.
     """
-    if isinstance(layer, _TRANSPOSED) and bias is None:
-        bias = np.zeros(layer.filters)
+    if isinstance(layer, _TRANSPOSED) and (bias is None or not np.any(bias)):
+        bias = np.full(layer.filters, _NOTHING)
     if _is_depthwise(layer, kernel):
         plain, kernel = _depthwise(layer, kernel, bias, channels=int(tensor.shape[-1]))
     elif plain_class(layer) is keras.layers.Dense and len(tensor.shape) == 4:

@@ -7,7 +7,7 @@ import keras
 
 from tfkit.compression.policy import Treatment
 from tfkit.compression.splitting import activation_name
-from tfkit.graph import LayerGraph, Node
+from tfkit.graph import LayerGraph, Node, Value
 from tfkit.layers import (
     CompressedEmbedding,
     CompressedKernel,
@@ -204,6 +204,8 @@ def faults_of(graph: LayerGraph, node: Node, *, weight_bits: int = 8, activation
         return "it has its channels first; LiteRT wants them last"
     if node.kind in ("Divide", "TrueDivide") and len(node.inputs) != 1:
         return "LiteRT has no integer kernel for the division of two tensors"
+    if node.kind == "Subtract" and len({id(_looked_through(value)) for value in node.inputs}) < len(node.inputs):
+        return "it subtracts a tensor from itself, which leaves zeros: there is nothing to learn behind it"
     if node.kind == "Pad" and (layer.mode != "constant" or padding_value(node) not in (0.0, -math.inf)):
         return "it pads with other values than zeros, or minus infinity before a maximum"
     if isinstance(layer, keras.layers.BatchNormalization) and layer.axis not in (-1, len(node.output.shape) - 1):
@@ -217,6 +219,13 @@ def faults_of(graph: LayerGraph, node: Node, *, weight_bits: int = 8, activation
     if activation_bits == 16 and activation_name(layer) in _NOT_IN_16_BITS:
         return f"LiteRT has no 16-bit kernel for the activation '{activation_name(layer)}'"
     return None
+
+
+def _looked_through(value: Value) -> Value:
+    """A tensor before the layers that an exported model has not."""
+    while value.node is not None and treatment_of(value.node) == "absent":
+        value = value.node.inputs[0]
+    return value
 
 
 def _layer_normalization_fault(layer: Any, *, rank: int) -> str | None:

@@ -37,9 +37,11 @@ def split_layers(graph: LayerGraph) -> LayerGraph:
     Returns:
         The graph of a new model with the same weights, and outputs equal to the bit.
     """
-    graph = read_graph(build_model(graph, _split))
-    # A block may hold blocks.
-    return split_layers(graph) if any(_holds_layers(node.operation) for node in graph.nodes) else graph
+    splitting = _Splitting()
+    while True:  # a block may hold blocks
+        graph = read_graph(build_model(graph, splitting.call))
+        if not any(splitting.is_block(node.operation) for node in graph.nodes):
+            return graph
 
 
 def activation_name(layer: Any) -> str:
@@ -51,10 +53,28 @@ def activation_name(layer: Any) -> str:
     return {"swish": "silu", "hard_swish": "hard_silu"}.get(name, name) if isinstance(name, str) else "custom"
 
 
+class _Splitting:
+    """What to put in each node's place; remembers the blocks that do not open."""
+
+    def __init__(self) -> None:
+        self._closed: dict[int, Any] = {}
+
+    def is_block(self, layer: Any) -> bool:
+        return _holds_layers(layer) and id(layer) not in self._closed
+
+    def call(self, node: Node, copy: Callable[[], Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        layer = node.operation
+        if not self.is_block(layer):
+            return layer(*args, **kwargs) if id(layer) in self._closed else _split(node, copy, args, kwargs)
+        try:
+            return _opened(node, args, kwargs)
+        except Exception:  # Python code that anyone wrote, run on symbols it may not have been written for
+            self._closed[id(layer)] = layer
+            return layer(*args, **kwargs)  # planning refuses it by name
+
+
 def _split(node: Node, copy: Callable[[], Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     layer = node.operation
-    if _holds_layers(layer):
-        return _opened(node, args, kwargs)
     if type(layer) in _CHAINED and (isinstance(layer, keras.layers.Average) or len(args[0]) > 2):
         return _chained(node, args[0])
     if type(layer) in _SEPARABLE:

@@ -34,7 +34,9 @@ def trained_kernels(model: keras.Model) -> tuple[TrainedKernel, ...]:
         while taker is not None and treatment_of(taker) == "absent":
             taker = graph.only_consumer(taker.output)
         if taker is not None and treatment_of(taker) == "affine":  # the converter folds it into the kernel
-            steps = steps * on_output_channels(np.sign(channel_affine(taker.operation)[0]), layer, steps)
+            steps = steps * on_output_channels(
+                np.sign(channel_affine(taker.operation, channels=int(node.output.shape[-1] or 1))[0]), layer, steps
+            )
         is_table = isinstance(layer, CompressedEmbedding)
         kernels.append(TrainedKernel(node.name, steps.astype(np.int8), layer.weight_bits, is_table=is_table))
     return tuple(kernels)

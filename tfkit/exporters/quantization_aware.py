@@ -28,6 +28,7 @@ from tfkit.runtimes import read_operators, read_signature
 _COMPARED_IMAGES = 4
 # A file further from its model than this, on average over the scores, is not the model that was trained.
 _MOST_STEPS = 8.0
+_FINE_STEPS = 65534 / 255  # steps of 16 bits in one of 8
 _SHOWN = 5
 _CONVERSIONS = ("QUANTIZE", "DEQUANTIZE")
 
@@ -174,14 +175,30 @@ def _proven(
     """Read the kernels back, and run the file beside its model."""
     kernels = check_kernels(flatbuffer, folded.kernels)
     rows = compare_layers(model, flatbuffer, roundings, samples)
-    if rows and rows[-1].mean_steps > _MOST_STEPS:
-        drifting = first_drift(rows) or rows[-1]
+    refuse_drift(rows, activation_bits=folded.activation_bits)
+    return IntegerFile(flatbuffer, rows, kernels, folded.activation_bits, folded.float_layers)
+
+
+def refuse_drift(rows: tuple[LayerDifference, ...], *, activation_bits: int) -> None:
+    """Refuse a file whose scores are far from its model's, counted in steps of eight bits whatever the file has.
+
+    Args:
+        rows: What `compare_layers` gave, the scores last.
+        activation_bits: Of the steps that they count.
+
+    Raises:
+        ExportError: Names the first layer that is far.
+    """
+    wide = activation_bits == 16
+    step = _FINE_STEPS if wide else 1.0
+    if rows and rows[-1].mean_steps > _MOST_STEPS * step:
+        drifting = first_drift(rows, mean_steps=step) or rows[-1]
         raise ExportError(
-            f"the file is {rows[-1].mean_steps:.1f} steps from the Keras model on average; the first layer to drift is "
-            f"'{drifting.layer}' ({drifting.operator}, {drifting.mean_steps:.1f} steps)",
+            f"the file is {rows[-1].mean_steps / step:.1f} steps {'of 8 bits ' if wide else ''}from the Keras model on "
+            f"average; the first layer to drift is '{drifting.layer}' ({drifting.operator}, "
+            f"{drifting.mean_steps / step:.1f} steps)",
             hint="leave that layer in float (quantization.skip), or train longer with frozen ranges",
         )
-    return IntegerFile(flatbuffer, rows, kernels, folded.activation_bits, folded.float_layers)
 
 
 def _float_operators(path: Path, float_layers: tuple[str, ...]) -> int:

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 # The largest of this many images is, on average, their distribution's 90th percentile: the rule of calibration.
 OBSERVED_IMAGES = 8
 _WIDE = 16
+# What is narrower is a tensor of zeros: all its units are dead. LiteRT has no such range, and one of width 1 does.
+_DEAD = 1e-9
 
 
 @keras.saving.register_keras_serializable(package="tfkit")
@@ -132,6 +134,8 @@ class FakeQuantize(keras.layers.Layer):
         else:
             low, high = (float(ops.convert_to_numpy(end)) for end in (self.minimum, self.maximum))
         low, high = min(low, 0.0), max(high, 0.0)
+        if high - low < _DEAD:
+            high = 1.0
         return (-max(-low, high), max(-low, high)) if self.bits == _WIDE else (low, high)
 
     def channel_ranges(self) -> NDArray[np.float32]:
@@ -269,6 +273,7 @@ def _whole_range(minimum: Any, maximum: Any, *, bits: int, symmetric: bool | Non
     """The range with 0 in it, and whether it is symmetric."""
     narrow = bits == _WIDE if symmetric is None else symmetric
     low, high = ops.minimum(ops.convert_to_tensor(minimum, "float32"), 0.0), ops.maximum(maximum, 0.0)
+    high = ops.where(high - low < _DEAD, 1.0, high)
     if narrow:
         high = ops.maximum(-low, high)
         low = -high
@@ -279,8 +284,6 @@ def _clipped(inputs: Any, low: Any, high: Any, *, bits: int, narrow: bool) -> tu
     """Width of a step, which step is zero, and the tensor clipped to the first and the last one."""
     first, last = (1.0 if narrow else 0.0), float(2**bits - 1)
     scale = (high - low) / (last - first)
-    # A range of no width would divide by zero; its tensor is all zeros anyway.
-    scale = ops.where(scale > 0.0, scale, 1.0)
     zero_point = ops.clip(ops.floor(first - low / scale + 0.5), first, last)
     lowest, highest = (first - zero_point) * scale, (last - zero_point) * scale
     return scale, zero_point, ops.clip(ops.cast(inputs, "float32"), lowest, highest)

@@ -1,6 +1,7 @@
 """The folder of a search: what is done already is kept there, so that a search can go on."""
 
 import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,9 +13,12 @@ from pydantic import TypeAdapter, ValidationError
 
 from tfkit.data import DatasetSplits
 from tfkit.errors import RunError
+from tfkit.graph import read_graph
+from tfkit.graph.layer_graph import replace_values
 from tfkit.search.result import Candidate, Cut, FloatChoice, LayerSensitivity, Reference, SkippedRung
 
 _VERSION = 1
+_NUMBERS = (int, float, str, bool)
 _CONTENTS_READ = 64  # images of each split whose bytes are part of the fingerprint
 
 Fingerprint = Mapping[str, str | float | int | bool | None]
@@ -118,13 +122,49 @@ class SearchFolder:
 
 
 def fingerprint_of_model(model: keras.Model) -> str:
-    """A digest of a model's layers and weights."""
+    """A digest of all that a model computes with: each layer's settings, what it takes, and its weights.
+
+    Layers' names are no part of it: Keras counts them up, and the same model built twice has others.
+    """
+    graph = read_graph(model)
+    places = {id(value): f"input {value.index} {value.shape} {value.dtype}" for value in graph.inputs}
+    operations: dict[int, int] = {}
     digest = hashlib.sha256()
-    for layer in model.layers:
-        digest.update(type(layer).__name__.encode())
-        for value in layer.get_weights():
+    for number, node in enumerate(graph.nodes):
+        places.update({id(value): f"{number} {value.index}" for value in node.outputs})
+        arguments = replace_values((node.args, node.kwargs), lambda value: places[id(value)])
+        shared = operations.setdefault(id(node.operation), number)
+        digest.update(f"{node.kind} {shared} {_plain(_settings(node.operation))} {_plain(arguments)}\n".encode())
+        for value in node.operation.get_weights() if isinstance(node.operation, keras.layers.Layer) else ():
             digest.update(str(value.shape).encode() + np.ascontiguousarray(value).tobytes())
+    digest.update(" ".join(places[id(value)] for value in graph.outputs).encode())
     return digest.hexdigest()
+
+
+def _settings(operation: Any) -> Any:
+    try:
+        return {name: value for name, value in operation.get_config().items() if name != "name"}
+    except NotImplementedError:  # a layer of someone's own that says nothing of its settings
+        return {}
+
+
+def _plain(value: Any) -> str:
+    """A setting as a text without addresses in memory, equal for equal settings."""
+
+    def named(other: Any) -> Any:
+        if isinstance(other, np.ndarray | np.generic):
+            return [str(other.dtype), np.asarray(other).tolist()]
+        if hasattr(other, "get_config"):
+            return [type(other).__name__, other.get_config()]
+        if isinstance(other, slice):
+            return ["slice", other.start, other.stop, other.step]
+        if keras.ops.is_tensor(other) or isinstance(other, keras.Variable):
+            return named(keras.ops.convert_to_numpy(other))
+        code = getattr(other, "__code__", None)  # a function of someone's own, which Keras has no name for
+        instructions = [code.co_code.hex(), [c for c in code.co_consts if isinstance(c, _NUMBERS)]] if code else []
+        return [getattr(other, "__qualname__", type(other).__name__), *instructions]
+
+    return json.dumps(value, sort_keys=True, default=named)
 
 
 def fingerprint_of_data(splits: DatasetSplits) -> str:
