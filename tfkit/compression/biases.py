@@ -4,9 +4,10 @@ from typing import Any
 
 import keras
 import numpy as np
+from numpy.typing import NDArray
 
 from tfkit.compression.operators import channel_affine
-from tfkit.compression.rules import treatment_of
+from tfkit.compression.rules import is_leading_scaling, treatment_of
 from tfkit.graph import LayerGraph, Node, Value, read_graph
 from tfkit.layers import CompressedKernel, FakeQuantize, PixelGrid, QuantizedLayerNormalization
 
@@ -33,8 +34,10 @@ def settle_biases(model: keras.Model) -> int:
         if isinstance(layer, CompressedKernel) and layer.weight_bits is not None:
             input_scale = _input_scale(node.inputs[0])
             settled += input_scale is not None and _settle(graph, node, input_scale)
-        elif isinstance(layer, keras.layers.BatchNormalization | QuantizedLayerNormalization):
-            settled += _settle_shift(node)
+        elif isinstance(layer, keras.layers.BatchNormalization | QuantizedLayerNormalization | keras.layers.Rescaling):
+            settled += not is_leading_scaling(graph, node) and _settle_shift(node)
+    for function in ("train_function", "test_function", "predict_function"):
+        setattr(model, function, None)  # a Rescaling's offset is a constant of what was compiled
     return settled
 
 
@@ -43,13 +46,24 @@ def _settle_shift(node: Node) -> bool:
     layer = node.operation
     normalized = layer.quantizers["normalized"] if isinstance(layer, QuantizedLayerNormalization) else None
     input_scale = _step_of(normalized) if normalized is not None else _input_scale(node.inputs[0])
-    if input_scale is None or getattr(layer, "beta", None) is None:
+    if input_scale is None or not _has_shift(layer):
         return False
     scale, shift = channel_affine(layer, channels=int(node.output.shape[-1] or 1))
     step = np.abs(scale) * input_scale / 127
     rounded = np.where(step > 0, np.round(shift / np.where(step > 0, step, 1)) * step, shift)
-    layer.beta.assign(keras.ops.convert_to_numpy(layer.beta) + (rounded - shift))
+    _move_shift(layer, rounded - shift)
     return True
+
+
+def _has_shift(layer: Any) -> bool:
+    return isinstance(layer, keras.layers.Rescaling) or getattr(layer, "beta", None) is not None
+
+
+def _move_shift(layer: Any, by: NDArray[np.float64]) -> None:
+    if isinstance(layer, keras.layers.Rescaling):
+        layer.offset = (np.asarray(layer.offset, np.float64) + by).tolist()
+    else:
+        layer.beta.assign(keras.ops.convert_to_numpy(layer.beta) + by)
 
 
 def _settle(graph: LayerGraph, node: Node, input_scale: float) -> bool:
@@ -67,8 +81,8 @@ def _settle(graph: LayerGraph, node: Node, input_scale: float) -> bool:
     rounded = np.where(
         folded_step > 0, np.round(total / np.where(folded_step > 0, folded_step, 1)) * folded_step, total
     )
-    if getattr(norm, "beta", None) is not None:
-        norm.beta.assign(keras.ops.convert_to_numpy(norm.beta) + (rounded - total))
+    if _has_shift(norm):
+        _move_shift(norm, rounded - total)
     elif layer.use_bias:
         layer.bias.assign(bias + np.where(scale != 0, (rounded - total) / np.where(scale != 0, scale, 1), 0))
     else:

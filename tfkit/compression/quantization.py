@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any, Literal
 
 import keras
+import numpy as np
 
 from tfkit.compression.calibration import Calibration, calibrate
 from tfkit.compression.input_grid import InputGrid, input_grids
@@ -20,6 +21,7 @@ from tfkit.layers import (
     PixelGrid,
     QuantizedLayerNormalization,
     compressed_class,
+    round_to_steps,
 )
 
 BatchNorm = Literal["frozen", "train"]
@@ -123,6 +125,8 @@ class _Rewriting:
         args = self._on_input_grid(node, args)
         if plan.treatment == "kernel":
             args = (self._narrowed(node, args[0]), *args[1:])
+        if plan.treatment == "compute":
+            args = keras.tree.map_structure(self._constant, args)
         outputs = self._layer(node, copy, plan, args, kwargs)
         return self._rounded(node, plan, outputs)
 
@@ -136,6 +140,18 @@ class _Rewriting:
         flat_values, flat_tensors = keras.tree.flatten(node.args), keras.tree.flatten(args)
         placed_tensors = [placed(value, tensor) for value, tensor in zip(flat_values, flat_tensors, strict=True)]
         return tuple(keras.tree.pack_sequence_as(args, placed_tensors))
+
+    def _constant(self, argument: Any) -> Any:
+        """An argument, numbers of the file on the grid that it holds them on: all alike, over their own range."""
+        is_number = isinstance(argument, np.ndarray) or keras.ops.is_tensor(argument)
+        if isinstance(argument, keras.KerasTensor) or not (is_number or isinstance(argument, keras.Variable)):
+            return argument
+        numbers = np.asarray(keras.ops.convert_to_numpy(argument))
+        if numbers.size < 2 or numbers.dtype.kind != "f":
+            return argument
+        ends = numbers.min(), numbers.max()
+        rounded = round_to_steps(keras.ops.convert_to_tensor(numbers), *ends, bits=self._bits, fused=False)
+        return np.asarray(keras.ops.convert_to_numpy(rounded))
 
     def _narrowed(self, node: Node, tensor: Any) -> Any:
         """What a kernel of an 8-bit model takes of a tensor of 16 bits."""

@@ -101,6 +101,8 @@ _BY_KIND: dict[str, Treatment] = {
     "Embedding": "table",
     "Softmax": "fixed",
 }
+# A softmax over more places than this leaves each of them less than four steps of 8 bits on average.
+_MOST_PLACES = 64
 _FOUR_BIT = (keras.layers.Conv1D, keras.layers.Conv2D, keras.layers.Dense)
 _NOT_IN_16_BITS = ("hard_silu",)
 _ACTIVATIONS: dict[str, Treatment] = {
@@ -204,8 +206,15 @@ def faults_of(graph: LayerGraph, node: Node, *, weight_bits: int = 8, activation
         return "it has its channels first; LiteRT wants them last"
     if node.kind in ("Divide", "TrueDivide") and len(node.inputs) != 1:
         return "LiteRT has no integer kernel for the division of two tensors"
+    if node.kind == "Maximum" and not isinstance(layer, keras.layers.Layer):
+        return "there is no rule for the larger of a tensor and a number"
     if node.kind == "Subtract" and len({id(_looked_through(value)) for value in node.inputs}) < len(node.inputs):
         return "it subtracts a tensor from itself, which leaves zeros: there is nothing to learn behind it"
+    if activation_bits == 8 and (places := _places_of_inner_softmax(graph, node)) > _MOST_PLACES:
+        return (
+            f"its scores over {places} places are 1/{places} on average, and the 8-bit softmax has steps of 1/256: "
+            "nearly all would be 0 or 1 step"
+        )
     if node.kind == "Pad" and (layer.mode != "constant" or padding_value(node) not in (0.0, -math.inf)):
         return "it pads with other values than zeros, or minus infinity before a maximum"
     if isinstance(layer, keras.layers.BatchNormalization) and layer.axis not in (-1, len(node.output.shape) - 1):
@@ -226,6 +235,17 @@ def _looked_through(value: Value) -> Value:
     while value.node is not None and treatment_of(value.node) == "absent":
         value = value.node.inputs[0]
     return value
+
+
+def _places_of_inner_softmax(graph: LayerGraph, node: Node) -> int:
+    """Over how many places a softmax inside a network goes; 0 for the scores at its end, and in a text's attention."""
+    ends = node.output in graph.outputs or all(taker.output in graph.outputs for taker in graph.consumers(node.output))
+    is_softmax = node.kind == "Softmax" or activation_name(node.operation) == "softmax"
+    if not is_softmax or ends or any(other.kind == "AttentionMask" for other in graph.nodes):
+        return 0
+    axis = getattr(node.operation, "axis", -1)
+    axes = axis if isinstance(axis, list | tuple) else [-1 if axis is None else axis]
+    return math.prod(node.output.shape[number] or 1 for number in axes)
 
 
 def _layer_normalization_fault(layer: Any, *, rank: int) -> str | None:

@@ -4,8 +4,9 @@ from collections.abc import Callable
 from typing import Any
 
 import keras
+import numpy as np
 
-from tfkit.graph import LayerGraph, Node, build_model, copy_layer, read_graph
+from tfkit.graph import LayerGraph, Node, Value, build_model, copy_layer, read_graph
 from tfkit.graph.layer_graph import replace_values
 from tfkit.layers import CompressedKernel, FakeQuantize, MaskedMean, QuantizedLayerNormalization, compressed_class
 
@@ -20,6 +21,8 @@ _CHAINED = {
     keras.layers.Maximum: keras.layers.Maximum,
     keras.layers.Average: keras.layers.Add,
 }
+_ARITHMETIC = ("Add", "Subtract", "Multiply", "Divide", "TrueDivide", "Negative")
+_SCALING = ("Rescaling", "Normalization", "Dropout", "Identity")
 _SHARED_SETTINGS = ("strides", "padding", "data_format", "dilation_rate")
 
 
@@ -28,14 +31,15 @@ def split_layers(graph: LayerGraph) -> LayerGraph:
 
     `Conv2D(activation="relu")` becomes `Conv2D` and `Activation("relu")`; `SeparableConv2D` becomes
     `DepthwiseConv2D` and a 1x1 `Conv2D`; SiLU becomes a sigmoid and a `Multiply`, as the file has it; merges of more
-    than two tensors become a chain of merges of two. Layers made of other layers, as keras-hub's blocks are, are
-    laid open.
+    than two tensors become a chain of merges of two; arithmetic with a number, or one for each channel, becomes a
+    `Rescaling`. Layers made of other layers, as keras-hub's blocks are, are laid open.
 
     Args:
         graph: A model's graph.
 
     Returns:
-        The graph of a new model with the same weights, and outputs equal to the bit.
+        The graph of a new model with the same weights, and outputs equal to the bit; all but the last one where
+        something is divided by a number.
     """
     splitting = _Splitting()
     while True:  # a block may hold blocks
@@ -79,6 +83,15 @@ def _split(node: Node, copy: Callable[[], Any], args: tuple[Any, ...], kwargs: d
         return _chained(node, args[0])
     if type(layer) in _SEPARABLE:
         return _activated(node, separated(node, args[0]))
+    if node.kind == "Maximum" and not isinstance(layer, keras.layers.Layer) and len(node.inputs) == 2:
+        return (
+            keras.layers.Maximum(name=node.name)(list(args))
+            if len(args) == 2 and not kwargs
+            else copy()(*args, **kwargs)
+        )
+    if (scaling := _scaling_of(node)) is not None:
+        tensor = next(argument for argument in args if isinstance(argument, keras.KerasTensor))
+        return keras.layers.Rescaling(*scaling, name=node.name, dtype=node.output.dtype)(tensor)
     if isinstance(layer, keras.layers.Activation):
         return _activated(node, args[0], name=node.name)
     if (compressed_class(layer) or isinstance(layer, CompressedKernel)) and activation_name(layer) != "linear":
@@ -90,6 +103,45 @@ def _split(node: Node, copy: Callable[[], Any], args: tuple[Any, ...], kwargs: d
         return copy()(*args, **kwargs)
     except (ValueError, TypeError, NotImplementedError):  # what Keras raises for a layer without a configuration
         return layer(*args, **kwargs)  # planning refuses it by name
+
+
+def _scaling_of(node: Node) -> tuple[Any, Any] | None:
+    """Scale and offset of arithmetic with a number, or with one for each channel, behind the layers that learn.
+
+    The converter folds such arithmetic into the kernel before it, or rounds its numbers to eight bits: as a scaling
+    it is rounded where the file rounds it.
+    """
+    if node.kind not in _ARITHMETIC or len(node.inputs) != 1 or _takes_pixels(node) or not node.args:
+        return None
+    value = node.inputs[0]
+    constants = [argument for argument in node.args if not isinstance(argument, Value)]
+    if len(constants) + 1 != len(node.args) or node.kwargs or node.output.shape != value.shape:
+        return None
+    if not node.output.dtype.startswith(("float", "bfloat")) or value.dtype != node.output.dtype:
+        return None
+    numbers = [np.asarray(keras.ops.convert_to_numpy(constant), np.float64) for constant in constants]
+    if any(constant.size not in (1, constant.shape[-1] if constant.ndim else 1) for constant in numbers):
+        return None
+    number = (numbers[0].item() if numbers[0].size == 1 else numbers[0].ravel().tolist()) if numbers else 0.0
+    reversed_, negated = not isinstance(node.args[0], Value), np.negative(number).tolist()
+    if node.kind in ("Divide", "TrueDivide"):
+        return None if reversed_ or not np.all(number) else (np.divide(1.0, number).tolist(), 0.0)
+    return {
+        "Add": (1.0, number),
+        "Subtract": (-1.0, number) if reversed_ else (1.0, negated),
+        "Multiply": (number, 0.0),
+        "Negative": (-1.0, 0.0),
+    }[node.kind]
+
+
+def _takes_pixels(node: Node) -> bool:
+    """Whether nothing but scaling lies between a model input and a node: what it takes is on the pixels' grid."""
+    while node.inputs and (node.kind in _ARITHMETIC or node.kind in _SCALING):
+        source = node.inputs[0].node
+        if source is None:
+            return True
+        node = source
+    return False
 
 
 def _holds_layers(layer: Any) -> bool:
