@@ -319,3 +319,24 @@ def test_a_tensor_less_itself_is_refused_before_training() -> None:
     nothing = keras.layers.Subtract(name="nothing")([x, keras.layers.Dropout(0.1)(x)])
     with pytest.raises(ModelError, match="'nothing': it subtracts a tensor from itself"):
         quantization_coverage(keras.Model(inputs, keras.layers.Flatten()(nothing)))
+
+
+def test_a_softmax_over_many_places_inside_a_network_is_refused() -> None:
+    inputs = keras.Input((16, 16, 3))
+    x = keras.layers.Conv2D(4, 3, padding="same")(inputs)
+    scores = keras.layers.Softmax(axis=1, name="wide")(keras.layers.Reshape((256, 1))(keras.layers.Conv2D(1, 1)(x)))
+    x = keras.layers.Multiply()([x, keras.layers.Reshape((16, 16, 1))(scores)])
+    model = keras.Model(inputs, keras.layers.Dense(100, activation="softmax")(keras.layers.Flatten()(x)))
+    with pytest.raises(ModelError, match="'wide': its scores over 256 places are 1/256 on average"):
+        quantization_coverage(model)
+    rows = quantization_coverage(model, policy=QuantizationPolicy(skip=["wide"]))
+    assert next(row for row in rows if row.layer == "wide").precision == "float32"
+
+
+def test_the_larger_of_a_tensor_and_a_number_is_refused_and_that_of_two_tensors_is_not() -> None:
+    inputs = keras.Input((8, 8, 3))
+    x = keras.layers.Conv2D(4, 3)(inputs)
+    with pytest.raises(ModelError, match="the larger of a tensor and a number"):
+        quantization_coverage(keras.Model(inputs, keras.layers.Flatten()(keras.ops.maximum(x, 0.5))))
+    both = keras.ops.maximum(x, keras.layers.Conv2D(4, 3)(inputs))
+    assert quantize_aware(keras.Model(inputs, keras.layers.Flatten()(both)), np.zeros((2, 8, 8, 3), np.float32))

@@ -12,6 +12,7 @@ from tfkit.artifacts import ImageSpec, LayerDifference
 from tfkit.compression import quantize_aware, settle_biases
 from tfkit.errors import ExportError
 from tfkit.exporters.quantization_aware import export_integers, refuse_drift
+from tfkit.layers import SettledHardSigmoid
 
 _IMAGE = ImageSpec(16, 16, 3)
 
@@ -128,3 +129,34 @@ def test_drift_is_counted_in_steps_of_eight_bits_whatever_the_file_has() -> None
         refuse_drift(rows, activation_bits=8)
     with pytest.raises(ExportError, match=r"10\.0 steps of 8 bits from .* 'scores' \(SOFTMAX, 10\.0 steps"):
         refuse_drift((LayerDifference("scores", "SOFTMAX", 2570.0, 3000.0, 0.0),), activation_bits=16)
+
+
+_PER_CHANNEL = np.linspace(-1, 1, 16).astype(np.float32)
+_BEHIND: dict[str, Callable[[Any], Any]] = {
+    "plus numbers": lambda x: x + _PER_CHANNEL,
+    "times numbers": lambda x: x * _PER_CHANNEL,
+    "one less": lambda x: 1.0 - x,
+    "a third": lambda x: x / 3.0,
+    "negative": lambda x: -x,
+    "a rescaling with an offset": layers.Rescaling(0.7, offset=0.3),
+    "plus a map": lambda x: x + np.random.default_rng(0).normal(0.3, 1, (1, 16, 16, 16)).astype(np.float32),
+    "leaky": layers.LeakyReLU(0.1),
+    "hard sigmoid": layers.Activation("hard_sigmoid"),
+}
+
+
+@pytest.mark.parametrize("activation", ["relu", None])
+@pytest.mark.parametrize("behind", _BEHIND)
+def test_arithmetic_and_activations_are_the_files(behind: str, activation: str | None, pixels: Any) -> None:
+    rows = _exported(lambda x: layers.MaxPooling2D(2)(_BEHIND[behind](x)), pixels, activation=activation)
+    assert all(row.worst_steps < 1.01 and row.mean_steps < 0.01 for row in rows.values())
+
+
+def test_a_settled_hard_sigmoid_is_saved_and_computes_as_kerass_before() -> None:
+    layer = SettledHardSigmoid()
+    values = np.linspace(-4, 4, 99, dtype=np.float32)
+    assert np.array_equal(layer(values), keras.activations.hard_sigmoid(values))
+    layer.settle(0.0087)
+    assert layer.shift == pytest.approx(3, abs=0.0087 / 2) and layer.shift != 3
+    copy = SettledHardSigmoid.from_config(layer.get_config())
+    assert copy.shift == layer.shift and np.array_equal(copy(values), layer(values))

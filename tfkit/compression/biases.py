@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from tfkit.compression.operators import channel_affine
 from tfkit.compression.rules import is_leading_scaling, treatment_of
 from tfkit.graph import LayerGraph, Node, Value, read_graph
-from tfkit.layers import CompressedKernel, FakeQuantize, PixelGrid, QuantizedLayerNormalization
+from tfkit.layers import CompressedKernel, FakeQuantize, PixelGrid, QuantizedLayerNormalization, SettledHardSigmoid
 
 
 def settle_biases(model: keras.Model) -> int:
@@ -36,8 +36,11 @@ def settle_biases(model: keras.Model) -> int:
             settled += input_scale is not None and _settle(graph, node, input_scale)
         elif isinstance(layer, keras.layers.BatchNormalization | QuantizedLayerNormalization | keras.layers.Rescaling):
             settled += not is_leading_scaling(graph, node) and _settle_shift(node)
+        elif isinstance(layer, SettledHardSigmoid) and (input_scale := _input_scale(node.inputs[0])) is not None:
+            layer.settle(input_scale / 127)
+            settled += 1
     for function in ("train_function", "test_function", "predict_function"):
-        setattr(model, function, None)  # a Rescaling's offset is a constant of what was compiled
+        setattr(model, function, None)  # these shifts are constants of what was compiled
     return settled
 
 

@@ -34,6 +34,7 @@ from tfkit.layers import (
     MatMul,
     PixelGrid,
     QuantizedLayerNormalization,
+    SettledHardSigmoid,
     TokenIds,
 )
 from tfkit.models import with_dtype_policy
@@ -207,11 +208,12 @@ class _Folding:
         if treatment == "joined" or node.kind == "Maximum":
             args = (self._on_one_grid(node, args[0]), *args[1:])
         if negative_slope_of(layer) is not None:
-            outputs, share = leaky_relu(layer, args[0])
+            outputs, share = leaky_relu(layer, args[0], moved=self._on_one_grid(node, [args[0]])[0])
             self.joined.append((outputs, (share,)))
             return outputs
         if activation_name(layer) == "hard_sigmoid":
-            outputs, sixfold = hard_sigmoid(args[0], name=node.name)
+            shift = layer.shift if isinstance(layer, SettledHardSigmoid) else 3.0
+            outputs, sixfold = hard_sigmoid(args[0], shift=shift, name=node.name)
             self._with_range(sixfold, Rounding(f"{node.name}_sixfold", 0.0, 6.0, self.bits))
             return outputs
         return self._passed_on(node, copy, args, kwargs)

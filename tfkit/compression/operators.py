@@ -171,23 +171,33 @@ def replaced_operator(layer: Any, tensor: Any) -> Any:
     return None
 
 
-def leaky_relu(layer: Any, tensor: Any) -> tuple[Any, Any]:
+def leaky_relu(layer: Any, tensor: Any, *, moved: Any = None) -> tuple[Any, Any]:
     """A leaky ReLU as the larger of a tensor and a share of it.
+
+    Args:
+        layer: The layer.
+        tensor: What it takes.
+        moved: The same on the grid of the output, where it lies on another.
 
     Returns:
         The output, and the share, which goes into it on its grid.
     """
     share = keras.ops.multiply(tensor, negative_slope_of(layer))
-    return keras.ops.maximum(tensor, share), share
+    return keras.ops.maximum(tensor if moved is None else moved, share), share
 
 
-def hard_sigmoid(tensor: Any, *, name: str) -> tuple[Any, Any]:
+def hard_sigmoid(tensor: Any, *, shift: float, name: str) -> tuple[Any, Any]:
     """A hard sigmoid as a shift, a ReLU6 and a division.
+
+    Args:
+        tensor: What it takes.
+        shift: What is added: 3, or what was settled.
+        name: For its layers.
 
     Returns:
         The output (0..1), and six times it (0..6), what the ReLU6 gives.
     """
-    sixfold = affine(tensor, np.ones(1), np.full(1, 3.0), name=f"{name}_sixfold", activation="relu6")
+    sixfold = affine(tensor, np.ones(1), np.full(1, shift), name=f"{name}_sixfold", activation="relu6")
     return keras.ops.multiply(sixfold, 1 / 6), sixfold
 
 

@@ -11,7 +11,7 @@ from tfkit.compression.input_grid import InputGrid, input_grids
 from tfkit.compression.planning import LayerPlan, coverage_rows, layers_in_float, plan_layers
 from tfkit.compression.policy import LayerCoverage, QuantizationPolicy
 from tfkit.compression.rules import averaged_values, fixed_range_of
-from tfkit.compression.splitting import split_layers
+from tfkit.compression.splitting import activation_name, split_layers
 from tfkit.compression.wide_values import WideValues, wide_values
 from tfkit.graph import LayerGraph, Node, Value, build_model, copy_layer, give_weights, read_graph
 from tfkit.layers import (
@@ -20,10 +20,12 @@ from tfkit.layers import (
     FakeQuantize,
     PixelGrid,
     QuantizedLayerNormalization,
+    SettledHardSigmoid,
     compressed_class,
     round_to_steps,
 )
 
+_FINE = 10_000  # nothing but a tie is as near to one as a quarter of one in so many
 BatchNorm = Literal["frozen", "train"]
 
 
@@ -185,6 +187,8 @@ class _Rewriting:
             outputs = layer(*args, **kwargs)
             give_weights(layer, node.operation.get_weights())
             return outputs
+        if plan.treatment == "fixed" and activation_name(node.operation) == "hard_sigmoid":
+            return SettledHardSigmoid(name=node.name, dtype=node.operation.dtype_policy)(*args)
         layer = copy()
         if node.kind == "BatchNormalization" and self._batch_norm == "frozen":
             layer.trainable = False
@@ -214,7 +218,9 @@ class _Rewriting:
             fixed = fixed_range_of(node, self._bits)
             quantizer = FakeQuantize(name=name, fixed_range=fixed, bits=self._bits, fused=self._fused)
             self._quantizers[id(node.output)] = quantizer
-            return self._quantizers[id(node.output)](outputs)
+            # A hard sigmoid of zero is one half, which may be just half way between two steps: the file rounds it up.
+            ties = {"averaged": _FINE, "upwards": True} if activation_name(node.operation) == "hard_sigmoid" else {}
+            return quantizer(outputs, **ties)
         if plan.treatment == "same_rounded":
             self._hand_on(node)
             if id(node.output) not in self._quantizers and (pixels := self._pixel_range(node.inputs[0])) is not None:

@@ -13,6 +13,7 @@ from tfkit.layers.compressed import (
     plain_class,
 )
 from tfkit.layers.fake_quantization import FakeQuantize, PixelGrid, round_means, round_to_steps
+from tfkit.layers.hard_sigmoid import SettledHardSigmoid
 from tfkit.layers.layer_normalization import QuantizedLayerNormalization
 from tfkit.layers.text import Adapter, RelativePositions
 from tfkit.layers.transformer import (
@@ -47,6 +48,7 @@ __all__ = [
     "PixelGrid",
     "QuantizedLayerNormalization",
     "RelativePositions",
+    "SettledHardSigmoid",
     "TokenIds",
     "compressed_class",
     "plain_class",
