@@ -12,7 +12,7 @@ from tfkit.artifacts import ImageSpec, LayerDifference
 from tfkit.compression import quantize_aware, settle_biases
 from tfkit.errors import ExportError
 from tfkit.exporters.quantization_aware import export_integers, refuse_drift
-from tfkit.layers import SettledHardSigmoid
+from tfkit.layers import SettledHardSigmoid, SettledHardSilu
 
 _IMAGE = ImageSpec(16, 16, 3)
 
@@ -160,3 +160,22 @@ def test_a_settled_hard_sigmoid_is_saved_and_computes_as_kerass_before() -> None
     assert layer.shift == pytest.approx(3, abs=0.0087 / 2) and layer.shift != 3
     copy = SettledHardSigmoid.from_config(layer.get_config())
     assert copy.shift == layer.shift and np.array_equal(copy(values), layer(values))
+
+
+@pytest.mark.parametrize("stem", ["linear", "relu"])
+def test_hard_silus_are_the_integer_kernels_bit_by_bit(stem: str, pixels: Any) -> None:
+    norm = layers.BatchNormalization(beta_initializer="random_normal")  # about zero, where the function bends
+    rows = _exported(lambda x: layers.Activation("hard_silu")(norm(x)), pixels, activation=stem)
+    assert rows["HARD_SWISH"].worst_steps < 0.01
+
+
+def test_a_settled_hard_silu_answers_from_its_table_and_is_kerass_in_training() -> None:
+    layer = SettledHardSilu()
+    values = np.linspace(-4, 4, 99, dtype=np.float32)
+    plain = keras.activations.hard_silu(values)
+    assert np.array_equal(layer(values), plain)
+    layer.settle((-4.0, 4.0), (-0.375, 4.0))
+    step = 4.375 / 255
+    assert 0 < np.abs(layer(values) - plain).max() < 1.6 * step + 4 / 255
+    np.testing.assert_allclose(np.asarray(layer(values)) / step, np.round(np.asarray(layer(values)) / step), atol=1e-3)
+    assert np.array_equal(layer(values, training=True), plain)

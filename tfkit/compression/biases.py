@@ -9,7 +9,14 @@ from numpy.typing import NDArray
 from tfkit.compression.operators import channel_affine
 from tfkit.compression.rules import is_leading_scaling, treatment_of
 from tfkit.graph import LayerGraph, Node, Value, read_graph
-from tfkit.layers import CompressedKernel, FakeQuantize, PixelGrid, QuantizedLayerNormalization, SettledHardSigmoid
+from tfkit.layers import (
+    CompressedKernel,
+    FakeQuantize,
+    PixelGrid,
+    QuantizedLayerNormalization,
+    SettledHardSigmoid,
+    SettledHardSilu,
+)
 
 
 def settle_biases(model: keras.Model) -> int:
@@ -39,6 +46,11 @@ def settle_biases(model: keras.Model) -> int:
         elif isinstance(layer, SettledHardSigmoid) and (input_scale := _input_scale(node.inputs[0])) is not None:
             layer.settle(input_scale / 127)
             settled += 1
+        elif isinstance(layer, SettledHardSilu):
+            taken, taker = _quantizer(node.inputs[0]), graph.only_consumer(node.output)
+            if taken is not None and taker is not None and isinstance(taker.operation, FakeQuantize):
+                layer.settle(taken.real_range(), taker.operation.real_range())
+                settled += 1
     for function in ("train_function", "test_function", "predict_function"):
         setattr(model, function, None)  # these shifts are constants of what was compiled
     return settled
@@ -113,6 +125,14 @@ def _input_scale(value: Value) -> float | None:
             return None
         node = node.inputs[0].node
     return None
+
+
+def _quantizer(value: Value) -> FakeQuantize | None:
+    """What rounded a tensor, looking through layers that hand it on."""
+    node = value.node
+    while node is not None and not isinstance(node.operation, FakeQuantize):
+        node = node.inputs[0].node if treatment_of(node) in ("same", "absent") else None
+    return node.operation if node is not None else None
 
 
 def _step_of(quantizer: FakeQuantize) -> float:

@@ -35,6 +35,7 @@ from tfkit.layers import (
     PixelGrid,
     QuantizedLayerNormalization,
     SettledHardSigmoid,
+    SettledHardSilu,
     TokenIds,
 )
 from tfkit.models import with_dtype_policy
@@ -211,6 +212,8 @@ class _Folding:
             outputs, share = leaky_relu(layer, args[0], moved=self._on_one_grid(node, [args[0]])[0])
             self.joined.append((outputs, (share,)))
             return outputs
+        if isinstance(layer, SettledHardSilu):
+            return keras.layers.Activation("hard_silu", name=node.name)(args[0])
         if activation_name(layer) == "hard_sigmoid":
             shift = layer.shift if isinstance(layer, SettledHardSigmoid) else 3.0
             outputs, sixfold = hard_sigmoid(args[0], shift=shift, name=node.name)

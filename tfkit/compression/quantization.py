@@ -21,6 +21,7 @@ from tfkit.layers import (
     PixelGrid,
     QuantizedLayerNormalization,
     SettledHardSigmoid,
+    SettledHardSilu,
     compressed_class,
     round_to_steps,
 )
@@ -189,6 +190,8 @@ class _Rewriting:
             return outputs
         if plan.treatment == "fixed" and activation_name(node.operation) == "hard_sigmoid":
             return SettledHardSigmoid(name=node.name, dtype=node.operation.dtype_policy)(*args)
+        if plan.treatment == "compute" and self._bits == 8 and activation_name(node.operation) == "hard_silu":
+            return SettledHardSilu(name=node.name, dtype=node.operation.dtype_policy)(*args)
         layer = copy()
         if node.kind == "BatchNormalization" and self._batch_norm == "frozen":
             layer.trainable = False

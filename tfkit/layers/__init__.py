@@ -14,6 +14,7 @@ from tfkit.layers.compressed import (
 )
 from tfkit.layers.fake_quantization import FakeQuantize, PixelGrid, round_means, round_to_steps
 from tfkit.layers.hard_sigmoid import SettledHardSigmoid
+from tfkit.layers.hard_silu import SettledHardSilu
 from tfkit.layers.layer_normalization import QuantizedLayerNormalization
 from tfkit.layers.text import Adapter, RelativePositions
 from tfkit.layers.transformer import (
@@ -49,6 +50,7 @@ __all__ = [
     "QuantizedLayerNormalization",
     "RelativePositions",
     "SettledHardSigmoid",
+    "SettledHardSilu",
     "TokenIds",
     "compressed_class",
     "plain_class",
