@@ -340,3 +340,36 @@ def test_the_larger_of_a_tensor_and_a_number_is_refused_and_that_of_two_tensors_
         quantization_coverage(keras.Model(inputs, keras.layers.Flatten()(keras.ops.maximum(x, 0.5))))
     both = keras.ops.maximum(x, keras.layers.Conv2D(4, 3)(inputs))
     assert quantize_aware(keras.Model(inputs, keras.layers.Flatten()(both)), np.zeros((2, 8, 8, 3), np.float32))
+
+
+@pytest.mark.parametrize("leading", [True, False])
+def test_a_scaling_of_each_place_is_refused_by_name(leading: bool) -> None:
+    x = inputs = keras.Input((8, 8, 3))
+    if not leading:
+        x = layers.Conv2D(3, 3, padding="same")(x)
+    means = np.arange(192.0).reshape(8, 8, 3)
+    x = layers.Normalization(axis=(1, 2, 3), mean=means, variance=np.ones((8, 8, 3)), name="places")(x)
+    model = keras.Model(inputs, layers.Flatten()(layers.Conv2D(4, 3)(x)))
+    with pytest.raises(ModelError, match="'places': it scales each place by numbers of its own"):
+        quantization_coverage(model)
+
+
+@pytest.mark.parametrize("input_range", [(0.5, 1.5), (1.0, 0.0), (-3.0, -1.0)])
+def test_an_input_range_without_zero_is_refused(input_range: tuple[float, float]) -> None:
+    inputs = keras.Input((8, 8, 3))
+    model = keras.Model(inputs, layers.Flatten()(layers.Conv2D(4, 3)(inputs)))
+    with pytest.raises(ModelError, match="input_range must rise and hold 0; got"):
+        quantize_aware(model, np.zeros((2, 8, 8, 3), np.float32), input_range=input_range)
+
+
+def test_arithmetic_on_pixels_is_part_of_the_files_input_as_a_rescaling_is() -> None:
+    inputs = keras.Input((8, 8, 3))
+    x = keras.applications.imagenet_utils.preprocess_input(inputs, mode="tf")
+    model = keras.Model(inputs, layers.Flatten()(layers.Conv2D(4, 3)(x)))
+    assert [row.treatment for row in quantization_coverage(model)[:2]] == ["input", "input"]
+    grid = next(
+        layer
+        for layer in quantize_aware(model, np.zeros((2, 8, 8, 3), np.float32)).layers
+        if isinstance(layer, PixelGrid)
+    )
+    assert grid.scale == pytest.approx(1 / 127.5) and grid.zero_point == 128

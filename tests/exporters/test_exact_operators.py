@@ -41,6 +41,37 @@ def _exported(
     return {row.operator: row for row in rows}
 
 
+_SCALINGS: dict[str, Callable[[Any], Any]] = {
+    "no zero": layers.Rescaling(1 / 255, offset=0.5),
+    "below zero": layers.Rescaling(1 / 255, offset=-1.7),
+    "ink on paper": layers.Rescaling(-1 / 255, offset=1),
+    "a mean below black": layers.Normalization(mean=-20.0, variance=64.0**2),
+    "channels turned round": layers.Rescaling([1 / 255, -1 / 255, 1 / 64], offset=[0, 1, 0.5]),
+    "one number for each place, all alike": layers.Normalization(
+        axis=(1, 2, 3), mean=np.full(_IMAGE.shape, 120.0), variance=np.full(_IMAGE.shape, 3600.0)
+    ),
+    "two, no zero between": lambda x: layers.Rescaling(2.0, offset=-3)(layers.Rescaling(1 / 255, offset=1.2)(x)),
+    "nothing": lambda x: x,
+    "arithmetic": lambda x: x / 127.5 - 1.0,
+    "arithmetic channel by channel": lambda x: (x / 255.0 - np.float32([0.4, 0.5, 0.6])) / np.float32([0.2, 0.3, 0.25]),
+    "arithmetic that turns round": lambda x: 1.0 - x / 255.0,
+}
+
+
+@pytest.mark.parametrize("scaling", _SCALINGS)
+def test_any_scaling_of_the_pixels_is_the_models_and_the_files(scaling: str, pixels: Any) -> None:
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input(_IMAGE.shape)
+    x = layers.Conv2D(16, 3, padding="same", activation="relu")(_SCALINGS[scaling](inputs))
+    scores = layers.Dense(5, activation="softmax", kernel_initializer=keras.initializers.RandomNormal(0, 0.3, seed=1))
+    model = keras.Model(inputs, scores(layers.Rescaling(1 / 16)(layers.Flatten()(layers.AveragePooling2D(4)(x)))))
+    student = quantize_aware(model, pixels)
+    trained = keras.ops.convert_to_numpy(student(pixels.astype(np.float32), training=False))
+    assert np.abs(trained - model(pixels.astype(np.float32), training=False)).mean() < 0.02
+    settle_biases(student)
+    assert all(row.worst_steps <= 1.01 for row in export_integers(student, image=_IMAGE, pixels=pixels[:4]).layers)
+
+
 _AVERAGES: dict[str, Callable[[Any], Any]] = {
     "two by two": layers.AveragePooling2D(2),
     "same, three by three": layers.AveragePooling2D(3, strides=2, padding="same"),

@@ -9,7 +9,6 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from tfkit.compression.input_grid import composed_scaling
 from tfkit.compression.lookups import plain_lookup, plain_positions
 from tfkit.compression.operators import (
     affine,
@@ -24,6 +23,7 @@ from tfkit.compression.operators import (
     replaced_operator,
 )
 from tfkit.compression.rules import is_leading_scaling, negative_slope_of, padding_value, runs_activation, treatment_of
+from tfkit.compression.scaling import composed_scaling
 from tfkit.compression.splitting import activation_name
 from tfkit.graph import LayerGraph, Node, build_model, read_graph
 from tfkit.layers import (

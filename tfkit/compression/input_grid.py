@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 from typing import Any
 
-import keras
 import numpy as np
-from numpy.typing import NDArray
 
 from tfkit.compression.rules import is_leading_scaling, treatment_of
+from tfkit.compression.scaling import composed_scaling, holds_zero
+from tfkit.errors import ModelError
 from tfkit.graph import LayerGraph, Node, Value
 from tfkit.layers import PixelGrid, TokenIds
 
@@ -20,8 +20,8 @@ class InputGrid:
         name: Of the layer to make.
         scale: Real value of one grey level, where the grid is placed.
         offset: Real value of a black pixel there.
-        rounds_behind: True on the last scaling layer when it treats channels differently: its output then has a
-            range of its own, and the grid lies on the raw pixels before it.
+        rounds_behind: True on the last scaling layer when it treats channels differently, turns pixels round or gives
+            no zero: its output then has a range of its own, and the grid lies on the raw pixels before it.
         float_layers: Layers of the model that the policy leaves in float: the layer keeps them in the saved model.
         tokens: True for an input of whole numbers, which lie on no grid: the layer only keeps the names.
     """
@@ -52,8 +52,9 @@ def input_grids(
 ) -> dict[int, InputGrid]:
     """Place the pixel grids of a graph.
 
-    Where all channels are scaled alike, the grid lies behind the scaling, and the scaling becomes the scale and zero
-    point of the file's input. Otherwise it lies on the raw pixels, and the scaling is the file's first operator.
+    Where all channels are scaled alike and some grey level becomes zero, the grid lies behind the scaling, and the
+    scaling becomes the scale and zero point of the file's input. Otherwise it lies on the raw pixels, and the scaling
+    is the file's first operator.
 
     Args:
         graph: What `split_layers` gave.
@@ -62,9 +63,17 @@ def input_grids(
 
     Returns:
         Grids by the `id` of the `Value` they lie on.
+
+    Raises:
+        ModelError: When no grey level is near zero in `input_range`.
     """
     low, high = input_range
     step = (high - low) / 255
+    if not holds_zero(step, low):
+        raise ModelError(
+            f"input_range must rise and hold 0; got ({low:g}, {high:g})",
+            hint="begin the model with a Rescaling layer that makes such a range of raw pixels",
+        )
     grids: dict[int, InputGrid] = {}
     for number, value in enumerate(graph.inputs):
         if value.dtype.startswith("int"):
@@ -73,39 +82,13 @@ def input_grids(
         name = "pixel_grid" if number == 0 else f"pixel_grid_{number}"
         end, chain = _leading(graph, value)
         scale, offset = composed_scaling([node.operation for node in chain], channels=value.shape[-1] or 1)
-        if np.ptp(scale) == 0 and np.ptp(offset) == 0:
-            start = float(scale[0]) * low + float(offset[0])
-            grids[id(end)] = InputGrid(name, float(scale[0]) * step, start, float_layers=float_layers)
+        width, start = float(scale[0]) * step, float(scale[0]) * low + float(offset[0])
+        if np.ptp(scale) == 0 and np.ptp(offset) == 0 and holds_zero(width, start):
+            grids[id(end)] = InputGrid(name, width, start, float_layers=float_layers)
         else:
             grids[id(value)] = InputGrid(name, step, low, float_layers=float_layers)
             grids[id(end)] = InputGrid(name, rounds_behind=True)
     return grids
-
-
-def composed_scaling(layers: list[Any], *, channels: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Scale and offset for each channel of Rescaling and Normalization layers, one behind the other.
-
-    Args:
-        layers: In running order.
-        channels: How many there are.
-
-    Returns:
-        (channels,) each: the layers give `scale * x + offset`.
-    """
-    scale, offset = np.ones(channels), np.zeros(channels)
-    for layer in layers:
-        own_scale, own_offset = _scaling_of(layer)
-        scale, offset = scale * own_scale, offset * own_scale + own_offset
-    return scale, offset
-
-
-def _scaling_of(layer: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    if isinstance(layer, keras.layers.Rescaling):
-        return np.ravel(np.asarray(layer.scale, np.float64)), np.ravel(np.asarray(layer.offset, np.float64))
-    mean = np.ravel(keras.ops.convert_to_numpy(layer.mean)).astype(np.float64)
-    deviation = np.sqrt(np.ravel(keras.ops.convert_to_numpy(layer.variance)).astype(np.float64))
-    deviation = np.maximum(deviation, keras.config.epsilon())
-    return (deviation, mean) if layer.invert else (1 / deviation, -mean / deviation)
 
 
 def _leading(graph: LayerGraph, value: Value) -> tuple[Value, list[Node]]:

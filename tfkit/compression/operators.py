@@ -6,8 +6,8 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from tfkit.compression.input_grid import composed_scaling
 from tfkit.compression.rules import negative_slope_of
+from tfkit.compression.scaling import composed_scaling
 from tfkit.layers import plain_class
 
 _DEPTHWISE = (keras.layers.DepthwiseConv1D, keras.layers.DepthwiseConv2D)

@@ -6,6 +6,7 @@ from typing import Any
 import keras
 
 from tfkit.compression.policy import Treatment
+from tfkit.compression.scaling import scaling_fault
 from tfkit.compression.splitting import activation_name
 from tfkit.graph import LayerGraph, Node, Value
 from tfkit.layers import (
@@ -219,6 +220,8 @@ def faults_of(graph: LayerGraph, node: Node, *, weight_bits: int = 8, activation
         return "it pads with other values than zeros, or minus infinity before a maximum"
     if isinstance(layer, keras.layers.BatchNormalization) and layer.axis not in (-1, len(node.output.shape) - 1):
         return f"it normalises over axis {layer.axis}; the rule is for the last axis"
+    if node.kind in _INPUT and (fault := scaling_fault(layer, channels=int(node.output.shape[-1] or 1))) is not None:
+        return fault
     if isinstance(layer, keras.layers.LayerNormalization):
         return _layer_normalization_fault(layer, rank=len(node.output.shape))
     if (slope := negative_slope_of(layer)) is not None and not 0 < slope < 1:
@@ -282,9 +285,7 @@ def is_leading_scaling(graph: LayerGraph, node: Node) -> bool:
     value: Any = node.inputs[0]
     if graph.only_consumer(value) is not node:
         return False  # what takes the raw pixels too cannot take them scaled
-    while value.node is not None and (
-        treatment_of(value.node) == "absent" or isinstance(value.node.operation, PixelGrid)
-    ):
+    while value.node is not None and _passes_pixels(value.node):
         taker, value = value.node, value.node.inputs[0]
         if graph.only_consumer(value) is not taker:
             return False

@@ -22,7 +22,6 @@ _CHAINED = {
     keras.layers.Average: keras.layers.Add,
 }
 _ARITHMETIC = ("Add", "Subtract", "Multiply", "Divide", "TrueDivide", "Negative")
-_SCALING = ("Rescaling", "Normalization", "Dropout", "Identity")
 _SHARED_SETTINGS = ("strides", "padding", "data_format", "dilation_rate")
 
 
@@ -106,12 +105,12 @@ def _split(node: Node, copy: Callable[[], Any], args: tuple[Any, ...], kwargs: d
 
 
 def _scaling_of(node: Node) -> tuple[Any, Any] | None:
-    """Scale and offset of arithmetic with a number, or with one for each channel, behind the layers that learn.
+    """Scale and offset of arithmetic with a number, or with one for each channel.
 
     The converter folds such arithmetic into the kernel before it, or rounds its numbers to eight bits: as a scaling
-    it is rounded where the file rounds it.
+    it is rounded where the file rounds it. On pixels it is what a Rescaling layer there is.
     """
-    if node.kind not in _ARITHMETIC or len(node.inputs) != 1 or _takes_pixels(node) or not node.args:
+    if node.kind not in _ARITHMETIC or len(node.inputs) != 1 or not node.args:
         return None
     value = node.inputs[0]
     constants = [argument for argument in node.args if not isinstance(argument, Value)]
@@ -132,16 +131,6 @@ def _scaling_of(node: Node) -> tuple[Any, Any] | None:
         "Multiply": (number, 0.0),
         "Negative": (-1.0, 0.0),
     }[node.kind]
-
-
-def _takes_pixels(node: Node) -> bool:
-    """Whether nothing but scaling lies between a model input and a node: what it takes is on the pixels' grid."""
-    while node.inputs and (node.kind in _ARITHMETIC or node.kind in _SCALING):
-        source = node.inputs[0].node
-        if source is None:
-            return True
-        node = source
-    return False
 
 
 def _holds_layers(layer: Any) -> bool:

@@ -1,0 +1,65 @@
+"""What layers that only scale do to each channel."""
+
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+_GREY_LEVELS = 256
+
+
+def composed_scaling(layers: list[Any], *, channels: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Scale and offset for each channel of Rescaling and Normalization layers, one behind the other.
+
+    Args:
+        layers: In running order; none of which `scaling_fault` says anything of.
+        channels: How many there are.
+
+    Returns:
+        (channels,) each: the layers give `scale * x + offset`.
+    """
+    scale, offset = np.ones(channels), np.zeros(channels)
+    for layer in layers:
+        own_scale, own_offset = (_of_channels(numbers) for numbers in _scale_and_offset(layer))
+        scale, offset = scale * own_scale, offset * own_scale + own_offset
+    return scale, offset
+
+
+def scaling_fault(layer: Any, *, channels: int) -> str | None:
+    """Why a Rescaling or Normalization layer is no scaling channel by channel; None for all that are.
+
+    Args:
+        layer: The layer.
+        channels: Size of the last axis of what it takes.
+    """
+    for numbers in _scale_and_offset(layer):
+        if np.ptp(numbers.reshape(-1, numbers.shape[-1] if numbers.ndim else 1), axis=0).any():
+            return "it scales each place by numbers of its own; the rule is for one number, or one for each channel"
+        if (count := _of_channels(numbers).size) not in (1, channels):
+            return f"it scales {channels} channels by {count} numbers"
+    return None
+
+
+def holds_zero(scale: float, offset: float) -> bool:
+    """Whether one of 256 grey levels stands for zero, to half a level: a quantised tensor has no range without it.
+
+    Args:
+        scale: Real value of one grey level.
+        offset: Real value of a black pixel.
+    """
+    return scale > 0 and -0.5 * scale <= -offset <= (_GREY_LEVELS - 0.5) * scale
+
+
+def _of_channels(numbers: NDArray[np.float64]) -> NDArray[np.float64]:
+    return numbers.reshape(-1, numbers.shape[-1])[0] if numbers.ndim else numbers.reshape(1)
+
+
+def _scale_and_offset(layer: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """As the layer holds them: numbers, or arrays that fit what it takes."""
+    if isinstance(layer, keras.layers.Rescaling):
+        return np.asarray(layer.scale, np.float64), np.asarray(layer.offset, np.float64)
+    mean = np.asarray(keras.ops.convert_to_numpy(layer.mean), np.float64)
+    deviation = np.sqrt(np.asarray(keras.ops.convert_to_numpy(layer.variance), np.float64))
+    deviation = np.maximum(deviation, keras.config.epsilon())
+    return (deviation, mean) if layer.invert else (1 / deviation, -mean / deviation)
