@@ -5,7 +5,7 @@ import pytest
 from rich.console import Console
 from rich.table import Table
 
-from tfkit.cli.display import Display
+from tfkit.cli.display import Display, PlainConsole
 
 
 def display(*, terminal: bool, width: int = 80) -> tuple[Display, io.StringIO]:
@@ -66,3 +66,16 @@ def test_tables_are_shown() -> None:
     table.add_row("model_int8.tflite", "97 kB")
     shown.table(table)
     assert "model_int8.tflite" in out.getvalue()
+
+
+def test_names_out_of_data_are_shown_and_not_obeyed(capsys: pytest.CaptureFixture[str]) -> None:
+    console = PlainConsole()
+    table = Table("class")
+    for name in ("[red]apple", "[/b]", ":smile:", "\x1b[2Jgone", "\udcff"):
+        table.add_row(name)
+    console.print(table)
+    Display(console).note("a file called [/x] and \x1b]0;title\x07")
+    told = capsys.readouterr().out
+    for shown in ("[red]apple", "[/b]", ":smile:", r"\x1b[2Jgone", r"\xff", r"[/x] and \x1b]0;title"):
+        assert shown in told
+    assert "\x1b" not in told

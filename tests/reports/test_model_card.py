@@ -60,3 +60,17 @@ def test_card_without_files_or_limits_does_not_speak_of_them(make_report: MakeRe
 
     assert "A file is accepted" not in card
     assert "Files:" not in card
+
+
+def test_card_obeys_nothing_that_stands_in_names(make_report: MakeReport) -> None:
+    report = make_report(12)
+    odd = ("<script>alert(1)</script>", "![t](http://evil.example/t.png)", "two\n\n# Owned", "`x`|__init__")
+    names = (*odd, *report.evaluation.class_names[4:])
+    kept = {split: dict(zip(names, counts.values(), strict=True)) for split, counts in report.data["kept"].items()}
+    data = {**report.data, "kept": kept, "notes": [f"Only '{name}'." for name in odd]}
+    evaluation = replace(report.evaluation, class_names=names)
+    card = render_model_card(replace(report, name="x<img src=x>", evaluation=evaluation, data=data))
+
+    for raw in ("<script", "<img", "![t](", "\n# Owned", "[t](", "`x`"):
+        assert raw not in card
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in card and r"\`x\`\|\_\_init\_\_" in card

@@ -37,17 +37,24 @@ def answers_json(kind: str, given: list[Any], best: list[Best]) -> list[dict[str
 
 def echo_json(model: Path, kind: str, answers: list[dict[str, Any]]) -> None:
     """Print the whole answer as JSON."""
+    echo_document({"model": str(model), f"{kind}s": answers})
+
+
+def echo_document(document: dict[str, Any]) -> None:
+    """Print values as JSON; bytes of a name that are not UTF-8 come out as `\\udcff`."""
     import json
 
-    typer.echo(json.dumps({"model": str(model), f"{kind}s": answers}, indent=2, ensure_ascii=False))
+    text = json.dumps(document, indent=2, ensure_ascii=False)
+    typer.echo(text.encode("utf-8", "backslashreplace").decode())
 
 
 def show_answers(model: Path, kind: str, given: list[Any], best: list[Best]) -> None:
     """Print a table of the labels."""
     from rich import box
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
+
+    from tfkit.cli.display import PlainConsole
 
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, header_style="bold", pad_edge=False)
     table.add_column(kind, overflow="fold")
@@ -60,8 +67,8 @@ def show_answers(model: Path, kind: str, given: list[Any], best: list[Best]) -> 
                 Text(str(one) if place == 0 else ""), Text(label, style=style), Text(f"{score:.3f}", style=style)
             )
         table.add_section()
-    console = Console(highlight=False)
-    console.print(f"[dim]{model}[/dim]", soft_wrap=True)
+    console = PlainConsole()
+    console.print(str(model), style="dim", soft_wrap=True)
     console.print(table)
 
 

@@ -26,14 +26,12 @@ def benchmark(
     as_json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
 ) -> int:
     """Time a model on one image or text at a time, and say on what machine."""
-    from rich.console import Console
-
-    from tfkit.cli.display import Display
+    from tfkit.cli.display import Display, PlainConsole
     from tfkit.cli.quiet import chatter_dropped, tensorflow_started
     from tfkit.cli.targets import is_keras_file
 
     timing = {"warmup_runs": warmup_runs, "min_runs": runs, "max_seconds": seconds}
-    display = Display(Console(stderr=as_json, highlight=False))
+    display = Display(PlainConsole(stderr=as_json))
     # Exported files run without TensorFlow, whose start alone takes seconds.
     with tensorflow_started() if is_keras_file(path) else chatter_dropped():
         from tfkit.benchmarking import describe_host

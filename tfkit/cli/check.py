@@ -4,6 +4,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from tfkit.errors import printable
+
 if TYPE_CHECKING:
     from tfkit.cli.display import Display
     from tfkit.config import DataSection, RecipeConfig, RunSection
@@ -81,6 +83,7 @@ def show_data(display: "Display", splits: Any) -> None:
     """Show the classes, what was left out, and what is there twice."""
     from rich import box
     from rich.table import Table
+    from rich.text import Text
 
     report = splits.report
     names = [name for name, counts in report.kept.items() if sum(counts.values())]
@@ -89,7 +92,7 @@ def show_data(display: "Display", splits: Any) -> None:
     for name in names:
         table.add_column(name, justify="right")
     for kind in splits.class_names:
-        table.add_row(kind, *(str(report.kept[name].get(kind, 0)) for name in names))
+        table.add_row(Text(printable(kind)), *(str(report.kept[name].get(kind, 0)) for name in names))
     table.add_section()
     table.add_row("all", *(str(sum(report.kept[name].values())) for name in names), style="bold")
     display.table(table)

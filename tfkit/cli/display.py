@@ -1,12 +1,12 @@
 """What a running recipe shows: stages with a bar and the time left on a terminal, one line a stage in a log."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
 from rich.padding import Padding
 from rich.progress import (
     BarColumn,
@@ -16,11 +16,36 @@ from rich.progress import (
     TextColumn,
     TimeRemainingColumn,
 )
+from rich.segment import Segment
 from rich.text import Text
 
 from tfkit.cli.interruption import stop_if_interrupted
+from tfkit.errors import printable
 
 _TITLE_WIDTH = 32
+
+
+class PlainConsole(Console):
+    """A console that shows names out of data as they are: no markup, no emoji codes, no escape sequences of theirs.
+
+    Args:
+        stderr: Write to standard error rather than to standard output.
+    """
+
+    def __init__(self, *, stderr: bool = False) -> None:
+        super().__init__(stderr=stderr, highlight=False, markup=False, emoji=False)
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """Rich's own, of a text made printable before its width is measured."""
+        return super().render_str(printable(text, lines=True), **options)
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """Rich's own rendering, its texts made printable; styles are no part of them."""
+        for segment in super().render(renderable, options):
+            if segment.control:
+                yield segment
+            else:
+                yield Segment(printable(segment.text, lines=True), segment.style)
 
 
 class StageDisplay:
@@ -69,7 +94,7 @@ class Display:
     """
 
     def __init__(self, console: Console | None = None) -> None:
-        self.console = console or Console(highlight=False)
+        self.console = console or PlainConsole()
 
     def header(self, text: str) -> None:
         """Open a command's output with one bold line."""

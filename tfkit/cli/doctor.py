@@ -16,9 +16,9 @@ def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
 ) -> int:
     """Is this machine ready? If not, how to mend it."""
-    from rich.console import Console
+    from tfkit.cli.display import PlainConsole
 
-    console = Console(stderr=as_json, highlight=False)
+    console = PlainConsole(stderr=as_json)
     findings: list[Finding] = []
     with console.status("looking") as status:
         for title, check in _checks():

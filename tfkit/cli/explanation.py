@@ -81,12 +81,12 @@ class Explained:
 
     def show(self) -> None:
         """Print the words of each text, and which model was asked."""
-        from rich.console import Console
+        from tfkit.cli.display import PlainConsole
 
-        console = Console(highlight=False)
-        console.print(f"\n[dim]explained with {self.model}[/dim]", soft_wrap=True)
+        console = PlainConsole()
+        console.print(f"\nexplained with {self.model}", style="dim", soft_wrap=True)
         for note in self.notes:
-            console.print(f"[dim]  {note}[/dim]", soft_wrap=True)
+            console.print(f"  {note}", style="dim", soft_wrap=True)
         for label, explanation in zip(self.labels, self.explanations, strict=True):
             _show(explanation, label=label, console=console)
 

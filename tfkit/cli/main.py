@@ -13,7 +13,7 @@ from tfkit import __version__
 from tfkit.cli import benchmark, check, doctor, export, optimize, predict, recipes, run, verify
 from tfkit.cli.interruption import ctrl_c_remembered, interrupted_status, was_interrupted
 from tfkit.cli.kept_work import InterruptedRunError, is_disk_full
-from tfkit.errors import TfkitError
+from tfkit.errors import TfkitError, printable
 
 USAGE_ERROR = 2
 INTERRUPTED = 130
@@ -100,6 +100,8 @@ def _run(words: list[str]) -> int:
             return _tell("interrupted", "", INTERRUPTED, kept=_kept(fault))
         if is_disk_full(fault):
             return _tell("the disk is full", "make room, or write to another disk")
+        if isinstance(fault, OSError) and fault.filename is not None and fault.strerror:
+            return _tell(f"'{os.fsdecode(fault.filename)}': {fault.strerror}", "", kept=_kept(fault))
         first_line = (str(fault).strip().splitlines() or [""])[0][:300]
         hint = f"{DEBUG_VARIABLE}=1 in front of the command shows the traceback; please report it"
         return _tell(f"unexpected {type(fault).__name__}: {first_line}", hint, kept=_kept(fault))
@@ -120,7 +122,7 @@ def _kept(fault: BaseException) -> str:
 def _tell(message: str, hint: str, status: int = 1, *, kept: str = "") -> int:
     for label, colour, text in (("error", "red", message), ("kept", "green", kept), ("hint", "cyan", hint)):
         if text:
-            told = _wrapped(f"{label}: {text}").removeprefix(f"{label}: ")
+            told = _wrapped(f"{label}: {printable(text, lines=True)}").removeprefix(f"{label}: ")
             typer.echo(typer.style(f"{label}: ", fg=colour, bold=True) + told, err=True)
     return status
 

@@ -8,6 +8,7 @@ import typer
 from tfkit.artifacts import ResizeMode
 from tfkit.cli.answers import answers_json, best_labels, echo_json, show_answers, tell_numbered
 from tfkit.errors import DataError, ModelError
+from tfkit.files import read_regular_file, refuse_irregular
 
 if TYPE_CHECKING:
     import numpy as np
@@ -100,7 +101,7 @@ def _scores(
     artifact = best_artifact(find_artifacts(path, labels=labels, resize=resize))
     with open_runtime(artifact) as runtime:
         if isinstance(runtime, SavedModelRuntime) and runtime.takes_encoded:
-            scores = runtime.scores_from_encoded([file.read_bytes() for file in files])
+            scores = runtime.scores_from_encoded(_contents(files))
         else:
             import_tensorflow()
             scores = runtime.scores(_pixels(files, artifact.input))
@@ -110,19 +111,31 @@ def _scores(
 def _pixels(files: list[Path], image: Any) -> Any:
     """uint8 (n, height, width, channels); all files that are no pictures are told at once."""
     import numpy as np
-    import tensorflow as tf
 
-    from tfkit.data import decode_image, fit_image
+    from tfkit.data import ImageDecoder, decode_image, fit_image
 
+    decoder = ImageDecoder(channels=image.channels)
     pixels, faults = [], []
-    for file in files:
-        try:
-            pixels.append(fit_image(decode_image(file.read_bytes(), channels=image.channels), image))
-        except (OSError, tf.errors.InvalidArgumentError):
-            faults.append(f"'{file}' cannot be read as a picture")
+    for file, content in zip(files, _contents(files), strict=True):
+        if reason := decoder.fault(content) or decoder.warning(content):
+            faults.append(f"'{file}' cannot be used as a picture: {reason}")
+        else:
+            pixels.append(fit_image(decode_image(content, channels=image.channels), image))
     if faults:
         raise DataError("\n".join(faults), hint="tfkit reads JPEG, PNG, BMP, GIF and WebP")
     return np.stack(pixels)
+
+
+def _contents(files: list[Path]) -> list[bytes]:
+    contents, faults = [], []
+    for file in files:
+        try:
+            contents.append(read_regular_file(file))
+        except OSError as fault:
+            faults.append(f"'{file}' cannot be read: {fault.strerror}")
+    if faults:
+        raise DataError("\n".join(faults), hint=_WANTED)
+    return contents
 
 
 def _image_files(paths: list[Path]) -> list[Path]:
@@ -133,10 +146,14 @@ def _image_files(paths: list[Path]) -> list[Path]:
             inside = sorted(file for file in path.rglob("*") if file.suffix.lower() in _SUFFIXES and file.is_file())
             files += inside
             faults += [] if inside else [f"there is no picture in '{path}'"]
-        elif path.is_file():
+            continue
+        try:
+            refuse_irregular(path)
             files.append(path)
-        else:
+        except FileNotFoundError:
             faults.append(f"there is no picture '{path}'")
+        except OSError as fault:
+            faults.append(f"'{path}' cannot be read as a picture: {fault.strerror}")
     if faults:
         raise DataError("\n".join(faults), hint=_WANTED)
     return files

@@ -83,10 +83,11 @@ def _shipped(name: str) -> ShippedRecipe:
 def list_recipes() -> None:
     """List the recipes that come with tfkit."""
     from rich import box
-    from rich.console import Console
     from rich.table import Table
 
-    console = Console(highlight=False)
+    from tfkit.cli.display import PlainConsole
+
+    console = PlainConsole()
     table = Table(
         "recipe", "task", "what it does", box=box.SIMPLE_HEAD, show_edge=False, header_style="bold", pad_edge=False
     )

@@ -18,6 +18,7 @@ from tfkit.artifacts import (
 )
 from tfkit.cli.text_targets import keras_takes_texts
 from tfkit.errors import ConfigError, ExportError, ModelError
+from tfkit.files import read_regular_file
 
 KERAS_SUFFIXES = (".keras", ".h5", ".hdf5")
 _MANIFEST = "manifest.json"
@@ -109,7 +110,7 @@ def read_labels(path: Path) -> tuple[str, ...]:
         ConfigError: When the file cannot be read.
     """
     try:
-        lines = path.read_text(encoding="utf-8-sig").split("\n")  # -sig: editors of Windows begin with a mark
+        lines = read_regular_file(path).decode("utf-8-sig").split("\n")  # -sig: editors of Windows begin with a mark
     except (OSError, UnicodeDecodeError) as fault:
         reason = fault.strerror if isinstance(fault, OSError) else "it is not UTF-8 text"
         raise ConfigError(f"cannot read the labels '{path}': {reason}", hint="one label a line") from None

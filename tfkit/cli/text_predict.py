@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from tfkit.cli.answers import answers_json, best_labels, echo_json, show_answers, tell_numbered
 from tfkit.cli.explanation import Explained, explain_texts
 from tfkit.errors import DataError, ModelError
+from tfkit.files import read_regular_file
 
 if TYPE_CHECKING:
     import numpy as np
@@ -100,7 +101,7 @@ def read_texts(words: list[str]) -> list[str]:
     for word in words:
         if word.endswith(".txt") and Path(word).is_file():
             try:
-                lines = Path(word).read_text(encoding="utf-8").splitlines()
+                lines = read_regular_file(Path(word)).decode("utf-8-sig").splitlines()
             except (OSError, UnicodeDecodeError) as fault:
                 raise DataError(f"cannot read the texts '{word}': {fault}", hint="one text a line, in UTF-8") from None
             found += [line for line in lines if line.strip()]

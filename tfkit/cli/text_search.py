@@ -42,6 +42,7 @@ def search_texts(path: Path, folder: Path, words: list[str], *, nearest: bool, t
         top: How many of them.
         as_json: Print JSON, with both.
     """
+    from tfkit.cli.answers import echo_document
     from tfkit.cli.quiet import tensorflow_started
     from tfkit.cli.targets import is_keras_file
     from tfkit.cli.text_predict import read_texts, text_scores
@@ -61,11 +62,7 @@ def search_texts(path: Path, folder: Path, words: list[str], *, nearest: bool, t
         {"text": text} | answer for text, answer in zip(texts, find_answers(index, vectors, top=top), strict=True)
     ]
     if as_json:
-        import json
-
-        import typer
-
-        typer.echo(json.dumps({"model": str(model), "texts": answers}, indent=2, ensure_ascii=False))
+        echo_document({"model": str(model), "texts": answers})
     else:
         _show(model, answers, nearest=nearest)
     return 0
@@ -110,9 +107,10 @@ def find_answers(index: "SearchIndex", vectors: "np.ndarray", *, top: int) -> li
 
 def _show(model: Path, answers: list[dict[str, Any]], *, nearest: bool) -> None:
     from rich import box
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
+
+    from tfkit.cli.display import PlainConsole
 
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, header_style="bold", pad_edge=False)
     for heading in ("text", "nearest" if nearest else "answer", "label"):
@@ -128,6 +126,6 @@ def _show(model: Path, answers: list[dict[str, Any]], *, nearest: bool) -> None:
             asked = Text(one["text"] if place == 0 else "")
             table.add_row(asked, Text(found, style=style), Text(label, style=style), Text(f"{figure:.3f}", style=style))
         table.add_section()
-    console = Console(highlight=False)
-    console.print(f"[dim]{model}[/dim]", soft_wrap=True)
+    console = PlainConsole()
+    console.print(str(model), style="dim", soft_wrap=True)
     console.print(table)

@@ -71,15 +71,13 @@ def verify(
 
     Exit status 3: a limit was missed and the file is refused.
     """
-    from rich.console import Console
-
-    from tfkit.cli.display import Display
+    from tfkit.cli.display import Display, PlainConsole
     from tfkit.cli.quiet import chatter_dropped, tensorflow_started
     from tfkit.cli.verify_results import show_results
 
     limits = Limits(max_accuracy_drop, min_agreement, max_bytes, max_latency_ms_p95, max_float_ops, min_runtime)
     _check_options(limits, data=data, reference=reference)
-    display = Display(Console(stderr=as_json, highlight=False))
+    display = Display(PlainConsole(stderr=as_json))
     # Without data no picture is decoded and TensorFlow, whose start alone takes seconds, is not needed.
     with tensorflow_started() if data else chatter_dropped():
         from tfkit.cli.targets import find_artifacts

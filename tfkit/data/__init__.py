@@ -2,6 +2,7 @@
 
 from tfkit.data.augmentation import AugmentationPolicy, augment_batch
 from tfkit.data.calibration import calibration_pixels
+from tfkit.data.checking import ImageDecoder
 from tfkit.data.examples import DataReport, DatasetSplits, ImageExamples, LeftOut
 from tfkit.data.images import IMAGE_SUFFIXES, decode_image, fit_image
 from tfkit.data.inputs import Examples, encoded_inputs, input_batches
@@ -18,6 +19,7 @@ __all__ = [
     "DatasetSplits",
     "Examples",
     "FileSource",
+    "ImageDecoder",
     "ImageExamples",
     "ImageSource",
     "LeftOut",

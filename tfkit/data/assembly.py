@@ -10,7 +10,7 @@ import numpy as np
 from tfkit.data.checking import BadImages, Progress, check_images, refuse_bad_images
 from tfkit.data.examples import ExamplesT, ImageExamples, LeftOut
 from tfkit.data.reading import PartName, Reading
-from tfkit.errors import DataError
+from tfkit.errors import DataError, is_printable, printable
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,6 +33,7 @@ def classes_of(readings: dict[PartName, Reading], wanted: Sequence[str] | None) 
     """
     found = {part: set(reading.labels) for part, reading in readings.items()}
     union = set().union(*found.values())
+    refuse_odd_names(union)
     if wanted is not None:
         return wanted_classes(wanted, union)
     faults = [
@@ -109,6 +110,22 @@ def note_conflicts(groups: Sequence[tuple[str, ...]], parts: Sequence[Part[Any]]
         return []
     shown = "; ".join(" = ".join(group) for group in conflicts[:3])
     return [f"{len(conflicts)} {unit} appear under more than one class, so one label must be wrong: {shown}."]
+
+
+def refuse_odd_names(names: set[str]) -> None:
+    """Refuse names of classes that a file with one label a line, as phones read it, cannot hold.
+
+    Raises:
+        DataError: When a name is empty, begins or ends with a blank, or holds a line break, a control character or
+            bytes that are not UTF-8; all of them at once.
+    """
+    odd = sorted(name for name in names if not name or name != name.strip() or not is_printable(name))
+    if odd:
+        listed = ", ".join(f"'{printable(name)}'" for name in odd[:10]) + (", …" if len(odd) > 10 else "")
+        raise DataError(
+            f"{len(odd)} of {len(names)} class names cannot be written as one line of text: {listed}",
+            hint="rename the folders or labels: no line breaks, control characters or outer blanks, and UTF-8",
+        )
 
 
 def wanted_classes(wanted: Sequence[str], found: set[str]) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from typing import Literal
 import numpy as np
 import tensorflow as tf
 
+from tfkit.data.damage import is_jpeg, jpeg_warnings, png_fault
 from tfkit.data.examples import LeftOut
 from tfkit.data.images import decode_image
 from tfkit.data.sources import ImageSource
@@ -19,6 +20,7 @@ BadImages = Literal["error", "skip"]
 Progress = Callable[[int, int], None]
 
 _SHOWN = 10
+_TOGETHER = 64  # images decoded side by side; those of a group in which libjpeg warned are decoded again one by one
 
 
 def check_images(
@@ -40,10 +42,7 @@ def check_images(
         A 16-byte digest of each image's content, and the reason for each that cannot be used, by its place in
         `positions`.
     """
-    decoded_shape = tf.function(
-        lambda encoded: tf.shape(decode_image(encoded, channels=source.channels)),
-        input_signature=[tf.TensorSpec([], tf.string)],
-    )
+    decoder = ImageDecoder(channels=source.channels)
 
     def check(position: int) -> tuple[bytes, str | None]:
         try:
@@ -51,18 +50,63 @@ def check_images(
         except OSError as fault:
             return b"", f"it cannot be read ({fault.strerror})"
         digest = hashlib.blake2b(content, digest_size=16).digest()
-        return digest, _why_bad(content, decoded_shape) if source.is_encoded else None
+        return digest, decoder.fault(content) if source.is_encoded else None
 
     digests: list[bytes] = []
     bad: dict[int, str] = {}
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for place, (digest, reason) in enumerate(pool.map(check, map(int, positions))):
-            digests.append(digest)
-            if reason is not None:
-                bad[place] = reason
-            if progress is not None and (place % 32 == 31 or place + 1 == len(names)):
-                progress(place + 1, len(names))
+        for start in range(0, len(positions), _TOGETHER):
+            group = [int(position) for position in positions[start : start + _TOGETHER]]
+            with jpeg_warnings() as heard:
+                checked = list(pool.map(check, group))
+                warned = source.is_encoded and heard() is not None
+            for place, (position, (digest, reason)) in enumerate(zip(group, checked, strict=True), start):
+                digests.append(digest)
+                if warned and reason is None:
+                    reason = decoder.warning(source.content(position))
+                if reason is not None:
+                    bad[place] = reason
+            if progress is not None:
+                progress(len(digests), len(names))
     return digests, bad
+
+
+class ImageDecoder:
+    """Decodes images to see whether they are whole, by the ops that training and serving decode with.
+
+    Args:
+        channels: 1 for grey, 3 for RGB.
+    """
+
+    def __init__(self, *, channels: int) -> None:
+        self._shape = tf.function(
+            lambda encoded: tf.shape(decode_image(encoded, channels=channels)),
+            input_signature=[tf.TensorSpec([], tf.string)],
+        )
+
+    def fault(self, content: bytes) -> str | None:
+        """Why bytes are no image that can be used, or None; safe to call from many threads.
+
+        Scans that libjpeg mends are not among them: see `warning`.
+        """
+        if not content:
+            return "it is empty"
+        if reason := png_fault(content):
+            return reason
+        try:
+            self._shape(tf.constant(content))
+        except tf.errors.OpError as fault:
+            return _reason(content, str(fault.message))
+        return None
+
+    def warning(self, content: bytes) -> str | None:
+        """Why the scan of a JPEG is damaged though it decodes, or None; one call at a time in a process."""
+        if not is_jpeg(content):
+            return None
+        with jpeg_warnings() as heard:
+            self.fault(content)
+            words = heard()
+        return f"its JPEG data is damaged ({words})" if words else None
 
 
 def refuse_bad_images(bad: Sequence[LeftOut], total: int) -> None:
@@ -85,16 +129,6 @@ def same_content(names: Sequence[str], digests: Sequence[bytes]) -> list[tuple[s
     for name, digest in zip(names, digests, strict=True):
         groups[digest].append(name)
     return [tuple(group) for group in groups.values() if len(group) > 1]
-
-
-def _why_bad(content: bytes, decoded_shape: Callable[[bytes], tf.Tensor]) -> str | None:
-    if not content:
-        return "it is empty"
-    try:
-        decoded_shape(tf.constant(content))
-    except tf.errors.OpError as fault:
-        return _reason(content, str(fault.message))
-    return None
 
 
 def _reason(content: bytes, message: str) -> str:

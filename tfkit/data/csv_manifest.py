@@ -1,11 +1,13 @@
 """A CSV that names images and their labels."""
 
 import csv
+import io
 from pathlib import Path
 
 from tfkit.data.reading import PartName, Reading, part_name
 from tfkit.data.sources import FileSource
-from tfkit.errors import DataError
+from tfkit.errors import DataError, printable
+from tfkit.files import read_regular_file
 
 _LAYOUT_HINT = "the first line must name the columns path,label and, if the file is split already, split"
 _SHOWN = 10
@@ -52,23 +54,28 @@ def _reading(root: Path, entries: list[tuple[str, str]], channels: int) -> Readi
     paths = [root / image for image, _ in entries]
     return Reading(
         source=FileSource(paths, channels=channels),
-        names=tuple(image for image, _ in entries),
+        names=tuple(printable(image) for image, _ in entries),
         labels=tuple(label for _, label in entries),
     )
 
 
 def _rows(path: Path) -> list[tuple[int, dict[str, str | None]]]:
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file, skipinitialspace=True)
-            columns = [column.strip().lower() for column in reader.fieldnames or ()]
-            reader.fieldnames = columns
-            missing = [column for column in ("path", "label") if column not in columns]
-            if missing:
-                came = ", ".join(columns) or "nothing"
-                raise DataError(f"'{path}' has no column {' and '.join(missing)}; it has {came}", hint=_LAYOUT_HINT)
-            return [(reader.line_num, row) for row in reader]
+        text = read_regular_file(path).decode("utf-8-sig")
+        reader = csv.DictReader(io.StringIO(text, newline=""), skipinitialspace=True)
+        columns = [column.strip().lower() for column in reader.fieldnames or ()]
+        reader.fieldnames = columns
+        missing = [column for column in ("path", "label") if column not in columns]
+        if missing:
+            came = ", ".join(columns)[:200] or "nothing"
+            raise DataError(f"'{path}' has no column {' and '.join(missing)}; it has {came}", hint=_LAYOUT_HINT)
+        return [(reader.line_num, row) for row in reader]
     except FileNotFoundError:
         raise DataError(f"the file '{path}' does not exist", hint="check data.train and data.directory") from None
-    except (OSError, UnicodeDecodeError, csv.Error) as fault:
-        raise DataError(f"'{path}' cannot be read as CSV: {fault}", hint="save it as UTF-8 CSV") from None
+    except UnicodeDecodeError as fault:
+        line = fault.object.count(b"\n", 0, fault.start) + 1
+        told = f"line {line} holds the byte 0x{fault.object[fault.start]:02x}, which is not UTF-8"
+        raise DataError(f"'{path}' cannot be read as CSV: {told}", hint="save it as UTF-8 CSV") from None
+    except (OSError, csv.Error) as fault:
+        reason = fault.strerror if isinstance(fault, OSError) else fault
+        raise DataError(f"'{path}' cannot be read as CSV: {reason}", hint="save it as UTF-8 CSV") from None

@@ -1,5 +1,6 @@
 """NumPy archives of images."""
 
+import math
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,8 @@ import numpy as np
 
 from tfkit.data.reading import PartName, Reading
 from tfkit.data.sources import ArraySource
-from tfkit.errors import DataError
+from tfkit.errors import DataError, printable
+from tfkit.files import inflated_fault
 
 _LAYOUT_HINT = "an .npz needs x: uint8 (n, height, width[, channels]) and y: labels (n,); optional class_names (k,)"
 _KEYS: dict[PartName, tuple[str, str]] = {
@@ -35,10 +37,11 @@ def read_npz(path: Path, *, channels: int, as_part: PartName = "all") -> dict[Pa
         DataError: When the file is missing, is no .npz, or its arrays are not as above.
     """
     arrays = _load(path)
-    class_names = tuple(str(name) for name in arrays["class_names"]) if "class_names" in arrays else None
+    class_names = _class_names(arrays.get("class_names"), path)
     parts = {part: keys for part, keys in _KEYS.items() if keys[0] in arrays and keys[1] in arrays}
     if not parts:
-        raise DataError(f"'{path}' holds {', '.join(sorted(arrays)) or 'nothing'}, not x and y", hint=_LAYOUT_HINT)
+        held = printable(", ".join(sorted(arrays))[:200]) or "nothing"
+        raise DataError(f"'{path}' holds {held}, not x and y", hint=_LAYOUT_HINT)
     readings: dict[PartName, Reading] = {}
     for part, (x, y) in parts.items():
         name = as_part if part == "all" else part
@@ -54,12 +57,41 @@ def read_npz(path: Path, *, channels: int, as_part: PartName = "all") -> dict[Pa
 
 def _load(path: Path) -> dict[str, np.ndarray]:
     try:
+        if reason := inflated_fault(path) or _claim_fault(path):
+            raise ValueError(reason)
         with np.load(path, allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files}
     except FileNotFoundError:
         raise DataError(f"the file '{path}' does not exist", hint="check data.train and data.directory") from None
-    except (OSError, ValueError, AttributeError, EOFError, TypeError, zipfile.BadZipFile) as fault:
-        raise DataError(f"'{path}' cannot be read as .npz: {fault}", hint=_LAYOUT_HINT) from None
+    except MemoryError:
+        raise DataError(f"'{path}' does not fit into memory", hint="split it, or use image files") from None
+    except Exception as fault:  # zipfile, zlib and NumPy's parser of headers raise a dozen kinds
+        told = fault.strerror if isinstance(fault, OSError) and fault.strerror else str(fault) or type(fault).__name__
+        reason = printable(told.splitlines()[0][:200])
+        raise DataError(f"'{path}' cannot be read as .npz: {reason}", hint=_LAYOUT_HINT) from None
+
+
+def _claim_fault(path: Path) -> str | None:
+    """An array whose header claims more than the archive holds: NumPy would make room for all of it first."""
+    with zipfile.ZipFile(path) as archive:
+        for member in archive.infolist():
+            with archive.open(member) as file:
+                version = np.lib.format.read_magic(file)
+                read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+                shape, _, kind = read(file)
+            claimed = math.prod(shape) * kind.itemsize
+            if claimed > member.file_size:
+                return f"its '{member.filename}' claims {claimed:,} bytes and holds {member.file_size:,}"
+    return None
+
+
+def _class_names(array: np.ndarray | None, path: Path) -> tuple[str, ...] | None:
+    if array is None:
+        return None
+    if array.ndim != 1 or array.dtype.kind not in "Ui":
+        came = f"{array.dtype} {array.shape}"
+        raise DataError(f"class_names of '{path}' is {came}, expected names (k,)", hint=_LAYOUT_HINT)
+    return tuple(map(str, array))
 
 
 def _pixels(array: np.ndarray, path: Path, key: str) -> np.ndarray:

@@ -1,5 +1,6 @@
 """Where pixels come from: files on disk, arrays in memory. (TFDS records are in `tfds_records`.)"""
 
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
@@ -8,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfkit.data.images import decode_image
+from tfkit.files import read_regular_file
 
 
 class ImageSource(Protocol):
@@ -51,14 +53,14 @@ class FileSource(ImageSource):
         self.paths = tuple(paths)
         # Made eagerly on the host: every pipeline captures this one tensor instead of a copy in its graph.
         with tf.device("CPU:0"):
-            self._path_strings = tf.constant([str(path) for path in self.paths], tf.string)
+            self._path_strings = tf.constant([os.fsencode(path) for path in self.paths], tf.string)
 
     def read_pixels(self, index: tf.Tensor) -> tf.Tensor:
         encoded = tf.io.read_file(tf.gather(self._path_strings, index))
         return decode_image(encoded, channels=self.channels)
 
     def content(self, index: int) -> bytes:
-        return self.paths[index].read_bytes()
+        return read_regular_file(self.paths[index])
 
     def encoded(self, indices: np.ndarray) -> Iterator[bytes]:
         return (self.content(int(index)) for index in indices)

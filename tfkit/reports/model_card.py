@@ -8,7 +8,7 @@ from tfkit.artifacts import TextSpec
 from tfkit.reports.compression_view import coverage_sentence
 from tfkit.reports.data_summary import summarize_data
 from tfkit.reports.findings import ClassScore, accuracy_interval, calibration, calibration_error, class_scores
-from tfkit.reports.page import template
+from tfkit.reports.page import markdown, template
 from tfkit.reports.phrases import date, limits, timing, warnings
 from tfkit.reports.quantities import counted, duration, percent
 from tfkit.reports.run_report import RunReport
@@ -80,7 +80,7 @@ def _compression(report: RunReport) -> str:
 
 def _listed(names: tuple[str, ...]) -> str:
     rest = len(names) - _MOST_NAMES
-    shown = ", ".join(names[:_MOST_NAMES])
+    shown = ", ".join(map(markdown, names[:_MOST_NAMES]))
     return f"{shown} and {rest} more (`labels.txt`)" if rest > 0 else shown
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import html
 import re
 from typing import Any
 
 import jinja2
 from markupsafe import Markup, escape
 
+from tfkit.errors import printable
 from tfkit.reports import quantities
 from tfkit.reports.compression_view import compression_view
 from tfkit.reports.data_summary import summarize_data
@@ -105,7 +107,7 @@ def template(name: str) -> jinja2.Template:
         quantities.small_difference,
     ):
         environment.filters[write.__name__] = write
-    environment.filters.update(cell=_cell, glued=_glued, breakable=_breakable)
+    environment.filters.update(md=markdown, code=_code, glued=_glued, breakable=_breakable)
     return environment.get_template(name)
 
 
@@ -114,9 +116,19 @@ def _svgs(drawings: tuple[Drawing, ...]) -> list[Markup]:
     return [Markup(inline_svg(drawing)) for drawing in drawings]
 
 
-def _cell(text: str) -> str:
-    """Text for a cell of a Markdown table, which a bar or a line break would end."""
-    return text.replace("|", "\\|").replace("\n", " ")
+def markdown(text: object) -> str:
+    """A sentence with names out of data in it, as Markdown that shows it and obeys nothing: no link, no HTML."""
+    line = html.escape(printable(" ".join(str(text).split())), quote=False)
+    odd = r"[\\`*\[\]#|~]+|(?<![^\W_])_+|_+(?![^\W_])"  # underscores within a word mean nothing
+    return re.sub(odd, lambda found: re.sub("(.)", r"\\\1", found[0]), line)
+
+
+def _code(text: object) -> str:
+    """A name as a span of code, for tables too; a longer fence holds one with backticks."""
+    name = printable(" ".join(str(text).split()))
+    fence = "`" * (1 + max((len(run) for run in re.findall("`+", name)), default=0))
+    blank = " " if "`" in name else ""
+    return f"{fence}{blank}{name}{blank}{fence}".replace("|", "\\|")
 
 
 def _glued(text: str) -> str:

@@ -12,6 +12,7 @@ from ai_edge_litert import schema_py_generated as schema
 
 from tfkit.artifacts import ModelSignature, TensorSpec
 from tfkit.errors import ModelError
+from tfkit.files import read_regular_file
 
 _FILE_IDENTIFIER = b"TFL3"
 _FLOATS = frozenset({"float16", "float32", "float64", "bfloat16"})
@@ -126,7 +127,7 @@ def scale_that_is_no_number(path: Path) -> str | None:
 def opened_flatbuffer(path: Path) -> Iterator[Any]:
     """The file's model; a fault while it is read is a damaged file, for its parts are only found when asked for."""
     try:
-        content = path.read_bytes()
+        content = read_regular_file(path)
     except OSError as fault:
         raise ModelError(f"cannot read '{path}': {fault.strerror}", hint="name a .tflite file") from None
     if content[4:8] != _FILE_IDENTIFIER:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from tfkit.data.text.normalizing import replace_unusable
 from tfkit.errors import DataError
+from tfkit.files import read_regular_file
 
 _BUILT_IN = Path(__file__).parent / "built_in"
 BUILT_IN_ANSWERS = _BUILT_IN / "answers_small.csv"
@@ -63,7 +64,7 @@ def read_lines(path: Path) -> tuple[str, ...]:
 
 def _read(path: Path, what: str) -> str:
     try:
-        return path.read_text(encoding="utf-8-sig")
+        return read_regular_file(path).decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as fault:
         reason = fault.strerror if isinstance(fault, OSError) else "it is not UTF-8 text"
         raise DataError(f"cannot read the {what} '{path}': {reason}", hint="name a file in UTF-8") from None

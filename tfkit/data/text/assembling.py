@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
-from tfkit.data.assembly import Part, wanted_classes
+from tfkit.data.assembly import Part, refuse_odd_names, wanted_classes
 from tfkit.data.examples import LeftOut
 from tfkit.data.reading import PartName
 from tfkit.data.text.examples import TextExamples
@@ -56,10 +56,11 @@ def class_names_of(
     """The classes of the training texts: those wanted, or in the data's own order, or sorted (numbers by value).
 
     Raises:
-        DataError: When a wanted class is not there.
+        DataError: When a wanted class is not there, or a name is no line of text.
     """
     learned = rows.get("train") or rows.get("all") or []
     found = {row.label for row in learned}
+    refuse_odd_names(found)
     if wanted is not None:
         return wanted_classes(wanted, found)
     if ordered:

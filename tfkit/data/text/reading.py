@@ -14,6 +14,7 @@ from typing import Any, Literal
 from tfkit.data.examples import LeftOut
 from tfkit.data.reading import PartName, part_name
 from tfkit.errors import DataError
+from tfkit.files import read_regular_file
 
 FileSource = Literal["csv", "tsv", "jsonl"]
 
@@ -105,12 +106,13 @@ def add_row(reading: TextReading, row: TextRow) -> None:
 def _content(path: Path, encoding: str) -> str:
     try:
         codec = codecs.lookup(encoding).name
-    except LookupError:
+        b"a\0b\0".decode(codec)  # `hex` and others are codecs, and none of text
+    except (LookupError, ValueError):
         raise DataError(
             f"there is no encoding '{encoding}'", hint="data.encoding may be utf-8, latin-1, cp1252, utf-16, …"
         ) from None
     try:
-        raw = path.read_bytes()
+        raw = read_regular_file(path)
         return raw.decode("utf-8-sig" if codec == "utf-8" else codec)
     except FileNotFoundError:
         raise DataError(f"the file '{path}' does not exist", hint="check data.train and data.directory") from None
@@ -122,6 +124,8 @@ def _content(path: Path, encoding: str) -> str:
             f"'{path}' is not {encoding}: line {line} holds the byte 0x{raw[fault.start]:02x} ({fault.reason})",
             hint="set data.encoding to what it was saved with, often latin-1 or cp1252",
         ) from None
+    except UnicodeError as fault:  # of `idna` and its like
+        raise DataError(f"'{path}' is not {encoding}: {fault}", hint="check data.encoding") from None
 
 
 def _table(
@@ -226,7 +230,7 @@ def _objects(content: str, layout: TextFormat) -> tuple[tuple[int | None, ...], 
 def _object_fields(line: str, names: Sequence[str]) -> list[str] | str:
     try:
         found: Any = json.loads(line)
-    except ValueError as fault:
+    except (ValueError, RecursionError) as fault:
         return f"it is not JSON ({fault})"
     if not isinstance(found, dict):
         return f"it is a JSON {type(found).__name__}, expected an object"

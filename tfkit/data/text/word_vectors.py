@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from tfkit.errors import DataError
+from tfkit.files import refuse_irregular
 
 _NEAREST = 5
 _LEAST_SIMILARITY = 0.7
@@ -42,6 +43,7 @@ def read_word_vectors(path: Path, *, most: int = 100_000) -> WordVectors:
     words: list[str] = []
     rows: list[np.ndarray] = []
     try:
+        refuse_irregular(path.expanduser())
         with path.expanduser().open(encoding="utf-8", errors="replace", newline="\n") as file:
             for number, line in enumerate(file, start=1):
                 fields = line.rstrip().split(" ")

@@ -1,0 +1,77 @@
+"""Files that somebody else made: read only what is a file, and only what can be held."""
+
+import stat
+import zipfile
+from pathlib import Path
+
+_KINDS = (
+    (stat.S_ISDIR, "it is a folder"),
+    (stat.S_ISFIFO, "it is a pipe, not a file"),
+    (stat.S_ISSOCK, "it is a socket, not a file"),
+    (stat.S_ISCHR, "it is a device, not a file"),
+    (stat.S_ISBLK, "it is a device, not a file"),
+)
+_LARGE = 256 << 20
+_MOST_TIMES = 100  # deflate makes zeros a thousand times smaller, and weights or pictures hardly at all
+
+
+def read_regular_file(path: Path) -> bytes:
+    """All bytes of a file; a pipe or a device, which may never end, is not touched.
+
+    Args:
+        path: The file, or a link to it.
+
+    Raises:
+        OSError: When it cannot be read; `strerror` says why, of links that lead nowhere too.
+
+    Example:
+        >>> read_regular_file(Path("/dev/zero"))
+        Traceback (most recent call last):
+        OSError: [Errno 0] it is a device, not a file
+    """
+    refuse_irregular(path)
+    return path.read_bytes()
+
+
+def refuse_irregular(path: Path) -> None:
+    """Do nothing for a regular file or a link to one.
+
+    Args:
+        path: What was named as a file.
+
+    Raises:
+        OSError: When it is something else, or not there.
+    """
+    try:
+        mode = path.stat().st_mode
+    except ValueError:  # Python's word for a NUL in the name
+        raise OSError(0, "its name holds a NUL character") from None
+    except OSError as fault:
+        if path.is_symlink():
+            reason = f"it is a link to '{path.readlink()}', which cannot be read"
+            raise type(fault)(fault.errno, reason) from None
+        raise
+    for is_kind, reason in _KINDS:
+        if is_kind(mode):
+            raise OSError(0, reason)
+
+
+def inflated_fault(path: Path) -> str | None:
+    """Why a ZIP archive must not be unpacked: it says that it becomes far larger than what it holds can be.
+
+    Args:
+        path: A `.keras` or `.npz` file.
+
+    Returns:
+        The reason, or None.
+
+    Raises:
+        OSError, zipfile.BadZipFile: When it cannot be read as an archive.
+    """
+    refuse_irregular(path)
+    with zipfile.ZipFile(path) as archive:
+        for member in archive.infolist():
+            if member.file_size > max(_LARGE, _MOST_TIMES * member.compress_size):
+                sizes = f"{member.compress_size / 1e6:.1f} MB to {member.file_size / 1e9:.1f} GB"
+                return f"its '{member.filename}' would inflate from {sizes}"
+    return None
