@@ -333,12 +333,13 @@ def test_a_softmax_over_many_places_inside_a_network_is_refused() -> None:
     assert next(row for row in rows if row.layer == "wide").precision == "float32"
 
 
-def test_the_larger_of_a_tensor_and_a_number_is_refused_and_that_of_two_tensors_is_not() -> None:
+def test_the_larger_of_a_tensor_and_numbers_that_make_it_wider_is_refused() -> None:
     inputs = keras.Input((8, 8, 3))
-    x = keras.layers.Conv2D(4, 3)(inputs)
-    with pytest.raises(ModelError, match="the larger of a tensor and a number"):
-        quantization_coverage(keras.Model(inputs, keras.layers.Flatten()(keras.ops.maximum(x, 0.5))))
-    both = keras.ops.maximum(x, keras.layers.Conv2D(4, 3)(inputs))
+    x = keras.layers.Conv2D(1, 3)(inputs)
+    with pytest.raises(ModelError, match="compares a tensor with numbers of another shape"):
+        quantization_coverage(keras.Model(inputs, keras.layers.Flatten()(keras.ops.maximum(x, np.zeros(4, "float32")))))
+    assert quantization_coverage(keras.Model(inputs, keras.layers.Flatten()(keras.ops.maximum(x, 0.5))))
+    both = keras.ops.maximum(x, keras.layers.Conv2D(1, 3)(inputs))
     assert quantize_aware(keras.Model(inputs, keras.layers.Flatten()(both)), np.zeros((2, 8, 8, 3), np.float32))
 
 

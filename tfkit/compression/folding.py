@@ -20,11 +20,22 @@ from tfkit.compression.operators import (
     leaky_relu,
     moved,
     on_output_channels,
+    prelu,
     replaced_operator,
 )
-from tfkit.compression.rules import is_leading_scaling, negative_slope_of, padding_value, runs_activation, treatment_of
+from tfkit.compression.rules import (
+    is_bounded,
+    is_leading_scaling,
+    is_tabulated,
+    negative_slope_of,
+    padding_value,
+    runs_activation,
+    treatment_of,
+)
 from tfkit.compression.scaling import composed_scaling
 from tfkit.compression.splitting import activation_name
+from tfkit.compression.tables import AnswerTable, answer_table
+from tfkit.errors import ModelError
 from tfkit.graph import LayerGraph, Node, build_model, read_graph
 from tfkit.layers import (
     AddPositions,
@@ -93,6 +104,8 @@ class FoldedModel:
         four_bit: The tensors that operators with a 4-bit kernel write.
         float_layers: Layers the policy left in float, and those that run inside them.
         float_tensors: The tensors they write.
+        tables: For functions without an integer kernel, in whose place `model` has a GELU.
+        smaller: The roundings of what is the smaller of two tensors, in whose place `model` has the larger one.
     """
 
     model: keras.Model
@@ -104,6 +117,8 @@ class FoldedModel:
     four_bit: tuple[Any, ...]
     float_layers: tuple[str, ...]
     float_tensors: tuple[Any, ...]
+    tables: tuple[AnswerTable, ...] = ()
+    smaller: tuple[str, ...] = ()
 
 
 def fold(model: keras.Model) -> FoldedModel:
@@ -134,6 +149,8 @@ def fold(model: keras.Model) -> FoldedModel:
         tuple(folding.four_bit),
         folding.float_layers,
         tuple(folding.float_tensors),
+        tuple(folding.tables),
+        tuple(folding.smaller),
     )
 
 
@@ -151,7 +168,10 @@ class _Folding:
         self.four_bit: list[Any] = []
         self.float_layers = tuple(dict.fromkeys(name for grid in grids for name in grid.float_layers))
         self.float_tensors: list[Any] = []
+        self.tables: list[AnswerTable] = []
+        self.smaller: list[str] = []
         self._ranges: dict[int, Rounding] = {}
+        self._bounded: set[int] = set()
         self._kept: list[Any] = []  # tensors are known by identity
         self._folded_away: set[str] = set()
         self._moves: Counter[int] = Counter()  # how many times a tensor was, by its identity
@@ -203,10 +223,18 @@ class _Folding:
                 args[1],
                 lambda step, value: self._with_range(value, _rounding_of(layer.quantizers[step])),
             )
+        if treatment == "activation" and self._runs_inside(node) and is_bounded(node):
+            return self._bounded_by_range(keras.layers.ReLU(name=node.name)(args[0]))
         if treatment == "activation" and not self._runs_inside(node):
-            function = "relu6" if getattr(layer, "max_value", None) or activation_name(layer) == "relu6" else "relu"
-            return self._moved(args[0], name=node.name, activation=function)
-        if treatment == "joined" or node.kind == "Maximum":
+            six = getattr(layer, "max_value", None) == 6 or activation_name(layer) == "relu6"
+            function = "relu6" if six else "relu"
+            outputs = self._moved(args[0], name=node.name, activation=function)
+            return self._bounded_by_range(outputs) if is_bounded(node) else outputs
+        if isinstance(layer, keras.layers.PReLU):
+            return self._prelu(node, args[0])
+        if is_tabulated(node):
+            return self._tabulated(node, args)
+        if treatment == "joined" or node.kind in ("Maximum", "Minimum"):
             args = (self._on_one_grid(node, args[0]), *args[1:])
         if negative_slope_of(layer) is not None:
             outputs, share = leaky_relu(layer, args[0], moved=self._on_one_grid(node, [args[0]])[0])
@@ -221,6 +249,43 @@ class _Folding:
             return outputs
         return self._passed_on(node, copy, args, kwargs)
 
+    def _bounded_by_range(self, tensor: Any) -> Any:
+        """Note a tensor that nothing but the end of its own range keeps below a bound."""
+        self._bounded.add(id(tensor))
+        self._kept.append(tensor)
+        return tensor
+
+    def _prelu(self, node: Node, tensor: Any) -> Any:
+        follower, own = self._next(node), self._ranges.get(id(tensor))
+        above = self._moved(tensor, name=f"{node.name}_above", activation="relu")
+        outputs, below, share = prelu(node.operation, tensor, moved=above, name=node.name)
+        if own is not None:
+            step = (own.maximum - own.minimum) / (2**own.bits - 1)
+            whole = own.maximum if own.bits == 16 else step * (2**own.bits - 1)
+            self._with_range(below, Rounding(f"{node.name}_below", 0.0, whole, own.bits))
+        if follower is not None and isinstance(follower.operation, FakeQuantize):
+            target = _rounding_of(follower.operation)
+            for tensor, name in ((above, "above"), (share, "share")):
+                self._with_range(tensor, replace(target, name=f"{node.name}_{name}"))
+        return outputs
+
+    def _tabulated(self, node: Node, args: tuple[Any, ...]) -> Any:
+        """A stand-in of one operator that has a range of its own; the file's exporter puts the table in its place."""
+        tensor = next(argument for argument in args if isinstance(argument, keras.KerasTensor))
+        own, follower = self._ranges.get(id(tensor)), self._next(node)
+        if own is None or follower is None or not isinstance(follower.operation, FakeQuantize):
+            raise ModelError(
+                f"layer '{node.name}': a table of its answers needs an input and an output of 8 bits",
+                hint=f"leave it in float: skip=['{node.name}']",
+            )
+        self.tables.append(answer_table(node, _range(own), follower.operation))
+        takers = self.graph.consumers(node.inputs[0])
+        if len(takers) > 1:  # the converter makes one operator of two that are alike
+            tensor = self._with_range(
+                self._moved(tensor, name=f"{node.name}_input"), replace(own, name=f"{node.name}_input")
+            )
+        return keras.ops.gelu(tensor, approximate=False)
+
     def _passed_on(self, node: Node, copy: Callable[[], Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         treatment = treatment_of(node)
         rounding = self._ranges.get(id(args[0]))
@@ -228,7 +293,12 @@ class _Folding:
             kwargs = {"constant_values": rounding.minimum}  # an integer has no infinity; the maximum is the same
             args = args[:1]
         outputs = replaced_operator(node.operation, args[0]) if treatment == "same" else None
+        if node.kind == "Minimum":
+            outputs = keras.ops.maximum(*args[0])
+            self.smaller.append(_rounding_of(self._next(node).operation).name)  # type: ignore[union-attr]
         outputs = copy()(*args, **kwargs) if outputs is None else outputs
+        if treatment == "same" and id(args[0]) in self._bounded:
+            self._bounded_by_range(outputs)
         if treatment == "same" and rounding is not None:
             return self._with_range(outputs, rounding)
         if treatment == "same_rounded" and rounding is not None:
@@ -267,13 +337,15 @@ class _Folding:
         the range; a depthwise convolution by 1 does the same exactly.
         """
         follower = self._next(node)
-        if self.bits != 8 or follower is None or not isinstance(follower.operation, FakeQuantize):
+        if follower is None or not isinstance(follower.operation, FakeQuantize):
             return tensors
         target = _rounding_of(follower.operation)
         on_grid: dict[int, Any] = {}  # one tensor may go in twice
         for number, tensor in enumerate(tensors):
             own = self._ranges.get(id(tensor))
             if id(tensor) in on_grid or own is None or _range(own) == _range(target):
+                continue
+            if self.bits != 8 and id(tensor) not in self._bounded:  # in 16 bits QUANTIZE is as good
                 continue
             on_grid[id(tensor)] = self._moved(tensor, name=f"{node.name}_input{number}")
             self._with_range(on_grid[id(tensor)], replace(target, name=f"{target.name}_input{number}"))

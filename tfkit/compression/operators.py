@@ -1,5 +1,6 @@
 """Plain Keras layers chosen so that the TFLite converter makes operators of them that have integer kernels."""
 
+import math
 from typing import Any
 
 import keras
@@ -184,6 +185,30 @@ def leaky_relu(layer: Any, tensor: Any, *, moved: Any = None) -> tuple[Any, Any]
     """
     share = keras.ops.multiply(tensor, negative_slope_of(layer))
     return keras.ops.maximum(tensor if moved is None else moved, share), share
+
+
+def prelu(layer: Any, tensor: Any, *, moved: Any, name: str) -> tuple[Any, Any, Any]:
+    """A PReLU as what is above zero and the share of what is below: one of them is zero everywhere.
+
+    Args:
+        layer: The layer.
+        tensor: What it takes, (n, ...).
+        moved: What is above zero, on the grid of the output.
+        name: For its layers.
+
+    Returns:
+        The output; what is below zero, its sign turned, which lies on the input's steps; and its share, which goes
+        into the output on its grid.
+    """
+    below = affine(tensor, np.full(1, -1.0), np.zeros(1), name=f"{name}_below", activation="relu")
+    slopes = np.asarray(keras.ops.convert_to_numpy(layer.alpha), np.float64)
+    shape = tuple(int(size) for size in tensor.shape[1:])
+    if all(size == 1 for size in slopes.shape[:-1]):
+        share = affine(below, -slopes.ravel(), np.zeros(1), name=name)
+        return keras.ops.add(moved, share), below, share
+    flat = keras.ops.reshape(below, (-1, 1, 1, math.prod(shape)))
+    share = affine(flat, -np.broadcast_to(slopes, shape).ravel(), np.zeros(1), name=name)
+    return keras.ops.add(moved, keras.ops.reshape(share, (-1, *shape))), below, share
 
 
 def hard_sigmoid(tensor: Any, *, shift: float, name: str) -> tuple[Any, Any]:

@@ -4,7 +4,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from tfkit.compression.policy import LayerCoverage, QuantizationPolicy, Treatment
-from tfkit.compression.rules import faults_of, is_leading_scaling, is_python_code, runs_activation, treatment_of
+from tfkit.compression.rules import (
+    faults_of,
+    is_bounded,
+    is_leading_scaling,
+    is_python_code,
+    is_tabulated,
+    runs_activation,
+    treatment_of,
+)
 from tfkit.errors import ModelError
 from tfkit.graph import LayerGraph, Node, Value
 from tfkit.layers import BOUNDED_SCORE
@@ -185,7 +193,7 @@ class _Planning:
         if treatment == "compute" and taker is not None and self._treatments[name] == "masked":
             return False, f"on the grid of '{name}'"
         joins = taker is not None and self._treatments[name] == "joined"
-        if joins and (runs_activation(node) or treatment == "activation"):
+        if joins and not is_bounded(node) and (runs_activation(node) or treatment == "activation"):
             return False, f"on the grid of '{name}'"
         if taker is not None and self._treatments[name] == "float":
             return True, "rounded for a layer in float"
@@ -216,6 +224,8 @@ class _Planning:
     def _reason(self, node: Node, treatment: Treatment) -> str:
         if node.kind == "LayerNormalization":
             return "the values between its operators in 16 bits"
+        if is_tabulated(node):
+            return "its answers for 256 inputs in a table"
         folded = treatment == "affine" and self._host(node) is not None
         reasons = {
             "fixed": "its range is known",

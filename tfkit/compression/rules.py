@@ -83,7 +83,16 @@ _SAME = [
 _SAME_ROUNDED = ("AveragePooling1D", "AveragePooling2D")
 # Their operator can run a ReLU behind it; the other ones that compute cannot.
 _FUSING = ("Add", "Subtract", "Multiply", "Divide", "TrueDivide", "LayerNormalization")
-_COMPUTE = ("Maximum", "GlobalAveragePooling1D", "GlobalAveragePooling2D", "Mean", "LeakyReLU", *_FUSING)
+_COMPUTE = (
+    "Maximum",
+    "Minimum",
+    "GlobalAveragePooling1D",
+    "GlobalAveragePooling2D",
+    "Mean",
+    "LeakyReLU",
+    "PReLU",
+    *_FUSING,
+)
 _TRANSFORMER = ("AddPositions", "MatMul", "ApproximateGelu", "MaskedMean")
 _AFFINE = ("BatchNormalization", "LayerScale")
 _INPUT = ("Rescaling", "Normalization")
@@ -102,10 +111,49 @@ _BY_KIND: dict[str, Treatment] = {
     "Embedding": "table",
     "Softmax": "fixed",
 }
+# Slopes that differ from place to place are weights of a depthwise convolution with a channel for each.
+_MOST_SLOPES = 65_536
 # A softmax over more places than this leaves each of them less than four steps of 8 bits on average.
 _MOST_PLACES = 64
 _FOUR_BIT = (keras.layers.Conv1D, keras.layers.Conv2D, keras.layers.Dense)
 _NOT_IN_16_BITS = ("hard_silu",)
+# Functions of one number: the file holds what they give for each of its 256 inputs.
+_TABULATED_ACTIVATIONS = (
+    "celu",
+    "elu",
+    "exponential",
+    "hard_shrink",
+    "hard_tanh",
+    "log_sigmoid",
+    "mish",
+    "selu",
+    "soft_shrink",
+    "softplus",
+    "softsign",
+    "sparse_plus",
+    "sparse_sigmoid",
+    "squareplus",
+    "tanh_shrink",
+    "threshold",
+)
+_TABULATED_OPERATIONS = (
+    "Absolute",
+    "Celu",
+    "Clip",
+    "Elu",
+    "Exp",
+    "Expm1",
+    "HardTanh",
+    "Log1p",
+    "LogSigmoid",
+    "Power",
+    "Selu",
+    "Softplus",
+    "Softsign",
+    "Sqrt",
+    "Square",
+)
+_EXTREMES = ("Maximum", "Minimum")
 _ACTIVATIONS: dict[str, Treatment] = {
     "relu": "activation",
     "relu6": "activation",
@@ -116,6 +164,7 @@ _ACTIVATIONS: dict[str, Treatment] = {
     "hard_silu": "compute",
     "leaky_relu": "compute",
     "gelu": "compute",
+    **dict.fromkeys(_TABULATED_ACTIVATIONS, "compute"),
 }
 
 
@@ -137,13 +186,40 @@ def treatment_of(node: Node) -> Treatment | None:
         return "compute"
     if isinstance(layer, keras.layers.Activation):
         return _ACTIVATIONS.get(activation_name(layer))
-    if isinstance(layer, keras.layers.ReLU):
-        if layer.negative_slope:
-            return "compute" if layer.threshold == 0 and layer.max_value is None else None
-        return "activation" if layer.threshold == 0 and layer.max_value in (None, 6, 6.0) else None
+    if isinstance(layer, keras.layers.ReLU) and not layer.negative_slope and not layer.threshold:
+        return "activation"
+    if is_tabulated(node) or negative_slope_of(layer) is not None:
+        return "compute"
     if isinstance(layer, keras.layers.UpSampling2D):
         return _UPSAMPLING.get(layer.interpolation)
     return _BY_KIND.get(node.kind)
+
+
+def is_tabulated(node: Node) -> bool:
+    """Whether a layer is a function of one number that LiteRT has no quick integer kernel for.
+
+    The file looks its answers up in a table of 256, one for each step of the input's grid.
+    """
+    layer = node.operation
+    if len(node.inputs) != 1:
+        return False
+    if isinstance(layer, keras.layers.Activation):
+        return activation_name(layer) in _TABULATED_ACTIVATIONS
+    if isinstance(layer, keras.layers.ReLU):
+        return negative_slope_of(layer) is None and bool(layer.threshold or layer.negative_slope)
+    if isinstance(layer, keras.layers.LeakyReLU):
+        return negative_slope_of(layer) is None
+    if isinstance(layer, keras.layers.ELU):
+        return True
+    if isinstance(layer, keras.layers.Layer) or node.output.shape != node.inputs[0].shape:
+        return False
+    return node.kind in _TABULATED_OPERATIONS or node.kind in _EXTREMES
+
+
+def is_bounded(node: Node) -> bool:
+    """Whether a layer is a ReLU with an upper bound that no operator has: the end of its 8-bit range is that bound."""
+    layer = node.operation
+    return isinstance(layer, keras.layers.ReLU) and layer.max_value not in (None, 6, 6.0)
 
 
 def runs_activation(node: Node) -> bool:
@@ -154,9 +230,10 @@ def runs_activation(node: Node) -> bool:
 
 
 def negative_slope_of(layer: Any) -> float | None:
-    """The slope of a leaky ReLU below zero; None for any other layer."""
+    """The slope below zero of a leaky ReLU that is the larger of a number and its share; None for any other layer."""
     if isinstance(layer, keras.layers.LeakyReLU | keras.layers.ReLU):
-        return float(layer.negative_slope) or None
+        whole = not getattr(layer, "threshold", 0) and getattr(layer, "max_value", None) is None
+        return float(layer.negative_slope) if whole and 0 < layer.negative_slope < 1 else None
     return 0.2 if activation_name(layer) == "leaky_relu" else None  # Keras's default
 
 
@@ -207,8 +284,8 @@ def faults_of(graph: LayerGraph, node: Node, *, weight_bits: int = 8, activation
         return "it has its channels first; LiteRT wants them last"
     if node.kind in ("Divide", "TrueDivide") and len(node.inputs) != 1:
         return "LiteRT has no integer kernel for the division of two tensors"
-    if node.kind == "Maximum" and not isinstance(layer, keras.layers.Layer):
-        return "there is no rule for the larger of a tensor and a number"
+    if node.kind in _EXTREMES and len(node.inputs) != 2 and not is_tabulated(node):
+        return "it compares a tensor with numbers of another shape, for which there is no rule"
     if node.kind == "Subtract" and len({id(_looked_through(value)) for value in node.inputs}) < len(node.inputs):
         return "it subtracts a tensor from itself, which leaves zeros: there is nothing to learn behind it"
     if activation_bits == 8 and (places := _places_of_inner_softmax(graph, node)) > _MOST_PLACES:
@@ -224,12 +301,14 @@ def faults_of(graph: LayerGraph, node: Node, *, weight_bits: int = 8, activation
         return fault
     if isinstance(layer, keras.layers.LayerNormalization):
         return _layer_normalization_fault(layer, rank=len(node.output.shape))
-    if (slope := negative_slope_of(layer)) is not None and not 0 < slope < 1:
-        return f"a leaky ReLU has a slope between 0 and 1 below zero; got {slope:g}"
+    if isinstance(layer, keras.layers.PReLU) and (size := math.prod(layer.alpha.shape)) > _MOST_SLOPES:
+        return (
+            f"it has {size:,} slopes of its own, more than {_MOST_SLOPES:,}: share them over places, shared_axes=[1, 2]"
+        )
     if treatment == "kernel" and weight_bits == 4 and plain_class(layer) not in _FOUR_BIT:
         return f"LiteRT has no 4-bit kernel for a {plain_class(layer).__name__}"
-    if activation_bits == 16 and activation_name(layer) in _NOT_IN_16_BITS:
-        return f"LiteRT has no 16-bit kernel for the activation '{activation_name(layer)}'"
+    if activation_bits == 16 and (activation_name(layer) in _NOT_IN_16_BITS or is_tabulated(node)):
+        return f"LiteRT has no 16-bit kernel for {_described(node)}"
     return None
 
 

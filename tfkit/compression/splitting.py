@@ -8,7 +8,14 @@ import numpy as np
 
 from tfkit.graph import LayerGraph, Node, Value, build_model, copy_layer, read_graph
 from tfkit.graph.layer_graph import replace_values
-from tfkit.layers import CompressedKernel, FakeQuantize, MaskedMean, QuantizedLayerNormalization, compressed_class
+from tfkit.layers import (
+    ApproximateGelu,
+    CompressedKernel,
+    FakeQuantize,
+    MaskedMean,
+    QuantizedLayerNormalization,
+    compressed_class,
+)
 
 _SEPARABLE = {
     keras.layers.SeparableConv1D: (keras.layers.DepthwiseConv1D, keras.layers.Conv1D),
@@ -19,7 +26,26 @@ _CHAINED = {
     keras.layers.Add: keras.layers.Add,
     keras.layers.Multiply: keras.layers.Multiply,
     keras.layers.Maximum: keras.layers.Maximum,
+    keras.layers.Minimum: keras.layers.Minimum,
     keras.layers.Average: keras.layers.Add,
+}
+_EXTREMES = {"Maximum": keras.layers.Maximum, "Minimum": keras.layers.Minimum}
+# Operations of `keras.ops` that are a layer: what they are called with, from their settings.
+_AS_LAYERS: dict[str, Callable[[dict[str, Any], str], Any]] = {
+    "LeakyRelu": lambda settings, name: keras.layers.LeakyReLU(settings["negative_slope"], name=name),
+    "Softmax": lambda settings, name: keras.layers.Softmax(settings["axis"], name=name),
+    "Gelu": lambda settings, name: (
+        ApproximateGelu(name=name) if settings["approximate"] else keras.layers.Activation("gelu", name=name)
+    ),
+}
+# Those that are an activation of that name.
+_AS_ACTIVATIONS = {
+    "HardSigmoid": "hard_sigmoid",
+    "HardSilu": "hard_silu",
+    "Relu": "relu",
+    "Relu6": "relu6",
+    "Sigmoid": "sigmoid",
+    "Tanh": "tanh",
 }
 _ARITHMETIC = ("Add", "Subtract", "Multiply", "Divide", "TrueDivide", "Negative")
 _SHARED_SETTINGS = ("strides", "padding", "data_format", "dilation_rate")
@@ -82,12 +108,14 @@ def _split(node: Node, copy: Callable[[], Any], args: tuple[Any, ...], kwargs: d
         return _chained(node, args[0])
     if type(layer) in _SEPARABLE:
         return _activated(node, separated(node, args[0]))
-    if node.kind == "Maximum" and not isinstance(layer, keras.layers.Layer) and len(node.inputs) == 2:
-        return (
-            keras.layers.Maximum(name=node.name)(list(args))
-            if len(args) == 2 and not kwargs
-            else copy()(*args, **kwargs)
-        )
+    if (as_layer := _AS_LAYERS.get(node.kind)) and not isinstance(layer, keras.layers.Layer):
+        return as_layer(layer.get_config(), node.name)(args[0])
+    if (function := _AS_ACTIVATIONS.get(node.kind)) is not None:
+        return keras.layers.Activation(function, name=node.name)(args[0])
+    if node.kind == "Silu":
+        return _gated(args[0], name=node.name)
+    if (kind := _EXTREMES.get(node.kind)) and not isinstance(layer, keras.layers.Layer) and len(node.inputs) == 2:
+        return kind(name=node.name)(list(args)) if len(args) == 2 and not kwargs else copy()(*args, **kwargs)
     if (scaling := _scaling_of(node)) is not None:
         tensor = next(argument for argument in args if isinstance(argument, keras.KerasTensor))
         return keras.layers.Rescaling(*scaling, name=node.name, dtype=node.output.dtype)(tensor)
@@ -161,9 +189,14 @@ def _activated(node: Node, tensor: Any, *, name: str | None = None) -> Any:
     if activation == "linear":
         return tensor
     if activation == "silu":
-        gate = keras.layers.Activation("sigmoid", name=f"{name}_sigmoid")(tensor)
-        return keras.layers.Multiply(name=name)([tensor, gate])
+        return _gated(tensor, name=name)
     return keras.layers.Activation(node.operation.activation, name=name)(tensor)
+
+
+def _gated(tensor: Any, *, name: str) -> Any:
+    """SiLU as the file has it."""
+    gate = keras.layers.Activation("sigmoid", name=f"{name}_sigmoid")(tensor)
+    return keras.layers.Multiply(name=name)([tensor, gate])
 
 
 def _chained(node: Node, tensors: list[Any]) -> Any:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from tfkit.artifacts import Artifact, ImageSpec, LayerDifference, Quantization
 from tfkit.compression import FoldedModel, Rounding, TrainedKernel, fold
 from tfkit.errors import ExportError
+from tfkit.exporters.answer_tables import with_own_operators
 from tfkit.exporters.conversion import TEXT_INPUT_NAMES, convert_text_to_float, convert_to_float
 from tfkit.exporters.destination import finished_model
 from tfkit.exporters.float_model import check_model
@@ -172,7 +173,10 @@ def check_texts(texts: Mapping[str, NDArray[np.int32]], *, sequence_length: int)
 def _proven(
     model: Any, flatbuffer: bytes, roundings: dict[str, Rounding], folded: FoldedModel, samples: Samples
 ) -> IntegerFile:
-    """Read the kernels back, and run the file beside its model."""
+    """Put in what litert-quantizer has no rule for, read the kernels back, and run the file beside its model."""
+    tensors = {rounding.name: name for name, rounding in reversed(roundings.items())}
+    tables = {tensors[table.rounding]: table.answers for table in folded.tables}
+    flatbuffer = with_own_operators(flatbuffer, tables, {tensors[name] for name in folded.smaller})
     kernels = check_kernels(flatbuffer, folded.kernels)
     rows = compare_layers(model, flatbuffer, roundings, samples)
     refuse_drift(rows, activation_bits=folded.activation_bits)

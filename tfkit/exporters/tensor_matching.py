@@ -175,9 +175,9 @@ def _difference(expected: NDArray[np.float32], found: NDArray[np.float32]) -> fl
 
 def _real(values: NDArray[Any], detail: dict[str, Any]) -> NDArray[np.float32]:
     parameters = detail["quantization_parameters"]
-    # The batch of one goes; where the converter flattened (1, length, hidden), all rows stay.
+    # The batch of one goes; where the converter flattened (1, length, hidden), or dropped the batch, all rows stay.
     held = values.reshape(-1, *values.shape[2:]) if values.ndim > 1 else values.ravel()
-    held = held if values.ndim > 1 else held[0]
+    held = held if values.ndim > 1 or values.size > 1 else held[0]
     if len(parameters["scales"]) == 1:
         return np.asarray(
             (held.astype(np.float64) - parameters["zero_points"][0]) * parameters["scales"][0], np.float32

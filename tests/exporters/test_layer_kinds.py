@@ -1,0 +1,141 @@
+"""Layers without an integer kernel of their own: trained fake-quantised, in the file as they were trained."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+from keras import layers, ops
+
+from tfkit.artifacts import ImageSpec
+from tfkit.compression import QuantizationPolicy, quantization_coverage, quantize_aware, settle_biases
+from tfkit.errors import ModelError
+from tfkit.exporters import export_tflite
+from tfkit.runtimes import LiteRTRuntime, read_operators
+
+_IMAGE = ImageSpec(16, 16, 3)
+_LABELS = tuple("abcde")
+
+
+@pytest.fixture(scope="module")
+def pixels() -> Any:
+    random = np.random.default_rng(0)
+    blocks = random.integers(0, 256, (96, 4, 4, 3)).repeat(4, 1).repeat(4, 2)
+    return (blocks + random.normal(0, 12, blocks.shape)).round().clip(0, 255).astype(np.uint8)
+
+
+def network(middle: Callable[[Any], Any]) -> keras.Model:
+    """A stem, what is tried on its 16 x 16 x 12 maps, and a classifier."""
+    keras.utils.set_random_seed(1)
+    inputs = keras.Input(_IMAGE.shape)
+    x = middle(layers.Conv2D(12, 3, padding="same", name="stem")(layers.Rescaling(1 / 127.5, -1)(inputs)))
+    if len(x.shape) == 4:
+        x = layers.GlobalAveragePooling2D()(layers.Conv2D(12, 3, activation="relu")(x))
+    return keras.Model(inputs, layers.Dense(5, activation="softmax")(x))
+
+
+def spread(model: keras.Model, pixels: Any) -> keras.Model:
+    """Give the classes scores that differ from image to image."""
+    last = model.layers[-1]
+    features = ops.convert_to_numpy(keras.Model(model.input, last.input)(pixels.astype("float32"), training=False))
+    kernel, _ = last.get_weights()
+    wider = 2.0 / max(float((features @ kernel).std(0).max()), 1e-6)
+    last.set_weights([kernel * wider, -(features @ kernel).mean(0) * wider])
+    return model
+
+
+def proven(middle: Callable[[Any], Any], pixels: Any, folder: Path, *, worst: float = 2.01, **policy: Any) -> list[str]:
+    """Train a step, export, compare on every image; gives the file's operators."""
+    model = spread(network(middle), pixels)
+    student = quantize_aware(model, pixels[:48], policy=QuantizationPolicy(**policy))
+    student.compile(keras.optimizers.Adam(3e-4), "sparse_categorical_crossentropy", run_eagerly=True)
+    student.train_on_batch(pixels[:16].astype(np.float32), np.arange(16) % 5)
+    settle_biases(student)
+    given: dict[str, Any] = {"spec": _IMAGE, "class_names": _LABELS, "calibration": pixels[:4]}
+    file = export_tflite(student, folder / "model.tflite", quantization="int8", **given)
+    assert not [operator.name for operator in read_operators(file.path) if operator.is_float]
+    assert max(row.worst_steps for row in file.layers) <= worst
+    with LiteRTRuntime(file.path) as runtime:
+        found = runtime.scores(pixels)
+    expected = ops.convert_to_numpy(student(pixels.astype(np.float32), training=False))
+    assert (found.argmax(1) == expected.argmax(1)).mean() >= 0.99
+    return [operator.name for operator in read_operators(file.path)]
+
+
+def _all_of(*kinds: Any) -> Callable[[Any], Any]:
+    """One layer behind the other, a convolution between them."""
+
+    def middle(x: Any) -> Any:
+        for kind in kinds:
+            x = kind(layers.Conv2D(12, 1)(x))
+        return x
+
+    return middle
+
+
+_SLOPES = keras.initializers.RandomUniform(-0.5, 1.5, seed=0)
+_KINDS: dict[str, Any] = {
+    "saturating": _all_of(*map(layers.Activation, ("elu", "selu", "mish", "softplus"))),
+    "others": _all_of(*map(layers.Activation, ("softsign", "hard_tanh", "celu", "tanh_shrink")), layers.ELU(0.5)),
+    "operations": _all_of(lambda x: ops.clip(x, -0.2, 0.4), ops.abs, lambda x: ops.minimum(x, 0.3), lambda x: x**2),
+    "ops of activations": _all_of(ops.relu, ops.silu, ops.gelu, lambda x: ops.leaky_relu(x, 0.3), ops.elu),
+    "odd slopes": _all_of(
+        layers.ReLU(max_value=0.5, negative_slope=0.1, threshold=0.1), layers.LeakyReLU(2.0), layers.LeakyReLU(0.0)
+    ),
+    "two of one tensor": lambda x: layers.Add()([layers.Activation("elu")(x), layers.Activation("mish")(x)]),
+    "gelu beside": lambda x: layers.Add()([layers.Activation("gelu")(x), layers.Activation("mish")(x)]),
+    "of features": lambda x: layers.ELU()(layers.Dense(8)(layers.GlobalAveragePooling2D()(x))),
+}
+
+
+_QUICK = ("saturating", "operations")
+
+
+@pytest.mark.parametrize(
+    "kind", [pytest.param(kind, marks=[] if kind in _QUICK else pytest.mark.slow) for kind in _KINDS]
+)
+def test_functions_of_one_number_are_looked_up(kind: str, pixels: Any, tmp_path: Path) -> None:
+    assert "GATHER" in proven(_KINDS[kind], pixels, tmp_path)
+
+
+_SLOPED: dict[str, Any] = {
+    "of channels": layers.PReLU(_SLOPES, shared_axes=[1, 2]),
+    "of places": layers.PReLU(_SLOPES),
+    "of features": lambda x: layers.PReLU(_SLOPES)(layers.Dense(8)(layers.GlobalAveragePooling2D()(x))),
+}
+
+
+@pytest.mark.parametrize(
+    "kind", ["of channels", *(pytest.param(f"of {what}", marks=pytest.mark.slow) for what in ("places", "features"))]
+)
+def test_learned_slopes_are_weights_of_the_file(kind: str, pixels: Any, tmp_path: Path) -> None:
+    assert "GATHER" not in proven(_SLOPED[kind], pixels, tmp_path)
+
+
+@pytest.mark.parametrize("bits", [8, pytest.param(16, marks=pytest.mark.slow)])
+def test_an_upper_bound_is_the_end_of_a_range(bits: int, pixels: Any, tmp_path: Path) -> None:
+    def middle(x: Any) -> Any:
+        bounded = layers.ReLU(max_value=0.3)(layers.Conv2D(12, 1)(layers.ReLU(max_value=1.0)(x)))
+        return layers.Concatenate()([bounded, x])  # whose range is wider than the bound
+
+    fine = 65534 / 255 if bits == 16 else 1
+    operators = proven(middle, pixels, tmp_path, worst=2.01 * fine, activation_bits=bits)
+    assert not {"MINIMUM", "RELU6", "GATHER"} & set(operators)
+
+
+@pytest.mark.parametrize("kind", [layers.Minimum, pytest.param(layers.Maximum, marks=pytest.mark.slow)])
+def test_the_smaller_and_the_larger_of_tensors(kind: Any, pixels: Any, tmp_path: Path) -> None:
+    operators = proven(lambda x: kind()([x, layers.Conv2D(12, 1)(x), layers.Conv2D(12, 1)(x)]), pixels, tmp_path)
+    assert operators.count(kind.__name__.upper()) == 2
+
+
+def test_what_has_no_kernel_is_refused_before_training() -> None:
+    model = network(layers.Activation("softplus", name="odd"))
+    with pytest.raises(ModelError, match="layer 'odd': LiteRT has no 16-bit kernel for the activation 'softplus'"):
+        quantization_coverage(model, policy=QuantizationPolicy(activation_bits=16))
+    inputs = keras.Input((96, 96, 12))
+    wide = keras.Model(inputs, layers.Flatten()(layers.PReLU(name="wide")(inputs)))
+    with pytest.raises(ModelError, match=r"'wide': it has 110,592 slopes .* shared_axes=\[1, 2\]"):
+        quantization_coverage(wide)
