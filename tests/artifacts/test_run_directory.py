@@ -1,10 +1,13 @@
 """A run's folder is new, or set aside when asked; nothing is ever deleted."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from tfkit.artifacts import create_run_directory
+from tfkit.artifacts import create_run_directory, running_process
 from tfkit.errors import RunError
 
 
@@ -33,3 +36,27 @@ def test_a_place_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(RunError, match="cannot make the run's folder"):
         create_run_directory(tmp_path / "file" / "run")
+
+
+def test_a_run_that_is_still_going_is_not_set_aside(tmp_path: Path) -> None:
+    code = (
+        "import sys, pathlib, tfkit.artifacts as a\n"
+        "run = a.create_run_directory(pathlib.Path(sys.argv[1])); print('made', flush=True); sys.stdin.read()"
+    )
+    words = [sys.executable, "-c", code, str(tmp_path / "run")]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as first:
+        assert first.stdout is not None and first.stdout.readline() == b"made\n"
+        assert running_process(tmp_path / "run") == first.pid
+        for overwrite in (True, False):
+            with pytest.raises(RunError, match=f"process {first.pid} is working"):
+                create_run_directory(tmp_path / "run", overwrite=overwrite)
+        first.kill()  # as the system would end it: the lock goes with the process
+    assert running_process(tmp_path / "run") is None
+    assert create_run_directory(tmp_path / "run").path.is_dir(), "nothing had been written yet"
+
+
+def test_a_run_keeps_its_folder_while_it_lives(tmp_path: Path) -> None:
+    run = create_run_directory(tmp_path / "run")
+    assert running_process(run.path) == os.getpid()
+    del run
+    assert running_process(tmp_path / "run") is None

@@ -23,6 +23,7 @@ def test_all_formats_are_written_with_manifest_and_labels(
         "model_int8.tflite",
         "manifest.json",
         "labels.txt",
+        "SHA256SUMS",
     }
     assert [artifact.quantization for artifact in artifacts] == ["none", "none", "float16", "dynamic_int8", "int8"]
     assert read_manifest(tmp_path) == artifacts

@@ -3,6 +3,7 @@
 import json
 import os
 import subprocess
+import zipfile
 from pathlib import Path
 
 import h5py
@@ -83,3 +84,31 @@ def test_mixed_precision_and_back_keeps_every_weight() -> None:
     again = with_dtype_policy(mixed, "float32")
     x = np.ones((1, 8, 8, 3), "float32")
     np.testing.assert_array_equal(again.predict_on_batch(x), model.predict_on_batch(x))
+
+
+def test_a_changed_byte_in_a_keras_file_is_told(tmp_path: Path) -> None:
+    file = tmp_path / "model.keras"
+    small_model().save(file)
+    content = bytearray(file.read_bytes())
+    with zipfile.ZipFile(file) as archive:
+        weights = archive.getinfo("model.weights.h5")
+    content[weights.header_offset + 200 + weights.file_size // 2] ^= 1
+    file.write_bytes(content)
+    with pytest.raises(ModelError, match=r"model\.keras' .*the check sum of its 'model\.weights\.h5' is wrong"):
+        load_model_file(file)
+
+
+def test_a_keras_file_that_inflates_to_gigabytes_is_not_unpacked(tmp_path: Path) -> None:
+    file = tmp_path / "bomb.keras"
+    small_model().save(tmp_path / "good.keras")
+    with zipfile.ZipFile(tmp_path / "good.keras") as good, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as bomb:
+        for name in good.namelist():
+            bomb.writestr(name, good.read(name) if name != "config.json" else b" " * 600_000_000)
+    with pytest.raises(ModelError, match=r"'config\.json' would inflate from 0\.6 MB to 0\.6 GB"):
+        load_model_file(file)
+
+
+def test_a_model_without_layers_is_told(tmp_path: Path) -> None:
+    keras.Sequential().save(tmp_path / "empty.keras")
+    with pytest.raises(ModelError, match="holds no layer"):
+        load_model_file(tmp_path / "empty.keras")

@@ -1,5 +1,6 @@
 """Native chatter is held back, and shown only when something unexpected happens."""
 
+import logging
 import os
 import subprocess
 import sys
@@ -51,3 +52,12 @@ def test_may_be_nested(capfd):
         os.write(2, b"outer")
     os.write(2, b"shown")
     assert capfd.readouterr().err == "shown"
+
+
+def test_a_logger_made_meanwhile_can_write_afterwards(capfd):
+    logger = logging.getLogger("made-meanwhile")
+    logger.propagate = False
+    with held_native_output():
+        logger.addHandler(logging.StreamHandler())  # as TensorFlow's is, at its first word
+    logger.warning("afterwards")
+    assert capfd.readouterr().err == "afterwards\n"

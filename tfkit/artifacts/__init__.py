@@ -1,10 +1,11 @@
 """Values that describe exported models, and the folder a run writes."""
 
 from tfkit.artifacts.artifact import OUTSIDE, Artifact, ArtifactFormat, InputSpec, Quantization, compressed_bytes
+from tfkit.artifacts.check_sums import refuse_changed_files
 from tfkit.artifacts.image_spec import ImageSpec, ResizeMode
 from tfkit.artifacts.layer_difference import LayerDifference
 from tfkit.artifacts.manifest import read_manifest, write_manifest
-from tfkit.artifacts.run_directory import RunDirectory, create_run_directory, refuse_existing_run
+from tfkit.artifacts.run_directory import RunDirectory, create_run_directory, refuse_existing_run, running_process
 from tfkit.artifacts.signature import ModelSignature, TensorSpec
 from tfkit.artifacts.text_spec import TextSpec
 
@@ -24,6 +25,8 @@ __all__ = [
     "compressed_bytes",
     "create_run_directory",
     "read_manifest",
+    "refuse_changed_files",
     "refuse_existing_run",
+    "running_process",
     "write_manifest",
 ]

@@ -1,7 +1,7 @@
 """The images a model takes, and how a picture of any size becomes one."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, ClassVar, Literal
 
 ResizeMode = Literal["crop", "pad", "stretch"]
 
@@ -21,6 +21,8 @@ class ImageSpec:
         >>> ImageSpec(height=224, width=224).shape
         (224, 224, 3)
     """
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}  # where a manifest is read
 
     height: int
     width: int

@@ -1,23 +1,28 @@
 """manifest.json: what lies in an artifacts folder and how each file was made."""
 
+import hashlib
 import json
 import os
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tfkit.artifacts.artifact import Artifact, InputSpec
+from tfkit.artifacts.check_sums import CHECK_SUMS_NAME, read_check_sums, refuse_changed_files, write_check_sums
 from tfkit.artifacts.image_spec import ImageSpec
-from tfkit.artifacts.signature import ModelSignature, TensorSpec
 from tfkit.artifacts.text_spec import TextSpec
 from tfkit.errors import ExportError
+from tfkit.files import read_regular_file
+
+if TYPE_CHECKING:
+    from tfkit.artifacts.manifest_schema import FileEntry, Manifest
 
 MANIFEST_NAME = "manifest.json"
 LABELS_NAME = "labels.txt"
 
 
 def write_manifest(artifacts: tuple[Artifact, ...], directory: Path) -> Path:
-    """Write `manifest.json` for the artifacts of one model, and `labels.txt` where it has classes.
+    """Write `manifest.json` for the artifacts of one model, `labels.txt` where it has classes, and `SHA256SUMS`.
 
     Args:
         artifacts: The artifacts, all below `directory` and with the same class names.
@@ -34,73 +39,120 @@ def write_manifest(artifacts: tuple[Artifact, ...], directory: Path) -> Path:
         entry |= _input_entry(artifact.input, directory)
         entries.append({**entry, "bytes": artifact.bytes, "sha256": artifact.sha256})
     path = directory / MANIFEST_NAME
-    path.write_text(json.dumps({"version": 1, "artifacts": entries}, indent=2) + "\n")
+    path.write_text(json.dumps({"version": 2, "artifacts": entries}, indent=2) + "\n")
     if artifacts and artifacts[0].class_names:
         labels = "".join(f"{name}\n" for name in artifacts[0].class_names)
         (directory / LABELS_NAME).write_text(labels, encoding="utf-8")
+    write_check_sums(directory)
     return path
 
 
-def read_manifest(directory: Path) -> tuple[Artifact, ...]:
-    """Read the artifacts that `write_manifest` described.
+def read_manifest(directory: Path, *, only: Path | None = None, compare: bool = True) -> tuple[Artifact, ...]:
+    """Read the artifacts that `write_manifest` described, and compare the folder with what was written.
 
     Args:
         directory: An artifacts folder.
+        only: The one exported file, or SavedModel, to compare; all of them when None. The manifest itself, labels,
+            tokenizer and search index are compared always.
+        compare: Whether files are read and compared at all; without it only the manifest's form is checked.
 
     Returns:
         The artifacts, in the order they were written.
 
     Raises:
-        ExportError: When there is no manifest, it cannot be read, or a file it names is missing, lies outside of the
-            folder or has other bytes than were written.
+        ExportError: When there is no manifest, it is not as `manifest_schema` says, or a file is missing, lies outside
+            of the folder or has other bytes than were written.
     """
+    from tfkit.artifacts.manifest_schema import parse_manifest  # pydantic takes a tenth of a second
+
     path = directory / MANIFEST_NAME
     try:
-        entries = json.loads(path.read_text())["artifacts"]
-        artifacts = tuple(_read_entry(entry, directory) for entry in entries)
-        written = [(entry["bytes"], entry["sha256"]) for entry in entries]
-        if not artifacts:
-            raise ValueError("it names no file")
+        manifest = parse_manifest(read_regular_file(path))
+        artifacts = tuple(_read_entry(entry, directory) for entry in manifest.artifacts)
     except FileNotFoundError:
         raise ExportError(
             f"no {MANIFEST_NAME} in '{directory}'",
             hint="name an artifacts folder that tfkit wrote, or one .tflite file",
         ) from None
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as fault:
-        raise ExportError(f"'{path}' is not a tfkit manifest: {fault}", hint="export the model again") from None
+    except (ValueError, OSError) as fault:
+        reason = fault.strerror if isinstance(fault, OSError) else fault
+        raise ExportError(f"'{path}' is not a tfkit manifest: {reason}", hint="export the model again") from None
     missing = [str(artifact.path) for artifact in artifacts if not artifact.path.exists()]
     if missing:
         raise ExportError(
             f"'{path}' names files that are not there: {', '.join(missing)}", hint="export the model again"
         )
-    changed = [str(one.path) for one, was in zip(artifacts, written, strict=True) if (one.bytes, one.sha256) != was]
+    if compare:
+        _compare(directory, manifest, artifacts, only)
+    return artifacts
+
+
+def _compare(directory: Path, manifest: "Manifest", artifacts: tuple[Artifact, ...], only: Path | None) -> None:
+    path = directory / MANIFEST_NAME
+    sums = read_check_sums(directory)
+    if sums is None and manifest.version > 1:
+        raise ExportError(f"'{directory / CHECK_SUMS_NAME}' is missing", hint="copy the whole folder again")
+    folders = tuple(f"{artifact.path.relative_to(directory).as_posix()}/" for artifact in artifacts)
+    models = {folder.removesuffix("/") for folder in folders}
+    beside = {name for name in sums or () if name not in models and not name.startswith(folders)}
+    written = {MANIFEST_NAME, LABELS_NAME} if artifacts[0].class_names else {MANIFEST_NAME}
+    refuse_changed_files(directory, only=sorted(beside | written))
+    for entry in manifest.artifacts if sums is not None else ():
+        if _listed_sha256(entry.path, sums or {}) != entry.sha256:
+            told = f"'{directory / CHECK_SUMS_NAME}' and '{path}' do not say the same of '{entry.path}'"
+            raise ExportError(told, hint="copy the whole folder again, or export the model again")
+    wanted = [
+        (artifact, entry)
+        for artifact, entry in zip(artifacts, manifest.artifacts, strict=True)
+        if only is None or artifact.path.resolve() == only.resolve()
+    ]
+    changed = [
+        str(artifact.path)
+        for artifact, entry in wanted
+        if (artifact.bytes, artifact.sha256) != (entry.bytes, entry.sha256)
+    ]
     if changed:
         raise ExportError(
             f"{', '.join(changed)}: other bytes than '{path}' says that tfkit wrote (sha256 and size)",
             hint="copy the file again from where it was exported, or export the model again",
         )
-    return artifacts
 
 
-def _read_entry(entry: dict[str, Any], directory: Path) -> Artifact:
-    path = directory / entry["path"]
-    if path == directory or not path.resolve().is_relative_to(directory.resolve()):
-        raise ValueError(f"the path '{entry['path']}' leaves its folder")
-    if not all(isinstance(name, str) for name in entry["class_names"]):
-        raise ValueError("a class name is no text")
-    signature = ModelSignature(
-        inputs=tuple(_read_tensor(tensor) for tensor in entry["signature"]["inputs"]),
-        outputs=tuple(_read_tensor(tensor) for tensor in entry["signature"]["outputs"]),
-    )
+def _listed_sha256(name: str, sums: dict[str, str]) -> str:
+    """What `Artifact.sha256` would be of files with these check sums."""
+    if name in sums:
+        return sums[name]
+    digest = hashlib.sha256()
+    for file in sorted(Path(listed).relative_to(name) for listed in sums if listed.startswith(f"{name}/")):
+        digest.update(str(file).encode() + b"\0")
+        digest.update(bytes.fromhex(sums[f"{name}/{file.as_posix()}"]))
+    return digest.hexdigest()
+
+
+def _read_entry(entry: "FileEntry", directory: Path) -> Artifact:
+    path = _inside(entry.path, directory)
+    taken: InputSpec
+    if entry.text is not None:
+        taken = TextSpec(entry.text.sequence_length, directory / entry.text.tokenizer)
+    else:
+        assert entry.image is not None
+        taken = entry.image
     return Artifact(
         path=path,
-        format=entry["format"],
-        quantization=entry["quantization"],
-        signature=signature,
-        input=_read_input(entry, directory),
-        class_names=tuple(entry["class_names"]),
-        made_by=entry["made_by"],
+        format=entry.format,
+        quantization=entry.quantization,
+        signature=entry.signature,
+        input=taken,
+        class_names=entry.class_names,
+        made_by=entry.made_by,
     )
+
+
+def _inside(name: str, directory: Path) -> Path:
+    path = directory / name
+    if "\0" in name or path == directory or not path.resolve().is_relative_to(directory.resolve()):
+        raise ValueError(f"the path '{name}' leaves its folder")
+    return path
 
 
 def _input_entry(given: InputSpec, directory: Path) -> dict[str, Any]:
@@ -108,14 +160,3 @@ def _input_entry(given: InputSpec, directory: Path) -> dict[str, Any]:
         return {"image": asdict(given)}
     tokenizer = Path(os.path.relpath(given.tokenizer, directory)).as_posix()
     return {"text": {"sequence_length": given.sequence_length, "tokenizer": tokenizer}}
-
-
-def _read_input(entry: dict[str, Any], directory: Path) -> InputSpec:
-    if "text" in entry:
-        text = entry["text"]
-        return TextSpec(text["sequence_length"], directory / text["tokenizer"])
-    return ImageSpec(**entry["image"])
-
-
-def _read_tensor(tensor: dict[str, Any]) -> TensorSpec:
-    return TensorSpec(**{**tensor, "shape": tuple(tensor["shape"])})

@@ -1,12 +1,18 @@
 """The folder of one run: every stage writes here and nowhere else."""
 
+import fcntl
 import json
+import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from tfkit.artifacts.check_sums import write_check_sums
 from tfkit.errors import RunError
+
+_LOCK = ".lock"
+_NOT_SEALED = ("checkpoints", "tensorboard", "MODEL_CARD.md")  # whoever releases the model writes into its card
 
 
 @dataclass(frozen=True)
@@ -22,6 +28,7 @@ class RunDirectory:
     """
 
     path: Path
+    _lock: Any = field(default=None, repr=False, compare=False)  # the open lock file of the process that made the run
 
     @property
     def recipe(self) -> Path:
@@ -103,6 +110,22 @@ class RunDirectory:
         self.recipe.write_text(recipe, encoding="utf-8")
         self.data_report.write_text(json.dumps(data_report, indent=2) + "\n", encoding="utf-8")
 
+    @property
+    def is_finished(self) -> bool:
+        """Whether its report is there, which is written last."""
+        return self.report_json.is_file()
+
+    def seal(self) -> None:
+        """Write `SHA256SUMS` of all that the run has made, so that a byte that changes later is noticed.
+
+        Raises:
+            RunError: When it cannot be written.
+        """
+        try:
+            write_check_sums(self.path, leave_out=_NOT_SEALED)
+        except OSError as fault:
+            raise RunError(f"cannot write check sums to '{self.path}': {fault.strerror}", hint="make room") from None
+
     def tensorboard(self, stage: str) -> Path:
         """TensorBoard's folder for one stage (`head`, `fine_tune`)."""
         return self.path / "tensorboard" / stage
@@ -116,9 +139,14 @@ def refuse_existing_run(path: Path, *, overwrite: bool = False) -> None:
         overwrite: Whether it may be set aside later, by `create_run_directory`.
 
     Raises:
-        RunError: When it is there and may not.
+        RunError: When it is there and may not, or another process is working in it.
     """
-    if not overwrite and path.exists() and (not path.is_dir() or any(path.iterdir())):
+    if (process := running_process(path)) not in (None, os.getpid()):
+        raise RunError(
+            f"process {process} is working in '{path}'",
+            hint="wait for it, or choose another name with run.name=NAME",
+        )
+    if not overwrite and _is_taken(path):
         raise RunError(
             f"'{path}' exists already and is never silently overwritten",
             hint="choose another name with run.name=NAME, or set it aside with run.overwrite=true",
@@ -136,18 +164,68 @@ def create_run_directory(path: Path, *, overwrite: bool = False) -> RunDirectory
         The run's folder, empty.
 
     Raises:
-        RunError: When a run is there already and `overwrite` is False, or the folder cannot be made.
+        RunError: When a run is there already and `overwrite` is False, another process works in it, or the folder
+            cannot be made.
     """
     refuse_existing_run(path, overwrite=overwrite)
     try:
-        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        if _is_taken(path):
             path.rename(_free_name(path))
         path.mkdir(parents=True, exist_ok=True)
+        lock = _locked(path)
     except OSError as fault:
         raise RunError(
             f"cannot make the run's folder '{path}': {fault.strerror}", hint="choose another run.directory"
         ) from None
-    return RunDirectory(path)
+    if lock is None:
+        raise RunError(
+            f"another process has just begun a run in '{path}'", hint="choose another name with run.name=NAME"
+        )
+    return RunDirectory(path, lock)
+
+
+def running_process(path: Path) -> int | None:
+    """The process that is working in a run's folder: it holds the folder's lock until it ends, killed or not.
+
+    Args:
+        path: The run's folder, which need not exist.
+
+    Returns:
+        Its number, 0 when it has not written it yet; None when there is none.
+    """
+    if not (path / _LOCK).is_file():
+        return None
+    with (path / _LOCK).open() as lock:
+        if _takes(lock):
+            return None
+        number = lock.read().strip()
+    return int(number) if number.isdecimal() else 0
+
+
+def _is_taken(path: Path) -> bool:
+    return path.exists() and (not path.is_dir() or any(file.name != _LOCK for file in path.iterdir()))
+
+
+def _locked(path: Path) -> Any:
+    """The open lock file of a folder; None when another process holds it."""
+    lock = (path / _LOCK).open("a")
+    if not _takes(lock):
+        lock.close()
+        return None
+    lock.truncate(0)
+    lock.write(str(os.getpid()))
+    lock.flush()
+    return lock
+
+
+def _takes(lock: Any) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # file systems without locks: nobody can hold one
+        pass
+    return True
 
 
 def _free_name(path: Path) -> Path:

@@ -143,22 +143,37 @@ def load_search_index(folder: Path) -> SearchIndex:
             texts=tuple(described["texts"]),
             labels=np.array(described["labels"], np.int32),
             class_names=tuple(described["class_names"]),
-            vectors=np.load(folder / VECTORS_NAME),
+            vectors=np.load(folder / VECTORS_NAME, allow_pickle=False),
             temperature=float(described["temperature"]),
             threshold=float(described["threshold"]),
             min_cosine=float(described["min_cosine"]),
             answers=described["answers"],
         )
-    except (OSError, ValueError, KeyError, TypeError) as fault:
+        fault_found = _fault(index)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, MemoryError, RecursionError) as fault:
         raise ModelError(
             f"the search index in '{folder}' cannot be read: {fault}", hint="run the recipe again"
         ) from None
-    if not len(index.texts) == len(index.labels) == len(index.vectors):
-        raise ModelError(
-            f"the search index in '{folder}' has {len(index.texts)} texts and {len(index.vectors)} vectors",
-            hint="run the recipe again",
-        )
+    if fault_found is not None:
+        raise ModelError(f"the search index in '{folder}' {fault_found}", hint="run the recipe again")
     return index
+
+
+def _fault(index: SearchIndex) -> str | None:
+    """What its parts say against each other."""
+    if not len(index.texts) == len(index.labels) == len(index.vectors):
+        return f"has {len(index.texts)} texts and {len(index.vectors)} vectors"
+    if not len(index):
+        return "has no text"
+    if index.vectors.ndim != 2 or index.vectors.dtype != np.float32 or not np.isfinite(index.vectors).all():
+        return f"has vectors of {index.vectors.dtype} {index.vectors.shape}; expected finite float32 (n, d)"
+    if index.labels.ndim != 1 or index.labels.min() < 0 or index.labels.max() >= len(index.class_names):
+        return f"has labels outside of its {len(index.class_names)} classes"
+    if not all(isinstance(text, str) for text in (*index.texts, *index.class_names)):
+        return "has a text or a class name that is no text"
+    if not isinstance(index.answers, dict) or not all(isinstance(text, str) for text in index.answers.values()):
+        return "has answers that are no texts"
+    return None if index.temperature > 0 else f"has the temperature {index.temperature}; expected a number above 0"
 
 
 def softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -1,6 +1,7 @@
 """What a model file takes and gives: names, shapes, dtypes and quantisation of its tensors."""
 
 from dataclasses import dataclass
+from typing import Any, ClassVar
 
 
 @dataclass(frozen=True)
@@ -15,6 +16,8 @@ class TensorSpec:
         zero_point: The integer that stands for 0.0, None when the tensor is not quantised.
     """
 
+    __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}  # where a manifest is read
+
     name: str
     shape: tuple[int | None, ...]
     dtype: str
@@ -25,6 +28,8 @@ class TensorSpec:
 @dataclass(frozen=True)
 class ModelSignature:
     """The inputs and outputs of one model file."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}
 
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]

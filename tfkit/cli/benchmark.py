@@ -68,8 +68,9 @@ def noise(spec: InputSpec) -> Any:
 def _rows(
     display: Any, path: Path, *, threads: int, sizes: dict[str, int | None], timing: dict[str, Any]
 ) -> list[dict[str, Any]]:
-    from tfkit.cli.targets import find_artifacts, is_keras_file
+    from tfkit.cli.targets import find_artifacts, is_keras_file, refuse_unfinished
 
+    refuse_unfinished(path)
     if is_keras_file(path):
         with display.stage(path.name):
             return [_keras_row(path, sizes=sizes, timing=timing)]

@@ -52,9 +52,11 @@ def predict(
     """Classify pictures with any model, exported or not; or texts with one that tfkit made."""
     from tfkit.cli.explanation import refuse_unexplainable
     from tfkit.cli.quiet import chatter_dropped
-    from tfkit.cli.targets import takes_texts
+    from tfkit.cli.targets import refuse_unfinished, takes_texts
     from tfkit.cli.text_predict import predict_texts
     from tfkit.cli.text_search import find_search_index, refuse_nearest, search_texts
+
+    refuse_unfinished(path)
 
     if explain:
         classifies = not nearest and not find_search_index(path) and takes_texts(path, tokenizer=tokenizer)
@@ -84,13 +86,22 @@ def _scores(
     """The file that answered, its labels, and float32 (n, classes)."""
     from tfkit.cli.heads import head_of
     from tfkit.cli.quiet import import_tensorflow
-    from tfkit.cli.targets import best_artifact, find_artifacts, is_keras_file, keras_image, read_labels, run_labels
+    from tfkit.cli.targets import (
+        best_artifact,
+        find_artifacts,
+        is_keras_file,
+        keras_image,
+        read_labels,
+        refuse_changed_run,
+        run_labels,
+    )
     from tfkit.runtimes import KerasRuntime, SavedModelRuntime, open_runtime
 
     if is_keras_file(path):
         import_tensorflow()
         from tfkit.models import load_model_file
 
+        refuse_changed_run(path / "models" / "float.keras" if path.is_dir() else path)
         model = load_model_file(path)
         head_of(model, path)
         scores = KerasRuntime(model).scores(_pixels(files, keras_image(model, path, resize=resize)))

@@ -13,6 +13,7 @@ import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from typing import Any
 
 from tfkit.errors import TfkitError
 
@@ -122,12 +123,21 @@ def _filtered_standard_error() -> Iterator[None]:
         yield
     finally:
         if around:
-            sys.stderr.close()
-            sys.stderr = python_stderr
+            ours, sys.stderr = sys.stderr, python_stderr
+            _hand_back(ours, python_stderr)
+            ours.close()
         os.dup2(original, 2)
         os.close(original)
         with suppress(subprocess.TimeoutExpired):  # a child of ours still writes; the filter ends with it
             reader.wait(timeout=1)
+
+
+def _hand_back(stream: object, to: Any) -> None:
+    """Give loggers that were made meanwhile, such as TensorFlow's, another stream than one that is about to close."""
+    loggers = [logging.getLogger(), *map(logging.getLogger, list(logging.root.manager.loggerDict))]
+    for handler in [handler for logger in loggers for handler in logger.handlers]:
+        if isinstance(handler, logging.StreamHandler) and handler.stream is stream:
+            handler.setStream(to)
 
 
 def _leads_to(stream: object, descriptor: int) -> bool:

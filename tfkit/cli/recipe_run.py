@@ -119,6 +119,7 @@ class RecipeRun:
             **parts,
         )
         reports.write_run_report(report, self.folder, misclassified=misclassified)
+        self.folder.seal()
         self.display.table(reports.result_table(report))
         tensorboard = f"tensorboard --logdir {self.folder.path / 'tensorboard'}"
         self.display.next_steps(self.folder.report, predict, tensorboard)

@@ -1,7 +1,6 @@
 """`tfkit run`: a recipe from its data to its proved files."""
 
 import importlib
-import importlib.util
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -50,7 +49,7 @@ def find_script(recipe: str) -> str:
         ConfigError: When there is no such script.
     """
     module = f"tfkit._recipes.{recipe}"
-    if importlib.util.find_spec(module) is None:
+    if recipe not in _scripts():
         raise ConfigError(
             f"recipe: {recipe} is not a recipe script; there are {', '.join(_scripts())}",
             hint="the key recipe: names a script in recipes/, not a config",
@@ -62,4 +61,4 @@ def _scripts() -> list[str]:
     import pkgutil
 
     package: Any = importlib.import_module("tfkit._recipes")
-    return sorted(module.name for module in pkgutil.iter_modules(package.__path__))
+    return sorted(module.name for module in pkgutil.iter_modules(package.__path__) if not module.ispkg)

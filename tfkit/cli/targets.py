@@ -15,9 +15,11 @@ from tfkit.artifacts import (
     RunDirectory,
     TextSpec,
     read_manifest,
+    refuse_changed_files,
+    running_process,
 )
 from tfkit.cli.text_targets import keras_takes_texts
-from tfkit.errors import ConfigError, ExportError, ModelError
+from tfkit.errors import ConfigError, ExportError, ModelError, RunError
 from tfkit.files import read_regular_file
 
 KERAS_SUFFIXES = (".keras", ".h5", ".hdf5")
@@ -50,6 +52,7 @@ def find_artifacts(
     """
     if not path.exists():
         raise ModelError(f"there is no '{path}'", hint="name a run's folder, a .tflite file or a SavedModel's folder")
+    refuse_unfinished(path)
     for folder in (path / "artifacts", path):
         if (folder / _MANIFEST).is_file():
             found = read_manifest(folder)
@@ -62,13 +65,48 @@ def find_artifacts(
     return tuple(_with_labels(artifact, labels) for artifact in found)
 
 
+def refuse_unfinished(path: Path) -> None:
+    """Refuse the folder of a run that has not come to its end: what lies in it is not what the recipe asks for.
+
+    Args:
+        path: What the command line names; anything but a run's folder passes.
+
+    Raises:
+        RunError: When it has a recipe and no report; names the models that it kept.
+    """
+    run = RunDirectory(path)
+    if not run.recipe.is_file() or run.is_finished:
+        return
+    if (process := running_process(path)) is not None:
+        raise RunError(f"the run in '{path}' is still going, in process {process}", hint="wait for its end")
+    kept = next(iter(run.finished_models), None)
+    ways = f", or name the model that it kept: {kept}" if kept else ""
+    raise RunError(f"the run in '{path}' is unfinished: it has no report", hint=f"run its recipe again{ways}")
+
+
+def refuse_changed_run(path: Path) -> None:
+    """Compare a finished run's folder, or a Keras model of one, with the check sums of its end.
+
+    Args:
+        path: A run's folder: everything in it is compared; or a file in its `models/`: that and the labels are.
+
+    Raises:
+        ExportError: When files have other bytes than the run wrote; names them.
+    """
+    if path.is_dir():
+        refuse_changed_files(path)
+    elif path.parent.name == "models":
+        run = RunDirectory(path.parent.parent)
+        refuse_changed_files(run.path, only=[f"models/{path.name}", run.data_report.name])
+
+
 def takes_texts(path: Path, *, tokenizer: Path | None = None) -> bool:
     """Whether a model takes texts: its manifest or its run says so, or a tokeniser was named."""
     if tokenizer is not None or is_keras_file(path):
         return keras_takes_texts(path, tokenizer=tokenizer)
     for folder in (path / "artifacts", path, path.parent, path.parent.parent):
         if (folder / _MANIFEST).is_file():
-            return isinstance(read_manifest(folder)[0].input, TextSpec)
+            return isinstance(read_manifest(folder, compare=False)[0].input, TextSpec)
     return False
 
 
@@ -122,7 +160,7 @@ def _single(path: Path, *, resize: ResizeMode, image_size: int | None, tokenizer
     version = _version_folders(path)[-1] if path.is_dir() and _version_folders(path) else path
     for folder in (version.parent, version.parent.parent):
         if (folder / _MANIFEST).is_file():
-            for artifact in read_manifest(folder):
+            for artifact in read_manifest(folder, only=version):
                 if artifact.path.resolve() == version.resolve():
                     return artifact
     if version.is_dir():

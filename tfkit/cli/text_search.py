@@ -42,6 +42,7 @@ def search_texts(path: Path, folder: Path, words: list[str], *, nearest: bool, t
         top: How many of them.
         as_json: Print JSON, with both.
     """
+    from tfkit.artifacts import refuse_changed_files
     from tfkit.cli.answers import echo_document
     from tfkit.cli.quiet import tensorflow_started
     from tfkit.cli.targets import is_keras_file
@@ -53,6 +54,7 @@ def search_texts(path: Path, folder: Path, words: list[str], *, nearest: bool, t
         from tfkit.data.text import replace_unusable
 
         texts = [replace_unusable(text) for text in texts]  # a shell passes any bytes on
+        refuse_changed_files(folder.parent, only=[f"{folder.name}/{file.name}" for file in folder.iterdir()])
         index = load_search_index(folder)
         if is_keras_file(path):
             model, vectors = path, _keras_vectors(path, texts)

@@ -80,8 +80,10 @@ def verify(
     display = Display(PlainConsole(stderr=as_json))
     # Without data no picture is decoded and TensorFlow, whose start alone takes seconds, is not needed.
     with tensorflow_started() if data else chatter_dropped():
-        from tfkit.cli.targets import find_artifacts
+        from tfkit.cli.targets import find_artifacts, refuse_changed_run
 
+        if path.is_dir():
+            refuse_changed_run(path)
         told: dict[str, Any] = {"labels": labels, "resize": resize, "image_size": image_size, "tokenizer": tokenizer}
         artifacts = find_artifacts(path, **told)
         table = {"text_column": text_column, "label_column": label_column, "header": header}

@@ -6,6 +6,7 @@ tf-keras is imported by the first call, never before.
 import importlib
 import json
 import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -34,7 +35,16 @@ def is_keras_2(path: Path) -> bool:
                 return str(json.loads(archive.read("metadata.json"))["keras_version"]).startswith("2.")
         with h5py.File(path) as file:
             return _text(file.attrs.get("keras_version", "")).startswith("2.")
-    except (OSError, KeyError, ValueError, TypeError, zipfile.BadZipFile):
+    except (
+        OSError,
+        KeyError,
+        ValueError,
+        TypeError,
+        RuntimeError,
+        NotImplementedError,
+        zipfile.BadZipFile,
+        zlib.error,
+    ):
         return False
 
 

@@ -10,6 +10,7 @@ import keras
 
 import tfkit.layers  # noqa: F401  - registers the layers that compressed models hold
 from tfkit.errors import ModelError, RunError
+from tfkit.files import inflated_fault
 from tfkit.models.keras2 import is_keras_2, load_keras_2
 
 
@@ -66,6 +67,7 @@ def load_model_file(path: Path) -> keras.Model:
             f"'{file}' holds weights without the model they belong to",
             hint="name the architecture with model.backbone=NAME and this file with model.weights=FILE",
         )
+    _refuse_damaged(file)
     if is_keras_2(file):
         return load_keras_2(file)
     try:
@@ -79,12 +81,28 @@ def load_model_file(path: Path) -> keras.Model:
             f"'{file}' cannot be loaded as a Keras model: {_first_line(fault)}",
             hint="tfkit takes whole models of built-in layers, saved as .keras or .h5 by Keras 2 or 3",
         ) from fault
-    if not hasattr(model, "inputs") or not model.inputs:
+    if not getattr(model, "inputs", None) or not getattr(model, "outputs", None):
         raise ModelError(
-            f"'{file}' is a subclassed model: it has no graph of layers",
+            f"'{file}' has no graph of layers: it is a subclassed model, or holds no layer",
             hint="rebuild it with the functional API and save it again",
         )
     return model
+
+
+def _refuse_damaged(file: Path) -> None:
+    """Refuse an archive that would fill the memory, or in which a byte has changed: Keras asks for no check sum."""
+    try:
+        if not zipfile.is_zipfile(file):
+            return
+        reason = inflated_fault(file)
+        with zipfile.ZipFile(file) as archive:
+            if reason is None and (member := archive.testzip()) is not None:
+                reason = f"the check sum of its '{member}' is wrong"
+    except Exception as fault:  # of zipfile and zlib: a dozen kinds
+        reason = _first_line(fault)
+    if reason is not None:
+        hint = "copy or save it again"
+        raise ModelError(f"'{file}' cannot be loaded as a Keras model: it is damaged ({reason})", hint=hint)
 
 
 def _register_adapters(file: Path) -> None:

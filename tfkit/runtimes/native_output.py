@@ -34,8 +34,9 @@ def held_native_output() -> Iterator[None]:
         restore.callback(os.close, terminal)
         os.dup2(held.fileno(), 2)
         restore.callback(os.dup2, terminal, 2)
-        python_stderr = os.fdopen(os.dup(2), "w", buffering=1, errors="replace")
-        restore.callback(python_stderr.close)
+        # Never closed, and of the descriptor itself: a logger that is made meanwhile keeps this stream for good, and
+        # goes on writing to wherever the descriptor leads by then.
+        python_stderr = open(2, "w", buffering=1, errors="replace", closefd=False)  # noqa: SIM115
         restore.enter_context(contextlib.redirect_stderr(python_stderr))
         restore.enter_context(warnings.catch_warnings())
         warnings.simplefilter("ignore")

@@ -1,0 +1,82 @@
+"""What a manifest may say: every key, its type and its bounds (pydantic)."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from tfkit.artifacts.artifact import ArtifactFormat, Quantization
+from tfkit.artifacts.image_spec import ImageSpec
+from tfkit.artifacts.signature import ModelSignature
+
+_Count = Annotated[int, Field(ge=1)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class TextEntry(_Part):
+    """The texts a file takes; the tokeniser's folder is relative to the manifest's."""
+
+    sequence_length: Annotated[int, Field(ge=3)]
+    tokenizer: Annotated[str, Field(min_length=1)]
+
+
+class FileEntry(_Part):
+    """One exported file."""
+
+    path: Annotated[str, Field(min_length=1)]
+    format: ArtifactFormat
+    quantization: Quantization
+    signature: ModelSignature
+    class_names: tuple[Annotated[str, Field(min_length=1)], ...]
+    made_by: str
+    image: ImageSpec | None = None
+    text: TextEntry | None = None
+    bytes: _Count
+    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+
+    def fault(self) -> str | None:
+        """What its parts say against each other."""
+        if (self.image is None) == (self.text is None):
+            return f"'{self.path}' must say image or text, one of them"
+        if (self.image is not None and min(self.image.height, self.image.width) < 1) or self._channels() not in (1, 3):
+            return f"'{self.path}' takes images of an impossible size"
+        if not self.signature.inputs or not self.signature.outputs:
+            return f"the signature of '{self.path}' has no inputs or no outputs"
+        scores = [tensor.shape[-1] for tensor in self.signature.outputs if tensor.dtype != "string" and tensor.shape]
+        if self.class_names and scores and scores[0] not in (None, 1, len(self.class_names)):
+            return f"'{self.path}' has {len(self.class_names)} class names and gives {scores[0]} scores"
+        if len(set(self.class_names)) < len(self.class_names):
+            return f"a class name of '{self.path}' stands twice"
+        return None
+
+    def _channels(self) -> int:
+        return self.image.channels if self.image is not None else 3
+
+
+class Manifest(_Part):
+    """A whole manifest. Version 2 comes with check sums of the folder; version 1 had none."""
+
+    version: Literal[1, 2]
+    artifacts: Annotated[tuple[FileEntry, ...], Field(min_length=1)]
+
+
+_MANIFEST: TypeAdapter[Any] = TypeAdapter(Manifest)
+
+
+def parse_manifest(content: bytes) -> Manifest:
+    """Read and check a manifest's text.
+
+    Raises:
+        ValueError: Says in one line where it is not as above.
+    """
+    try:
+        manifest: Manifest = _MANIFEST.validate_json(content, strict=True)
+    except ValidationError as fault:
+        first = fault.errors(include_url=False, include_input=False)[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise ValueError(f"{place}: {first['msg']}" if place else first["msg"]) from None
+    if told := next((told for entry in manifest.artifacts if (told := entry.fault())), None):
+        raise ValueError(told)
+    return manifest
