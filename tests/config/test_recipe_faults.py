@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,27 @@ def faults_of(text: str, folder: Path, *overrides: str) -> list[str]:
         (
             "fine_tune: {unfreeze: 1.5}",
             "fine_tune.unfreeze must be 'all', a fraction in [0, 1] or a layer's name; got 1.5",
+        ),
+        (
+            "fine_tune: {epochs: 99999999999}",
+            "fine_tune.epochs must be a whole number of 1 or more, at most 1,000,000; got 99999999999",
+        ),
+        (
+            "fine_tune: {learning_rate: 1.0e+300}",
+            "fine_tune.learning_rate must be a number above 0, at most 3.4e+38; got 1e+300",
+        ),
+        (
+            "fine_tune: {learning_rate: 1.0e-300}",
+            "fine_tune.learning_rate must be a number above 0, at least 1.2e-38; got 1e-300",
+        ),
+        (
+            "model: {backbone: ~no-such-user/x}",
+            "model.backbone must be a backbone's name, a keras-hub preset, a file or an earlier run's folder; "
+            "got '~no-such-user/x'",
+        ),
+        (
+            'model: {weights: "a\\nb"}',
+            r"model.weights must be 'imagenet', 'random', a weights file or null; got 'a\nb'",
         ),
         ("fine_tune: {jit: maybe}", "fine_tune.jit must be 'auto', true or false; got 'maybe'"),
         ("fine_tune: {ema: true}", "fine_tune.ema must be a number in (0, 1), or null; got true"),
@@ -175,3 +197,21 @@ def test_what_no_recipe_can_hold_is_told_with_its_file(text, tmp_path):
     path.write_text(text)
     with pytest.raises(ConfigError, match=r"odd\.yaml"):
         load_recipe(path)
+
+
+def test_an_image_size_that_no_machine_holds_is_told(tmp_path: Path) -> None:
+    (fault,) = faults_of(GOOD, tmp_path, "data.image_size=1000000000")
+    assert "data.image_size must be" in fault and "got 1000000000" in fault
+
+
+def test_what_is_no_recipe_file_is_told_at_once(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.yaml")
+    (tmp_path / "long.yaml").write_text("a: b\n" * 100_000)
+    for name, reason in (("pipe.yaml", "it is a pipe"), ("long.yaml", "it has 500,000 bytes"), (".", "it is a folder")):
+        with pytest.raises(ConfigError, match=f"cannot read the recipe .*{reason}"):
+            load_recipe(tmp_path / name)
+
+
+def test_thousands_of_faults_are_cut_short(tmp_path: Path) -> None:
+    faults = faults_of(GOOD + "".join(f"key{number}: 1\n" for number in range(2000)), tmp_path)
+    assert len(faults) == 21 and faults[-1] == "and 1980 more"

@@ -13,6 +13,7 @@ from tfkit.config.keys import (
     ClosedFraction,
     Count,
     Fraction,
+    LargeCount,
     NameOrPath,
     NotNegative,
     Positive,
@@ -87,8 +88,8 @@ class PruningSection(ImageTrainingSection):
     keep: Annotated[float, Field(gt=0, le=1)] | None = key(
         "a number in (0, 1], or null", "Share of the channels that every layer keeps.", None
     )
-    max_parameters: Count | None = key(COUNT + ", or null", "Remove channels down to so many weights.", None)
-    max_multiply_adds: Count | None = key(COUNT + ", or null", "Or down to so many multiply-adds an image.", None)
+    max_parameters: LargeCount | None = key(COUNT + ", or null", "Remove channels down to so many weights.", None)
+    max_multiply_adds: LargeCount | None = key(COUNT + ", or null", "Or down to so many multiply-adds an image.", None)
     max_latency_ms: Positive | None = key(
         POSITIVE + ", or null", "Or down to this predicted time of the int8 file on this machine, in ms.", None
     )

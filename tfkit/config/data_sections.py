@@ -16,6 +16,7 @@ from tfkit.config.keys import (
     Fraction,
     NameOrPath,
     NotNegative,
+    Pixels,
     Positive,
     Text,
     all_different,
@@ -82,7 +83,7 @@ class DataSection(Section):
     labels_per_class: Count | None = key(
         COUNT + ", or null", "Keep so many training examples a class; the others are left out.", None
     )
-    image_size: Count | tuple[Count, Count] = key(
+    image_size: Pixels | tuple[Pixels, Pixels] = key(
         "a whole number of pixels or [height, width]", "The size that the model takes, in pixels.", 224
     )
     channels: Literal[1, 3] = choice("1 for grey, 3 for RGB.", 3)
@@ -90,7 +91,7 @@ class DataSection(Section):
     validation_fraction: Fraction = key(FRACTION, "Share of the training images kept for early stopping.", 0.1)
     test_fraction: Fraction = key(FRACTION, "Share kept for evaluation where the data has no test split.", 0.2)
     batch_size: Count = key(COUNT, "Images in a batch.", 32)
-    cache_mb: Annotated[int, Field(ge=0)] = key(
+    cache_mb: Annotated[int, Field(ge=0, le=2**30)] = key(
         "a whole number of 0 or more", "Decoded images are held in memory up to this size, in MiB.", 1024
     )
     bad_images: Literal["error", "skip"] = choice("What to do with an image that cannot be read.", "error")

@@ -101,9 +101,18 @@ def _sentence(path: KeyPath, error: Any, tree: dict[str, Any], recipe: type[Sect
     return f"{name} must be {expected}; got {shown(value[path[1]] if len(path) == 2 else value)}"
 
 
+def _bound(error: Any) -> str:
+    """The limit that the words leave out, because nobody comes near it but by mistake."""
+    limits, came = error.get("ctx", {}), error.get("input")
+    if error["type"] == "less_than_equal" and limits["le"] > 1:
+        return f", at most {limits['le']:,}"
+    tiny = error["type"] == "greater_than_equal" and 0 < limits["ge"] < 1 and isinstance(came, float) and came > 0
+    return f", at least {limits['ge']:g}" if tiny else ""
+
+
 def _expected(field: FieldInfo, error: Any) -> str:
     extra = field.json_schema_extra
     if isinstance(extra, dict) and "expected" in extra:
-        return str(extra["expected"])
+        return str(extra["expected"]) + _bound(error)
     choices = [shown(choice) for choice in get_args(field.annotation)]
     return f"{', '.join(choices[:-1])} or {choices[-1]}"

@@ -5,6 +5,8 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
+from tfkit.errors import is_printable
+
 T = TypeVar("T")
 
 
@@ -14,7 +16,20 @@ def text_of_number(value: Any) -> Any:
 
 
 def _home_expanded(text: str) -> str:
-    return str(Path(text).expanduser()) if text.startswith("~") else text
+    return str(_expanded(Path(text))) if text.startswith("~") else text
+
+
+def _expanded(path: Path) -> Path:
+    try:
+        return path.expanduser()
+    except RuntimeError:
+        raise ValueError("there is no such user") from None
+
+
+def _one_line(value: T) -> T:
+    if not is_printable(str(value)):
+        raise ValueError("control characters or line breaks")
+    return value
 
 
 def all_different(values: tuple[T, ...]) -> tuple[T, ...]:
@@ -23,12 +38,17 @@ def all_different(values: tuple[T, ...]) -> tuple[T, ...]:
     return values
 
 
-Text = Annotated[str, BeforeValidator(text_of_number), Field(min_length=1)]
+# Numbers of training become float32: what it cannot hold would be infinite, or 0.
+LARGEST, SMALLEST = 3.4e38, 1.2e-38
+
+Text = Annotated[str, BeforeValidator(text_of_number), Field(min_length=1), AfterValidator(_one_line)]
 NameOrPath = Annotated[Text, AfterValidator(_home_expanded)]
-FilePath = Annotated[Path, AfterValidator(Path.expanduser)]
-Count = Annotated[int, Field(ge=1)]
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+FilePath = Annotated[Path, AfterValidator(_one_line), AfterValidator(_expanded)]
+Count = Annotated[int, Field(ge=1, le=1_000_000)]
+LargeCount = Annotated[int, Field(ge=1, le=2**53)]
+Pixels = Annotated[int, Field(ge=1, le=8192)]
+Positive = Annotated[float, Field(ge=SMALLEST, le=LARGEST, allow_inf_nan=False)]
+NotNegative = Annotated[float, Field(ge=0, le=LARGEST, allow_inf_nan=False)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 ClosedFraction = Annotated[float, Field(ge=0, le=1)]
 ClassWeights = Literal["balanced"] | Annotated[dict[Text, Positive], Field(min_length=1)] | None

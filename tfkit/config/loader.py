@@ -16,8 +16,11 @@ from tfkit.config.sections import RecipeConfig
 from tfkit.config.text_rules import broken_text_rules
 from tfkit.config.text_sections import TextRecipeConfig
 from tfkit.config.yaml_document import dump_yaml, parse_yaml
-from tfkit.errors import ConfigError
+from tfkit.errors import ConfigError, printable
+from tfkit.files import read_regular_file
 
+_MOST_FAULTS, _LONGEST_FAULT = 20, 500
+_LONGEST = 100_000  # bytes; what is longer is something else, and takes YAML's parser seconds
 AnyRecipe = RecipeConfig | TextRecipeConfig | EmbeddingRecipeConfig
 _Kind = type[RecipeConfig] | type[TextRecipeConfig] | type[EmbeddingRecipeConfig]
 # A recipe is one for images unless its script is one of these.
@@ -45,7 +48,10 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> AnyRecipe:
         3
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        content = read_regular_file(path)
+        if len(content) > _LONGEST:
+            raise OSError(0, f"it has {len(content):,} bytes; a recipe has at most {_LONGEST:,}")
+        text = content.decode("utf-8")
     except (OSError, UnicodeDecodeError) as fault:
         reason = fault.strerror if isinstance(fault, OSError) else "it is not UTF-8 text"
         raise ConfigError(
@@ -133,10 +139,20 @@ def _unknown_section(parts: list[str], tree: dict[str, Any], kind: type[Section]
 
 
 def _config_error(path: Path, faults: list[str]) -> ConfigError:
+    shown = [printable(_cut(fault)) for fault in faults]
     if len(faults) == 1:
-        return ConfigError(faults[0])
-    listed = "\n".join(f"  {fault}" for fault in faults)
+        return ConfigError(shown[0])
+    more = [f"and {len(faults) - _MOST_FAULTS} more"] if len(faults) > _MOST_FAULTS else []
+    listed = "\n".join(f"  {fault}" for fault in (*shown[:_MOST_FAULTS], *more))
     return ConfigError(f"{len(faults)} faults in the recipe '{path}':\n{listed}")
+
+
+def _cut(fault: str) -> str:
+    """A sentence without the middle of whatever makes it endless; its place stands at the end."""
+    if len(fault) <= _LONGEST_FAULT:
+        return fault
+    half = _LONGEST_FAULT // 2
+    return f"{fault[:half]} ... {fault[-half:]}"
 
 
 def _short(value: Any) -> str:

@@ -6,7 +6,7 @@ from pydantic import AfterValidator, Field
 
 from tfkit.config.compression_sections import DistillationSection, PruningSection, QuantizationSection
 from tfkit.config.data_sections import AugmentationSection, DataSection, ModelSection, RunSection
-from tfkit.config.keys import COUNT, POSITIVE, ClosedFraction, Count, Positive, all_different, key
+from tfkit.config.keys import COUNT, POSITIVE, ClosedFraction, Count, LargeCount, Positive, all_different, key
 from tfkit.config.section import Section
 from tfkit.config.training_sections import FineTuneSection, HeadSection
 
@@ -40,7 +40,7 @@ class AcceptanceSection(Section):
         0.01,
     )
     min_agreement: ClosedFraction = key("a number in [0, 1]", "Least share of answers equal to those of Keras.", 0.98)
-    max_bytes: Count | None = key(COUNT + ", or null", "Largest size of a .tflite file, in bytes.", None)
+    max_bytes: LargeCount | None = key(COUNT + ", or null", "Largest size of a .tflite file, in bytes.", None)
     max_latency_ms_p95: Positive | None = key(POSITIVE + ", or null", "Longest 95th-percentile latency, in ms.", None)
     min_runtime: str | None = key(
         "a version of TensorFlow Lite such as '2.14', in quotes, or null",

@@ -60,7 +60,7 @@ class TextDataSection(Section):
     test: FilePath | None = key("a file", "The evaluation file; split from train when left out.", None)
     text_column: Column = key(_COLUMN, "Where the text stands; null: `text`, or column 0 without a header.", None)
     label_column: Column = key(_COLUMN, "Where the label stands; null: `label`, or column 1 without a header.", None)
-    separator: Text | None = key(
+    separator: Annotated[str, Field(min_length=1, max_length=1)] | None = key(
         "one character, or null", "What separates columns; a comma in csv and a tab in tsv when null.", None
     )
     encoding: Text = key("an encoding's name", "How the files are encoded.", "utf-8")
@@ -69,7 +69,7 @@ class TextDataSection(Section):
         "null or {label in the file: name}", "What to call labels, for files that number them.", None
     )
     bad_rows: Literal["error", "skip"] = choice("What to do with a row that cannot be used.", "error")
-    sequence_length: Annotated[int, Field(ge=4)] | None = key(
+    sequence_length: Annotated[int, Field(ge=4, le=65_536)] | None = key(
         "a whole number of 4 or more, or null",
         "Tokens of a text at most, start and end included; chosen from the training texts when null.",
         None,
