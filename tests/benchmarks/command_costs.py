@@ -1,8 +1,9 @@
 """CPU seconds and memory of commands on one .tflite file, beside ten lines of Pillow and LiteRT.
 
-    python tests/benchmarks/command_costs.py MODEL.tflite PICTURE [--rounds 3]
+    python tests/benchmarks/command_costs.py MODEL.tflite PICTURE [--photos FOLDER] [--rounds 3]
 
-Prints a table of medians; the ten lines run in turn with the commands, each in a fresh process.
+Prints a table of medians; the ten lines run in turn with the commands, each in a fresh process. With --photos both
+classify a whole folder, labelled if its pictures lie in folders of classes, and the ratio of each round is told.
 """
 
 import argparse
@@ -23,11 +24,12 @@ from PIL import Image
 interpreter = Interpreter(sys.argv[1], num_threads=1)
 interpreter.allocate_tensors()
 wanted = interpreter.get_input_details()[0]
-height, width = wanted["shape"][1:3]
-pixels = np.asarray(Image.open(sys.argv[2]).convert("RGB").resize((width, height)))
-interpreter.set_tensor(wanted["index"], pixels[None].astype(wanted["dtype"]))
-interpreter.invoke()
-print(interpreter.get_tensor(interpreter.get_output_details()[0]["index"]).argmax())
+height, width, channels = wanted["shape"][1:]
+for path in sys.argv[2:]:
+    pixels = np.asarray(Image.open(path).convert("RGB" if channels == 3 else "L").resize((width, height)))
+    interpreter.set_tensor(wanted["index"], pixels.reshape(wanted["shape"]).astype(wanted["dtype"]))
+    interpreter.invoke()
+    print(interpreter.get_tensor(interpreter.get_output_details()[0]["index"]).argmax())
 """
 
 
@@ -50,6 +52,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", type=Path)
     parser.add_argument("picture", type=Path)
+    parser.add_argument("--photos", type=Path)
     parser.add_argument("--rounds", type=int, default=3)
     given = parser.parse_args()
     tfkit = [str(Path(sys.executable).with_name("tfkit"))]
@@ -59,6 +62,11 @@ def main() -> None:
         "tfkit benchmark": [*tfkit, "benchmark", str(given.model), "--seconds", "0"],
         "tfkit predict": [*tfkit, "predict", str(given.model), str(given.picture)],
     }
+    if given.photos:
+        photos = sorted(str(path) for path in given.photos.rglob("*") if path.suffix.lower() in (".jpg", ".png"))
+        ten, ours = f"ten lines, {len(photos)}", f"tfkit predict, {len(photos)}"
+        commands[ten] = [sys.executable, "-c", TEN_LINES, str(given.model), *photos]
+        commands[ours] = [*tfkit, "predict", str(given.model), str(given.photos)]
     costs: dict[str, list[tuple[float, float]]] = {name: [] for name in commands}
     for _ in range(given.rounds):
         for name, command in commands.items():
@@ -67,7 +75,10 @@ def main() -> None:
     print(f"{host.processor}, {host.cores} cores, {host.versions}; median of {given.rounds} rounds")
     for name, values in costs.items():
         seconds, memory = (statistics.median(column) for column in zip(*values, strict=True))
-        print(f"{name:16} {seconds:6.2f} CPU s {memory:7.0f} MB")
+        print(f"{name:20} {seconds:6.2f} CPU s {memory:7.0f} MB")
+    if given.photos:
+        ratios = [mine / theirs for (mine, _), (theirs, _) in zip(costs[ours], costs[ten], strict=True)]
+        print(f"CPU of {ours} photos to the ten lines': {', '.join(f'{ratio:.2f}' for ratio in ratios)}")
 
 
 if __name__ == "__main__":

@@ -27,6 +27,24 @@ def test_exported_files_are_described_and_timed_without_tensorflow(
     assert process.returncode == 0, process.stderr
 
 
+def test_pictures_are_shown_to_an_exported_file_without_tensorflow(exported: Path, pictures: Path) -> None:
+    words = ["predict", str(exported / "model_int8.tflite"), str(pictures), "--json"]
+
+    process = subprocess.run([sys.executable, "-c", RUN, *words], capture_output=True, text=True, timeout=120)
+
+    assert process.returncode == 0, process.stderr
+    assert process.stdout.count('"red"') >= 6
+
+
+def test_labelled_pictures_are_proved_without_tensorflow(exported: Path, pictures: Path) -> None:
+    words = ["verify", str(exported / "model_int8.tflite"), "--data", str(pictures), "--json"]
+
+    process = subprocess.run([sys.executable, "-c", RUN, *words], capture_output=True, text=True, timeout=120)
+
+    assert process.returncode == 0, process.stderr
+    assert '"accuracy": 1.0' in process.stdout
+
+
 def test_pictures_are_sent_to_a_saved_model_without_tensorflow(exported: Path, pictures: Path) -> None:
     words = ["predict", str(exported / "saved_model"), str(pictures / "red"), "--json"]
 

@@ -1,5 +1,6 @@
 """`tfkit predict`: what a model says about pictures or texts."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 _WANTED = "name JPEG, PNG, BMP, GIF or WebP files, or folders of them; for texts outside of a run say --tokenizer"
 # tfkit.data knows them too, but a wrong path is told before TensorFlow is started.
 _SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp"})
+_BATCH = 32  # pictures held at a time
 
 
 def predict(
@@ -84,6 +86,8 @@ def _scores(
     path: Path, files: list[Path], *, labels: Path | None, resize: Any
 ) -> "tuple[Path, tuple[str, ...], np.ndarray]":
     """The file that answered, its labels, and float32 (n, classes)."""
+    import numpy as np
+
     from tfkit.cli.heads import head_of
     from tfkit.cli.quiet import import_tensorflow
     from tfkit.cli.targets import (
@@ -104,37 +108,42 @@ def _scores(
         refuse_changed_run(path / "models" / "float.keras" if path.is_dir() else path)
         model = load_model_file(path)
         head_of(model, path)
-        scores = KerasRuntime(model).scores(_pixels(files, keras_image(model, path, resize=resize)))
+        runtime = KerasRuntime(model)
+        batches = _pixel_batches(files, keras_image(model, path, resize=resize))
+        scores = np.concatenate([runtime.scores(pixels) for pixels in batches])
         names = read_labels(labels) if labels else run_labels(path) or tuple(map(str, range(scores.shape[1])))
         if len(names) != scores.shape[1]:
             raise ModelError(f"there are {len(names)} labels; '{path}' gives {scores.shape[1]} scores")
         return path, names, scores
     artifact = best_artifact(find_artifacts(path, labels=labels, resize=resize))
-    with open_runtime(artifact) as runtime:
-        if isinstance(runtime, SavedModelRuntime) and runtime.takes_encoded:
-            scores = runtime.scores_from_encoded(_contents(files))
+    with open_runtime(artifact) as opened:
+        if isinstance(opened, SavedModelRuntime) and opened.takes_encoded:
+            scores = opened.scores_from_encoded(_contents(files))
         else:
-            import_tensorflow()
-            scores = runtime.scores(_pixels(files, artifact.input))
+            batches = _pixel_batches(files, artifact.input)
+            scores = np.concatenate([opened.scores(pixels) for pixels in batches])
     return artifact.path, artifact.class_names or tuple(map(str, range(scores.shape[1]))), scores
 
 
-def _pixels(files: list[Path], image: Any) -> Any:
-    """uint8 (n, height, width, channels); all files that are no pictures are told at once."""
+def _pixel_batches(files: list[Path], image: Any) -> "Iterator[np.ndarray]":
+    """uint8 (n, height, width, channels), not all at once; all files that are no pictures are told at once."""
     import numpy as np
 
-    from tfkit.data import ImageDecoder, decode_image, fit_image
+    from tfkit.data import picture_pixels
 
-    decoder = ImageDecoder(channels=image.channels)
-    pixels, faults = [], []
-    for file, content in zip(files, _contents(files), strict=True):
-        if reason := decoder.fault(content) or decoder.warning(content):
-            faults.append(f"'{file}' cannot be used as a picture: {reason}")
-        else:
-            pixels.append(fit_image(decode_image(content, channels=image.channels), image))
+    faults = []
+    for start in range(0, len(files), _BATCH):
+        chosen = files[start : start + _BATCH]
+        pixels = []
+        for file, content in zip(chosen, _contents(chosen), strict=True):
+            try:
+                pixels.append(picture_pixels(content, image))
+            except DataError as fault:
+                faults.append(f"'{file}' cannot be used as a picture: {fault}")
+        if not faults:
+            yield np.stack(pixels)
     if faults:
         raise DataError("\n".join(faults), hint="tfkit reads JPEG, PNG, BMP, GIF and WebP")
-    return np.stack(pixels)
 
 
 def _contents(files: list[Path]) -> list[bytes]:

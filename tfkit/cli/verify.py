@@ -72,20 +72,22 @@ def verify(
     Exit status 3: a limit was missed and the file is refused.
     """
     from tfkit.cli.display import Display, PlainConsole
-    from tfkit.cli.quiet import chatter_dropped, tensorflow_started
+    from tfkit.cli.quiet import chatter_dropped, import_tensorflow
     from tfkit.cli.verify_results import show_results
 
     limits = Limits(max_accuracy_drop, min_agreement, max_bytes, max_latency_ms_p95, max_float_ops, min_runtime)
     _check_options(limits, data=data, reference=reference)
     display = Display(PlainConsole(stderr=as_json))
-    # Without data no picture is decoded and TensorFlow, whose start alone takes seconds, is not needed.
-    with tensorflow_started() if data else chatter_dropped():
+    with chatter_dropped():
         from tfkit.cli.targets import find_artifacts, refuse_changed_run
 
         if path.is_dir():
             refuse_changed_run(path)
         told: dict[str, Any] = {"labels": labels, "resize": resize, "image_size": image_size, "tokenizer": tokenizer}
         artifacts = find_artifacts(path, **told)
+        # Pictures are shown to a .tflite file without TensorFlow, whose start alone takes seconds.
+        if reference or (data and not isinstance(artifacts[0].input, ImageSpec)):
+            import_tensorflow()
         table = {"text_column": text_column, "label_column": label_column, "header": header}
         examples, artifacts = (
             _examples(display, artifacts, data, named=bool(labels), table=table) if data else (None, artifacts)

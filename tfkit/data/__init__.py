@@ -1,15 +1,25 @@
-"""Labelled images: reading, checking, splitting, preprocessing (shared with serving), augmentation, batches."""
+"""Labelled images: reading, checking, splitting, preprocessing (shared with serving), augmentation, batches.
 
-from tfkit.data.augmentation import AugmentationPolicy, augment_batch
-from tfkit.data.calibration import calibration_pixels
-from tfkit.data.checking import ImageDecoder
-from tfkit.data.examples import DataReport, DatasetSplits, ImageExamples, LeftOut
-from tfkit.data.images import IMAGE_SUFFIXES, decode_image, fit_image
-from tfkit.data.inputs import Examples, encoded_inputs, input_batches
-from tfkit.data.loading import SourceName, load_image_examples, load_image_splits
-from tfkit.data.mixing import Mixing, mix_batch
-from tfkit.data.pipeline import evaluation_batches, pixel_batches, training_batches
-from tfkit.data.sources import ArraySource, FileSource, ImageSource
+What is named here is loaded when it is first asked for: half of it starts TensorFlow, which a command that shows one
+picture to a `.tflite` file can do without.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tfkit.data.augmentation import AugmentationPolicy, augment_batch
+    from tfkit.data.calibration import calibration_pixels
+    from tfkit.data.decoder import ImageDecoder, picture_pixels
+    from tfkit.data.examples import DataReport, DatasetSplits, ImageExamples, LeftOut
+    from tfkit.data.host_images import decode_on_host, fit_on_host
+    from tfkit.data.images import decode_image, fit_image
+    from tfkit.data.inputs import Examples, encoded_inputs, host_pixel_batches, input_batches
+    from tfkit.data.loading import SourceName, load_image_examples, load_image_splits
+    from tfkit.data.mixing import Mixing, mix_batch
+    from tfkit.data.pipeline import evaluation_batches, pixel_batches, training_batches
+    from tfkit.data.reading import IMAGE_SUFFIXES
+    from tfkit.data.sources import ArraySource, FileSource, ImageSource
 
 __all__ = [
     "IMAGE_SUFFIXES",
@@ -28,13 +38,40 @@ __all__ = [
     "augment_batch",
     "calibration_pixels",
     "decode_image",
+    "decode_on_host",
     "encoded_inputs",
     "evaluation_batches",
     "fit_image",
+    "fit_on_host",
+    "host_pixel_batches",
     "input_batches",
     "load_image_examples",
     "load_image_splits",
     "mix_batch",
+    "picture_pixels",
     "pixel_batches",
     "training_batches",
 ]
+
+_NAMES_OF_MODULES = {
+    "augmentation": "AugmentationPolicy augment_batch",
+    "calibration": "calibration_pixels",
+    "examples": "DataReport DatasetSplits ImageExamples LeftOut",
+    "decoder": "ImageDecoder picture_pixels",
+    "host_images": "decode_on_host fit_on_host",
+    "images": "decode_image fit_image",
+    "inputs": "Examples encoded_inputs host_pixel_batches input_batches",
+    "loading": "SourceName load_image_examples load_image_splits",
+    "mixing": "Mixing mix_batch",
+    "pipeline": "evaluation_batches pixel_batches training_batches",
+    "reading": "IMAGE_SUFFIXES",
+    "sources": "ArraySource FileSource ImageSource",
+}
+
+if not TYPE_CHECKING:  # checkers of types know the names from above
+
+    def __getattr__(name: str) -> Any:
+        for module, names in _NAMES_OF_MODULES.items():
+            if name in names.split():
+                return getattr(importlib.import_module(f"{__name__}.{module}"), name)
+        raise AttributeError(f"module '{__name__}' has no attribute '{name}'")

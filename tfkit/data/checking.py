@@ -8,11 +8,11 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Literal
 
 import numpy as np
-import tensorflow as tf
 
-from tfkit.data.damage import is_jpeg, jpeg_warnings, png_fault
+from tfkit.data.damage import jpeg_warnings
+from tfkit.data.decoder import ImageDecoder
 from tfkit.data.examples import LeftOut
-from tfkit.data.images import decode_image
+from tfkit.data.host_images import decode_on_host
 from tfkit.data.sources import ImageSource
 from tfkit.errors import DataError
 
@@ -44,13 +44,16 @@ def check_images(
     """
     decoder = ImageDecoder(channels=source.channels)
 
-    def check(position: int) -> tuple[bytes, str | None]:
+    def check(position: int) -> tuple[bytes, str | None, bool]:
+        """The digest, the fault found, and whether that is all there is to say."""
         try:
             content = source.content(position)
         except OSError as fault:
-            return b"", f"it cannot be read ({fault.strerror})"
+            return b"", f"it cannot be read ({fault.strerror})", True
         digest = hashlib.blake2b(content, digest_size=16).digest()
-        return digest, decoder.fault(content) if source.is_encoded else None
+        if not source.is_encoded or decode_on_host(content, channels=source.channels) is not None:
+            return digest, None, True
+        return digest, decoder.fault(content), False
 
     digests: list[bytes] = []
     bad: dict[int, str] = {}
@@ -59,54 +62,16 @@ def check_images(
             group = [int(position) for position in positions[start : start + _TOGETHER]]
             with jpeg_warnings() as heard:
                 checked = list(pool.map(check, group))
-                warned = source.is_encoded and heard() is not None
-            for place, (position, (digest, reason)) in enumerate(zip(group, checked, strict=True), start):
+                warned = heard() is not None
+            for place, (position, (digest, reason, sure)) in enumerate(zip(group, checked, strict=True), start):
                 digests.append(digest)
-                if warned and reason is None:
+                if warned and reason is None and not sure:
                     reason = decoder.warning(source.content(position))
                 if reason is not None:
                     bad[place] = reason
             if progress is not None:
                 progress(len(digests), len(names))
     return digests, bad
-
-
-class ImageDecoder:
-    """Decodes images to see whether they are whole, by the ops that training and serving decode with.
-
-    Args:
-        channels: 1 for grey, 3 for RGB.
-    """
-
-    def __init__(self, *, channels: int) -> None:
-        self._shape = tf.function(
-            lambda encoded: tf.shape(decode_image(encoded, channels=channels)),
-            input_signature=[tf.TensorSpec([], tf.string)],
-        )
-
-    def fault(self, content: bytes) -> str | None:
-        """Why bytes are no image that can be used, or None; safe to call from many threads.
-
-        Scans that libjpeg mends are not among them: see `warning`.
-        """
-        if not content:
-            return "it is empty"
-        if reason := png_fault(content):
-            return reason
-        try:
-            self._shape(tf.constant(content))
-        except tf.errors.OpError as fault:
-            return _reason(content, str(fault.message))
-        return None
-
-    def warning(self, content: bytes) -> str | None:
-        """Why the scan of a JPEG is damaged though it decodes, or None; one call at a time in a process."""
-        if not is_jpeg(content):
-            return None
-        with jpeg_warnings() as heard:
-            self.fault(content)
-            words = heard()
-        return f"its JPEG data is damaged ({words})" if words else None
 
 
 def refuse_bad_images(bad: Sequence[LeftOut], total: int) -> None:
@@ -129,13 +94,3 @@ def same_content(names: Sequence[str], digests: Sequence[bytes]) -> list[tuple[s
     for name, digest in zip(names, digests, strict=True):
         groups[digest].append(name)
     return [tuple(group) for group in groups.values() if len(group) > 1]
-
-
-def _reason(content: bytes, message: str) -> str:
-    if content[:4] == b"RIFF" and b"ANIM" in content[:64]:
-        return "animated WebP cannot be read; save its first frame"
-    if "Unknown image file format" in message:
-        return f"it is not a JPEG, PNG, BMP, GIF or WebP (it starts with {content[:8]!r})"
-    kind = "JPEG" if content[:2] == b"\xff\xd8" else "image"
-    detail = message.split("\n")[0].removeprefix("{{function_node").split("}}")[-1].strip()
-    return f"its {kind} data is damaged" + (f" ({detail[:120].rstrip(' .')})" if detail else "")

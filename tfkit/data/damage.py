@@ -23,7 +23,7 @@ def png_fault(content: bytes) -> str | None:
     Returns:
         What is wrong; None for a whole PNG, and for what is no PNG.
     """
-    if not content.startswith(_PNG_START):
+    if not is_png(content):
         return None
     place = len(_PNG_START)
     while place + 12 <= len(content):
@@ -73,3 +73,8 @@ def jpeg_warnings() -> Iterator[Callable[[], str | None]]:
 def is_jpeg(content: bytes) -> bool:
     """Whether bytes begin as a JPEG does."""
     return content.startswith(_JPEG_START)
+
+
+def is_png(content: bytes) -> bool:
+    """Whether bytes begin as a PNG does."""
+    return content.startswith(_PNG_START)

@@ -5,8 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tfkit.data.examples import LeftOut
-from tfkit.data.images import IMAGE_SUFFIXES
-from tfkit.data.reading import PartName, Reading, part_name
+from tfkit.data.reading import IMAGE_SUFFIXES, PartName, Reading, part_name
 from tfkit.data.sources import FileSource
 from tfkit.errors import DataError, printable
 

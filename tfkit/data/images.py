@@ -8,8 +8,6 @@ import tensorflow as tf
 from tfkit.artifacts import ImageSpec
 from tfkit.data.orientation import is_jpeg, jpeg_orientation, orient
 
-IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".gif", ".webp"})
-
 
 def decode_image(encoded: tf.Tensor, *, channels: int) -> tf.Tensor:
     """Decode a JPEG, PNG, BMP, GIF (first frame) or WebP image by its content and set it upright.

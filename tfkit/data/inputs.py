@@ -1,13 +1,14 @@
 """What a model is fed with, for images and texts alike."""
 
+import os
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol, Self
 
 import numpy as np
 
-from tfkit.artifacts import InputSpec, TextSpec
+from tfkit.artifacts import ImageSpec, InputSpec, TextSpec
 from tfkit.data.examples import ImageExamples
-from tfkit.data.pipeline import pixel_batches
 
 
 class Examples(Protocol):
@@ -56,6 +57,8 @@ def input_batches(examples: Any, spec: InputSpec, *, batch_size: int) -> Iterato
         (4, 32, 32, 3)
     """
     if not isinstance(spec, TextSpec):
+        from tfkit.data.pipeline import pixel_batches  # it starts TensorFlow
+
         yield from pixel_batches(examples, spec, batch_size=batch_size)
         return
     from tfkit.data.text import open_tokenizer  # keras-hub takes seconds to import: only where there are texts
@@ -63,6 +66,26 @@ def input_batches(examples: Any, spec: InputSpec, *, batch_size: int) -> Iterato
     tokenizer = open_tokenizer(spec.tokenizer)
     for start in range(0, len(examples), batch_size):
         yield tokenizer(examples.texts[start : start + batch_size], sequence_length=spec.sequence_length)
+
+
+def host_pixel_batches(examples: ImageExamples, image: ImageSpec, *, batch_size: int) -> Iterator[np.ndarray]:
+    """The pixels of `input_batches`, without TensorFlow where the images' formats allow it.
+
+    Args:
+        examples: Which images.
+        image: The size to fit them to.
+        batch_size: Images an array; the last may hold fewer.
+
+    Yields:
+        uint8 (batch, height, width, channels), raw 0..255.
+
+    Raises:
+        DataError: When an image is damaged.
+    """
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for start in range(0, len(examples), batch_size):
+            chosen = map(int, examples.indices[start : start + batch_size])
+            yield np.stack(list(pool.map(lambda index: examples.source.fitted_pixels(index, image), chosen)))
 
 
 def encoded_inputs(examples: Any) -> list[bytes]:

@@ -7,13 +7,11 @@ from typing import TYPE_CHECKING, Literal
 from tfkit.data.assembly import Part, assemble, classes_of, note_conflicts
 from tfkit.data.checking import BadImages, Progress, same_content
 from tfkit.data.csv_manifest import read_csv
-from tfkit.data.digits import read_digits
 from tfkit.data.examples import DataReport, DatasetSplits, ExamplesT, ImageExamples
 from tfkit.data.image_folder import read_image_folder
 from tfkit.data.npz import read_npz
 from tfkit.data.reading import PartName, Reading
 from tfkit.data.splitting import keep_per_class, stratified_holdout
-from tfkit.data.tfds_records import read_tfds
 from tfkit.errors import DataError
 
 if TYPE_CHECKING:
@@ -151,10 +149,14 @@ def _read(
     files: dict[PartName, Path | None],
 ) -> dict[PartName, Reading]:
     if source == "digits":
+        from tfkit.data.digits import read_digits  # scikit-learn takes a second to import
+
         return read_digits(channels=channels)
     if source == "tfds":
         if not name:
             raise DataError("source tfds needs the name of a data set", hint="set data.name, for example beans")
+        from tfkit.data.tfds_records import read_tfds  # it starts TensorFlow
+
         return read_tfds(name, directory=directory, channels=channels)
     if source == "image_folder":
         if directory is None:

@@ -6,6 +6,7 @@ from typing import Literal
 from tfkit.data.examples import LeftOut
 from tfkit.data.sources import ImageSource
 
+IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".gif", ".webp"})
 PartName = Literal["all", "train", "validation", "test"]
 
 _PART_NAMES: dict[str, PartName] = {

@@ -2,14 +2,19 @@
 
 import os
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
-import tensorflow as tf
 
-from tfkit.data.images import decode_image
+from tfkit.artifacts import ImageSpec
+from tfkit.data.decoder import picture_pixels
+from tfkit.data.host_images import change_channels, fit_on_host
 from tfkit.files import read_regular_file
+
+if TYPE_CHECKING:  # it is started when pixels are asked for inside a graph
+    import tensorflow as tf
 
 
 class ImageSource(Protocol):
@@ -23,8 +28,11 @@ class ImageSource(Protocol):
     channels: int
     is_encoded: bool
 
-    def read_pixels(self, index: tf.Tensor) -> tf.Tensor:
+    def read_pixels(self, index: "tf.Tensor") -> "tf.Tensor":
         """Read one image inside a tf.data graph: int64 scalar -> uint8 (height, width, channels)."""
+
+    def fitted_pixels(self, index: int, image: ImageSpec) -> np.ndarray:
+        """One image as a model takes it, without a graph: uint8, shape `image.shape`."""
 
     def content(self, index: int) -> bytes:
         """The stored bytes of one image, by which duplicates are found."""
@@ -32,8 +40,10 @@ class ImageSource(Protocol):
     def encoded(self, indices: np.ndarray) -> Iterator[bytes]:
         """Encoded images as a client of a served model would send them (arrays as PNG)."""
 
-    def pixels(self, indices: np.ndarray) -> tf.data.Dataset:
+    def pixels(self, indices: np.ndarray) -> "tf.data.Dataset":
         """Images in the order of `indices`, uint8 (height, width, channels) of any size, read in parallel."""
+        import tensorflow as tf
+
         positions = tf.data.Dataset.from_tensor_slices(np.asarray(indices, np.int64))
         return positions.map(self.read_pixels, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
 
@@ -51,13 +61,25 @@ class FileSource(ImageSource):
     def __init__(self, paths: Sequence[Path], *, channels: int) -> None:
         self.channels = channels
         self.paths = tuple(paths)
-        # Made eagerly on the host: every pipeline captures this one tensor instead of a copy in its graph.
-        with tf.device("CPU:0"):
-            self._path_strings = tf.constant([os.fsencode(path) for path in self.paths], tf.string)
 
-    def read_pixels(self, index: tf.Tensor) -> tf.Tensor:
+    @cached_property
+    def _path_strings(self) -> "tf.Tensor":
+        """Made eagerly on the host: every pipeline captures this one tensor instead of a copy in its graph."""
+        import tensorflow as tf
+
+        with tf.init_scope(), tf.device("CPU:0"):
+            return tf.constant([os.fsencode(path) for path in self.paths], tf.string)
+
+    def read_pixels(self, index: "tf.Tensor") -> "tf.Tensor":
+        import tensorflow as tf
+
+        from tfkit.data.images import decode_image
+
         encoded = tf.io.read_file(tf.gather(self._path_strings, index))
         return decode_image(encoded, channels=self.channels)
+
+    def fitted_pixels(self, index: int, image: ImageSpec) -> np.ndarray:
+        return picture_pixels(self.content(index), image)
 
     def content(self, index: int) -> bytes:
         return read_regular_file(self.paths[index])
@@ -78,18 +100,32 @@ class ArraySource(ImageSource):
 
     def __init__(self, pixels: np.ndarray, *, channels: int) -> None:
         self.channels = channels
-        with tf.device("CPU:0"):
-            self._tensor = tf.constant(pixels[..., None] if pixels.ndim == 3 else pixels)
-        self.array = self._tensor.numpy()  # a view of the same memory
+        self.array = pixels[..., None] if pixels.ndim == 3 else pixels
 
-    def read_pixels(self, index: tf.Tensor) -> tf.Tensor:
+    @cached_property
+    def _tensor(self) -> "tf.Tensor":
+        import tensorflow as tf
+
+        with tf.init_scope(), tf.device("CPU:0"):
+            tensor = tf.constant(self.array)
+        self.array = tensor.numpy()  # a view of the same memory
+        return tensor
+
+    def read_pixels(self, index: "tf.Tensor") -> "tf.Tensor":
+        import tensorflow as tf
+
         stored = tf.gather(self._tensor, index)
         if self.array.shape[-1] == self.channels:
             return stored
         return tf.image.grayscale_to_rgb(stored) if self.channels == 3 else tf.image.rgb_to_grayscale(stored)
 
+    def fitted_pixels(self, index: int, image: ImageSpec) -> np.ndarray:
+        return fit_on_host(change_channels(self.array[index], self.channels), image)
+
     def content(self, index: int) -> bytes:
         return bytes(self.array[index].tobytes())
 
     def encoded(self, indices: np.ndarray) -> Iterator[bytes]:
+        import tensorflow as tf
+
         return (tf.io.encode_png(self.array[int(index)]).numpy() for index in indices)

@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from tfkit.artifacts import ImageSpec
+from tfkit.data.decoder import picture_pixels
 from tfkit.data.examples import LeftOut
 from tfkit.data.images import decode_image
 from tfkit.data.reading import PartName, Reading, part_name
@@ -49,6 +51,9 @@ class TFRecordSource(ImageSource):
         record = tf.numpy_function(self._record, [index], tf.string, stateful=False)
         encoded = tf.io.parse_single_example(tf.ensure_shape(record, []), self._feature)
         return decode_image(next(iter(encoded.values())), channels=self.channels)
+
+    def fitted_pixels(self, index: int, image: ImageSpec) -> np.ndarray:
+        return picture_pixels(self.content(index), image)
 
     def content(self, index: int) -> bytes:
         (name,) = self._feature

@@ -194,12 +194,15 @@ def _run(runtime: Runtime, artifact: Artifact, examples: "Examples", progress: P
 
 
 def _score_batches(runtime: Runtime, artifact: Artifact, examples: "Examples") -> Iterator[NDArray[np.float32]]:
-    from tfkit.data import encoded_inputs, input_batches
+    from tfkit.data import ImageExamples, encoded_inputs, host_pixel_batches, input_batches
 
     if isinstance(runtime, SavedModelRuntime) and runtime.takes_encoded:
         for start in range(0, len(examples), _BATCH):
             chosen = examples.select(np.arange(start, min(start + _BATCH, len(examples))))
             yield runtime.scores_from_encoded(encoded_inputs(chosen))
+    elif isinstance(examples, ImageExamples) and isinstance(artifact.input, ImageSpec) and runtime.name == "litert":
+        for pixels in host_pixel_batches(examples, artifact.input, batch_size=_BATCH):
+            yield runtime.scores(pixels)
     else:
         for inputs in input_batches(examples, artifact.input, batch_size=_BATCH):
             yield runtime.scores(inputs)

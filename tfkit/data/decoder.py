@@ -1,0 +1,100 @@
+"""Whole images from files of others: decoded, or named with what is wrong."""
+
+from collections.abc import Callable
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from tfkit.artifacts import ImageSpec
+from tfkit.data.damage import is_jpeg, jpeg_warnings, png_fault
+from tfkit.data.host_images import decode_on_host, fit_on_host
+from tfkit.errors import DataError
+
+
+class ImageDecoder:
+    """Decodes images to see whether they are whole, by the ops that training and serving decode with.
+
+    Args:
+        channels: 1 for grey, 3 for RGB.
+    """
+
+    def __init__(self, *, channels: int) -> None:
+        self._channels = channels
+
+    @cached_property
+    def _shape(self) -> Callable[[bytes], Any]:
+        """What decodes; made, and TensorFlow started, when it is first needed."""
+        import tensorflow as tf
+
+        from tfkit.data.images import decode_image
+
+        function: Callable[[bytes], Any] = tf.function(
+            lambda encoded: tf.shape(decode_image(encoded, channels=self._channels)),
+            input_signature=[tf.TensorSpec([], tf.string)],
+        )
+        return function
+
+    def fault(self, content: bytes) -> str | None:
+        """Why bytes are no image that can be used, or None; safe to call from many threads.
+
+        Scans that libjpeg mends are not among them: see `warning`.
+        """
+        if not content:
+            return "it is empty"
+        if reason := png_fault(content):
+            return reason
+        import tensorflow as tf
+
+        try:
+            self._shape(content)
+        except tf.errors.OpError as fault:
+            return _reason(content, str(fault.message))
+        return None
+
+    def warning(self, content: bytes) -> str | None:
+        """Why the scan of a JPEG is damaged though it decodes, or None; one call at a time in a process."""
+        if not is_jpeg(content):
+            return None
+        with jpeg_warnings() as heard:
+            self.fault(content)
+            words = heard()
+        return f"its JPEG data is damaged ({words})" if words else None
+
+
+def picture_pixels(encoded: bytes, image: ImageSpec) -> np.ndarray:
+    """What a model is fed with of one encoded picture; TensorFlow is started only where `decode_on_host` may not do.
+
+    Args:
+        encoded: The file's bytes.
+        image: The images that the model takes.
+
+    Returns:
+        uint8, shape `image.shape`.
+
+    Raises:
+        DataError: When the bytes are no picture that tfkit reads, or a damaged one; the reason, as part of a sentence.
+
+    Example:
+        >>> picture_pixels(Path("bee.jpg").read_bytes(), ImageSpec(224, 224)).shape  # doctest: +SKIP
+        (224, 224, 3)
+    """
+    pixels = decode_on_host(encoded, channels=image.channels)
+    if pixels is None:
+        from tfkit.data.images import decode_image
+
+        decoder = ImageDecoder(channels=image.channels)
+        if reason := decoder.fault(encoded) or decoder.warning(encoded):
+            raise DataError(reason)
+        pixels = decode_image(encoded, channels=image.channels).numpy()
+    return fit_on_host(pixels, image)
+
+
+def _reason(content: bytes, message: str) -> str:
+    if content[:4] == b"RIFF" and b"ANIM" in content[:64]:
+        return "animated WebP cannot be read; save its first frame"
+    if "Unknown image file format" in message:
+        return f"it is not a JPEG, PNG, BMP, GIF or WebP (it starts with {content[:8]!r})"
+    kind = "JPEG" if content[:2] == b"\xff\xd8" else "image"
+    detail = message.split("\n")[0].removeprefix("{{function_node").split("}}")[-1].strip()
+    return f"its {kind} data is damaged" + (f" ({detail[:120].rstrip(' .')})" if detail else "")

@@ -1,0 +1,219 @@
+"""The pixels of `images`, to the bit, from libjpeg-turbo, Pillow and numpy: for commands without TensorFlow.
+
+Starting TensorFlow takes seconds and most of a gigabyte, running one photo through a `.tflite` file a hundredth of
+that. Only what was shown to be equal is decoded here: JPEG by libjpeg-turbo, whose accurate transform and upsampling
+are the same in every version, and PNG, which loses nothing. Everything else is left to `images`.
+"""
+
+import io
+import struct
+
+import numpy as np
+import simplejpeg
+from numpy.typing import NDArray
+from PIL import Image
+
+from tfkit.artifacts import ImageSpec
+from tfkit.data.damage import is_jpeg, is_png, png_fault
+
+_EXIF_NAME = b"Exif\x00\x00"
+_SEARCHED_BYTES = 1 << 18  # as in `orientation`
+_MOST_PIXELS = 1 << 26  # a larger picture is left to TensorFlow, which refuses some
+_WITHOUT_PALETTE = {"P": "RGB", "1": "L"}
+_PNG_MODES = frozenset({"1", "L", "LA", "P", "RGB", "RGBA", "I;16"})
+_ROWS = 256  # of a picture at a time while its columns are brought together: bounds memory
+
+
+def decode_on_host(encoded: bytes, *, channels: int) -> NDArray[np.uint8] | None:
+    """Decode a JPEG or PNG as `decode_image` does.
+
+    Args:
+        encoded: The file's bytes.
+        channels: 1 for grey, 3 for RGB.
+
+    Returns:
+        Pixels 0..255, uint8 (height, width, channels), upright; None when only `decode_image` can tell: another
+        format, a JPEG of inks (CMYK), or anything wrong with the file.
+
+    Example:
+        >>> decode_on_host(Path("bee.jpg").read_bytes(), channels=3).dtype  # doctest: +SKIP
+        dtype('uint8')
+    """
+    decode = _jpeg_pixels if is_jpeg(encoded) else _png_pixels if is_png(encoded) else None
+    try:
+        pixels = decode(encoded) if decode else None
+    except Exception:  # whatever is wrong with a file of others: TensorFlow's decoder has the last word on it
+        return None
+    if pixels is None:
+        return None
+    return change_channels(pixels if pixels.ndim == 3 else pixels[..., None], channels)
+
+
+def change_channels(pixels: NDArray[np.uint8], channels: int) -> NDArray[np.uint8]:
+    """uint8 (height, width, 1 or 3) with so many channels: grey repeated, or the luma of colours (BT.601)."""
+    if pixels.shape[-1] == channels:
+        return pixels
+    return _grey(pixels) if channels == 1 else np.repeat(pixels, channels, axis=2)
+
+
+def fit_on_host(pixels: NDArray[np.uint8], image: ImageSpec) -> NDArray[np.uint8]:
+    """Bring an image to a model's size as `fit_image` does: the same sums in the same order, in float32.
+
+    Args:
+        pixels: uint8 (height, width, channels), channels as in `image`.
+        image: The size wanted and the rule for another aspect ratio.
+
+    Returns:
+        uint8, shape `image.shape`.
+    """
+    size = np.array(pixels.shape[:2])
+    target = np.array([image.height, image.width])
+    if (size == target).all():
+        return pixels
+    ratios = size.astype(np.float32) / target.astype(np.float32)
+    if image.resize == "crop":
+        kept = _scaled(target, ratios.min(), largest=size)
+        top, left = (size - kept) // 2
+        pixels = pixels[top : top + kept[0], left : left + kept[1]]
+    inner = _scaled(size, np.float32(1) / ratios.max(), largest=target) if image.resize == "pad" else target
+    shrinks = (np.array(pixels.shape[:2]) >= inner).all()
+    resized = _means_of_areas(pixels, *inner) if shrinks else _bilinear(pixels, *inner)
+    rounded = (resized + np.float32(0.5)).astype(np.uint8)
+    if image.resize == "pad":
+        before = (target - inner) // 2
+        margins = np.stack([before, target - inner - before], axis=1)
+        rounded = np.pad(rounded, [*map(tuple, margins), (0, 0)])
+    return rounded
+
+
+def _jpeg_pixels(encoded: bytes) -> NDArray[np.uint8] | None:
+    height, width, space, _ = simplejpeg.decode_jpeg_header(encoded)
+    if height * width > _MOST_PIXELS or space not in ("Gray", "YCbCr", "RGB"):
+        return None
+    # Strict: a scan that libjpeg only warns of, and mends, is an error, which `ImageDecoder` then names.
+    pixels: NDArray[np.uint8] = simplejpeg.decode_jpeg(
+        encoded, colorspace="GRAY" if space == "Gray" else "RGB", strict=True
+    )
+    return _upright(pixels, _orientation(encoded))
+
+
+def _png_pixels(encoded: bytes) -> NDArray[np.uint8] | None:
+    if png_fault(encoded):  # Pillow does not ask for the check sums of pixels
+        return None
+    with Image.open(io.BytesIO(encoded), formats=["PNG"]) as picture:
+        mode = picture.mode
+        if picture.width * picture.height > _MOST_PIXELS or mode not in _PNG_MODES:
+            return None
+        pixels = np.asarray(picture.convert(_WITHOUT_PALETTE.get(mode, mode)))
+    if mode == "I;16":
+        return (pixels >> 8).astype(np.uint8)
+    if mode == "LA":
+        return pixels[..., 0]
+    return pixels[..., :3] if mode == "RGBA" else pixels
+
+
+def _grey(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """`tf.image.rgb_to_grayscale`, whose product with the weights of BT.601 adds red and green, then blue."""
+    red, green, blue = np.moveaxis(pixels.astype(np.float32) * np.float32(1 / 255), -1, 0)
+    luma = red * np.float32(0.2989) + green * np.float32(0.587) + blue * np.float32(0.114)
+    grey: NDArray[np.uint8] = (luma * np.float32(255.5)).astype(np.uint8)[..., None]
+    return grey
+
+
+def _orientation(encoded: bytes) -> int:
+    """What `jpeg_orientation` reads, from the bytes."""
+    before, found, block = encoded[:_SEARCHED_BYTES].partition(_EXIF_NAME)
+    if not found or before[-4:-2] != b"\xff\xe1":
+        return 1
+    order = ">" if block[:2] == b"MM" else "<"
+    block += b"\0" * 8  # the directory's place and count are zeros where the bytes have ended
+    (directory,) = struct.unpack_from(order + "i", block, 4)
+    if not 8 <= directory <= len(block) - 8 - 2:
+        return 1
+    (count,) = struct.unpack_from(order + "H", block, directory)
+    room = (len(block) - 8 - directory - 2) // 12
+    entries = (block[directory + 2 + 12 * n :][:12] for n in range(min(count, room)))
+    fields = (struct.unpack(order + "HHIHH", entry) for entry in entries)
+    value = max((field[3] for field in fields if field[0] == 0x0112), default=1)
+    return value if 1 <= value <= 8 else 1
+
+
+def _upright(pixels: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
+    if orientation >= 5:
+        pixels = pixels.swapaxes(0, 1)
+    if orientation in (3, 4, 7, 8):
+        pixels = pixels[::-1]
+    if orientation in (2, 3, 6, 7):
+        pixels = pixels[:, ::-1]
+    return pixels
+
+
+def _scaled(size: NDArray[np.int_], factor: np.float32, *, largest: NDArray[np.int_]) -> NDArray[np.int_]:
+    return np.clip(np.round(size.astype(np.float32) * factor).astype(np.int64), 1, largest)
+
+
+def _means_of_areas(pixels: NDArray[np.uint8], height: int, width: int) -> NDArray[np.float32]:
+    columns, column_weights, across = _areas(pixels.shape[1], width)
+    rows, row_weights, down = _areas(pixels.shape[0], height)
+    summed = np.concatenate(
+        [
+            _weighted_sums(
+                np.ascontiguousarray(pixels[n : n + _ROWS].swapaxes(0, 1)), columns, column_weights
+            ).swapaxes(0, 1)
+            for n in range(0, len(pixels), _ROWS)
+        ]
+    )
+    return _weighted_sums(summed, rows, row_weights) * (np.float32(1) / (down * across))
+
+
+def _bilinear(pixels: NDArray[np.uint8], height: int, width: int) -> NDArray[np.float32]:
+    down = _weighted_sums(pixels, *_triangles(pixels.shape[0], height))
+    across = _weighted_sums(np.ascontiguousarray(down.swapaxes(0, 1)), *_triangles(pixels.shape[1], width))
+    return across.swapaxes(0, 1)
+
+
+def _weighted_sums(
+    values: NDArray[np.generic], places: NDArray[np.int_], weights: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """For each row of `places` (n, k) the sum of those rows of `values` (m, ...), each by its weight, one by one."""
+    shape = (len(places), *[1] * (values.ndim - 1))
+    total = np.zeros((len(places), *values.shape[1:]), np.float32)
+    for chosen, weight in zip(places.T, weights.T, strict=True):
+        total += np.multiply(values[chosen], weight.reshape(shape), dtype=np.float32)
+    return total
+
+
+def _areas(given: int, wanted: int) -> tuple[NDArray[np.int_], NDArray[np.float32], np.float32]:
+    """Which of `given` pixels each of `wanted` covers, how much of each, and how many in all."""
+    across = np.float32(given) / np.float32(wanted)
+    number = np.arange(wanted)
+    left, right = number.astype(np.float32) * across, (number + 1).astype(np.float32) * across
+    first, end = np.floor(left).astype(np.int64), np.ceil(right).astype(np.int64)
+    places = first[:, None] + np.arange((end - first).max())
+    begins = places.astype(np.float32)
+    ends = begins + np.float32(1)
+    left, right = left[:, None], right[:, None]
+    weights = np.where(
+        begins < left,
+        np.where(ends > right, across, ends - left),
+        np.where(ends > right, right - begins, np.float32(1)),
+    )
+    weights[places >= end[:, None]] = 0
+    return np.clip(places, 0, given - 1), weights.astype(np.float32), across
+
+
+def _triangles(given: int, wanted: int) -> tuple[NDArray[np.int_], NDArray[np.float32]]:
+    """Which of `given` pixels make each of `wanted`, and the weight of each: a triangle, wider where pixels shrink."""
+    step = np.float32(1) / (np.float32(wanted) / np.float32(given))
+    radius = max(step, np.float32(1))
+    centre = (np.arange(wanted, dtype=np.float32) + np.float32(0.5)) * step
+    first = np.clip(np.ceil(centre - radius - np.float32(0.5)).astype(np.int64), 0, given - 1)
+    last = np.clip(np.floor(centre + radius - np.float32(0.5)).astype(np.int64), 0, given - 1)
+    places = first[:, None] + np.arange((last - first).max() + 1)
+    distance = np.abs((places.astype(np.float32) + np.float32(0.5) - centre[:, None]) * (np.float32(1) / radius))
+    weights = np.where(distance < 1, np.float32(1) - distance, np.float32(0))
+    weights[places > last[:, None]] = 0
+    total = np.zeros(wanted, np.float32)
+    for column in weights.T:
+        total += column
+    return np.minimum(places, given - 1), weights * (np.float32(1) / total)[:, None]
