@@ -32,6 +32,10 @@ def export(
         typer.Option(help="For int8: training images (class folders, .npz, CSV) or labelled texts.", metavar="DATA"),
     ] = None,
     calibration_examples: Annotated[int, typer.Option(min=1, help="How many of them to use.")] = 200,
+    allow_float: Annotated[
+        list[str] | None,
+        typer.Option(help="An operator or layer that may stay in float in tflite_int8; repeatable.", metavar="NAME"),
+    ] = None,
     labels: Annotated[Path | None, typer.Option(help="A file with one label a line.", metavar="FILE")] = None,
     image_size: Annotated[int | None, typer.Option(min=1, help="For a model that takes any size.")] = None,
     resize: Annotated[ResizeMode, typer.Option(help="How an app shall fit pictures.")] = "crop",
@@ -68,9 +72,12 @@ def export(
             given |= {"tokenizer": tokenizer, "sequence_length": sequence_length, "table": table}
             artifacts = export_texts(display, model, output, names, **given)
         else:
+            given["allow_float"] = tuple(allow_float or ())
             artifacts = _export_images(display, model, output, names, resize=resize, image_size=image_size, **given)
         for artifact in artifacts:
             display.note(f"{artifact.path}  {file_size(artifact.bytes)}")
+            if "in float, as allowed" in artifact.made_by:
+                display.note(artifact.made_by.partition("; ")[2])
     display.next_command(
         f"tfkit verify {output} --data {'TEST_TEXTS' if of_texts else 'TEST_IMAGES'} --reference {model}"
     )
@@ -88,6 +95,7 @@ def _export_images(
     count: int,
     resize: ResizeMode,
     image_size: int | None,
+    allow_float: tuple[str, ...],
 ) -> tuple[Any, ...]:
     from tfkit.cli.heads import head_of
     from tfkit.cli.targets import keras_image
@@ -104,6 +112,7 @@ def _export_images(
     class_names, pixels = _labels_and_pixels(display, path, loaded, image, labels=labels, data=calibration, count=count)
     with display.stage("Export") as stage:
         described: dict[str, Any] = {"spec": image, "class_names": class_names, "calibration": pixels}
+        described["allow_float"] = allow_float
         return export_formats(loaded, formats, output, progress=stage.progress, **described)
 
 

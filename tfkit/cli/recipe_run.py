@@ -66,6 +66,7 @@ class RecipeRun:
             described: dict[str, Any] = {"spec": self.spec, "class_names": class_names, "progress": stage.progress}
             if calibration is not None:
                 described["calibration"] = calibration()
+            described["allow_float"] = getattr(export, "allow_float", ())  # files of embedders have no such key
             files = exporters.export_formats(model, export.formats, self.folder.artifacts, **described)
             stage.result(counted(len(files), "file"))
         self.log.append(reports.StageSummary("export", stage.title, stage.seconds))

@@ -25,6 +25,7 @@ from tfkit.layers import (
     compressed_class,
     round_to_steps,
 )
+from tfkit.models import with_float_pixels
 
 _FINE = 10_000  # nothing but a tie is as near to one as a quarter of one in so many
 BatchNorm = Literal["frozen", "train"]
@@ -70,7 +71,7 @@ def quantize_aware(
         >>> student.fit(batches, epochs=3, callbacks=[FreezeRanges(after_epochs=1)])  # doctest: +SKIP
     """
     policy = policy or QuantizationPolicy()
-    graph = split_layers(read_graph(model))
+    graph = split_layers(read_graph(with_float_pixels(model)))
     plans = plan_layers(graph, policy)
     rewriting = _Rewriting(
         graph,
@@ -100,7 +101,7 @@ def quantization_coverage(model: keras.Model, *, policy: QuantizationPolicy | No
         ModelError: As `quantize_aware` would.
     """
     policy = policy or QuantizationPolicy()
-    graph = split_layers(read_graph(model))
+    graph = split_layers(read_graph(with_float_pixels(model)))
     return coverage_rows(graph, plan_layers(graph, policy), policy)
 
 

@@ -112,6 +112,8 @@ def _split(node: Node, copy: Callable[[], Any], args: tuple[Any, ...], kwargs: d
         return as_layer(layer.get_config(), node.name)(args[0])
     if (function := _AS_ACTIVATIONS.get(node.kind)) is not None:
         return keras.layers.Activation(function, name=node.name)(args[0])
+    if node.kind == "Cast" and node.output.dtype == node.inputs[0].dtype:
+        return args[0]
     if node.kind == "Silu":
         return _gated(args[0], name=node.name)
     if (kind := _EXTREMES.get(node.kind)) and not isinstance(layer, keras.layers.Layer) and len(node.inputs) == 2:

@@ -6,7 +6,7 @@ from pydantic import AfterValidator, Field
 
 from tfkit.config.compression_sections import DistillationSection, PruningSection, QuantizationSection
 from tfkit.config.data_sections import AugmentationSection, DataSection, ModelSection, RunSection
-from tfkit.config.keys import COUNT, POSITIVE, ClosedFraction, Count, LargeCount, Positive, all_different, key
+from tfkit.config.keys import COUNT, POSITIVE, ClosedFraction, Count, LargeCount, Positive, Text, all_different, key
 from tfkit.config.section import Section
 from tfkit.config.training_sections import FineTuneSection, HeadSection
 
@@ -29,6 +29,11 @@ class ExportSection(Section):
         ("saved_model", "tflite_float32", "tflite_int8"),
     )
     calibration_examples: Count = key(COUNT, "Training images that set the ranges of int8 files.", 200)
+    allow_float: tuple[Text, ...] = key(
+        "a list of operators, or of layers or patterns, such as [ERF, block_1_*]",
+        "Operators that may stay in float in an int8 file made after training.",
+        (),
+    )
 
 
 class AcceptanceSection(Section):
@@ -82,4 +87,5 @@ class RecipeConfig(Section):
         """What a file must keep to, as keyword arguments of `tfkit.verification.AcceptancePolicy`."""
         # The exporter refuses every float operator that no skipped layer asks for.
         asked = self.quantization is not None and bool(self.quantization.skip)
+        asked = asked or (self.export is not None and bool(self.export.allow_float))
         return self.acceptance.limits() | ({"max_float_ops": None} if asked else {})

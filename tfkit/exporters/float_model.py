@@ -5,7 +5,7 @@ from typing import Any
 from tfkit.artifacts import ImageSpec, InputSpec, TextSpec
 from tfkit.compression import is_compressed, strip_compression
 from tfkit.errors import ExportError
-from tfkit.models import weight_that_is_no_number, with_dtype_policy
+from tfkit.models import weight_that_is_no_number, with_dtype_policy, with_float_pixels
 from tfkit.models.text.embedder import is_embedder
 
 
@@ -19,14 +19,14 @@ def exportable_model(model: Any, *, spec: InputSpec, class_names: tuple[str, ...
         class_names: Its labels.
 
     Returns:
-        The model itself, or its float32 twin without masks and fake quantisers: the TFLite converter refuses the
-        casts of mixed precision.
+        The model itself, or its float32 twin without masks, fake quantisers and whole numbers for pixels: the TFLite
+        converter refuses the casts of mixed precision.
 
     Raises:
         ExportError: When its inputs or outputs do not fit `spec` and `class_names`.
     """
     check_model(model, spec=spec, class_names=class_names)
-    model = strip_compression(model) if is_compressed(model) else model
+    model = with_float_pixels(strip_compression(model) if is_compressed(model) else model)
     if any(layer.compute_dtype in ("float16", "bfloat16") for layer in model._flatten_layers()):
         return with_dtype_policy(model, "float32")
     return model

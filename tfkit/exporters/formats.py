@@ -27,6 +27,7 @@ def export_formats(
     spec: InputSpec,
     class_names: tuple[str, ...],
     calibration: Any = None,
+    allow_float: Sequence[str] = (),
     progress: Callable[[int, int, str], None] | None = None,
 ) -> tuple[Artifact, ...]:
     """Write a model in each format, with a manifest and the labels beside them.
@@ -40,6 +41,7 @@ def export_formats(
         class_names: Its labels, in the order of the scores.
         calibration: For `tflite_int8`: uint8 (n, height, width, channels), some hundred real training images; for
             texts a dict of int32 `token_ids` and `padding_mask`.
+        allow_float: Float operators that `tflite_int8` made after training may have, as for `export_tflite`.
         progress: Called after each file with files done, files in all, and the format.
 
     Returns:
@@ -72,6 +74,7 @@ def export_formats(
             quantization=_QUANTIZATIONS[name],
             calibration=calibration if name == "tflite_int8" else None,
             float_flatbuffer=flatbuffer,
+            allow_float=allow_float,
             **described,
         )
         artifacts.append(artifact)

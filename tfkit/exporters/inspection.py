@@ -1,5 +1,6 @@
 """Whether a finished `.tflite` file is what was asked for, operator by operator."""
 
+import fnmatch
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,10 +10,13 @@ from tfkit.artifacts import Quantization
 from tfkit.errors import ExportError
 from tfkit.runtimes import Operator, read_operators
 
+CONVERSIONS = ("QUANTIZE", "DEQUANTIZE")
 _SHOWN = 5
 
 
-def refuse_unasked_operators(path: Path, *, quantization: Quantization, model: Any, float_operators: int = 0) -> None:
+def refuse_unasked_operators(
+    path: Path, *, quantization: Quantization, model: Any, float_operators: int = 0, allow_float: Sequence[str] = ()
+) -> str:
     """Read a finished file back and refuse what the converter and the quantiser leave in it silently.
 
     Args:
@@ -20,6 +24,10 @@ def refuse_unasked_operators(path: Path, *, quantization: Quantization, model: A
         quantization: What was asked for.
         model: The Keras model it was made from, for the names of its layers.
         float_operators: How many float operators were asked for.
+        allow_float: Further ones that are accepted: names of operators, or names or patterns of layers.
+
+    Returns:
+        The operators in `allow_float` that are in float, in words; empty when there are none.
 
     Raises:
         ExportError: When it holds a custom operator, or a float operator though `int8` was asked for.
@@ -31,13 +39,31 @@ def refuse_unasked_operators(path: Path, *, quantization: Quantization, model: A
             f"the exported file holds operators that no plain interpreter has: {describe_operators(custom, model)}",
             hint="replace these layers by ones of builtin operators",
         )
-    floats = [operator for operator in operators if operator.is_float]
-    if quantization in ("int8", "int16x8") and len(floats) > float_operators:
+    if quantization not in ("int8", "int16x8"):
+        return ""
+    names = {layer.name for layer in model._flatten_layers()}
+    every = [operator for operator in operators if operator.is_float]
+    allowed = [operator for operator in every if _is_allowed(operator, allow_float, names)]
+    conversions = [operator for operator in every if allowed and operator.name in CONVERSIONS]
+    floats = [operator for operator in every if operator not in allowed and operator not in conversions]
+    if len(floats) > float_operators:
         raise ExportError(
             f"int8 was asked for, but {len(floats)} of {len(operators)} operators stayed in float: "
             f"{describe_operators(floats, model)}",
-            hint="export as dynamic_int8 or float16, or replace these layers by ones that have an int8 operator",
+            hint="export as dynamic_int8 or float16, or replace these layers by ones that have an int8 operator; to "
+            f"accept them: allow_float [{', '.join(_named(floats, names))}]",
         )
+    return describe_operators(allowed, model) if allowed else ""
+
+
+def _named(floats: Sequence[Operator], layer_names: set[str]) -> list[str]:
+    """What to allow: the layers of float operators, not those that numbers are converted behind."""
+    return sorted({layer_of(operator.layer, layer_names) for operator in floats if operator.name not in CONVERSIONS})
+
+
+def _is_allowed(operator: Operator, allow_float: Sequence[str], layer_names: set[str]) -> bool:
+    layer = layer_of(operator.layer, layer_names)
+    return any(operator.name == name or fnmatch.fnmatchcase(layer, name) for name in allow_float)
 
 
 def describe_operators(operators: Sequence[Operator], model: Any) -> str:

@@ -18,7 +18,7 @@ from tfkit.exporters.answer_tables import with_own_operators
 from tfkit.exporters.conversion import TEXT_INPUT_NAMES, convert_text_to_float, convert_to_float
 from tfkit.exporters.destination import finished_model
 from tfkit.exporters.float_model import check_model
-from tfkit.exporters.inspection import layer_of, refuse_unasked_operators
+from tfkit.exporters.inspection import CONVERSIONS, layer_of, refuse_unasked_operators
 from tfkit.exporters.layer_comparison import compare_layers, first_drift
 from tfkit.exporters.tensor_matching import Samples, first_samples
 from tfkit.exporters.trained_ranges import quantize_as_trained
@@ -31,7 +31,6 @@ _COMPARED_IMAGES = 4
 _MOST_STEPS = 8.0
 _FINE_STEPS = 65534 / 255  # steps of 16 bits in one of 8
 _SHOWN = 5
-_CONVERSIONS = ("QUANTIZE", "DEQUANTIZE")
 
 
 @dataclass(frozen=True)
@@ -211,7 +210,7 @@ def _float_operators(path: Path, float_layers: tuple[str, ...]) -> int:
         return 0
     names = set(float_layers)
     floats = [operator for operator in read_operators(path) if operator.is_float]
-    return sum(operator.name in _CONVERSIONS or layer_of(operator.layer, names) in names for operator in floats)
+    return sum(operator.name in CONVERSIONS or layer_of(operator.layer, names) in names for operator in floats)
 
 
 def check_kernels(flatbuffer: bytes, kernels: tuple[TrainedKernel, ...]) -> int:

@@ -1,5 +1,8 @@
 """Export a Keras classifier as a `.tflite` file."""
 
+import fnmatch
+from collections.abc import Sequence
+from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -8,9 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tfkit.artifacts import Artifact, ImageSpec, InputSpec, Quantization, TextSpec
-from tfkit.compression import has_trained_weights, is_quantize_aware
+from tfkit.compression import (
+    QuantizationPolicy,
+    has_trained_weights,
+    is_quantize_aware,
+    quantize_aware,
+    settle_biases,
+)
 from tfkit.compression.tfmot import TfKerasTwin, export_tfmot_int8
-from tfkit.errors import ExportError
+from tfkit.errors import ExportError, ModelError
 from tfkit.exporters.conversion import convert_to_float
 from tfkit.exporters.destination import finished_model
 from tfkit.exporters.float_model import exportable_model, refuse_weights_that_are_no_numbers
@@ -31,6 +40,7 @@ def export_tflite(
     class_names: tuple[str, ...],
     calibration: Any = None,
     float_flatbuffer: bytes | None = None,
+    allow_float: Sequence[str] = (),
 ) -> Artifact:
     """Write a `.tflite` file of builtin operators that takes raw pixels or token ids, one image or text at a time.
 
@@ -50,6 +60,8 @@ def export_tflite(
         calibration: For `int8`: uint8 (n, height, width, channels), some hundred real training images; of texts a few
             real ones to compare on, a dict of int32 `token_ids` and `padding_mask`.
         float_flatbuffer: What `converted_to_float` gave for this model, to convert once for several files.
+        allow_float: Float operators that an int8 file made after training may have: names of operators, or names or
+            patterns of layers. `made_by` tells those that it has.
 
     Returns:
         The artifact.
@@ -73,10 +85,32 @@ def export_tflite(
     if quantization == "int8":
         _check_calibration(calibration, spec)
     model = exportable_model(model, spec=spec, class_names=class_names)
+    try:
+        return _export_converted(
+            model, path, quantization, spec, class_names, calibration, float_flatbuffer, allow_float=allow_float
+        )
+    except ExportError as fault:
+        if quantization != "int8" or isinstance(spec, TextSpec):
+            raise
+        return _export_untrained(model, path, spec, class_names, calibration, fault, allow_float=allow_float)
+
+
+def _export_converted(
+    model: Any,
+    path: Path,
+    quantization: Quantization,
+    spec: InputSpec,
+    class_names: tuple[str, ...],
+    calibration: Any,
+    float_flatbuffer: bytes | None,
+    *,
+    allow_float: Sequence[str],
+) -> Artifact:
     with finished_model(path) as unfinished:
         flatbuffer = float_flatbuffer or converted_to_float(model, spec)
         unfinished.write_bytes(_quantized(flatbuffer, quantization, calibration))
-        refuse_unasked_operators(unfinished, quantization=quantization, model=model)
+        floats = refuse_unasked_operators(unfinished, quantization=quantization, model=model, allow_float=allow_float)
+    made_by = _made_by(quantization, 0 if calibration is None else len(calibration))
     return Artifact(
         path=path,
         format="tflite",
@@ -84,7 +118,35 @@ def export_tflite(
         signature=read_signature(path),
         input=spec,
         class_names=class_names,
-        made_by=_made_by(quantization, 0 if calibration is None else len(calibration)),
+        made_by=f"{made_by}; in float, as allowed: {floats}" if floats else made_by,
+    )
+
+
+def _export_untrained(
+    model: Any,
+    path: Path,
+    image: ImageSpec,
+    class_names: tuple[str, ...],
+    pixels: NDArray[np.uint8],
+    refusal: ExportError,
+    *,
+    allow_float: Sequence[str],
+) -> Artifact:
+    """int8 after training by the rewrites of quantisation-aware training, for what the quantiser has no rule for.
+
+    Raises:
+        ExportError: The quantiser's refusal, with why training's rewrites do not take the model either.
+    """
+    skipped = [name for name in allow_float if fnmatch.filter([layer.name for layer in model._flatten_layers()], name)]
+    try:
+        rewritten = quantize_aware(model, pixels, policy=QuantizationPolicy(skip=skipped))
+        settle_biases(rewritten)
+        made = export_trained_integers(rewritten, path, image=image, class_names=class_names, pixels=pixels)
+    except (ModelError, ExportError) as fault:
+        raise ExportError(f"{refusal}; nor as in quantisation-aware training: {fault}", hint=refusal.hint) from fault
+    told = f"; in float, as allowed: {', '.join(skipped)}" if skipped else ""
+    return replace(
+        made, made_by=f"{made.made_by}; nothing was trained: ranges measured on {len(pixels)} training images{told}"
     )
 
 

@@ -11,7 +11,7 @@ from tfkit.models.classifier import (
 from tfkit.models.finiteness import weight_that_is_no_number
 from tfkit.models.freezing import Unfrozen, freeze_backbone, unfreeze
 from tfkit.models.model_files import load_model_file, save_model_file
-from tfkit.models.precision import with_dtype_policy
+from tfkit.models.precision import with_dtype_policy, with_float_pixels
 
 __all__ = [
     "Unfrozen",
@@ -28,4 +28,5 @@ __all__ = [
     "unfreeze",
     "weight_that_is_no_number",
     "with_dtype_policy",
+    "with_float_pixels",
 ]

@@ -5,9 +5,10 @@ from typing import Any
 
 import keras
 
-from tfkit.graph import give_weights
+from tfkit.graph import build_model, give_weights, read_graph
 from tfkit.models.low_rank import repeat_low_rank
 
+_IMAGE_RANK = 4
 _POLICY_CLASSES = {"DTypePolicy", "FloatDTypePolicy"}
 
 
@@ -34,6 +35,29 @@ def with_dtype_policy(model: keras.Model, policy: str) -> keras.Model:
     for new, old in zip(rebuilt.weights, model.weights, strict=True):
         new.trainable = old.trainable
     return rebuilt
+
+
+def with_float_pixels(model: keras.Model) -> keras.Model:
+    """The same model with images taken as float32 where it takes whole numbers.
+
+    A file of it takes pixels in a type of its own; the casts of a model with `Input(dtype="uint8")` would be operators
+    there that compute nothing.
+
+    Args:
+        model: A functional or sequential model. It is not changed.
+
+    Returns:
+        The model itself when no input of (n, height, width, channels) is of whole numbers; else a new one with the
+        same answers to the same pixels.
+    """
+    whole = [tensor for tensor in model.inputs if len(tensor.shape) == _IMAGE_RANK and "int" in str(tensor.dtype)]
+    if not whole:
+        return model
+    graph = read_graph(model)
+    for value in graph.inputs:
+        if len(value.shape) == _IMAGE_RANK and "int" in value.dtype:
+            value.dtype = "float32"
+    return build_model(graph)
 
 
 def _replace_policies(node: Any, policy: str) -> Any:

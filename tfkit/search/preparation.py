@@ -9,7 +9,7 @@ from tfkit.compression import is_compressed
 from tfkit.compression.splitting import activation_name
 from tfkit.errors import ModelError
 from tfkit.graph import Node, build_model, copy_layer, read_graph
-from tfkit.models import with_dtype_policy
+from tfkit.models import with_dtype_policy, with_float_pixels
 
 # `tfkit.models.logits_model` finds the scores by this name.
 _SCORES = "scores"
@@ -38,7 +38,7 @@ def searchable_classifier(model: keras.Model) -> keras.Model:
         )
     if any(layer.compute_dtype in ("float16", "bfloat16") for layer in model._flatten_layers()):
         model = with_dtype_policy(model, "float32")
-    graph = read_graph(model)
+    graph = read_graph(with_float_pixels(model))
     last = graph.outputs[0].node
 
     def call(node: Node, copy: Callable[[], Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
