@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tfkit.artifacts import ImageSpec
-from tfkit.benchmarking.op_profile import _ask_worker, _place_kernels, profile_operators
+from tfkit.benchmarking.op_profile import _ask_worker, _beside, _middle_mean, _place_kernels, profile_operators
 from tfkit.errors import ModelError
 from tfkit.exporters import export_tflite
 from tfkit.runtimes import Operator, read_operators
@@ -48,16 +48,22 @@ def test_every_layer_with_a_kernel_has_a_time_and_its_own_shape(path):
         "heavy",
     ]
     assert [operator.output_shape[-1] for operator in timed] == [32, 32, 32, 128]
-    assert max(timed, key=lambda operator: operator.milliseconds).output_shape == (1, 32, 32, 128)
+    assert all(operator.milliseconds > 0 for operator in timed)
 
 
-def test_operators_and_the_rest_make_up_a_run(path):
+def test_operators_and_the_rest_are_timed_in_every_run(path):
     profile = profile_operators(path, runs=50)
-    total = sum(operator.milliseconds for operator in profile.operators) + profile.beside_ms
     assert (profile.threads, profile.runs) == (1, 50)
-    assert profile.beside_ms >= 0
-    # Another process may hold whole runs up, never the sum of their parts.
-    assert 0 < total < 1.5 * profile.latency_ms
+    assert profile.latency_ms > 0 and profile.beside_ms >= 0
+
+
+def test_operators_and_the_rest_make_up_a_run():
+    # Four runs of two operators, in ms; the last was held up by another process, in an operator and beside it.
+    single = np.array([[3.0, 1.0], [3.0, 1.0], [3.0, 1.0], [30.0, 1.0]])
+    assert _middle_mean(single).tolist() == [3.0, 1.0]
+    answer = {"profiled_ms": [4.5, 4.5, 4.5, 60.0], "plain_ms": [4.25, 4.25, 4.25, 40.0]}
+    assert _beside(answer, single, 4.0) == 0.25
+    assert _beside({**answer, "plain_ms": [3.0, 3.0, 3.0, 3.0]}, single, 4.0) == 0
 
 
 def test_operators_between_convolutions_keep_their_names(path):

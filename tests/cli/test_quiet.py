@@ -74,3 +74,13 @@ except TfkitError as fault:
 """)
     assert process.stdout.startswith("TensorFlow cannot be imported: ")
     assert "tfkit doctor" in process.stdout
+
+
+def test_a_logger_made_within_can_write_afterwards() -> None:
+    process = run("""
+import logging
+with tensorflow_started(quiet=True):
+    logging.getLogger("made").addHandler(logging.StreamHandler())
+logging.getLogger("made").warning("afterwards")
+""")
+    assert (process.returncode, process.stderr) == (0, "afterwards\n")

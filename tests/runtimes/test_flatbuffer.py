@@ -4,8 +4,10 @@ import pytest
 import tensorflow as tf
 from ai_edge_litert.tools import flatbuffer_utils
 
+from tfkit.artifacts import OUTSIDE
+from tfkit.cli.targets import find_artifacts
 from tfkit.errors import ModelError
-from tfkit.runtimes import LiteRTRuntime, describe_model, read_operators, read_signature, scale_that_is_no_number
+from tfkit.runtimes import LiteRTRuntime, read_operators, read_signature, scale_that_is_no_number
 
 
 def _convert(function, shape, path, **options):
@@ -74,9 +76,9 @@ def test_size_that_may_change_is_none(tmp_path):
 
 
 def test_outside_file_is_described_from_what_it_holds(int8_file, float_file, image):
-    assert describe_model(int8_file).quantization == "int8"
-    assert describe_model(int8_file).input == image
-    assert describe_model(float_file, class_names=("a",)).quantization == "none"
+    (integer,), (floating,) = find_artifacts(int8_file), find_artifacts(float_file)
+    assert (integer.quantization, integer.input, integer.made_by) == ("int8", image, OUTSIDE)
+    assert (floating.quantization, floating.class_names) == ("none", ("0", "1", "2", "3", "4"))
 
 
 @pytest.mark.parametrize("content", [b"", b"\x00" * 100, b"\xff\xd8 a photo"])
@@ -115,3 +117,14 @@ def test_a_scale_that_is_no_number_is_named_and_the_file_is_never_run(int8_file,
     assert scale_that_is_no_number(path) == spoilt.name.decode()
     with pytest.raises(ModelError, match="scale of its tensor"):
         LiteRTRuntime(path)
+
+
+@pytest.mark.parametrize("end", ["inputs", "outputs"])
+def test_a_graph_without_ends_is_told(float_file, tmp_path, end):
+    model = flatbuffer_utils.read_model(str(float_file))
+    setattr(model.subgraphs[0], end, [])
+    model.signatureDefs = []
+    path = tmp_path / "endless.tflite"
+    flatbuffer_utils.write_model(model, str(path))
+    with pytest.raises(ModelError, match=rf"the graph of '.*endless\.tflite' has no {end}"):
+        find_artifacts(path)

@@ -6,10 +6,10 @@ import keras
 import numpy as np
 import pytest
 
+from tfkit.cli.targets import find_artifacts
 from tfkit.data import ArraySource, ImageExamples
 from tfkit.errors import DataError
 from tfkit.exporters import export_saved_model, export_tflite
-from tfkit.runtimes import describe_model
 from tfkit.verification import reference_scores, verify_artifact, write_golden_samples
 
 
@@ -105,7 +105,7 @@ def test_saved_model_whose_decoding_differs_from_training_is_found(class_names, 
     )
     archive.write_out(tmp_path / "1", verbose=False)
 
-    verification = verify_artifact(describe_model(tmp_path), examples, reference=None)
+    verification = verify_artifact(find_artifacts(tmp_path)[0], examples, reference=None)
 
     assert "predict on pixels and serving_default on what clients send differ" in verification.problems[0]
     assert verification.agreement is None

@@ -9,9 +9,10 @@ import pytest
 import tensorflow as tf
 
 from tfkit.artifacts import ImageSpec
+from tfkit.cli.targets import find_artifacts
 from tfkit.data import calibration_pixels, decode_image, fit_image, load_image_examples
 from tfkit.exporters import export_tflite
-from tfkit.runtimes import describe_model, open_runtime
+from tfkit.runtimes import open_runtime
 from tfkit.verification import reference_scores, verify_artifact
 
 pytestmark = pytest.mark.real_data
@@ -39,9 +40,8 @@ def test_mlperf_tiny_resnet_keeps_its_accuracy_in_int8_like_mlperfs_own_file(roo
         calibration=calibration_pixels(train, image),
     )
     ours = verify_artifact(artifact, test, reference=reference)
-    theirs = verify_artifact(
-        describe_model(root / "mlperf_tiny/pretrainedResnet_quant.tflite"), test, reference=reference
-    )
+    (outside,) = find_artifacts(root / "mlperf_tiny/pretrainedResnet_quant.tflite")
+    theirs = verify_artifact(outside, test, reference=reference)
 
     assert keras_accuracy == pytest.approx(0.87, abs=0.01)
     assert ours.accuracy > keras_accuracy - 0.01
@@ -52,7 +52,7 @@ def test_mlperf_tiny_resnet_keeps_its_accuracy_in_int8_like_mlperfs_own_file(roo
 
 
 def test_outside_quantised_mobilenet_names_the_four_photos(root):
-    artifact = describe_model(root / "coral/mobilenet_v2_1.0_224_quant.tflite")
+    (artifact,) = find_artifacts(root / "coral/mobilenet_v2_1.0_224_quant.tflite")
     labels = (root / "coral/imagenet_labels.txt").read_text().splitlines()
     expected = {
         "cat.bmp": "Egyptian cat",

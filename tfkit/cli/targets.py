@@ -172,6 +172,9 @@ def _outside_tflite(path: Path, *, resize: ResizeMode, tokenizer: Path | None) -
     from tfkit.runtimes import read_signature
 
     signature = read_signature(path)
+    if not signature.inputs or not signature.outputs:
+        missing = "inputs" if not signature.inputs else "outputs"
+        raise ModelError(f"the graph of '{path}' has no {missing}", hint="export or download it again")
     shape = signature.inputs[0].shape
     of_tokens = "token_ids" in {tensor.name for tensor in signature.inputs}
     if of_tokens and tokenizer is None:

@@ -5,7 +5,6 @@ from tfkit.runtimes.keras_runtime import KerasRuntime
 from tfkit.runtimes.litert_runtime import LiteRTRuntime
 from tfkit.runtimes.native_output import held_native_output
 from tfkit.runtimes.opening import open_runtime
-from tfkit.runtimes.outside_model import describe_model
 from tfkit.runtimes.portability import Portability, read_portability
 from tfkit.runtimes.protocol import ModelInputs, Runtime
 from tfkit.runtimes.saved_model_runtime import SavedModelRuntime
@@ -20,7 +19,6 @@ __all__ = [
     "Runtime",
     "SavedModelRuntime",
     "StoredWeights",
-    "describe_model",
     "held_native_output",
     "open_runtime",
     "read_operators",
