@@ -10,7 +10,7 @@ from tfkit.cli.main import main
 
 
 def words(model: Path, data: Path, output: Path, *more: str) -> list[str]:
-    return ["optimize", str(model), "--data", str(data), "--max-drop", "0.5", "--output", str(output), *more]
+    return ["optimize", str(model), "--data", str(data), "--max-drop", "0.5", "--output", str(output), "--max-files", "0", *more]
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +29,7 @@ def test_every_bad_argument_is_told_at_once(tmp_path: Path, capsys: pytest.Captu
         "--data: there is no 'nowhere'",
         "--test-data: there is no",
         "--max-drop is a fraction in [0, 1): 0.005 for half a point; got 5",
-        "--max-bytes must be 1 or more; got 0",
+        "--max-bytes must be more than 0; got 0",
         "--max-latency-ms must be more than 0; got -1",
         "--epochs must be 1 or more; got 0",
     ):
@@ -46,8 +46,9 @@ def test_a_budget_needs_its_accuracy(capsys: pytest.CaptureFixture[str]) -> None
 def test_the_file_lies_in_artifacts_beside_the_report(searched: Path) -> None:
     (artifact,) = read_manifest(searched / "artifacts")
     assert artifact.class_names == ("blue", "green", "red")
-    assert "Within the budget: Post-training int8" in (searched / "report.html").read_text()
-    assert json.loads((searched / "report.json").read_text())["accepted_candidate"] == "post_training"
+    assert "Within the budget: int8 with weights in 4 bits" in (searched / "report.html").read_text()
+    report = json.loads((searched / "report.json").read_text())
+    assert report["accepted_candidate"] == "int4" in report["pareto"] and report["test"]["looks"] == 1
     assert main(["verify", str(searched)]) == 0
 
 
@@ -56,7 +57,7 @@ def test_the_same_command_goes_on_and_another_is_refused(
 ) -> None:
     assert main(words(model, pictures, searched)) == 0
     told = capsys.readouterr().out
-    assert "found before" in told and "Post-training int8" in told and "met" in told
+    assert "found before" in told and "in 4 bits" in told and "chosen" in told
     assert main(words(model, pictures, searched, "--max-bytes", "5000")) == 1
     assert "what differs: max_bytes: None, now 5000" in capsys.readouterr().err
 
@@ -65,12 +66,12 @@ def test_the_same_command_goes_on_and_another_is_refused(
 def test_nothing_within_the_budget_is_exit_status_3_with_the_nearest_file(
     searched: Path, model: Path, pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    size = json.loads((searched / "report.json").read_text())["candidates"][0]["bytes"]
-    near = str(int(0.93 * size))  # no channel of this model can be removed, and no training makes it smaller
+    files = json.loads((searched / "report.json").read_text())["candidates"]
+    near = str(int(0.93 * min(file["bytes"] for file in files)))  # no channel of this model can be removed, and no training makes it smaller
     assert main(words(model, pictures, tmp_path / "search", "--max-bytes", near)) == 3
     told = " ".join(capsys.readouterr().out.split())
-    assert "no file met the budget; the nearest is" in told and "candidates/post_training.tflite" in told
-    assert "bytes; " in told and "not taken: qat" in told
+    assert "No file is within the budget; the nearest is" in told and "candidates/int4.tflite" in told
+    assert "bytes; " in told and "the search ended: " in told
     assert not (tmp_path / "search" / "artifacts").exists()
 
 

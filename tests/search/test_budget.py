@@ -21,8 +21,8 @@ def test_all_faults_are_told_at_once() -> None:
         ModelError, match=r"max_accuracy_drop must be .* got 1\.5; max_bytes must be .*; max_latency_ms"
     ):
         Budget(max_accuracy_drop=1.5, max_bytes=0, max_latency_ms=-1.0)
-    with pytest.raises(ModelError, match=r"qat_epochs must be 1 or more; distillation must be in \[0, 1\]; got 2"):
-        SearchTraining(qat_epochs=0, distillation=2)
+    with pytest.raises(ModelError, match=r"qat_epochs must be 1 or more; temperature must be more than 0"):
+        SearchTraining(qat_epochs=0, temperature=0)
 
 
 def test_a_file_within_every_limit_misses_none() -> None:

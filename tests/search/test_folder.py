@@ -19,7 +19,7 @@ def test_what_was_found_comes_back(tmp_path: Path) -> None:
         "reference": Reference(0.9, 100, 1000, 4000, 0.3),
         "sensitivity": (layer,),
         "float_choice": FloatChoice((FloatLayer("conv", "it must"),), ((1, 0.01),)),
-        "cuts": (Cut(0.5, 500, 2000, 0.1),),
+        "cuts": (Cut(0.5, 500, 9000, 2000, 0.1),),
     }
     SearchFolder(tmp_path / "search", MADE_FROM).keep(**found)
     again = SearchFolder(tmp_path / "search", dict(reversed(MADE_FROM.items())))

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from tfkit.data import DatasetSplits
-from tfkit.search import Budget, search_smallest, write_search_report
+from tfkit.search import Budget, search_within_budget, write_search_report
 from tfkit.search.preparation import searchable_classifier
 from tfkit.search.sensitivity import choose_float_layers, measure_sensitivity
 from tfkit.search.training import some_images
@@ -66,10 +66,11 @@ def test_layers_are_left_in_float_until_the_accuracy_is_back(hurt, digits: Datas
 def test_a_file_with_sensitive_layers_in_float_is_accepted_with_their_names(
     hurt, digits: DatasetSplits, image, tmp_path
 ) -> None:
-    budget, options = Budget(max_accuracy_drop=0.03), {"sensitivity_images": 60}
-    result = search_smallest(hurt, digits, image, budget=budget, directory=tmp_path, **options)
-    whole, selective = result.candidates
-    assert whole.misses and selective == result.accepted
+    budget, options = Budget(max_accuracy_drop=0.03), {"sensitivity_images": 60, "max_files": 0}
+    result = search_within_budget(hurt, digits, image, budget=budget, directory=tmp_path, **options)
+    files = {file.name: file for file in result.candidates}
+    selective = files["selective"]
+    assert files["int8"].misses and selective.within
     assert selective.float_ops > 0 and selective.float_layers[0].name == f"{HURT}_conv"
     page = write_search_report(result, tmp_path, name="hurt").read_text()
     assert all(layer.name in page for layer in selective.float_layers)

@@ -1,4 +1,4 @@
-"""`tfkit optimize`: the first int8 file of a model within a budget of accuracy, size and latency."""
+"""`tfkit optimize`: the smallest or quickest file of a model within a budget of accuracy, size and latency."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -24,6 +24,13 @@ class Augmentation(StrEnum):
     NONE = "none"
     LIGHT = "light"
     RAND_AUGMENT = "rand_augment"
+
+
+class Minimize(StrEnum):
+    """What is to be as small as possible."""
+
+    BYTES = "bytes"
+    LATENCY = "latency"
 
 
 @dataclass(frozen=True)
@@ -68,6 +75,11 @@ def optimize(
     max_latency_ms: Annotated[
         float | None, typer.Option(help="Its largest median time for an image, here, on one thread.")
     ] = None,
+    minimize: Annotated[Minimize, typer.Option(help="What is to be smallest within these limits.")] = Minimize.BYTES,
+    max_minutes: Annotated[
+        float | None, typer.Option(help="Begin no training that would end later.", metavar="MINUTES")
+    ] = None,
+    max_files: Annotated[int, typer.Option(help="Files to train at most.")] = 12,
     integer_only: Annotated[bool, typer.Option("--integer-only", help="Leave no layer in float.")] = False,
     output: Annotated[
         Path | None,
@@ -90,9 +102,10 @@ def optimize(
     flip: Annotated[bool, typer.Option(help="Whether training images may be mirrored.")] = True,
     seed: Annotated[int, typer.Option(help="Of the splits and the training.")] = 0,
 ) -> int:
-    """Find the first int8 file within a budget, and prove it.
+    """Find the smallest or quickest file within a budget, and prove it.
 
-    Post-training int8, then sensitive layers in float, quantisation-aware training, and fewer channels.
+    Quantised after training in every way, then what Optuna proposes: quantisation-aware training, 4-bit weights, fewer
+    channels, distillation. Validation images choose; test images judge the chosen file, once.
 
     Exit status 3: no file met the budget; the nearest is named.
     """
@@ -103,17 +116,19 @@ def optimize(
     images = Images(data, test_data, validation_data, labels)
     folder = output or Path("runs") / f"{model.stem}_optimized"
     numbers = {"--epochs": epochs, "--recovery-epochs": recovery_epochs, "--batch-size": batch_size}
-    _check_arguments(model, images, numbers, max_drop=max_drop, max_bytes=max_bytes, max_latency_ms=max_latency_ms)
+    limits = {"--max-bytes": max_bytes, "--max-latency-ms": max_latency_ms, "--max-minutes": max_minutes}
+    _check_arguments(model, images, numbers, limits, max_drop=max_drop, max_files=max_files)
     display = Display()
     display.header(f"{model} to {folder}")
     with tensorflow_started():
-        from tfkit.search import Budget, SearchTraining, search_smallest, write_search_report
+        from tfkit.search import Budget, SearchTraining, search_within_budget, write_search_report
 
         budget = Budget(
             max_accuracy_drop=max_drop,
             max_bytes=max_bytes,
             max_latency_ms=max_latency_ms,
             integer_only=integer_only,
+            minimize=minimize.value,
         )
         training = SearchTraining(
             qat_epochs=epochs,
@@ -124,10 +139,18 @@ def optimize(
             seed=seed,
         )
         loaded, image, splits = _load(display, model, images, resize=resize, seed=seed)
-        _warn_of_few_images(display, len(splits.test), max_drop)
+        _warn_of_few_images(display, splits, max_drop)
         try:
-            result = search_smallest(
-                loaded, splits, image, budget=budget, directory=folder, training=training, progress=display.stage
+            result = search_within_budget(
+                loaded,
+                splits,
+                image,
+                budget=budget,
+                directory=folder,
+                training=training,
+                max_files=max_files,
+                max_minutes=max_minutes,
+                progress=display.stage,
             )
         except KeyboardInterrupt:
             hint = "the same command goes on after the last finished file"
@@ -140,20 +163,23 @@ def _check_arguments(
     model: Path,
     images: Images,
     counts: dict[str, int],
+    limits: dict[str, float | int | None],
     *,
     max_drop: float,
-    max_bytes: int | None,
-    max_latency_ms: float | None,
+    max_files: int,
 ) -> None:
     """Tell every fault of the command line at once, before TensorFlow starts."""
     faults = [] if model.exists() else [f"there is no model '{model}'"]
     faults += images.faults()
     if not 0 <= max_drop < 1:
         faults.append(f"--max-drop is a fraction in [0, 1): 0.005 for half a point; got {max_drop:g}")
-    if max_bytes is not None and max_bytes < 1:
-        faults.append(f"--max-bytes must be 1 or more; got {max_bytes}")
-    if max_latency_ms is not None and max_latency_ms <= 0:
-        faults.append(f"--max-latency-ms must be more than 0; got {max_latency_ms:g}")
+    faults += [
+        f"{option} must be more than 0; got {limit:g}"
+        for option, limit in limits.items()
+        if limit is not None and not limit > 0
+    ]
+    if max_files < 0:
+        faults.append(f"--max-files must be 0 or more; got {max_files}")
     faults += [f"{option} must be 1 or more; got {count}" for option, count in counts.items() if count < 1]
     if faults:
         raise ConfigError("\n".join(faults), hint="tfkit optimize --help")
@@ -184,29 +210,34 @@ def _load(display: "Display", path: Path, images: Images, *, resize: ResizeMode,
     return loaded, image, splits
 
 
-def _warn_of_few_images(display: "Display", count: int, max_drop: float) -> None:
-    if 0 < max_drop < 1 / count:
-        display.note(f"one of {count} test images is {100 / count:.2f} points: a smaller --max-drop means none lost")
+def _warn_of_few_images(display: "Display", splits: Any, max_drop: float) -> None:
+    for count, what in ((len(splits.validation), "validation"), (len(splits.test), "test")):
+        if count and 0 < max_drop < 1 / count:
+            told = f"one of {count} {what} images is {100 / count:.2f} points: a smaller --max-drop means none lost"
+            display.note(told)
 
 
 def _tell(display: "Display", result: Any, folder: Path, report: Path) -> int:
-    from tfkit.search.words import described
+    from tfkit.search.words import described, headline, tested
 
     _show_files(display, result)
-    for skipped in result.skipped:
-        display.note(f"not taken: {skipped.rung}: {skipped.reason}")
+    for failed in result.failed:
+        display.note(f"could not be made: {failed.variant.title}: {failed.reason}")
+    display.note(f"the search ended: {result.ended}")
+    if result.test is not None:
+        display.note(tested(result.test))
     if result.accepted is not None:
         for layer in result.accepted.float_layers:
             display.note(f"left in float: {layer.name}: {layer.reason}")
         display.next_steps(report, f"tfkit verify {folder}")
         return 0
-    if result.nearest is None:
-        display.note("no file could be made; see above")
-    else:
-        display.note(f"no file met the budget; the nearest is {folder / result.nearest.file}")
+    display.note(
+        f"{headline(result)}; its file is {folder / result.nearest.file}" if result.nearest else headline(result)
+    )
+    if result.nearest is not None and result.chosen is None:
         display.note(described(result.nearest, result))
-        for miss in result.nearest.misses:
-            display.note(f"  missed: {miss}")
+    for miss in result.misses:
+        display.note(f"  missed: {miss}")
     display.next_steps(report)
     return NOT_MET
 
@@ -220,7 +251,7 @@ def _show_files(display: "Display", result: Any) -> None:
     from tfkit.search.words import latency, points
 
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, header_style="bold", pad_edge=False)
-    table.add_column("file", overflow="fold")
+    table.add_column(f"file, on {result.chosen_on}", overflow="fold")
     for heading in ("accuracy", "points", "bytes", "p50"):
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("budget", no_wrap=True)
@@ -228,7 +259,9 @@ def _show_files(display: "Display", result: Any) -> None:
     figures = (percent(reference.accuracy, decimals=2), "", f"{reference.bytes:,}", latency(reference.latency_ms), "")
     table.add_row("Float model", *figures, end_section=True)
     for file in result.candidates:
-        met = Text("met", style="green") if file.accepted else Text("missed", style="bold red")
+        met = Text("met", style="green") if file.within else Text("missed", style="bold red")
+        if file is result.chosen:
+            met = Text("chosen", style="bold green")
         gained = points(file.accuracy - reference.accuracy)
         shown = (percent(file.accuracy, decimals=2), gained, f"{file.bytes:,}", latency(file.latency_ms), met)
         table.add_row(Text(file.title), *shown)

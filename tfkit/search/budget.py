@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 from tfkit.errors import ModelError, TfkitError
 
@@ -48,6 +48,7 @@ class Budget:
         max_latency_ms: Its largest median latency on this host with one thread, None for any.
         integer_only: Whether every operator must compute in integers, as integer-only chips want it; no layer is
             then left in float.
+        minimize: What is to be as small as possible within these limits: `bytes`, or `latency` on this host.
 
     Raises:
         ModelError: Tells every value that is out of range.
@@ -61,9 +62,12 @@ class Budget:
     max_bytes: int | None = None
     max_latency_ms: float | None = None
     integer_only: bool = False
+    minimize: Literal["bytes", "latency"] = "bytes"
 
     def __post_init__(self) -> None:
         faults = []
+        if self.minimize not in ("bytes", "latency"):
+            faults.append(f"minimize must be bytes or latency; got {self.minimize!r}")
         if not 0 <= self.max_accuracy_drop < 1:
             faults.append(
                 f"max_accuracy_drop must be a fraction in [0, 1), 0.005 for half a point; got {self.max_accuracy_drop}"
@@ -86,6 +90,10 @@ class Budget:
         if self.integer_only:
             told.append("no float operator")
         return tuple(told)
+
+    def target(self, *, size: float, milliseconds: float) -> float:
+        """What is minimised: the bytes or the milliseconds of a file, given or predicted."""
+        return size if self.minimize == "bytes" else milliseconds
 
     def misses(self, file: Measured, *, float_accuracy: float) -> tuple[str, ...]:
         """Say which limits a measured file breaks.

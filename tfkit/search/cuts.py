@@ -1,4 +1,4 @@
-"""Which channel cuts are worth a try, from predictions; and budgets that no cut can meet, told before training."""
+"""What fewer channels would save, predicted from the measured file of the whole model."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -8,15 +8,10 @@ import keras
 from tfkit.benchmarking.op_profile import profile_operators
 from tfkit.compression.channels import plan_channel_pruning, predict_bytes, predict_latency
 from tfkit.errors import ModelError
-from tfkit.search.budget import Budget, UnreachableBudgetError
 from tfkit.search.result import Candidate, Cut
 
 # The last keeps the narrowest widths that pruning allows, whatever the model.
 KEEPS = (0.875, 0.75, 0.625, 0.5, 0.375, 0.25, 0.125, 0.01)
-# Predicted sizes are right within a tenth, predicted times within a quarter (`predict_latency`).
-SLACK_TO_REFUSE = (0.10, 0.25)
-# A cut this little above the limits is tried: it is the mildest that may do.
-SLACK_TO_TRY = (0.05, 0.10)
 
 
 def predict_cuts(
@@ -58,52 +53,10 @@ def predict_cuts(
         cut = Cut(
             keep=keep,
             parameters=plan.parameters_after,
+            multiply_adds=plan.multiply_adds_after,
             bytes=predict_bytes(whole.bytes, before=before, after=after),
             latency_ms=max(0.0, predict_latency(profile, before=before, after=after) + beside),
         )
         if cut.parameters < (cuts[-1].parameters if cuts else plan.parameters_before):
             cuts.append(cut)
     return tuple(cuts)
-
-
-def refuse_unreachable(budget: Budget, cuts: Sequence[Cut], whole: Candidate) -> None:
-    """Refuse a budget that even the narrowest channel-pruned file is predicted to miss by far.
-
-    Args:
-        budget: What is asked for.
-        cuts: What `predict_cuts` gave.
-        whole: The measured int8 file of the whole model.
-
-    Raises:
-        UnreachableBudgetError: Names the nearest achievable.
-    """
-    size, milliseconds = (cuts[-1].bytes, cuts[-1].latency_ms) if cuts else (whole.bytes, whole.latency_ms)
-    faults, achievable = [], []
-    if budget.max_bytes is not None and size > budget.max_bytes * (1 + SLACK_TO_REFUSE[0]):
-        faults.append(f"{budget.max_bytes:,} bytes: {size:,} are needed")
-        achievable.append(f"--max-bytes {size}")
-    if budget.max_latency_ms is not None and milliseconds > budget.max_latency_ms * (1 + SLACK_TO_REFUSE[1]):
-        faults.append(f"{budget.max_latency_ms:g} ms: an image takes {milliseconds:.3g} ms")
-        achievable.append(f"--max-latency-ms {milliseconds:.3g}")
-    if faults:
-        smallest = "with every layer at its narrowest" if cuts else "and no channel of this model can be removed"
-        raise UnreachableBudgetError(
-            f"the budget cannot be met; nothing was trained. Predicted {smallest}: {'; '.join(faults)}",
-            hint=f"the nearest achievable: {' '.join(achievable)}; or start from a smaller backbone",
-        )
-
-
-def cuts_to_try(budget: Budget, cuts: Sequence[Cut]) -> tuple[Cut, ...]:
-    """The mildest cut that may meet the size and the speed asked for, and those beyond it.
-
-    Args:
-        budget: What is asked for.
-        cuts: What `predict_cuts` gave.
-
-    Returns:
-        The cuts in the order to try them; at least the narrowest, when there is any.
-    """
-    for place, cut in enumerate(cuts):
-        if budget.fits_size_and_speed(size=cut.bytes, milliseconds=cut.latency_ms, slack=SLACK_TO_TRY):
-            return tuple(cuts[place:])
-    return tuple(cuts[-1:])

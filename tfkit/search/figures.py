@@ -1,7 +1,7 @@
 """The search's figures: accuracy against size and speed, and what each layer's rounding costs."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from tfkit.reports.drawing import BAD, GOOD, INK, MUTED, ON_COLOUR, Drawing, drawing_style
@@ -22,7 +22,8 @@ class _Dot:
     name: str
     x: float
     y: float
-    kind: str  # float, accepted or refused
+    kind: str  # float, chosen, accepted or refused
+    named: bool = True
 
 
 def pareto_drawings(result: SearchResult) -> tuple[Drawing, ...]:
@@ -98,23 +99,32 @@ def _pareto(
     from matplotlib.figure import Figure
 
     dots = [_Dot("float32", float_value, 100 * result.reference.accuracy, "float")]
-    for candidate, value in zip(result.candidates, values, strict=True):
+    front = _front([(value, file.accuracy) for value, file in zip(values, result.candidates, strict=True)])
+    for place, (candidate, value) in enumerate(zip(result.candidates, values, strict=True)):
+        kind = "chosen" if candidate is result.chosen else "accepted" if candidate.within else "refused"
         dots.append(
-            _Dot(candidate.title, value, 100 * candidate.accuracy, "accepted" if candidate.accepted else "refused")
+            _Dot(candidate.title, value, 100 * candidate.accuracy, kind, named=kind == "chosen" or place in front)
         )
     least = 100 * (result.reference.accuracy - result.budget.max_accuracy_drop)
     with drawing_style():
         figure = Figure(figsize=(5.3, 3.7), layout="constrained")
         axes = figure.add_subplot()
         right = 1.12 * max(dot.x for dot in dots)
-        low, high = min(least, *(dot.y for dot in dots)), max(dot.y for dot in dots)
+        high = max(dot.y for dot in dots)
+        # A file far below the rest would press the rest together; it is drawn at the lower edge.
+        low = max(min(least, *(dot.y for dot in dots)), high - 4 * max(high - least, 2.5))
+        dots = [
+            replace(dot, y=max(dot.y, low), name=dot.name if dot.y >= low else f"{dot.name} ({dot.y:.0f} %)")
+            for dot in dots
+        ]
         room = max(high - low, 0.5)
         axes.set_xlim(0, right)
         axes.set_ylim(low - 0.22 * room, high + 0.22 * room)
         _budget_lines(axes, least=least, most=most, right=right)
+        _stairs(axes, [dots[1 + place] for place in front], right=right)
         _dots(axes, dots)
         axes.grid(True)
-        axes.set(xlabel=axis, ylabel="test accuracy (%)")
+        axes.set(xlabel=axis, ylabel="accuracy (%)")
         axes.set_title(title)
         _labels(figure, axes, dots, least=least, most=most)
     said = ", ".join(
@@ -135,15 +145,37 @@ def _budget_lines(axes: Any, *, least: float, most: float | None, right: float) 
         axes.axvline(most, color=GOOD, linewidth=1.1, linestyle=(0, (4, 2)))
 
 
+def _front(points: Sequence[tuple[float, float]]) -> list[int]:
+    """The places of the points that no other beats in both (less of the first, more of the second), the least first."""
+    front: list[int] = []
+    for place in sorted(range(len(points)), key=lambda place: (points[place][0], -points[place][1])):
+        if not front or points[place][1] > points[front[-1]][1]:
+            front.append(place)
+    return front
+
+
+def _stairs(axes: Any, front: Sequence[_Dot], *, right: float) -> None:
+    if front:
+        axes.step(
+            [*(dot.x for dot in front), right],
+            [*(dot.y for dot in front), front[-1].y],
+            where="post",
+            color=MUTED,
+            linewidth=1.1,
+            zorder=2,
+        )
+
+
 def _dots(axes: Any, dots: Sequence[_Dot]) -> None:
     looks = {
         "float": {"marker": "s", "s": 44, "facecolor": MUTED},
-        "accepted": {"marker": "o", "s": 74, "facecolor": GOOD},
+        "accepted": {"marker": "o", "s": 48, "facecolor": GOOD},
+        "chosen": {"marker": "o", "s": 74, "facecolor": GOOD},
         "refused": {"marker": "X", "s": 58, "facecolor": BAD},
     }
     for dot in dots:
         axes.scatter([dot.x], [dot.y], zorder=3, linewidth=0, clip_on=False, **looks[dot.kind])
-        if dot.kind == "accepted":
+        if dot.kind == "chosen":
             axes.scatter(
                 [dot.x], [dot.y], s=210, facecolor="none", edgecolor=GOOD, linewidth=1.4, zorder=3, clip_on=False
             )
@@ -159,12 +191,14 @@ def _labels(figure: Any, axes: Any, dots: Sequence[_Dot], *, least: float, most:
     taken = [(x - 7, x + 7, y - 6, y + 6) for x, y in places]
     taken += [(left, right, level - 1, level + 1), (upright - 1, upright + 1, bottom, top)]
     for dot, (x, y) in zip(dots, places, strict=True):
-        width = _LETTER_POINTS * len(_shortened(dot.name)) * (_BOLD if dot.kind == "accepted" else 1)
+        if not dot.named:
+            continue
+        width = _LETTER_POINTS * len(_shortened(dot.name)) * (_BOLD if dot.kind == "chosen" else 1)
         starts = [x + _BESIDE_POINTS, x - _BESIDE_POINTS - width]
         starts += [upright + _HALF_LINE] if x < upright else []
         start, height = _free_place(y, width, starts, taken, frame=(left, right, bottom, top))
         taken.append((start, start + width, height - _HALF_LINE, height + _HALF_LINE))
-        colour = {"float": INK, "accepted": GOOD, "refused": BAD}[dot.kind]
+        colour = {"float": INK, "chosen": GOOD, "accepted": GOOD, "refused": BAD}[dot.kind]
         axes.annotate(
             _shortened(dot.name),
             (dot.x, dot.y),
@@ -174,7 +208,7 @@ def _labels(figure: Any, axes: Any, dots: Sequence[_Dot], *, least: float, most:
             ha="left" if start > x else "right",
             color=colour,
             fontsize=8,
-            fontweight="bold" if dot.kind == "accepted" else "normal",
+            fontweight="bold" if dot.kind == "chosen" else "normal",
             annotation_clip=False,
             # A thin line leads to a name that does not stand right beside its dot.
             arrowprops={

@@ -15,13 +15,34 @@ from tfkit.data import DatasetSplits
 from tfkit.errors import RunError
 from tfkit.graph import read_graph
 from tfkit.graph.layer_graph import replace_values
-from tfkit.search.result import Candidate, Cut, FloatChoice, LayerSensitivity, Reference, SkippedRung
+from tfkit.search.judgement import TestJudgement
+from tfkit.search.result import Candidate, Cut, Failed, FloatChoice, LayerSensitivity, Reference
+from tfkit.search.variants import Variant
 
-_VERSION = 1
+_VERSION = 2
 _NUMBERS = (int, float, str, bool)
 _CONTENTS_READ = 64  # images of each split whose bytes are part of the fingerprint
 
 Fingerprint = Mapping[str, str | float | int | bool | None]
+
+
+@dataclass(frozen=True)
+class Finish:
+    """Why a search made no more files, and the limits it had then.
+
+    Attributes:
+        reason: In a sentence.
+        max_files, max_minutes: As for `search_within_budget`.
+    """
+
+    reason: str
+    max_files: int
+    max_minutes: float | None
+
+    def allows_more(self, max_files: int, max_minutes: float | None) -> bool:
+        """Whether other limits give room that there was not."""
+        before = float("inf") if self.max_minutes is None else self.max_minutes
+        return max_files > self.max_files or (float("inf") if max_minutes is None else max_minutes) > before
 
 
 @dataclass(frozen=True)
@@ -37,6 +58,8 @@ class SearchState:
         cuts: Predictions for fewer channels.
         candidates: The finished files.
         failed: Files that could not be made, with the reason.
+        finish: Why it ended; None while it has not.
+        tests: The files that were run on the test images, in that order.
     """
 
     version: int
@@ -46,7 +69,9 @@ class SearchState:
     float_choice: FloatChoice | None = None
     cuts: tuple[Cut, ...] | None = None
     candidates: tuple[Candidate, ...] = ()
-    failed: tuple[SkippedRung, ...] = ()
+    failed: tuple[Failed, ...] = ()
+    finish: Finish | None = None
+    tests: tuple[TestJudgement, ...] = ()
 
 
 _STATE = TypeAdapter(SearchState)
@@ -94,9 +119,9 @@ class SearchFolder:
                 f"cannot write '{self.file}': {fault.strerror}", hint="make room, or name another folder"
             ) from None
 
-    def candidate(self, name: str) -> Candidate | None:
+    def candidate(self, variant: Variant) -> Candidate | None:
         """A finished candidate, None when it is not finished."""
-        return next((candidate for candidate in self.state.candidates if candidate.name == name), None)
+        return next((candidate for candidate in self.state.candidates if candidate.variant == variant), None)
 
     def clear(self, name: str) -> None:
         """Remove what an interrupted candidate left behind."""

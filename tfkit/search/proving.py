@@ -1,4 +1,4 @@
-"""Export one candidate, run it over the whole evaluation split, time it, and judge it."""
+"""Export one candidate, run it over the images that choose, time it, and judge it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,6 +15,7 @@ from tfkit.data import ImageExamples
 from tfkit.exporters import export_tflite
 from tfkit.runtimes import open_runtime
 from tfkit.search.budget import Budget
+from tfkit.search.judgement import TestJudgement, accuracy_drop_interval
 from tfkit.search.result import Candidate
 from tfkit.search.training import Classroom
 from tfkit.verification import ArtifactVerification, reference_scores, verify_artifact
@@ -47,12 +48,12 @@ class Prover:
 
     @property
     def examples(self) -> ImageExamples:
-        """The evaluation split."""
-        return self._classroom.splits.test
+        """The images that choose."""
+        return self._classroom.splits.validation
 
     @property
     def scores(self) -> NDArray[np.float32]:
-        """The float model's scores on the evaluation split, (n, classes)."""
+        """The float model's scores on the images that choose, (n, classes)."""
         if self._scores is None and self._scores_file.is_file():
             self._scores = np.load(self._scores_file)
         if self._scores is None:
@@ -98,6 +99,36 @@ class Prover:
         latency = min(timings, key=lambda timing: timing.latency_ms_p50)
         return Proof(artifact, verification, latency)
 
+    def judge(self, artifact: Artifact, *, name: str, looks: int, progress: Progress | None = None) -> TestJudgement:
+        """Run a chosen file, and the float model, over the test images.
+
+        Args:
+            artifact: The file.
+            name: The candidate's.
+            looks: How many files this search has run on the test images, this one included.
+            progress: Called with images done, images in all, and a text.
+
+        Returns:
+            What it does there.
+        """
+        room, examples = self._classroom, self._classroom.splits.test
+        report = (lambda done, total: progress(done, total, "test images")) if progress else None
+        wanted = reference_scores(room.teacher, examples, room.image)
+        given = verify_artifact(artifact, examples, reference=wanted, progress=report)
+        labels = np.asarray(examples.labels)
+        float_right = wanted.argmax(axis=1) == labels
+        low, high = accuracy_drop_interval(float_right, given.scores.argmax(axis=1) == labels)
+        return TestJudgement(
+            name=name,
+            examples=len(examples),
+            accuracy=given.accuracy or 0.0,
+            float_accuracy=float(float_right.mean()),
+            agreement=given.agreement or 0.0,
+            drop_low=low,
+            drop_high=high,
+            looks=looks,
+        )
+
 
 def judged(proof: Proof, *, budget: Budget, float_accuracy: float, directory: Path, **known: Any) -> Candidate:
     """Bring what was measured on a file, and what is known of it, together, and hold it against the budget.
@@ -105,7 +136,7 @@ def judged(proof: Proof, *, budget: Budget, float_accuracy: float, directory: Pa
     Args:
         proof: What `Prover.prove` gave.
         budget: What is asked for.
-        float_accuracy: The float model's accuracy on the evaluation split.
+        float_accuracy: The float model's accuracy on the images that choose.
         directory: The search's folder.
         **known: The other fields of `Candidate`.
 

@@ -17,10 +17,10 @@ from tfkit.reports.page import template
 from tfkit.reports.phrases import date
 from tfkit.reports.quantities import counted, file_size, percent
 from tfkit.search.figures import MOST_LAYERS, pareto_drawings, sensitivity_drawing
-from tfkit.search.result import RUNG_TITLES, SearchResult
-from tfkit.search.words import described, headline, latency, points, times
+from tfkit.search.result import SearchResult
+from tfkit.search.words import described, headline, latency, points, tested, times
 
-_DOCUMENT_VERSION = 1
+_DOCUMENT_VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -77,14 +77,23 @@ def search_document(report: SearchReport) -> dict[str, Any]:
         "task": "budget search",
         "accepted": result.accepted is not None,
         "accepted_candidate": result.accepted.name if result.accepted else None,
+        "chosen_candidate": result.chosen.name if result.chosen else None,
         "nearest_candidate": result.nearest.name if result.nearest else None,
+        "misses": list(result.misses),
         "name": report.name,
         "created": report.created,
         "tfkit_version": tfkit.__version__,
         "budget": asdict(result.budget),
         "reference": asdict(result.reference),
-        "candidates": [{**asdict(candidate), "accepted": candidate.accepted} for candidate in result.candidates],
-        "skipped": [asdict(skipped) for skipped in result.skipped],
+        "chosen_on": result.chosen_on,
+        "candidates": [
+            {"name": file.name, "title": file.title, **asdict(file), "within_budget": file.within}
+            for file in result.candidates
+        ],
+        "pareto": [file.name for file in result.pareto],
+        "test": None if result.test is None else {**asdict(result.test), "drop": result.test.drop},
+        "failed": [{"name": one.variant.name, "title": one.variant.title, **asdict(one)} for one in result.failed],
+        "ended": result.ended,
         "sensitivity": [asdict(layer) for layer in result.sensitivity],
         "sensitivity_images": result.sensitivity_images,
         "training": dict(result.training),
@@ -103,7 +112,7 @@ def render_search_page(report: SearchReport) -> str:
     """
     result = report.result
     in_float = [layer.name for candidate in result.candidates for layer in candidate.float_layers]
-    shown = result.accepted or result.nearest
+    shown = result.nearest
     return template("search.html.j2").render(
         report=report,
         result=result,
@@ -117,7 +126,8 @@ def render_search_page(report: SearchReport) -> str:
         ranked=sorted(result.sensitivity, key=lambda layer: -layer.divergence),
         most_layers=MOST_LAYERS,
         in_float=in_float,
-        rungs=RUNG_TITLES,
+        tested=tested(result.test) if result.test else "",
+        pareto_names={file.name for file in result.pareto},
         latency=latency,
         signed_points=points,
         environment=_environment(report.host),
@@ -126,7 +136,7 @@ def render_search_page(report: SearchReport) -> str:
 
 def _tiles(result: SearchResult) -> list[tuple[str, str, str]]:
     """Title, figure and remark of the few figures to remember."""
-    reference, shown = result.reference, result.accepted or result.nearest
+    reference, shown = result.reference, result.nearest
     tiles = [
         (
             "Float model",
@@ -139,10 +149,15 @@ def _tiles(result: SearchResult) -> list[tuple[str, str, str]]:
     budget = result.budget
     most_bytes = f"; {file_size(budget.max_bytes)} allowed" if budget.max_bytes else ""
     most_time = f"; {budget.max_latency_ms:g} ms allowed" if budget.max_latency_ms else ""
-    allowed = f"{points(shown.accuracy - reference.accuracy)} points; −{100 * budget.max_accuracy_drop:.2f} allowed"
+    test = result.test
+    accuracy, lost = (
+        (shown.accuracy, shown.accuracy - reference.accuracy) if test is None else (test.accuracy, -test.drop)
+    )
+    where = f"on {result.chosen_on}" if test is None else "on the test images"
+    allowed = f"{points(lost)} points; −{100 * budget.max_accuracy_drop:.2f} allowed; {where}"
     return [
         *tiles,
-        ("Accuracy", percent(shown.accuracy, decimals=2), allowed),
+        ("Accuracy", percent(accuracy, decimals=2), allowed),
         ("Size", file_size(shown.bytes), f"{times(reference.bytes, shown.bytes)} smaller{most_bytes}"),
         (
             "Time for one image",

@@ -4,17 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
 
 from tfkit.search.budget import Budget
-
-Rung = Literal["post_training", "selective", "qat", "channels"]
-RUNG_TITLES: Mapping[Rung, str] = {
-    "post_training": "Post-training int8",
-    "selective": "Sensitive layers left in float",
-    "qat": "Quantisation-aware training",
-    "channels": "Channel pruning + QAT",
-}
+from tfkit.search.judgement import TestJudgement
+from tfkit.search.variants import Variant
 
 
 @dataclass(frozen=True)
@@ -71,12 +64,14 @@ class Cut:
     Attributes:
         keep: The share of channels that each group keeps.
         parameters: Parameters of the pruned model.
+        multiply_adds: Its multiply-adds for one image.
         bytes: Predicted size of its int8 file.
         latency_ms: Predicted median latency in milliseconds.
     """
 
     keep: float
     parameters: int
+    multiply_adds: int
     bytes: int
     latency_ms: float
 
@@ -86,8 +81,8 @@ class Reference:
     """The float model, which every file is compared with.
 
     Attributes:
-        accuracy: Of the Keras model on the evaluation split.
-        examples: Images in that split.
+        accuracy: Of the Keras model on the images that choose.
+        examples: How many these are.
         parameters: Its parameters.
         bytes: Size of its float32 `.tflite` file.
         latency_ms: Median latency of that file.
@@ -102,16 +97,14 @@ class Reference:
 
 @dataclass(frozen=True)
 class Candidate:
-    """One file, exported, run over the whole evaluation split, and timed.
+    """One file, exported, run over all images that choose, and timed.
 
     Attributes:
-        name: Short, unique in a search (`post_training`, `channels_50`).
-        rung: Which step of the ladder made it.
-        title: Name for people.
+        variant: How it was made.
         file: Path of the `.tflite` file inside the search's folder.
         checkpoint: Path of the Keras model there; empty when nothing was trained.
         bytes: Size of the file.
-        accuracy: Share of the evaluation images with the right label on top.
+        accuracy: Share of the images that choose with the right label on top.
         agreement: Share with the float model's label on top.
         latency_ms: Median time of one image on one thread, in milliseconds.
         latency_ms_p95: The 95th percentile.
@@ -119,15 +112,13 @@ class Candidate:
         operators: Operators in all.
         float_layers: The layers left in float, with the reason.
         parameters: Parameters of the Keras model.
-        cut: What was predicted, for a channel-pruned one.
+        predicted_bytes, predicted_latency_ms: What was predicted before it was trained; None where nothing was.
         seconds: What making and proving it took.
         made_by: How the file was made, in a sentence.
         misses: The limits it breaks, and what else makes it unfit; empty when it meets the budget.
     """
 
-    name: str
-    rung: Rung
-    title: str
+    variant: Variant
     file: str
     checkpoint: str
     bytes: int
@@ -139,27 +130,38 @@ class Candidate:
     operators: int
     float_layers: tuple[FloatLayer, ...]
     parameters: int
-    cut: Cut | None
+    predicted_bytes: int | None
+    predicted_latency_ms: float | None
     seconds: float
     made_by: str
     misses: tuple[str, ...]
 
     @property
-    def accepted(self) -> bool:
-        """Whether it meets the budget."""
+    def name(self) -> str:
+        """Short, unique in a search (`int8`, `50_even_int8_qat`)."""
+        return self.variant.name
+
+    @property
+    def title(self) -> str:
+        """Name for people."""
+        return self.variant.title
+
+    @property
+    def within(self) -> bool:
+        """Whether it meets the budget on the images that choose."""
         return not self.misses
 
 
 @dataclass(frozen=True)
-class SkippedRung:
-    """A step of the ladder that was not taken, or that made no file.
+class Failed:
+    """A file that could not be made.
 
     Attributes:
-        rung: Which.
-        reason: Why, in a sentence.
+        variant: How it was to be made.
+        reason: Why not, in a sentence.
     """
 
-    rung: Rung
+    variant: Variant
     reason: str
 
 
@@ -169,22 +171,63 @@ class SearchResult:
 
     Attributes:
         budget: What was asked for.
-        reference: The float model.
+        reference: The float model on the images that choose.
+        chosen_on: What these images are: `validation images`, or a share of the training images held out.
         sensitivity: One entry for each layer that is rounded, in running order.
         candidates: The files, in the order they were made.
-        skipped: The steps that were not taken.
-        accepted: The first file that met the budget; None when none did.
-        nearest: That file, or the one that came nearest (`Budget.excess`); None when no file could be made.
-        sensitivity_images: Validation images that the sensitivity was measured on.
+        failed: The files that could not be made.
+        ended: Why no more files were made, in a sentence.
+        chosen: The smallest, or the quickest, file within the budget on the images that choose; None when there is
+            none.
+        test: What that file does on the test images, which chose nothing; None without one.
+        nearest: The chosen file, or the one that came nearest (`Budget.excess`); None when no file could be made.
+        sensitivity_images: Images that the sensitivity was measured on.
         training: The settings of the training, by name.
     """
 
     budget: Budget
     reference: Reference
+    chosen_on: str
     sensitivity: tuple[LayerSensitivity, ...]
     candidates: tuple[Candidate, ...]
-    skipped: tuple[SkippedRung, ...]
-    accepted: Candidate | None
+    failed: tuple[Failed, ...]
+    ended: str
+    chosen: Candidate | None
+    test: TestJudgement | None
     nearest: Candidate | None
     sensitivity_images: int
     training: Mapping[str, str | int | float | bool] = field(default_factory=dict)
+
+    @property
+    def misses(self) -> tuple[str, ...]:
+        """Why nothing is accepted, in phrases; empty when the chosen file keeps to the budget on test images too."""
+        if self.chosen is None:
+            return self.nearest.misses if self.nearest else ("no file could be made",)
+        assert self.test is not None, "the chosen file is run on the test images"
+        allowed = self.budget.max_accuracy_drop
+        if self.test.drop <= allowed + 1e-9:
+            return ()
+        return (
+            f"chosen on {self.chosen_on}, it loses {100 * self.test.drop:.2f} points on the {self.test.examples:,} "
+            f"test images; {100 * allowed:.2f} are allowed",
+        )
+
+    @property
+    def accepted(self) -> Candidate | None:
+        """The chosen file, when it keeps to the budget on the test images too."""
+        return None if self.misses else self.chosen
+
+    @property
+    def pareto(self) -> tuple[Candidate, ...]:
+        """The files that no other beats in accuracy, bytes and latency at once, the smallest first."""
+        return tuple(
+            sorted(
+                (file for file in self.candidates if not any(_beats(other, file) for other in self.candidates)),
+                key=lambda file: (file.bytes, file.latency_ms),
+            )
+        )
+
+
+def _beats(one: Candidate, other: Candidate) -> bool:
+    mine, theirs = ((-file.accuracy, file.bytes, file.latency_ms) for file in (one, other))
+    return mine != theirs and all(a <= b for a, b in zip(mine, theirs, strict=True))

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tfkit.artifacts import ImageSpec
+from tfkit.compression import QuantizationPolicy
 from tfkit.compression.channels import kept_feature_maps, plan_channel_pruning, prune_channels_restored
 from tfkit.compression.distillation import distiller
 from tfkit.data import AugmentationPolicy, DatasetSplits, ImageExamples, pixel_batches
@@ -32,8 +33,7 @@ class SearchTraining:
         qat_learning_rate: Its peak learning rate (Adam, cosine).
         recovery_epochs: Epochs in float after channels were cut, before quantisation-aware training.
         recovery_learning_rate: Their peak learning rate.
-        distillation: Share of the float model's answers in the loss, in [0, 1]; 0 trains on the labels only.
-        temperature: How much those answers are softened (Hinton et al. 2015), more than 0.
+        temperature: How much the float model's answers are softened where they teach (Hinton et al. 2015), more than 0.
         batch_size: Images in a batch.
         augmentation: Policy of the training images.
         flip: Whether augmentation may mirror images.
@@ -48,7 +48,6 @@ class SearchTraining:
     qat_learning_rate: float = 1e-4
     recovery_epochs: int = 6
     recovery_learning_rate: float = 1e-3
-    distillation: float = 0.5
     temperature: float = 4.0
     batch_size: int = 32
     augmentation: AugmentationPolicy = "light"
@@ -61,8 +60,6 @@ class SearchTraining:
         faults = [f"{name} must be 1 or more" for name in counts if getattr(self, name) < 1]
         positive = ("qat_learning_rate", "recovery_learning_rate", "temperature")
         faults += [f"{name} must be more than 0" for name in positive if getattr(self, name) <= 0]
-        if not 0 <= self.distillation <= 1:
-            faults.append(f"distillation must be in [0, 1]; got {self.distillation}")
         if faults:
             raise ModelError("; ".join(faults))
 
@@ -85,11 +82,20 @@ class Classroom:
     calibration: NDArray[np.uint8]
     settings: SearchTraining
 
-    def quantized(self, model: keras.Model, *, progress: Progress | None = None) -> keras.Model:
+    def quantized(
+        self,
+        model: keras.Model,
+        *,
+        policy: QuantizationPolicy,
+        distillation: float = 0.0,
+        progress: Progress | None = None,
+    ) -> keras.Model:
         """Train a float model quantisation-aware; the last third of the epochs has its ranges held still.
 
         Args:
             model: What `searchable_classifier` or `pruned` gave; not changed.
+            policy: How it is quantised.
+            distillation: Share of the float model's answers in the loss, in [0, 1].
             progress: As for `train_on`.
 
         Returns:
@@ -101,34 +107,56 @@ class Classroom:
             self.splits.train,
             self.splits.validation,
             self.image,
+            policy=policy,
             moving_epochs=epochs - max(1, epochs // 3),
             calibration_examples=self.settings.calibration_images,
-            **self._options(epochs, self.settings.qat_learning_rate, progress),
+            **self._options(epochs, self.settings.qat_learning_rate, distillation, progress),
         )
         student: keras.Model = stage.model
         return student
 
-    def pruned(self, keep: float, *, progress: Progress | None = None) -> keras.Model:
-        """Cut channels of the float model and train what is left.
+    def pruned(
+        self,
+        *,
+        keep: float | None = None,
+        max_parameters: int | None = None,
+        max_multiply_adds: int | None = None,
+        distillation: float = 0.0,
+        progress: Progress | None = None,
+    ) -> keras.Model:
+        """Cut channels of the float model, those that matter least for the loss, and train what is left.
 
         Args:
-            keep: The share of channels that each group keeps.
+            keep: The share of channels that each group keeps. Exactly one of this and the next two.
+            max_parameters: How many parameters may be left in the whole model.
+            max_multiply_adds: How many multiply-adds may be left in the whole model.
+            distillation: Share of the float model's answers in the loss, in [0, 1].
             progress: As for `train_on`.
 
         Returns:
             The smaller float model.
+
+        Raises:
+            ModelError: When the model cannot be cut so.
         """
-        plan = plan_channel_pruning(self.teacher, criterion="loss", keep=keep, batches=self._scored_images())
+        plan = plan_channel_pruning(
+            self.teacher,
+            criterion="loss",
+            keep=keep,
+            max_parameters=max_parameters,
+            max_multiply_adds=max_multiply_adds,
+            batches=self._scored_images(),
+        )
         student = prune_channels_restored(self.teacher, plan, self.calibration)
-        options = self._options(self.settings.recovery_epochs, self.settings.recovery_learning_rate, progress)
+        settings = self.settings
+        options = self._options(settings.recovery_epochs, settings.recovery_learning_rate, distillation, progress)
         if options["objective"] is not None:
             options["objective"] = partial(options["objective"], features=kept_feature_maps(self.teacher, plan))
         train_on(student, self.splits.train, self.splits.validation, self.image, **options)
         return student
 
-    def _options(self, epochs: int, rate: float, progress: Progress | None) -> dict[str, Any]:
+    def _options(self, epochs: int, rate: float, distillation: float, progress: Progress | None) -> dict[str, Any]:
         settings = self.settings
-
         return {
             "optimization": Optimization(epochs=epochs, learning_rate=rate, schedule="cosine", warmup=0.05),
             "batch_size": settings.batch_size,
@@ -136,12 +164,12 @@ class Classroom:
             "flip": settings.flip,
             "seed": settings.seed,
             "progress": progress,
-            "objective": self._teaching() if settings.distillation else None,
+            "objective": self._teaching(distillation) if distillation else None,
         }
 
-    def _teaching(self) -> Callable[..., keras.Model]:
-        settings, teacher = self.settings, logits_model(self.teacher)
-        return partial(distiller, teacher=teacher, temperature=settings.temperature, alpha=settings.distillation)
+    def _teaching(self, distillation: float) -> Callable[..., keras.Model]:
+        teacher = logits_model(self.teacher)
+        return partial(distiller, teacher=teacher, temperature=self.settings.temperature, alpha=distillation)
 
     def _scored_images(self) -> list[tuple[Any, Any]]:
         pixels, labels = some_images(self.splits.train, self.image, self.settings.calibration_images)

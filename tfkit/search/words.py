@@ -1,5 +1,6 @@
 """Quantities of a search as people read them."""
 
+from tfkit.search.judgement import TestJudgement
 from tfkit.search.result import Candidate, SearchResult
 
 
@@ -20,7 +21,7 @@ def points(share: float) -> str:
         >>> points(-0.0015)
         '−0.15'
     """
-    return f"{100 * share:+.2f}".replace("-", "−")
+    return f"{100 * share + 0.0:+.2f}".replace("-0.00", "+0.00").replace("-", "−")
 
 
 def times(before: float, now: float) -> str:
@@ -37,18 +38,34 @@ def headline(result: SearchResult) -> str:
     """How a search ended, in one line."""
     if result.accepted is not None:
         return f"Within the budget: {result.accepted.title}"
+    if result.chosen is not None:
+        return f"The chosen file loses too much on the test images: {result.chosen.title}"
     if result.nearest is None:
         return "No file could be made"
     return f"No file is within the budget; the nearest is {result.nearest.title}"
 
 
 def described(candidate: Candidate, result: SearchResult) -> str:
-    """A candidate's figures beside the float model's, in one sentence."""
+    """A candidate's figures beside the float model's, in a sentence; with a second on the test images."""
     reference = result.reference
     gained = points(candidate.accuracy - reference.accuracy)
-    return (
-        f"{candidate.title} answers {100 * candidate.accuracy:.2f} % of {reference.examples:,} test images rightly "
+    said = (
+        f"{candidate.title} answers {100 * candidate.accuracy:.2f} % of {result.chosen_on} rightly "
         f"({gained} points against the float model), has {candidate.bytes:,} bytes "
         f"({times(reference.bytes, candidate.bytes)} smaller than the float32 file) and takes "
         f"{latency(candidate.latency_ms)} an image ({times(reference.latency_ms, candidate.latency_ms)} as quick)."
+    )
+    if result.test is not None and candidate is result.chosen:
+        said += f" {tested(result.test)}"
+    return said
+
+
+def tested(test: TestJudgement) -> str:
+    """What the chosen file does on test images, in a sentence."""
+    low, high = points(-test.drop_high), points(-test.drop_low)
+    looks = "" if test.looks == 1 else f" It is the {test.looks}th file of this search that was run on them."
+    return (
+        f"On {test.examples:,} test images, which chose nothing, it answers {100 * test.accuracy:.2f} % rightly, the "
+        f"float model {100 * test.float_accuracy:.2f} %: {points(-test.drop)} points "
+        f"(95 % interval {low} to {high}).{looks}"
     )

@@ -2,42 +2,33 @@
 
 import shutil
 import time
-from collections.abc import Callable
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from tfkit.artifacts import Artifact, write_manifest
+from tfkit.artifacts import Artifact, Quantization, write_manifest
 from tfkit.compression import QuantizationPolicy, quantize_aware
-from tfkit.errors import ExportError
-from tfkit.models import save_model_file
+from tfkit.errors import ExportError, ModelError
+from tfkit.models import load_model_file, save_model_file
 from tfkit.reports.quantities import file_size, percent
 from tfkit.runtimes import read_signature
 from tfkit.search.budget import Budget
-from tfkit.search.cuts import predict_cuts, refuse_unreachable
-from tfkit.search.folder import SearchFolder
+from tfkit.search.cuts import predict_cuts
+from tfkit.search.folder import Finish, SearchFolder
+from tfkit.search.judgement import TestJudgement
 from tfkit.search.progress import Stage, Stages
 from tfkit.search.proving import Prover, judged
-from tfkit.search.result import (
-    RUNG_TITLES,
-    Candidate,
-    Cut,
-    FloatChoice,
-    LayerSensitivity,
-    Reference,
-    Rung,
-    SkippedRung,
-)
+from tfkit.search.result import Candidate, Cut, Failed, FloatChoice, FloatLayer, LayerSensitivity, Reference
 from tfkit.search.sensitivity import accuracy, choose_float_layers, measure_sensitivity
 from tfkit.search.training import Classroom, some_images
+from tfkit.search.variants import Variant
 from tfkit.search.words import latency, points
 
 _MOST_IMAGES_TO_CHOOSE = 2000
-# A model built for one candidate, and the fields of `Candidate` that only its builder knows.
-_Built = tuple[keras.Model, dict[str, Any]]
 
 
 class Workshop:
@@ -55,9 +46,7 @@ class Workshop:
         self, classroom: Classroom, folder: SearchFolder, budget: Budget, *, sensitivity_images: int, progress: Stages
     ) -> None:
         self._room, self._folder, self._budget, self._progress = classroom, folder, budget, progress
-        # What chooses must not be what judges; without validation images the training images choose.
-        self._choosing = classroom.splits.validation if len(classroom.splits.validation) else classroom.splits.train
-        self.sensitivity_images = min(sensitivity_images, len(self._choosing))
+        self.sensitivity_images = min(sensitivity_images, len(classroom.splits.validation))
         self._prover = Prover(classroom, folder.path / "float_scores.npy")
 
     @property
@@ -66,9 +55,34 @@ class Workshop:
         return asdict(self._room.settings)
 
     @property
-    def failed(self) -> tuple[SkippedRung, ...]:
+    def made(self) -> tuple[Candidate, ...]:
+        """The finished files, in the order they were made."""
+        return self._folder.state.candidates
+
+    @property
+    def failed(self) -> tuple[Failed, ...]:
         """What no file could be made of."""
         return self._folder.state.failed
+
+    @property
+    def finish(self) -> Finish | None:
+        """Why the search ended; None while it has not."""
+        return self._folder.state.finish
+
+    @property
+    def reference_figures(self) -> Reference:
+        """What `reference` measured."""
+        reference = self._folder.state.reference
+        assert reference is not None, "the reference is measured before any candidate"
+        return reference
+
+    def end(self, finish: Finish) -> None:
+        """Keep why no more files are made."""
+        self._folder.keep(finish=finish)
+
+    def knows(self, variant: Variant) -> bool:
+        """Whether a file was made, or could not be made."""
+        return self._folder.candidate(variant) is not None or any(one.variant == variant for one in self.failed)
 
     def reference(self) -> Reference:
         """The float model's figures, and those of its float32 file."""
@@ -87,11 +101,11 @@ class Workshop:
                 )
                 self._folder.keep(reference=kept)
             told = (percent(kept.accuracy, decimals=2), file_size(kept.bytes), latency(kept.latency_ms))
-            stage.result(f"{told[0]} of {kept.examples} test images, {told[1]}, {told[2]}")
+            stage.result(f"{told[0]} of {kept.examples} images, {told[1]}, {told[2]}")
         return kept
 
     def sensitivity(self) -> tuple[LayerSensitivity, ...]:
-        """What the rounding of each layer costs, measured on validation images."""
+        """What the rounding of each layer costs, measured on images that choose."""
         with self._progress("Sensitivity of each layer") as stage:
             kept = self._folder.state.sensitivity
             if kept is None:
@@ -125,134 +139,170 @@ class Workshop:
         return kept
 
     def cuts(self, whole: Candidate) -> tuple[Cut, ...]:
-        """Predictions for fewer channels, from the measured file of the whole model.
-
-        Raises:
-            UnreachableBudgetError: When even the narrowest model is predicted to miss the budget by far.
-        """
+        """Predictions for fewer channels, from the measured int8 file of the whole model."""
         with self._progress("Predict narrower models") as stage:
             kept = self._folder.state.cuts
             if kept is None:
                 file = self._folder.path / whole.file
                 kept = predict_cuts(self._room.teacher, whole, file, progress=stage.progress)
                 self._folder.keep(cuts=kept)
-            refuse_unreachable(self._budget, kept, whole)
-            stage.result(f"down to {file_size(kept[-1].bytes)}, {latency(kept[-1].latency_ms)}" if kept else "")
+            narrowest = f"down to {file_size(kept[-1].bytes)}, {latency(kept[-1].latency_ms)}" if kept else ""
+            stage.result(narrowest or "no channel can be removed")
         return kept
 
-    def post_training(self) -> Candidate | None:
-        """The float model, quantised with calibration images only."""
-        return self._made("post_training", "post_training", lambda stage: (self._room.teacher, {}))
+    def make(
+        self, variant: Variant, *, cut: Cut | None = None, predicted: tuple[float, float] | None = None
+    ) -> Candidate | None:
+        """A candidate: as it was found before, or made, proved and kept.
 
-    def selective(self, choice: FloatChoice) -> Candidate | None:
-        """The same with some layers left in float."""
+        Args:
+            variant: How to make it.
+            cut: What was predicted for its share of channels, when some go.
+            predicted: Its bytes and milliseconds, as predicted; None for a file that nothing predicts.
 
-        def build(stage: Stage) -> _Built:
-            policy = QuantizationPolicy(skip=tuple(layer.name for layer in choice.layers))
-            model = quantize_aware(self._room.teacher, self._room.calibration, policy=policy)
-            return model, {"float_layers": choice.layers}
+        Returns:
+            The candidate; None when no file can be made of it (`failed` says why).
+        """
+        if any(one.variant == variant for one in self.failed):
+            return None
+        with self._progress(variant.title[0].upper() + variant.title[1:]) as stage:
+            if kept := self._folder.candidate(variant):
+                stage.result(f"{self._told(kept)}; found before")
+                return kept
+            self._folder.clear(variant.name)
+            try:
+                candidate = self._proved(variant, cut, predicted, stage)
+            except (ExportError, ModelError) as fault:
+                self._folder.keep(failed=(*self.failed, Failed(variant, f"{fault}")))
+                stage.result("no file could be made; the report says why")
+                return None
+            self._folder.keep(candidates=(*self.made, candidate))
+            stage.result(self._told(candidate))
+            return candidate
 
-        return self._made("selective", "selective", build, title=f"int8 with {len(choice.layers)} layers in float")
-
-    def quantization_aware(self) -> Candidate | None:
-        """The whole model, trained quantisation-aware."""
-
-        def build(stage: Stage) -> _Built:
-            model = self._room.quantized(self._room.teacher, progress=stage.progress)
-            return model, {"checkpoint": self._save(model, "qat")}
-
-        return self._made("qat", "qat", build)
-
-    def narrower(self, cut: Cut) -> Candidate | None:
-        """The model with fewer channels, trained in float and then quantisation-aware."""
-        name = f"channels_{100 * cut.keep:g}".replace(".", "_")
-
-        def build(stage: Stage) -> _Built:
-            smaller = self._room.pruned(cut.keep, progress=stage.progress)
-            self._save(smaller, f"{name}.float")
-            model = self._room.quantized(smaller, progress=stage.progress)
-            return model, {
-                "checkpoint": self._save(model, name),
-                "parameters": smaller.count_params(),
-                "cut": cut,
-            }
-
-        width = "Narrowest widths" if cut.keep < 0.1 else f"{100 * cut.keep:g} % of the channels"
-        return self._made(name, "channels", build, title=f"{width} + QAT")
+    def judge(self, candidate: Candidate) -> TestJudgement:
+        """The chosen file on the test images; as it was found before, when it was."""
+        with self._progress("Chosen file on the test images") as stage:
+            tests = self._folder.state.tests
+            found = next((one for one in tests if one.name == candidate.name), None)
+            if found is None:
+                artifact = self._artifact(candidate)
+                looks = len(tests) + 1
+                found = self._prover.judge(artifact, name=candidate.name, looks=looks, progress=stage.progress)
+                self._folder.keep(tests=(*tests, found))
+            stage.result(f"{percent(found.accuracy, decimals=2)} ({points(-found.drop)} points) of {found.examples}")
+        return found
 
     def ship(self, candidate: Candidate) -> None:
         """Copy an accepted file to `artifacts/`, with the manifest and labels that an export writes."""
         folder = self._folder.path / "artifacts"
         folder.mkdir(exist_ok=True)
-        path = folder / "model_int8.tflite"
+        for other in folder.glob("model_*.tflite"):
+            other.unlink()
+        path = folder / f"model_{_quantization(candidate.variant)}.tflite"
         shutil.copyfile(self._folder.path / candidate.file, path)
-        artifact = Artifact(
+        write_manifest((self._artifact(candidate, path),), folder)
+
+    def _artifact(self, candidate: Candidate, path: Path | None = None) -> Artifact:
+        path = path or self._folder.path / candidate.file
+        return Artifact(
             path=path,
             format="tflite",
-            quantization="int8",
+            quantization=_quantization(candidate.variant),
             signature=read_signature(path),
             input=self._room.image,
             class_names=self._room.splits.class_names,
             made_by=candidate.made_by,
         )
-        write_manifest((artifact,), folder)
 
-    def _made(
-        self, name: str, rung: Rung, build: Callable[[Stage], _Built], *, title: str | None = None
-    ) -> Candidate | None:
-        """A candidate: as it was found before, or built, proved and kept; None when no file can be made of it."""
-        title = title or RUNG_TITLES[rung]
-        failure = f"{title}: no file could be made: "
-        if any(failed.reason.startswith(failure) for failed in self._folder.state.failed):
-            return None
-        with self._progress(title) as stage:
-            if kept := self._folder.candidate(name):
-                stage.result(f"{self._told(kept)}; found before")
-                return kept
-            self._folder.clear(name)
-            try:
-                candidate = self._proved(name, rung, title, build, stage)
-            except ExportError as fault:
-                self._folder.keep(failed=(*self._folder.state.failed, SkippedRung(rung, f"{failure}{fault}")))
-                stage.result("no file could be made; the report says why")
-                return None
-            self._folder.keep(candidates=(*self._folder.state.candidates, candidate))
-            stage.result(self._told(candidate))
-            return candidate
-
-    def _proved(self, name: str, rung: Rung, title: str, build: Callable[[Stage], _Built], stage: Stage) -> Candidate:
+    def _proved(
+        self, variant: Variant, cut: Cut | None, predicted: tuple[float, float] | None, stage: Stage
+    ) -> Candidate:
         began = time.perf_counter()
-        reference = self._known_reference()
-        model, known = build(stage)
-        proof = self._prover.prove(model, self._folder.candidates / f"{name}.tflite", progress=stage.progress)
-        usual = {"checkpoint": "", "float_layers": (), "parameters": reference.parameters, "cut": None}
+        reference = self.reference_figures
+        base = self._base(variant, cut, stage)
+        model, float_layers = self._quantized(variant, base, stage)
+        proof = self._prover.prove(
+            model,
+            self._folder.candidates / f"{variant.name}.tflite",
+            quantization=_quantization(variant),
+            progress=stage.progress,
+        )
         return judged(
             proof,
             budget=self._budget,
             float_accuracy=reference.accuracy,
             directory=self._folder.path,
-            name=name,
-            rung=rung,
-            title=title,
+            variant=variant,
+            checkpoint=self._save(model, variant.name) if variant.learns else "",
+            float_layers=float_layers,
+            parameters=base.count_params(),
+            predicted_bytes=None if predicted is None else round(predicted[0]),
+            predicted_latency_ms=None if predicted is None else predicted[1],
             seconds=time.perf_counter() - began,
-            **usual | known,
         )
 
+    def _base(self, variant: Variant, cut: Cut | None, stage: Stage) -> keras.Model:
+        """The float model that is quantised: the whole one, or one with fewer channels, trained on; made once."""
+        if variant.keep >= 1:
+            return self._room.teacher
+        path = self._folder.candidates / f"{variant.base}.float.keras"
+        if path.is_file():
+            return load_model_file(path)
+        limit: dict[str, Any] = {"keep": variant.keep}
+        if variant.widths == "ranked":
+            assert cut is not None, "a ranked cut leaves as much as the even one that was predicted"
+            quick = self._budget.minimize == "latency"
+            limit = {"max_multiply_adds": cut.multiply_adds} if quick else {"max_parameters": cut.parameters}
+        smaller = self._room.pruned(**limit, distillation=variant.distillation, progress=stage.progress)
+        self._save(smaller, f"{variant.base}.float")
+        return smaller
+
+    def _quantized(
+        self, variant: Variant, base: keras.Model, stage: Stage
+    ) -> tuple[keras.Model, tuple[FloatLayer, ...]]:
+        """The model that is exported, and the layers that it leaves in float."""
+        plain = variant.precision in ("int8", "dynamic_int8") and not variant.trained
+        if plain:  # the exporter calibrates and quantises it
+            return base, ()
+        choice = self._folder.state.float_choice if variant.precision == "selective" else None
+        float_layers = choice.layers if choice else ()
+        policy = self._policy(variant, base, skip=tuple(layer.name for layer in float_layers))
+        if not variant.trained:
+            return quantize_aware(base, self._room.calibration, policy=policy), float_layers
+        options: dict[str, Any] = {"policy": policy, "distillation": variant.distillation}
+        return self._room.quantized(base, progress=stage.progress, **options), float_layers
+
+    def _policy(self, variant: Variant, base: keras.Model, *, skip: tuple[str, ...]) -> QuantizationPolicy:
+        if variant.precision == "int16x8":
+            return QuantizationPolicy(activation_bits=16)
+        if variant.precision == "int4":
+            return QuantizationPolicy(weight_bits=4)
+        if variant.precision == "mixed_int4":
+            return QuantizationPolicy(weight_bits=4, eight_bit=self._sensitive_kernels(base))
+        return QuantizationPolicy(skip=skip)
+
+    def _sensitive_kernels(self, base: keras.Model) -> tuple[str, ...]:
+        """The more sensitive half of the layers that a model holds, which keep weights of 8 bits."""
+        names = {layer.name for layer in base.layers}
+        ranked = sorted(self._folder.state.sensitivity or (), key=lambda layer: -layer.divergence)
+        kernels = [name for unit in ranked for name in unit.layers if name in names]
+        return tuple(kernels[: max(1, len(kernels) // 2)])
+
     def _told(self, candidate: Candidate) -> str:
-        gained = points(candidate.accuracy - self._known_reference().accuracy)
+        gained = points(candidate.accuracy - self.reference_figures.accuracy)
         figures = (file_size(candidate.bytes), latency(candidate.latency_ms))
         told = f"{percent(candidate.accuracy, decimals=2)} ({gained} points), {', '.join(figures)}"
-        return f"{told}: within the budget" if candidate.accepted else told
-
-    def _known_reference(self) -> Reference:
-        reference = self._folder.state.reference
-        assert reference is not None, "the reference is measured before any candidate"
-        return reference
+        return f"{told}: within the budget" if candidate.within else told
 
     def _images(self, count: int) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
-        return some_images(self._choosing, self._room.image, count)
+        return some_images(self._room.splits.validation, self._room.image, count)
 
     def _save(self, model: keras.Model, name: str) -> str:
         path = self._folder.candidates / f"{name}.keras"
         save_model_file(model, path)
         return path.relative_to(self._folder.path).as_posix()
+
+
+def _quantization(variant: Variant) -> Quantization:
+    return "dynamic_int8" if variant.precision == "dynamic_int8" else "int8"
