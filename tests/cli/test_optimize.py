@@ -10,7 +10,19 @@ from tfkit.cli.main import main
 
 
 def words(model: Path, data: Path, output: Path, *more: str) -> list[str]:
-    return ["optimize", str(model), "--data", str(data), "--max-drop", "0.5", "--output", str(output), "--max-files", "0", *more]
+    return [
+        "optimize",
+        str(model),
+        "--data",
+        str(data),
+        "--max-drop",
+        "0.5",
+        "--output",
+        str(output),
+        "--max-files",
+        "0",
+        *more,
+    ]
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +79,9 @@ def test_nothing_within_the_budget_is_exit_status_3_with_the_nearest_file(
     searched: Path, model: Path, pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     files = json.loads((searched / "report.json").read_text())["candidates"]
-    near = str(int(0.93 * min(file["bytes"] for file in files)))  # no channel of this model can be removed, and no training makes it smaller
+    near = str(
+        int(0.93 * min(file["bytes"] for file in files))
+    )  # no channel of this model can be removed, and no training makes it smaller
     assert main(words(model, pictures, tmp_path / "search", "--max-bytes", near)) == 3
     told = " ".join(capsys.readouterr().out.split())
     assert "No file is within the budget; the nearest is" in told and "candidates/int4.tflite" in told

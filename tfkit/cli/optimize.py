@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from tfkit.cli.display import Display
 
 NOT_MET = 3
+# These images choose among a dozen files: more than stop a training early.
+_VALIDATION = 0.2
 DIGITS = "digits"
 
 
@@ -199,6 +201,7 @@ def _load(display: "Display", path: Path, images: Images, *, resize: ResizeMode,
     classes = (read_labels(images.labels) if images.labels else run_labels(path)) or None
     with display.stage("Images") as stage:
         options = images.options() | {"channels": image.channels, "classes": classes, "seed": seed}
+        options["validation_fraction"] = _VALIDATION
         splits = load_image_splits(**options, progress=stage.progress)
         counts = (len(splits.train), len(splits.validation), len(splits.test))
         stage.result("{} training, {} validation, {} test".format(*counts))

@@ -63,7 +63,7 @@ def described(candidate: Candidate, result: SearchResult) -> str:
 def tested(test: TestJudgement) -> str:
     """What the chosen file does on test images, in a sentence."""
     low, high = points(-test.drop_high), points(-test.drop_low)
-    looks = "" if test.looks == 1 else f" It is the {test.looks}th file of this search that was run on them."
+    looks = "" if test.looks == 1 else f" This search has run {test.looks} files on them, so they have chosen a little."
     return (
         f"On {test.examples:,} test images, which chose nothing, it answers {100 * test.accuracy:.2f} % rightly, the "
         f"float model {100 * test.float_accuracy:.2f} %: {points(-test.drop)} points "
