@@ -18,7 +18,7 @@ from tfkit.reports.phrases import date
 from tfkit.reports.quantities import counted, file_size, percent
 from tfkit.search.figures import MOST_LAYERS, pareto_drawings, sensitivity_drawing
 from tfkit.search.result import SearchResult
-from tfkit.search.words import described, headline, latency, points, tested, times
+from tfkit.search.words import described, headline, latency, points, times
 
 _DOCUMENT_VERSION = 2
 
@@ -126,7 +126,6 @@ def render_search_page(report: SearchReport) -> str:
         ranked=sorted(result.sensitivity, key=lambda layer: -layer.divergence),
         most_layers=MOST_LAYERS,
         in_float=in_float,
-        tested=tested(result.test) if result.test else "",
         pareto_names={file.name for file in result.pareto},
         latency=latency,
         signed_points=points,
