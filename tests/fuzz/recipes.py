@@ -38,6 +38,7 @@ VALUES = (
     "'", '"',
     "[" * 40, "{" * 40, "[" * 1000 + "]" * 1000, "a" * 300, "a" * 5000, "é" * 150, "\u202ex", "[/b]", "[red]x",
 )  # fmt: skip
+_NEVER_ZERO = ("learning_rate", "temperature", "width", "adversarial", "r_drop", "max_latency_ms", "latency_ms_p95")
 CHARACTERS = "\0\x01\x07\x1b\x7f\x85\u2028\u202e\ufeff\ufffe:{}[],&*#?|-<>=!%@`'\"\\ \t\n0.eé犬😀"
 BOMB = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
     f"{chr(98 + n)}: &{chr(98 + n)} [{', '.join(['*' + chr(97 + n)] * 9)}]\n" for n in range(8)
@@ -127,7 +128,8 @@ def odd_values(value: Any, name: str = "") -> list[str]:
         return _odd_text(value, name)
     if isinstance(value, bool) or value is None:
         return []
-    if not math.isfinite(value) or abs(value) > 3.41e38 or 0 < abs(value) < 1e-38 or value < 0:
+    becomes_nothing = name.endswith(_NEVER_ZERO) and value < 1e-38  # elsewhere 0 is as good
+    if not math.isfinite(value) or value > 3.41e38 or value < 0 or becomes_nothing:
         return [f"{name} {value}"]
     most = {"seed": 2**32, "cache_mb": 2**31, "image_size": 10_000, "max_bytes": 2**54}.get(name.rpartition(".")[2])
     most = 2**54 if "max_parameters" in name or "max_multiply_adds" in name else most
