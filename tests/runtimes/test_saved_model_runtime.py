@@ -13,7 +13,7 @@ def runtime(saved_model):
     # Opened by the folder above the version, as servers are given it.
     with open_runtime(saved_model.parent) as runtime:
         yield runtime
-    assert runtime._process.poll() == 0, "the process ends when the runtime is closed"
+    assert runtime.process.popen.poll() == 0, "the process ends when the runtime is closed"
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ def test_fault_inside_the_model_becomes_an_error_and_the_process_lives_on(runtim
 @pytest.mark.slow
 def test_process_that_dies_is_told(saved_model, random_pixels):
     with SavedModelRuntime(saved_model) as runtime:
-        runtime._process.kill()
+        runtime.process.popen.kill()
         with pytest.raises(ModelError, match="ended with status -9"):
             runtime.scores(random_pixels[:1])
 

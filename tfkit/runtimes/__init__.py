@@ -1,6 +1,7 @@
 """Run a model, wherever it came from: Keras, SavedModel, LiteRT - one Protocol."""
 
 from tfkit.runtimes.flatbuffer import Operator, read_operators, read_signature, scale_that_is_no_number
+from tfkit.runtimes.isolated_litert import IsolatedLiteRTRuntime
 from tfkit.runtimes.keras_runtime import KerasRuntime
 from tfkit.runtimes.litert_runtime import LiteRTRuntime
 from tfkit.runtimes.native_output import held_native_output
@@ -11,6 +12,7 @@ from tfkit.runtimes.saved_model_runtime import SavedModelRuntime
 from tfkit.runtimes.stored_weights import StoredWeights, read_stored_weights
 
 __all__ = [
+    "IsolatedLiteRTRuntime",
     "KerasRuntime",
     "LiteRTRuntime",
     "ModelInputs",

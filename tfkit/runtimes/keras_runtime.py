@@ -51,10 +51,14 @@ class KerasRuntime(Runtime):
         batches = [self._run(some_inputs(inputs, slice(start, start + self._batch_size))) for start in starts]
         return np.concatenate(batches) if batches else np.zeros((0, self._model.outputs[0].shape[-1]), np.float32)
 
-    def prepare(self, inputs: ModelInputs) -> Callable[[], object]:
+    def prepare(self, inputs: ModelInputs) -> Callable[[], float | None]:
         """Make ready one run on one image or text; see `Runtime.prepare`."""
         values = _values(inputs)
-        return lambda: self._model.predict_on_batch(values)
+
+        def run() -> None:
+            self._model.predict_on_batch(values)
+
+        return run
 
     def close(self) -> None:
         """Nothing to free: the model belongs to the caller."""

@@ -18,7 +18,9 @@ _INPUT_TYPES = ("uint8", "int8", "float32")
 
 
 class LiteRTRuntime(Runtime):
-    """Runs a `.tflite` classifier: of images, whatever its origin, on raw pixels; of texts on token ids.
+    """Runs a `.tflite` classifier in this process: of images on raw pixels, of texts on token ids.
+
+    A damaged file can end the process; see `IsolatedLiteRTRuntime`.
 
     A uint8 input takes the pixel and an int8 input takes pixel - 128, whatever its scale says: that is how
     files quantised with raw, [0, 1] and [-1, 1] preprocessing alike are fed. A float input takes the raw
@@ -66,11 +68,11 @@ class LiteRTRuntime(Runtime):
             row[:] = self._decode(self._interpreter.get_tensor(self._output_index)).reshape(-1)
         return rows
 
-    def prepare(self, inputs: ModelInputs) -> Callable[[], object]:
+    def prepare(self, inputs: ModelInputs) -> Callable[[], float | None]:
         """Make ready one run on one image or text; see `Runtime.prepare`. Only `invoke` lies in the call."""
         self._check_shape(inputs)
         self._feed(inputs, 0)
-        invoke: Callable[[], object] = self._interpreter.invoke
+        invoke: Callable[[], None] = self._interpreter.invoke
         return invoke
 
     def close(self) -> None:

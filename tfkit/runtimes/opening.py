@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
-from tfkit.artifacts import Artifact
-from tfkit.errors import ModelError
+from tfkit.artifacts import OUTSIDE, Artifact, read_manifest
+from tfkit.errors import ModelError, TfkitError
+from tfkit.runtimes.isolated_litert import IsolatedLiteRTRuntime
 from tfkit.runtimes.litert_runtime import LiteRTRuntime
 from tfkit.runtimes.protocol import Runtime
 from tfkit.runtimes.saved_model_runtime import SavedModelRuntime
@@ -11,6 +12,8 @@ from tfkit.runtimes.saved_model_runtime import SavedModelRuntime
 
 def open_runtime(model: Path | Artifact, *, threads: int = 1) -> Runtime:
     """Open an exported model.
+
+    A `.tflite` file that tfkit did not write, or whose bytes have changed since, is run in a process of its own.
 
     Args:
         model: An artifact, a `.tflite` file, a SavedModel's version folder, or the folder above it (its highest
@@ -33,7 +36,19 @@ def open_runtime(model: Path | Artifact, *, threads: int = 1) -> Runtime:
         return SavedModelRuntime(version_folder(path), threads=threads)
     if not path.exists():
         raise ModelError(f"no model at '{path}'", hint="name a .tflite file or a SavedModel's folder")
-    return LiteRTRuntime(path, threads=threads)
+    if _is_ours(model):
+        return LiteRTRuntime(path, threads=threads)
+    return IsolatedLiteRTRuntime(path, threads=threads)
+
+
+def _is_ours(model: Path | Artifact) -> bool:
+    """Whether tfkit wrote the very bytes: what it exported now, or a manifest names by their sha256."""
+    if isinstance(model, Artifact):
+        return model.made_by != OUTSIDE
+    try:
+        return any(artifact.path.samefile(model) for artifact in read_manifest(model.parent))
+    except (TfkitError, OSError):
+        return False
 
 
 def version_folder(path: Path) -> Path:

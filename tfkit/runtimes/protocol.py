@@ -54,14 +54,15 @@ class Runtime(Protocol):
         """
         ...
 
-    def prepare(self, inputs: ModelInputs) -> Callable[[], object]:
+    def prepare(self, inputs: ModelInputs) -> Callable[[], float | None]:
         """Make ready one run on one image or text, so that a caller can time exactly what `measures` says.
 
         Args:
             inputs: As for `scores`, with n = 1.
 
         Returns:
-            A call that runs the model once; it may be called again and again.
+            A call that runs the model once; it may be called again and again. It gives the seconds that the run took
+            where the runtime measures them nearer to the model than its caller can, else None.
         """
         ...
 

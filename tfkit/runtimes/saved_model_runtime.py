@@ -1,11 +1,6 @@
 """Run a SavedModel in a process of its own, as a server does."""
 
-import contextlib
 import json
-import os
-import subprocess
-import sys
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,10 +10,10 @@ from numpy.typing import NDArray
 
 from tfkit.artifacts import ModelSignature, TensorSpec
 from tfkit.errors import ModelError
-from tfkit.runtimes.array_pipe import join_bytes, receive_arrays, send_arrays
+from tfkit.runtimes.array_pipe import join_bytes
+from tfkit.runtimes.model_process import ModelProcess, absolute
 from tfkit.runtimes.protocol import ModelInputs, Runtime, input_count, some_inputs
 
-_STOP_SECONDS = 10
 # A request holds every image decoded at once, about 10 MB for a photo of a phone.
 _BATCH = 32
 
@@ -44,10 +39,11 @@ class SavedModelRuntime(Runtime):
         self.name = "saved_model"
         self.threads = threads
         self._path = path
-        self._log = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the process
-        self._process = _start_worker(path, threads=threads, log=self._log)
+        words = [absolute(path)] + ([] if threads is None else ["--threads", str(threads)])
+        what = f"SavedModel '{path}'"
+        self.process = ModelProcess("tfkit.runtimes.saved_model_worker", words, what=what, prefix=True)
         try:
-            self._signatures = json.loads(str(self._receive()))
+            self._signatures = json.loads(str(self.process.receive()))
             if not self._signatures:
                 raise ModelError(f"SavedModel '{path}' has no signature", hint="export it with tfkit export")
             self.signature = self._read_signature("serving_default")
@@ -102,51 +98,24 @@ class SavedModelRuntime(Runtime):
         batches = (join_bytes(encoded[start : start + _BATCH]) for start in starts)
         return np.concatenate([self._request(self._encoded_signature, "strings", *batch) for batch in batches])
 
-    def prepare(self, inputs: ModelInputs) -> Callable[[], object]:
+    def prepare(self, inputs: ModelInputs) -> Callable[[], float | None]:
         """Make ready one run on one image or text; see `Runtime.prepare`."""
         one = some_inputs(inputs, slice(1))
-        return lambda: self.scores(one)
+
+        def run() -> None:
+            self.scores(one)
+
+        return run
 
     def close(self) -> None:
         """End the process."""
-        if self._process.stdin is not None and not self._process.stdin.closed:
-            with contextlib.suppress(BrokenPipeError):  # it may have ended already, which is what close wants
-                self._process.stdin.close()
-        try:
-            self._process.wait(_STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-        if self._process.stdout is not None:
-            self._process.stdout.close()
-        self._log.close()
+        self.process.close()
 
     def _request(self, signature: str | None, what: str, *arrays: NDArray[Any]) -> NDArray[np.float32]:
         if signature is None:
             raise ModelError(f"SavedModel '{self._path}' has no signature that takes {what}: {self._names()}")
-        try:
-            send_arrays(self._process.stdin, np.array(signature), *arrays)  # type: ignore[arg-type]
-        except BrokenPipeError:
-            raise self._ended() from None
-        scores: NDArray[np.float32] = self._receive()
+        scores: NDArray[np.float32] = self.process.ask(np.array(signature), *arrays)
         return scores
-
-    def _receive(self) -> Any:
-        try:
-            state, answer = receive_arrays(self._process.stdout)  # type: ignore[arg-type]
-        except EOFError:
-            raise self._ended() from None
-        if str(state) == "error":
-            raise ModelError(f"SavedModel '{self._path}': {answer}")
-        return answer
-
-    def _ended(self) -> ModelError:
-        code = self._process.wait()
-        self._log.seek(0)
-        last_words = self._log.read().decode(errors="replace").strip().splitlines()[-5:]
-        return ModelError(
-            "\n".join([f"the process that runs SavedModel '{self._path}' ended with status {code}", *last_words])
-        )
 
     def _signature_taking(self, *, numbers: bool) -> str | None:
         names = sorted(self._signatures, key=lambda name: name not in ("predict", "serving_default"))
@@ -165,17 +134,6 @@ class SavedModelRuntime(Runtime):
             f"{name}({', '.join(f'{kind} {tensor}' for tensor, _, kind in tensors['inputs'])})"
             for name, tensors in self._signatures.items()
         )
-
-
-def _start_worker(path: Path, *, threads: int | None, log: Any) -> "subprocess.Popen[bytes]":
-    command = [sys.executable, "-m", "tfkit.runtimes.saved_model_worker", str(path.resolve())]
-    if threads is not None:
-        command += ["--threads", str(threads)]
-    # A GPU that the training process holds must not be asked for a second time: the proof is of the CPU.
-    environment = {"TF_CPP_MIN_LOG_LEVEL": "2", **os.environ, "CUDA_VISIBLE_DEVICES": "-1"}
-    return subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, env=environment, start_new_session=True
-    )
 
 
 def _tensor_specs(tensors: list[Any]) -> tuple[TensorSpec, ...]:

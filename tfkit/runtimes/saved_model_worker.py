@@ -8,7 +8,6 @@ more than TensorFlow's own runtime fails here as it would in a server.
 import argparse
 import importlib.util
 import json
-import os
 import sys
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -16,6 +15,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from tfkit.runtimes.array_pipe import receive_arrays, send_arrays, split_bytes
+from tfkit.runtimes.model_process import serve_on_pipes
 
 
 def serve(folder: str, *, threads: int | None, requests: BinaryIO, answers: BinaryIO) -> None:
@@ -117,10 +117,9 @@ def main() -> None:
     options = parser.parse_args()
     # TensorFlow imports Keras when it can, which also is half of the seconds that this process takes to start.
     sys.modules["keras"] = None  # type: ignore[assignment]
-    # Anything that prints must not get between the answers: stdout is handed over, then points to stderr.
-    with os.fdopen(os.dup(sys.stdout.fileno()), "wb") as answers:
-        os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-        serve(options.folder, threads=options.threads, requests=sys.stdin.buffer, answers=answers)
+    serve_on_pipes(
+        lambda requests, answers: serve(options.folder, threads=options.threads, requests=requests, answers=answers)
+    )
 
 
 if __name__ == "__main__":

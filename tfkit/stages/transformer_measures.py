@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from tfkit.benchmarking import measure_latency
 from tfkit.compression.transformers import Block, StudentPlan
 from tfkit.exporters.text_quantization import export_text_dynamic_int8
-from tfkit.runtimes import open_runtime
+from tfkit.runtimes import LiteRTRuntime
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ def transformer_pruning(
     with tempfile.TemporaryDirectory(prefix="tfkit-") as folder:
         path = Path(folder) / "whole.tflite"
         path.write_bytes(flatbuffer)
-        with open_runtime(path, threads=threads) as runtime:
+        with LiteRTRuntime(path, threads=threads) as runtime:
             latency = measure_latency(runtime, text)
     return TransformerPruning(
         before=_size(whole, tuple(cut.block for cut in plan.cuts), length),

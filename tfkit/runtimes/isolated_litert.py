@@ -1,0 +1,80 @@
+"""Run a `.tflite` file of unknown origin with LiteRT in a process of its own.
+
+LiteRT trusts the indices and shapes that a file holds: a damaged file, or one made to do so, ends the process that
+opens it by SIGSEGV, or keeps it busy for ever.
+"""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tfkit.runtimes.flatbuffer import read_signature
+from tfkit.runtimes.model_process import ModelProcess, absolute
+from tfkit.runtimes.protocol import ModelInputs, Runtime, input_count, some_inputs
+
+_BATCH = 32
+
+
+class IsolatedLiteRTRuntime(Runtime):
+    """`LiteRTRuntime` in a process of its own: the same answers, and errors in words whatever the file does.
+
+    Args:
+        path: The file.
+        threads: CPU threads.
+        input_range: As for `LiteRTRuntime`.
+        seconds: How long opening it, or 32 images or texts, may take before it is given up.
+
+    Raises:
+        ModelError: As `LiteRTRuntime`, and when the process crashes or takes too long.
+
+    Example:
+        >>> with IsolatedLiteRTRuntime(Path("downloaded.tflite")) as runtime:  # doctest: +SKIP
+        ...     runtime.scores(pixels).argmax(axis=1)
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        threads: int = 1,
+        input_range: tuple[float, float] | None = None,
+        seconds: float = 120.0,
+    ) -> None:
+        self.name = "litert"
+        self.threads = threads
+        self.signature = read_signature(path)
+        words = [absolute(path), str(path), "--threads", str(threads)]
+        if input_range is not None:
+            words.append(f"--input-range={input_range[0]!r},{input_range[1]!r}")
+        self.process = ModelProcess("tfkit.runtimes.litert_worker", words, what=f"'{path}'", seconds=seconds)
+        try:
+            self.measures = json.loads(str(self.process.receive()))["measures"]
+        except BaseException:
+            self.close()
+            raise
+
+    def scores(self, inputs: ModelInputs) -> NDArray[np.float32]:
+        """Run the model on images or texts; see `Runtime.scores`."""
+        starts = range(0, max(input_count(inputs), 1), _BATCH)
+        return np.concatenate([self._ask("scores", some_inputs(inputs, slice(n, n + _BATCH))) for n in starts])
+
+    def prepare(self, inputs: ModelInputs) -> Callable[[], float | None]:
+        """Make ready one run on one image or text; see `Runtime.prepare`. The process times its own runs."""
+        self._ask("prepare", some_inputs(inputs, slice(1)))
+        return lambda: float(self.process.ask(np.array("run")))
+
+    def close(self) -> None:
+        """End the process."""
+        self.process.close()
+
+    def _ask(self, request: str, inputs: ModelInputs) -> NDArray[np.float32]:
+        if isinstance(inputs, dict):
+            names = json.dumps(list(inputs))
+            answer = self.process.ask(np.array(request), np.array(names), *inputs.values())
+        else:
+            answer = self.process.ask(np.array(request), np.array("null"), inputs)
+        scores: NDArray[np.float32] = answer
+        return scores

@@ -1,0 +1,97 @@
+"""The process that runs a `.tflite` file for `IsolatedLiteRTRuntime`.
+
+`python -m tfkit.runtimes.litert_worker FILE NAME --threads N` reads requests from stdin and answers on stdout until
+stdin ends; see `array_pipe` for the format. NAME is what messages call the file.
+"""
+
+import argparse
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from tfkit.errors import ModelError
+from tfkit.runtimes.array_pipe import receive_arrays, send_arrays
+from tfkit.runtimes.litert_runtime import LiteRTRuntime
+from tfkit.runtimes.model_process import DAMAGED, serve_on_pipes
+
+
+def serve(path: Path, *, options: Any, requests: BinaryIO, answers: BinaryIO) -> None:
+    """Open the file, say what is measured, then answer requests until they end.
+
+    A request is `scores` or `prepare`, JSON with the inputs' names (null for pixels), and the inputs; or `run`, whose
+    answer is the seconds that the prepared run took.
+
+    Args:
+        path: The file.
+        options: `threads`, `input_range` and `name`.
+        requests: Where requests come from.
+        answers: Where answers go.
+    """
+
+    def refuse(fault: Exception) -> None:
+        if isinstance(fault, MemoryError):
+            fault = ModelError(f"LiteRT cannot run '{path}': it asks for more memory than there is", hint=DAMAGED)
+        elif not isinstance(fault, ModelError):
+            fault = ModelError(f"LiteRT cannot run '{path}': {fault or type(fault).__name__}", hint=DAMAGED)
+        told = str(fault).replace(f"'{path}'", f"'{options.name}'")
+        send_arrays(answers, np.array("error"), np.array(told), np.array(fault.hint))
+
+    try:
+        runtime = LiteRTRuntime(path, threads=options.threads, input_range=options.input_range)
+    except Exception as fault:  # whatever a file of others does is the answer
+        refuse(fault)
+        return
+    send_arrays(answers, np.array("ok"), np.array(json.dumps({"measures": runtime.measures})))
+    prepared: Callable[[], object] = runtime.close
+    while True:
+        try:
+            request, *given = receive_arrays(requests)
+        except EOFError:
+            return
+        try:
+            answer: Any = 0.0
+            if str(request) == "run":
+                answer = _seconds(prepared)
+            elif str(request) == "prepare":
+                prepared = runtime.prepare(_inputs(given))
+            else:
+                answer = runtime.scores(_inputs(given))
+        except Exception as fault:
+            refuse(fault)
+        else:
+            send_arrays(answers, np.array("ok"), np.asarray(answer))
+
+
+def _inputs(given: list[Any]) -> Any:
+    names = json.loads(str(given[0]))
+    return given[1] if names is None else dict(zip(names, given[1:], strict=True))
+
+
+def _seconds(run: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    run()
+    return time.perf_counter() - started
+
+
+def _range(text: str) -> tuple[float, float]:
+    low, high = text.split(",")
+    return float(low), float(high)
+
+
+def main() -> None:
+    """Serve on this process's own pipes."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("path", type=Path)
+    parser.add_argument("name")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--input-range", type=_range)
+    options = parser.parse_args()
+    serve_on_pipes(lambda requests, answers: serve(options.path, options=options, requests=requests, answers=answers))
+
+
+if __name__ == "__main__":
+    main()

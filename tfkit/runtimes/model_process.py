@@ -1,0 +1,131 @@
+"""A process of its own for a model that may end, or hold up, whatever runs it."""
+
+import contextlib
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+from tfkit.errors import ModelError
+from tfkit.runtimes.array_pipe import receive_arrays, send_arrays
+
+_STOP_SECONDS = 10
+DAMAGED = "the file may be damaged; copy it again from where it was made, or export the model again"
+
+
+class ModelProcess:
+    """Starts a worker module, sends it requests and receives its answers; see `array_pipe`.
+
+    An answer is `ok` and an array, or `error`, the message and maybe a hint. What the worker writes to standard error
+    is kept, and its last words are told when it ends.
+
+    Args:
+        module: The worker, run as `python -m MODULE WORDS`.
+        words: Its arguments.
+        what: What it runs, at the beginning of sentences: `SavedModel 'x/1'`.
+        seconds: How long an answer may take before the process is ended; None waits for ever.
+        prefix: Whether the worker's messages do not say yet what they are about.
+    """
+
+    def __init__(
+        self, module: str, words: list[str], *, what: str, seconds: float | None = None, prefix: bool = False
+    ) -> None:
+        self._what = what
+        self._seconds = seconds
+        self._prefix = prefix
+        self._late = False
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the process
+        self.popen = subprocess.Popen(
+            [sys.executable, "-m", module, *words],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._log,
+            # A GPU that the training process holds must not be asked for a second time: the proof is of the CPU.
+            env={"TF_CPP_MIN_LOG_LEVEL": "2", **os.environ, "CUDA_VISIBLE_DEVICES": "-1"},
+            start_new_session=True,
+        )
+
+    def ask(self, *arrays: NDArray[Any]) -> Any:
+        """Send a request and receive its answer.
+
+        Raises:
+            ModelError: As `receive`.
+        """
+        try:
+            send_arrays(self.popen.stdin, *arrays)  # type: ignore[arg-type]
+        except BrokenPipeError:
+            raise self._ended() from None
+        return self.receive()
+
+    def receive(self) -> Any:
+        """The array of the next answer.
+
+        Raises:
+            ModelError: When the answer is an error, the process ended without one, or it took too long.
+        """
+        timer = threading.Timer(self._seconds, self._end_late) if self._seconds is not None else None
+        if timer is not None:
+            timer.start()
+        try:
+            state, answer, *hint = receive_arrays(self.popen.stdout)  # type: ignore[arg-type]
+        except EOFError:
+            raise self._ended() from None
+        finally:
+            if timer is not None:
+                timer.cancel()
+        if str(state) == "error":
+            message = f"{self._what}: {answer}" if self._prefix else str(answer)
+            raise ModelError(message, hint=str(hint[0]) if hint else "")
+        return answer
+
+    def close(self) -> None:
+        """End the process."""
+        if self.popen.stdin is not None and not self.popen.stdin.closed:
+            with contextlib.suppress(BrokenPipeError):  # it may have ended already, which is what close wants
+                self.popen.stdin.close()
+        try:
+            self.popen.wait(_STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.popen.kill()
+            self.popen.wait()
+        if self.popen.stdout is not None:
+            self.popen.stdout.close()
+        self._log.close()
+
+    def _end_late(self) -> None:
+        self._late = True
+        self.popen.kill()
+
+    def _ended(self) -> ModelError:
+        code = self.popen.wait()
+        if self._late:
+            return ModelError(
+                f"{self._what} gave no answer within {self._seconds:g} s, and its process was ended",
+                hint=DAMAGED,
+            )
+        self._log.seek(0)
+        last_words = self._log.read().decode(errors="replace").strip().splitlines()[-5:]
+        return ModelError(
+            "\n".join([f"the process that runs {self._what} ended with status {code}", *last_words]),
+            hint=DAMAGED,
+        )
+
+
+def serve_on_pipes(serve: Any) -> None:
+    """Call `serve(requests, answers)` with this process's own pipes.
+
+    Anything that prints must not get between the answers: stdout is handed over, then points to stderr.
+    """
+    with os.fdopen(os.dup(sys.stdout.fileno()), "wb") as answers:
+        os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+        serve(sys.stdin.buffer, answers)
+
+
+def absolute(path: Path) -> str:
+    """A path as the worker is told it, whatever its first letter is."""
+    return str(path.resolve())
