@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from tfkit.artifacts import Artifact, ImageSpec, InputSpec
+from tfkit.cli.custom_objects import CustomObjects
 
 
 def benchmark(
@@ -20,6 +21,7 @@ def benchmark(
     warmup_runs: Annotated[int, typer.Option(min=0, help="Runs before the clock starts.")] = 10,
     seconds: Annotated[float, typer.Option(min=0, help="Go on timing for so long.")] = 5.0,
     image_size: Annotated[int | None, typer.Option(min=1, help="For a model that takes any size.")] = None,
+    custom_objects: CustomObjects = None,
     sequence_length: Annotated[
         int | None, typer.Option(min=3, help="Tokens of a text, for a Keras model outside of its run.")
     ] = None,
@@ -36,6 +38,10 @@ def benchmark(
     with tensorflow_started() if is_keras_file(path) else chatter_dropped():
         from tfkit.benchmarking import describe_host
 
+        if is_keras_file(path):
+            from tfkit.models import register_custom_objects
+
+            register_custom_objects(custom_objects)
         host = describe_host()
         sizes = {"image_size": image_size, "sequence_length": sequence_length}
         rows = _rows(display, path, threads=threads, sizes=sizes, timing=timing)

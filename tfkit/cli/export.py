@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from tfkit.artifacts import ResizeMode
+from tfkit.cli.custom_objects import CustomObjects
 from tfkit.errors import ConfigError, RunError
 
 
@@ -36,6 +37,7 @@ def export(
         list[str] | None,
         typer.Option(help="An operator or layer that may stay in float in tflite_int8; repeatable.", metavar="NAME"),
     ] = None,
+    custom_objects: CustomObjects = None,
     labels: Annotated[Path | None, typer.Option(help="A file with one label a line.", metavar="FILE")] = None,
     image_size: Annotated[int | None, typer.Option(min=1, help="For a model that takes any size.")] = None,
     resize: Annotated[ResizeMode, typer.Option(help="How an app shall fit pictures.")] = "crop",
@@ -62,8 +64,10 @@ def export(
     with tensorflow_started():
         from tfkit.cli.text_export import export_texts
         from tfkit.cli.text_targets import keras_takes_texts
+        from tfkit.models import register_custom_objects
         from tfkit.reports.quantities import file_size
 
+        register_custom_objects(custom_objects)
         names = [str(name) for name in wanted]
         of_texts = keras_takes_texts(model, tokenizer=tokenizer)
         given: dict[str, Any] = {"labels": labels, "calibration": calibration, "count": calibration_examples}

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tfkit.artifacts import ResizeMode
+from tfkit.cli.custom_objects import CustomObjects
 from tfkit.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -96,6 +97,7 @@ def optimize(
     labels: Annotated[
         Path | None, typer.Option(help="The model's classes in the order of its scores, one a line.", metavar="FILE")
     ] = None,
+    custom_objects: CustomObjects = None,
     resize: Annotated[ResizeMode, typer.Option(help="How pictures are fitted.")] = "crop",
     epochs: Annotated[int, typer.Option(help="Epochs of quantisation-aware training.")] = 3,
     recovery_epochs: Annotated[int, typer.Option(help="Epochs in float after channels were cut.")] = 6,
@@ -123,8 +125,10 @@ def optimize(
     display = Display()
     display.header(f"{model} to {folder}")
     with tensorflow_started():
+        from tfkit.models import register_custom_objects
         from tfkit.search import Budget, SearchTraining, search_within_budget, write_search_report
 
+        register_custom_objects(custom_objects)
         budget = Budget(
             max_accuracy_drop=max_drop,
             max_bytes=max_bytes,

@@ -51,6 +51,7 @@ def build_classifier(config: "RecipeConfig", image: "ImageSpec", classes: int, *
     chosen = config.model
     keras.utils.set_random_seed(config.run.seed)
     weights = chosen.weights if weights is None else weights
+    models.register_custom_objects(chosen.custom_objects)
     backbone = models.build_backbone(chosen.backbone, image=image, weights=weights, width=chosen.width)
     return models.build_classifier(backbone, classes=classes, **chosen.classifier_options())
 

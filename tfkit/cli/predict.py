@@ -8,6 +8,7 @@ import typer
 
 from tfkit.artifacts import ResizeMode
 from tfkit.cli.answers import answers_json, best_labels, echo_json, show_answers, tell_numbered
+from tfkit.cli.custom_objects import CustomObjects
 from tfkit.errors import DataError, ModelError
 from tfkit.files import read_regular_file, refuse_irregular
 
@@ -33,6 +34,7 @@ def predict(
         ),
     ],
     labels: Annotated[Path | None, typer.Option(help="A file with one label a line.")] = None,
+    custom_objects: CustomObjects = None,
     top: Annotated[int, typer.Option(min=1, help="How many labels to show for each.")] = 5,
     resize: Annotated[
         ResizeMode, typer.Option(help="How pictures are fitted, for a file that tfkit did not write.")
@@ -72,7 +74,7 @@ def predict(
         return predict_texts(path, inputs, labels=labels, top=top, as_json=as_json, explain=explain, **outside)
     files = _image_files([Path(word) for word in inputs])
     with chatter_dropped():
-        model, class_names, scores = _scores(path, files, labels=labels, resize=resize)
+        model, class_names, scores = _scores(path, files, labels=labels, resize=resize, custom_objects=custom_objects)
     best = best_labels(class_names, scores, top=top)
     if as_json:
         echo_json(model, "image", answers_json("image", files, best))
@@ -83,7 +85,7 @@ def predict(
 
 
 def _scores(
-    path: Path, files: list[Path], *, labels: Path | None, resize: Any
+    path: Path, files: list[Path], *, labels: Path | None, resize: Any, custom_objects: str | None
 ) -> "tuple[Path, tuple[str, ...], np.ndarray]":
     """The file that answered, its labels, and float32 (n, classes)."""
     import numpy as np
@@ -103,7 +105,9 @@ def _scores(
 
     if is_keras_file(path):
         import_tensorflow()
-        from tfkit.models import load_model_file
+        from tfkit.models import load_model_file, register_custom_objects
+
+        register_custom_objects(custom_objects)
 
         refuse_changed_run(path / "models" / "float.keras" if path.is_dir() else path)
         model = load_model_file(path)

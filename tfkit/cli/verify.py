@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tfkit.artifacts import OUTSIDE, Artifact, ImageSpec, ResizeMode
+from tfkit.cli.custom_objects import CustomObjects
 from tfkit.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ def verify(
     reference: Annotated[
         Path | None, typer.Option(help="The Keras model it was made from, to compare with.", metavar="MODEL")
     ] = None,
+    custom_objects: CustomObjects = None,
     labels: Annotated[Path | None, typer.Option(help="A file with one label a line.", metavar="FILE")] = None,
     resize: Annotated[ResizeMode, typer.Option(help="How images are fitted, for an outside file.")] = "crop",
     image_size: Annotated[int | None, typer.Option(min=1, help="For a SavedModel that does not say.")] = None,
@@ -92,7 +94,9 @@ def verify(
         examples, artifacts = (
             _examples(display, artifacts, data, named=bool(labels), table=table) if data else (None, artifacts)
         )
-        scores, keras_accuracy = _reference(display, reference, examples, artifacts[0]) if reference else (None, None)
+        scores, keras_accuracy = (
+            _reference(display, reference, examples, artifacts[0], custom_objects) if reference else (None, None)
+        )
         folder = path if len(artifacts) > 1 else artifacts[0].path.parent
         results = [
             _measure(display, artifact, folder, examples, scores, keras_accuracy, limits, threads=threads)
@@ -149,10 +153,13 @@ def _examples(
     return examples, tuple(replace(artifact, class_names=examples.class_names) for artifact in artifacts)
 
 
-def _reference(display: "Display", path: Path, examples: Any, artifact: Artifact) -> tuple[Any, float]:
-    from tfkit.models import load_model_file
+def _reference(
+    display: "Display", path: Path, examples: Any, artifact: Artifact, custom_objects: str | None
+) -> tuple[Any, float]:
+    from tfkit.models import load_model_file, register_custom_objects
     from tfkit.verification import reference_scores
 
+    register_custom_objects(custom_objects)
     with display.stage("Keras reference") as stage:
         scores = reference_scores(load_model_file(path), examples, artifact.input)
         accuracy = float((scores.argmax(axis=1) == examples.labels).mean())

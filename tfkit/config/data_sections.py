@@ -135,6 +135,11 @@ class ModelSection(Section):
         "Weights of the backbone; null takes the published ones, or those of the file or run it comes from.",
         None,
     )
+    custom_objects: NameOrPath | None = key(
+        "a Python file, an importable module or null",
+        "Where layers of your own are defined, for a backbone file that has such. It is run.",
+        None,
+    )
     width: Positive = key(POSITIVE, "Width multiplier of MobileNets.", 1.0)
     pooling: Literal["average", "max"] = choice("How the backbone's feature map becomes a vector.", "average")
     dropout: Fraction = key(FRACTION, "Dropout before the classifier.", 0.2)

@@ -8,6 +8,7 @@ from tfkit.models.classifier import (
     head_on_features,
     logits_model,
 )
+from tfkit.models.custom_objects import register_custom_objects
 from tfkit.models.finiteness import weight_that_is_no_number
 from tfkit.models.freezing import Unfrozen, freeze_backbone, unfreeze
 from tfkit.models.model_files import load_model_file, save_model_file
@@ -24,6 +25,7 @@ __all__ = [
     "head_on_features",
     "load_model_file",
     "logits_model",
+    "register_custom_objects",
     "save_model_file",
     "unfreeze",
     "weight_that_is_no_number",

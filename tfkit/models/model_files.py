@@ -1,5 +1,6 @@
 """Keras models on disk: load them whatever Keras wrote them, and save them so that nothing good is ever lost."""
 
+import re
 import tempfile
 import warnings
 import zipfile
@@ -11,6 +12,7 @@ import keras
 import tfkit.layers  # noqa: F401  - registers the layers that compressed models hold
 from tfkit.errors import ModelError, RunError
 from tfkit.files import inflated_fault
+from tfkit.models.custom_objects import unknown_layers
 from tfkit.models.keras2 import is_keras_2, load_keras_2
 
 
@@ -77,8 +79,13 @@ def load_model_file(path: Path) -> keras.Model:
             objects = None if file.suffix == ".keras" else _KERAS_2
             model = keras.models.load_model(file, compile=False, custom_objects=objects)
     except Exception as fault:  # Keras raises a dozen kinds here, from zipfile's to its own
+        if unknown := unknown_layers(file):
+            raise ModelError(
+                f"'{file}' has layers of its own that are not known here: {'; '.join(unknown)}",
+                hint="say where they are: --custom-objects FILE.py, or a module; model.custom_objects in recipes",
+            ) from fault
         raise ModelError(
-            f"'{file}' cannot be loaded as a Keras model: {_first_line(fault)}",
+            f"'{file}' cannot be loaded as a Keras model: {_reason(fault)}",
             hint="tfkit takes whole models of built-in layers, saved as .keras or .h5 by Keras 2 or 3",
         ) from fault
     if not getattr(model, "inputs", None) or not getattr(model, "outputs", None):
@@ -150,6 +157,15 @@ def _keep_elsewhere(model: keras.Model, path: Path) -> str:
     except OSError:
         return "free some space and run again; the temporary folder could not take the model either"
     return f"the model was kept in '{rescue}'; free some space, move it, then `tfkit export` it"
+
+
+def _reason(fault: BaseException) -> str:
+    """What went wrong: Keras begins with that something did, and ends with the layer's own fault."""
+    causes = re.findall(r"(?:Exception encountered|Error when deserializing class|Exception: )[^\n]*", str(fault))
+    cause = fault.__cause__ or fault.__context__
+    inner = f" ({_first_line(cause)})" if cause is not None and _first_line(cause) not in _first_line(fault) else ""
+    told = [_first_line(fault), *(line[:300] for line in causes if line[:300] not in _first_line(fault))]
+    return ": ".join(told[:2]) + inner
 
 
 def _first_line(fault: BaseException) -> str:
