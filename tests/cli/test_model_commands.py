@@ -64,6 +64,20 @@ def test_predict_tells_a_picture_that_is_none(
     assert "note.jpg" in told and "unexpected" not in told
 
 
+@pytest.mark.parametrize("kind", ["saved_model", "model_float32.tflite"])
+def test_predict_tells_a_damaged_scan_that_decodes_all_the_same(
+    kind: str, exported: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import numpy as np
+    import tensorflow as tf
+
+    whole = tf.io.encode_jpeg(np.random.default_rng(0).integers(0, 256, (96, 96, 3), np.uint8), quality=90).numpy()
+    middle = len(whole) // 2
+    (tmp_path / "damaged.jpg").write_bytes(whole[:middle] + whole[middle + 300 :])
+    assert main(["predict", str(exported / kind), str(tmp_path / "damaged.jpg")]) == 1
+    assert "damaged.jpg' cannot be used as a picture: its JPEG data is damaged" in capsys.readouterr().err
+
+
 def test_an_outside_file_gets_its_labels_from_a_file(
     exported: Path, pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -122,7 +122,7 @@ def _scores(
     artifact = best_artifact(find_artifacts(path, labels=labels, resize=resize))
     with open_runtime(artifact) as opened:
         if isinstance(opened, SavedModelRuntime) and opened.takes_encoded:
-            scores = opened.scores_from_encoded(_contents(files))
+            scores = opened.scores_from_encoded(_whole_contents(files, artifact.input))
         else:
             batches = _pixel_batches(files, artifact.input)
             scores = np.concatenate([opened.scores(pixels) for pixels in batches])
@@ -148,6 +148,18 @@ def _pixel_batches(files: list[Path], image: Any) -> "Iterator[np.ndarray]":
             yield np.stack(pixels)
     if faults:
         raise DataError("\n".join(faults), hint="tfkit reads JPEG, PNG, BMP, GIF and WebP")
+
+
+def _whole_contents(files: list[Path], image: Any) -> list[bytes]:
+    """The files' bytes for a SavedModel, which decodes them itself and mends what is damaged without a word."""
+    from tfkit.data.decoder import picture_fault
+
+    contents = _contents(files)
+    reasons = [picture_fault(content, channels=image.channels) for content in contents]
+    faults = [f"'{file}' cannot be used as a picture: {why}" for file, why in zip(files, reasons, strict=True) if why]
+    if faults:
+        raise DataError("\n".join(faults), hint="tfkit reads JPEG, PNG, BMP, GIF and WebP")
+    return contents
 
 
 def _contents(files: list[Path]) -> list[bytes]:

@@ -62,6 +62,22 @@ class ImageDecoder:
         return f"its JPEG data is damaged ({words})" if words else None
 
 
+def picture_fault(encoded: bytes, *, channels: int) -> str | None:
+    """Why one encoded picture cannot be used, as part of a sentence; TensorFlow is started for suspicious ones only.
+
+    Args:
+        encoded: The file's bytes.
+        channels: 1 for grey, 3 for RGB.
+
+    Returns:
+        The reason; None for a whole picture.
+    """
+    if decode_on_host(encoded, channels=channels) is not None:
+        return None
+    decoder = ImageDecoder(channels=channels)
+    return decoder.fault(encoded) or decoder.warning(encoded)
+
+
 def picture_pixels(encoded: bytes, image: ImageSpec) -> np.ndarray:
     """What a model is fed with of one encoded picture; TensorFlow is started only where `decode_on_host` may not do.
 
@@ -83,8 +99,7 @@ def picture_pixels(encoded: bytes, image: ImageSpec) -> np.ndarray:
     if pixels is None:
         from tfkit.data.images import decode_image
 
-        decoder = ImageDecoder(channels=image.channels)
-        if reason := decoder.fault(encoded) or decoder.warning(encoded):
+        if reason := picture_fault(encoded, channels=image.channels):
             raise DataError(reason)
         pixels = decode_image(encoded, channels=image.channels).numpy()
     return fit_on_host(pixels, image)
