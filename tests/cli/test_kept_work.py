@@ -51,3 +51,28 @@ def test_a_model_of_an_older_run_is_not_claimed(tmp_path: Path) -> None:
 def test_a_full_disk_is_told_with_the_run_it_stopped(tmp_path: Path, fault: Exception) -> None:
     told = stopped(tmp_path, fault)
     assert isinstance(told, RunError) and str(told) == f"cannot write to '{tmp_path}': the disk is full"
+
+
+@pytest.mark.parametrize("fault", [MemoryError(), ValueError("array is too big; `arr.size * arr.dtype.itemsize`")])
+def test_lack_of_memory_is_told_with_what_to_lower(tmp_path: Path, fault: Exception) -> None:
+    told = stopped(tmp_path, fault, head=100)
+    assert isinstance(told, RunError) and str(told) == "out of memory" and "data.batch_size" in told.hint
+    assert "head.keras" in told.__notes__[0]
+
+
+@pytest.mark.parametrize(("kept", "reason"), [(None, "No such file or directory"), (300, "Invalid JPEG data")])
+def test_a_file_that_goes_bad_in_training_is_told(tmp_path: Path, kept: int | None, reason: str) -> None:
+    import numpy as np
+    import tensorflow as tf
+
+    from tfkit.data import FileSource
+
+    path = tmp_path / "a.jpg"
+    whole = tf.io.encode_jpeg(tf.zeros((64, 64, 3), tf.uint8)).numpy()
+    if kept is not None:
+        path.write_bytes(whole[:kept])
+    with pytest.raises(tf.errors.OpError) as fault:
+        list(FileSource([path], channels=3).pixels(np.array([0])))
+    told = stopped(tmp_path / "run", fault.value)
+    assert isinstance(told, RunError) and "a file of the data cannot be read any more" in str(told)
+    assert reason in str(told)

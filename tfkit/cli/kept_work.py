@@ -1,12 +1,17 @@
 """What a run that stops half-way has kept, added to the fault that stopped it."""
 
 import errno
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from tfkit.cli.interruption import was_interrupted
 from tfkit.errors import RunError, TfkitError
+
+OUT_OF_MEMORY_HINT = "lower data.batch_size, data.image_size or data.cache_mb, or end other programs"
+# `... Iterator::Root::ParallelMapV2: /photos/a.jpg; No such file or directory\n\t [[{{node ReadFile}}]] ...`
+_READING = re.compile(r"([^:{}]+)\n\s*\[\[\{\{[^\]]*node [^\]]*(?:ReadFile|Decode)")
 
 
 class InterruptedRunError(RunError):
@@ -22,7 +27,7 @@ def kept_work_noted(run: Path) -> Iterator[None]:
 
     Raises:
         InterruptedRunError: For Ctrl-C inside the block; click would end quietly and forget the note.
-        RunError: When the disk is full.
+        RunError: When the disk is full, memory is used up, or a file of the data has gone bad.
         BaseException: Any other fault as it came, with the note (`__notes__`) when a model was kept.
 
     Example:
@@ -50,12 +55,31 @@ def is_disk_full(fault: BaseException) -> bool:
     return getattr(fault, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or "No space left on device" in str(fault)
 
 
+def is_out_of_memory(fault: BaseException) -> bool:
+    """Whether a fault says that memory is used up: Python's word for it, TensorFlow's, or NumPy's."""
+    names = {kind.__name__ for kind in type(fault).__mro__}
+    return bool(names & {"MemoryError", "ResourceExhaustedError"}) or "array is too big" in str(fault)
+
+
+def _unreadable(fault: BaseException) -> str | None:
+    """What TensorFlow says of a file that was whole when the run began and is not now; None for another fault."""
+    if type(fault).__name__ not in ("NotFoundError", "InvalidArgumentError", "DataLossError", "PermissionDeniedError"):
+        return None
+    found = _READING.search(str(fault))
+    return " ".join(found[1].split()) if found else None
+
+
 def _told(fault: BaseException, run: Path, model: Path | None) -> BaseException:
     if isinstance(fault, KeyboardInterrupt) or was_interrupted():
         return InterruptedRunError("interrupted", hint=_to_go_on(run, model))
     if is_disk_full(fault) and not isinstance(fault, TfkitError):
         hint = "make room, or choose another disk with run.directory=FOLDER"
         return RunError(f"cannot write to '{run}': the disk is full", hint=hint)
+    if is_out_of_memory(fault) and not isinstance(fault, TfkitError):
+        return RunError("out of memory", hint=OUT_OF_MEMORY_HINT)
+    if reason := _unreadable(fault):
+        hint = "it was whole when the run began: tfkit check names damaged files, and something changes the data"
+        return RunError(f"a file of the data cannot be read any more: {reason}", hint=hint)
     return fault
 
 

@@ -12,7 +12,7 @@ import typer
 from tfkit import __version__
 from tfkit.cli import benchmark, check, doctor, export, optimize, predict, recipes, run, verify
 from tfkit.cli.interruption import ctrl_c_remembered, interrupted_status, was_interrupted
-from tfkit.cli.kept_work import InterruptedRunError, is_disk_full
+from tfkit.cli.kept_work import OUT_OF_MEMORY_HINT, InterruptedRunError, is_disk_full, is_out_of_memory
 from tfkit.errors import TfkitError, printable
 
 USAGE_ERROR = 2
@@ -100,6 +100,8 @@ def _run(words: list[str]) -> int:
             return _tell("interrupted", "", INTERRUPTED, kept=_kept(fault))
         if is_disk_full(fault):
             return _tell("the disk is full", "make room, or write to another disk")
+        if is_out_of_memory(fault):
+            return _tell("out of memory", OUT_OF_MEMORY_HINT, kept=_kept(fault))
         if isinstance(fault, OSError) and fault.filename is not None and fault.strerror:
             return _tell(f"'{os.fsdecode(fault.filename)}': {fault.strerror}", "", kept=_kept(fault))
         first_line = (str(fault).strip().splitlines() or [""])[0][:300]
