@@ -126,11 +126,12 @@ def test_interruption_exits_with_130(
     assert "error: interrupted" in capsys.readouterr().err
 
 
-def test_an_unknown_script_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("name", ["finetune_imge", "configs", "__init__"])
+def test_an_unknown_script_is_told(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "mine.yaml"
-    path.write_text(RECIPE.format(script="finetune_imge"))
+    path.write_text(RECIPE.format(script=name))
     assert main(["run", str(path)]) == 1
-    assert "finetune_imge is not a recipe script; there are" in capsys.readouterr().err
+    assert f"{name} is not a recipe script; there are" in capsys.readouterr().err
 
 
 def test_a_closed_pipe_ends_quietly() -> None:

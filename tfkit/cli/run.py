@@ -1,6 +1,7 @@
 """`tfkit run`: a recipe from its data to its proved files."""
 
 import importlib
+import importlib.util
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -49,7 +50,8 @@ def find_script(recipe: str) -> str:
         ConfigError: When there is no such script.
     """
     module = f"tfkit._recipes.{recipe}"
-    if recipe not in _scripts():
+    found = importlib.util.find_spec(module)
+    if found is None or found.submodule_search_locations is not None or recipe.startswith("_"):
         raise ConfigError(
             f"recipe: {recipe} is not a recipe script; there are {', '.join(_scripts())}",
             hint="the key recipe: names a script in recipes/, not a config",
