@@ -122,3 +122,28 @@ def test_the_model_of_the_last_epoch_is_kept_when_training_is_interrupted(model,
             progress=interrupt,
         )
     assert load_model_file(tmp_path / "fine_tune.keras").output_shape == (None, 3)
+
+
+def test_the_model_is_kept_in_its_first_epoch_and_at_the_end(model, digits, image, tmp_path: Path) -> None:
+    """Between them no more than a twentieth of the time goes into saving: epochs of a small model are shorter."""
+    kept = tmp_path / "checkpoint.keras"
+    seen: list[list[np.ndarray]] = []
+
+    class Look(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+            seen.append(load_model_file(kept).get_weights() if kept.is_file() else [])
+
+    plan = Optimization(epochs=3, learning_rate=1e-2)
+    fine_tune(
+        model,
+        digits.train,
+        digits.validation,
+        image,
+        optimization=plan,
+        checkpoint=kept,
+        callbacks=(Look(),),
+    )
+    assert not seen[0], "callbacks of the caller come first"
+    assert seen[1], "kept after the first epoch"
+    for before, after in zip(load_model_file(kept).get_weights(), model.get_weights(), strict=True):
+        np.testing.assert_array_equal(before, after)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from tfkit.data.inputs import Examples, encoded_inputs, host_pixel_batches, input_batches
     from tfkit.data.loading import SourceName, load_image_examples, load_image_splits
     from tfkit.data.mixing import Mixing, mix_batch
-    from tfkit.data.pipeline import evaluation_batches, pixel_batches, training_batches
+    from tfkit.data.pipeline import evaluation_batches, pixel_batches, some_views, training_batches
     from tfkit.data.reading import IMAGE_SUFFIXES
     from tfkit.data.sources import ArraySource, FileSource, ImageSource
 
@@ -50,6 +50,7 @@ __all__ = [
     "mix_batch",
     "picture_pixels",
     "pixel_batches",
+    "some_views",
     "training_batches",
 ]
 
@@ -63,7 +64,7 @@ _NAMES_OF_MODULES = {
     "inputs": "Examples encoded_inputs host_pixel_batches input_batches",
     "loading": "SourceName load_image_examples load_image_splits",
     "mixing": "Mixing mix_batch",
-    "pipeline": "evaluation_batches pixel_batches training_batches",
+    "pipeline": "evaluation_batches pixel_batches some_views training_batches",
     "reading": "IMAGE_SUFFIXES",
     "sources": "ArraySource FileSource ImageSource",
 }

@@ -57,6 +57,9 @@ def input_batches(examples: Any, spec: InputSpec, *, batch_size: int) -> Iterato
         (4, 32, 32, 3)
     """
     if not isinstance(spec, TextSpec):
+        if not examples.source.is_encoded:  # quicker than making a pipeline for them
+            yield from host_pixel_batches(examples, spec, batch_size=batch_size)
+            return
         from tfkit.data.pipeline import pixel_batches  # it starts TensorFlow
 
         yield from pixel_batches(examples, spec, batch_size=batch_size)

@@ -14,6 +14,7 @@ from tfkit.artifacts import ImageSpec
 from tfkit.data.augmentation import AugmentationPolicy, augment_batch
 from tfkit.data.examples import ImageExamples
 from tfkit.data.images import fit_image
+from tfkit.data.inputs import host_pixel_batches
 from tfkit.data.mixing import Mixing, mix_batch
 
 _PREFETCHED_BATCHES = 2  # one being trained on, two ready; AUTOTUNE would grow without a bound
@@ -79,6 +80,38 @@ def training_batches(
         )
         batches = read_each.batch(batch_size).map(finish, num_parallel_calls=tf.data.AUTOTUNE)
     return finish_batches(batches, len(examples), batch_size)
+
+
+def some_views(
+    examples: ImageExamples,
+    image: ImageSpec,
+    *,
+    count: int = 16,
+    augmentation: AugmentationPolicy = "light",
+    flip: bool = True,
+    mixing: Mixing | None = None,
+    seed: int = 0,
+) -> tuple[np.ndarray, np.ndarray]:
+    """A few images as training sees them, drawn and computed without a pipeline, whose graph takes seconds to make.
+
+    Args:
+        examples: What is learned from.
+        image: The model's input.
+        count: How many images, drawn at random.
+        augmentation, flip, mixing: As for `training_batches`.
+        seed: The same seed gives the same images and views.
+
+    Returns:
+        float32 (count, height, width, channels) pixels 0..255 and one-hot float32 (count, classes); fewer where there
+        are fewer examples.
+    """
+    chosen = examples.select(np.random.default_rng(seed).permutation(len(examples))[:count])
+    pixels = next(host_pixel_batches(chosen, image, batch_size=count))
+    seeds = tf.random.split(tf.constant([seed, 0], tf.int64))
+    views = augment_batch(tf.constant(pixels), policy=augmentation, seed=seeds[0], flip=flip)
+    targets = tf.one_hot(chosen.labels, len(chosen.class_names))
+    mixed, shares = mix_batch(views, targets, mixing=mixing, seed=seeds[1])
+    return mixed.numpy(), shares.numpy()
 
 
 def evaluation_batches(

@@ -43,9 +43,9 @@ def evaluate(model: Any, test: Examples, spec: InputSpec) -> Evaluation:
 
 def pixels_of(examples: ImageExamples, image: ImageSpec) -> MisclassifiedPixels:
     """A function from positions in a split to the pixels there, uint8 (m, height, width, channels)."""
-    from tfkit.data import pixel_batches
+    from tfkit.data import host_pixel_batches
 
-    return lambda chosen: next(pixel_batches(examples.select(chosen), image, batch_size=max(1, len(chosen))))
+    return lambda chosen: next(host_pixel_batches(examples.select(chosen), image, batch_size=max(1, len(chosen))))
 
 
 def texts_of(examples: TextExamples) -> Misclassified:
@@ -72,12 +72,13 @@ def write_stage_pictures(
         step: The epoch the pictures belong to.
         batch_options: Keyword arguments of `tfkit.data.training_batches`: augmentation as in training.
     """
-    from tfkit.data import training_batches
+    from tfkit.data import some_views
 
-    seen, targets = next(iter(training_batches(splits.train, image, **batch_options)))
+    views = {name: value for name, value in batch_options.items() if name not in ("batch_size", "cache_bytes")}
+    seen, targets = some_views(splits.train, image, **views)
     write_tensorboard_images(
         log_dir,
-        seen=np.asarray(seen),
+        seen=seen,
         seen_labels=[splits.class_names[index] for index in np.argmax(targets, axis=1)],
         evaluation=evaluation,
         misclassified_pixels=pixels_of(splits.test, image),

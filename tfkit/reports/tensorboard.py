@@ -133,7 +133,8 @@ def _grid(pixels: np.ndarray, captions: Sequence[tuple[str, str]]) -> Drawing:
     shown = np.clip(pixels[:_MOST_PICTURES], 0, 255).astype(np.uint8)
     rows = max(1, -(-len(shown) // _COLUMNS))
     with drawing_style():
-        figure = Figure(figsize=(1.9 * _COLUMNS, 2.3 * rows), layout="constrained")
+        figure = Figure(figsize=(1.9 * _COLUMNS, 2.3 * rows))  # matplotlib's own layouts take a second
+        figure.subplots_adjust(0.01, 0.01, 0.99, 1 - 0.36 / (2.3 * rows), wspace=0.06, hspace=0.25)
         cells: Any = figure.subplots(rows, _COLUMNS, squeeze=False).ravel()
         for cell in cells:
             cell.axis("off")

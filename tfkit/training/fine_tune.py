@@ -96,7 +96,8 @@ def train_on(
         seed: Seed of shuffling, augmentation and dropout.
         cache_bytes: Decoded training images are kept in memory up to this size, otherwise decoded in every epoch.
         log_directory: Where TensorBoard's scalars go.
-        checkpoint: Where the model is kept after every epoch and when training is interrupted (`.keras`).
+        checkpoint: Where the model is kept after epochs, at most a twentieth of the time being spent on it, and when
+            training ends or is interrupted (`.keras`).
         progress: Called after each batch with batches done, batches in all, and a text.
         callbacks: Further callbacks, such as those of `tfkit.compression`.
         objective: Gives the model that is fitted for the one that gives logits, such as a distiller around it.
@@ -187,7 +188,7 @@ def train_batches(
             class_weight=class_weight,
             log_directory=log_directory,
             progress=progress,
-            callbacks=(*callbacks, *((_KeepEveryEpoch(trained, checkpoint),) if checkpoint else ())),
+            callbacks=(*callbacks, *((_KeepWhileTraining(trained, checkpoint),) if checkpoint else ())),
         )
     if trained is not model:
         give_weights(model, trained.get_weights())
@@ -197,15 +198,36 @@ def train_batches(
     return StageResult("train", seconds, history, tuple(notes), trainable_parameters=count_trainable(trained))
 
 
-class _KeepEveryEpoch(keras.callbacks.Callback):
-    """Keeps the whole model after each epoch, so that a crash costs one epoch at most."""
+_SHARE_OF_SAVING = 20  # training lasts at least so many times as long as keeping what was trained
+
+
+class _KeepWhileTraining(keras.callbacks.Callback):
+    """Keeps the whole model after an epoch, so that a crash costs little: an epoch, or twenty times what a save takes.
+
+    A small model's epoch takes less time than its save; one that is interrupted is kept by `kept_on_failure`.
+    """
 
     def __init__(self, whole: keras.Model, path: Path) -> None:
         super().__init__()
         self._whole, self._path = whole, path
+        self._next = 0.0
+        self._is_kept = True
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        self._is_kept = False
+        if time.perf_counter() >= self._next:
+            self._keep()
+
+    def on_train_end(self, logs: dict[str, float] | None = None) -> None:
+        if not self._is_kept:
+            self._keep()
+
+    def _keep(self) -> None:
+        began = time.perf_counter()
         save_model_file(self._whole, self._path)
+        ended = time.perf_counter()
+        self._next = ended + _SHARE_OF_SAVING * (ended - began)
+        self._is_kept = True
 
 
 def uses_jit(model: keras.Model, jit: Jit) -> bool:
