@@ -183,6 +183,17 @@ def test_arithmetic_and_activations_are_the_files(behind: str, activation: str |
     assert all(row.worst_steps < 1.01 and row.mean_steps < 0.01 for row in rows.values())
 
 
+def test_levels_of_a_given_grid_do_not_lie_half_way_between_learned_steps(pixels: Any) -> None:
+    """The largest sigmoid is 192 steps of 256 here: a range that ends there has steps of 64 to 85."""
+
+    def middle(x: Any) -> Any:
+        gate = layers.Activation("tanh")(layers.Rescaling(3.0)(x))
+        gate = layers.Activation("sigmoid")(layers.Rescaling(float(np.log(3.0)) * 128 / 127)(gate))
+        return layers.Maximum(name="larger")([gate, layers.Rescaling(0.01)(layers.ReLU()(x))])
+
+    assert all(row.worst_steps < 0.01 for row in _exported(middle, pixels, activation=None).values())
+
+
 def test_a_settled_hard_sigmoid_is_saved_and_computes_as_kerass_before() -> None:
     layer = SettledHardSigmoid()
     values = np.linspace(-4, 4, 99, dtype=np.float32)

@@ -44,7 +44,8 @@ def test_every_answer_is_that_of_the_kernel(input_step: float, smallest: int) ->
     inputs = (ALL * np.float64(input_step)).astype(np.float32)
     found = tabulated_inverse_root(inputs, input_step=np.float32(input_step), output_step=np.float32(output_step))
     steps = np.round(keras.ops.convert_to_numpy(found) / output_step)
-    assert np.abs(steps - answers_of_litert(input_step, output_step)).max() <= 1
+    away = np.abs(steps - answers_of_litert(input_step, output_step))
+    assert away.max() <= 1 and away.mean() < 0.01  # halves of odd errors went to even numbers: one in seven
 
 
 def test_the_gradient_is_the_slope_of_the_line() -> None:

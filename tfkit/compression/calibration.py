@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from tfkit.errors import ModelError
 from tfkit.layers import (
+    OFF_THE_GRID,
     AddPositions,
     CompressedKernel,
     FakeQuantize,
@@ -62,8 +63,8 @@ def calibrate(model: keras.Model, calibration: Calibration, *, batch_size: int =
         if not (np.isfinite(low).all() and np.isfinite(high).all()):
             raise ModelError(f"the values that '{quantizer.name}' rounds are not finite", hint="look at the training")
         kept = _ALL if quantizer.per_channel else PERCENTILE
-        quantizer.minimum.assign(np.minimum(0.0, np.percentile(low, 100 - kept, axis=0)))
-        quantizer.maximum.assign(np.maximum(0.0, np.percentile(high, kept, axis=0)))
+        quantizer.minimum.assign(OFF_THE_GRID * np.minimum(0.0, np.percentile(low, 100 - kept, axis=0)))
+        quantizer.maximum.assign(OFF_THE_GRID * np.maximum(0.0, np.percentile(high, kept, axis=0)))
 
 
 def fake_quantizers(model: keras.Model) -> tuple[FakeQuantize, ...]:

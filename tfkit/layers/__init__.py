@@ -12,7 +12,7 @@ from tfkit.layers.compressed import (
     compressed_class,
     plain_class,
 )
-from tfkit.layers.fake_quantization import FakeQuantize, PixelGrid, round_means, round_to_steps
+from tfkit.layers.fake_quantization import OFF_THE_GRID, FakeQuantize, PixelGrid, round_means, round_to_steps
 from tfkit.layers.hard_sigmoid import SettledHardSigmoid
 from tfkit.layers.hard_silu import SettledHardSilu
 from tfkit.layers.layer_normalization import QuantizedLayerNormalization
@@ -30,6 +30,7 @@ from tfkit.layers.transformer import (
 
 __all__ = [
     "BOUNDED_SCORE",
+    "OFF_THE_GRID",
     "Adapter",
     "AddPositions",
     "ApproximateGelu",

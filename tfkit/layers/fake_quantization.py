@@ -10,6 +10,10 @@ from numpy.typing import NDArray
 
 # The largest of this many images is, on average, their distribution's 90th percentile: the rule of calibration.
 OBSERVED_IMAGES = 8
+# A learned range is that much wider than what was seen. Behind a tensor on a given grid (pixels, a sigmoid's 1/256)
+# the largest value is a step of it: the grids then have a ratio such as 85/64, at which whole levels lie half way
+# between two steps, and a file's whole numbers round them to another side than float32 does.
+OFF_THE_GRID = 1 + 2**-11
 _WIDE = 16
 # What is narrower is a tensor of zeros: all its units are dead. LiteRT has no such range, and one of width 1 does.
 _DEAD = 1e-9
@@ -118,7 +122,7 @@ class FakeQuantize(keras.layers.Layer):
             (self.minimum, ops.minimum(ops.min(seen, axis=axes), 0.0)),
             (self.maximum, ops.maximum(ops.max(seen, axis=axes), 0.0)),
         ):
-            end.assign(end + self.moving_rate * (value - end))
+            end.assign(end + self.moving_rate * (OFF_THE_GRID * value - end))
 
     @property
     def result_bits(self) -> int:

@@ -38,9 +38,9 @@ def tabulated_inverse_root(inputs: Any, *, input_step: Any, output_step: Any) ->
     roots = ops.where(ops.convert_to_tensor(places) > 0, roots, float(_LARGEST)) * (
         (2 * _LARGEST + 2) / (2 * _LARGEST + 1)
     )
-    entries, middles = ops.round(roots[::2]), ops.round(roots[1::2])
-    too_high = ops.round((roots[2::2] + entries[:-1]) / 2) - middles
-    moved = ops.concatenate([entries[:-1] - ops.round(too_high / 2), entries[-1:]])
+    entries, middles = _rounded(roots[::2]), _rounded(roots[1::2])
+    too_high = _rounded((roots[2::2] + entries[:-1]) / 2) - middles
+    moved = ops.concatenate([entries[:-1] - _rounded(too_high / 2), entries[-1:]])
     table = ops.stop_gradient(ops.clip(moved, -_LARGEST - 1, _LARGEST))
     steps = ops.clip(inputs / input_step, 0, _LARGEST)
     segment = ops.cast(ops.floor(ops.stop_gradient(ops.round(steps)) / _WIDTH), "int32")
@@ -49,3 +49,8 @@ def tabulated_inverse_root(inputs: Any, *, input_step: Any, output_step: Any) ->
     line = start + slope * (steps - _WIDTH * ops.cast(segment, steps.dtype)) / _WIDTH
     whole = ops.floor(line + 0.5)
     return (line + ops.stop_gradient(whole - line)) * output_step
+
+
+def _rounded(values: Any) -> Any:
+    """As C++ rounds: halves away from zero. Half of an odd error is one."""
+    return ops.sign(values) * ops.floor(ops.abs(values) + 0.5)
