@@ -374,3 +374,19 @@ def test_arithmetic_on_pixels_is_part_of_the_files_input_as_a_rescaling_is() -> 
         if isinstance(layer, PixelGrid)
     )
     assert grid.scale == pytest.approx(1 / 127.5) and grid.zero_point == 128
+
+
+@pytest.mark.parametrize("zero", ["difference", "sum", "scaled"])
+def test_differences_that_are_zero_by_arithmetic_are_refused_before_training(zero: str) -> None:
+    inputs = keras.Input((8, 8, 3))
+    x = layers.Conv2D(4, 3)(inputs)
+    nothing = {
+        "difference": lambda: layers.Subtract(name="nothing")([layers.Average()([x, x, x]), x]),
+        "sum": lambda: layers.Add(name="nothing")([x, -x]),
+        "scaled": lambda: layers.Subtract(name="nothing")([layers.Rescaling(2.0)(x), layers.Add()([x, x])]),
+    }[zero]()
+    model = keras.Model(inputs, layers.Flatten()(nothing))
+    with pytest.raises(ModelError, match="what 'nothing' gives is zero whatever the image"):
+        quantization_coverage(model)
+    some = keras.Model(inputs, layers.Flatten()(layers.Subtract()([x, layers.Conv2D(4, 3)(inputs)])))
+    assert quantization_coverage(some)

@@ -7,6 +7,7 @@ import keras
 import numpy as np
 
 from tfkit.compression.calibration import Calibration, calibrate
+from tfkit.compression.differences import refuse_zero_differences
 from tfkit.compression.input_grid import InputGrid, input_grids
 from tfkit.compression.planning import LayerPlan, coverage_rows, layers_in_float, plan_layers
 from tfkit.compression.policy import LayerCoverage, QuantizationPolicy
@@ -73,6 +74,7 @@ def quantize_aware(
     policy = policy or QuantizationPolicy()
     graph = split_layers(read_graph(with_float_pixels(model)))
     plans = plan_layers(graph, policy)
+    refuse_zero_differences(graph, plans)
     rewriting = _Rewriting(
         graph,
         plans,
@@ -102,7 +104,9 @@ def quantization_coverage(model: keras.Model, *, policy: QuantizationPolicy | No
     """
     policy = policy or QuantizationPolicy()
     graph = split_layers(read_graph(with_float_pixels(model)))
-    return coverage_rows(graph, plan_layers(graph, policy), policy)
+    plans = plan_layers(graph, policy)
+    refuse_zero_differences(graph, plans)
+    return coverage_rows(graph, plans, policy)
 
 
 class _Rewriting:
