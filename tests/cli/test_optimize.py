@@ -70,7 +70,7 @@ def test_the_same_command_goes_on_and_another_is_refused(
 ) -> None:
     assert main(words(model, pictures, searched)) == 0
     told = capsys.readouterr().out
-    assert "found before" in told and "in 4 bits" in told and "chosen" in told
+    assert "found before" in told and "4-bit weights" in told and "chosen" in told
     assert main(words(model, pictures, searched, "--max-bytes", "5000")) == 1
     assert "what differs: max_bytes: None, now 5000" in capsys.readouterr().err
 

@@ -67,7 +67,7 @@ def small(model, digits, image, easy, tmp_path_factory: pytest.TempPathFactory):
     """A budget of bytes that needs fewer channels; interrupted while they are trained, then gone on with."""
     folder = tmp_path_factory.mktemp("small")
     budget = Budget(max_accuracy_drop=0.9, max_bytes=int(0.9 * min(file.bytes for file in easy[0].candidates)))
-    first, second = Telling("50 % of the channels, int8, QAT, taught 0.5"), Telling()
+    first, second = Telling("50 % channels, int8, QAT, taught 0.5"), Telling()
     stopped = ""
     try:
         search(model, digits, image, folder, budget, first, max_files=2)
@@ -157,7 +157,7 @@ def test_channels_are_cut_until_the_size_is_met(small) -> None:
 @pytest.mark.slow
 def test_an_interrupted_search_goes_on_after_the_last_finished_file(small) -> None:
     _, _, stopped, kept = small
-    assert stopped == "50 % of the channels, int8, QAT, taught 0.5", "it was to be interrupted in its training"
+    assert stopped == "50 % channels, int8, QAT, taught 0.5", "it was to be interrupted in its training"
     assert kept, "the post-training file was made a second time"
 
 

@@ -10,6 +10,7 @@ from tfkit.search.result import LayerSensitivity, SearchResult
 from tfkit.search.words import latency
 
 MOST_LAYERS = 24
+_WIDE = 20  # times the smallest: then the axis is logarithmic
 # Of the names beside the dots, in points.
 _LETTER_POINTS, _HALF_LINE, _STEP_POINTS, _BESIDE_POINTS = 4.7, 5.5, 4.0, 11.0
 _BOLD = 1.15  # how much wider bold letters are
@@ -109,7 +110,12 @@ def _pareto(
     with drawing_style():
         figure = Figure(figsize=(5.3, 3.7), layout="constrained")
         axes = figure.add_subplot()
-        right = 1.12 * max(dot.x for dot in dots)
+        most_x, least_x = max(dot.x for dot in dots), min(dot.x for dot in dots)
+        wide = least_x > 0 and most_x > _WIDE * least_x
+        left, right = (least_x / 1.6, most_x * 1.6) if wide else (0.0, 1.12 * most_x)
+        if wide:
+            axes.set_xscale("log")
+            axes.xaxis.set_major_formatter("{x:g}")
         high = max(dot.y for dot in dots)
         # A file far below the rest would press the rest together; it is drawn at the lower edge.
         low = max(min(least, *(dot.y for dot in dots)), high - 4 * max(high - least, 2.5))
@@ -118,9 +124,9 @@ def _pareto(
             for dot in dots
         ]
         room = max(high - low, 0.5)
-        axes.set_xlim(0, right)
+        axes.set_xlim(left, right)
         axes.set_ylim(low - 0.22 * room, high + 0.22 * room)
-        _budget_lines(axes, least=least, most=most, right=right)
+        _budget_lines(axes, least=least, most=most, left=left, right=right)
         _stairs(axes, [dots[1 + place] for place in front], right=right)
         _dots(axes, dots)
         axes.grid(True)
@@ -134,12 +140,12 @@ def _pareto(
     return Drawing(figure, f"{title}; float32 {percent(result.reference.accuracy, decimals=2)}, {said}")
 
 
-def _budget_lines(axes: Any, *, least: float, most: float | None, right: float) -> None:
+def _budget_lines(axes: Any, *, least: float, most: float | None, left: float, right: float) -> None:
     from matplotlib.patches import Rectangle
 
     top = axes.get_ylim()[1]
-    width = right if most is None else min(most, right)
-    axes.add_patch(Rectangle((0, least), width, top - least, facecolor=GOOD, alpha=0.09, linewidth=0, zorder=0))
+    width = max(0.0, (right if most is None else min(most, right)) - left)
+    axes.add_patch(Rectangle((left, least), width, top - least, facecolor=GOOD, alpha=0.09, linewidth=0, zorder=0))
     axes.axhline(least, color=GOOD, linewidth=1.1, linestyle=(0, (4, 2)))
     if most is not None and most <= right:
         axes.axvline(most, color=GOOD, linewidth=1.1, linestyle=(0, (4, 2)))
@@ -187,7 +193,7 @@ def _labels(figure: Any, axes: Any, dots: Sequence[_Dot], *, least: float, most:
     scale = 72 / figure.dpi
     left, right, bottom, top = (scale * edge for edge in axes.get_window_extent().get_points().T.ravel())
     places = [tuple(scale * place for place in axes.transData.transform((dot.x, dot.y))) for dot in dots]
-    upright, level = (scale * place for place in axes.transData.transform((most or 0.0, least)))
+    upright, level = (scale * place for place in axes.transData.transform((most or axes.get_xlim()[0], least)))
     taken = [(x - 7, x + 7, y - 6, y + 6) for x, y in places]
     taken += [(left, right, level - 1, level + 1), (upright - 1, upright + 1, bottom, top)]
     for dot, (x, y) in zip(dots, places, strict=True):
@@ -243,5 +249,5 @@ def _overlap(one: _Box, other: _Box) -> bool:
     return one[0] < other[1] and other[0] < one[1] and one[2] < other[3] and other[2] < one[3]
 
 
-def _shortened(name: str, length: int = 34) -> str:
+def _shortened(name: str, length: int = 46) -> str:
     return name if len(name) <= length else f"{name[: length - 1]}…"

@@ -9,10 +9,10 @@ Widths = Literal["even", "ranked"]
 
 PRECISION_TITLES: Mapping[Precision, str] = {
     "int8": "int8",
-    "selective": "int8 with sensitive layers in float",
-    "mixed_int4": "int8 with insensitive weights in 4 bits",
-    "int4": "int8 with weights in 4 bits",
-    "int16x8": "int8 weights, 16-bit activations",
+    "selective": "int8, partly float",
+    "mixed_int4": "mixed 4-bit weights",
+    "int4": "4-bit weights",
+    "int16x8": "16-bit activations",
     "dynamic_int8": "dynamic int8",
 }
 PRECISIONS: tuple[Precision, ...] = tuple(PRECISION_TITLES)
@@ -36,7 +36,7 @@ class Variant:
 
     Example:
         >>> Variant("int8", keep=0.5, trained=True, distillation=0.5).title
-        '50 % of the channels, int8, QAT, taught 0.5'
+        '50 % channels, int8, QAT, taught 0.5'
     """
 
     precision: Precision = "int8"
@@ -81,7 +81,7 @@ class Variant:
         """What it is, for people."""
         told = []
         if self.keep < 1:
-            share = "Narrowest widths" if self.keep < 0.1 else f"{100 * self.keep:g} % of the channels"
+            share = "narrowest widths" if self.keep < 0.1 else f"{100 * self.keep:g} % channels"
             told.append(f"{share}, ranked" if self.widths == "ranked" else share)
         told += [PRECISION_TITLES[self.precision], "QAT" if self.trained else "after training"]
         told += [f"taught {self.distillation:g}"] if self.distillation else []
