@@ -16,6 +16,7 @@ from tfkit import models, reports
 from tfkit.cli.display import Display
 from tfkit.cli.embedding_planning import build_embedder, contrastive_options, search_options
 from tfkit.cli.recipe_run import RecipeRun
+from tfkit.cli.rehearsal import rehearse_texts
 from tfkit.cli.text_run import begin_text_run, read_texts
 from tfkit.config import EmbeddingRecipeConfig
 from tfkit.data.text import Tokenizer
@@ -28,8 +29,10 @@ def run(config: EmbeddingRecipeConfig, display: Display) -> int:
     """Run the recipe: 0 when every exported file was accepted, 3 when one was refused."""
     read = read_texts(config, display)
     searched = search_options(config, read.splits.class_names)
-    job = begin_text_run(config, display, read)
     model = build_embedder(config, read.backbone)
+    length = read.length.sequence_length
+    rehearse_texts(config, model, display, read.splits.train, read.tokenizer, sequence_length=length)
+    job = begin_text_run(config, display, read)
     if config.fine_tune is not None:
         model = train(job, model, read.tokenizer)
     models.save_model_file(model, job.folder.float_model)

@@ -17,6 +17,7 @@ import numpy as np
 from tfkit import models, reports
 from tfkit.cli.display import Display
 from tfkit.cli.recipe_run import RecipeRun
+from tfkit.cli.rehearsal import rehearse_texts
 from tfkit.cli.text_compression import plan_text_compression, taught_by
 from tfkit.cli.text_planning import build_classifier, stage_options
 from tfkit.cli.text_run import begin_text_run, read_texts
@@ -38,6 +39,8 @@ def run(config: TextRecipeConfig, display: Display) -> int:
     read = read_texts(config, display)
     model = build_classifier(config, read.backbone, len(read.splits.class_names))
     coverage = plan_text_compression(config, model, display)
+    length = read.length.sequence_length
+    rehearse_texts(config, model, display, read.splits.train, read.tokenizer, sequence_length=length)
     job = begin_text_run(config, display, read)
     splits, tokenizer = job.splits, read.tokenizer
     whole, cut = None, None  # the float model, before anything was taken from it; and what was

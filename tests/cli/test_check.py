@@ -24,7 +24,18 @@ def recipe(pictures: Path, tmp_path: Path) -> Path:
 def test_check_tells_the_data_and_what_would_run(recipe: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["check", str(recipe)]) == 0
     told = capsys.readouterr().out
-    for word in ("blue", "green", "red", "train", "test", "resnet8", "2 epochs of", "tflite_int8", "does not run"):
+    for word in (
+        "blue",
+        "green",
+        "red",
+        "train",
+        "test",
+        "resnet8",
+        "2 epochs of",
+        "tflite_int8",
+        "does not run",
+        "Rehearse the export",
+    ):
         assert word in told
     assert not (recipe.parent / "runs").exists()
 

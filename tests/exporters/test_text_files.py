@@ -10,9 +10,11 @@ from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter
 from ai_edge_litert.tools import flatbuffer_utils
 
+from tfkit.artifacts import TextSpec
 from tfkit.benchmarking.op_profile import profile_operators
 from tfkit.compression import FreezeRanges, QuantizationPolicy, quantize_aware, settle_biases, trained_kernels
-from tfkit.errors import ExportError
+from tfkit.errors import ExportError, ModelError
+from tfkit.exporters import export_formats, rehearse_export
 from tfkit.exporters.quantization_aware import check_kernels, export_text_integers
 from tfkit.exporters.text_quantization import export_text_dynamic_int8, export_text_floats
 from tfkit.models.text import build_text_classifier, open_transformer
@@ -171,17 +173,20 @@ def test_a_float_model_becomes_a_dynamic_file_too(opened, short_texts):
 
 
 @pytest.mark.parametrize(("family", "changes"), [("Albert", {"embedding_dim": 16}), ("DebertaV3", {"bucket_size": 8})])
-def test_encoders_that_are_not_opened_have_files_too(short_texts, family, changes):
+def test_encoders_that_are_not_opened_have_files_too(short_texts, family, changes, tmp_path):
     """DeBERTa's products with a constant left side are one that LiteRT does not run with int8 there."""
     sizes = {"num_layers": 2, "num_heads": 2, "hidden_dim": 32, "intermediate_dim": 64, "max_sequence_length": 16}
     encoder = getattr(keras_hub.models, f"{family}Backbone")(vocabulary_size=100, **sizes, **changes)
     model = build_text_classifier(encoder, classes=3, pooling="mean")
     model.get_layer("logits").kernel.assign(np.random.default_rng(1).normal(size=(32, 3)))
+    described = {"spec": TextSpec(LENGTH, tmp_path / "tokenizer"), "class_names": ("a", "b", "c")}
+    formats = ("tflite_float32", "tflite_float16", "tflite_dynamic_int8")
+    rehearse_export(model, formats, samples=short_texts, **described)
     expected = model.predict(short_texts, verbose=0)
-    exact = _scores(export_text_floats(model, sequence_length=LENGTH), short_texts)
-    np.testing.assert_allclose(exact, expected, atol=1e-5)
-    dynamic = _scores(export_text_dynamic_int8(model, sequence_length=LENGTH).flatbuffer, short_texts)
-    np.testing.assert_allclose(dynamic, expected, atol=0.05)
+    for artifact, far in zip(export_formats(model, formats, tmp_path, **described), (1e-5, 1e-3, 0.05), strict=True):
+        np.testing.assert_allclose(_scores(artifact.path.read_bytes(), short_texts), expected, atol=far)
+    with pytest.raises(ModelError, match="cannot be opened into plain layers"):
+        open_transformer(model)
 
 
 def test_a_file_with_other_weights_is_told_by_the_layer(dynamic, light_student):

@@ -10,8 +10,12 @@ import tensorflow as tf
 
 from tfkit.artifacts import ImageSpec
 from tfkit.cli.targets import find_artifacts
+from tfkit.compression import FreezeRanges, quantize_aware, settle_biases
 from tfkit.data import calibration_pixels, decode_image, fit_image, load_image_examples
+from tfkit.data.pipeline import pixel_batches
 from tfkit.exporters import export_tflite
+from tfkit.graph import build_model, read_graph
+from tfkit.models import with_dtype_policy
 from tfkit.runtimes import open_runtime
 from tfkit.verification import reference_scores, verify_artifact
 
@@ -65,3 +69,46 @@ def test_outside_quantised_mobilenet_names_the_four_photos(root):
         scores = runtime.scores(np.stack([fit_image(photo, artifact.input) for photo in photos]))
     assert artifact.quantization == "int8"
     assert [labels[top] for top in scores.argmax(axis=1)] == list(expected.values())
+
+
+@pytest.mark.slow
+def test_efficientnet_with_adapted_statistics_is_copied_and_exported(root, tmp_path):
+    """Its Normalization computes with what it derives from its weights; published ones come with such statistics."""
+    image = ImageSpec(height=64, width=64)
+    train, test = (load_image_examples(root / "hymenoptera" / split) for split in ("train", "val"))
+    pixels, photos = (np.concatenate(list(pixel_batches(examples, image, batch_size=64))) for examples in (train, test))
+    keras.utils.set_random_seed(0)
+    backbone = keras.applications.EfficientNetB0(weights=None, include_top=False, input_shape=image.shape)
+    backbone.get_layer("normalization").adapt(pixels / np.float32(255))
+    for layer in backbone.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.momentum = 0.5
+    for _ in range(4):  # random weights need statistics of their own, or their activations die out
+        backbone(pixels[:64].astype(np.float32), training=True)
+    features = keras.layers.GlobalAveragePooling2D()(backbone.output)
+    head = keras.Sequential([keras.Input(features.shape[1:]), keras.layers.Dense(2, activation="softmax")])
+    head.compile(keras.optimizers.Adam(1e-2), "sparse_categorical_crossentropy")
+    seen = keras.Model(backbone.inputs, features).predict(pixels.astype(np.float32), verbose=0)
+    head.fit(seen, train.labels, epochs=40, verbose=0)
+    model = keras.Model(backbone.inputs[0], head.layers[-1](features))
+
+    expected = model.predict(photos.astype(np.float32), verbose=0)
+    for copy in (build_model(read_graph(model)), with_dtype_policy(model, "float32", pixels)):
+        np.testing.assert_allclose(copy.predict(photos.astype(np.float32), verbose=0), expected, atol=1e-5)
+    student = quantize_aware(model, pixels)
+    student.compile(keras.optimizers.Adam(1e-5), "sparse_categorical_crossentropy", jit_compile=True)
+    frozen = [FreezeRanges(after_epochs=0)]
+    student.fit(pixels[:64].astype(np.float32), train.labels[:64], epochs=1, batch_size=32, verbose=0, callbacks=frozen)
+    settle_biases(student)
+    reference = reference_scores(student, test, image)
+    artifact = export_tflite(
+        student,
+        tmp_path / "model_int8.tflite",
+        quantization="int8",
+        spec=image,
+        class_names=test.class_names,
+        calibration=pixels,
+    )
+    found = verify_artifact(artifact, test, reference=reference)
+    assert found.float_ops == 0
+    assert found.agreement >= 0.99

@@ -7,6 +7,7 @@ import typer
 from tfkit.errors import printable
 
 if TYPE_CHECKING:
+    from tfkit.artifacts import ImageSpec
     from tfkit.cli.display import Display
     from tfkit.config import DataSection, RecipeConfig, RunSection
 
@@ -23,6 +24,7 @@ def check(
     from tfkit.cli.planning import find_teacher, plan_compression
     from tfkit.cli.quiet import tensorflow_started
     from tfkit.cli.recipes import find_recipe
+    from tfkit.cli.rehearsal import rehearse_images
     from tfkit.cli.run import find_script
     from tfkit.config import EmbeddingRecipeConfig, TextRecipeConfig, load_recipe
 
@@ -52,6 +54,7 @@ def check(
             stage.result("{} train, {} validation, {} test".format(*counts))
         if config.distillation:
             find_teacher(config, _build(config, classes=len(splits.class_names)))
+        rehearse_images(config, model, display, splits.train, _image(config))
     show_coverage(display, plan.coverage)
     show_data(display, splits)
     _show_plan(display, config, counts[0])
@@ -65,12 +68,16 @@ def _load_splits(config: "RecipeConfig", progress: Any) -> Any:
 
 
 def _build(config: "RecipeConfig", *, classes: int) -> Any:
-    from tfkit.artifacts import ImageSpec
     from tfkit.cli.planning import build_classifier
 
+    return build_classifier(config, _image(config), classes)
+
+
+def _image(config: "RecipeConfig") -> "ImageSpec":
+    from tfkit.artifacts import ImageSpec
+
     data = config.data
-    image = ImageSpec(*data.image_height_width, channels=data.channels, resize=data.resize)
-    return build_classifier(config, image, classes)
+    return ImageSpec(*data.image_height_width, channels=data.channels, resize=data.resize)
 
 
 def _backbone_parameters(model: Any) -> int:

@@ -11,6 +11,7 @@ def check_embeddings(config: "EmbeddingRecipeConfig", display: "Display") -> int
     """Read the texts and answers, open the backbone, and say what would run; nothing is trained or written."""
     from tfkit.cli.check import show_data, show_place
     from tfkit.cli.embedding_planning import build_embedder, search_options
+    from tfkit.cli.rehearsal import rehearse_texts
     from tfkit.cli.text_planning import measure_length, open_backbone
     from tfkit.data.text import load_text_splits
     from tfkit.models.text import adapt
@@ -26,11 +27,14 @@ def check_embeddings(config: "EmbeddingRecipeConfig", display: "Display") -> int
         backbone, tokenizer = open_backbone(config, splits.train)
         length = measure_length(config, splits.train, tokenizer, backbone)
         model = build_embedder(config, backbone)
-        share = ""
+        stage.result(f"{model.count_params() / 1e6:.2f} M parameters")
+    rehearse_texts(config, model, display, splits.train, tokenizer, sequence_length=length.sequence_length)
+    with display.stage("What learns") as stage:
+        told = "nothing"
         if section is not None:
             adapted = adapt(model, section.method, layers=section.layers, rank=section.rank, bottleneck=section.rank)
-            share = f", of which {adapted.share:.1%} learn"
-        stage.result(f"{model.count_params() / 1e6:.2f} M parameters{share}")
+            told = f"{adapted.trainable_parameters:,} parameters, {adapted.share:.1%}"
+        stage.result(told)
     show_data(display, splits)
     display.note(length.sentence)
     if section is None:

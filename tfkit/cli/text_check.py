@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 def check_texts(config: "TextRecipeConfig", display: "Display") -> int:
     """Read the texts, open the backbone, and say what would run; nothing is trained or written."""
     from tfkit.cli.check import show_data, show_place
+    from tfkit.cli.rehearsal import rehearse_texts
     from tfkit.cli.text_compression import plan_text_compression
     from tfkit.cli.text_planning import build_classifier, measure_length, open_backbone
     from tfkit.data.text import load_text_splits
@@ -29,6 +30,7 @@ def check_texts(config: "TextRecipeConfig", display: "Display") -> int:
         model = build_classifier(config, backbone, len(splits.class_names))
         stage.result(f"{model.count_params() / 1e6:.2f} M parameters")
     plan_text_compression(config, model, display)
+    rehearse_texts(config, model, display, splits.train, tokenizer, sequence_length=length.sequence_length)
     with display.stage("What learns") as stage:
         adaptation = adapt(model, section.method, layers=section.layers, rank=section.rank, bottleneck=section.rank)
         objectives = TextObjectives(**section.objective_options())

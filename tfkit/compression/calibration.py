@@ -1,5 +1,6 @@
 """Set the ranges of a quantisation-aware model from real images, and hold them still in the end."""
 
+import contextlib
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -97,6 +98,26 @@ def set_quantizers(model: keras.Model, *, enabled: bool) -> None:
             layer.enabled = enabled
 
 
+@contextlib.contextmanager
+def unrounded(model: keras.Model, *, kernels: bool = True) -> Iterator[None]:
+    """Switch a model's rounding off for a while, to compare it with one that has none.
+
+    Args:
+        model: What `quantize_aware` gave, or what has masks; masks always count.
+        kernels: Whether kernels and tables are left unrounded too.
+    """
+    rounding = _ROUNDING if kernels else _ROUNDING_TENSORS
+    switched = [layer for layer in (*model.layers, *fake_quantizers(model)) if isinstance(layer, rounding)]
+    before = [layer.enabled for layer in switched]
+    for layer in switched:
+        layer.enabled = False
+    try:
+        yield
+    finally:
+        for layer, enabled in zip(switched, before, strict=True):
+            layer.enabled = enabled
+
+
 class FreezeRanges(keras.callbacks.Callback):
     """Hold the ranges of a quantisation-aware model still for the last epochs, so that it settles on them.
 
@@ -115,7 +136,8 @@ class FreezeRanges(keras.callbacks.Callback):
                     quantizer.moving_rate.assign(0.0)
 
 
-_ROUNDING = CompressedKernel | FakeQuantize | PixelGrid | QuantizedLayerNormalization | AddPositions | MaskedMean
+_ROUNDING_TENSORS = FakeQuantize | PixelGrid | QuantizedLayerNormalization | AddPositions | MaskedMean
+_ROUNDING = CompressedKernel | _ROUNDING_TENSORS
 
 
 def _batches(calibration: Calibration, batch_size: int) -> Iterator[Inputs]:

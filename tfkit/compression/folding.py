@@ -22,6 +22,7 @@ from tfkit.compression.operators import (
     on_output_channels,
     prelu,
     replaced_operator,
+    scaled_pixels,
 )
 from tfkit.compression.rules import (
     is_bounded,
@@ -397,14 +398,14 @@ class _Folding:
         chain = [node.operation]
         source = node.inputs[0].node
         while source is not None:
-            if source.kind in ("Rescaling", "Normalization"):
+            if source.kind in ("Rescaling", "Normalization", "ChannelOrder"):
                 chain.insert(0, source.operation)
             source = source.inputs[0].node if source.inputs else None
         channels = int(node.output.shape[-1] or 1)
         follower = self._next(node)
         if follower is None or not isinstance(follower.operation, FakeQuantize):
             return tensor
-        return affine(tensor, *composed_scaling(chain, channels=channels), name=node.name)
+        return scaled_pixels(tensor, *composed_scaling(chain, channels=channels), name=node.name)
 
     def _kernel(self, node: Node, tensor: Any) -> Any:
         layer = node.operation
@@ -433,10 +434,10 @@ class _Folding:
             self.kernels.append(TrainedKernel(node.name, (steps * alive).astype(np.int8), bits))
         if layer_pads_causally(layer):
             rounding = self._ranges.get(id(tensor))
-            tensor = causal_padding(layer, tensor)
+            tensor = causal_padding(layer, tensor, name=node.name)
             if rounding is not None:
                 self._with_range(tensor, rounding)
-        outputs = convolution(layer, kernel, bias, tensor)
+        outputs = convolution(layer, kernel, bias, tensor, name=node.name)
         if shares is not None:
             self._with_range(outputs, Rounding(f"{node.name}_shares", -128 / 127, 1.0, 8))  # steps of 1/127 about 0
         if bits == 4:

@@ -52,9 +52,9 @@ def input_grids(
 ) -> dict[int, InputGrid]:
     """Place the pixel grids of a graph.
 
-    Where all channels are scaled alike and some grey level becomes zero, the grid lies behind the scaling, and the
-    scaling becomes the scale and zero point of the file's input. Otherwise it lies on the raw pixels, and the scaling
-    is the file's first operator.
+    Where all channels are scaled alike, in their order, and some grey level becomes zero, the grid lies behind the
+    scaling, and the scaling becomes the scale and zero point of the file's input. Otherwise it lies on the raw pixels,
+    and the scaling is the file's first operator.
 
     Args:
         graph: What `split_layers` gave.
@@ -81,9 +81,10 @@ def input_grids(
             continue
         name = "pixel_grid" if number == 0 else f"pixel_grid_{number}"
         end, chain = _leading(graph, value)
-        scale, offset = composed_scaling([node.operation for node in chain], channels=value.shape[-1] or 1)
+        scale, offset, order = composed_scaling([node.operation for node in chain], channels=value.shape[-1] or 1)
+        alike = np.ptp(scale) == 0 and np.ptp(offset) == 0 and order == tuple(sorted(order))
         width, start = float(scale[0]) * step, float(scale[0]) * low + float(offset[0])
-        if np.ptp(scale) == 0 and np.ptp(offset) == 0 and holds_zero(width, start):
+        if alike and holds_zero(width, start):
             grids[id(end)] = InputGrid(name, width, start, float_layers=float_layers)
         else:
             grids[id(value)] = InputGrid(name, step, low, float_layers=float_layers)

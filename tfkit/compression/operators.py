@@ -38,7 +38,7 @@ def channel_affine(layer: Any, *, channels: int) -> tuple[NDArray[np.float64], N
         return np.asarray(keras.ops.convert_to_numpy(weight), np.float64)
 
     if isinstance(layer, keras.layers.Rescaling | keras.layers.Normalization):
-        return composed_scaling([layer], channels=channels)
+        return composed_scaling([layer], channels=channels)[:2]
     if not isinstance(layer, keras.layers.BatchNormalization):
         like = layer.gamma if layer.gamma is not None else layer.beta
         return numbers(layer.gamma, 1.0, like), numbers(getattr(layer, "beta", None), 0.0, like)
@@ -77,6 +77,30 @@ def affine(
     return outputs if len(middle) == 2 else keras.layers.Reshape((*middle, channels), name=f"{name}_gathered")(outputs)
 
 
+def scaled_pixels(
+    tensor: Any, scale: NDArray[np.float64], shift: NDArray[np.float64], order: tuple[int, ...], *, name: str
+) -> Any:
+    """Scale and shift each channel of pixels, and put the channels in another order, as one operator.
+
+    Args:
+        tensor: (n, height, width, channels).
+        scale, shift: (channels,), of the result.
+        order: For each channel of the result, which one of the tensor it is.
+        name: For the layer.
+
+    Returns:
+        The scaled tensor.
+    """
+    if order == tuple(range(len(order))):
+        return affine(tensor, scale, shift, name=name)
+    layer = keras.layers.Conv2D(len(order), 1, name=name)
+    outputs = layer(tensor)
+    kernel = np.zeros((1, 1, len(order), len(order)), np.float32)
+    kernel[0, 0, list(order), range(len(order))] = scale
+    layer.set_weights([kernel, shift.astype(np.float32)])
+    return outputs
+
+
 def moved(tensor: Any, *, number: int, name: str, activation: Any = None) -> Any:
     """A tensor as it is, written by an operator of its own: on another grid, or with an activation.
 
@@ -93,7 +117,9 @@ def moved(tensor: Any, *, number: int, name: str, activation: Any = None) -> Any
     return affine(tensor, np.full(1, 1.0 + number * _LEAST), np.zeros(1), name=name, activation=activation)
 
 
-def convolution(layer: Any, kernel: NDArray[np.float64], bias: NDArray[np.float64] | None, tensor: Any) -> Any:
+def convolution(
+    layer: Any, kernel: NDArray[np.float64], bias: NDArray[np.float64] | None, tensor: Any, *, name: str
+) -> Any:
     """Call the plain float32 twin of a layer with a kernel.
 
     Args:
@@ -101,6 +127,7 @@ def convolution(layer: Any, kernel: NDArray[np.float64], bias: NDArray[np.float6
         kernel: In the layer's layout.
         bias: (filters,), or None.
         tensor: Its input; padded already for causal padding.
+        name: For the twin: of several calls of one layer, each has one.
 
     Returns:
         Its output. A convolution with as many groups as channels becomes a depthwise one, which runs several times
@@ -112,15 +139,15 @@ def convolution(layer: Any, kernel: NDArray[np.float64], bias: NDArray[np.float6
     if isinstance(layer, _TRANSPOSED) and (bias is None or not np.any(bias)):
         bias = np.full(layer.filters, _NOTHING)
     if _is_depthwise(layer, kernel):
-        plain, kernel = _depthwise(layer, kernel, bias, channels=int(tensor.shape[-1]))
+        plain, kernel = _depthwise(layer, kernel, bias, channels=int(tensor.shape[-1]), name=name)
     elif plain_class(layer) is keras.layers.Dense and len(tensor.shape) == 4:
         plain = keras.layers.Conv2D(
-            layer.units, 1, activation=layer.activation, use_bias=bias is not None, name=layer.name, dtype="float32"
+            layer.units, 1, activation=layer.activation, use_bias=bias is not None, name=name, dtype="float32"
         )
         kernel = kernel.reshape(1, 1, *kernel.shape)
     else:
         config = {name: value for name, value in layer.get_config().items() if name not in _OWN_SETTINGS}
-        config |= {"use_bias": bias is not None, "dtype": "float32"}
+        config |= {"use_bias": bias is not None, "dtype": "float32", "name": name}
         if layer_pads_causally(layer):
             config["padding"] = "valid"
         plain = plain_class(layer).from_config(config)  # type: ignore[attr-defined]
@@ -134,10 +161,10 @@ def layer_pads_causally(layer: Any) -> bool:
     return getattr(layer, "padding", None) == "causal"
 
 
-def causal_padding(layer: Any, tensor: Any) -> Any:
+def causal_padding(layer: Any, tensor: Any, *, name: str) -> Any:
     """Pad in front, as a causal convolution does: the converter's padding is an operator of its own."""
     before = layer.dilation_rate[0] * (layer.kernel_size[0] - 1)
-    return keras.layers.ZeroPadding1D((before, 0), name=f"{layer.name}_padding")(tensor)
+    return keras.layers.ZeroPadding1D((before, 0), name=f"{name}_padding")(tensor)
 
 
 def on_output_channels(scale: NDArray[np.float64], layer: Any, kernel: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -241,7 +268,7 @@ def _is_depthwise(layer: Any, kernel: NDArray[np.float64]) -> bool:
 
 
 def _depthwise(
-    layer: Any, kernel: NDArray[np.float64], bias: NDArray[np.float64] | None, *, channels: int
+    layer: Any, kernel: NDArray[np.float64], bias: NDArray[np.float64] | None, *, channels: int, name: str
 ) -> tuple[Any, NDArray[np.float64]]:
     kind = keras.layers.DepthwiseConv2D if layer.rank == 2 else keras.layers.DepthwiseConv1D
     plain = kind(
@@ -251,6 +278,6 @@ def _depthwise(
         dilation_rate=layer.dilation_rate,
         depth_multiplier=layer.filters // channels,
         use_bias=bias is not None,
-        name=layer.name,
+        name=name,
     )
     return plain, kernel.reshape(*kernel.shape[:-2], channels, layer.filters // channels)

@@ -1,12 +1,13 @@
 """Rewrite a trained Keras model so that it trains on the numbers its int8 file will compute with."""
 
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 import keras
 import numpy as np
 
-from tfkit.compression.calibration import Calibration, calibrate
+from tfkit.compression.calibration import Calibration, Inputs, calibrate, unrounded
 from tfkit.compression.differences import refuse_zero_differences
 from tfkit.compression.input_grid import InputGrid, input_grids
 from tfkit.compression.planning import LayerPlan, coverage_rows, layers_in_float, plan_layers
@@ -14,7 +15,7 @@ from tfkit.compression.policy import LayerCoverage, QuantizationPolicy
 from tfkit.compression.rules import averaged_values, fixed_range_of
 from tfkit.compression.splitting import activation_name, split_layers
 from tfkit.compression.wide_values import WideValues, wide_values
-from tfkit.graph import LayerGraph, Node, Value, build_model, copy_layer, give_weights, read_graph
+from tfkit.graph import LayerGraph, Node, Value, build_model, copy_layer, give_weights, read_graph, refuse_difference
 from tfkit.layers import (
     BOUNDED_SCORE,
     CompressedEmbedding,
@@ -29,6 +30,8 @@ from tfkit.layers import (
 from tfkit.models import with_float_pixels
 
 _FINE = 10_000  # nothing but a tie is as near to one as a quarter of one in so many
+# How far numbers of the model on 255 steps of their range may move what comes out, as a share of it.
+_ROUNDED_CONSTANTS = 0.03
 BatchNorm = Literal["frozen", "train"]
 
 
@@ -64,7 +67,8 @@ def quantize_aware(
         The rewritten, calibrated model, not compiled.
 
     Raises:
-        ModelError: Before anything is computed; names every layer in the way, and says what to do.
+        ModelError: Before anything is computed; names every layer in the way, and says what to do. Or names the first
+            layer after which the rewritten model, not rounded yet, does not compute what the model does.
 
     Example:
         >>> student = quantize_aware(model, pixels)  # doctest: +SKIP
@@ -84,9 +88,22 @@ def quantize_aware(
         fused=not jit_compile,
     )
     rewritten = build_model(graph, rewriting.call, name=model.name)
+    first, calibration = _first_of(calibration)
+    with unrounded(rewritten):
+        slack: dict[str, Any] = {"tolerance": _ROUNDED_CONSTANTS} if rewriting.rounds_constants else {}
+        refuse_difference(model, rewritten, first, what="quantisation-aware copy", **slack)
     if not policy.weights_only:
         calibrate(rewritten, calibration)
     return rewritten
+
+
+def _first_of(calibration: Calibration) -> tuple[Inputs | None, Calibration]:
+    """The samples, or the first batch of them, and all of them again."""
+    if isinstance(calibration, Mapping | np.ndarray):
+        return calibration, calibration
+    batches = iter(calibration)
+    first = next(batches, None)
+    return first, batches if first is None else itertools.chain([first], batches)
 
 
 def quantization_coverage(model: keras.Model, *, policy: QuantizationPolicy | None = None) -> tuple[LayerCoverage, ...]:
@@ -126,6 +143,7 @@ class _Rewriting:
         self._bits, self._batch_norm, self._fused = bits, batch_norm, fused
         self._quantizers: dict[int, FakeQuantize] = {}
         self._narrow: dict[int, Any] = {}
+        self.rounds_constants = False
         self._wide = wide_values(graph) if bits == 8 else WideValues()
 
     def call(self, node: Node, copy: Callable[[], Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -157,6 +175,7 @@ class _Rewriting:
         numbers = np.asarray(keras.ops.convert_to_numpy(argument))
         if numbers.size < 2 or numbers.dtype.kind != "f":
             return argument
+        self.rounds_constants = True
         ends = numbers.min(), numbers.max()
         rounded = round_to_steps(keras.ops.convert_to_tensor(numbers), *ends, bits=self._bits, fused=False)
         return np.asarray(keras.ops.convert_to_numpy(rounded))

@@ -79,6 +79,7 @@ _SAME = [
     "GetItem",
     "Pad",
     "UpSampling1D",
+    "ChannelOrder",
 ]
 _SAME_ROUNDED = ("AveragePooling1D", "AveragePooling2D")
 # Their operator can run a ReLU behind it; the other ones that compute cannot.
@@ -278,7 +279,7 @@ def faults_of(graph: LayerGraph, node: Node, *, weight_bits: int = 8, activation
     if treatment is None:
         return f"there is no rule for {_described(node)}"
     calls = len(graph.calls_of(layer))
-    if calls > 1 and treatment in ("kernel", "affine", "table"):
+    if calls > 1 and (treatment in ("kernel", "affine", "table") or getattr(layer, "weights", None)):
         return f"it is called {calls} times, and one set of weights cannot follow {calls} scales"
     if getattr(layer, "data_format", "channels_last") == "channels_first":
         return "it has its channels first; LiteRT wants them last"
@@ -357,9 +358,9 @@ def is_leading_scaling(graph: LayerGraph, node: Node) -> bool:
         node: A call.
 
     Returns:
-        True for the Rescaling and Normalization layers between the input and the first layer that learns.
+        True for the Rescaling, Normalization and ChannelOrder layers between the input and the first layer that learns.
     """
-    if node.kind not in _INPUT:
+    if node.kind not in (*_INPUT, "ChannelOrder"):
         return False
     value: Any = node.inputs[0]
     if graph.only_consumer(value) is not node:

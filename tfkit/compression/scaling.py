@@ -6,24 +6,32 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from tfkit.layers import ChannelOrder
+
 _GREY_LEVELS = 256
 
 
-def composed_scaling(layers: list[Any], *, channels: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Scale and offset for each channel of Rescaling and Normalization layers, one behind the other.
+def composed_scaling(
+    layers: list[Any], *, channels: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64], tuple[int, ...]]:
+    """Scale, offset and order of channels of Rescaling, Normalization and ChannelOrder layers, one behind the other.
 
     Args:
         layers: In running order; none of which `scaling_fault` says anything of.
         channels: How many there are.
 
     Returns:
-        (channels,) each: the layers give `scale * x + offset`.
+        (channels,) each: the layers give `scale * x[..., order] + offset`.
     """
-    scale, offset = np.ones(channels), np.zeros(channels)
+    scale, offset, order = np.ones(channels), np.zeros(channels), tuple(range(channels))
     for layer in layers:
+        if isinstance(layer, ChannelOrder):
+            taken = list(layer.order)
+            scale, offset, order = scale[taken], offset[taken], tuple(order[channel] for channel in taken)
+            continue
         own_scale, own_offset = (_of_channels(numbers) for numbers in _scale_and_offset(layer))
         scale, offset = scale * own_scale, offset * own_scale + own_offset
-    return scale, offset
+    return scale, offset, order
 
 
 def scaling_fault(layer: Any, *, channels: int) -> str | None:

@@ -1,15 +1,17 @@
 """Bring a layer graph into the form that quantisation works on: one operation for each layer."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
 import keras
 import numpy as np
 
-from tfkit.graph import LayerGraph, Node, Value, build_model, copy_layer, read_graph
+from tfkit.graph import LayerGraph, Node, Value, build_model, copy_layer, give_weights, read_graph
 from tfkit.graph.layer_graph import replace_values
 from tfkit.layers import (
     ApproximateGelu,
+    ChannelOrder,
     CompressedKernel,
     FakeQuantize,
     MaskedMean,
@@ -48,6 +50,8 @@ _AS_ACTIVATIONS = {
     "Tanh": "tanh",
 }
 _ARITHMETIC = ("Add", "Subtract", "Multiply", "Divide", "TrueDivide", "Negative")
+# More channels than a picture has are no pixels.
+_MOST_PIXEL_CHANNELS = 4
 _SHARED_SETTINGS = ("strides", "padding", "data_format", "dilation_rate")
 
 
@@ -57,7 +61,8 @@ def split_layers(graph: LayerGraph) -> LayerGraph:
     `Conv2D(activation="relu")` becomes `Conv2D` and `Activation("relu")`; `SeparableConv2D` becomes
     `DepthwiseConv2D` and a 1x1 `Conv2D`; SiLU becomes a sigmoid and a `Multiply`, as the file has it; merges of more
     than two tensors become a chain of merges of two; arithmetic with a number, or one for each channel, becomes a
-    `Rescaling`. Layers made of other layers, as keras-hub's blocks are, are laid open.
+    `Rescaling`; pixels whose channels are put in another order pass one `ChannelOrder`. A layer that is called several
+    times stays one. Layers made of other layers, as keras-hub's blocks are, are laid open.
 
     Args:
         graph: A model's graph.
@@ -73,6 +78,25 @@ def split_layers(graph: LayerGraph) -> LayerGraph:
             return graph
 
 
+def scaling_as_layers(graph: LayerGraph) -> LayerGraph:
+    """Write arithmetic with a number, or with one for each channel, as `Rescaling` layers, and nothing else.
+
+    Args:
+        graph: A model's graph.
+
+    Returns:
+        The graph itself where there is no such arithmetic, else that of a new model with the same weights.
+    """
+    if all(_scaling_of(node) is None for node in graph.nodes):
+        return graph
+
+    def call(node: Node, copy: Callable[[], Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        scaling = _scaling_of(node)
+        return copy()(*args, **kwargs) if scaling is None else _rescaled(node, scaling, args)
+
+    return read_graph(build_model(graph, call))
+
+
 def activation_name(layer: Any) -> str:
     """The name of a layer's activation function: `linear` for none, `custom` for a function Keras has no name for."""
     function = getattr(layer, "activation", None)
@@ -83,10 +107,13 @@ def activation_name(layer: Any) -> str:
 
 
 class _Splitting:
-    """What to put in each node's place; remembers the blocks that do not open."""
+    """What to put in each node's place; remembers the blocks that do not open, and what shared layers became."""
 
     def __init__(self) -> None:
         self._closed: dict[int, Any] = {}
+        self._linear: dict[int, Any] = {}
+        self._separated: dict[int, tuple[Any, Any]] = {}
+        self._taken: dict[int, Any] = {}  # the tensor that each channel of pixels was taken from
 
     def is_block(self, layer: Any) -> bool:
         return _holds_layers(layer) and id(layer) not in self._closed
@@ -94,44 +121,113 @@ class _Splitting:
     def call(self, node: Node, copy: Callable[[], Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         layer = node.operation
         if not self.is_block(layer):
-            return layer(*args, **kwargs) if id(layer) in self._closed else _split(node, copy, args, kwargs)
+            return layer(*args, **kwargs) if id(layer) in self._closed else self._split(node, copy, args, kwargs)
         try:
             return _opened(node, args, kwargs)
         except Exception:  # Python code that anyone wrote, run on symbols it may not have been written for
             self._closed[id(layer)] = layer
             return layer(*args, **kwargs)  # planning refuses it by name
 
+    def _split(self, node: Node, copy: Callable[[], Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        layer = node.operation
+        if type(layer) in _CHAINED and (isinstance(layer, keras.layers.Average) or len(args[0]) > 2):
+            return _chained(node, args[0])
+        if type(layer) in _SEPARABLE:
+            return _activated(node, separated(node, args[0], made=self._separated))
+        if (as_layer := _AS_LAYERS.get(node.kind)) and not isinstance(layer, keras.layers.Layer):
+            return as_layer(layer.get_config(), node.name)(args[0])
+        if (function := _AS_ACTIVATIONS.get(node.kind)) is not None:
+            return keras.layers.Activation(function, name=node.name)(args[0])
+        if node.kind == "Cast" and node.output.dtype == node.inputs[0].dtype:
+            return args[0]
+        if node.kind == "Silu":
+            return _gated(args[0], name=node.name)
+        if (kind := _EXTREMES.get(node.kind)) and not isinstance(layer, keras.layers.Layer) and len(node.inputs) == 2:
+            return kind(name=node.name)(list(args)) if len(args) == 2 and not kwargs else copy()(*args, **kwargs)
+        if (ordered := self._ordered(node, args)) is not None:
+            return ordered
+        if (scaling := _scaling_of(node)) is not None:
+            return _rescaled(node, scaling, args)
+        if isinstance(layer, keras.layers.Activation):
+            return _activated(node, args[0], name=node.name)
+        if (compressed_class(layer) or isinstance(layer, CompressedKernel)) and activation_name(layer) != "linear":
+            return _activated(node, self._without_activation(node, args, kwargs))
+        try:
+            return copy()(*args, **kwargs)
+        except (ValueError, TypeError, NotImplementedError):  # what Keras raises for a layer without a configuration
+            return layer(*args, **kwargs)  # planning refuses it by name
 
-def _split(node: Node, copy: Callable[[], Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    layer = node.operation
-    if type(layer) in _CHAINED and (isinstance(layer, keras.layers.Average) or len(args[0]) > 2):
-        return _chained(node, args[0])
-    if type(layer) in _SEPARABLE:
-        return _activated(node, separated(node, args[0]))
-    if (as_layer := _AS_LAYERS.get(node.kind)) and not isinstance(layer, keras.layers.Layer):
-        return as_layer(layer.get_config(), node.name)(args[0])
-    if (function := _AS_ACTIVATIONS.get(node.kind)) is not None:
-        return keras.layers.Activation(function, name=node.name)(args[0])
-    if node.kind == "Cast" and node.output.dtype == node.inputs[0].dtype:
-        return args[0]
-    if node.kind == "Silu":
-        return _gated(args[0], name=node.name)
-    if (kind := _EXTREMES.get(node.kind)) and not isinstance(layer, keras.layers.Layer) and len(node.inputs) == 2:
-        return kind(name=node.name)(list(args)) if len(args) == 2 and not kwargs else copy()(*args, **kwargs)
-    if (scaling := _scaling_of(node)) is not None:
-        tensor = next(argument for argument in args if isinstance(argument, keras.KerasTensor))
-        return keras.layers.Rescaling(*scaling, name=node.name, dtype=node.output.dtype)(tensor)
-    if isinstance(layer, keras.layers.Activation):
-        return _activated(node, args[0], name=node.name)
-    if (compressed_class(layer) or isinstance(layer, CompressedKernel)) and activation_name(layer) != "linear":
-        linear = copy_layer(layer, name=node.name, activation="linear")
+    def _without_activation(self, node: Node, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        layer = node.operation
+        known = self._linear.get(id(layer))
+        if known is not None:
+            return known(*args, **kwargs)
+        linear = self._linear[id(layer)] = copy_layer(layer, name=node.name, activation="linear")
         outputs = linear(*args, **kwargs)
-        linear.set_weights(layer.get_weights())
-        return _activated(node, outputs)
-    try:
-        return copy()(*args, **kwargs)
-    except (ValueError, TypeError, NotImplementedError):  # what Keras raises for a layer without a configuration
-        return layer(*args, **kwargs)  # planning refuses it by name
+        give_weights(linear, layer.get_weights())
+        return outputs
+
+    def _ordered(self, node: Node, args: tuple[Any, ...]) -> Any:
+        """Pixels whose channels are put in another order; None for any other node."""
+        if not _is_of_pixels(node):
+            return None
+        if node.kind == "GetItem" and len(args) == 2 and _one_channel(node) is not None:
+            self._taken[id(node.output)] = args[0]
+            return None
+        if node.kind == "Stack":
+            parts = [value for value in node.inputs if id(value) in self._taken]
+            sources = {id(self._taken[id(value)]): self._taken[id(value)] for value in parts}
+            last = len(node.output.shape) - 1
+            if len(parts) != len(node.inputs) or len(sources) != 1 or node.operation.axis not in (-1, last):
+                return None
+            channels = [_one_channel(value.node) or 0 for value in parts if value.node is not None]
+            return ChannelOrder(channels, name=node.name)(next(iter(sources.values())))
+        order = _order_of(node) if node.kind in _ORDERING else None
+        return None if order is None else ChannelOrder(order, name=node.name)(args[0])
+
+
+_ORDERING = ("GetItem", "Flip", "Take")
+
+
+def _is_of_pixels(node: Node) -> bool:
+    """Whether nothing that learns lies between a model input and a node, and what it takes has a picture's channels."""
+    values = list(node.inputs)
+    while values:
+        value = values.pop()
+        if len(value.shape) not in (3, 4) or (len(value.shape) == 4 and (value.shape[-1] or 0) > _MOST_PIXEL_CHANNELS):
+            return False
+        if value.node is None:
+            continue
+        if isinstance(value.node.operation, keras.layers.Layer) and value.node.operation.trainable_weights:
+            return False
+        values.extend(value.node.inputs)
+    return bool(node.inputs)
+
+
+def _one_channel(node: Node) -> int | None:
+    """Which channel `x[..., channel]` takes; None for any other node."""
+    value, key = node.inputs[0], node.args[1] if len(node.args) > 1 else None
+    key = key if isinstance(key, tuple) else (key,)
+    whole = all(part in (Ellipsis, slice(None)) for part in key[:-1])
+    full = Ellipsis in key[:-1] or len(key) == len(value.shape)
+    if node.kind != "GetItem" or not isinstance(key[-1], int) or not (whole and full):
+        return None
+    return key[-1] % int(value.shape[-1] or 1)
+
+
+def _order_of(node: Node) -> list[int] | None:
+    """The order that an operation puts channels in, when that is all it does."""
+    value = node.inputs[0]
+    if len(node.inputs) != 1 or node.output.shape != value.shape:
+        return None
+    # Any size will do where the model takes any.
+    sizes = [size or 2 for size in value.shape[1:]]
+    numbers = np.arange(math.prod(sizes), dtype=np.int32).reshape(1, *sizes)
+    args, kwargs = replace_values((node.args, node.kwargs), lambda _: keras.ops.convert_to_tensor(numbers))
+    found = np.asarray(keras.ops.convert_to_numpy(node.operation(*args, **kwargs)))
+    order = found.reshape(-1, sizes[-1])[0].tolist()
+    in_place = max(order) < sizes[-1] and np.array_equal(found, numbers[..., order])
+    return order if in_place else None
 
 
 def _scaling_of(node: Node) -> tuple[Any, Any] | None:
@@ -161,6 +257,11 @@ def _scaling_of(node: Node) -> tuple[Any, Any] | None:
         "Multiply": (number, 0.0),
         "Negative": (-1.0, 0.0),
     }[node.kind]
+
+
+def _rescaled(node: Node, scaling: tuple[Any, Any], args: tuple[Any, ...]) -> Any:
+    tensor = next(argument for argument in args if isinstance(argument, keras.KerasTensor))
+    return keras.layers.Rescaling(*scaling, name=node.name, dtype=node.output.dtype)(tensor)
 
 
 def _holds_layers(layer: Any) -> bool:
@@ -212,18 +313,24 @@ def _chained(node: Node, tensors: list[Any]) -> Any:
     return merged / len(tensors) if averages else merged
 
 
-def separated(node: Node, tensor: Any, *, activation: Any = None) -> Any:
+def separated(
+    node: Node, tensor: Any, *, activation: Any = None, made: dict[int, tuple[Any, Any]] | None = None
+) -> Any:
     """Call a separable convolution as the two convolutions it is made of, with its weights.
 
     Args:
         node: The call of a `SeparableConv1D` or `SeparableConv2D`.
         tensor: Its new input.
         activation: Of the pointwise half; default none, whatever the layer has.
+        made: The halves of layers that were called before, by the layer's `id`; added to.
 
     Returns:
         The output tensor, of layers called NAME_depthwise and NAME_pointwise.
     """
     layer = node.operation
+    if made is not None and id(layer) in made:
+        depthwise, pointwise = made[id(layer)]
+        return pointwise(depthwise(tensor))
     depthwise_class, pointwise_class = _SEPARABLE[type(layer)]
     settings = {name: getattr(layer, name) for name in _SHARED_SETTINGS}
     depthwise = depthwise_class(
@@ -247,6 +354,8 @@ def separated(node: Node, tensor: Any, *, activation: Any = None) -> Any:
     )
     outputs = pointwise(depthwise(tensor))
     kernels = [keras.ops.convert_to_numpy(weight) for weight in layer.weights]
-    depthwise.set_weights(kernels[:1])
-    pointwise.set_weights(kernels[1:])
+    give_weights(depthwise, kernels[:1])
+    give_weights(pointwise, kernels[1:])
+    if made is not None:
+        made[id(layer)] = (depthwise, pointwise)
     return outputs

@@ -36,7 +36,12 @@ class PreparedStage:
 
 
 def prepare_weight_pruning(
-    model: keras.Model, settings: PruningSettings, *, steps: int, log_directory: Path | None = None
+    model: keras.Model,
+    settings: PruningSettings,
+    *,
+    steps: int,
+    inputs: Any = None,
+    log_directory: Path | None = None,
 ) -> PreparedStage:
     """Give a model masks, and the callback that sets them while it trains.
 
@@ -44,6 +49,7 @@ def prepare_weight_pruning(
         model: A float model; it is not changed.
         settings: Method `magnitude` or `n_of_m`.
         steps: Steps of the optimizer in the whole stage.
+        inputs: A few real inputs that the masked model is compared on with the model.
         log_directory: Where TensorBoard's sparsity of each layer goes.
 
     Returns:
@@ -52,7 +58,7 @@ def prepare_weight_pruning(
     Raises:
         ModelError: When the model cannot be pruned so.
     """
-    masked = prunable(model, **settings.mask_options())
+    masked = prunable(model, inputs, **settings.mask_options())
     schedule = settings.schedule(steps=steps)
     asked: dict[str, Any] = {}
     if settings.method == "magnitude":

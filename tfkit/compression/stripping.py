@@ -5,7 +5,8 @@ from typing import Any
 
 import keras
 
-from tfkit.graph import Node, build_model, read_graph
+from tfkit.compression.calibration import unrounded
+from tfkit.graph import Node, build_model, give_weights, read_graph, refuse_difference
 from tfkit.layers import (
     AddPositions,
     CompressedEmbedding,
@@ -27,9 +28,15 @@ def strip_compression(model: keras.Model) -> keras.Model:
 
     Returns:
         A float model without roundings between layers. Its kernels are the ones the model computes with: masked, and
-        on their grid.
+        on their grid. A layer that is called several times stays one.
+
+    Raises:
+        ModelError: When a layer of the new model does not compute what the model's does.
     """
-    return build_model(read_graph(model), _plain_call)
+    plain = build_model(read_graph(model), _Stripping().call)
+    with unrounded(model, kernels=False):
+        refuse_difference(model, plain, what="copy without compression")
+    return plain
 
 
 def is_compressed(model: keras.Model) -> bool:
@@ -37,33 +44,40 @@ def is_compressed(model: keras.Model) -> bool:
     return any(isinstance(layer, CompressedKernel | FakeQuantize) for layer in model.layers)
 
 
-def _plain_call(node: Node, copy: Callable[[], Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    layer = node.operation
-    if isinstance(layer, FakeQuantize | PixelGrid | TokenIds):
-        return args[0]
-    if isinstance(layer, CompressedEmbedding):
-        return _with_weights(node, ("weight_bits", "masked"), [_numbers(layer.effective_kernel())], args, kwargs)
-    if isinstance(layer, CompressedKernel):
-        kernel = _numbers(layer.effective_kernel())
-        bias = [_numbers(layer.bias)] if layer.use_bias else []  # type: ignore[attr-defined]
-        return _with_weights(node, ("weight_bits", "masked"), [kernel, *bias], args, kwargs)
-    if isinstance(layer, AddPositions):
-        return _with_weights(node, ("bits",), [_numbers(layer.embeddings)], args, kwargs)
-    if isinstance(layer, MaskedMean):
-        return _with_weights(node, ("rounded", "fused"), [], args, kwargs)
-    if isinstance(layer, QuantizedLayerNormalization):
-        own = [_numbers(weight) for weight in (layer.gamma, layer.beta) if weight is not None]
-        return _with_weights(node, ("bits", "fused"), own, args, kwargs)
-    return copy()(*args, **kwargs)
+class _Stripping:
+    def __init__(self) -> None:
+        self._made: dict[int, Any] = {}
+
+    def call(self, node: Node, copy: Callable[[], Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        layer = node.operation
+        if isinstance(layer, FakeQuantize | PixelGrid | TokenIds):
+            return args[0]
+        if isinstance(layer, CompressedEmbedding):
+            return self._plain(node, ("weight_bits", "masked"), [_numbers(layer.effective_kernel())], args, kwargs)
+        if isinstance(layer, CompressedKernel):
+            kernel = _numbers(layer.effective_kernel())
+            bias = [_numbers(layer.bias)] if layer.use_bias else []  # type: ignore[attr-defined]
+            return self._plain(node, ("weight_bits", "masked"), [kernel, *bias], args, kwargs)
+        if isinstance(layer, AddPositions):
+            return self._plain(node, ("bits",), [_numbers(layer.embeddings)], args, kwargs)
+        if isinstance(layer, MaskedMean):
+            return self._plain(node, ("rounded", "fused"), [], args, kwargs)
+        if isinstance(layer, QuantizedLayerNormalization):
+            own = [_numbers(weight) for weight in (layer.gamma, layer.beta) if weight is not None]
+            return self._plain(node, ("bits", "fused"), own, args, kwargs)
+        return copy()(*args, **kwargs)
+
+    def _plain(self, node: Node, dropped: tuple[str, ...], weights: list[Any], args: Any, kwargs: Any) -> Any:
+        """Call the plain layer in the place of a compressed one: the same one for each call of a shared layer."""
+        layer = node.operation
+        if id(layer) in self._made:
+            return self._made[id(layer)](*args, **kwargs)
+        config = {name: value for name, value in layer.get_config().items() if name not in dropped}
+        plain = self._made[id(layer)] = plain_class(layer).from_config(config | {"name": node.name})  # type: ignore[attr-defined]
+        outputs = plain(*args, **kwargs)
+        give_weights(plain, weights)
+        return outputs
 
 
 def _numbers(weight: Any) -> Any:
     return keras.ops.convert_to_numpy(weight)
-
-
-def _with_weights(node: Node, dropped: tuple[str, ...], weights: list[Any], args: Any, kwargs: Any) -> Any:
-    config = {name: value for name, value in node.operation.get_config().items() if name not in dropped}
-    plain = plain_class(node.operation).from_config(config | {"name": node.name})  # type: ignore[attr-defined]
-    outputs = plain(*args, **kwargs)
-    plain.set_weights(weights)
-    return outputs

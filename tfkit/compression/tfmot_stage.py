@@ -13,7 +13,13 @@ from tfkit.errors import ModelError
 
 
 def quantize_with_tfmot(
-    model: keras.Model, batches: Any, validation: Any, *, batch_norm: BatchNorm = "frozen", **fitting: Any
+    model: keras.Model,
+    batches: Any,
+    validation: Any,
+    *,
+    inputs: Any = None,
+    batch_norm: BatchNorm = "frozen",
+    **fitting: Any,
 ) -> tuple[TfKerasTwin, dict[str, list[float]]]:
     """Rebuild a classifier in tf-keras, give it tfmot's quantisers, and train it.
 
@@ -21,6 +27,7 @@ def quantize_with_tfmot(
         model: A float Keras 3 classifier, with masks or without; it is not changed.
         batches: A `tf.data.Dataset` of (pixels, one-hot targets) for each epoch.
         validation: The same for validation, or None.
+        inputs: A few real images that the twin is compared on with the model, (n, height, width, channels), 0..255.
         batch_norm: Whether BatchNorm keeps its statistics (`frozen`) or follows (`train`).
         **fitting: The keyword arguments of `fit_tfmot`.
 
@@ -35,6 +42,6 @@ def quantize_with_tfmot(
     masked = is_compressed(model)
     plain = strip_pruning(model) if masked else model
     twin = tfmot_quantize_aware(
-        rebuild_in_tf_keras(plain, batch_norm=batch_norm), preserve="sparsity" if masked else None
+        rebuild_in_tf_keras(plain, inputs, batch_norm=batch_norm), preserve="sparsity" if masked else None
     )
     return twin, fit_tfmot(twin, batches, validation, **fitting)

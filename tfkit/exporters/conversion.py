@@ -118,7 +118,10 @@ class _PlainLookup(keras.layers.Layer):
 
 
 def _with_plain_lookups(node: Node, copy: Callable[[], Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    if node.kind == "Embedding":
+    layer = node.operation
+    # keras-hub's ReversibleEmbedding is one, and may be called to give scores of tokens instead.
+    reads = isinstance(layer, keras.layers.Embedding) and not layer.mask_zero and not kwargs.get("reverse")
+    if reads and len(node.inputs[0].shape) == 2 and len(args) == 1:
         return _PlainLookup(keras.ops.convert_to_numpy(node.operation.embeddings), name=node.name)(args[0])
     return copy()(*args, **kwargs)
 

@@ -1,5 +1,6 @@
 """Export a quantisation-aware model as the integer file it was trained to be, and prove that it is that file."""
 
+import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib import metadata
@@ -11,7 +12,7 @@ from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.tools import flatbuffer_utils
 from numpy.typing import NDArray
 
-from tfkit.artifacts import Artifact, ImageSpec, LayerDifference, Quantization
+from tfkit.artifacts import Artifact, ImageSpec, InputSpec, LayerDifference, Quantization, TextSpec
 from tfkit.compression import FoldedModel, Rounding, TrainedKernel, fold
 from tfkit.errors import ExportError
 from tfkit.exporters.answer_tables import with_own_operators
@@ -117,13 +118,69 @@ def export_integers(model: Any, *, image: ImageSpec, pixels: NDArray[np.uint8] |
     """
     if pixels is None or len(pixels) == 0:
         pixels = np.random.default_rng(0).integers(0, 256, (_COMPARED_IMAGES, *image.shape)).astype(np.uint8)
+    return _proven(model, _integers(model, image=image, pixels=pixels[:_COMPARED_IMAGES]), pixels[:_COMPARED_IMAGES])
+
+
+@dataclass(frozen=True)
+class _Integers:
+    """A file that was not compared with its model yet."""
+
+    flatbuffer: bytes
+    roundings: dict[str, Rounding]
+    folded: FoldedModel
+    kernels: int
+
+
+def _integers(model: Any, *, image: ImageSpec, pixels: NDArray[np.uint8]) -> _Integers:
     folded = fold(model)
     if folded.input is None:
         raise ExportError("the model takes token ids, not images", hint="use export_text_integers")
     step = (folded.input.maximum - folded.input.minimum) / 255
-    scaled = (folded.input.minimum + pixels[:_COMPARED_IMAGES].astype(np.float64) * step).astype(np.float32)
-    flatbuffer, roundings = quantize_as_trained(convert_to_float(folded.model, image=image), folded, scaled)
-    return _proven(model, flatbuffer, roundings, folded, pixels[:_COMPARED_IMAGES])
+    scaled = (folded.input.minimum + pixels.astype(np.float64) * step).astype(np.float32)
+    return _finished(*quantize_as_trained(convert_to_float(folded.model, image=image), folded, scaled), folded)
+
+
+def _text_integers(model: Any, *, sequence_length: int, texts: Samples) -> _Integers:
+    folded = fold(model)
+    floats = convert_text_to_float(folded.model, sequence_length=sequence_length)
+    return _finished(*quantize_as_trained(floats, folded, texts), folded)
+
+
+def _finished(flatbuffer: bytes, roundings: dict[str, Rounding], folded: FoldedModel) -> _Integers:
+    """Put in what litert-quantizer has no rule for, and read the kernels back."""
+    tensors = {rounding.name: name for name, rounding in reversed(roundings.items())}
+    tables = {tensors[table.rounding]: table.answers for table in folded.tables}
+    flatbuffer = with_own_operators(flatbuffer, tables, {tensors[name] for name in folded.smaller})
+    return _Integers(flatbuffer, roundings, folded, check_kernels(flatbuffer, folded.kernels))
+
+
+def rehearse_integers(model: Any, *, spec: InputSpec, samples: Any) -> None:
+    """Make the integer file of a quantisation-aware model that is not trained yet, and throw it away.
+
+    Every tensor of the file must be one that the model is trained on, every kernel in it, and every operator what
+    was asked for; how near the file comes to the model is not asked.
+
+    Args:
+        model: What `tfkit.compression.quantize_aware` gave.
+        spec: The images or texts it takes.
+        samples: uint8 (n, height, width, channels), or `token_ids` and `padding_mask`: a few real inputs.
+
+    Raises:
+        ExportError: As the export after training would.
+    """
+    few = first_samples(samples, _COMPARED_IMAGES)
+    if isinstance(spec, TextSpec):
+        length = spec.sequence_length
+        model = with_sequence_length(model, sequence_length=length)
+        made = _text_integers(model, sequence_length=length, texts=few)
+    else:
+        made = _integers(model, image=spec, pixels=np.asarray(few))
+    quantization: Quantization = "int16x8" if made.folded.activation_bits == 16 else "int8"
+    with tempfile.NamedTemporaryFile(suffix=".tflite") as file:
+        file.write(made.flatbuffer)
+        file.flush()
+        asked = _float_operators(Path(file.name), made.folded.float_layers)
+        refuse_unasked_operators(Path(file.name), quantization=quantization, model=model, float_operators=asked)
 
 
 def export_text_integers(model: Any, *, sequence_length: int, texts: Mapping[str, NDArray[np.int32]]) -> IntegerFile:
@@ -149,10 +206,7 @@ def export_text_integers(model: Any, *, sequence_length: int, texts: Mapping[str
     check_texts(texts, sequence_length=sequence_length)
     samples = first_samples(texts, _COMPARED_IMAGES)
     model = with_sequence_length(model, sequence_length=sequence_length)
-    folded = fold(model)
-    floats = convert_text_to_float(folded.model, sequence_length=sequence_length)
-    flatbuffer, roundings = quantize_as_trained(floats, folded, samples)
-    return _proven(model, flatbuffer, roundings, folded, samples)
+    return _proven(model, _text_integers(model, sequence_length=sequence_length, texts=samples), samples)
 
 
 def check_texts(texts: Mapping[str, NDArray[np.int32]], *, sequence_length: int) -> None:
@@ -169,17 +223,11 @@ def check_texts(texts: Mapping[str, NDArray[np.int32]], *, sequence_length: int)
         raise ExportError(f"expected {' and '.join(TEXT_INPUT_NAMES)}, int32 (n, {sequence_length}) each; got {told}")
 
 
-def _proven(
-    model: Any, flatbuffer: bytes, roundings: dict[str, Rounding], folded: FoldedModel, samples: Samples
-) -> IntegerFile:
-    """Put in what litert-quantizer has no rule for, read the kernels back, and run the file beside its model."""
-    tensors = {rounding.name: name for name, rounding in reversed(roundings.items())}
-    tables = {tensors[table.rounding]: table.answers for table in folded.tables}
-    flatbuffer = with_own_operators(flatbuffer, tables, {tensors[name] for name in folded.smaller})
-    kernels = check_kernels(flatbuffer, folded.kernels)
-    rows = compare_layers(model, flatbuffer, roundings, samples)
-    refuse_drift(rows, activation_bits=folded.activation_bits)
-    return IntegerFile(flatbuffer, rows, kernels, folded.activation_bits, folded.float_layers)
+def _proven(model: Any, made: _Integers, samples: Samples) -> IntegerFile:
+    """Run the file beside its model."""
+    rows = compare_layers(model, made.flatbuffer, made.roundings, samples)
+    refuse_drift(rows, activation_bits=made.folded.activation_bits)
+    return IntegerFile(made.flatbuffer, rows, made.kernels, made.folded.activation_bits, made.folded.float_layers)
 
 
 def refuse_drift(rows: tuple[LayerDifference, ...], *, activation_bits: int) -> None:

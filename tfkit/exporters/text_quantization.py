@@ -39,7 +39,7 @@ def export_text_floats(model: Any, *, sequence_length: int) -> bytes:
     """Make the float32 file of a text classifier.
 
     Args:
-        model: A text classifier of plain layers, as `open_transformer` gives it, compressed or not.
+        model: A text classifier, as `opened_if_possible` gives it, compressed or not.
         sequence_length: Tokens of every text.
 
     Returns:
@@ -57,7 +57,7 @@ def export_text_dynamic_int8(model: Any, *, sequence_length: int) -> DynamicFile
     token table row by row, is read back from the file and compared number by number.
 
     Args:
-        model: A text classifier of plain layers, as `open_transformer` gives it, compressed or not.
+        model: A text classifier, as `opened_if_possible` gives it, compressed or not.
         sequence_length: Tokens of every text.
 
     Returns:

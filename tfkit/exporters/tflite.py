@@ -27,7 +27,7 @@ from tfkit.exporters.inspection import refuse_unasked_operators
 from tfkit.exporters.quantization import quantize_to_dynamic_int8, quantize_to_float16, quantize_to_int8
 from tfkit.exporters.quantization_aware import export_trained_integers
 from tfkit.exporters.text_quantization import export_text_floats, export_trained_text
-from tfkit.models.text import open_transformer
+from tfkit.models.text import opened_if_possible
 from tfkit.runtimes import read_signature
 
 
@@ -154,7 +154,7 @@ def converted_to_float(model: Any, spec: InputSpec) -> bytes:
     """The float32 flatbuffer of what `exportable_model` gave; texts have the full length there."""
     if isinstance(spec, ImageSpec):
         return convert_to_float(model, image=spec)
-    return export_text_floats(open_transformer(model), sequence_length=spec.sequence_length)
+    return export_text_floats(opened_if_possible(model), sequence_length=spec.sequence_length)
 
 
 def makes_its_own_file(model: Any, quantization: Quantization) -> bool:

@@ -1,5 +1,6 @@
 """Keras layers that a compressed model is made of; importing this room registers them for loading."""
 
+from tfkit.layers.channel_order import ChannelOrder
 from tfkit.layers.compressed import (
     CompressedConv1D,
     CompressedConv1DTranspose,
@@ -35,6 +36,7 @@ __all__ = [
     "AddPositions",
     "ApproximateGelu",
     "AttentionMask",
+    "ChannelOrder",
     "CompressedConv1D",
     "CompressedConv1DTranspose",
     "CompressedConv2D",

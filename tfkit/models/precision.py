@@ -5,14 +5,14 @@ from typing import Any
 
 import keras
 
-from tfkit.graph import build_model, give_weights, read_graph
+from tfkit.graph import build_model, give_weights, read_graph, refuse_difference
 from tfkit.models.low_rank import repeat_low_rank
 
 _IMAGE_RANK = 4
 _POLICY_CLASSES = {"DTypePolicy", "FloatDTypePolicy"}
 
 
-def with_dtype_policy(model: keras.Model, policy: str) -> keras.Model:
+def with_dtype_policy(model: keras.Model, policy: str, inputs: Any = None) -> keras.Model:
     """The same model with the same weights under another dtype policy.
 
     Mixed precision is a property of the layers, so a float32 model is rebuilt to train in it, and rebuilt in float32
@@ -21,9 +21,13 @@ def with_dtype_policy(model: keras.Model, policy: str) -> keras.Model:
     Args:
         model: A functional or sequential model.
         policy: `float32`, `mixed_float16` or `mixed_bfloat16`.
+        inputs: A few real inputs that the two are compared on; see `tfkit.graph.refuse_difference`.
 
     Returns:
         A new model with layers of the same names. A layer that turns logits into scores stays in float32.
+
+    Raises:
+        ModelError: When a layer of the new model does not compute what the model's does.
     """
     config = json.loads(model.to_json())
     rebuilt = keras.models.model_from_json(json.dumps(_replace_policies(config, policy)))
@@ -34,6 +38,7 @@ def with_dtype_policy(model: keras.Model, policy: str) -> keras.Model:
     # Weight by weight too: the layer's flag switches all of its weights, where an adapted model trains a few of them.
     for new, old in zip(rebuilt.weights, model.weights, strict=True):
         new.trainable = old.trainable
+    refuse_difference(model, rebuilt, inputs, what=f"{policy} copy")
     return rebuilt
 
 
@@ -57,7 +62,9 @@ def with_float_pixels(model: keras.Model) -> keras.Model:
     for value in graph.inputs:
         if len(value.shape) == _IMAGE_RANK and "int" in value.dtype:
             value.dtype = "float32"
-    return build_model(graph)
+    made = build_model(graph)
+    refuse_difference(model, made, what="copy that takes float32 pixels")
+    return made
 
 
 def _replace_policies(node: Any, policy: str) -> Any:

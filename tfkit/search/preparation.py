@@ -8,7 +8,7 @@ import keras
 from tfkit.compression import is_compressed
 from tfkit.compression.splitting import activation_name
 from tfkit.errors import ModelError
-from tfkit.graph import Node, build_model, copy_layer, read_graph
+from tfkit.graph import Node, build_model, copy_layer, give_weights, read_graph, refuse_difference
 from tfkit.models import with_dtype_policy, with_float_pixels
 
 # `tfkit.models.logits_model` finds the scores by this name.
@@ -17,19 +17,21 @@ _SCORES = "scores"
 _MOST_MOMENTUM = 0.9
 
 
-def searchable_classifier(model: keras.Model) -> keras.Model:
+def searchable_classifier(model: keras.Model, inputs: Any = None) -> keras.Model:
     """Rebuild a classifier flat, in float32, with a softmax of its own behind the logits.
 
     Args:
         model: A functional or sequential model from raw pixels to the scores, or the logits, of two or more classes.
             It is not changed.
+        inputs: A few real inputs that the two are compared on; see `tfkit.graph.refuse_difference`.
 
     Returns:
         A model with the same answers, every layer trainable; its last layer is `Softmax(name="scores")`. BatchNorm
         layers follow their statistics at 0.9 or quicker when trained, so that a few hundred steps are enough.
 
     Raises:
-        ModelError: Says why the model cannot be searched.
+        ModelError: Says why the model cannot be searched, or which layer of the copy does not compute what the
+            model's does.
     """
     if faults := _faults(model):
         raise ModelError(
@@ -37,7 +39,7 @@ def searchable_classifier(model: keras.Model) -> keras.Model:
             hint="give a trained float classifier that takes images and gives the scores of its classes",
         )
     if any(layer.compute_dtype in ("float16", "bfloat16") for layer in model._flatten_layers()):
-        model = with_dtype_policy(model, "float32")
+        model = with_dtype_policy(model, "float32", inputs)
     graph = read_graph(with_float_pixels(model))
     last = graph.outputs[0].node
 
@@ -46,7 +48,11 @@ def searchable_classifier(model: keras.Model) -> keras.Model:
             return keras.layers.Softmax(name=_SCORES)(_logits(node, copy, args, kwargs))
         return _trainable(copy())(*args, **kwargs)
 
-    return build_model(graph, call)
+    made = build_model(graph, call)
+    gives_scores = last is not None and (last.kind == "Softmax" or activation_name(last.operation) == "softmax")
+    alike = made if gives_scores else keras.Model(made.inputs[0], made.get_layer(_SCORES).input, name=made.name)
+    refuse_difference(model, alike, inputs, what="copy to search")
+    return made
 
 
 def _faults(model: keras.Model) -> list[str]:
@@ -62,6 +68,8 @@ def _faults(model: keras.Model) -> list[str]:
         faults.append("it is pruned or quantisation-aware already")
     graph = None if faults else read_graph(model)
     last = graph.outputs[0].node if graph else None
+    if graph is not None and last is not None and len(graph.calls_of(last.operation)) > 1:
+        faults.append(f"its last layer '{last.name}' is called elsewhere too")
     if last is not None and activation_name(last.operation) not in ("linear", "softmax"):
         faults.append(f"its last layer '{last.name}' ends in {activation_name(last.operation)}, expected a softmax")
     return faults
@@ -74,7 +82,7 @@ def _logits(node: Node, copy: Callable[[], Any], args: tuple[Any, ...], kwargs: 
     if activation_name(layer) == "softmax":
         linear = copy_layer(layer, name=node.name, activation="linear", trainable=True)
         outputs = linear(*args, **kwargs)
-        linear.set_weights(layer.get_weights())
+        give_weights(linear, layer.get_weights())
         return outputs
     return _trainable(copy())(*args, **kwargs)
 

@@ -11,6 +11,7 @@ from tfkit.artifacts import ImageSpec
 from tfkit.compression import PruningSettings, prepare_channel_pruning, prepare_weight_pruning
 from tfkit.compression.channels import kept_feature_maps
 from tfkit.data import ImageExamples, calibration_pixels, training_batches
+from tfkit.graph import COMPARED_SAMPLES
 from tfkit.models import unfreeze
 from tfkit.stages.channel_measures import channel_pruning, measure_unpruned
 from tfkit.stages.outcome import CompressedStage, train_prepared
@@ -66,7 +67,8 @@ def prune(
         unfreeze(model, "all", batch_norm=batch_norm)
         steps = -(-len(train) // batch_size) * optimization.epochs // optimization.gradient_accumulation
         log_directory = options.get("log_directory")
-        prepared = prepare_weight_pruning(model, settings, steps=steps, log_directory=log_directory)
+        few = calibration_pixels(train, image, count=COMPARED_SAMPLES)
+        prepared = prepare_weight_pruning(model, settings, steps=steps, inputs=few, log_directory=log_directory)
         return train_prepared("pruning", prepared, train, validation, image, **options)
     pixels = calibration_pixels(train, image)
     unpruned = measure_unpruned(model, image=image, calibration=pixels, threads=threads)

@@ -9,6 +9,7 @@ import keras
 from tfkit.artifacts import ImageSpec
 from tfkit.compression import QuantizationPolicy, prepare_quantization, quantize_with_tfmot
 from tfkit.data import ImageExamples, calibration_pixels, evaluation_batches, training_batches
+from tfkit.graph import COMPARED_SAMPLES
 from tfkit.models import unfreeze
 from tfkit.stages.outcome import CompressedStage, train_prepared
 from tfkit.training import Optimization, StageResult, class_weights, uses_jit
@@ -89,6 +90,7 @@ def _by_tfmot(
         model,
         training_batches(train, image, **batch_options),
         evaluation_batches(validation, image, batch_size=batch_size) if len(validation) else None,
+        inputs=calibration_pixels(train, image, count=COMPARED_SAMPLES),
         batch_norm=batch_norm,
         steps_per_epoch=-(-len(train) // batch_size),
         class_weight=class_weights(optimization, train),

@@ -8,7 +8,8 @@ import numpy as np
 
 from tfkit.compression import FeaturePair, PreparedStage, PruningSettings, prepare_weight_pruning
 from tfkit.compression.transformers import StudentSize, cut_transformer, plan_student
-from tfkit.data.text import TextExamples, Tokenizer, token_arrays, training_text_batches
+from tfkit.data.text import TextExamples, Tokenizer, first_tokens, token_arrays, training_text_batches
+from tfkit.graph import COMPARED_SAMPLES
 from tfkit.models.text import open_transformer
 from tfkit.stages.outcome import CompressedStage
 from tfkit.stages.text_training import TextTeacher, train_prepared_text
@@ -63,7 +64,8 @@ def prune_text(
     """
     keras.utils.set_random_seed(seed)
     shared: dict[str, Any] = {"sequence_length": sequence_length, "batch_size": batch_size, "seed": seed}
-    whole = open_transformer(model)
+    few = first_tokens(train, tokenizer, sequence_length=sequence_length, count=COMPARED_SAMPLES)
+    whole = open_transformer(model, few)
     whole.trainable = True
     prepared, pruning = PreparedStage(whole), None
     pairs: tuple[FeaturePair, ...] = ()
@@ -76,7 +78,7 @@ def prune_text(
         prepared = PreparedStage(student, notes=(pruning.note,))
         pairs = plan.feature_pairs(weight=teacher.hidden_states) if teacher and teacher.hidden_states else ()
     if sparsity is not None:
-        prepared = _with_masks(prepared, sparsity, optimization, len(train), batch_size, options)
+        prepared = _with_masks(prepared, few, sparsity, optimization, len(train), batch_size, options)
     if teacher is not None:
         options["objective"] = teacher.objective(pairs)
     options |= shared | {"optimization": optimization}
@@ -86,6 +88,7 @@ def prune_text(
 
 def _with_masks(
     prepared: PreparedStage,
+    inputs: Any,
     sparsity: float,
     optimization: Optimization,
     examples: int,
@@ -94,6 +97,10 @@ def _with_masks(
 ) -> PreparedStage:
     steps = -(-examples // batch_size) * optimization.epochs // optimization.gradient_accumulation
     masked = prepare_weight_pruning(
-        prepared.model, PruningSettings(sparsity=sparsity), steps=steps, log_directory=options.get("log_directory")
+        prepared.model,
+        PruningSettings(sparsity=sparsity),
+        steps=steps,
+        inputs=inputs,
+        log_directory=options.get("log_directory"),
     )
     return replace(masked, notes=(*prepared.notes, *masked.notes))

@@ -62,11 +62,12 @@ def quantize_text(
     chosen = spread_over_classes(
         train.labels, count=calibration_examples, class_count=len(train.class_names), seed=seed
     )
-    opened = open_transformer(model)
+    seen = token_arrays(train.select(chosen), tokenizer, sequence_length=sequence_length)
+    opened = open_transformer(model, seen)
     opened.trainable = True  # whatever fine-tuning left frozen
     prepared = prepare_quantization(
         opened,
-        token_arrays(train.select(chosen), tokenizer, sequence_length=sequence_length),
+        seen,
         policy=quantization_policy(target),
         moving_epochs=moving_epochs,
         log_directory=options.get("log_directory"),

@@ -6,7 +6,7 @@ from typing import Any
 
 import keras
 
-from tfkit.graph import give_weights
+from tfkit.graph import give_weights, refuse_difference
 from tfkit.training.fitting import Progress
 from tfkit.training.weight_averaging import average_weights, greedy_soup
 
@@ -53,8 +53,20 @@ def progress_of_run(progress: Progress | None, run: int, runs: int) -> Progress 
     return lambda done, total, text: progress(run * total + done, runs * total, f"run {run + 1}/{runs}, {text}")
 
 
-def copied(model: Any) -> Any:
-    """A model of the same layers with the same weights, to train one run on."""
+def copied(model: Any, inputs: Any = None) -> Any:
+    """A model of the same layers with the same weights, to train one run on.
+
+    Args:
+        model: The model.
+        inputs: A few real inputs that the two are compared on; see `tfkit.graph.refuse_difference`.
+
+    Returns:
+        The copy.
+
+    Raises:
+        ModelError: When a layer of the copy does not compute what the model's does.
+    """
     copy = keras.models.clone_model(model)
     give_weights(copy, model.get_weights())
+    refuse_difference(model, copy, inputs, what="copy for one run")
     return copy

@@ -7,8 +7,9 @@ from typing import Any
 import keras
 from keras import ops
 
-from tfkit.data.text import TextExamples, Tokenizer, pair_batches
+from tfkit.data.text import TextExamples, Tokenizer, first_tokens, pair_batches
 from tfkit.errors import ModelError
+from tfkit.graph import COMPARED_SAMPLES
 from tfkit.models.text import Adaptation, adapt, merge_adaptation
 from tfkit.models.text.adaptation import Method
 from tfkit.training.fine_tune import train_batches
@@ -120,15 +121,17 @@ def train_embedder(
     enough = len(set(validation.labels.tolist())) > 1
     held_out = pair_batches(validation, partners, tokenizer, **described, repeats=True) if enough else None
     adaptation = adapt(model, method, layers=layers, rank=rank, bottleneck=rank)
+    few = first_tokens(train, tokenizer, sequence_length=sequence_length, count=COMPARED_SAMPLES)
     result = train_batches(
         adaptation.model,
         batches,
         held_out,
         optimization=optimization,
         steps_per_epoch=max(1, len(train) // batch_size),
+        inputs=few,
         logits=lambda embedder: InBatchNegatives(embedder, temperature=temperature),
         **options,
     )
     result = dataclasses.replace(result, name="fine_tune", notes=(*adaptation.notes, *result.notes))
-    plain = merge_adaptation(adaptation.model) if method == "lora" else adaptation.model
+    plain = merge_adaptation(adaptation.model, few) if method == "lora" else adaptation.model
     return TrainedEmbedder(plain, result, adaptation)

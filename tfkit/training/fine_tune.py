@@ -10,9 +10,16 @@ import keras
 import tensorflow as tf
 
 from tfkit.artifacts import ImageSpec
-from tfkit.data import AugmentationPolicy, ImageExamples, Mixing, evaluation_batches, training_batches
+from tfkit.data import (
+    AugmentationPolicy,
+    ImageExamples,
+    Mixing,
+    calibration_pixels,
+    evaluation_batches,
+    training_batches,
+)
 from tfkit.errors import ModelError
-from tfkit.graph import give_weights
+from tfkit.graph import COMPARED_SAMPLES, give_weights
 from tfkit.models import Unfrozen, logits_model, save_model_file, unfreeze, with_dtype_policy
 from tfkit.training.fitting import Progress, fit, kept_on_failure
 from tfkit.training.narrow_convolutions import narrow_convolutions, narrow_convolutions_crash
@@ -127,6 +134,7 @@ def train_on(
         optimization=optimization,
         steps_per_epoch=-(-len(train) // batch_size),
         class_weight=class_weights(optimization, train),
+        inputs=None if precision == "float32" else calibration_pixels(train, image, count=COMPARED_SAMPLES),
         precision=precision,
         jit=jit,
         log_directory=log_directory,
@@ -145,6 +153,7 @@ def train_batches(
     optimization: Optimization,
     steps_per_epoch: int,
     class_weight: dict[int, float] | None = None,
+    inputs: Any = None,
     precision: Precision = "float32",
     jit: Jit = "auto",
     log_directory: Path | None = None,
@@ -164,6 +173,7 @@ def train_batches(
         optimization: How to step.
         steps_per_epoch: Batches in an epoch.
         class_weight: Weight by class index.
+        inputs: A few real inputs that a copy in another precision is compared on with the model.
         precision, jit, log_directory, checkpoint, progress, callbacks, objective: As for `train_on`.
         logits: Gives what of the model is fitted: a classifier's logits, or another model around it that gives some.
 
@@ -175,7 +185,7 @@ def train_batches(
     """
     began = time.perf_counter()
     compiled = uses_jit(model, jit)
-    trained = model if precision == "float32" else with_dtype_policy(model, precision)
+    trained = model if precision == "float32" else with_dtype_policy(model, precision, inputs)
     fitted = logits(trained)
     with kept_on_failure(trained, checkpoint):
         history = fit(

@@ -13,10 +13,12 @@ from tfkit.data.text import (
     TextExamples,
     Tokenizer,
     evaluation_text_batches,
+    first_tokens,
     token_arrays,
     training_text_batches,
 )
 from tfkit.errors import ModelError
+from tfkit.graph import COMPARED_SAMPLES
 from tfkit.models import head_on_features
 from tfkit.models.text import Adaptation, adapt, merge_adaptation, pooled_features
 from tfkit.models.text.adaptation import Method
@@ -87,10 +89,11 @@ def fine_tune_text(
         raise ModelError(f"average_runs must be 1 or more; got {average_runs}")
     began = time.perf_counter()
     runs = []
+    few = first_tokens(train, tokenizer, sequence_length=options["sequence_length"], count=COMPARED_SAMPLES)
     for number in range(average_runs):
         logs = log_directory / f"run_{number + 1}" if log_directory and number else log_directory
         watched: dict[str, Any] = {"progress": progress_of_run(progress, number, average_runs), "log_directory": logs}
-        start = model if average_runs == 1 else copied(model)
+        start = model if average_runs == 1 else copied(model, few)
         runs.append(train_text(start, train, validation, tokenizer, seed=seed + number, **watched, **options))
     if average_runs == 1:
         return runs[0]
@@ -176,7 +179,8 @@ def train_text(
         )
         result = replace(result, notes=(*objectives.notes, *result.notes))
     result = replace(result, name="fine_tune", notes=(*adaptation.notes, *result.notes))
-    plain = merge_adaptation(adaptation.model) if method == "lora" else adaptation.model
+    few = first_tokens(train, tokenizer, sequence_length=sequence_length, count=COMPARED_SAMPLES)
+    plain = merge_adaptation(adaptation.model, few) if method == "lora" else adaptation.model
     return TrainedText(plain, result, adaptation)
 
 
@@ -229,6 +233,7 @@ def train_on_texts(
         optimization=optimization,
         steps_per_epoch=-(-len(train) // batch_size),
         class_weight=class_weights(optimization, train),
+        inputs=first_tokens(train, tokenizer, sequence_length=sequence_length, count=COMPARED_SAMPLES),
         **options,
     )
 

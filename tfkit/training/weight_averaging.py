@@ -7,7 +7,7 @@ import keras
 import numpy as np
 
 from tfkit.errors import ModelError
-from tfkit.graph import give_weights
+from tfkit.graph import give_weights, refuse_difference
 from tfkit.models.low_rank import low_rank_layers
 
 
@@ -42,7 +42,8 @@ def average_weights(models: Sequence[keras.Model], *, shares: Sequence[float] | 
         A new model. Weights that are no floats (counters) are the first model's.
 
     Raises:
-        ModelError: When there is no model, their weights differ in number or shape, or the shares do not fit.
+        ModelError: When there is no model, their weights differ in number or shape, the shares do not fit, or a copy
+            of the first model does not answer as that one.
 
     Example:
         >>> soup = average_weights([run_1, run_2, run_3])  # doctest: +SKIP
@@ -57,6 +58,8 @@ def average_weights(models: Sequence[keras.Model], *, shares: Sequence[float] | 
         )
     portions = portions / portions.sum()
     averaged = keras.models.clone_model(models[0])
+    give_weights(averaged, models[0].get_weights())
+    refuse_difference(models[0], averaged, what="copy that holds the mean")
     sums = []
     for weights in zip(*(model.get_weights() for model in models), strict=True):
         kept = weights[0]

@@ -12,10 +12,12 @@ from tfkit.compression.channels.planning import ChannelPlan, kept_classes
 from tfkit.compression.channels.rules import trace_channels
 from tfkit.compression.channels.tracing import ChannelTrace
 from tfkit.errors import ModelError
-from tfkit.graph import LayerGraph, Node, build_model, copy_layer, give_weights, read_graph
+from tfkit.graph import LayerGraph, Node, build_model, copy_layer, give_weights, read_graph, refuse_difference
+
+_OVER_CHANNELS = ("LayerNormalization", "RMSNormalization")
 
 
-def prune_channels(model: keras.Model, plan: ChannelPlan) -> keras.Model:
+def prune_channels(model: keras.Model, plan: ChannelPlan, inputs: Any = None) -> keras.Model:
     """Build the model without the channels that a plan removes.
 
     Where every activation gives 0 for 0, the outputs are those of the original with the removed channels' weights
@@ -25,13 +27,15 @@ def prune_channels(model: keras.Model, plan: ChannelPlan) -> keras.Model:
     Args:
         model: The model that was planned for. It is not changed.
         plan: What `plan_channel_pruning` gave.
+        inputs: A few real inputs that the two are compared on, the removed channels of the original at zero; see
+            `tfkit.graph.refuse_difference`.
 
     Returns:
         A new flat functional model of the same plain layers, narrower, with their names and the weights that stay;
         equal to the bit when the plan keeps everything. It is not compiled.
 
     Raises:
-        ModelError: When the plan is for another model.
+        ModelError: When the plan is for another model, or a narrower layer does not compute what the model's does.
 
     Example:
         >>> plan = plan_channel_pruning(model, keep=0.5)  # doctest: +SKIP
@@ -41,6 +45,11 @@ def prune_channels(model: keras.Model, plan: ChannelPlan) -> keras.Model:
     graph, cutter = _cutter(model, plan)
     pruned = build_model(graph, cutter.call)
     cutter.hand_over_weights()
+    stay = {node.name: cutter.stays(node) for node in graph.nodes if cutter.cuts(node)}
+    # A mean over channels is another one over fewer.
+    others = {node.name for node in graph.nodes if node.name in stay and node.kind in _OVER_CHANNELS}
+    skip = others.__contains__
+    refuse_difference(model, pruned, inputs, what="narrower copy", kept=stay.get, skip=skip)
     return pruned
 
 
@@ -121,6 +130,10 @@ class _Cutter:
     def stays(self, node: Node) -> NDArray[np.bool_]:
         """Which channels of a node's output stay."""
         return self._stays[self._trace.layouts[id(node.output)]]
+
+    def cuts(self, node: Node) -> bool:
+        """Whether some channels of a node's output go."""
+        return id(node.output) in self._trace.layouts and not self.stays(node).all()
 
     def made(self, node: Node) -> bool:
         """Whether a node's output is made of channels that a kernel makes."""

@@ -39,7 +39,7 @@ def prune_channels_restored(model: keras.Model, plan: ChannelPlan, pixels: NDArr
     """
     images = np.asarray(pixels[:_IMAGES], np.float32)
     measured = _with_output_statistics(model, images)
-    pruned, targets = prune_channels(model, plan), prune_channels(measured, plan)
+    pruned, targets = prune_channels(model, plan, images), prune_channels(measured, plan, images)
     refit_kernels(model, pruned, channels_of_layers(model, plan), np.asarray(pixels, np.float32))
     wanted = {norm.name: norm for norm in _norms(targets)}
     for norm in _norms(pruned):

@@ -10,7 +10,7 @@ import numpy as np
 from tfkit.compression.pruning.names import matches, unknown_names
 from tfkit.compression.splitting import separated
 from tfkit.errors import ModelError
-from tfkit.graph import LayerGraph, Node, build_model, copy_layer, read_graph
+from tfkit.graph import LayerGraph, Node, build_model, copy_layer, read_graph, refuse_difference
 from tfkit.layers import CompressedKernel, compressed_class, plain_class
 
 _SEPARABLE = ("SeparableConv1D", "SeparableConv2D")
@@ -56,6 +56,7 @@ class PruningCoverage:
 
 def prunable(
     model: keras.Model,
+    inputs: Any = None,
     *,
     skip: Sequence[str] = (),
     first: bool = False,
@@ -72,6 +73,7 @@ def prunable(
 
     Args:
         model: A functional or sequential model, nested models included. It is not changed.
+        inputs: A few real inputs that the two are compared on; see `tfkit.graph.refuse_difference`.
         skip: Layers to leave dense: names, or patterns such as `block_1_*`.
         first: Whether the first layer, where it is a convolution, is pruned too.
         last: Whether the last layer with a kernel is pruned.
@@ -81,7 +83,8 @@ def prunable(
         A flat model with outputs equal to the bit, not compiled. Masks change in training by `PruneWeights`.
 
     Raises:
-        ModelError: When a name in `skip` fits no layer, or nothing is left to prune.
+        ModelError: When a name in `skip` fits no layer, nothing is left to prune, or a layer of the new
+            model does not compute what the model's does.
 
     Example:
         >>> sparse = prunable(model)  # doctest: +SKIP
@@ -94,7 +97,9 @@ def prunable(
     pruned = {row.layer for row in rows if row.pruned}
     if any(row.kind in _SEPARABLE for row in rows):
         graph = read_graph(build_model(graph, _Splitting(pruned).call))
-    return build_model(graph, _Masking(pruned).call, name=model.name)
+    masked = build_model(graph, _Masking(pruned).call, name=model.name)
+    refuse_difference(model, masked, inputs, what="copy with masks")
+    return masked
 
 
 def pruning_coverage(
@@ -131,7 +136,9 @@ def strip_pruning(model: keras.Model) -> keras.Model:
         A flat model with the same zeros and outputs equal to the bit. Its layers are plain Keras ones, except where
         kernels are quantised: these stay in their quantisation-aware form.
     """
-    return build_model(read_graph(model), _Stripping().call, name=model.name)
+    plain = build_model(read_graph(model), _Stripping().call, name=model.name)
+    refuse_difference(model, plain, what="copy without masks")
+    return plain
 
 
 class _Replacing:

@@ -8,11 +8,12 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from tfkit.compression.splitting import scaling_as_layers
 from tfkit.compression.tfmot.layer_table import DEPTHWISE_SUFFIX, Technique, TfmotRefusal, find_refusals, twin_layers
 from tfkit.compression.tfmot.loading import load_tf_keras
 from tfkit.compression.tfmot.twin import TfKerasTwin
 from tfkit.errors import ModelError
-from tfkit.graph import LayerGraph, Node, Value, read_graph
+from tfkit.graph import LayerGraph, Node, Value, give_weights, read_graph, refuse_other_values
 
 BatchNorm = Literal["frozen", "train"]
 
@@ -24,6 +25,7 @@ _PREPROCESSING = "tfmot_preprocessing"
 
 def rebuild_in_tf_keras(
     model: keras.Model,
+    inputs: NDArray[Any] | None = None,
     *,
     techniques: Collection[Technique] = _QUANTIZATION,
     batch_norm: BatchNorm = "frozen",
@@ -36,6 +38,7 @@ def rebuild_in_tf_keras(
 
     Args:
         model: A functional or sequential classifier on raw pixels 0..255, float32; nested models are laid open.
+        inputs: A few real images that the two are compared on, (n, height, width, channels), 0..255; default noise.
         techniques: What is to be done with the twin; what tfmot refuses for it is refused here, before training.
         batch_norm: `frozen` keeps every BatchNormalization in inference mode, as tfkit's own engine does; `train`
             lets them learn and follow the data. Every other layer learns: tfmot trains each kernel that it quantises,
@@ -46,7 +49,8 @@ def rebuild_in_tf_keras(
 
     Raises:
         ModelError: When tf-keras or tfmot cannot take a layer (all are named, with class and reason), when the model
-            has several inputs or outputs, or when the twin's outputs differ by more than 1e-5.
+            has several inputs or outputs, or when the twin's outputs differ by more than 1e-5; the first
+            layer that differs is named.
 
     Example:
         >>> twin = rebuild_in_tf_keras(model)  # doctest: +SKIP
@@ -62,7 +66,7 @@ def rebuild_in_tf_keras(
             "resnet50 or mobilenet_v2",
         )
     twin = _build(plan, batch_norm)
-    _refuse_difference(model, twin)
+    _refuse_difference(model, twin, inputs)
     return twin
 
 
@@ -112,7 +116,7 @@ def copy_weights_back(twin: TfKerasTwin, model: keras.Model) -> None:
             hint="take its wrappers off with tfmot_strip first; a quantised twin goes to export_tfmot_int8",
         )
     for name, weights in learned.items():
-        nodes[name].operation.set_weights(weights)
+        give_weights(nodes[name].operation, weights)
 
 
 @dataclass(frozen=True)
@@ -129,7 +133,7 @@ class _Plan:
 
 
 def _plan(model: keras.Model) -> _Plan:
-    graph = read_graph(model)
+    graph = scaling_as_layers(read_graph(model))
     if len(graph.inputs) != 1 or len(graph.outputs) != 1:
         raise ModelError(
             f"'{model.name}' has {len(graph.inputs)} inputs and {len(graph.outputs)} outputs; the tfmot engine takes "
@@ -203,7 +207,7 @@ def _call(node: Node, inputs: list[Any], batch_norm: BatchNorm) -> Any:
         tensor = layer(tensor)
         layer.trainable = batch_norm == "train" or node.kind != "BatchNormalization"
         own, weights = weights[: len(layer.weights)], weights[len(layer.weights) :]
-        layer.set_weights(own)
+        give_weights(layer, own)
     return tensor
 
 
@@ -226,15 +230,19 @@ def _depthwise_preprocessing(plan: _Plan, pixels: Any) -> Any:
     return preprocessed
 
 
-def _refuse_difference(model: keras.Model, twin: TfKerasTwin) -> None:
+def _refuse_difference(model: keras.Model, twin: TfKerasTwin, inputs: NDArray[Any] | None) -> None:
     shape = (_CHECKED_IMAGES, *model.inputs[0].shape[1:])
     if None in shape:
         raise ModelError(f"'{model.name}' takes images of any size {shape[1:]}; the tfmot engine needs a fixed one")
-    pixels = np.random.default_rng(0).integers(0, 256, shape).astype(np.float32)
+    drawn = np.random.default_rng(0).integers(0, 256, shape) if inputs is None else inputs[:_CHECKED_IMAGES]
+    pixels = np.asarray(drawn, np.float32)
     wanted = keras.ops.convert_to_numpy(model(pixels, training=False))
     difference = float(np.max(np.abs(twin.scores(pixels) - wanted)))
     # Logits have no scale of their own: their rounding errors grow with them.
     if not difference <= _TOLERANCE * max(1.0, float(np.max(np.abs(wanted)))):
+        layers = [layer for layer in twin.model.layers if layer.name in {node.name for node in read_graph(model).nodes}]
+        probe = load_tf_keras().Model(twin.model.inputs, {layer.name: layer.output for layer in layers})
+        refuse_other_values(model, probe(twin.rescale(pixels), training=False), pixels, what="tf-keras twin")
         raise ModelError(
             f"the tf-keras twin of '{model.name}' gives other outputs (largest difference {difference:.2g}, expected "
             f"at most {_TOLERANCE:g}); it would not be the same model",

@@ -8,6 +8,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from tfkit.compression.tfmot.loading import load_tf_keras
+from tfkit.graph import give_weights
 
 _LARGEST_PIXEL = 255.0
 
@@ -59,5 +60,5 @@ class TfKerasTwin:
 def copied_model(model: Any) -> Any:
     """Copy a tf-keras model of plain layers with its weights: tfmot shares layers with the model that it is given."""
     copy = load_tf_keras().models.clone_model(model)
-    copy.set_weights(model.get_weights())
+    give_weights(copy, model.get_weights())
     return copy

@@ -7,7 +7,13 @@ from tfkit.data.text.loading import TextSourceName, load_text_examples, load_tex
 from tfkit.data.text.normalizing import replace_unusable
 from tfkit.data.text.opening import learn_word_pieces, open_tokenizer
 from tfkit.data.text.pairs import label_texts, pair_batches
-from tfkit.data.text.pipeline import evaluation_text_batches, length_classes, token_arrays, training_text_batches
+from tfkit.data.text.pipeline import (
+    evaluation_text_batches,
+    first_tokens,
+    length_classes,
+    token_arrays,
+    training_text_batches,
+)
 from tfkit.data.text.tokenizer import Tokenizer
 
 __all__ = [
@@ -17,6 +23,7 @@ __all__ = [
     "TextSourceName",
     "Tokenizer",
     "evaluation_text_batches",
+    "first_tokens",
     "label_texts",
     "learn_word_pieces",
     "length_classes",

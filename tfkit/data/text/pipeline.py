@@ -119,6 +119,15 @@ def token_arrays(examples: TextExamples, tokenizer: Tokenizer, *, sequence_lengt
     return tokenizer(examples.texts, sequence_length=sequence_length)
 
 
+def first_tokens(
+    examples: TextExamples, tokenizer: Tokenizer, *, sequence_length: int, count: int
+) -> dict[str, np.ndarray]:
+    """What `token_arrays` gives for the first examples, or all where there are fewer."""
+    return token_arrays(
+        examples.select(np.arange(min(count, len(examples)))), tokenizer, sequence_length=sequence_length
+    )
+
+
 def _stored(examples: TextExamples, tokenizer: Tokenizer, sequence_length: int) -> Callable[[tf.Tensor], Inputs]:
     arrays = token_arrays(examples, tokenizer, sequence_length=sequence_length)
     tensors = {key: on_host(array) for key, array in arrays.items()}

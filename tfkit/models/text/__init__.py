@@ -6,7 +6,7 @@ from tfkit.models.text.classifier import build_text_classifier
 from tfkit.models.text.embedder import build_text_embedder, is_embedder
 from tfkit.models.text.encoder import encoder_blocks, token_embedding
 from tfkit.models.text.features import pooled_features
-from tfkit.models.text.plain_transformer import open_transformer, with_sequence_length
+from tfkit.models.text.plain_transformer import open_transformer, opened_if_possible, with_sequence_length
 
 __all__ = [
     "Adaptation",
@@ -18,6 +18,7 @@ __all__ = [
     "is_embedder",
     "merge_adaptation",
     "open_transformer",
+    "opened_if_possible",
     "pooled_features",
     "text_backbone_names",
     "token_embedding",

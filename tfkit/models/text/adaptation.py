@@ -8,7 +8,7 @@ import keras
 import numpy as np
 
 from tfkit.errors import ModelError
-from tfkit.graph import give_weights
+from tfkit.graph import give_weights, refuse_difference
 from tfkit.models.classifier import POOLING, backbone_layers
 from tfkit.models.freezing import freeze_backbone
 from tfkit.models.low_rank import low_rank_layers, merged_weights
@@ -101,21 +101,26 @@ def adapt(
     return _told(model, method, layers=layers, rank=rank, bottleneck=bottleneck)
 
 
-def merge_adaptation(model: keras.Model) -> keras.Model:
+def merge_adaptation(model: keras.Model, inputs: Any = None) -> keras.Model:
     """A plain copy of an adapted classifier with equal outputs, to export, compress or train further.
 
     LoRA's products are added to the kernels they stand beside. Adapters are nonlinear and stay, as layers.
 
     Args:
         model: A classifier that `adapt` prepared; not changed.
+        inputs: A few real inputs that the two are compared on; see `tfkit.graph.refuse_difference`.
 
     Returns:
         A model with layers of the same names, in which everything may learn.
+
+    Raises:
+        ModelError: When a layer of the copy does not compute what the model's does.
     """
     merged = keras.models.clone_model(model)
     for old, new in zip(model.layers, merged.layers, strict=True):
         give_weights(new, merged_weights(old))
     merged.trainable = True
+    refuse_difference(model, merged, inputs, what="copy with merged updates")
     return merged
 
 

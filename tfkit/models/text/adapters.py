@@ -5,7 +5,7 @@ from typing import Any
 import keras
 import keras_hub
 
-from tfkit.graph import give_weights
+from tfkit.graph import give_weights, refuse_difference
 from tfkit.layers import Adapter
 
 
@@ -64,4 +64,5 @@ def with_adapters(model: keras.Model, *, units: int) -> keras.Model:
     for old, new in zip(model.layers, adapted.layers, strict=True):
         # The adapters were added last, so their weights come after all the others.
         give_weights(new, old.get_weights() + new.get_weights()[len(old.weights) :])
+    refuse_difference(model, adapted, what="copy with adapters")
     return adapted

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tfkit.errors import ModelError
-from tfkit.graph import LayerGraph, Node, Value, build_model, read_graph
+from tfkit.graph import LayerGraph, Node, Value, build_model, read_graph, refuse_difference
 from tfkit.layers import AddPositions, ApproximateGelu, AttentionMask, MaskedMean, MatMul
 
 _Weights = dict[str, NDArray[np.float32]]
@@ -21,7 +21,7 @@ _OPENED = (
 _MERGED_FIRST = "lora"
 
 
-def open_transformer(model: keras.Model) -> keras.Model:
+def open_transformer(model: keras.Model, inputs: Any = None) -> keras.Model:
     """Rewrite a text classifier into a flat functional model of plain layers, with its weights.
 
     Each layer of the result is one operator of the exported file: lookups, additions, Dense layers on
@@ -32,21 +32,42 @@ def open_transformer(model: keras.Model) -> keras.Model:
         model: A functional text classifier over a keras-hub encoder made of `TransformerEncoder` layers (BERT,
             DistilBERT, RoBERTa, ELECTRA), with int32 inputs `token_ids` and `padding_mask` (batch, length).
             It is not changed.
+        inputs: A few real inputs that the two are compared on; see `tfkit.graph.refuse_difference`.
 
     Returns:
         A model with the same inputs, and outputs equal to about 1e-5.
 
     Raises:
         ModelError: Names every layer that cannot be opened (ALBERT's shared layers, DeBERTa's disentangled
-            attention), and says why.
+            attention), and says why; or the first layer after which the opened model differs.
 
     Example:
         >>> plain = open_transformer(classifier)  # doctest: +SKIP
         >>> student = quantize_aware(plain, tokenizer(texts, sequence_length=32))  # doctest: +SKIP
     """
     graph = read_graph(model)
-    _refuse_faults(graph)
-    return build_model(graph, _Opening(graph).call)
+    if faults := _faults(graph):
+        told = "; ".join(f"layer '{name}': {fault}" for name, fault in faults.items())
+        raise ModelError(
+            f"model '{graph.name}' cannot be opened into plain layers: {told}",
+            hint="BERT, DistilBERT, RoBERTa and ELECTRA encoders can; export this one in float or as dynamic_int8",
+        )
+    return _opened(model, graph, inputs)
+
+
+def opened_if_possible(model: keras.Model) -> keras.Model:
+    """A text model as `open_transformer` gives it, or as it is where its encoder cannot be opened.
+
+    Files with float activations are made of either: ALBERT and DeBERTa have those.
+
+    Args:
+        model: A functional text model; it is not changed.
+
+    Returns:
+        The opened model, or the model itself.
+    """
+    graph = read_graph(model)
+    return model if _faults(graph) else _opened(model, graph)
 
 
 def with_sequence_length(model: keras.Model, *, sequence_length: int) -> keras.Model:
@@ -62,17 +83,19 @@ def with_sequence_length(model: keras.Model, *, sequence_length: int) -> keras.M
     graph = read_graph(model)
     for value in graph.inputs:
         value.shape = (value.shape[0], sequence_length)
-    return build_model(graph)
+    made = build_model(graph)
+    refuse_difference(model, made, what=f"copy for {sequence_length} tokens")
+    return made
 
 
-def _refuse_faults(graph: LayerGraph) -> None:
-    faults = {node.name: fault for node in graph.nodes if (fault := _fault(graph, node)) is not None}
-    if faults:
-        told = "; ".join(f"layer '{name}': {fault}" for name, fault in faults.items())
-        raise ModelError(
-            f"model '{graph.name}' cannot be opened into plain layers: {told}",
-            hint="BERT, DistilBERT, RoBERTa and ELECTRA encoders can; export this one in float or as dynamic_int8",
-        )
+def _opened(model: keras.Model, graph: LayerGraph, inputs: Any = None) -> keras.Model:
+    opened = build_model(graph, _Opening(graph).call)
+    refuse_difference(model, opened, inputs, what="opened copy")
+    return opened
+
+
+def _faults(graph: LayerGraph) -> dict[str, str]:
+    return {node.name: fault for node in graph.nodes if (fault := _fault(graph, node)) is not None}
 
 
 def _fault(graph: LayerGraph, node: Node) -> str | None:
@@ -83,9 +106,9 @@ def _fault(graph: LayerGraph, node: Node) -> str | None:
         return "it holds LoRA weights that are not merged"
     if getattr(layer, "mask_zero", False):
         return "it makes a mask of its own (mask_zero); the padding mask is an input"
+    if node.kind in _OPENED and graph.calls_of(layer)[0] is not node:
+        return "it is called again, and one set of weights cannot follow the scales of several calls"
     if node.kind == "TransformerEncoder":
-        if graph.calls_of(layer)[0] is not node:
-            return "it is called again, and one set of weights cannot follow the scales of several calls"
         return "it takes an attention mask" if node.kwargs.get("attention_mask") is not None else None
     if node.kind == "PositionEmbedding":
         taker = graph.only_consumer(node.output)

@@ -1,0 +1,91 @@
+"""Every asked format is converted once before anything is trained."""
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tfkit.artifacts import ImageSpec
+    from tfkit.cli.display import Display
+    from tfkit.config import EmbeddingRecipeConfig, RecipeConfig, TextRecipeConfig
+    from tfkit.data import ImageExamples
+    from tfkit.data.text import TextExamples, Tokenizer
+
+_TITLE = "Rehearse the export"
+_SAMPLES = 8
+
+
+def rehearse_images(
+    config: "RecipeConfig", model: Any, display: "Display", train: "ImageExamples", image: "ImageSpec"
+) -> None:
+    """Convert a recipe's classifier, not trained yet, to each format that it asks for.
+
+    Args:
+        config: The recipe.
+        model: Its classifier; its weights are as they were afterwards.
+        display: Where to show it.
+        train: The training images.
+        image: The images the model takes.
+
+    Raises:
+        ModelError, ExportError: For what the export would refuse after training.
+    """
+    from tfkit.compression import QuantizationPolicy
+    from tfkit.data import calibration_pixels
+
+    section = config.quantization
+    formats = list(config.export.formats) if config.export else []
+    if section is not None and section.engine == "tfmot" and "tflite_int8" in formats:
+        formats.remove("tflite_int8")  # its twin is compared by itself, and converted by the stock converter
+        section = None
+    policy = QuantizationPolicy(**section.policy_options()) if section else None
+    samples = calibration_pixels(train, image, count=_SAMPLES)
+    allowed = config.export.allow_float if config.export else ()
+    _rehearse(display, model, formats, spec=image, samples=samples, quantization=policy, allow_float=allowed)
+
+
+def rehearse_texts(
+    config: "TextRecipeConfig | EmbeddingRecipeConfig",
+    model: Any,
+    display: "Display",
+    train: "TextExamples",
+    tokenizer: "Tokenizer",
+    *,
+    sequence_length: int,
+) -> None:
+    """Convert a recipe's text model, not trained yet, to each format that it asks for; see `rehearse_images`.
+
+    Args:
+        config: The recipe.
+        model: Its classifier or embedder.
+        display: Where to show it.
+        train: The training texts.
+        tokenizer: The backbone's tokeniser.
+        sequence_length: Tokens of a text.
+    """
+    from tfkit.artifacts import TextSpec
+    from tfkit.data.text import first_tokens
+    from tfkit.stages.text_quantization import quantization_policy
+
+    section = getattr(config, "quantization", None)
+    policy = quantization_policy(section.target) if section else None
+    formats = list(config.export.formats) if config.export else []
+    samples = first_tokens(train, tokenizer, sequence_length=sequence_length, count=_SAMPLES)
+    with tempfile.TemporaryDirectory(prefix="tfkit-") as folder:
+        tokenizer.save(Path(folder) / "tokenizer")
+        spec = TextSpec(sequence_length, Path(folder) / "tokenizer")
+        _rehearse(display, model, formats, spec=spec, samples=samples, quantization=policy)
+
+
+def _rehearse(display: "Display", model: Any, formats: Sequence[str], *, spec: Any, **given: Any) -> None:
+    from tfkit.exporters import rehearse_export
+    from tfkit.models.text import is_embedder
+    from tfkit.reports.quantities import counted
+
+    if not formats:
+        return
+    classes = () if is_embedder(model) else tuple(map(str, range(int(model.output_shape[-1]))))
+    with display.stage(_TITLE) as stage:
+        rehearse_export(model, formats, spec=spec, class_names=classes, progress=stage.progress, **given)
+        stage.result(f"{counted(len(formats), 'format')} can be made")
