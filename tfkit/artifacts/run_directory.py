@@ -12,7 +12,8 @@ from tfkit.artifacts.check_sums import write_check_sums
 from tfkit.errors import RunError
 
 _LOCK = ".lock"
-_NOT_SEALED = ("checkpoints", "tensorboard", "MODEL_CARD.md")  # whoever releases the model writes into its card
+# Exported files have check sums of their own, and whoever releases the model writes into its card.
+_NOT_SEALED = ("artifacts", "checkpoints", "tensorboard", "MODEL_CARD.md")
 
 
 @dataclass(frozen=True)
@@ -116,7 +117,7 @@ class RunDirectory:
         return self.report_json.is_file()
 
     def seal(self) -> None:
-        """Write `SHA256SUMS` of all that the run has made, so that a byte that changes later is noticed.
+        """Write `SHA256SUMS` of what the run made beside its artifacts, so that a byte that changes later is noticed.
 
         Raises:
             RunError: When it cannot be written.
