@@ -17,6 +17,8 @@ def is_printable(text: str) -> bool:
         >>> is_printable("crème brûlée"), is_printable("two\\nlines"), is_printable("\\x1b[31mred")
         (True, False, False)
     """
+    if text.isascii() and text.isprintable():  # most are, and tables of a thousand rows ask of each cell
+        return True
     return not any(unicodedata.category(letter) in _UNPRINTABLE or letter in _TURNS for letter in text)
 
 
@@ -31,6 +33,8 @@ def printable(text: str, *, lines: bool = False) -> str:
         >>> print(printable("\x1b[31mred"))
         \x1b[31mred
     """
+    if is_printable(text):
+        return text
     return "".join(letter if (lines and letter == "\n") or is_printable(letter) else _escape(letter) for letter in text)
 
 
