@@ -193,7 +193,7 @@ def _measure(
                 artifact, examples, reference=reference, runtime=runtime, progress=stage.progress
             )
         # Half a second tells how fast a file is; a limit to refuse it by is measured for as long as ever.
-        timing = {"max_seconds": 0.5} if limits.max_latency_ms_p95 is None else {}
+        timing: dict[str, Any] = {"max_seconds": 0.5} if limits.max_latency_ms_p95 is None else {}
         latency = measure_latency(runtime, noise(artifact.input), **timing)
         refused = refusals(verification, latency.latency_ms_p95, keras_accuracy=keras_accuracy, policy=_policy(limits))
         refused = (*refused, *_at_chance(verification, examples))
