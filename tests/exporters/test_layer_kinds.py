@@ -10,9 +10,11 @@ import pytest
 from keras import layers, ops
 
 from tfkit.artifacts import ImageSpec
-from tfkit.compression import QuantizationPolicy, quantization_coverage, quantize_aware, settle_biases
+from tfkit.compression import FreezeRanges, QuantizationPolicy, quantization_coverage, quantize_aware, settle_biases
+from tfkit.compression.splitting import split_layers
 from tfkit.errors import ModelError
 from tfkit.exporters import export_tflite
+from tfkit.graph import build_model, read_graph
 from tfkit.runtimes import LiteRTRuntime, read_operators
 
 _IMAGE = ImageSpec(16, 16, 3)
@@ -139,3 +141,62 @@ def test_what_has_no_kernel_is_refused_before_training() -> None:
     wide = keras.Model(inputs, layers.Flatten()(layers.PReLU(name="wide")(inputs)))
     with pytest.raises(ModelError, match=r"'wide': it has 110,592 slopes .* shared_axes=\[1, 2\]"):
         quantization_coverage(wide)
+
+
+def _attended(size: int) -> Callable[[Any], Any]:
+    """A block of a vision transformer on patches of so many pixels."""
+
+    def middle(x: Any) -> Any:
+        patches = layers.Conv2D(24, size, strides=size)(x)
+        x = layers.Reshape((patches.shape[1] * patches.shape[2], 24))(patches)
+        normalized = layers.LayerNormalization()(x)
+        x = layers.Add()([x, layers.MultiHeadAttention(3, 8, name="attention")(normalized, normalized)])
+        return layers.GlobalAveragePooling1D()(layers.LayerNormalization()(x))
+
+    return middle
+
+
+def _grouped(groups: int, **settings: Any) -> Callable[[Any], Any]:
+    spread = keras.initializers.RandomNormal
+    learned = {"gamma_initializer": spread(1, 0.4, 1), "beta_initializer": spread(0, 0.4, 2)}
+    return lambda x: layers.Activation("relu")(layers.GroupNormalization(groups, **(learned | settings))(x))
+
+
+_COMPOSITES: dict[str, Any] = {
+    "groups": _grouped(4),
+    "instances": _grouped(-1),
+    "neither scale nor shift": _grouped(3, scale=False, center=False),
+    "attention": _attended(4),
+    "attention over many places": _attended(1),
+}
+_QUICK_COMPOSITES = ("groups", "attention")
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [pytest.param(kind, marks=[] if kind in _QUICK_COMPOSITES else pytest.mark.slow) for kind in _COMPOSITES],
+)
+def test_layers_of_many_operators_are_in_the_file_as_they_were_trained(kind: str, tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    labels = random.integers(0, 4, 192)
+    pixels = random.integers(0, 110, (192, 2, 8, 2, 8, 3))
+    pixels[np.arange(192), labels // 2, :, labels % 2] += 100  # the brightest quarter is the class
+    pixels = pixels.reshape(192, 16, 16, 3).astype(np.uint8)
+    model = network(_COMPOSITES[kind])
+    rebuilt = build_model(split_layers(read_graph(model)))
+    images = pixels.astype(np.float32)
+    np.testing.assert_allclose(rebuilt.predict(images, verbose=0), model.predict(images, verbose=0), atol=1e-5)
+    model.compile(keras.optimizers.Adam(3e-3), "sparse_categorical_crossentropy")
+    model.fit(images, labels, epochs=8, batch_size=16, verbose=0)
+    student = quantize_aware(model, pixels[:64])
+    student.compile(keras.optimizers.Adam(1e-4), "sparse_categorical_crossentropy")
+    student.fit(images, labels, epochs=1, batch_size=16, verbose=0, callbacks=[FreezeRanges(after_epochs=0)])
+    settle_biases(student)
+    given: dict[str, Any] = {"spec": _IMAGE, "class_names": _LABELS, "calibration": pixels[:4]}
+    file = export_tflite(student, tmp_path / "model.tflite", quantization="int8", **given)
+    assert not [operator.name for operator in read_operators(file.path) if operator.is_float]
+    with LiteRTRuntime(file.path) as runtime:
+        found = runtime.scores(pixels)
+    expected = ops.convert_to_numpy(student(images, training=False))
+    assert (found.argmax(1) == expected.argmax(1)).mean() >= 0.99
+    assert (expected.argmax(1) == labels).mean() > 0.9

@@ -12,7 +12,7 @@ from tfkit.compression.differences import refuse_zero_differences
 from tfkit.compression.input_grid import InputGrid, input_grids
 from tfkit.compression.planning import LayerPlan, coverage_rows, layers_in_float, plan_layers
 from tfkit.compression.policy import LayerCoverage, QuantizationPolicy
-from tfkit.compression.rules import averaged_values, fixed_range_of
+from tfkit.compression.rules import averaged_values, fixed_range_of, is_wide_softmax
 from tfkit.compression.splitting import activation_name, split_layers
 from tfkit.compression.wide_values import WideValues, wide_values
 from tfkit.graph import LayerGraph, Node, Value, build_model, copy_layer, give_weights, read_graph, refuse_difference
@@ -242,8 +242,9 @@ class _Rewriting:
                 self._hand_on(node)
             return outputs
         if plan.treatment == "fixed":
-            fixed = fixed_range_of(node, self._bits)
-            quantizer = FakeQuantize(name=name, fixed_range=fixed, bits=self._bits, fused=self._fused)
+            bits = 16 if is_wide_softmax(self._graph, node) else self._bits
+            fixed = fixed_range_of(node, bits)
+            quantizer = FakeQuantize(name=name, fixed_range=fixed, bits=bits, fused=self._fused)
             self._quantizers[id(node.output)] = quantizer
             # A hard sigmoid of zero is one half, which may be just half way between two steps: the file rounds it up.
             ties = {"averaged": _FINE, "upwards": True} if activation_name(node.operation) == "hard_sigmoid" else {}

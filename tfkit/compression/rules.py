@@ -289,7 +289,8 @@ def faults_of(graph: LayerGraph, node: Node, *, weight_bits: int = 8, activation
         return "it compares a tensor with numbers of another shape, for which there is no rule"
     if node.kind == "Subtract" and len({id(_looked_through(value)) for value in node.inputs}) < len(node.inputs):
         return "it subtracts a tensor from itself, which leaves zeros: there is nothing to learn behind it"
-    if activation_bits == 8 and (places := _places_of_inner_softmax(graph, node)) > _MOST_PLACES:
+    places = _places_of_inner_softmax(graph, node)
+    if activation_bits == 8 and places > _MOST_PLACES and not is_wide_softmax(graph, node):
         return (
             f"its scores over {places} places are 1/{places} on average, and the 8-bit softmax has steps of 1/256: "
             "nearly all would be 0 or 1 step"
@@ -318,6 +319,15 @@ def _looked_through(value: Value) -> Value:
     while value.node is not None and treatment_of(value.node) == "absent":
         value = value.node.inputs[0]
     return value
+
+
+def is_wide_softmax(graph: LayerGraph, node: Node) -> bool:
+    """Whether a layer gives an attention's shares over so many places that an 8-bit model holds them in 16 bits."""
+    takers = graph.consumers(node.output)
+    while len(takers) == 1 and treatment_of(takers[0]) == "absent":
+        takers = graph.consumers(takers[0].output)
+    mixes = bool(takers) and all(taker.kind == "MatMul" for taker in takers)
+    return mixes and _places_of_inner_softmax(graph, node) > _MOST_PLACES
 
 
 def _places_of_inner_softmax(graph: LayerGraph, node: Node) -> int:

@@ -7,6 +7,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from tfkit.compression.composites import opened_composite
 from tfkit.graph import LayerGraph, Node, Value, build_model, copy_layer, give_weights, read_graph
 from tfkit.graph.layer_graph import replace_values
 from tfkit.layers import (
@@ -61,7 +62,8 @@ def split_layers(graph: LayerGraph) -> LayerGraph:
     `Conv2D(activation="relu")` becomes `Conv2D` and `Activation("relu")`; `SeparableConv2D` becomes
     `DepthwiseConv2D` and a 1x1 `Conv2D`; SiLU becomes a sigmoid and a `Multiply`, as the file has it; merges of more
     than two tensors become a chain of merges of two; arithmetic with a number, or one for each channel, becomes a
-    `Rescaling`; pixels whose channels are put in another order pass one `ChannelOrder`. A layer that is called several
+    `Rescaling`; a group normalisation, and the attention of an image's places, are written operator by operator; pixels
+    whose channels are put in another order pass one `ChannelOrder`. A layer that is called several
     times stays one. Layers made of other layers, as keras-hub's blocks are, are laid open.
 
     Args:
@@ -73,6 +75,7 @@ def split_layers(graph: LayerGraph) -> LayerGraph:
     """
     splitting = _Splitting()
     while True:  # a block may hold blocks
+        splitting.shared = {id(node.operation) for node in graph.nodes if len(graph.calls_of(node.operation)) > 1}
         graph = read_graph(build_model(graph, splitting.call))
         if not any(splitting.is_block(node.operation) for node in graph.nodes):
             return graph
@@ -113,6 +116,7 @@ class _Splitting:
         self._closed: dict[int, Any] = {}
         self._linear: dict[int, Any] = {}
         self._separated: dict[int, tuple[Any, Any]] = {}
+        self.shared: set[int] = set()  # the layers of the graph that are called more than once
         self._taken: dict[int, Any] = {}  # the tensor that each channel of pixels was taken from
 
     def is_block(self, layer: Any) -> bool:
@@ -130,6 +134,9 @@ class _Splitting:
 
     def _split(self, node: Node, copy: Callable[[], Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         layer = node.operation
+        # One set of weights for several calls would become several.
+        if id(layer) not in self.shared and (opened := opened_composite(node, args, kwargs)) is not None:
+            return opened
         if type(layer) in _CHAINED and (isinstance(layer, keras.layers.Average) or len(args[0]) > 2):
             return _chained(node, args[0])
         if type(layer) in _SEPARABLE:
