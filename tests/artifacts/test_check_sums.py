@@ -132,3 +132,10 @@ def test_a_sealed_run_names_what_changed_and_lets_its_card_change(tmp_path: Path
     with pytest.raises(TfkitError, match=r"golden\.json: other bytes"):
         refuse_changed_files(tmp_path)
     refuse_changed_files(tmp_path, only=["models/float.keras"])
+
+
+def test_check_sums_that_stand_twice_are_damaged(folder: Path) -> None:
+    sums = folder / "SHA256SUMS"
+    sums.write_text(sums.read_text() * 2)
+    with pytest.raises(ExportError, match="a file stands twice"):
+        read_manifest(folder)

@@ -45,7 +45,10 @@ def read_check_sums(folder: Path) -> dict[str, str] | None:
     for number, match in enumerate(found, start=1):
         if match is None:
             raise ExportError(f"'{path}' is damaged: line {number} is no check sum and name", hint=_AGAIN)
-    return {match[2]: match[1] for match in found if match is not None}
+    sums = {match[2]: match[1] for match in found if match is not None}
+    if len(sums) < len(lines):
+        raise ExportError(f"'{path}' is damaged: a file stands twice", hint=_AGAIN)
+    return sums
 
 
 def refuse_changed_files(folder: Path, *, only: Collection[str] | None = None) -> None:
