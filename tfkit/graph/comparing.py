@@ -68,7 +68,7 @@ def refuse_difference(
         if pairs is not None:
             found = _first_other_layer(graph, copied, pairs, samples, kept=kept, skip=skip)
         else:
-            found = _other_end(graph, copied, samples, tolerance)
+            found = _other_end(graph, copied, samples, max(tolerance, _narrowest(graph, copied)))
     except Exception:
         if inputs is None and not _takes(graph, samples):
             return  # noise is nothing that this model can be asked
@@ -194,6 +194,11 @@ def _first_other_layer(
     return None
 
 
+def _narrowest(*graphs: LayerGraph) -> float:
+    """What the narrowest floating-point type of graphs allows one layer; nothing for float32 throughout."""
+    return max((_tolerance(node) for graph in graphs for node in graph.nodes), default=0.0)
+
+
 def _tolerance(*nodes: Node) -> float:
     types = {getattr(node.operation, "compute_dtype", "float32") for node in nodes}
     return max([_ONE_LAYER, *(_NARROW_STEPS * _NARROW[name] for name in types if name in _NARROW)])
@@ -221,6 +226,8 @@ def _other_end(graph: LayerGraph, copied: LayerGraph, samples: Mapping[str, Any]
     if wrong is None and not before:
         return None
     first = _first_lost(graph, has, lambda value: _tells(_array(values[id(value)])))
+    if first is None and wrong is None:
+        return None  # a sum in another order that its taker evens out
     if first is None:
         return _Other("", "", *(wrong or (np.nan, np.nan)))
     wanted = _array(values[id(first.output)]).ravel()
