@@ -83,6 +83,9 @@ def test_the_defaults_shown_behind_a_sign_are_the_defaults(template: str) -> Non
     kind = type(load_recipe(path))
     examples = {
         "classes",
+        "input_mean",
+        "input_range",
+        "input_std",
         "labels_per_class",
         "name",
         "synonyms",

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tfkit.artifacts import SYMMETRIC
 from tfkit.benchmarking.op_profile import profile_operators
 from tfkit.errors import ModelError
 from tfkit.runtimes import KerasRuntime, LiteRTRuntime, open_runtime
@@ -50,7 +51,7 @@ def test_float_input_takes_raw_pixels_unless_a_range_is_given(photo, tmp_path):
     means = photo.mean(axis=(1, 2))
     with LiteRTRuntime(path) as runtime:
         np.testing.assert_allclose(runtime.scores(photo), means, rtol=1e-5)
-    with LiteRTRuntime(path, input_range=(-1.0, 1.0)) as runtime:
+    with LiteRTRuntime(path, scaling=SYMMETRIC) as runtime:
         np.testing.assert_allclose(runtime.scores(photo), means / 127.5 - 1, atol=1e-5)
 
 

@@ -1,25 +1,42 @@
 """Values that describe exported models, and the folder a run writes."""
 
-from tfkit.artifacts.artifact import OUTSIDE, Artifact, ArtifactFormat, InputSpec, Quantization, compressed_bytes
+from tfkit.artifacts.artifact import (
+    OUTSIDE,
+    Artifact,
+    ArtifactFormat,
+    InputSpec,
+    Quantization,
+    ScoreTask,
+    compressed_bytes,
+)
 from tfkit.artifacts.check_sums import refuse_changed_files
 from tfkit.artifacts.image_spec import ImageSpec, ResizeMode
 from tfkit.artifacts.layer_difference import LayerDifference
 from tfkit.artifacts.manifest import read_manifest, write_manifest
+from tfkit.artifacts.pixel_scaling import CAFFE, IMAGENET, RAW, SYMMETRIC, UNIT, USUAL_SCALINGS, PixelScaling
 from tfkit.artifacts.run_directory import RunDirectory, create_run_directory, refuse_existing_run, running_process
 from tfkit.artifacts.signature import ModelSignature, TensorSpec
 from tfkit.artifacts.text_spec import TextSpec
 
 __all__ = [
+    "CAFFE",
+    "IMAGENET",
     "OUTSIDE",
+    "RAW",
+    "SYMMETRIC",
+    "UNIT",
+    "USUAL_SCALINGS",
     "Artifact",
     "ArtifactFormat",
     "ImageSpec",
     "InputSpec",
     "LayerDifference",
     "ModelSignature",
+    "PixelScaling",
     "Quantization",
     "ResizeMode",
     "RunDirectory",
+    "ScoreTask",
     "TensorSpec",
     "TextSpec",
     "compressed_bytes",

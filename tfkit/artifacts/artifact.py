@@ -12,6 +12,8 @@ from tfkit.artifacts.signature import ModelSignature
 from tfkit.artifacts.text_spec import TextSpec
 
 InputSpec = ImageSpec | TextSpec
+# One class of several, or each label on its own: those of half or more.
+ScoreTask = Literal["classification", "multilabel"]
 ArtifactFormat = Literal["saved_model", "tflite"]
 Quantization = Literal["none", "float16", "dynamic_int8", "int8", "int16x8"]
 
@@ -33,6 +35,7 @@ class Artifact:
         input: The images, or the texts, it takes.
         class_names: Its labels, in the order of the scores.
         made_by: How it was made, in a sentence (converter, quantiser, versions).
+        task: Whether one label is true, that of the largest score, or each of .5 or more.
         layers: How far each of its tensors was from the Keras model's when it was made from quantisation-aware
             training; otherwise empty. Not in the manifest.
     """
@@ -44,6 +47,7 @@ class Artifact:
     input: InputSpec
     class_names: tuple[str, ...]
     made_by: str
+    task: ScoreTask = "classification"
     layers: tuple[LayerDifference, ...] = ()
 
     @property

@@ -145,6 +145,7 @@ def _read_entry(entry: "FileEntry", directory: Path) -> Artifact:
         input=taken,
         class_names=entry.class_names,
         made_by=entry.made_by,
+        task=entry.task,
     )
 
 

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from tfkit.artifacts.artifact import ArtifactFormat, Quantization
+from tfkit.artifacts.artifact import ArtifactFormat, Quantization, ScoreTask
 from tfkit.artifacts.image_spec import ImageSpec
 from tfkit.artifacts.signature import ModelSignature
 
@@ -31,6 +31,7 @@ class FileEntry(_Part):
     signature: ModelSignature
     class_names: tuple[Annotated[str, Field(min_length=1)], ...]
     made_by: str
+    task: ScoreTask = "classification"
     image: ImageSpec | None = None
     text: TextEntry | None = None
     bytes: _Count

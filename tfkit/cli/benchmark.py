@@ -7,8 +7,9 @@ from typing import Annotated, Any
 
 import typer
 
-from tfkit.artifacts import Artifact, ImageSpec, InputSpec
+from tfkit.artifacts import Artifact, ImageSpec, InputSpec, PixelScaling
 from tfkit.cli.custom_objects import CustomObjects
+from tfkit.cli.input_options import InputChannels, InputMean, InputRange, InputStd, pixel_scaling
 
 
 def benchmark(
@@ -22,6 +23,10 @@ def benchmark(
     seconds: Annotated[float, typer.Option(min=0, help="Go on timing for so long.")] = 5.0,
     image_size: Annotated[int | None, typer.Option(min=1, help="For a model that takes any size.")] = None,
     custom_objects: CustomObjects = None,
+    input_range: InputRange = None,
+    input_mean: InputMean = None,
+    input_std: InputStd = None,
+    input_channels: InputChannels = "rgb",
     sequence_length: Annotated[
         int | None, typer.Option(min=3, help="Tokens of a text, for a Keras model outside of its run.")
     ] = None,
@@ -32,6 +37,7 @@ def benchmark(
     from tfkit.cli.quiet import chatter_dropped, tensorflow_started
     from tfkit.cli.targets import is_keras_file
 
+    said = pixel_scaling(input_range, input_mean, input_std, input_channels)
     timing = {"warmup_runs": warmup_runs, "min_runs": runs, "max_seconds": seconds}
     display = Display(PlainConsole(stderr=as_json))
     # Exported files run without TensorFlow, whose start alone takes seconds.
@@ -44,7 +50,7 @@ def benchmark(
             register_custom_objects(custom_objects)
         host = describe_host()
         sizes = {"image_size": image_size, "sequence_length": sequence_length}
-        rows = _rows(display, path, threads=threads, sizes=sizes, timing=timing)
+        rows = _rows(display, path, said, threads=threads, sizes=sizes, timing=timing)
     if as_json:
         typer.echo(json.dumps({"host": asdict(host), "models": rows}, indent=2, default=str))
     else:
@@ -52,12 +58,12 @@ def benchmark(
     return 0
 
 
-def measure(artifact: Artifact, *, threads: int, **timing: Any) -> Any:
+def measure(artifact: Artifact, *, threads: int, scaling: PixelScaling | None = None, **timing: Any) -> Any:
     """The `LatencyResult` of one exported file, on one image of noise or one text of full length."""
     from tfkit.benchmarking import measure_latency
     from tfkit.runtimes import open_runtime
 
-    with open_runtime(artifact, threads=threads) as runtime:
+    with open_runtime(artifact, threads=threads, scaling=scaling) as runtime:
         return measure_latency(runtime, noise(artifact.input), **timing)
 
 
@@ -72,25 +78,34 @@ def noise(spec: InputSpec) -> Any:
 
 
 def _rows(
-    display: Any, path: Path, *, threads: int, sizes: dict[str, int | None], timing: dict[str, Any]
+    display: Any,
+    path: Path,
+    said: PixelScaling | None,
+    *,
+    threads: int,
+    sizes: dict[str, int | None],
+    timing: dict[str, Any],
 ) -> list[dict[str, Any]]:
     from tfkit.cli.targets import find_artifacts, is_keras_file, refuse_unfinished
 
     refuse_unfinished(path)
     if is_keras_file(path):
         with display.stage(path.name):
-            return [_keras_row(path, sizes=sizes, timing=timing)]
+            return [_keras_row(path, said, sizes=sizes, timing=timing)]
     rows = []
     for artifact in find_artifacts(path, image_size=sizes["image_size"]):
         with display.stage(artifact.path.name if artifact.format == "tflite" else "saved_model"):
-            latency = measure(artifact, threads=threads, **timing)
+            latency = measure(artifact, threads=threads, scaling=said, **timing)
         kind = f"{artifact.format} {artifact.quantization}".removesuffix(" none")
         rows.append({"file": str(artifact.path), "kind": kind, "bytes": artifact.bytes, **asdict(latency)})
     return rows
 
 
-def _keras_row(path: Path, *, sizes: dict[str, int | None], timing: dict[str, Any]) -> dict[str, Any]:
+def _keras_row(
+    path: Path, said: PixelScaling | None, *, sizes: dict[str, int | None], timing: dict[str, Any]
+) -> dict[str, Any]:
     from tfkit.benchmarking import measure_latency
+    from tfkit.cli.asked_inputs import given_pixels, on_raw_pixels_of
     from tfkit.cli.targets import keras_image
     from tfkit.cli.text_targets import keras_text
     from tfkit.models import load_model_file
@@ -103,6 +118,7 @@ def _keras_row(path: Path, *, sizes: dict[str, int | None], timing: dict[str, An
         spec = keras_text(path, sequence_length=sizes["sequence_length"])
     else:
         spec = keras_image(model, path, image_size=sizes["image_size"])
+        model = on_raw_pixels_of(model, spec, given_pixels(model, said), path)
     with KerasRuntime(model) as runtime:
         latency = measure_latency(runtime, noise(spec), **timing)
     return {"file": str(file), "kind": "keras", "bytes": file.stat().st_size, **asdict(latency)}

@@ -6,8 +6,10 @@ from typing import Annotated, Any
 
 import typer
 
-from tfkit.artifacts import ResizeMode
+from tfkit.artifacts import PixelScaling, ResizeMode
 from tfkit.cli.custom_objects import CustomObjects
+from tfkit.cli.heads import Task, TaskOption
+from tfkit.cli.input_options import InputChannels, InputMean, InputRange, InputStd, pixel_scaling
 from tfkit.errors import ConfigError, RunError
 
 
@@ -41,6 +43,11 @@ def export(
     labels: Annotated[Path | None, typer.Option(help="A file with one label a line.", metavar="FILE")] = None,
     image_size: Annotated[int | None, typer.Option(min=1, help="For a model that takes any size.")] = None,
     resize: Annotated[ResizeMode, typer.Option(help="How an app shall fit pictures.")] = "crop",
+    input_range: InputRange = None,
+    input_mean: InputMean = None,
+    input_std: InputStd = None,
+    input_channels: InputChannels = "rgb",
+    task: TaskOption = None,
     tokenizer: Annotated[
         Path | None, typer.Option(help="Its folder, for a model of texts outside of its run.", metavar="DIR")
     ] = None,
@@ -51,13 +58,17 @@ def export(
     label_column: Annotated[str | None, typer.Option(help="Of texts: its name or number; as the run's data.")] = None,
     header: Annotated[bool | None, typer.Option(help="Of texts: whether the first line names the columns.")] = None,
 ) -> int:
-    """Export any Keras classifier of raw pixels, or of token ids, to files that ship."""
+    """Export any Keras classifier of images, or of token ids, to files that ship.
+
+    The files of images take raw pixels, whatever the model took: its scaling is put inside.
+    """
     from tfkit.cli.display import Display
     from tfkit.cli.quiet import tensorflow_started
 
     wanted = list(dict.fromkeys(formats or [Format.TFLITE_INT8]))
     if Format.TFLITE_INT8 in wanted and calibration is None:
         raise ConfigError("tflite_int8 needs --calibration DATA", hint="name the training data, or another --format")
+    said = pixel_scaling(input_range, input_mean, input_std, input_channels)
     _make_empty(output)
     display = Display()
     display.header(f"{model} to {output}")
@@ -73,18 +84,18 @@ def export(
         given: dict[str, Any] = {"labels": labels, "calibration": calibration, "count": calibration_examples}
         if of_texts:
             table = {"text_column": text_column, "label_column": label_column, "header": header}
-            given |= {"tokenizer": tokenizer, "sequence_length": sequence_length, "table": table}
+            given |= {"tokenizer": tokenizer, "sequence_length": sequence_length, "table": table, "task": task}
             artifacts = export_texts(display, model, output, names, **given)
         else:
+            given |= {"resize": resize, "image_size": image_size, "said": said, "task": task}
             given["allow_float"] = tuple(allow_float or ())
-            artifacts = _export_images(display, model, output, names, resize=resize, image_size=image_size, **given)
+            artifacts = _export_images(display, model, output, names, **given)
         for artifact in artifacts:
             display.note(f"{artifact.path}  {file_size(artifact.bytes)}")
             if "in float, as allowed" in artifact.made_by:
                 display.note(artifact.made_by.partition("; ")[2])
-    display.next_command(
-        f"tfkit verify {output} --data {'TEST_TEXTS' if of_texts else 'TEST_IMAGES'} --reference {model}"
-    )
+    words = f"tfkit verify {output} --data {'TEST_TEXTS' if of_texts else 'TEST_IMAGES'} --reference {model}"
+    display.next_command(f"{words} {said.option}" if said else words)
     return 0
 
 
@@ -100,49 +111,62 @@ def _export_images(
     resize: ResizeMode,
     image_size: int | None,
     allow_float: tuple[str, ...],
+    said: PixelScaling | None,
+    task: Task | None,
 ) -> tuple[Any, ...]:
-    from tfkit.cli.heads import head_of
+    from tfkit.cli.asked_inputs import given_pixels, on_raw_pixels_of, try_on
+    from tfkit.cli.heads import judge_head
     from tfkit.cli.targets import keras_image
-    from tfkit.exporters import export_formats
+    from tfkit.data import calibration_pixels
+    from tfkit.exporters import export_formats, read_head
     from tfkit.models import load_model_file
 
     with display.stage("Model") as stage:
         loaded = load_model_file(path)
-        said = head_of(loaded, path)
         image = keras_image(loaded, path, resize=resize, image_size=image_size)
+        classes = max(2, read_head(loaded).units)
         stage.result(f"{loaded.count_params() / 1e6:.2f} M parameters, {image.height}x{image.width}x{image.channels}")
-    if said:
-        display.note(said)
-    class_names, pixels = _labels_and_pixels(display, path, loaded, image, labels=labels, data=calibration, count=count)
+    names = _known_names(path, classes, labels)
+    examples = _examples(display, calibration, image)
+    known = bool(names)
+    if not known and examples is not None and len(examples.class_names) == classes:
+        names = examples.class_names
+    scored, scores, head_note = judge_head(loaded, path, task, named=len(names) or None)
+    given = given_pixels(scored, said)
+    for note in (head_note, given.note if examples is None or given.said else ""):
+        if note:
+            display.note(note)
+    if examples is not None and scores == "classification" and names and set(examples.class_names) <= set(names):
+        try_on(display, scored, examples.in_classes(names), image, given, known=known)
+    if not names:
+        display.note("labels are numbers: say --labels FILE to name them")
+    raw = on_raw_pixels_of(scored, image, given, path)
     with display.stage("Export") as stage:
-        described: dict[str, Any] = {"spec": image, "class_names": class_names, "calibration": pixels}
+        described: dict[str, Any] = {"spec": image, "class_names": names or tuple(map(str, range(classes)))}
+        described["calibration"] = None if examples is None else calibration_pixels(examples, image, count=count)
         described["allow_float"] = allow_float
-        return export_formats(loaded, formats, output, progress=stage.progress, **described)
+        return export_formats(raw, formats, output, task=scores, progress=stage.progress, **described)
 
 
-def _labels_and_pixels(
-    display: Any, path: Path, model: Any, image: Any, *, labels: Path | None, data: Path | None, count: int
-) -> tuple[tuple[str, ...], Any]:
-    """Class names - of the file given, the run, the data's folders, else numbers - and calibration pixels."""
+def _known_names(path: Path, classes: int, labels: Path | None) -> tuple[str, ...]:
+    """The class names of the file given, or of the run; none where nobody says them."""
     from tfkit.cli.targets import read_labels, run_labels
 
-    classes = int(model.output_shape[-1])
     names = read_labels(labels) if labels else run_labels(path)
     if names and len(names) != classes:
         raise ConfigError(f"there are {len(names)} labels; '{path}' gives {classes} scores", hint="see --labels")
-    pixels = None
-    if data is not None:
-        from tfkit.data import calibration_pixels, load_image_examples
+    return names
 
-        with display.stage("Calibration images") as stage:
-            examples = load_image_examples(data, channels=image.channels, prefer="train")
-            pixels = calibration_pixels(examples, image, count=count)
-            stage.result(f"{len(pixels)} of {len(examples)}")
-        if not names and len(examples.class_names) == classes:
-            names = examples.class_names
-    if not names:
-        display.note("labels are numbers: say --labels FILE to name them")
-    return names or tuple(map(str, range(classes))), pixels
+
+def _examples(display: Any, data: Path | None, image: Any) -> Any:
+    from tfkit.data import load_image_examples
+
+    if data is None:
+        return None
+    with display.stage("Calibration images") as stage:
+        examples = load_image_examples(data, channels=image.channels, prefer="train")
+        stage.result(str(len(examples)))
+    return examples
 
 
 def _make_empty(folder: Path) -> None:

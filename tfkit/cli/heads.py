@@ -1,36 +1,94 @@
-"""What a Keras model's outputs are: one softmax score a class, or something that argmax would misread."""
+"""What a model's outputs are and what shall become of them: found in the model, told, or asked with `--task`."""
 
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
+import typer
+
+from tfkit.artifacts import ScoreTask
 from tfkit.errors import ModelError
 
+Task = Literal["classification", "multilabel", "regression"]
+TaskOption = Annotated[
+    Task | None,
+    typer.Option("--task", help="What the outputs are, where the model does not say: one class, several, or numbers."),
+]
+_ASK = (
+    "say what they are: --task classification (logits: the largest is the class), --task multilabel (several labels "
+    "at once) or --task regression; --labels FILE names classes"
+)
 
-def head_of(model: Any, path: Path) -> str:
-    """What a reader of the scores must know, empty for softmax scores.
+
+def judge_head(model: Any, path: Path, said: Task | None, *, named: int | None) -> tuple[Any, ScoreTask, str]:
+    """A model as it is served: a score for each class, and what its scores are.
+
+    Args:
+        model: The Keras model.
+        path: Its file.
+        said: `--task`; None for nothing.
+        named: How many classes the labels or the data name; None for nothing known.
+
+    Returns:
+        The model - one sigmoid unit made into two scores -, the task, and what a reader of the scores must know;
+        empty for softmax scores.
 
     Raises:
-        ModelError: When the model has several outputs, or a single unit, which is no score a class.
+        ModelError: When the outputs are several or no row of scores, are numbers, or nobody knows what they are.
     """
-    if len(model.outputs) != 1:
-        shown = ", ".join(f"'{name}' {tuple(tensor.shape)}" for name, tensor in _named_outputs(model))
+    from tfkit.exporters import read_head, with_two_scores
+
+    head = read_head(model)
+    task, note = task_of(head.activation, head.units, path, said, named=named)
+    if head.units == 1 and task == "classification":
+        return with_two_scores(model, head), task, note
+    return model, task, note
+
+
+def task_of(activation: str, units: int, path: Path, said: Task | None, *, named: int | None) -> tuple[ScoreTask, str]:
+    """What the scores behind an activation are, and what to tell; see `judge_head`."""
+    if said == "regression":
         raise ModelError(
-            f"'{path}' has {len(model.outputs)} outputs: {shown}; expected one, a score a class",
-            hint="save a model of one output: keras.Model(model.inputs, model.outputs[0])",
+            f"'{path}' gives numbers (--task regression); tfkit serves and proves classifiers",
+            hint="`tfkit predict --task regression` shows them; TensorFlow's converter exports them",
         )
-    activation = getattr(getattr(model.layers[-1], "activation", None), "__name__", "")
-    if len(model.output.shape) == 2 and model.output.shape[-1] == 1:
-        ends = "one sigmoid unit" if activation == "sigmoid" else "one unit, not a sigmoid"
-        two = "give it two scores, concatenate([1 - y, y]), and save that model: over .5 is then the second class"
-        hint = two if activation == "sigmoid" else "tfkit exports classifiers; numbers and logits of one unit are none"
-        raise ModelError(f"'{path}' ends in {ends}; expected one score for each of two or more classes", hint=hint)
+    if units == 1:
+        return "classification", _of_one_unit(activation, path, said, named)
+    if said is not None:
+        return said, _NOTES.get((said, activation), "")
+    if activation == "softmax":
+        return "classification", ""
     if activation == "sigmoid":
-        return "ends in sigmoid units: scores of several labels that do not sum to 1; the label shown is the largest"
-    if activation == "linear":
-        return "ends in linear units: the scores are logits, not probabilities; end it in softmax for those"
-    return ""
+        return "multilabel", _SEVERAL
+    if named == units:
+        return "classification", _NOTES.get(("classification", activation), _UNSUMMED)
+    ends = {"linear": "linear units", "unknown": "a layer that does not say what it gives"}
+    raise ModelError(
+        f"'{path}' ends in {ends.get(activation, activation)}: {units} numbers that may be logits or anything else",
+        hint=_ASK,
+    )
 
 
-def _named_outputs(model: Any) -> list[tuple[str, Any]]:
-    names = getattr(model, "output_names", None) or [tensor.name for tensor in model.outputs]
-    return list(zip(names, model.outputs, strict=True))
+_SEVERAL = (
+    "ends in sigmoid units: scores of several labels that do not sum to 1; each label of .5 or more is given "
+    "(--task classification: only the largest)"
+)
+_UNSUMMED = "the scores are no probabilities: they need not sum to 1; the largest is the class"
+_NOTES = {
+    ("classification", "linear"): "ends in linear units: the scores are logits, not probabilities; end it in softmax "
+    "for those",
+    ("classification", "sigmoid"): "ends in sigmoid units: the scores do not sum to 1; the largest is the class",
+    ("multilabel", "sigmoid"): _SEVERAL,
+}
+
+
+def _of_one_unit(activation: str, path: Path, said: Task | None, named: int | None) -> str:
+    if said == "multilabel":
+        raise ModelError(f"'{path}' ends in one unit, which is no several labels", hint="--task classification")
+    if activation == "sigmoid":
+        return "ends in one sigmoid unit: two classes, the second one over .5; the file gives a score for each"
+    if activation == "linear" and (said == "classification" or named == 2):
+        return "ends in one linear unit: taken as the logit of the second of two classes"
+    raise ModelError(
+        f"'{path}' ends in one unit that is no sigmoid ({activation}): a logit of two classes, or a number",
+        hint="say which: --task classification or --task regression",
+    )

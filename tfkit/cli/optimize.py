@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tfkit.artifacts import ResizeMode
+from tfkit.artifacts import PixelScaling, ResizeMode
 from tfkit.cli.custom_objects import CustomObjects
-from tfkit.errors import ConfigError
+from tfkit.cli.heads import Task, TaskOption
+from tfkit.cli.input_options import InputChannels, InputMean, InputRange, InputStd, pixel_scaling
+from tfkit.errors import ConfigError, ModelError
 
 if TYPE_CHECKING:
     from tfkit.cli.display import Display
@@ -99,6 +101,11 @@ def optimize(
     ] = None,
     custom_objects: CustomObjects = None,
     resize: Annotated[ResizeMode, typer.Option(help="How pictures are fitted.")] = "crop",
+    input_range: InputRange = None,
+    input_mean: InputMean = None,
+    input_std: InputStd = None,
+    input_channels: InputChannels = "rgb",
+    task: TaskOption = None,
     epochs: Annotated[int, typer.Option(help="Epochs of quantisation-aware training.")] = 3,
     recovery_epochs: Annotated[int, typer.Option(help="Epochs in float after channels were cut.")] = 6,
     batch_size: Annotated[int, typer.Option(help="Images in a batch.")] = 32,
@@ -120,6 +127,7 @@ def optimize(
     images = Images(data, test_data, validation_data, labels)
     folder = output or Path("runs") / f"{model.stem}_optimized"
     numbers = {"--epochs": epochs, "--recovery-epochs": recovery_epochs, "--batch-size": batch_size}
+    said = pixel_scaling(input_range, input_mean, input_std, input_channels)
     limits = {"--max-bytes": max_bytes, "--max-latency-ms": max_latency_ms, "--max-minutes": max_minutes}
     _check_arguments(model, images, numbers, limits, max_drop=max_drop, max_files=max_files)
     display = Display()
@@ -144,7 +152,7 @@ def optimize(
             flip=flip,
             seed=seed,
         )
-        loaded, image, splits = _load(display, model, images, resize=resize, seed=seed)
+        loaded, image, splits = _load(display, model, images, said, task, resize=resize, seed=seed)
         _warn_of_few_images(display, splits, max_drop)
         try:
             result = search_within_budget(
@@ -191,15 +199,28 @@ def _check_arguments(
         raise ConfigError("\n".join(faults), hint="tfkit optimize --help")
 
 
-def _load(display: "Display", path: Path, images: Images, *, resize: ResizeMode, seed: int) -> tuple[Any, Any, Any]:
+def _load(
+    display: "Display",
+    path: Path,
+    images: Images,
+    said: PixelScaling | None,
+    task: Task | None,
+    *,
+    resize: ResizeMode,
+    seed: int,
+) -> tuple[Any, Any, Any]:
+    from tfkit.cli.asked_inputs import given_pixels, on_raw_pixels_of, try_on
+    from tfkit.cli.heads import judge_head
     from tfkit.cli.targets import keras_image, read_labels, run_labels
     from tfkit.data import load_image_splits
+    from tfkit.exporters import read_head
     from tfkit.models import load_model_file
     from tfkit.reports.quantities import counted
 
     with display.stage("Model") as stage:
         loaded = load_model_file(path)
         image = keras_image(loaded, path, resize=resize)
+        read_head(loaded)
         parameters = f"{loaded.count_params() / 1e6:.2f} M parameters"
         stage.result(f"{parameters}, {image.height}x{image.width}x{image.channels}")
     classes = (read_labels(images.labels) if images.labels else run_labels(path)) or None
@@ -214,7 +235,19 @@ def _load(display: "Display", path: Path, images: Images, *, resize: ResizeMode,
                 f"the model's scores are taken for {counted(len(splits.class_names), 'class', 'classes')} in "
                 f"the order of the data: {', '.join(splits.class_names[:5])}, …; --labels FILE says another"
             )
-    return loaded, image, splits
+    scored, scores, note = judge_head(loaded, path, task, named=len(splits.class_names))
+    if scores == "multilabel":
+        raise ModelError(
+            f"'{path}' gives several labels at once; a search judges by one label a picture",
+            hint="--task classification takes the largest score for the label; else tfkit export --format tflite_int8",
+        )
+    if note:
+        display.note(note)
+    given = given_pixels(scored, said)
+    if scored.output_shape[-1] == len(splits.class_names):
+        some = splits.validation if len(splits.validation) else splits.train
+        try_on(display, scored, some, image, given, known=classes is not None)
+    return on_raw_pixels_of(scored, image, given, path), image, splits
 
 
 def _warn_of_few_images(display: "Display", splits: Any, max_drop: float) -> None:

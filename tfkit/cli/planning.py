@@ -52,7 +52,8 @@ def build_classifier(config: "RecipeConfig", image: "ImageSpec", classes: int, *
     keras.utils.set_random_seed(config.run.seed)
     weights = chosen.weights if weights is None else weights
     models.register_custom_objects(chosen.custom_objects)
-    backbone = models.build_backbone(chosen.backbone, image=image, weights=weights, width=chosen.width)
+    scaling = _given_scaling(config)
+    backbone = models.build_backbone(chosen.backbone, image=image, weights=weights, width=chosen.width, scaling=scaling)
     return models.build_classifier(backbone, classes=classes, **chosen.classifier_options())
 
 
@@ -75,6 +76,7 @@ def plan_compression(
     """
     from tfkit import compression
 
+    _note_pixels(config, model, display)
     if not (config.pruning or config.quantization or config.distillation):
         return CompressionPlan(compression.CompressionCoverage())
     with display.stage(_TITLE) as stage:
@@ -90,6 +92,27 @@ def plan_compression(
     distillation = config.distillation
     named = distillation.teacher or "the run's own float model" if distillation else ""
     return CompressionPlan(coverage, teacher, named)
+
+
+def _given_scaling(config: "RecipeConfig") -> Any:
+    from tfkit.cli.input_options import checked_scaling
+
+    said = config.model
+    return checked_scaling(
+        said.input_range, said.input_mean, said.input_std, said.input_channels, called="model.input_"
+    )
+
+
+def _note_pixels(config: "RecipeConfig", model: Any, display: "Display") -> None:
+    """Say what a backbone from a file is given, where neither it nor the recipe says it."""
+    from tfkit import models
+
+    of_file = Path(config.model.backbone).suffix in (".keras", ".h5", ".hdf5")
+    if of_file and _given_scaling(config) is None and not models.scales_its_pixels(model):
+        display.note(
+            "nothing in the backbone's file scales its pixels: it is given 0..255; if it learned on others, say "
+            "model.input_range=[0,1], or model.input_mean and model.input_std"
+        )
 
 
 def stage_options(config: "RecipeConfig", name: str, teacher: Any = None) -> dict[str, Any]:

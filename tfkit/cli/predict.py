@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tfkit.artifacts import ResizeMode
+from tfkit.artifacts import OUTSIDE, ImageSpec, PixelScaling, ResizeMode
 from tfkit.cli.answers import answers_json, best_labels, echo_json, show_answers, tell_numbered
 from tfkit.cli.custom_objects import CustomObjects
+from tfkit.cli.heads import Task, TaskOption
+from tfkit.cli.input_options import InputChannels, InputMean, InputRange, InputStd, pixel_scaling
 from tfkit.errors import DataError, ModelError
 from tfkit.files import read_regular_file, refuse_irregular
 
@@ -39,6 +41,11 @@ def predict(
     resize: Annotated[
         ResizeMode, typer.Option(help="How pictures are fitted, for a file that tfkit did not write.")
     ] = "crop",
+    input_range: InputRange = None,
+    input_mean: InputMean = None,
+    input_std: InputStd = None,
+    input_channels: InputChannels = "rgb",
+    task: TaskOption = None,
     tokenizer: Annotated[
         Path | None, typer.Option(help="Its folder, for a file of token ids outside of its run.", metavar="DIR")
     ] = None,
@@ -61,7 +68,7 @@ def predict(
     from tfkit.cli.text_search import find_search_index, refuse_nearest, search_texts
 
     refuse_unfinished(path)
-
+    said = pixel_scaling(input_range, input_mean, input_std, input_channels)
     if explain:
         classifies = not nearest and not find_search_index(path) and takes_texts(path, tokenizer=tokenizer)
         refuse_unexplainable(path, classifies_texts=classifies)
@@ -74,23 +81,32 @@ def predict(
         return predict_texts(path, inputs, labels=labels, top=top, as_json=as_json, explain=explain, **outside)
     files = _image_files([Path(word) for word in inputs])
     with chatter_dropped():
-        model, class_names, scores = _scores(path, files, labels=labels, resize=resize, custom_objects=custom_objects)
-    best = best_labels(class_names, scores, top=top)
+        said_of: dict[str, Any] = {"said": said, "task": task, "custom_objects": custom_objects}
+        model, class_names, scores, found = _scores(path, files, labels=labels, resize=resize, **said_of)
+    best = best_labels(class_names, scores, top=top, task=found)
     if as_json:
-        echo_json(model, "image", answers_json("image", files, best))
+        echo_json(model, "image", answers_json("image", files, best, task=found))
     else:
-        show_answers(model, "image", files, best)
+        show_answers(model, "image", files, best, task=found)
         tell_numbered(class_names)
     return 0
 
 
 def _scores(
-    path: Path, files: list[Path], *, labels: Path | None, resize: Any, custom_objects: str | None
-) -> "tuple[Path, tuple[str, ...], np.ndarray]":
-    """The file that answered, its labels, and float32 (n, classes)."""
+    path: Path,
+    files: list[Path],
+    *,
+    labels: Path | None,
+    resize: Any,
+    said: PixelScaling | None,
+    task: Task | None,
+    custom_objects: str | None,
+) -> "tuple[Path, tuple[str, ...], np.ndarray, Task]":
+    """The file that answered, its labels, float32 (n, classes), and what they are."""
     import numpy as np
 
-    from tfkit.cli.heads import head_of
+    from tfkit.cli.asked_inputs import given_pixels, on_raw_pixels_of, refuse_other_channels
+    from tfkit.cli.heads import judge_head
     from tfkit.cli.quiet import import_tensorflow
     from tfkit.cli.targets import (
         best_artifact,
@@ -111,22 +127,38 @@ def _scores(
 
         refuse_changed_run(path / "models" / "float.keras" if path.is_dir() else path)
         model = load_model_file(path)
-        head_of(model, path)
-        runtime = KerasRuntime(model)
-        batches = _pixel_batches(files, keras_image(model, path, resize=resize))
-        scores = np.concatenate([runtime.scores(pixels) for pixels in batches])
-        names = read_labels(labels) if labels else run_labels(path) or tuple(map(str, range(scores.shape[1])))
+        names = read_labels(labels) if labels else run_labels(path)
+        found: Task = "regression"
+        if task != "regression":
+            model, found, note = judge_head(model, path, task, named=len(names) or None)
+            if note:
+                typer.echo(f"  {note}", err=True)
+        image, given = keras_image(model, path, resize=resize), given_pixels(model, said)
+        if given.note and not run_labels(path):
+            typer.echo(f"  {given.note}", err=True)
+        runtime = KerasRuntime(on_raw_pixels_of(model, image, given, path))
+        scores = np.concatenate([runtime.scores(pixels) for pixels in _pixel_batches(files, image)])
+        names = names or tuple(map(str, range(scores.shape[1])))
         if len(names) != scores.shape[1]:
             raise ModelError(f"there are {len(names)} labels; '{path}' gives {scores.shape[1]} scores")
-        return path, names, scores
-    artifact = best_artifact(find_artifacts(path, labels=labels, resize=resize))
-    with open_runtime(artifact) as opened:
+        return path, names, scores, found
+    asked: dict[str, Any] = {"task": task, "named": labels is not None}
+    artifact = best_artifact(find_artifacts(path, labels=labels, resize=resize, **asked))
+    outside = artifact.made_by == OUTSIDE
+    if said is not None and not outside:
+        raise ModelError(
+            f"'{artifact.path}' takes raw pixels, as every file of tfkit does; got {said.option}", hint="leave that out"
+        )
+    if isinstance(artifact.input, ImageSpec):
+        refuse_other_channels(said, artifact.input, artifact.path)
+    with open_runtime(artifact, scaling=said) as opened:
         if isinstance(opened, SavedModelRuntime) and opened.takes_encoded:
             scores = opened.scores_from_encoded(_whole_contents(files, artifact.input))
         else:
             batches = _pixel_batches(files, artifact.input)
             scores = np.concatenate([opened.scores(pixels) for pixels in batches])
-    return artifact.path, artifact.class_names or tuple(map(str, range(scores.shape[1]))), scores
+    names = artifact.class_names or tuple(map(str, range(scores.shape[1])))
+    return artifact.path, names, scores, artifact.task
 
 
 def _pixel_batches(files: list[Path], image: Any) -> "Iterator[np.ndarray]":

@@ -18,6 +18,7 @@ from tfkit.artifacts import (
     refuse_changed_files,
     running_process,
 )
+from tfkit.cli.heads import Task, task_of
 from tfkit.cli.text_targets import keras_takes_texts
 from tfkit.errors import ConfigError, ExportError, ModelError, RunError
 from tfkit.files import read_regular_file
@@ -33,6 +34,8 @@ def find_artifacts(
     resize: ResizeMode = "crop",
     image_size: int | None = None,
     tokenizer: Path | None = None,
+    task: Task | None = None,
+    named: bool = True,
 ) -> tuple[Artifact, ...]:
     """The exported models that a path names.
 
@@ -42,6 +45,8 @@ def find_artifacts(
         resize: How images are fitted, for a file that tfkit did not write.
         image_size: Pixels of height and width, for a SavedModel that does not say.
         tokenizer: The tokeniser's folder, for a `.tflite` file of token ids that tfkit did not write.
+        task: What the scores of a file that tfkit did not write are; None for what its last operator says.
+        named: Whether labels or data say which classes its scores are.
 
     Returns:
         One artifact for a file; all of them for a run.
@@ -62,6 +67,8 @@ def find_artifacts(
             hint = "name a run's folder, an artifacts folder, a .tflite file or a SavedModel's folder"
             raise ModelError(f"'{path}' holds no exported model", hint=hint)
         found = (_single(path, resize=resize, image_size=image_size, tokenizer=tokenizer),)
+        if found[0].made_by == OUTSIDE:
+            found = (_with_task(found[0], task, named=named),)
     return tuple(_with_labels(artifact, labels) for artifact in found)
 
 
@@ -137,7 +144,15 @@ def keras_image(model: object, path: Path, *, resize: ResizeMode = "crop", image
     Raises:
         ModelError: When the model does not take images, or does not say their size and `image_size` is None.
     """
-    shape = tuple(model.input_shape)  # type: ignore[attr-defined]
+    taken = model.input_shape  # type: ignore[attr-defined]
+    if isinstance(taken, dict | list):
+        named = {tensor.name: tuple(tensor.shape) for tensor in model.inputs}  # type: ignore[attr-defined]
+        shown = ", ".join(f"'{name}' {size}" for name, size in named.items())
+        raise ModelError(
+            f"'{path}' has {len(named)} inputs: {shown}; expected one, of images",
+            hint="tfkit takes classifiers of images alone; put the rest into the model as constants, or leave it out",
+        )
+    shape = tuple(taken)
     return _image_of_shape(shape, path, resize=resize, image_size=image_size)
 
 
@@ -213,6 +228,30 @@ def _outside_saved_model(path: Path, *, resize: ResizeMode, image_size: int | No
     )
 
 
+def _with_task(artifact: Artifact, said: Task | None, *, named: bool) -> Artifact:
+    """A file from elsewhere with what its scores are: as its last operator says, or as the user does."""
+    from tfkit.runtimes import read_last_function
+
+    if artifact.format == "saved_model":
+        labels = [tensor for tensor in artifact.signature.outputs if tensor.dtype == "string"]
+        if labels:  # it says its own labels
+            return replace(artifact, task="multilabel" if len(labels[0].shape) == 2 else "classification")
+        function = "unknown"
+    else:
+        function = read_last_function(artifact.path)
+    scores = next((tensor for tensor in artifact.signature.outputs if tensor.dtype != "string"), None)
+    units = int(scores.shape[-1] or 0) if scores is not None and scores.shape else 0
+    if units == 1 and function != "sigmoid":
+        raise ModelError(
+            f"'{artifact.path}' gives one number that is no sigmoid's: a logit, or no class at all",
+            hint="convert it again with a sigmoid, or two softmax units, at its end",
+        )
+    if units == 0:
+        return artifact
+    task, _ = task_of(function, units, artifact.path, said, named=units if named else None)
+    return replace(artifact, task=task)
+
+
 def _quantization(path: Path) -> Quantization:
     from tfkit.runtimes import read_operators
 
@@ -238,7 +277,8 @@ def _image_of_shape(
 def _numbered(signature: ModelSignature) -> tuple[str, ...]:
     """`0`, `1`, ...: what the classes of a model are called that brings no labels."""
     scores = [tensor for tensor in signature.outputs if tensor.dtype != "string" and tensor.shape]
-    return tuple(str(number) for number in range(scores[0].shape[-1] or 0)) if scores else ()
+    units = (scores[0].shape[-1] or 0) if scores else 0
+    return tuple(str(number) for number in range(2 if units == 1 else units))  # one sigmoid unit is two classes
 
 
 def _with_labels(artifact: Artifact, labels: Path | None) -> Artifact:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from tfkit.cli.heads import Task
 from tfkit.errors import ConfigError
 
 
@@ -19,6 +20,7 @@ def export_texts(
     calibration: Path | None,
     count: int,
     table: Mapping[str, Any],
+    task: Task | None = None,
 ) -> tuple[Any, ...]:
     """Export a Keras classifier of token ids, with its tokeniser beside the files.
 
@@ -33,15 +35,18 @@ def export_texts(
         calibration: A file of labelled texts, for `tflite_int8`.
         count: How many of them to use.
         table: Its columns and header, as keyword arguments of `read_labelled_texts`.
+        task: What the outputs are, where the model does not say it.
 
     Returns:
         The artifacts.
     """
-    from tfkit.artifacts import TextSpec
+    from tfkit.artifacts import ScoreTask, TextSpec
+    from tfkit.cli.heads import judge_head
     from tfkit.cli.text_targets import keras_text, read_labelled_texts
     from tfkit.data.text import open_tokenizer
-    from tfkit.exporters import export_formats
+    from tfkit.exporters import export_formats, read_head
     from tfkit.models import load_model_file
+    from tfkit.models.text.embedder import is_embedder
 
     with display.stage("Model") as stage:
         given = keras_text(path, tokenizer=tokenizer, sequence_length=sequence_length)
@@ -49,7 +54,12 @@ def export_texts(
         opened = open_tokenizer(given.tokenizer)
         stage.result(f"{loaded.count_params() / 1e6:.2f} M parameters, {given.sequence_length} tokens a text")
     text = TextSpec(given.sequence_length, output / "tokenizer")
-    class_names = _labels(display, path, int(loaded.output_shape[-1]), labels=labels)
+    class_names, known = _labels(display, path, max(2, read_head(loaded).units), labels=labels)
+    scores: ScoreTask = "classification"
+    if not is_embedder(loaded):
+        loaded, scores, note = judge_head(loaded, path, task, named=len(class_names) if known else None)
+        if note:
+            display.note(note)
     tokens = None
     if calibration is not None:
         with display.stage("Calibration texts") as stage:
@@ -59,10 +69,11 @@ def export_texts(
     with display.stage("Export") as stage:
         opened.save(text.tokenizer)
         described: dict[str, Any] = {"spec": text, "class_names": class_names, "calibration": tokens}
-        return export_formats(loaded, formats, output, progress=stage.progress, **described)
+        return export_formats(loaded, formats, output, task=scores, progress=stage.progress, **described)
 
 
-def _labels(display: Any, path: Path, classes: int, *, labels: Path | None) -> tuple[str, ...]:
+def _labels(display: Any, path: Path, classes: int, *, labels: Path | None) -> tuple[tuple[str, ...], bool]:
+    """The class names, numbers where nobody says them; and whether somebody does."""
     from tfkit.cli.targets import read_labels, run_labels
 
     names = read_labels(labels) if labels else run_labels(path)
@@ -70,7 +81,7 @@ def _labels(display: Any, path: Path, classes: int, *, labels: Path | None) -> t
         raise ConfigError(f"there are {len(names)} labels; '{path}' gives {classes} scores", hint="see --labels")
     if not names:
         display.note("labels are numbers: say --labels FILE to name them")
-    return names or tuple(map(str, range(classes)))
+    return names or tuple(map(str, range(classes))), bool(names)
 
 
 def _some_tokens(examples: Any, tokenizer: Any, *, length: int, count: int) -> Any:

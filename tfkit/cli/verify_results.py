@@ -72,6 +72,8 @@ def _how_good_it_is(result: Any, examples: Any, keras_accuracy: float | None) ->
         return []
     keras = f"; the Keras reference has {percent(keras_accuracy, decimals=2)}" if keras_accuracy is not None else ""
     rows = [("accuracy", f"{percent(result.accuracy, decimals=2)} of {len(examples)} {_noun(examples)}{keras}")]
+    if result.accuracy is None:
+        rows = [("accuracy", "not known: the data has one label each, and the file gives several")]
     if result.agreement is not None:
         largest, mean = small_difference(result.max_difference), small_difference(result.mean_difference)
         same = f"{percent(result.agreement, decimals=2)} of the answers are those of the reference"
@@ -86,7 +88,11 @@ def _noun(examples: Any) -> str:
 def _verdict(result: Any) -> Any:
     from rich.text import Text
 
-    return Text("refused", style="bold red") if result.refusals else Text("accepted", style="green")
+    if result.refusals:
+        return Text("refused", style="bold red")
+    if result.accuracy is None:
+        return Text("within the limits; no labels compared")
+    return Text("accepted", style="green")
 
 
 def _tensor(tensor: Any) -> str:

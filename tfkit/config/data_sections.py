@@ -140,6 +140,18 @@ class ModelSection(Section):
         "Where layers of your own are defined, for a backbone file that has such. It is run.",
         None,
     )
+    input_range: tuple[float, float] | None = key(
+        "[low, high], or null", "Of a backbone from a file: what pixels 0 and 255 became outside of it.", None
+    )
+    input_mean: Annotated[tuple[float, ...], Field(max_length=3)] = key(
+        "a list of one number, or of one a channel",
+        "What was taken from the pixels outside of it, in 0..255, or in `input_range`.",
+        (),
+    )
+    input_std: Annotated[tuple[float, ...], Field(max_length=3)] = key(
+        "a list of one number, or of one a channel", "What they were divided by then.", ()
+    )
+    input_channels: Literal["rgb", "bgr"] = choice("The order of the channels that it takes.", "rgb")
     width: Positive = key(POSITIVE, "Width multiplier of MobileNets.", 1.0)
     pooling: Literal["average", "max"] = choice("How the backbone's feature map becomes a vector.", "average")
     dropout: Fraction = key(FRACTION, "Dropout before the classifier.", 0.2)

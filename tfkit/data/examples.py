@@ -48,6 +48,11 @@ class ImageExamples:
             class_names=self.class_names,
         )
 
+    def in_classes(self, class_names: tuple[str, ...]) -> "ImageExamples":
+        """The same examples, their labels as positions in other class names, which hold all of theirs."""
+        places = np.array([class_names.index(name) for name in self.class_names], np.int32)
+        return ImageExamples(self.source, self.indices, places[self.labels], self.names, class_names)
+
     def class_counts(self) -> dict[str, int]:
         """How many examples each class has, in the order of `class_names`."""
         counts = np.bincount(self.labels, minlength=len(self.class_names))

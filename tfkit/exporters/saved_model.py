@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tfkit.artifacts import Artifact, ImageSpec, InputSpec, ModelSignature, TensorSpec, TextSpec
+from tfkit.artifacts import Artifact, ImageSpec, InputSpec, ModelSignature, ScoreTask, TensorSpec, TextSpec
 from tfkit.data.images import decode_image, fit_image
 from tfkit.exporters.destination import finished_model
 from tfkit.exporters.float_model import exportable_model
@@ -18,13 +18,21 @@ from tfkit.runtimes import held_native_output
 Classify = Callable[[Any], dict[str, tf.Tensor]]
 
 
-def export_saved_model(model: Any, directory: Path, *, spec: InputSpec, class_names: tuple[str, ...]) -> Artifact:
+def export_saved_model(
+    model: Any,
+    directory: Path,
+    *,
+    spec: InputSpec,
+    class_names: tuple[str, ...],
+    task: ScoreTask = "classification",
+) -> Artifact:
     """Write `directory/1`, a SavedModel that a server can take as it is.
 
     - `serving_default`: `image_bytes` string (n,), encoded images of any size, or `texts` string (n,), UTF-8 ->
       `labels` string (n,), the most likely class, and `scores` float32 (n, classes). Decoding, orientation and
       resizing, or tokenising, are the code that training used, inside the model. An embedder of texts gives
-      `embeddings` float32 (n, d) instead.
+      `embeddings` float32 (n, d) instead; a model of several labels `labels` string (n, classes), the name of each
+      class of .5 or more and nothing in the place of the others.
     - `predict`: `pixels` float32 (n, height, width, channels), raw 0..255, or `token_ids` and `padding_mask` int32
       (n, length) -> the same outputs.
 
@@ -34,6 +42,7 @@ def export_saved_model(model: Any, directory: Path, *, spec: InputSpec, class_na
         directory: The folder above the version folder `1`; the version folder must not exist.
         spec: The images or texts it takes.
         class_names: Its labels, in the order of the scores; none for an embedder.
+        task: `multilabel` where each score is a label of its own.
 
     Returns:
         The artifact; its path is the version folder.
@@ -48,25 +57,28 @@ def export_saved_model(model: Any, directory: Path, *, spec: InputSpec, class_na
     model = exportable_model(model, spec=spec, class_names=class_names)
     path = directory / "1"
     with finished_model(path) as unfinished, held_native_output():
-        _archive(model, spec, class_names).write_out(unfinished, verbose=False)
+        _archive(model, spec, class_names, task).write_out(unfinished, verbose=False)
     return Artifact(
         path=path,
         format="saved_model",
         quantization="none",
-        signature=_signature(spec, class_names, width=model.output_shape[-1]),
+        signature=_signature(spec, class_names, task, width=model.output_shape[-1]),
         input=spec,
         class_names=class_names,
+        task=task,
         made_by=f"ExportArchive of Keras {metadata.version('keras')}, TensorFlow {metadata.version('tensorflow')}",
     )
 
 
-def _archive(model: Any, spec: InputSpec, class_names: tuple[str, ...]) -> Any:
+def _archive(model: Any, spec: InputSpec, class_names: tuple[str, ...], task: ScoreTask) -> Any:
     labels = tf.constant(class_names, tf.string)
 
     def classify(inputs: Any) -> dict[str, tf.Tensor]:
         scores = model(inputs, training=False)
         if not class_names:
             return {EMBEDDINGS: scores}
+        if task == "multilabel":
+            return {"labels": tf.where(scores >= 0.5, labels[None], tf.constant("")), "scores": scores}
         return {"labels": tf.gather(labels, tf.argmax(scores, axis=-1)), "scores": scores}
 
     archive = keras.export.ExportArchive()
@@ -107,10 +119,11 @@ def _add_text_endpoints(archive: Any, classify: Classify, text: TextSpec) -> Non
     archive.add_endpoint("predict", predict, tokens)
 
 
-def _signature(spec: InputSpec, class_names: tuple[str, ...], *, width: int) -> ModelSignature:
+def _signature(spec: InputSpec, class_names: tuple[str, ...], task: ScoreTask, *, width: int) -> ModelSignature:
     name = "image_bytes" if isinstance(spec, ImageSpec) else "texts"
     given = TensorSpec(name=name, shape=(None,), dtype="string")
     if not class_names:
         return ModelSignature((given,), (TensorSpec(EMBEDDINGS, (None, width), "float32"),))
-    labels = TensorSpec(name="labels", shape=(None,), dtype="string")
+    shape = (None, width) if task == "multilabel" else (None,)
+    labels = TensorSpec(name="labels", shape=shape, dtype="string")
     return ModelSignature((given,), (labels, TensorSpec(name="scores", shape=(None, width), dtype="float32")))

@@ -13,6 +13,7 @@ from tfkit.models.finiteness import weight_that_is_no_number
 from tfkit.models.freezing import Unfrozen, freeze_backbone, unfreeze
 from tfkit.models.model_files import load_model_file, save_model_file
 from tfkit.models.precision import with_dtype_policy, with_float_pixels
+from tfkit.models.preprocessing import preprocessor_scaling, scales_its_pixels, taking_raw_pixels
 
 __all__ = [
     "Unfrozen",
@@ -25,8 +26,11 @@ __all__ = [
     "head_on_features",
     "load_model_file",
     "logits_model",
+    "preprocessor_scaling",
     "register_custom_objects",
     "save_model_file",
+    "scales_its_pixels",
+    "taking_raw_pixels",
     "unfreeze",
     "weight_that_is_no_number",
     "with_dtype_policy",

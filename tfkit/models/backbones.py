@@ -6,12 +6,18 @@ from pathlib import Path
 
 import keras
 
-from tfkit.artifacts import ImageSpec
+from tfkit.artifacts import RAW, ImageSpec, PixelScaling
 from tfkit.errors import ModelError
 from tfkit.models.applications import APPLICATIONS
 from tfkit.models.cifar_resnet import cifar_resnet
 from tfkit.models.model_files import load_model_file
-from tfkit.models.preprocessing import on_raw_pixels, preprocessing_layer, reverse_input_channels
+from tfkit.models.preprocessing import (
+    on_raw_pixels,
+    preprocessing_layer,
+    preprocessor_scaling,
+    reverse_input_channels,
+    taking_raw_pixels,
+)
 from tfkit.models.presets import build_preset, preset_names
 from tfkit.models.pretrained import download_or_explain, load_weights_file
 
@@ -24,7 +30,14 @@ def backbone_names() -> tuple[str, ...]:
     return tuple(sorted([*APPLICATIONS, *(f"resnet{depth}" for depth in _OWN_DEPTHS)]))
 
 
-def build_backbone(name: str, *, image: ImageSpec, weights: str | None = None, width: float = 1.0) -> keras.Model:
+def build_backbone(
+    name: str,
+    *,
+    image: ImageSpec,
+    weights: str | None = None,
+    width: float = 1.0,
+    scaling: PixelScaling | None = None,
+) -> keras.Model:
     """Build a backbone that takes raw 0..255 pixels.
 
     Args:
@@ -34,6 +47,8 @@ def build_backbone(name: str, *, image: ImageSpec, weights: str | None = None, w
         weights: None for the published weights (a file's or run's own), `imagenet` for the same said aloud, `random`
             for none, or a weights file. The CIFAR-style ResNets have no published weights: None means random there.
         width: Width multiplier of the MobileNets (`alpha`).
+        scaling: What a model of a file took for raw pixels outside of it; None for what its preprocessor says, or the
+            pixels themselves.
 
     Returns:
         A flat model from `pixels`, float32 (n, height, width, channels) in 0..255, to feature maps of rank 4.
@@ -46,10 +61,16 @@ def build_backbone(name: str, *, image: ImageSpec, weights: str | None = None, w
         >>> build_backbone("resnet8", image=ImageSpec(32, 32)).output_shape
         (None, 8, 8, 64)
     """
+    is_file = Path(name).is_dir() or name.endswith(_MODEL_SUFFIXES)
+    if scaling is not None and (not is_file or _is_preset_folder(Path(name))):
+        raise ModelError(
+            f"'{name}' brings its own preprocessing; got pixels as {scaling.words}",
+            hint="leave model.input_range and the like out: they go with a backbone from a file",
+        )
     if name.startswith("hf://") or name in preset_names() or _is_preset_folder(Path(name)):
         return build_preset(name, image=image, random=weights == "random")
-    if Path(name).is_dir() or name.endswith(_MODEL_SUFFIXES):
-        return _from_file(Path(name), image=image, weights=weights)
+    if is_file:
+        return _from_file(Path(name), image=image, weights=weights, scaling=scaling)
     if name in APPLICATIONS:
         return _from_application(name, image=image, weights=weights or "imagenet", width=width)
     if (match := re.fullmatch(r"resnet(\d+)", name)) and int(match.group(1)) in _OWN_DEPTHS:
@@ -109,7 +130,7 @@ def _from_application(name: str, *, image: ImageSpec, weights: str, width: float
 _GREY_HINT = "set data.channels=3: grey pictures are repeated over the three channels"
 
 
-def _from_file(path: Path, *, image: ImageSpec, weights: str | None) -> keras.Model:
+def _from_file(path: Path, *, image: ImageSpec, weights: str | None, scaling: PixelScaling | None) -> keras.Model:
     if weights == "imagenet":
         raise ModelError(
             f"'{path}' brings its own weights; got model.weights=imagenet",
@@ -122,7 +143,9 @@ def _from_file(path: Path, *, image: ImageSpec, weights: str | None) -> keras.Mo
             f"the model in '{path}' takes images of {takes}; the recipe gives {image.shape}",
             hint="set data.image_size and data.channels to match",
         )
-    backbone = _before_pooling(on_raw_pixels(model, image, None), path)
+    scaling = scaling or preprocessor_scaling(model) or RAW
+    raw = on_raw_pixels(model, image, None) if scaling.is_raw else taking_raw_pixels(model, image, scaling)
+    backbone = _before_pooling(raw, path)
     if weights == "random":
         return keras.models.clone_model(backbone)
     if weights is not None:

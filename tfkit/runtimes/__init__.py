@@ -1,6 +1,12 @@
 """Run a model, wherever it came from: Keras, SavedModel, LiteRT - one Protocol."""
 
-from tfkit.runtimes.flatbuffer import Operator, read_operators, read_signature, scale_that_is_no_number
+from tfkit.runtimes.flatbuffer import (
+    Operator,
+    read_last_function,
+    read_operators,
+    read_signature,
+    scale_that_is_no_number,
+)
 from tfkit.runtimes.isolated_litert import IsolatedLiteRTRuntime
 from tfkit.runtimes.keras_runtime import KerasRuntime
 from tfkit.runtimes.litert_runtime import LiteRTRuntime
@@ -23,6 +29,7 @@ __all__ = [
     "StoredWeights",
     "held_native_output",
     "open_runtime",
+    "read_last_function",
     "read_operators",
     "read_portability",
     "read_signature",

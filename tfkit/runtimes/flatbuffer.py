@@ -16,6 +16,7 @@ from tfkit.files import read_regular_file
 
 _FILE_IDENTIFIER = b"TFL3"
 _FLOATS = frozenset({"float16", "float32", "float64", "bfloat16"})
+_HANDED_ON = frozenset({"QUANTIZE", "DEQUANTIZE", "CAST", "RESHAPE", "SQUEEZE", "EXPAND_DIMS", "IDENTITY"})
 _CONVERSIONS = frozenset({"QUANTIZE", "DEQUANTIZE"})
 
 
@@ -100,6 +101,22 @@ def read_signature(path: Path) -> ModelSignature:
             inputs=tuple(_tensor_spec(graph, graph.Inputs(n)) for n in range(graph.InputsLength())),
             outputs=tuple(_tensor_spec(graph, graph.Outputs(n)) for n in range(graph.OutputsLength())),
         )
+
+
+def read_last_function(path: Path) -> str:
+    """The function that a `.tflite` file ends in, behind reshapes and conversions of its scores.
+
+    Args:
+        path: The file.
+
+    Returns:
+        `softmax`, `sigmoid`, `linear` for an operator with weights, `unknown` for anything else.
+    """
+    functions = {"SOFTMAX": "softmax", "LOGISTIC": "sigmoid", "FULLY_CONNECTED": "linear", "CONV_2D": "linear"}
+    for operator in reversed(read_operators(path)):
+        if operator.name not in _HANDED_ON:
+            return functions.get(operator.name, "unknown")
+    return "unknown"
 
 
 def scale_that_is_no_number(path: Path) -> str | None:

@@ -11,8 +11,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from tfkit.artifacts import PixelScaling
 from tfkit.runtimes.flatbuffer import read_signature
 from tfkit.runtimes.model_process import ModelProcess, absolute
+from tfkit.runtimes.pixel_encoding import scaling_as_json, scaling_of_json
 from tfkit.runtimes.protocol import ModelInputs, Runtime, input_count, some_inputs
 
 _BATCH = 32
@@ -24,7 +26,7 @@ class IsolatedLiteRTRuntime(Runtime):
     Args:
         path: The file.
         threads: CPU threads.
-        input_range: As for `LiteRTRuntime`.
+        scaling: As for `LiteRTRuntime`.
         seconds: How long opening it, or 32 images or texts, may take before it is given up.
 
     Raises:
@@ -40,21 +42,33 @@ class IsolatedLiteRTRuntime(Runtime):
         path: Path,
         *,
         threads: int = 1,
-        input_range: tuple[float, float] | None = None,
+        scaling: PixelScaling | None = None,
         seconds: float = 120.0,
     ) -> None:
         self.name = "litert"
         self.threads = threads
         self.signature = read_signature(path)
         words = [absolute(path), str(path), "--threads", str(threads)]
-        if input_range is not None:
-            words.append(f"--input-range={input_range[0]!r},{input_range[1]!r}")
+        if scaling is not None:
+            words.append(f"--scaling={scaling_as_json(scaling)}")
         self.process = ModelProcess("tfkit.runtimes.litert_worker", words, what=f"'{path}'", seconds=seconds)
         try:
-            self.measures = json.loads(str(self.process.receive()))["measures"]
+            said = json.loads(str(self.process.receive()))
+            self.measures = said["measures"]
+            self._scaling = scaling_of_json(said["scaling"])
         except BaseException:
             self.close()
             raise
+
+    @property
+    def scaling(self) -> PixelScaling | None:
+        """What the model takes for raw pixels; see `LiteRTRuntime`."""
+        return self._scaling
+
+    @scaling.setter
+    def scaling(self, scaling: PixelScaling) -> None:
+        self.process.ask(np.array("scaling"), np.array(scaling_as_json(scaling)))
+        self._scaling = scaling
 
     def scores(self, inputs: ModelInputs) -> NDArray[np.float32]:
         """Run the model on images or texts; see `Runtime.scores`."""

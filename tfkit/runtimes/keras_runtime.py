@@ -26,8 +26,8 @@ class KerasRuntime(Runtime):
         named = isinstance(model.input, dict)
         if not (named or len(model.inputs) == 1) or len(model.outputs) != 1:
             raise ModelError(
-                f"model '{model.name}' has {len(model.inputs)} inputs and {len(model.outputs)} outputs; "
-                "expected one of each, or inputs by name"
+                f"model '{model.name}' has {len(model.inputs)} inputs and {len(model.outputs)} outputs "
+                f"({', '.join(map(str, model.output_names))}); expected one of each, or inputs by name"
             )
         import keras  # here: the other runtimes, and whoever describes a host, do without it
 

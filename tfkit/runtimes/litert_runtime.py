@@ -8,10 +8,11 @@ import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 from numpy.typing import NDArray
 
-from tfkit.artifacts import TensorSpec
+from tfkit.artifacts import RAW, PixelScaling, TensorSpec
 from tfkit.errors import ModelError
-from tfkit.runtimes.flatbuffer import read_operators, read_signature, scale_that_is_no_number
+from tfkit.runtimes.flatbuffer import read_last_function, read_operators, read_signature, scale_that_is_no_number
 from tfkit.runtimes.native_output import held_native_output
+from tfkit.runtimes.pixel_encoding import PixelEncoder, ends_of_grid, scaling_of_file
 from tfkit.runtimes.protocol import ModelInputs, Runtime, input_count
 
 _INPUT_TYPES = ("uint8", "int8", "float32")
@@ -22,15 +23,18 @@ class LiteRTRuntime(Runtime):
 
     A damaged file can end the process; see `IsolatedLiteRTRuntime`.
 
-    A uint8 input takes the pixel and an int8 input takes pixel - 128, whatever its scale says: that is how
-    files quantised with raw, [0, 1] and [-1, 1] preprocessing alike are fed. A float input takes the raw
-    0..255, or what `input_range` says.
+    A float input is given `scaling` of the pixels; an 8-bit input is given that by its own scale and zero point, which
+    for a file of tfkit is the pixel itself. One sigmoid unit is two classes: scores of 1 - y and y.
 
     Args:
         path: The file.
         threads: CPU threads.
-        input_range: For float inputs of outside files: the values that pixels 0 and 255 become, such as
-            `(-1.0, 1.0)`. None: raw pixels, as every file of tfkit takes them.
+        scaling: What the model takes for raw pixels. None: what the file says (`scaling_of_file`); raw pixels where it
+            says nothing, as a float input does.
+
+    Attributes:
+        scaling: The same; None where an 8-bit input has a scale that is no usual one's, and nobody said another. It may
+            be set anew.
 
     Raises:
         ModelError: When the file cannot be read or run, or takes neither one image nor token ids.
@@ -40,7 +44,7 @@ class LiteRTRuntime(Runtime):
         ...     runtime.scores(pixels).argmax(axis=1)
     """
 
-    def __init__(self, path: Path, *, threads: int = 1, input_range: tuple[float, float] | None = None) -> None:
+    def __init__(self, path: Path, *, threads: int = 1, scaling: PixelScaling | None = None) -> None:
         self.name = "litert"
         self.threads = threads
         self.signature = read_signature(path)
@@ -48,7 +52,10 @@ class LiteRTRuntime(Runtime):
         self.measures = f"LiteRT invoke, one {'text' if self._tokens else 'image'}"
         self._input = self.signature.inputs[0] if self._tokens else _only_image(self.signature.inputs, path)
         self._output = _only_scores(self.signature.outputs, path)
-        self._input_range = input_range
+        self._path = path
+        self._scaling: PixelScaling | None = None
+        if not self._tokens:
+            self.scaling = scaling or scaling_of_file(self._input)
         if (tensor := scale_that_is_no_number(path)) is not None:
             raise ModelError(
                 f"'{path}' cannot be run: the scale of its tensor '{tensor}' is no number",
@@ -56,17 +63,34 @@ class LiteRTRuntime(Runtime):
             )
         self._interpreter = _open_interpreter(path, threads=threads)
         self._indices = _input_indices(self._interpreter, by_name=self._tokens)
+        self._is_one_sigmoid = self._output.shape[-1] == 1 and read_last_function(path) == "sigmoid"
         self._output_index = self._interpreter.get_output_details()[0]["index"]
 
+    @property
+    def scaling(self) -> PixelScaling | None:
+        """What the model takes for raw pixels."""
+        return self._scaling
+
+    @scaling.setter
+    def scaling(self, scaling: PixelScaling | None) -> None:
+        self._scaling = scaling
+        self._encoder = PixelEncoder(self._input, scaling or RAW)
+
     def scores(self, inputs: ModelInputs) -> NDArray[np.float32]:
-        """Run the model on images or texts; see `Runtime.scores`."""
+        """Run the model on images or texts; see `Runtime.scores`.
+
+        Raises:
+            ModelError: When nobody knows what an 8-bit input takes for a pixel.
+        """
         self._check_shape(inputs)
+        if not self._tokens and self._scaling is None:
+            raise _unknown_scaling(self._input, self._path)
         rows = np.empty((input_count(inputs), int(self._output.shape[-1] or 0)), np.float32)
         for place, row in enumerate(rows):
             self._feed(inputs, place)
             self._interpreter.invoke()
             row[:] = self._decode(self._interpreter.get_tensor(self._output_index)).reshape(-1)
-        return rows
+        return np.concatenate([1 - rows, rows], axis=1) if self._is_one_sigmoid else rows
 
     def prepare(self, inputs: ModelInputs) -> Callable[[], float | None]:
         """Make ready one run on one image or text; see `Runtime.prepare`. Only `invoke` lies in the call."""
@@ -84,7 +108,7 @@ class LiteRTRuntime(Runtime):
             for name, index in self._indices.items():
                 self._interpreter.set_tensor(index, inputs[name][place : place + 1])
         else:
-            self._interpreter.set_tensor(self._indices[""], self._encode(inputs[place : place + 1]))
+            self._interpreter.set_tensor(self._indices[""], self._encoder.encoded(inputs[place : place + 1]))
 
     def _check_shape(self, inputs: ModelInputs) -> None:
         expected = self._input.shape[1:]
@@ -104,14 +128,6 @@ class LiteRTRuntime(Runtime):
             want not in (None, got) for want, got in zip(expected, pixels.shape[1:], strict=True)
         ):
             raise ModelError(f"the model takes images of shape {expected}; got an array of shape {pixels.shape}")
-
-    def _encode(self, pixels: NDArray[np.uint8]) -> NDArray[Any]:
-        if self._input.dtype == "uint8":
-            return pixels
-        if self._input.dtype == "int8":
-            return (pixels.astype(np.int16) - 128).astype(np.int8)
-        low, high = self._input_range or (0.0, 255.0)
-        return pixels.astype(np.float32) * np.float32((high - low) / 255.0) + np.float32(low)
 
     def _decode(self, values: NDArray[Any]) -> NDArray[np.float32]:
         if self._output.scale is None or self._output.zero_point is None:
@@ -153,6 +169,16 @@ def _open_interpreter(path: Path, *, threads: int) -> Any:
     return interpreter
 
 
+def _unknown_scaling(tensor: TensorSpec, path: Path) -> ModelError:
+    low, high = RAW.ends if tensor.scale is None else ends_of_grid(tensor)
+    return ModelError(
+        f"'{path}' takes {tensor.dtype} of scale {tensor.scale:.6g} and zero point {tensor.zero_point}, which is "
+        f"{low:.4g}..{high:.4g}: no usual range of pixels, so nobody can know what it takes for one",
+        hint="say how it was trained: --input-range LOW HIGH, or --input-mean and --input-std; "
+        f"--input-range {low:.6g} {high:.6g} gives it the pixel itself",
+    )
+
+
 def _only_image(tensors: tuple[TensorSpec, ...], path: Path) -> TensorSpec:
     if len(tensors) != 1 or len(tensors[0].shape) != 4 or tensors[0].dtype not in _INPUT_TYPES:
         raise ModelError(
@@ -169,4 +195,4 @@ def _only_scores(tensors: tuple[TensorSpec, ...], path: Path) -> TensorSpec:
 
 
 def _describe(tensors: tuple[TensorSpec, ...]) -> str:
-    return ", ".join(f"{tensor.dtype} {tensor.shape}" for tensor in tensors) or "no tensor"
+    return ", ".join(f"'{tensor.name}' {tensor.dtype} {tensor.shape}" for tensor in tensors) or "no tensor"

@@ -17,17 +17,18 @@ from tfkit.errors import ModelError
 from tfkit.runtimes.array_pipe import receive_arrays, send_arrays
 from tfkit.runtimes.litert_runtime import LiteRTRuntime
 from tfkit.runtimes.model_process import DAMAGED, serve_on_pipes
+from tfkit.runtimes.pixel_encoding import scaling_as_json, scaling_of_json
 
 
 def serve(path: Path, *, options: Any, requests: BinaryIO, answers: BinaryIO) -> None:
     """Open the file, say what is measured, then answer requests until they end.
 
-    A request is `scores` or `prepare`, JSON with the inputs' names (null for pixels), and the inputs; or `run`, whose
-    answer is the seconds that the prepared run took.
+    A request is `scores` or `prepare`, JSON with the inputs' names (null for pixels), and the inputs; `run`, whose
+    answer is the seconds that the prepared run took; or `scaling` and JSON, what is to be given for raw pixels.
 
     Args:
         path: The file.
-        options: `threads`, `input_range` and `name`.
+        options: `threads`, `scaling` and `name`.
         requests: Where requests come from.
         answers: Where answers go.
     """
@@ -41,11 +42,12 @@ def serve(path: Path, *, options: Any, requests: BinaryIO, answers: BinaryIO) ->
         send_arrays(answers, np.array("error"), np.array(told), np.array(fault.hint))
 
     try:
-        runtime = LiteRTRuntime(path, threads=options.threads, input_range=options.input_range)
+        runtime = LiteRTRuntime(path, threads=options.threads, scaling=scaling_of_json(options.scaling))
     except Exception as fault:  # whatever a file of others does is the answer
         refuse(fault)
         return
-    send_arrays(answers, np.array("ok"), np.array(json.dumps({"measures": runtime.measures})))
+    said = {"measures": runtime.measures, "scaling": scaling_as_json(runtime.scaling)}
+    send_arrays(answers, np.array("ok"), np.array(json.dumps(said)))
     prepared: Callable[[], object] = runtime.close
     while True:
         try:
@@ -56,6 +58,8 @@ def serve(path: Path, *, options: Any, requests: BinaryIO, answers: BinaryIO) ->
             answer: Any = 0.0
             if str(request) == "run":
                 answer = _seconds(prepared)
+            elif str(request) == "scaling":
+                runtime.scaling = scaling_of_json(str(given[0]))
             elif str(request) == "prepare":
                 prepared = runtime.prepare(_inputs(given))
             else:
@@ -77,18 +81,13 @@ def _seconds(run: Callable[[], object]) -> float:
     return time.perf_counter() - started
 
 
-def _range(text: str) -> tuple[float, float]:
-    low, high = text.split(",")
-    return float(low), float(high)
-
-
 def main() -> None:
     """Serve on this process's own pipes."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("path", type=Path)
     parser.add_argument("name")
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--input-range", type=_range)
+    parser.add_argument("--scaling")
     options = parser.parse_args()
     serve_on_pipes(lambda requests, answers: serve(options.path, options=options, requests=requests, answers=answers))
 

@@ -2,15 +2,16 @@
 
 from pathlib import Path
 
-from tfkit.artifacts import OUTSIDE, Artifact, read_manifest
+from tfkit.artifacts import OUTSIDE, Artifact, ImageSpec, PixelScaling, read_manifest
 from tfkit.errors import ModelError, TfkitError
 from tfkit.runtimes.isolated_litert import IsolatedLiteRTRuntime
 from tfkit.runtimes.litert_runtime import LiteRTRuntime
+from tfkit.runtimes.pixel_encoding import pixel_itself
 from tfkit.runtimes.protocol import Runtime
 from tfkit.runtimes.saved_model_runtime import SavedModelRuntime
 
 
-def open_runtime(model: Path | Artifact, *, threads: int = 1) -> Runtime:
+def open_runtime(model: Path | Artifact, *, threads: int = 1, scaling: PixelScaling | None = None) -> Runtime:
     """Open an exported model.
 
     A `.tflite` file that tfkit did not write, or whose bytes have changed since, is run in a process of its own.
@@ -19,6 +20,8 @@ def open_runtime(model: Path | Artifact, *, threads: int = 1) -> Runtime:
         model: An artifact, a `.tflite` file, a SavedModel's version folder, or the folder above it (its highest
             version is taken, as a server does).
         threads: CPU threads.
+        scaling: What an outside model of images takes for raw pixels; None for what it says itself. A file of tfkit
+            takes the pixel, whatever its model was trained on.
 
     Returns:
         The runtime, to be closed or used in a `with` statement. Keras models are run with
@@ -33,22 +36,23 @@ def open_runtime(model: Path | Artifact, *, threads: int = 1) -> Runtime:
     """
     path = model.path if isinstance(model, Artifact) else model
     if path.is_dir():
-        return SavedModelRuntime(version_folder(path), threads=threads)
+        return SavedModelRuntime(version_folder(path), threads=threads, scaling=scaling)
     if not path.exists():
         raise ModelError(f"no model at '{path}'", hint="name a .tflite file or a SavedModel's folder")
-    if _is_ours(model):
-        return LiteRTRuntime(path, threads=threads)
-    return IsolatedLiteRTRuntime(path, threads=threads)
+    if (ours := _described(model)) is None:
+        return IsolatedLiteRTRuntime(path, threads=threads, scaling=scaling)
+    as_it_is = pixel_itself(ours.signature.inputs[0]) if isinstance(ours.input, ImageSpec) else None
+    return LiteRTRuntime(path, threads=threads, scaling=as_it_is)
 
 
-def _is_ours(model: Path | Artifact) -> bool:
-    """Whether tfkit wrote the very bytes: what it exported now, or a manifest names by their sha256."""
+def _described(model: Path | Artifact) -> Artifact | None:
+    """What tfkit wrote, to the byte: it exported it now, or a manifest names it by its sha256; None for others."""
     if isinstance(model, Artifact):
-        return model.made_by != OUTSIDE
+        return model if model.made_by != OUTSIDE else None
     try:
-        return any(artifact.path.samefile(model) for artifact in read_manifest(model.parent))
+        return next((artifact for artifact in read_manifest(model.parent) if artifact.path.samefile(model)), None)
     except (TfkitError, OSError):
-        return False
+        return None
 
 
 def version_folder(path: Path) -> Path:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tfkit.artifacts import ModelSignature, TensorSpec
+from tfkit.artifacts import RAW, ModelSignature, PixelScaling, TensorSpec
 from tfkit.errors import ModelError
 from tfkit.runtimes.array_pipe import join_bytes
 from tfkit.runtimes.model_process import ModelProcess, absolute
@@ -24,20 +24,23 @@ class SavedModelRuntime(Runtime):
     Args:
         path: The SavedModel's version folder (`saved_model/1`, with `saved_model.pb` in it).
         threads: CPU threads, None for TensorFlow's own choice.
+        scaling: What its signature of numbers takes for raw pixels; None for the pixels themselves.
 
     Raises:
-        ModelError: When the folder is no SavedModel, has no signature, or cannot be loaded.
+        ModelError: When the folder is no SavedModel, has no signature, cannot be loaded, or takes encoded images,
+            which it scales itself, and a scaling was given.
 
     Example:
         >>> with SavedModelRuntime(Path("saved_model/1")) as runtime:  # doctest: +SKIP
         ...     runtime.scores_from_encoded([Path("cat.jpg").read_bytes()])
     """
 
-    def __init__(self, path: Path, *, threads: int | None = None) -> None:
+    def __init__(self, path: Path, *, threads: int | None = None, scaling: PixelScaling | None = None) -> None:
         if not (path / "saved_model.pb").is_file():
             raise ModelError(f"'{path}' is not a SavedModel: it holds no saved_model.pb", hint="name saved_model/1")
         self.name = "saved_model"
         self.threads = threads
+        self.scaling = scaling or RAW
         self._path = path
         words = [absolute(path)] + ([] if threads is None else ["--threads", str(threads)])
         what = f"SavedModel '{path}'"
@@ -49,6 +52,11 @@ class SavedModelRuntime(Runtime):
             self.signature = self._read_signature("serving_default")
             self._numbers_signature = self._signature_taking(numbers=True)
             self._encoded_signature = self._signature_taking(numbers=False)
+            if self.takes_encoded and not self.scaling.is_raw:
+                raise ModelError(
+                    f"SavedModel '{path}' takes encoded images and scales them itself; got {self.scaling.option}",
+                    hint="leave that out",
+                )
             one = "text" if len(self.numbers_signature.inputs) > 1 else "image of pixels"
             self.measures = f"round trip of one {one} to a process that holds the SavedModel"
         except BaseException:
@@ -75,7 +83,8 @@ class SavedModelRuntime(Runtime):
         if isinstance(inputs, dict):
             names = json.dumps(list(inputs))
             return self._request(self._numbers_signature, "token ids", np.array(names), *inputs.values())
-        return self._request(self._numbers_signature, "pixels", inputs)
+        given = inputs if self.scaling.is_raw else self.scaling.applied(inputs)
+        return self._request(self._numbers_signature, "pixels", given)
 
     @property
     def takes_encoded(self) -> bool:

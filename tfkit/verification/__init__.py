@@ -8,11 +8,16 @@ from tfkit.verification.artifact_verification import (
     verify_artifact,
 )
 from tfkit.verification.golden_samples import write_golden_samples
+from tfkit.verification.input_probe import InputFinding, LabelOrder, find_label_order, probe_inputs
 
 __all__ = [
     "AcceptancePolicy",
     "ArtifactVerification",
+    "InputFinding",
+    "LabelOrder",
+    "find_label_order",
     "portability_problems",
+    "probe_inputs",
     "reference_scores",
     "refusals",
     "verify_artifact",

@@ -9,6 +9,7 @@ from tfkit.verification.artifact_verification import ArtifactVerification
 
 # A share of n images is a float; an exact "one point" must not fail on its last digit.
 _ROUNDING = 1e-9
+_TELLING_EXAMPLES = 20  # fewer are at chance by chance
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,7 @@ def refusals(
         file = f"{verification.artifact.path.parent.name}/{file}"
     found = [
         *verification.problems,
+        *_chance_faults(verification),
         *_accuracy_faults(verification.accuracy, keras_accuracy, "Keras's", policy),
         *_accuracy_faults(verification.accuracy, float_accuracy, "the float model's", policy),
         *_agreement_faults(verification, policy),
@@ -73,6 +75,21 @@ def refusals(
         *_runtime_faults(verification, policy),
     ]
     return tuple(f"{file}: {fault}." for fault in found)
+
+
+def _chance_faults(verification: ArtifactVerification) -> list[str]:
+    classes, accuracy = len(verification.artifact.class_names), verification.accuracy
+    if accuracy is None or not classes or verification.examples < max(_TELLING_EXAMPLES, 2 * classes):
+        return []
+    if accuracy > 1 / classes:
+        return []
+    other = "the tokenizer or the texts"
+    if isinstance(verification.artifact.input, ImageSpec):
+        other = "the range of the pixels (see --input-range), the order of the channels or the resizing"
+    return [
+        f"accuracy {accuracy:.4f} is no better than chance, {1 / classes:.4f}; the model has learned nothing, or it "
+        f"learned with another order of the labels, or {other} is not as it was then"
+    ]
 
 
 def _accuracy_faults(accuracy: float | None, compared: float | None, whose: str, policy: AcceptancePolicy) -> list[str]:

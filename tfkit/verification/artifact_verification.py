@@ -22,6 +22,7 @@ from tfkit.runtimes import (
     read_operators,
     read_portability,
 )
+from tfkit.verification.input_probe import find_label_order
 
 if TYPE_CHECKING:  # it starts TensorFlow, which nobody needs who only asks what a file is
     from tfkit.data import Examples
@@ -31,6 +32,8 @@ Progress = Callable[[int, int], None]
 _BATCH = 32
 # Two signatures of one model differ only in how sums are ordered for another batch size.
 _SIGNATURES_TOLERANCE = 1e-3
+# Of several labels at once, those of so much or more are given.
+_THRESHOLD = 0.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,8 +43,10 @@ class ArtifactVerification:
     Attributes:
         artifact: The model.
         examples: Images it was run on.
-        accuracy: Share of images with the right label on top, None when there are no labels to compare with.
-        agreement: Share of images on which it and the reference put the same label on top, None without one.
+        accuracy: Share of images with the right label on top, None when there are no labels to compare with, as for a
+            model of several labels.
+        agreement: Share of images on which it and the reference put the same label on top, or give the same labels,
+            None without one.
         max_difference: Largest absolute difference of a score from the reference, None without one.
         mean_difference: Mean absolute difference of a score from the reference, None without one.
         float_ops: Operators of a `.tflite` file that compute in float; 0 for a SavedModel, whose graph is none.
@@ -130,17 +135,19 @@ def verify_artifact(
     operators = read_operators(artifact.path) if artifact.format == "tflite" else ()
     with nullcontext(runtime) if runtime else open_runtime(artifact, threads=threads) as opened:
         scores = _run(opened, artifact, examples, progress)
+        problems = [*_score_problems(scores), *_operator_problems(artifact, operators), *portability_problems(artifact)]
         if index is None:
             _check_classes(artifact, examples, scores)
-        problems = [*_score_problems(scores), *_operator_problems(artifact, operators), *portability_problems(artifact)]
+            problems += _order_problems(scores, examples) if artifact.task == "classification" else []
         if isinstance(opened, SavedModelRuntime):
             problems += _signature_problems(opened, artifact, examples, scores)
     difference = None if reference is None else np.abs(scores - reference)
-    judged = (
-        _judge_scores(scores, examples, reference)
-        if index is None
-        else _judge_vectors(scores, examples, reference, index)
-    )
+    if index is not None:
+        judged = _judge_vectors(scores, examples, reference, index)
+    elif artifact.task == "multilabel":
+        judged = _judge_labels(scores, reference)
+    else:
+        judged = _judge_scores(scores, examples, reference)
     return ArtifactVerification(
         artifact=artifact,
         examples=len(examples),
@@ -161,6 +168,14 @@ def _judge_scores(
     top = scores.argmax(axis=1)
     agreement = None if reference is None else float(np.mean(top == reference.argmax(axis=1)))
     return {"accuracy": float(np.mean(top == examples.labels)), "agreement": agreement}
+
+
+def _judge_labels(scores: NDArray[np.float32], reference: NDArray[np.float32] | None) -> dict[str, Any]:
+    """Of several labels at once: examples have one label each, which does not say what the others should be."""
+    if reference is None:
+        return {"accuracy": None, "agreement": None}
+    same = ((scores >= _THRESHOLD) == (reference >= _THRESHOLD)).all(axis=1)
+    return {"accuracy": None, "agreement": float(same.mean())}
 
 
 def _judge_vectors(
@@ -228,6 +243,11 @@ def _listed(names: tuple[str, ...]) -> str:
 def _score_problems(scores: NDArray[np.float32]) -> list[str]:
     bad = int(np.sum(~np.isfinite(scores).all(axis=1)))
     return [f"{bad} of {len(scores)} answers have scores that are no numbers"] if bad else []
+
+
+def _order_problems(scores: NDArray[np.float32], examples: "Examples") -> list[str]:
+    order = find_label_order(scores, examples.labels, classes=len(examples.class_names))
+    return [order.told(examples.class_names)] if order else []
 
 
 def _operator_problems(artifact: Artifact, operators: tuple[Operator, ...]) -> list[str]:

@@ -1,0 +1,183 @@
+"""What a model takes and which score is which class: said, found in the model, or tried on labelled pictures."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tfkit.artifacts import RAW, ImageSpec, PixelScaling
+from tfkit.errors import ModelError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from tfkit.verification import InputFinding, LabelOrder
+
+_MANY_SMALL, _SOME_LARGE, _SMALL_PIXELS = 200, 100, 96 * 96
+
+
+@dataclass(frozen=True)
+class GivenPixels:
+    """What a Keras model is given for raw pixels.
+
+    Attributes:
+        scaling: The scaling outside of it.
+        said: Whether someone said so: the user, or the preprocessor in the file.
+        note: What the user should be told; empty for nothing.
+    """
+
+    scaling: PixelScaling
+    said: bool
+    note: str = ""
+
+
+def given_pixels(model: Any, said: PixelScaling | None) -> GivenPixels:
+    """What a Keras model is given for raw pixels: as was said, as its preprocessor says, or the pixels themselves.
+
+    Args:
+        model: The model as it was saved.
+        said: What the user said; None for nothing.
+
+    Returns:
+        The scaling, and a note where nobody can know it.
+    """
+    from tfkit.models import preprocessor_scaling, scales_its_pixels
+
+    if said is not None:
+        return GivenPixels(said, said=True)
+    brought = preprocessor_scaling(model)
+    if brought is not None:
+        return GivenPixels(brought, said=True, note=f"pixels are given as its own preprocessor does: {brought.words}")
+    if scales_its_pixels(model):
+        return GivenPixels(RAW, said=False)
+    return GivenPixels(
+        RAW,
+        said=False,
+        note="nothing in the model scales its pixels: it is given 0..255; if it learned on others, say "
+        "--input-range 0 1, or --input-mean and --input-std",
+    )
+
+
+def on_raw_pixels_of(model: Any, image: ImageSpec, given: GivenPixels, path: Path) -> Any:
+    """The model that takes raw pixels.
+
+    Raises:
+        ModelError: When the scaling is of another number of channels, or the model is quantisation-aware already.
+    """
+    from tfkit.compression import is_compressed
+    from tfkit.models import taking_raw_pixels
+
+    refuse_other_channels(given.scaling, image, path)
+    if given.scaling.is_raw:
+        return model
+    if is_compressed(model):
+        raise ModelError(
+            f"'{path}' is pruned or quantisation-aware: what scales its pixels cannot be put in front of it",
+            hint="say --input-range and the like for the float model, before it is compressed",
+        )
+    return taking_raw_pixels(model, image, given.scaling)
+
+
+def refuse_other_channels(scaling: PixelScaling | None, image: ImageSpec, path: Path) -> None:
+    """Refuse a scaling of three channels for grey pictures."""
+    if scaling is not None and (
+        len(scaling.scale) not in (1, image.channels) or scaling.blue_first > image.channels // 3
+    ):
+        raise ModelError(
+            f"'{path}' takes {image.channels} channel; got {scaling.option}", hint="say one number for grey pictures"
+        )
+
+
+def labelled_pixels(examples: Any, image: ImageSpec) -> "tuple[np.ndarray, np.ndarray]":
+    """Some pictures and their labels, as many of each class: enough to try a model on in seconds."""
+    import numpy as np
+
+    from tfkit.data import host_pixel_batches
+    from tfkit.data.splitting import spread_over_classes
+
+    count = _MANY_SMALL if image.height * image.width <= _SMALL_PIXELS else _SOME_LARGE
+    chosen = spread_over_classes(examples.labels, count=count, class_count=len(examples.class_names), seed=0)
+    some = examples.select(chosen)
+    return np.concatenate(list(host_pixel_batches(some, image, batch_size=64))), some.labels
+
+
+def ask_keras(model: Any, examples: Any, image: ImageSpec, given: GivenPixels) -> "InputFinding":
+    """Try a Keras model on labelled pictures; see `tfkit.verification.probe_inputs`."""
+    from tfkit.runtimes import KerasRuntime
+
+    with KerasRuntime(model) as runtime:
+        return ask(lambda scaling, pixels: runtime.scores(scaling.applied(pixels)), examples, image, given.scaling)
+
+
+def ask(
+    scores: Callable[[PixelScaling, Any], Any], examples: Any, image: ImageSpec, given: PixelScaling
+) -> "InputFinding":
+    """Try a model on labelled pictures.
+
+    Args:
+        scores: The model's scores of uint8 pictures under a scaling.
+        examples: The labelled pictures, of the model's classes.
+        image: What it takes.
+        given: What was said.
+    """
+    from tfkit.verification import probe_inputs
+
+    pixels, labels = labelled_pixels(examples, image)
+    return probe_inputs(
+        lambda scaling: scores(scaling, pixels),
+        labels,
+        given=given,
+        classes=len(examples.class_names),
+        channels=image.channels,
+    )
+
+
+def try_on(display: Any, model: Any, examples: Any, image: ImageSpec, given: GivenPixels, *, known: bool) -> None:
+    """Tell, before a file is written, that a model takes other pixels, or has its classes in another order.
+
+    What the user said stands, with a word; what was taken for granted does not.
+
+    Args:
+        display: Where to show it.
+        model: The Keras model as it was saved.
+        examples: Labelled pictures of the model's classes.
+        image: What it takes.
+        given: What it is given for raw pixels.
+        known: Whether someone said which score is which class.
+
+    Raises:
+        ModelError: Says how it is right more often.
+    """
+    names = examples.class_names
+    with display.stage("Pixels and labels") as stage:
+        finding = ask_keras(model, examples, image, given)
+        stage.result(f"right on {finding.given:.0%} of {finding.examples} of them, given {given.scaling.words}")
+    told, hint = range_told(finding, given.scaling, names)
+    sure = given.said
+    if not told and finding.order is not None:
+        (told, hint), sure = order_told(finding.order, names), known
+    if told and not sure:
+        raise ModelError(told, hint=hint)
+    if told:
+        display.note(f"mind: {told}; {hint}")
+
+
+def range_told(finding: "InputFinding", given: PixelScaling, class_names: tuple[str, ...]) -> tuple[str, str]:
+    """What was found about the pixels, and what to say; empty where they are as was said."""
+    if not finding.ways:
+        return "", ""
+    told = (
+        f"right on {finding.given:.0%} of {finding.examples} labelled pictures as {given.words}, "
+        f"on {finding.accuracy:.0%} as {' or as '.join(way.words for way in finding.ways)}"
+    )
+    if finding.order is not None:
+        told += f", with the labels in the order {finding.order.listed(class_names)}"
+    which = "say which it learned on: " if len(finding.ways) > 1 else "say "
+    options = ", or ".join(way.option for way in finding.ways)
+    return told, f"{which}{options}; to leave it as it is, say {given.option}"
+
+
+def order_told(order: "LabelOrder", class_names: tuple[str, ...]) -> tuple[str, str]:
+    """What was found about the order of the labels, and what to do."""
+    hint = "write the labels in the order of the scores, one a line, into a file: --labels FILE"
+    return order.told(class_names), hint

@@ -1,0 +1,106 @@
+"""From raw pixels to what a `.tflite` file's input takes: real numbers, or integers by its scale and zero point."""
+
+import json
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tfkit.artifacts import RAW, USUAL_SCALINGS, PixelScaling, TensorSpec
+
+# Representative pictures seldom reach both ends: a file's range may be narrower than what it was trained on.
+_NARROWEST, _BEYOND = 0.75, 0.06
+
+
+def ends_of_grid(tensor: TensorSpec) -> tuple[float, float]:
+    """The real numbers that the least and the largest integer of a quantised tensor stand for."""
+    integers = np.iinfo(tensor.dtype)
+    scale, zero_point = tensor.scale or 1.0, tensor.zero_point or 0
+    return (integers.min - zero_point) * scale, (integers.max - zero_point) * scale
+
+
+def pixel_itself(tensor: TensorSpec) -> PixelScaling:
+    """The scaling by which an input takes the pixel as it is: what every file that tfkit writes does."""
+    return RAW if tensor.scale is None else PixelScaling.of_range(*ends_of_grid(tensor))
+
+
+def scaling_of_file(tensor: TensorSpec) -> PixelScaling | None:
+    """What an input takes for raw pixels, as far as its own scale and zero point say it.
+
+    Args:
+        tensor: An image input.
+
+    Returns:
+        0..255, 0..1, -1..1 or ImageNet's standardisation, whichever the tensor's range is that of; raw pixels for
+        an input without a scale; None when its range is none of these.
+    """
+    if tensor.scale is None:
+        return RAW
+    low, high = ends_of_grid(tensor)
+    for usual in USUAL_SCALINGS:
+        least, most = usual.ends
+        slack = _BEYOND * (most - least)
+        if least - slack <= low and high <= most + slack and high - low >= _NARROWEST * (most - least):
+            return usual
+    return None
+
+
+def scaling_as_json(scaling: PixelScaling | None) -> str | None:
+    """A scaling for another process; None for none."""
+    return None if scaling is None else json.dumps(asdict(scaling))
+
+
+def scaling_of_json(text: str | None) -> PixelScaling | None:
+    """What `scaling_as_json` wrote."""
+    if text is None:
+        return None
+    said = json.loads(text)
+    return PixelScaling(tuple(said["scale"]), tuple(said["offset"]), said["blue_first"])
+
+
+class PixelEncoder:
+    """Turns raw pixels into a file's input.
+
+    Args:
+        tensor: The input.
+        scaling: What the model takes for raw pixels.
+    """
+
+    def __init__(self, tensor: TensorSpec, scaling: PixelScaling) -> None:
+        self._dtype, self._scaling = np.dtype(tensor.dtype), scaling
+        self._table: NDArray[Any] | None = None
+        self._added = 0
+        if self._dtype == np.float32:
+            return
+        integers = np.iinfo(tensor.dtype)
+        self._added = int(integers.min)
+        levels = np.arange(256)
+        if tensor.scale is None:
+            real = PixelScaling(scaling.scale, scaling.offset).applied(levels[:, None])
+            steps = np.round(real)
+        else:
+            real = PixelScaling(scaling.scale, scaling.offset).applied(levels[:, None])
+            steps = np.round(real / tensor.scale + (tensor.zero_point or 0))
+        table = np.clip(steps, integers.min, integers.max).astype(self._dtype)
+        # One step is what (pixel - 128) / 128 and (pixel - 127.5) / 127.5 differ by: such files take the pixel itself.
+        as_it_is = np.abs(table.astype(int) - (levels[:, None] + self._added)).max() <= 1
+        if not as_it_is or scaling.blue_first:
+            self._table = table
+
+    def encoded(self, pixels: NDArray[Any]) -> NDArray[Any]:
+        """The input for pictures.
+
+        Args:
+            pixels: uint8 (n, height, width, channels), raw 0..255.
+
+        Returns:
+            The same shape in the input's type.
+        """
+        if self._dtype == np.float32:
+            return self._scaling.applied(pixels)
+        if self._table is not None:
+            ordered = pixels[..., ::-1] if self._scaling.blue_first else pixels
+            encoded: NDArray[Any] = self._table[ordered, np.arange(ordered.shape[-1]) % self._table.shape[1]]
+            return encoded
+        return pixels if self._dtype == np.uint8 else (pixels.astype(np.int16) + self._added).astype(self._dtype)
