@@ -15,6 +15,7 @@ from typing import Any
 from tfkit import models, reports
 from tfkit.cli.display import Display
 from tfkit.cli.embedding_planning import build_embedder, contrastive_options, search_options
+from tfkit.cli.format_planning import plan_formats
 from tfkit.cli.recipe_run import RecipeRun
 from tfkit.cli.rehearsal import rehearse_texts
 from tfkit.cli.text_run import begin_text_run, read_texts
@@ -32,6 +33,7 @@ def run(config: EmbeddingRecipeConfig, display: Display) -> int:
     model = build_embedder(config, read.backbone)
     length = read.length.sequence_length
     rehearse_texts(config, model, display, read.splits.train, read.tokenizer, sequence_length=length)
+    plan_formats(config, model, read.planned_spec, display)
     job = begin_text_run(config, display, read)
     if config.fine_tune is not None:
         model = train(job, model, read.tokenizer)

@@ -17,6 +17,7 @@ import keras
 from tfkit import data, models, reports, stages, training
 from tfkit.artifacts import ImageSpec, create_run_directory, refuse_existing_run
 from tfkit.cli.display import Display
+from tfkit.cli.format_planning import plan_formats
 from tfkit.cli.planning import batch_options, build_classifier, plan_compression, stage_options
 from tfkit.cli.recipe_run import RecipeRun
 from tfkit.cli.rehearsal import rehearse_images
@@ -43,6 +44,7 @@ def run(config: RecipeConfig, display: Display) -> int:
     model, control = build_classifier(config, image, len(splits.class_names)), None
     plan = plan_compression(config, model, display)
     rehearse_images(config, model, display, splits.train, image)
+    plan_formats(config, model, image, display)
     folder = create_run_directory(config.run.directory / config.run.name, overwrite=config.run.overwrite)
     folder.record(recipe=dump_recipe(config), data_report=splits.report.to_json())
     job, teacher, channels = RecipeRun(config, display, splits, image, folder, log), plan.teacher, None

@@ -16,6 +16,7 @@ import numpy as np
 
 from tfkit import models, reports
 from tfkit.cli.display import Display
+from tfkit.cli.format_planning import plan_formats
 from tfkit.cli.recipe_run import RecipeRun
 from tfkit.cli.rehearsal import rehearse_texts
 from tfkit.cli.text_compression import plan_text_compression, taught_by
@@ -41,6 +42,7 @@ def run(config: TextRecipeConfig, display: Display) -> int:
     coverage = plan_text_compression(config, model, display)
     length = read.length.sequence_length
     rehearse_texts(config, model, display, read.splits.train, read.tokenizer, sequence_length=length)
+    plan_formats(config, model, read.planned_spec, display)
     job = begin_text_run(config, display, read)
     splits, tokenizer = job.splits, read.tokenizer
     whole, cut = None, None  # the float model, before anything was taken from it; and what was

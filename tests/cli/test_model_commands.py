@@ -180,3 +180,27 @@ def test_a_path_without_a_model_is_told(command: str, tmp_path: Path, capsys: py
     told = capsys.readouterr().err
     assert "there is no '" in told and "holds no exported model" in told and "is not a .tflite file" in told
     assert "unexpected" not in told
+
+
+def test_export_refuses_a_format_that_the_phones_cannot_read_before_it_writes(model, tmp_path, capsys):
+    words = ["export", str(model), "--output", str(tmp_path / "out"), "--format", "tflite_float32"]
+    assert main([*words, "--min-runtime", "1.5"]) == 1
+    assert "error: TensorFlow Lite 1.5 cannot read every format asked for: tflite_float32" in capsys.readouterr().err
+    assert not list((tmp_path / "out").iterdir())
+    assert main([*words, "--min-runtime", "2.6"]) == 0
+    assert main([*words, "--min-runtime", "new"]) == 1
+    assert "--min-runtime must be a version of TensorFlow Lite such as 2.14; got 'new'" in capsys.readouterr().err
+
+
+def test_verify_says_what_npu_needs(exported, capsys):
+    assert main(["verify", str(exported), "--npu", "ethos-u99"]) == 1
+    assert "error: there is no NPU 'ethos-u99'" in capsys.readouterr().err
+    assert main(["verify", str(exported / "saved_model" / "1"), "--npu", "ethos-u55-128"]) == 1
+    assert "error: --npu needs an integer .tflite file, and there is none" in capsys.readouterr().err
+
+
+def test_verify_without_vela_says_how_to_get_it(exported, capsys, monkeypatch):
+    monkeypatch.setenv("PATH", "/nowhere")
+    assert main(["verify", str(exported / "model_int8.tflite"), "--npu", "ethos-u55-128"]) == 1
+    told = capsys.readouterr().err
+    assert "error: --npu needs Vela" in told and "hint: pip install ethos-u-vela" in told

@@ -41,10 +41,14 @@ def write_manifest(artifacts: tuple[Artifact, ...], directory: Path) -> Path:
     path = directory / MANIFEST_NAME
     path.write_text(json.dumps({"version": 2, "artifacts": entries}, indent=2) + "\n")
     if artifacts and artifacts[0].class_names:
-        labels = "".join(f"{name}\n" for name in artifacts[0].class_names)
-        (directory / LABELS_NAME).write_text(labels, encoding="utf-8")
+        (directory / LABELS_NAME).write_text(labels_file(artifacts[0].class_names), encoding="utf-8")
     write_check_sums(directory)
     return path
+
+
+def labels_file(class_names: tuple[str, ...]) -> str:
+    """What a labels file holds: one label a line, in the order of the scores."""
+    return "".join(f"{name}\n" for name in class_names)
 
 
 def read_manifest(directory: Path, *, only: Path | None = None, compare: bool = True) -> tuple[Artifact, ...]:
@@ -133,7 +137,7 @@ def _read_entry(entry: "FileEntry", directory: Path) -> Artifact:
     path = _inside(entry.path, directory)
     taken: InputSpec
     if entry.text is not None:
-        taken = TextSpec(entry.text.sequence_length, directory / entry.text.tokenizer)
+        taken = TextSpec(entry.text.sequence_length, directory / entry.text.tokenizer, entry.text.segment_ids)
     else:
         assert entry.image is not None
         taken = entry.image
@@ -160,4 +164,5 @@ def _input_entry(given: InputSpec, directory: Path) -> dict[str, Any]:
     if isinstance(given, ImageSpec):
         return {"image": asdict(given)}
     tokenizer = Path(os.path.relpath(given.tokenizer, directory)).as_posix()
-    return {"text": {"sequence_length": given.sequence_length, "tokenizer": tokenizer}}
+    text = {"sequence_length": given.sequence_length, "tokenizer": tokenizer}
+    return {"text": text | ({"segment_ids": True} if given.segment_ids else {})}

@@ -20,6 +20,7 @@ class TextEntry(_Part):
 
     sequence_length: Annotated[int, Field(ge=3)]
     tokenizer: Annotated[str, Field(min_length=1)]
+    segment_ids: bool = False
 
 
 class FileEntry(_Part):

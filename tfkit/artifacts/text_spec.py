@@ -11,6 +11,8 @@ class TextSpec:
     Attributes:
         sequence_length: Tokens of one text at most, its start and end included; longer texts are cut.
         tokenizer: The tokeniser's folder, as `tfkit.data.text.Tokenizer.save` wrote it.
+        segment_ids: Whether its `.tflite` files have a third input of that name, which MediaPipe's text tasks ask for
+            and no operator reads.
 
     Example:
         >>> TextSpec(sequence_length=32, tokenizer=Path("runs/intents/tokenizer")).sequence_length
@@ -19,3 +21,4 @@ class TextSpec:
 
     sequence_length: int
     tokenizer: Path
+    segment_ids: bool = False

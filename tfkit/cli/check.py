@@ -21,6 +21,7 @@ def check(
     """Check a recipe and its data; nothing is trained or written."""
     from tfkit.cli.coverage import show_coverage
     from tfkit.cli.display import Display
+    from tfkit.cli.format_planning import plan_formats
     from tfkit.cli.planning import find_teacher, plan_compression
     from tfkit.cli.quiet import tensorflow_started
     from tfkit.cli.recipes import find_recipe
@@ -48,6 +49,7 @@ def check(
             model = _build(config, classes=2)
             stage.result(f"{config.model.backbone}, {_backbone_parameters(model) / 1e6:.2f} M parameters")
         plan = plan_compression(config, model, display, teacher_too=False)
+        plan_formats(config, model, _image(config), display)
         with display.stage("Data: every image is read") as stage:
             splits = _load_splits(config, stage.progress)
             counts = [len(split) for split in (splits.train, splits.validation, splits.test)]

@@ -1,5 +1,6 @@
 """What `tfkit check` says about a recipe for sentence embeddings."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -9,8 +10,10 @@ if TYPE_CHECKING:
 
 def check_embeddings(config: "EmbeddingRecipeConfig", display: "Display") -> int:
     """Read the texts and answers, open the backbone, and say what would run; nothing is trained or written."""
+    from tfkit.artifacts import TextSpec
     from tfkit.cli.check import show_data, show_place
     from tfkit.cli.embedding_planning import build_embedder, search_options
+    from tfkit.cli.format_planning import plan_formats
     from tfkit.cli.rehearsal import rehearse_texts
     from tfkit.cli.text_planning import measure_length, open_backbone
     from tfkit.data.text import load_text_splits
@@ -35,6 +38,7 @@ def check_embeddings(config: "EmbeddingRecipeConfig", display: "Display") -> int
             adapted = adapt(model, section.method, layers=section.layers, rank=section.rank, bottleneck=section.rank)
             told = f"{adapted.trainable_parameters:,} parameters, {adapted.share:.1%}"
         stage.result(told)
+    plan_formats(config, model, TextSpec(length.sequence_length, Path()), display)
     show_data(display, splits)
     display.note(length.sentence)
     if section is None:

@@ -8,6 +8,7 @@ import typer
 
 from tfkit.artifacts import PixelScaling, ResizeMode
 from tfkit.cli.custom_objects import CustomObjects
+from tfkit.cli.format_planning import runtime_version
 from tfkit.cli.heads import Task, TaskOption
 from tfkit.cli.input_options import InputChannels, InputMean, InputRange, InputStd, pixel_scaling
 from tfkit.errors import ConfigError, RunError
@@ -54,6 +55,17 @@ def export(
     sequence_length: Annotated[
         int | None, typer.Option(min=3, help="Tokens of a text, for a model outside of its run.")
     ] = None,
+    min_runtime: Annotated[
+        str | None,
+        typer.Option(
+            help="Refuse formats that this TensorFlow Lite runtime cannot read.",
+            metavar="2.14",
+            callback=runtime_version,
+        ),
+    ] = None,
+    segment_ids: Annotated[
+        bool, typer.Option("--segment-ids", help="Of texts: add the input that MediaPipe's text tasks ask for.")
+    ] = False,
     text_column: Annotated[str | None, typer.Option(help="Of texts: its name or number; as the run's data.")] = None,
     label_column: Annotated[str | None, typer.Option(help="Of texts: its name or number; as the run's data.")] = None,
     header: Annotated[bool | None, typer.Option(help="Of texts: whether the first line names the columns.")] = None,
@@ -75,6 +87,7 @@ def export(
     with tensorflow_started():
         from tfkit.cli.text_export import export_texts
         from tfkit.cli.text_targets import keras_takes_texts
+        from tfkit.exporters.metadata import beyond_mediapipe
         from tfkit.models import register_custom_objects
         from tfkit.reports.quantities import file_size
 
@@ -82,9 +95,11 @@ def export(
         names = [str(name) for name in wanted]
         of_texts = keras_takes_texts(model, tokenizer=tokenizer)
         given: dict[str, Any] = {"labels": labels, "calibration": calibration, "count": calibration_examples}
+        given["min_runtime"] = min_runtime
         if of_texts:
             table = {"text_column": text_column, "label_column": label_column, "header": header}
             given |= {"tokenizer": tokenizer, "sequence_length": sequence_length, "table": table, "task": task}
+            given["segment_ids"] = segment_ids
             artifacts = export_texts(display, model, output, names, **given)
         else:
             given |= {"resize": resize, "image_size": image_size, "said": said, "task": task}
@@ -94,6 +109,9 @@ def export(
             display.note(f"{artifact.path}  {file_size(artifact.bytes)}")
             if "in float, as allowed" in artifact.made_by:
                 display.note(artifact.made_by.partition("; ")[2])
+        files = [artifact for artifact in artifacts if artifact.format == "tflite"]
+        if files and (refused := beyond_mediapipe(files[0].input)):
+            display.note(refused)
     words = f"tfkit verify {output} --data {'TEST_TEXTS' if of_texts else 'TEST_IMAGES'} --reference {model}"
     display.next_command(f"{words} {said.option}" if said else words)
     return 0
@@ -113,12 +131,14 @@ def _export_images(
     allow_float: tuple[str, ...],
     said: PixelScaling | None,
     task: Task | None,
+    min_runtime: str | None,
 ) -> tuple[Any, ...]:
     from tfkit.cli.asked_inputs import given_pixels, on_raw_pixels_of, try_on
     from tfkit.cli.heads import judge_head
     from tfkit.cli.targets import keras_image
     from tfkit.data import calibration_pixels
     from tfkit.exporters import export_formats, read_head
+    from tfkit.exporters.oldest_runtime import refuse_newer_formats
     from tfkit.models import load_model_file
 
     with display.stage("Model") as stage:
@@ -141,6 +161,8 @@ def _export_images(
     if not names:
         display.note("labels are numbers: say --labels FILE to name them")
     raw = on_raw_pixels_of(scored, image, given, path)
+    if min_runtime is not None:
+        refuse_newer_formats(raw, formats, spec=image, oldest=min_runtime)
     with display.stage("Export") as stage:
         described: dict[str, Any] = {"spec": image, "class_names": names or tuple(map(str, range(classes)))}
         described["calibration"] = None if examples is None else calibration_pixels(examples, image, count=count)

@@ -1,5 +1,6 @@
 """What `tfkit check` says about a recipe for texts."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -9,7 +10,9 @@ if TYPE_CHECKING:
 
 def check_texts(config: "TextRecipeConfig", display: "Display") -> int:
     """Read the texts, open the backbone, and say what would run; nothing is trained or written."""
+    from tfkit.artifacts import TextSpec
     from tfkit.cli.check import show_data, show_place
+    from tfkit.cli.format_planning import plan_formats
     from tfkit.cli.rehearsal import rehearse_texts
     from tfkit.cli.text_compression import plan_text_compression
     from tfkit.cli.text_planning import build_classifier, measure_length, open_backbone
@@ -31,6 +34,7 @@ def check_texts(config: "TextRecipeConfig", display: "Display") -> int:
         stage.result(f"{model.count_params() / 1e6:.2f} M parameters")
     plan_text_compression(config, model, display)
     rehearse_texts(config, model, display, splits.train, tokenizer, sequence_length=length.sequence_length)
+    plan_formats(config, model, TextSpec(length.sequence_length, Path()), display)
     with display.stage("What learns") as stage:
         adaptation = adapt(model, section.method, layers=section.layers, rank=section.rank, bottleneck=section.rank)
         objectives = TextObjectives(**section.objective_options())

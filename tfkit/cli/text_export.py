@@ -16,9 +16,11 @@ def export_texts(
     *,
     tokenizer: Path | None,
     sequence_length: int | None,
+    segment_ids: bool,
     labels: Path | None,
     calibration: Path | None,
     count: int,
+    min_runtime: str | None,
     table: Mapping[str, Any],
     task: Task | None = None,
 ) -> tuple[Any, ...]:
@@ -31,9 +33,11 @@ def export_texts(
         formats: What to make.
         tokenizer: The tokeniser's folder; the run's when None.
         sequence_length: Tokens of a text; the run's when None.
+        segment_ids: Whether `.tflite` files get the third input that MediaPipe's text tasks ask for.
         labels: A file with one label a line; the run's classes, else numbers, when None.
         calibration: A file of labelled texts, for `tflite_int8`.
         count: How many of them to use.
+        min_runtime: The oldest TensorFlow Lite that must read the files; None for any.
         table: Its columns and header, as keyword arguments of `read_labelled_texts`.
         task: What the outputs are, where the model does not say it.
 
@@ -45,6 +49,7 @@ def export_texts(
     from tfkit.cli.text_targets import keras_text, read_labelled_texts
     from tfkit.data.text import open_tokenizer
     from tfkit.exporters import export_formats, read_head
+    from tfkit.exporters.oldest_runtime import refuse_newer_formats
     from tfkit.models import load_model_file
     from tfkit.models.text.embedder import is_embedder
 
@@ -53,13 +58,15 @@ def export_texts(
         loaded = load_model_file(path)
         opened = open_tokenizer(given.tokenizer)
         stage.result(f"{loaded.count_params() / 1e6:.2f} M parameters, {given.sequence_length} tokens a text")
-    text = TextSpec(given.sequence_length, output / "tokenizer")
+    text = TextSpec(given.sequence_length, output / "tokenizer", segment_ids)
     class_names, known = _labels(display, path, max(2, read_head(loaded).units), labels=labels)
     scores: ScoreTask = "classification"
     if not is_embedder(loaded):
         loaded, scores, note = judge_head(loaded, path, task, named=len(class_names) if known else None)
         if note:
             display.note(note)
+    if min_runtime is not None:
+        refuse_newer_formats(loaded, formats, spec=text, oldest=min_runtime)
     tokens = None
     if calibration is not None:
         with display.stage("Calibration texts") as stage:

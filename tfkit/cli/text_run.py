@@ -1,6 +1,7 @@
 """What every recipe for texts begins with: the texts, a backbone with its tokeniser, and the run's folder."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from tfkit import artifacts, reports
@@ -21,6 +22,11 @@ class ReadTexts:
     tokenizer: Tokenizer
     length: LengthReport
     log: tuple[reports.StageSummary, ...]
+
+    @property
+    def planned_spec(self) -> artifacts.TextSpec:
+        """What the model will take; its tokeniser has no folder yet."""
+        return artifacts.TextSpec(self.length.sequence_length, Path())
 
 
 def read_texts(config: TextRecipeConfig | EmbeddingRecipeConfig, display: Display) -> ReadTexts:

@@ -9,6 +9,7 @@ import typer
 
 from tfkit.artifacts import OUTSIDE, RAW, Artifact, ImageSpec, PixelScaling, ResizeMode
 from tfkit.cli.custom_objects import CustomObjects
+from tfkit.cli.format_planning import runtime_version
 from tfkit.cli.heads import TaskOption
 from tfkit.cli.input_options import InputChannels, InputMean, InputRange, InputStd, pixel_scaling
 from tfkit.errors import ConfigError, DataError, ModelError
@@ -73,7 +74,16 @@ def verify(
     max_latency_ms_p95: Annotated[float | None, typer.Option(min=0, help="Refuse a slower file.")] = None,
     max_float_ops: Annotated[int | None, typer.Option(min=0, help="Refuse an int8 file with more of them.")] = None,
     min_runtime: Annotated[
-        str | None, typer.Option(help="Refuse a file that this TensorFlow Lite runtime cannot read.", metavar="2.14")
+        str | None,
+        typer.Option(
+            help="Refuse a file that this TensorFlow Lite runtime cannot read.",
+            metavar="2.14",
+            callback=runtime_version,
+        ),
+    ] = None,
+    npu: Annotated[
+        str | None,
+        typer.Option(help="Refuse integer files not wholly on this Ethos-U NPU; needs Vela.", metavar="ethos-u55-128"),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
 ) -> int:
@@ -102,6 +112,7 @@ def verify(
         # Pictures are shown to a .tflite file without TensorFlow, whose start alone takes seconds.
         if reference or (data and not isinstance(artifacts[0].input, ImageSpec)):
             import_tensorflow()
+        placed = _placed(artifacts) if npu else ()
         table = {"text_column": text_column, "label_column": label_column, "header": header}
         examples, artifacts = (
             _examples(display, artifacts, data, named=bool(labels), table=table) if data else (None, artifacts)
@@ -111,14 +122,26 @@ def verify(
         if reference:
             scores, keras_accuracy = _reference(display, reference, examples, artifacts[0], said, custom_objects)
         folder = path if len(artifacts) > 1 else artifacts[0].path.parent
+        placements = {path: _place(display, path, str(npu)) for path in placed}
         results = [
-            _measure(display, artifact, folder, examples, scores, keras_accuracy, limits, said, threads=threads)
+            _measure(
+                display,
+                artifact,
+                folder,
+                examples,
+                scores,
+                keras_accuracy,
+                limits,
+                said,
+                threads=threads,
+                npu=placements.get(artifact.path),
+            )
             for artifact in artifacts
         ]
     if as_json:
         typer.echo(json.dumps(_as_json(results, examples, keras_accuracy), indent=2, default=str))
     else:
-        show_results(display, results, examples, keras_accuracy, judged=limits.any_given)
+        show_results(display, results, examples, keras_accuracy, judged=limits.any_given or npu is not None)
     return REFUSED if any(result.refusals for result in results) else 0
 
 
@@ -240,13 +263,14 @@ def _measure(
     said: PixelScaling | None,
     *,
     threads: int,
+    npu: Any,
 ) -> Any:
-    """One file's `ArtifactResult`."""
+    """One file's `ArtifactResult`; `npu` is its placement on one."""
     from tfkit.benchmarking import measure_latency
     from tfkit.cli.benchmark import noise
     from tfkit.reports import artifact_result
     from tfkit.runtimes import open_runtime
-    from tfkit.verification import refusals, verify_artifact
+    from tfkit.verification import npu_faults, refusals, verify_artifact
 
     opened = open_runtime(artifact, threads=threads, scaling=said if artifact.made_by == OUTSIDE else None)
     with display.stage(_name(artifact)) as stage, opened as runtime:
@@ -260,8 +284,29 @@ def _measure(
         timing: dict[str, Any] = {"max_seconds": 0.5} if limits.max_latency_ms_p95 is None else {}
         latency = measure_latency(runtime, noise(artifact.input), **timing)
         refused = refusals(verification, latency.latency_ms_p95, keras_accuracy=keras_accuracy, policy=_policy(limits))
+        refused = (*refused, *(f"{_name(artifact)}: {fault}." for fault in (npu_faults(npu) if npu else ())))
         stage.result("refused" if refused else "")
-    return artifact_result(verification, latency, refused, directory=folder)
+    return replace(artifact_result(verification, latency, refused, directory=folder), npu=npu)
+
+
+def _placed(artifacts: tuple[Artifact, ...]) -> tuple[Path, ...]:
+    """The files that an NPU is asked about: a `.tflite` named alone, of several those of whole numbers."""
+    files = [artifact for artifact in artifacts if artifact.format == "tflite"]
+    if len(artifacts) > 1:
+        files = [artifact for artifact in files if artifact.quantization in ("int8", "int16x8")]
+    if not files:
+        raise ConfigError("--npu needs an integer .tflite file, and there is none", hint="export tflite_int8")
+    return tuple(artifact.path for artifact in files)
+
+
+def _place(display: "Display", path: Path, npu: str) -> Any:
+    from tfkit.verification import place_on_npu
+
+    with display.stage(f"{path.name} on {npu}") as stage:
+        placement = place_on_npu(path, npu)
+        total = placement.npu_operators + placement.cpu_operators
+        stage.result(f"{placement.npu_operators} of {total} operators")
+    return placement
 
 
 def _unlabelled(artifact: Artifact) -> Any:

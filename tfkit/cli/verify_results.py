@@ -57,6 +57,12 @@ def _what_it_is(result: Any) -> list[tuple[str, str]]:
         rows.append(("float operators", f"{result.float_ops} of {sum(result.operators.values())}"))
     if result.min_runtime is not None:
         rows.append(("runtime", f"TensorFlow Lite {result.min_runtime} or later"))
+    if result.npu is not None:
+        total = result.npu.npu_operators + result.npu.cpu_operators
+        time = (
+            "" if result.npu.estimated_ms is None else f", {milliseconds(result.npu.estimated_ms)} by Vela's estimate"
+        )
+        rows.append(("npu", f"{result.npu.npu_operators} of {total} operators on {result.npu.accelerator}{time}"))
     if result.latency_ms_p50 is not None:
         threads = counted(result.latency_threads, "thread") if result.latency_threads else "own threads"
         times = f"p50 {milliseconds(result.latency_ms_p50)}, p95 {milliseconds(result.latency_ms_p95)}"

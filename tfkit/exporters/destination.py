@@ -7,16 +7,16 @@ from pathlib import Path
 
 import tensorflow as tf
 
+from tfkit.artifacts import InputSpec
 from tfkit.errors import ExportError, RunError
-from tfkit.exporters.normalization import normalize_file
+from tfkit.exporters.metadata import with_metadata
+from tfkit.exporters.normalization import normalized
 from tfkit.runtimes import scale_that_is_no_number
 
 
 @contextlib.contextmanager
 def finished_model(path: Path) -> Iterator[Path]:
     """Give a temporary name to write to; it becomes `path` when the body ends well, and is removed when not.
-
-    A `.tflite` file is normalised before it gets its name, so that every runtime reads the same model in it.
 
     Args:
         path: The file or folder that is to be. It must not exist; its parents are made.
@@ -25,7 +25,7 @@ def finished_model(path: Path) -> Iterator[Path]:
         The temporary path beside it, which the body makes.
 
     Raises:
-        ExportError: When `path` exists, or a `.tflite` file holds a scale that is no number.
+        ExportError: When `path` exists.
         RunError: When it cannot be written: the disk is full, or the folder is not writable.
     """
     if path.exists():
@@ -37,9 +37,6 @@ def finished_model(path: Path) -> Iterator[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         _remove(unfinished)
         yield unfinished
-        if path.suffix == ".tflite":
-            _refuse_odd_scales(unfinished, path)
-            normalize_file(unfinished)
         unfinished.rename(path)
     except (OSError, tf.errors.OpError) as fault:
         _remove(unfinished)
@@ -51,6 +48,29 @@ def finished_model(path: Path) -> Iterator[Path]:
     except BaseException:
         _remove(unfinished)
         raise
+
+
+@contextlib.contextmanager
+def finished_tflite(path: Path, *, spec: InputSpec, class_names: tuple[str, ...]) -> Iterator[Path]:
+    """As `finished_model`, for a `.tflite` file: it is normalised and described before it gets its name.
+
+    Args:
+        path: The file that is to be. It must not exist; its parents are made.
+        spec: The images or texts it takes.
+        class_names: Its labels, in the order of the scores; none for an embedder.
+
+    Yields:
+        The temporary path beside it, where the body writes a flatbuffer.
+
+    Raises:
+        ExportError: When `path` exists, or the file holds a scale that is no number.
+        RunError: When it cannot be written.
+    """
+    with finished_model(path) as unfinished:
+        yield unfinished
+        _refuse_odd_scales(unfinished, path)
+        flatbuffer = normalized(unfinished.read_bytes())
+        unfinished.write_bytes(with_metadata(flatbuffer, spec=spec, class_names=class_names))
 
 
 def _refuse_odd_scales(unfinished: Path, path: Path) -> None:

@@ -5,7 +5,6 @@ flatbuffer, and does not fill in the older field of operator codes. Runtimes oth
 answer wrongly without an error.
 """
 
-from pathlib import Path
 from typing import Any
 
 import flatbuffers
@@ -19,11 +18,7 @@ _IDENTIFIER = b"TFL3"
 _ALIGNMENT = 16  # `force_align` of Buffer.data in the schema; the generated Python writer does not know it
 _LARGEST = 2**31 - 1
 _VERSION_BYTES = 16
-
-
-def normalize_file(path: Path) -> None:
-    """Normalise a finished `.tflite` file where it lies; see `normalized`."""
-    path.write_bytes(normalized(path.read_bytes()))
+_ROOM = 1 << 16  # for all but the weights, to begin with
 
 
 def normalized(flatbuffer: bytes) -> bytes:
@@ -49,7 +44,21 @@ def normalized(flatbuffer: bytes) -> bytes:
     for place, version in versions.items():
         model.operatorCodes[place].version = max(version, model.operatorCodes[place].version)
     _say_runtime(model, least_runtime(model, versions))
-    builder = flatbuffers.Builder(len(flatbuffer))
+    return packed(model)
+
+
+def packed(model: Any) -> bytes:
+    """Write a model whose buffers are inside.
+
+    Args:
+        model: The schema's `ModelT`.
+
+    Returns:
+        The flatbuffer.
+    """
+    sizes = sum(len(buffer.data) for buffer in model.buffers if buffer.data is not None)
+    model.buffers = [_AlignedBuffer(data=buffer.data) for buffer in model.buffers]
+    builder = flatbuffers.Builder(sizes + _ROOM)
     builder.Finish(model.Pack(builder), _IDENTIFIER)
     return bytes(builder.Output())
 

@@ -17,7 +17,7 @@ from tfkit.compression import FoldedModel, Rounding, TrainedKernel, fold
 from tfkit.errors import ExportError
 from tfkit.exporters.answer_tables import with_own_operators
 from tfkit.exporters.conversion import TEXT_INPUT_NAMES, convert_text_to_float, convert_to_float
-from tfkit.exporters.destination import finished_model
+from tfkit.exporters.destination import finished_tflite
 from tfkit.exporters.float_model import check_model
 from tfkit.exporters.inspection import CONVERSIONS, layer_of, refuse_unasked_operators
 from tfkit.exporters.layer_comparison import compare_layers, first_drift
@@ -78,7 +78,7 @@ def export_trained_integers(
         RunError: When it cannot be written.
     """
     check_model(model, spec=image, class_names=class_names)
-    with finished_model(path) as unfinished:
+    with finished_tflite(path, spec=image, class_names=class_names) as unfinished:
         made = export_integers(model, image=image, pixels=pixels)
         quantization: Quantization = "int16x8" if made.activation_bits == 16 else "int8"
         unfinished.write_bytes(made.flatbuffer)

@@ -13,7 +13,7 @@ from tfkit.artifacts import Artifact, LayerDifference, Quantization, TextSpec
 from tfkit.compression import is_compressed, strip_compression, trained_kernels
 from tfkit.errors import ExportError
 from tfkit.exporters.conversion import convert_text_to_float
-from tfkit.exporters.destination import finished_model
+from tfkit.exporters.destination import finished_tflite
 from tfkit.exporters.float_model import check_model
 from tfkit.exporters.inspection import refuse_unasked_operators
 from tfkit.exporters.quantization import quantize_to_dynamic_int8
@@ -100,7 +100,7 @@ def export_trained_text(
     check_model(model, spec=text, class_names=class_names)
     length = text.sequence_length
     layers: tuple[LayerDifference, ...] = ()
-    with finished_model(path) as unfinished:
+    with finished_tflite(path, spec=text, class_names=class_names) as unfinished:
         if quantization == "int8":
             if texts is None:
                 raise ExportError("int8 of texts needs some real texts to compare on; got none")

@@ -21,7 +21,7 @@ from tfkit.compression import (
 from tfkit.compression.tfmot import TfKerasTwin, export_tfmot_int8
 from tfkit.errors import ExportError, ModelError
 from tfkit.exporters.conversion import convert_to_float
-from tfkit.exporters.destination import finished_model
+from tfkit.exporters.destination import finished_tflite
 from tfkit.exporters.float_model import exportable_model, refuse_weights_that_are_no_numbers
 from tfkit.exporters.inspection import refuse_unasked_operators
 from tfkit.exporters.quantization import quantize_to_dynamic_int8, quantize_to_float16, quantize_to_int8
@@ -106,7 +106,7 @@ def _export_converted(
     *,
     allow_float: Sequence[str],
 ) -> Artifact:
-    with finished_model(path) as unfinished:
+    with finished_tflite(path, spec=spec, class_names=class_names) as unfinished:
         flatbuffer = float_flatbuffer or converted_to_float(model, spec)
         unfinished.write_bytes(_quantized(flatbuffer, quantization, calibration))
         floats = refuse_unasked_operators(unfinished, quantization=quantization, model=model, allow_float=allow_float)
@@ -168,7 +168,7 @@ def makes_its_own_file(model: Any, quantization: Quantization) -> bool:
 
 def _export_twin(twin: TfKerasTwin, path: Path, *, spec: InputSpec, class_names: tuple[str, ...]) -> Artifact:
     refuse_weights_that_are_no_numbers(twin.model)
-    with finished_model(path) as unfinished:
+    with finished_tflite(path, spec=spec, class_names=class_names) as unfinished:
         unfinished.write_bytes(export_tfmot_int8(twin))
     return Artifact(
         path=path,

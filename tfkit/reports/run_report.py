@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from tfkit.benchmarking import Host, LatencyResult
     from tfkit.reports.explanations import Explanations
     from tfkit.runtimes import StoredWeights
-    from tfkit.verification import ArtifactVerification
+    from tfkit.verification import ArtifactVerification, NpuPlacement
     from tfkit.verification.calibration import SearchResult
 
 _PRECISIONS = {
@@ -172,6 +172,7 @@ class ArtifactResult:
         min_cosine: The smallest of them.
         min_runtime: The first TensorFlow Lite runtime that reads a `.tflite` file, None for a SavedModel.
         portability_faults: What makes other runtimes refuse the file or answer wrongly.
+        npu: Where its operators would run on an NPU, None when nobody asked.
     """
 
     file: str
@@ -202,6 +203,7 @@ class ArtifactResult:
     min_cosine: float | None = None
     min_runtime: str | None = None
     portability_faults: tuple[str, ...] = ()
+    npu: NpuPlacement | None = None
 
     @property
     def label(self) -> str:

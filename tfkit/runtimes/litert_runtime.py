@@ -15,6 +15,7 @@ from tfkit.runtimes.native_output import held_native_output
 from tfkit.runtimes.pixel_encoding import PixelEncoder, ends_of_grid, scaling_of_file
 from tfkit.runtimes.protocol import ModelInputs, Runtime, input_count
 
+SEGMENT_IDS = "segment_ids"
 _INPUT_TYPES = ("uint8", "int8", "float32")
 
 
@@ -144,7 +145,10 @@ def _input_indices(interpreter: Any, *, by_name: bool) -> dict[str, int]:
                 hint="convert it again from a SavedModel whose signature takes token_ids and padding_mask",
             )
         details = interpreter.get_signature_runner().get_input_details()
-        return {name: int(detail["index"]) for name, detail in details.items()}
+        for name, detail in details.items():
+            if name == SEGMENT_IDS:  # of one text they are zeros
+                interpreter.set_tensor(detail["index"], np.zeros(detail["shape"], detail["dtype"]))
+        return {name: int(detail["index"]) for name, detail in details.items() if name != SEGMENT_IDS}
     return {"": int(interpreter.get_input_details()[0]["index"])}
 
 

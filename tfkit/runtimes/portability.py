@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ai_edge_litert import schema_py_generated as schema
+from packaging.version import Version
 
 from tfkit.runtimes.flatbuffer import opened_flatbuffer
 from tfkit.runtimes.operator_versions import OperatorTypes, needed_version
@@ -86,6 +87,43 @@ def least_runtime(model: Any, versions: dict[int, int]) -> str:
         known = runtime_since(operator_name(model, place), max(version, said))
         since.append(known if known != _UNKNOWN else _said_runtime(model))
     return "{}.{}.0".format(*max(since))
+
+
+@dataclass(frozen=True)
+class NewerOperators:
+    """Operators that an older runtime does not have.
+
+    Attributes:
+        runtime: The first runtime that has them all, such as `2.17.0`.
+        operators: Their names and versions, such as `FULLY_CONNECTED version 12`.
+    """
+
+    runtime: str
+    operators: tuple[str, ...]
+
+
+def newer_operators(flatbuffer: bytes, oldest: str) -> NewerOperators | None:
+    """The operators of a `.tflite` model that came after a runtime.
+
+    Args:
+        flatbuffer: The model.
+        oldest: The runtime, such as `2.14`.
+
+    Returns:
+        What they are and need; None when the runtime reads the model.
+    """
+    model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(flatbuffer))
+    versions = needed_versions(model)
+    runtime = least_runtime(model, versions)
+    if Version(runtime) <= Version(oldest):
+        return None
+    known = (*Version(oldest).release, 0)[:2]
+    newer = [
+        f"{operator_name(model, place)} version {max(version, model.operatorCodes[place].version)}"
+        for place, version in versions.items()
+        if runtime_since(operator_name(model, place), max(version, model.operatorCodes[place].version)) > known
+    ]
+    return NewerOperators(runtime, tuple(newer))
 
 
 def _said_runtime(model: Any) -> tuple[int, int]:
