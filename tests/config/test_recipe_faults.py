@@ -67,7 +67,11 @@ def faults_of(text: str, folder: Path, *overrides: str) -> list[str]:
             "fine_tune: {class_weights: {ants: 0}}",
             "fine_tune.class_weights must be 'balanced', null or {class name: weight above 0, ...}; got {'ants': 0}",
         ),
-        ("model: 3", "model must be a section of keys (backbone, weights, width, pooling, dropout, l2); got 3"),
+        (
+            "model: 3",
+            "model must be a section of keys (backbone, weights, custom_objects, input_range, input_mean, input_std, "
+            "input_channels, width, pooling, dropout, l2); got 3",
+        ),
         ("exprt: {}", "exprt is not a section; did you mean export?"),
         ("fine_tune: {optimiser: adam}", "fine_tune.optimiser is not a known key; did you mean optimizer?"),
     ],

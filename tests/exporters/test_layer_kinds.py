@@ -169,13 +169,10 @@ _COMPOSITES: dict[str, Any] = {
     "attention": _attended(4),
     "attention over many places": _attended(1),
 }
-_QUICK_COMPOSITES = ("groups", "attention")
 
 
-@pytest.mark.parametrize(
-    "kind",
-    [pytest.param(kind, marks=[] if kind in _QUICK_COMPOSITES else pytest.mark.slow) for kind in _COMPOSITES],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", _COMPOSITES)
 def test_layers_of_many_operators_are_in_the_file_as_they_were_trained(kind: str, tmp_path: Path) -> None:
     random = np.random.default_rng(0)
     labels = random.integers(0, 4, 192)

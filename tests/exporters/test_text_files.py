@@ -172,6 +172,7 @@ def test_a_float_model_becomes_a_dynamic_file_too(opened, short_texts):
     np.testing.assert_allclose(_scores(made.flatbuffer, short_texts), opened.predict(short_texts, verbose=0), atol=0.05)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("family", "changes"), [("Albert", {"embedding_dim": 16}), ("DebertaV3", {"bucket_size": 8})])
 def test_encoders_that_are_not_opened_have_files_too(short_texts, family, changes, tmp_path):
     """DeBERTa's products with a constant left side are one that LiteRT does not run with int8 there."""

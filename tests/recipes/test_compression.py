@@ -153,6 +153,7 @@ def test_layers_left_in_float_are_accepted_because_the_recipe_asks_for_them(tmp_
     assert [row["layer"] for row in report["compression"]["coverage"] if row["precision"] == "float32"] == ["logits"]
 
 
+@pytest.mark.slow
 def test_files_of_a_ruined_model_are_refused_though_they_answer_as_it_does(tmp_path: Path) -> None:
     ruined = ["pruning=null", "distillation=null", "quantization={epochs: 1, learning_rate: 0.5}"]
     run = run_in(tmp_path, "ruined", *ruined, "acceptance={max_accuracy_drop: 0.05, min_agreement: 0.0}", status=3)

@@ -79,6 +79,7 @@ def small(model, digits, image, easy, tmp_path_factory: pytest.TempPathFactory):
     return result, folder, stopped, before == after
 
 
+@pytest.mark.slow
 def test_the_smallest_file_within_the_budget_is_chosen_not_the_first(easy) -> None:
     result, folder = easy
     within = [file for file in result.candidates if file.within]
@@ -113,6 +114,7 @@ def test_validation_images_choose_and_test_images_judge_once(model, digits, imag
     assert search(model, relabelled(digits, "validation"), image, tmp_path / "v", budget).reference.accuracy < 0.5
 
 
+@pytest.mark.slow
 def test_a_chosen_file_that_loses_too_much_on_test_images_is_not_accepted(easy, tmp_path: Path) -> None:
     result, _ = easy
     lost = replace(result.test, float_accuracy=1.0, accuracy=0.06)
@@ -131,6 +133,7 @@ def test_without_validation_images_some_training_images_are_held_out(model, digi
     assert result.reference.examples == pytest.approx(0.2 * len(digits.train), abs=2)
 
 
+@pytest.mark.slow
 def test_a_finished_search_is_not_done_again(easy, model, digits, image) -> None:
     result, folder = easy
     written = (folder / "candidates" / "int8.tflite").stat().st_mtime_ns
@@ -138,6 +141,7 @@ def test_a_finished_search_is_not_done_again(easy, model, digits, image) -> None
     assert (folder / "candidates" / "int8.tflite").stat().st_mtime_ns == written
 
 
+@pytest.mark.slow
 def test_other_arguments_in_the_same_folder_are_refused(easy, model, digits, image) -> None:
     with pytest.raises(RunError, match=r"max_accuracy_drop: 0\.9, now 0\.8"):
         search(model, digits, image, easy[1], Budget(max_accuracy_drop=0.8))
