@@ -126,7 +126,10 @@ def test_a_tensor_that_is_joined_and_rectified_keeps_both_grids(pixels: Any) -> 
         joined = layers.Conv2D(8, 1)(layers.Concatenate(name="joined")([x, far]))
         return layers.Concatenate()([joined, layers.Conv2D(8, 1, activation="relu")(rectified)])
 
-    assert all(row.worst_steps <= 1.01 for row in _exported(middle, pixels, activation=None).values())
+    rows = _exported(middle, pixels, activation=None)
+    assert rows["DEPTHWISE_CONV_2D"].worst_steps == 0  # the rectified tensor
+    # A tie between learned grids may move a value by a step, and the next layer by another.
+    assert all(row.mean_steps < 0.01 and row.worst_steps < 2.01 for row in rows.values())
 
 
 @pytest.mark.parametrize("bias", [None, "zeros"])
