@@ -1,6 +1,7 @@
 """Operators whose integer kernels have ways of their own: tensors of the file are the Keras model's to the step."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -11,8 +12,10 @@ from keras import layers
 from tfkit.artifacts import ImageSpec, LayerDifference
 from tfkit.compression import quantize_aware, settle_biases
 from tfkit.errors import ExportError
+from tfkit.exporters import export_tflite
 from tfkit.exporters.quantization_aware import export_integers, refuse_drift
 from tfkit.layers import SettledHardSigmoid, SettledHardSilu
+from tfkit.runtimes import open_runtime
 
 _IMAGE = ImageSpec(16, 16, 3)
 
@@ -227,3 +230,21 @@ def test_a_settled_hard_silu_answers_from_its_table_and_is_kerass_in_training() 
     assert 0 < np.abs(layer(values) - plain).max() < 1.6 * step + 4 / 255
     np.testing.assert_allclose(np.asarray(layer(values)) / step, np.round(np.asarray(layer(values)) / step), atol=1e-3)
     assert np.array_equal(layer(values, training=True), plain)
+
+
+@pytest.mark.parametrize("scale", [1 / 60, 1 / 255])
+def test_a_file_that_has_lost_its_manifest_still_takes_the_pixel(scale: float, pixels: Any, tmp_path: Path) -> None:
+    """A standardisation within the network gives the input a scale like ImageNet's, which says nothing of pixels."""
+    keras.utils.set_random_seed(0)
+    x = inputs = keras.Input(_IMAGE.shape)
+    x = layers.Conv2D(16, 3, activation="relu")(layers.Rescaling(scale, offset=-120 * scale)(x))
+    student = quantize_aware(
+        keras.Model(inputs, layers.Dense(5, activation="softmax")(layers.GlobalAveragePooling2D()(x))), pixels
+    )
+    settle_biases(student)
+    path = tmp_path / "alone" / "model_int8.tflite"
+    path.parent.mkdir()
+    export_tflite(student, path, quantization="int8", spec=_IMAGE, class_names=tuple("abcde"), calibration=pixels[:4])
+    with open_runtime(path) as runtime:
+        answers = runtime.scores(pixels)
+    np.testing.assert_allclose(answers, student.predict(pixels.astype("float32"), verbose=0), atol=1.01 / 256)

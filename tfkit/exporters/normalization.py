@@ -12,6 +12,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from tfkit.errors import ExportError
+from tfkit.runtimes.flatbuffer import DESCRIPTION
 from tfkit.runtimes.portability import MIN_RUNTIME, deprecated_code, is_outside, least_runtime, needed_versions
 
 _IDENTIFIER = b"TFL3"
@@ -22,7 +23,7 @@ _ROOM = 1 << 16  # for all but the weights, to begin with
 
 
 def normalized(flatbuffer: bytes) -> bytes:
-    """Put buffers inside and set both operator codes, operator versions and `min_runtime_version`.
+    """Put buffers inside and set both operator codes, operator versions, `min_runtime_version` and tfkit's description.
 
     Operator versions follow TensorFlow's `op_version.cc`; what a file says already is never lowered.
 
@@ -44,6 +45,7 @@ def normalized(flatbuffer: bytes) -> bytes:
     for place, version in versions.items():
         model.operatorCodes[place].version = max(version, model.operatorCodes[place].version)
     _say_runtime(model, least_runtime(model, versions))
+    model.description = DESCRIPTION
     return packed(model)
 
 

@@ -21,6 +21,7 @@ from tfkit.exporters.destination import finished_tflite
 from tfkit.exporters.float_model import check_model
 from tfkit.exporters.inspection import CONVERSIONS, layer_of, refuse_unasked_operators
 from tfkit.exporters.layer_comparison import compare_layers, first_drift
+from tfkit.exporters.normalization import normalized
 from tfkit.exporters.tensor_matching import Samples, first_samples
 from tfkit.exporters.trained_ranges import quantize_as_trained
 from tfkit.models.text.plain_transformer import with_sequence_length
@@ -151,6 +152,7 @@ def _finished(flatbuffer: bytes, roundings: dict[str, Rounding], folded: FoldedM
     tensors = {rounding.name: name for name, rounding in reversed(roundings.items())}
     tables = {tensors[table.rounding]: table.answers for table in folded.tables}
     flatbuffer = with_own_operators(flatbuffer, tables, {tensors[name] for name in folded.smaller})
+    flatbuffer = normalized(flatbuffer)
     return _Integers(flatbuffer, roundings, folded, check_kernels(flatbuffer, folded.kernels))
 
 

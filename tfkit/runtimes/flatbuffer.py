@@ -14,6 +14,9 @@ from tfkit.artifacts import ModelSignature, TensorSpec
 from tfkit.errors import ModelError
 from tfkit.files import read_regular_file
 
+# The description of every `.tflite` model that tfkit writes; the scale of its input is that of the network inside.
+DESCRIPTION = "Written by tfkit. Images go in as raw pixels, 0..255."
+
 _FILE_IDENTIFIER = b"TFL3"
 _FLOATS = frozenset({"float16", "float32", "float64", "bfloat16"})
 _HANDED_ON = frozenset({"QUANTIZE", "DEQUANTIZE", "CAST", "RESHAPE", "SQUEEZE", "EXPAND_DIMS", "IDENTITY"})
@@ -117,6 +120,12 @@ def read_last_function(path: Path) -> str:
         if operator.name not in _HANDED_ON:
             return functions.get(operator.name, "unknown")
     return "unknown"
+
+
+def takes_raw_pixels(path: Path) -> bool:
+    """Whether a `.tflite` file says that images go in as raw pixels 0..255, whatever its input's scale: tfkit's do."""
+    with opened_flatbuffer(path) as model:
+        return (model.Description() or b"").decode(errors="replace") == DESCRIPTION
 
 
 def scale_that_is_no_number(path: Path) -> str | None:

@@ -10,9 +10,15 @@ from numpy.typing import NDArray
 
 from tfkit.artifacts import RAW, PixelScaling, TensorSpec
 from tfkit.errors import ModelError
-from tfkit.runtimes.flatbuffer import read_last_function, read_operators, read_signature, scale_that_is_no_number
+from tfkit.runtimes.flatbuffer import (
+    read_last_function,
+    read_operators,
+    read_signature,
+    scale_that_is_no_number,
+    takes_raw_pixels,
+)
 from tfkit.runtimes.native_output import held_native_output
-from tfkit.runtimes.pixel_encoding import PixelEncoder, ends_of_grid, scaling_of_file
+from tfkit.runtimes.pixel_encoding import PixelEncoder, ends_of_grid, pixel_itself, scaling_of_file
 from tfkit.runtimes.protocol import ModelInputs, Runtime, input_count
 
 SEGMENT_IDS = "segment_ids"
@@ -56,7 +62,8 @@ class LiteRTRuntime(Runtime):
         self._path = path
         self._scaling: PixelScaling | None = None
         if not self._tokens:
-            self.scaling = scaling or scaling_of_file(self._input)
+            own = pixel_itself(self._input) if takes_raw_pixels(path) else scaling_of_file(self._input)
+            self.scaling = scaling or own
         if (tensor := scale_that_is_no_number(path)) is not None:
             raise ModelError(
                 f"'{path}' cannot be run: the scale of its tensor '{tensor}' is no number",
