@@ -1,4 +1,4 @@
-"""Files that somebody else made: read only what is a file, and only what can be held."""
+"""Files: of other people's only what is a file and can be held is read; what tfkit writes is whole or absent."""
 
 import stat
 import zipfile
@@ -31,6 +31,28 @@ def read_regular_file(path: Path) -> bytes:
     """
     refuse_irregular(path)
     return path.read_bytes()
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a text file that is there whole or, on a full disk, as it was before.
+
+    Args:
+        path: The file.
+        text: Its content, written as UTF-8.
+
+    Raises:
+        OSError: When it cannot be written.
+
+    Example:
+        >>> write_whole(Path("labels.txt"), "ants\\nbees\\n")  # doctest: +SKIP
+    """
+    unfinished = path.with_name(f".{path.name}.unfinished")
+    try:
+        unfinished.write_text(text, encoding="utf-8")
+        unfinished.replace(path)
+    except OSError:
+        unfinished.unlink(missing_ok=True)
+        raise
 
 
 def refuse_irregular(path: Path) -> None:

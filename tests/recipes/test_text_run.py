@@ -117,7 +117,7 @@ def test_export_makes_the_same_file_again_with_its_tokeniser(run_folder, tfkit, 
     assert told.status == 0, told.err
     assert "--data TEST_TEXTS" in told.out
     names = {file.name for file in (tmp_path / "shipped").iterdir()}
-    assert names == {"labels.txt", "manifest.json", "model_dynamic_int8.tflite", "tokenizer"}
+    assert names == {"SHA256SUMS", "labels.txt", "manifest.json", "model_dynamic_int8.tflite", "tokenizer"}
     answers = []
     for folder in (run_folder / "artifacts", tmp_path / "shipped"):
         told = tfkit("predict", folder / "model_dynamic_int8.tflite", "where is my parcel?", "--json")

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from tfkit.errors import ExportError, printable
+from tfkit.files import write_whole
 
 CHECK_SUMS_NAME = "SHA256SUMS"
 _LINE = re.compile(r"([0-9a-f]{64})  (.+)")
@@ -24,7 +25,7 @@ def write_check_sums(folder: Path, *, leave_out: Collection[str] = ()) -> Path:
     """
     files = sorted(file.relative_to(folder).as_posix() for file in _files(folder, leave_out))
     path = folder / CHECK_SUMS_NAME
-    path.write_text("".join(f"{file_sha256(folder / name)}  {name}\n" for name in files), encoding="utf-8")
+    write_whole(path, "".join(f"{file_sha256(folder / name)}  {name}\n" for name in files))
     return path
 
 

@@ -12,7 +12,7 @@ from tfkit.artifacts.check_sums import CHECK_SUMS_NAME, read_check_sums, refuse_
 from tfkit.artifacts.image_spec import ImageSpec
 from tfkit.artifacts.text_spec import TextSpec
 from tfkit.errors import ExportError
-from tfkit.files import read_regular_file
+from tfkit.files import read_regular_file, write_whole
 
 if TYPE_CHECKING:
     from tfkit.artifacts.manifest_schema import FileEntry, Manifest
@@ -39,9 +39,9 @@ def write_manifest(artifacts: tuple[Artifact, ...], directory: Path) -> Path:
         entry |= _input_entry(artifact.input, directory)
         entries.append({**entry, "bytes": artifact.bytes, "sha256": artifact.sha256})
     path = directory / MANIFEST_NAME
-    path.write_text(json.dumps({"version": 2, "artifacts": entries}, indent=2) + "\n")
+    write_whole(path, json.dumps({"version": 2, "artifacts": entries}, indent=2) + "\n")
     if artifacts and artifacts[0].class_names:
-        (directory / LABELS_NAME).write_text(labels_file(artifacts[0].class_names), encoding="utf-8")
+        write_whole(directory / LABELS_NAME, labels_file(artifacts[0].class_names))
     write_check_sums(directory)
     return path
 

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from tfkit.artifacts.check_sums import write_check_sums
 from tfkit.errors import RunError
+from tfkit.files import write_whole
 
 _LOCK = ".lock"
 # Exported files have check sums of their own, and whoever releases the model writes into its card.
@@ -108,8 +109,8 @@ class RunDirectory:
             recipe: The resolved recipe, YAML.
             data_report: Files kept and left out, and why.
         """
-        self.recipe.write_text(recipe, encoding="utf-8")
-        self.data_report.write_text(json.dumps(data_report, indent=2) + "\n", encoding="utf-8")
+        write_whole(self.recipe, recipe)
+        write_whole(self.data_report, json.dumps(data_report, indent=2) + "\n")
 
     @property
     def is_finished(self) -> bool:

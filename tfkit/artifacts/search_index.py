@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tfkit.errors import ModelError
+from tfkit.files import write_whole
 
 INDEX_NAME = "index.json"
 VECTORS_NAME = "vectors.npy"
@@ -122,7 +123,7 @@ class SearchIndex:
             "labels": self.labels.tolist(),
         }
         text = json.dumps(described, indent=1, ensure_ascii=False)
-        (folder / INDEX_NAME).write_text(text + "\n", encoding="utf-8")
+        write_whole(folder / INDEX_NAME, text + "\n")
 
 
 def load_search_index(folder: Path) -> SearchIndex:

@@ -22,7 +22,8 @@ def ends_of_grid(tensor: TensorSpec) -> tuple[float, float]:
 
 def pixel_itself(tensor: TensorSpec) -> PixelScaling:
     """The scaling by which an input takes the pixel as it is: what every file that tfkit writes does."""
-    return RAW if tensor.scale is None else PixelScaling.of_range(*ends_of_grid(tensor))
+    is_float = np.dtype(tensor.dtype).kind == "f"
+    return RAW if is_float or tensor.scale is None else PixelScaling.of_range(*ends_of_grid(tensor))
 
 
 def scaling_of_file(tensor: TensorSpec) -> PixelScaling | None:

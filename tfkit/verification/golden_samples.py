@@ -9,6 +9,7 @@ import numpy as np
 
 from tfkit.artifacts import Artifact, ImageSpec, InputSpec
 from tfkit.errors import RunError
+from tfkit.files import write_whole
 from tfkit.verification.artifact_verification import ArtifactVerification
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ def write_golden_samples(
         else:
             inputs = [{"text": text.decode()} for text in encoded]
         path = directory / "golden.json"
-        path.write_text(json.dumps(_description(artifacts, chosen, inputs), indent=2) + "\n", encoding="utf-8")
+        write_whole(path, json.dumps(_description(artifacts, chosen, inputs), indent=2) + "\n")
     except OSError as fault:
         raise RunError(
             f"cannot write golden samples to '{directory}': {fault.strerror}", hint="make room on the disk"
