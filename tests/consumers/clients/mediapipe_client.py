@@ -1,0 +1,48 @@
+"""Answers of MediaPipe Tasks, from what a file's metadata says: MODEL INPUTS.npz ANSWERS.npz.
+
+The inputs hold `pixels` (RGB pictures) or `texts`; the scores come with the labels that MediaPipe gave them.
+"""
+
+import sys
+
+import mediapipe
+import numpy as np
+from mediapipe.tasks.python import BaseOptions, text, vision
+
+model, inputs, answers = sys.argv[1:]
+given = np.load(inputs)
+base = BaseOptions(model_asset_path=model)
+
+
+def image_rows(pixels):
+    with vision.ImageClassifier.create_from_options(vision.ImageClassifierOptions(base_options=base)) as classifier:
+        for picture in pixels:
+            image = mediapipe.Image(image_format=mediapipe.ImageFormat.SRGB, data=np.ascontiguousarray(picture))
+            yield classifier.classify(image).classifications[0].categories
+
+
+def text_rows(texts):
+    with text.TextClassifier.create_from_options(text.TextClassifierOptions(base_options=base)) as classifier:
+        for sentence in texts:
+            yield classifier.classify(str(sentence)).classifications[0].categories
+
+
+def vectors(texts):
+    with text.TextEmbedder.create_from_options(text.TextEmbedderOptions(base_options=base)) as embedder:
+        return [np.asarray(embedder.embed(str(sentence)).embeddings[0].embedding) for sentence in texts]
+
+
+try:
+    if "embed" in given.files:
+        np.savez(answers, answers=np.stack(vectors(given["texts"])))
+        sys.exit()
+    rows = list(image_rows(given["pixels"]) if "pixels" in given.files else text_rows(given["texts"]))
+except (RuntimeError, ValueError, NotImplementedError) as fault:
+    sys.exit(f"refused: {str(fault).splitlines()[0]}")
+scores = np.zeros((len(rows), len(rows[0])), np.float32)
+labels = np.full(len(rows[0]), "", dtype=object)
+for row, categories in enumerate(rows):
+    for category in categories:
+        scores[row, category.index] = category.score
+        labels[category.index] = category.category_name
+np.savez(answers, answers=scores, labels=labels.astype(str))
