@@ -7,6 +7,7 @@ from pathlib import Path
 
 from tfkit.artifacts import RunDirectory
 from tfkit.errors import RunError
+from tfkit.files import write_whole
 from tfkit.reports.document import report_document
 from tfkit.reports.gallery import Misclassified
 from tfkit.reports.model_card import render_model_card
@@ -36,12 +37,9 @@ def write_run_report(report: RunReport, run: RunDirectory, *, misclassified: Mis
 
 
 def _write(path: Path, text: str) -> None:
-    unfinished = path.with_name(f".{path.name}.unfinished")
     try:
-        unfinished.write_text(text, encoding="utf-8")
-        unfinished.replace(path)
+        write_whole(path, text)
     except OSError as fault:
-        unfinished.unlink(missing_ok=True)
         raise RunError(
             f"cannot write '{path}': {fault.strerror}", hint="make room or mend its permissions; the models are kept"
         ) from None

@@ -13,6 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from tfkit.data import DatasetSplits
 from tfkit.errors import RunError
+from tfkit.files import write_whole
 from tfkit.graph import read_graph
 from tfkit.graph.layer_graph import replace_values
 from tfkit.search.judgement import TestJudgement
@@ -109,11 +110,9 @@ class SearchFolder:
             RunError: When it cannot be written.
         """
         self.state = replace(self.state, **found)
-        unfinished = self.path / ".search.json.unfinished"
         try:
             self.candidates.mkdir(parents=True, exist_ok=True)
-            unfinished.write_bytes(_STATE.dump_json(self.state, indent=2))
-            unfinished.replace(self.file)
+            write_whole(self.file, _STATE.dump_json(self.state, indent=2).decode())
         except OSError as fault:
             raise RunError(
                 f"cannot write '{self.file}': {fault.strerror}", hint="make room, or name another folder"

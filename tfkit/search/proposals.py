@@ -50,10 +50,9 @@ class Proposals:
             target: What is to be small: bytes or milliseconds.
             excess: How far it is beyond the budget's limits; 0 or less within them.
         """
-        values = {**vars(variant), "keep": variant.keep}
         if variant.keep not in self._keeps or variant.precision not in self._space["precision"].choices:  # type: ignore[attr-defined]
             return
-        values["keep"] = self._keeps.index(variant.keep)
+        values = {**vars(variant), "keep": self._keeps.index(variant.keep)}
         constraints = {"budget": excess}
         trial = optuna.create_trial(params=values, distributions=self._space, value=target, constraints=constraints)
         self._study.add_trial(trial)
@@ -69,6 +68,10 @@ class Proposals:
         proposal.trial.set_constraint("budget", excess)
         self._study.tell(proposal.trial, target)
 
-    def pass_over(self, proposal: Proposal) -> None:
-        """Tell that a proposal was not made: it was predicted to be no better, or could not be made."""
-        self._study.tell(proposal.trial, state=optuna.trial.TrialState.PRUNED)
+    def pass_over(self, proposal: Proposal, *, known: bool) -> None:
+        """Tell that a proposal was not made: it was predicted to be no better, or its figures are `known` already.
+
+        What is known says nothing new of its neighbours; what is predicted to be no better speaks against them.
+        """
+        states = optuna.trial.TrialState
+        self._study.tell(proposal.trial, state=states.FAIL if known else states.PRUNED)

@@ -12,6 +12,7 @@ from markupsafe import Markup
 import tfkit
 from tfkit.benchmarking import describe_host
 from tfkit.errors import RunError
+from tfkit.files import write_whole
 from tfkit.reports.drawing import inline_svg
 from tfkit.reports.page import template
 from tfkit.reports.phrases import date
@@ -180,10 +181,7 @@ def _environment(host: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def _write(path: Path, text: str) -> None:
-    unfinished = path.with_name(f".{path.name}.unfinished")
     try:
-        unfinished.write_text(text, encoding="utf-8")
-        unfinished.replace(path)
+        write_whole(path, text)
     except OSError as fault:
-        unfinished.unlink(missing_ok=True)
         raise RunError(f"cannot write '{path}': {fault.strerror}", hint="make room, or mend its permissions") from None

@@ -248,12 +248,13 @@ class _Search:
             if reason := self._enough():
                 return reason
             proposal = proposals.ask()
+            known = self._workshop.knows(proposal.variant)
             made = self._make(proposal.variant) if self._is_worth(proposal.variant) else None
             idle = 0 if made else idle + 1
             if made:
                 proposals.tell(proposal, target=self._target(made), excess=self._excess(made))
             else:
-                proposals.pass_over(proposal)
+                proposals.pass_over(proposal, known=known)
         gain = "smaller" if self._budget.minimize == "bytes" else "quicker"
         return f"nothing else that was proposed is predicted to be {gain} and accurate enough"
 
