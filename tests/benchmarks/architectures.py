@@ -5,10 +5,12 @@
 
 Each network is put behind augmentation layers, on its own scaling, below pooling, dropout and a Dense layer, and gets
 pretrained weights where DATA has them, or is trained from scratch for a few epochs, so that its outputs are those of a
-trained network. Then it is trained quantisation-aware for `--steps` batches and exported; the file, run by LiteRT, is
-compared with the Keras model on all test images and as many training images again. tfmot is asked for the same model,
-and for its flat twin. Every network runs in a process of its own; finished ones are kept in RESULTS.json and trained
-weights in `--weights-cache`, so that a second call is quick. DATA holds oxford12/, cifar10/, weights/, mlperf_tiny/ and
+trained network. Then it is trained quantisation-aware for `--steps` batches, with the learning rate, the moving and the
+standing ranges of the recipe `oxford_flowers_small`, and exported; the file, run by LiteRT, is compared with the Keras
+model on all test images and as many training images again. Its accuracy stands beside that of the same float model as
+an int8 file without training. tfmot is asked for the same model, and for its flat twin.
+Every network runs in a process of its own; finished ones are kept in RESULTS.json and trained weights in
+`--weights-cache`, so that a second call is quick. DATA holds oxford12/, cifar10/, weights/, mlperf_tiny/ and
 pytorch_cifar/.
 """
 
@@ -74,7 +76,8 @@ def main() -> None:
     parser.add_argument("--weights-cache", type=Path, default=None)
     parser.add_argument("--architectures", nargs="+", default=list(CASES), choices=list(CASES))
     parser.add_argument("--epochs", type=float, default=1.0, help="factor on the epochs from scratch, in float")
-    parser.add_argument("--steps", type=int, default=46, help="batches of quantisation-aware training")
+    parser.add_argument("--steps", type=int, default=60, help="batches of quantisation-aware training, in three epochs")
+    parser.add_argument("--learning-rate", type=float, default=1e-4, help="its peak, as in `oxford_flowers_small`")
     parser.add_argument("--size", type=int, default=96, help="of the photos; CIFAR keeps 32")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--one", choices=list(CASES), help=argparse.SUPPRESS)
@@ -84,6 +87,7 @@ def main() -> None:
         return
     results = json.loads(options.output.read_text()) if options.output.exists() else {"rows": {}}
     settings = [f"--{name}={getattr(options, name)}" for name in ("epochs", "steps", "size", "seed")]
+    settings += [f"--learning-rate={options.learning_rate}"]
     failed = [name for name, row in results["rows"].items() if "failed" in row]
     for name in failed:
         del results["rows"][name]
@@ -100,7 +104,7 @@ def main() -> None:
         row = json.loads(lines[-1]) if done.returncode == 0 else {"failed": done.stderr.strip().splitlines()[-1]}
         print(f"{name}: {row.get('failed') or row['agreement']}", file=sys.stderr, flush=True)
         results["rows"][name] = row
-        results |= {"seed": options.seed, "steps": options.steps, "epochs": options.epochs}
+        results |= {name: getattr(options, name) for name in ("seed", "steps", "epochs", "learning_rate")}
         results["host"] = row.get("host", results.get("host"))
         options.output.write_text(json.dumps(results, indent=1))
     _print_table(results)
@@ -112,6 +116,7 @@ def _measure(case: Case, name: str, options: argparse.Namespace) -> dict[str, An
 
     from tfkit import benchmarking, compression
     from tfkit.artifacts import ImageSpec
+    from tfkit.exporters import export_tflite
     from tfkit.exporters.quantization_aware import export_integers
     from tfkit.runtimes import LiteRTRuntime, read_operators
 
@@ -119,14 +124,22 @@ def _measure(case: Case, name: str, options: argparse.Namespace) -> dict[str, An
     size = 32 if case.folder == "cifar10" else options.size
     train, test = _images(options.data / case.folder, size)
     model = _trained(case, name, size, train, options)
-    student = compression.quantize_aware(model, train[0][:128].astype(np.float32))
-    student.compile(keras.optimizers.Adam(1e-5), "sparse_categorical_crossentropy")
-    batches = _batches(train, options.seed).take(options.steps)
-    student.fit(batches, callbacks=[compression.FreezeRanges(after_epochs=0)], verbose=0)
+    image, calibration = ImageSpec(size, size, 3), train[0][:200]
+    student = compression.quantize_aware(model, calibration.astype(np.float32))
+    schedule = keras.optimizers.schedules.CosineDecay(options.learning_rate, options.steps)
+    student.compile(keras.optimizers.Adam(schedule), "sparse_categorical_crossentropy")
+    epochs = {"epochs": 3, "steps_per_epoch": options.steps // 3}
+    freezing = compression.FreezeRanges(after_epochs=2)
+    student.fit(_batches(train, options.seed), callbacks=[freezing], verbose=0, **epochs)
     compression.settle_biases(student)
-    made = export_integers(student, image=ImageSpec(size, size, 3), pixels=test[0][:4])
+    made = export_integers(student, image=image, pixels=test[0][:4])
     compared = np.concatenate([test[0], train[0][: len(test[0])]])
     with tempfile.TemporaryDirectory() as folder:
+        names = tuple(map(str, range(model.output_shape[-1])))
+        given: dict[str, Any] = {"spec": image, "class_names": names, "calibration": calibration}
+        untrained = export_tflite(model, Path(folder) / "untrained.tflite", quantization="int8", **given)
+        with LiteRTRuntime(untrained.path, threads=1) as runtime:
+            after_training = runtime.scores(test[0])
         path = Path(folder) / "model.tflite"
         path.write_bytes(made.flatbuffer)
         operators = read_operators(path)
@@ -159,6 +172,7 @@ def _measure(case: Case, name: str, options: argparse.Namespace) -> dict[str, An
         "mean_steps": float(steps.mean()),
         "accuracy": {
             "float": float((model.predict(test[0].astype(np.float32), verbose=0).argmax(1) == labels).mean()),
+            "after_training": float((after_training.argmax(1) == labels).mean()),
             "keras_qat": float((expected[: len(labels)].argmax(1) == labels).mean()),
             "file": float((found[: len(labels)].argmax(1) == labels).mean()),
         },
@@ -373,8 +387,8 @@ def _hub(name: str, size: int) -> Any:
 def _print_table(results: dict[str, Any]) -> None:
     print(
         "| network | weights | layers int8 / float / not exported | float operators | images "
-        "| agreement / with ties counted against it (bar) | steps: worst, mean | accuracy: float, QAT, file "
-        "| tfmot, as it is | tfmot, flat twin |\n"
+        "| agreement / with ties counted against it (bar) | steps: worst, mean "
+        "| accuracy: float, int8 after training, QAT, its file | tfmot, as it is | tfmot, flat twin |\n"
         "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |"
     )
     for name, row in ((name, results["rows"][name]) for name in CASES if name in results["rows"]):
@@ -393,10 +407,11 @@ def _print_table(results: dict[str, Any]) -> None:
         )
         for layer, reason in row["in_float"]:
             print(f"|   | in float: {layer}: {reason} | | | | | | | | |")
-    host = results.get("host") or {"cpu": "-", "cores": "-", "versions": "-"}
+    host = results.get("host") or {"cpu": "-", "instruction_set": "-", "cores": "-", "versions": "-"}
     print(
-        f"\nSeed {results['seed']}, {results['steps']} batches of QAT, LiteRT on 1 thread. "
-        f"Measured on {host['cpu']}, {host['cores']} cores, {host['versions']}."
+        f"\nSeed {results['seed']}, {results['steps']} batches of QAT (Adam, {results['learning_rate']:g}), "
+        "LiteRT on 1 thread. "
+        f"Measured on {host['cpu']} ({host['instruction_set']}), {host['cores']} cores, {host['versions']}."
     )
 
 

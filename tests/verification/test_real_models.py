@@ -79,9 +79,10 @@ def test_efficientnet_with_adapted_statistics_is_copied_and_exported(root, tmp_p
     pixels, photos = (np.concatenate(list(pixel_batches(examples, image, batch_size=64))) for examples in (train, test))
     keras.utils.set_random_seed(0)
     backbone = keras.applications.EfficientNetB0(weights=None, include_top=False, input_shape=image.shape)
-    backbone.get_layer("normalization").adapt(pixels / np.float32(255))
     for layer in backbone.layers:
-        if isinstance(layer, keras.layers.BatchNormalization):
+        if isinstance(layer, keras.layers.Normalization):
+            layer.adapt(pixels / np.float32(255))
+        elif isinstance(layer, keras.layers.BatchNormalization):
             layer.momentum = 0.5
     for _ in range(4):  # random weights need statistics of their own, or their activations die out
         backbone(pixels[:64].astype(np.float32), training=True)
