@@ -1,4 +1,5 @@
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -128,6 +129,39 @@ def test_a_key_that_stands_twice_is_a_fault(tmp_path: Path) -> None:
 def test_broken_yaml_is_told_with_its_line(tmp_path: Path) -> None:
     (fault,) = faults_of("recipe: finetune_image\ndata: {source: digits\nhead: {}\n", tmp_path)
     assert "not valid YAML" in fault and "mine.yaml:3" in fault
+
+
+GROWING = "a0: &a0 [x]\n" + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 9))
+
+
+@pytest.mark.parametrize(
+    ("text", "fault", "most_calls"),
+    [
+        (GROWING, "more than 10,000 values (mine.yaml:5)", 20_000),
+        ("zzz: [" + "x," * 40_000 + "]\n", "more than 10,000 values (mine.yaml:1)", 2_000_000),
+        ("zzz: " + "[" * 900 + "]" * 900 + "\n", "more than 16 deep in one another (mine.yaml:1)", 40_000),
+        (
+            "a0: &a0 [x]\n" + "".join(f"a{n}: &a{n} [*a{n - 1}]\n" for n in range(1, 99)),
+            "more than 16 deep in one another (mine.yaml:1)",
+            100_000,
+        ),
+    ],
+    ids=["aliases of aliases", "a long list", "deep", "deep through aliases"],
+)
+def test_what_grows_is_refused_before_it_does(text: str, fault: str, most_calls: int, tmp_path: Path) -> None:
+    calls = 0
+
+    def count(frame: object, event: str, argument: object) -> None:
+        nonlocal calls
+        calls += event == "call"
+
+    sys.setprofile(count)
+    try:
+        faults = faults_of(text, tmp_path)
+    finally:
+        sys.setprofile(None)
+    assert any(fault in told for told in faults)
+    assert calls < most_calls
 
 
 @pytest.mark.parametrize("text", ["", "just words\n", "- a\n- b\n"])

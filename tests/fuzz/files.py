@@ -1,6 +1,6 @@
 """Mutated files: each is used, or refused in a sentence that names it; none ends the process or holds it up.
 
-    python tests/fuzz/files.py --cases 1000 --seed 0
+    python -m tests.fuzz.files --cases 1000 --seed 0
 
 Bytes and structure of `.tflite`, `.keras`, `.npz`, CSV, JPEG, PNG, labels, tokenizers, search indexes and of every file
 of an artifacts folder are changed, and the result is given to `tfkit predict`, `verify` and `benchmark` as a user
@@ -9,7 +9,6 @@ file that carries check sums (an artifacts folder, `.keras`, `.npz`, PNG) is use
 one.
 """
 
-import argparse
 import contextlib
 import io
 import json
@@ -18,16 +17,15 @@ import select
 import shutil
 import subprocess
 import sys
-import tempfile
 import time
 import zipfile
-from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-SLOW_SECONDS = 2.0  # CPU seconds beyond start-up
+from tests.fuzz.counting import Counts, main
+
 HANG_SECONDS = 120  # by the clock: on a busy machine an honest answer takes long
 QUICK = ("--seconds", "0", "--runs", "1", "--warmup-runs", "0")
 _FIELDS = ("type", "shape", "buffer", "inputs", "outputs", "ends", "order", "code", "scale", "data", "signature")
@@ -42,16 +40,6 @@ class Case:
     words: tuple[str, ...]
     named: str  # what a refusal must name
     change: str
-
-
-@dataclass
-class Counts:
-    """How the cases ended; `faults` holds those that must not be, each with its number."""
-
-    ended: Counter[str] = field(default_factory=Counter)
-    by_kind: Counter[str] = field(default_factory=Counter)
-    faults: list[str] = field(default_factory=list)
-    slowest: float = 0.0
 
 
 # --- the whole files -----------------------------------------------------------------------------------------------
@@ -334,7 +322,8 @@ class Worker:
         """The command's status, what it printed, and its CPU seconds; `crash` or `hang` when it gave no answer."""
         if self._process is None:
             self._process = subprocess.Popen(
-                [sys.executable, __file__, "--worker"],
+                [sys.executable, "-m", "tests.fuzz.files", "--worker"],
+                cwd=Path(__file__).parents[2],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
@@ -407,7 +396,6 @@ def run_cases(count: int, seed: int, folder: Path) -> Counts:
     shutil.copytree(whole, place)
     worker.run(("predict", str(place / "model.keras"), str(place / "pictures" / "p.png")))  # the first one is slow
     for number, case in enumerate(cases(count, seed, whole, place)):
-        counts.by_kind[case.kind] += 1
         answer = worker.run(case.words)
         outcome = _outcome(case, answer)
         if outcome == "accepted" and case.kind in _CHECKED and "--json" in case.words:
@@ -419,14 +407,9 @@ def run_cases(count: int, seed: int, folder: Path) -> Counts:
                 outcome = "wrongly accepted"
         if outcome == "accepted" and case.kind == "artifacts":
             outcome = "wrongly accepted"
-        counts.ended[outcome] += 1
-        counts.slowest = max(counts.slowest, answer["seconds"])
-        if answer["seconds"] > SLOW_SECONDS:
-            counts.ended["over 2 s"] += 1
-        if outcome not in ("accepted", "told in a sentence") or answer["seconds"] > SLOW_SECONDS:
-            told = " ".join(answer["err"].split())[:260]
-            words = f"{case.words[0]}, {answer['seconds']:.1f} s, status {answer['status']}"
-            counts.faults.append(f"{seed}/{number} {case.kind} ({case.change}), {words}: {outcome}: {told}")
+        told = " ".join(answer["err"].split())[:260]
+        line = f"{seed}/{number} {case.kind} ({case.change}), {case.words[0]}, status {answer['status']}, {told}"
+        counts.add(case.kind, outcome, answer["seconds"], line)
     worker.close()
     return counts
 
@@ -451,26 +434,8 @@ def _answers(out: str) -> Any:
     return [(row["accuracy"], row["agreement"]) for row in document["artifacts"]]
 
 
-def main() -> int:
-    """Run the cases and print the counts; 1 when one ended as none may."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--cases", type=int, default=1000)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)
-    asked = parser.parse_args()
-    if asked.worker:
-        serve()
-        return 0
-    with tempfile.TemporaryDirectory() as folder:
-        counts = run_cases(asked.cases, asked.seed, Path(folder))
-    print(f"{asked.cases} mutated files, seed {asked.seed}; slowest {counts.slowest:.2f} CPU seconds")
-    print(f"  {', '.join(f'{name} {number}' for name, number in counts.by_kind.items())}")
-    for name, number in counts.ended.most_common():
-        print(f"  {number:6} {name}")
-    for fault in counts.faults:
-        print(f"  {fault}")
-    return 1 if counts.faults else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    if sys.argv[1:] == ["--worker"]:
+        serve()
+    else:
+        sys.exit(main("files", __doc__, 1000, run_cases))

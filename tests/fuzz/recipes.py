@@ -1,31 +1,28 @@
 """Mutated recipes: each is taken, or refused in sentences that name a key and a place, at once.
 
-    python tests/fuzz/recipes.py --cases 6000 --seed 0
+    python -m tests.fuzz.recipes --cases 6000 --seed 0
 
 Every shipped config is mutated in its bytes, its lines and its values, and by overrides. A case is *wrongly accepted*
 when the loader takes a number, a name or a text that no machine, file system or phone could (`odd_values`), or when
 what it took does not survive being written down and read again.
 """
 
-import argparse
 import json
 import math
 import random
 import sys
-import tempfile
 import time
-from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.fuzz.counting import Counts, main
 from tfkit.cli.recipes import shipped_recipes
 from tfkit.cli.run import find_script
 from tfkit.config import dump_recipe, load_recipe
 from tfkit.errors import TfkitError, is_printable
 
-SLOW_SECONDS = 2.0
 LONGEST_MESSAGE = 12_000
 
 VALUES = (
@@ -54,15 +51,6 @@ class Case:
     overrides: tuple[str, ...] = ()
 
 
-@dataclass
-class Counts:
-    """How the cases ended; `faults` holds those that must not be, each with its number."""
-
-    ended: Counter[str] = field(default_factory=Counter)
-    faults: list[str] = field(default_factory=list)
-    slowest: float = 0.0
-
-
 def cases(count: int, seed: int) -> Iterator[Case]:
     """`count` mutated recipes; the same seed gives the same ones."""
     shipped = [recipe.path.read_text(encoding="utf-8") for recipe in shipped_recipes()]
@@ -82,14 +70,9 @@ def run_cases(count: int, seed: int, folder: Path) -> Counts:
         started = time.process_time()
         ended = _end_of(path, case.overrides, scripts)
         seconds = time.process_time() - started
-        counts.slowest = max(counts.slowest, seconds)
-        if seconds > SLOW_SECONDS:
-            counts.ended["over 2 s"] += 1
-            counts.faults.append(f"{seed}/{number} {case.kind}: {seconds:.1f} s {case.overrides}")
-        outcome = ended.partition(": ")[0]
-        counts.ended[outcome] += 1
-        if outcome not in ("accepted", "told in a sentence"):
-            counts.faults.append(f"{seed}/{number} {case.kind}: {ended[:300]} {[o[:60] for o in case.overrides]}")
+        outcome, _, detail = ended.partition(": ")
+        words = [override[:60] for override in case.overrides]
+        counts.add(case.kind, outcome, seconds, f"{seed}/{number} {case.kind} {words} {detail[:300]}")
     return counts
 
 
@@ -234,21 +217,5 @@ _MUTATIONS = {
 }
 
 
-def main() -> int:
-    """Run the cases and print the counts; 1 when one ended as none may."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--cases", type=int, default=6000)
-    parser.add_argument("--seed", type=int, default=0)
-    asked = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        counts = run_cases(asked.cases, asked.seed, Path(folder))
-    print(f"{asked.cases} mutated recipes, seed {asked.seed}; slowest {counts.slowest:.2f} CPU seconds")
-    for name, number in counts.ended.most_common():
-        print(f"  {number:6} {name}")
-    for fault in counts.faults:
-        print(f"  {fault}")
-    return 1 if counts.faults else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main("recipes", __doc__, 6000, run_cases))

@@ -25,13 +25,39 @@ _SCALARS = (
 )
 
 
-_MOST_VALUES = 100_000
+_MOST_VALUES = 10_000  # keys, lists and mappings too
 _DEEPEST = 16
+_TOO_DEEP = f"lists or mappings stand more than {_DEEPEST} deep in one another"
 _PLAIN_TAGS = ("tag:yaml.org,2002:map", "tag:yaml.org,2002:seq")
 
 
 class _Loader(yaml.SafeLoader):
+    """Counts while it reads: what an alias stands for counts again, so that aliases of aliases end before they grow."""
+
     yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012 - PyYAML's own name and form
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self._values, self._depth = 0, 0
+        self._behind: dict[int, int] = {}  # values that a node holds, itself among them
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        """PyYAML's own, within `_MOST_VALUES` and `_DEEPEST`."""
+        event: Any = self.peek_event()  # type: ignore[no-untyped-call]
+        mark, before = event.start_mark, self._values
+        if self._depth > _DEEPEST:
+            raise yaml.MarkedYAMLError(problem=_TOO_DEEP, problem_mark=mark)
+        is_alias = isinstance(event, yaml.AliasEvent)
+        self._values += 0 if is_alias else 1
+        self._depth += 1
+        node = super().compose_node(parent, index)
+        self._depth -= 1
+        if is_alias:
+            self._values += self._behind.get(id(node), 1)  # 1: it stands inside its own anchor
+        self._behind.setdefault(id(node), self._values - before)
+        if self._values > _MOST_VALUES:
+            raise yaml.MarkedYAMLError(problem=f"more than {_MOST_VALUES:,} values", problem_mark=mark)
+        return node
 
 
 class _Dumper(yaml.SafeDumper):
@@ -52,14 +78,12 @@ class YamlDocument:
         lines: Line (from 1) of every key and list item, by its path.
         faults: What is wrong with the text itself: syntax, keys that stand twice, keys that are not text.
         empty: Paths whose value was left out (`head:` and nothing after it).
-        values_read: How many values it has, those behind aliases counted each time.
     """
 
     value: Any = None
     lines: dict[KeyPath, int] = field(default_factory=dict)
     faults: list[tuple[int, str]] = field(default_factory=list)
     empty: set[KeyPath] = field(default_factory=set)
-    values_read: int = 0
 
 
 def parse_yaml(text: str) -> YamlDocument:
@@ -82,8 +106,6 @@ def parse_yaml(text: str) -> YamlDocument:
         node = loader.get_single_node()
         if node is not None:
             document.value = _value(node, (), document, loader, frozenset())
-    except RecursionError:
-        document.faults.append((1, "not valid YAML: lists or mappings stand too deep in one another"))
     except yaml.YAMLError as fault:
         mark = getattr(fault, "problem_mark", None)
         problem = getattr(fault, "problem", None) or str(fault)
@@ -105,11 +127,8 @@ def _value(node: Any, path: KeyPath, document: YamlDocument, loader: Any, parent
         return None
     parents |= {id(node)}
     line = node.start_mark.line + 1
-    document.values_read += 1
-    if document.values_read > _MOST_VALUES:  # aliases of aliases grow without end
-        raise yaml.MarkedYAMLError(problem=f"more than {_MOST_VALUES} values", problem_mark=node.start_mark)
-    if len(path) > _DEEPEST:
-        document.faults.append((line, f"lists or mappings stand more than {_DEEPEST} deep in one another"))
+    if len(path) > _DEEPEST:  # through aliases
+        document.faults.append((line, _TOO_DEEP))
         return None
     if not isinstance(node, yaml.ScalarNode) and node.tag not in _PLAIN_TAGS:
         document.faults.append(
