@@ -93,7 +93,17 @@ def inflated_fault(path: Path) -> str | None:
     refuse_irregular(path)
     with zipfile.ZipFile(path) as archive:
         for member in archive.infolist():
-            if member.file_size > max(_LARGE, _MOST_TIMES * member.compress_size):
+            if is_inflated(member.file_size, member.compress_size):
                 sizes = f"{member.compress_size / 1e6:.1f} MB to {member.file_size / 1e9:.1f} GB"
                 return f"its '{member.filename}' would inflate from {sizes}"
     return None
+
+
+def is_inflated(size: int, stored: int) -> bool:
+    """Whether something says that it becomes far larger than the bytes it takes in a file can hold.
+
+    Args:
+        size: Bytes that it would take in memory.
+        stored: Bytes that it takes in the file.
+    """
+    return size > max(_LARGE, _MOST_TIMES * stored)

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import h5py
@@ -13,6 +14,7 @@ import pytest
 
 from tfkit.errors import ModelError, RunError
 from tfkit.models import load_model_file, save_model_file, with_dtype_policy
+from tfkit.models.pretrained import load_weights_file
 
 
 def small_model() -> keras.Model:
@@ -106,6 +108,56 @@ def test_a_keras_file_that_inflates_to_gigabytes_is_not_unpacked(tmp_path: Path)
             bomb.writestr(name, good.read(name) if name != "config.json" else b" " * 600_000_000)
     with pytest.raises(ModelError, match=r"'config\.json' would inflate from 0\.6 MB to 0\.6 GB"):
         load_model_file(file)
+
+
+def _endless(path: Path) -> Path:
+    """An HDF5 file whose first text lies in a heap where an object has no size: HDF5 walks on the spot."""
+    content = bytearray(path.read_bytes())
+    heap = content.index(b"GCOL") + 16
+    content[heap : heap + 16] = bytes(16)
+    path.write_bytes(content)
+    return path
+
+
+def test_an_hdf5_file_that_is_read_without_end_is_told(tmp_path: Path) -> None:
+    small_model().save(tmp_path / "model.h5")
+    with pytest.raises(ModelError, match=r"model\.h5' .*HDF5 reads it without end"):
+        load_model_file(_endless(tmp_path / "model.h5"))
+    with pytest.raises(ModelError, match=r"model\.h5' cannot be read as weights.*without end"):
+        load_weights_file(small_model(), tmp_path / "model.h5")
+
+
+def test_a_keras_file_that_holds_such_an_hdf5_file_is_told(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "weights.h5", "w") as file:
+        file.attrs["text"] = "letters"
+    small_model().save(tmp_path / "good.keras")
+    with zipfile.ZipFile(tmp_path / "good.keras") as good, zipfile.ZipFile(tmp_path / "bad.keras", "w") as bad:
+        for name in good.namelist():
+            endless = name.endswith(".h5") and _endless(tmp_path / "weights.h5").read_bytes()
+            bad.writestr(name, endless or good.read(name))
+    with pytest.raises(ModelError, match=r"bad\.keras' .*HDF5 reads it without end"):
+        load_model_file(tmp_path / "bad.keras")
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda file: file.create_dataset("zeros", (1 << 28,), "float32"), "its '/zeros' would inflate to 1.1 GB"),
+        (lambda file: file.__setitem__("far", h5py.ExternalLink("other.h5", "/x")), "its 'far' lies in another file"),
+        (
+            lambda file: file.create_dataset("far", (1,), "float32", external="/etc/hostname"),
+            "its '/far' lies in another file",
+        ),
+    ],
+)
+def test_an_hdf5_file_that_claims_what_it_does_not_hold_is_told(
+    change: Callable[[h5py.File], object], told: str, tmp_path: Path
+) -> None:
+    small_model().save(tmp_path / "model.h5")
+    with h5py.File(tmp_path / "model.h5", "a") as file:
+        change(file)
+    with pytest.raises(ModelError, match=told):
+        load_model_file(tmp_path / "model.h5")
 
 
 def test_a_model_without_layers_is_told(tmp_path: Path) -> None:

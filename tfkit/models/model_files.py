@@ -12,6 +12,7 @@ import keras
 import tfkit.layers  # noqa: F401  - registers the layers that compressed models hold
 from tfkit.errors import ModelError, RunError
 from tfkit.files import inflated_fault
+from tfkit.foreign_hdf5 import hdf5_fault
 from tfkit.models.custom_objects import unknown_layers
 from tfkit.models.keras2 import is_keras_2, load_keras_2
 
@@ -97,19 +98,23 @@ def load_model_file(path: Path) -> keras.Model:
 
 
 def _refuse_damaged(file: Path) -> None:
-    """Refuse an archive that would fill the memory, or in which a byte has changed: Keras asks for no check sum."""
+    """Refuse what would fill the memory, archives in which a byte has changed, and what HDF5 must not read here."""
     try:
-        if not zipfile.is_zipfile(file):
-            return
-        reason = inflated_fault(file)
-        with zipfile.ZipFile(file) as archive:
-            if reason is None and (member := archive.testzip()) is not None:
-                reason = f"the check sum of its '{member}' is wrong"
+        reason = _archive_fault(file) if zipfile.is_zipfile(file) else None
+        reason = reason or hdf5_fault(file)
     except Exception as fault:  # of zipfile and zlib: a dozen kinds
         reason = _first_line(fault)
     if reason is not None:
         hint = "copy or save it again"
         raise ModelError(f"'{file}' cannot be loaded as a Keras model: it is damaged ({reason})", hint=hint)
+
+
+def _archive_fault(file: Path) -> str | None:
+    if (reason := inflated_fault(file)) is not None:
+        return reason
+    with zipfile.ZipFile(file) as archive:  # Keras asks for no check sum
+        member = archive.testzip()
+    return None if member is None else f"the check sum of its '{member}' is wrong"
 
 
 def _register_adapters(file: Path) -> None:

@@ -13,6 +13,7 @@ import keras
 import numpy as np
 
 from tfkit.errors import ModelError
+from tfkit.foreign_hdf5 import hdf5_fault
 from tfkit.models.model_files import load_model_file
 from tfkit.models.stored_layers import (
     StoredLayer,
@@ -48,6 +49,8 @@ def load_weights_file(model: keras.Model, path: Path) -> None:
         whole = load_model_file(path)
         _load_stored(model, path, [StoredLayer(x.name, [], x.get_weights()) for x in weighted_layers(whole)])
         return
+    if (reason := hdf5_fault(path)) is not None:
+        raise ModelError(f"'{path}' cannot be read as weights: it is damaged ({reason})", hint="copy it again")
     try:
         with h5py.File(path) as file:
             root = file.get("model_weights", file)
