@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 
 from tfkit.artifacts import RunDirectory, create_run_directory
+from tfkit.artifacts.check_sums import write_check_sums
 from tfkit.cli.main import main
+from tfkit.data.text import learn_word_pieces
 
 
 @pytest.fixture
@@ -62,9 +64,29 @@ def test_a_changed_artifact_is_told_by_every_command(
 
 @pytest.mark.parametrize("changed", ["models/float.keras", "data_report.json"])
 def test_a_changed_model_of_a_run_is_told(
-    run: RunDirectory, changed: str, pictures: Path, capsys: pytest.CaptureFixture[str]
+    run: RunDirectory, changed: str, pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     flip(run.path / changed)
-    for words in (["predict", str(run.float_model), str(pictures / "red" / "0.png")], ["verify", str(run.path)]):
+    export = ["export", str(run.float_model), "--output", str(tmp_path / "again"), "--format", "tflite_float32"]
+    for words in (
+        ["predict", str(run.float_model), str(pictures / "red" / "0.png")],
+        ["verify", str(run.path)],
+        export,
+    ):
         assert main(words) == 1
         assert f"{changed}: other bytes than" in capsys.readouterr().err
+    assert not (tmp_path / "again" / "manifest.json").exists()
+
+
+def test_a_changed_tokenizer_of_a_run_is_told(
+    run: RunDirectory, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run.record(recipe="recipe: finetune_text\n", data_report={"token_lengths": {"sequence_length": 8}})
+    learn_word_pieces(["where is my parcel"] * 4, size=60).save(run.tokenizer)
+    write_check_sums(run.artifacts)
+    run.seal()
+    flip(run.tokenizer / "vocabulary.txt")
+    export = ["export", str(run.float_model), "--output", str(tmp_path / "again"), "--format", "tflite_float32"]
+    for words in (["predict", str(run.float_model), "my parcel"], export):
+        assert main(words) == 1
+        assert "vocabulary.txt: other bytes than" in capsys.readouterr().err

@@ -114,7 +114,6 @@ def _scores(
         is_keras_file,
         keras_image,
         read_labels,
-        refuse_changed_run,
         run_labels,
     )
     from tfkit.runtimes import KerasRuntime, SavedModelRuntime, open_runtime
@@ -124,8 +123,6 @@ def _scores(
         from tfkit.models import load_model_file, register_custom_objects
 
         register_custom_objects(custom_objects)
-
-        refuse_changed_run(path / "models" / "float.keras" if path.is_dir() else path)
         model = load_model_file(path)
         names = read_labels(labels) if labels else run_labels(path)
         found: Task = "regression"

@@ -15,11 +15,10 @@ from tfkit.artifacts import (
     RunDirectory,
     TextSpec,
     read_manifest,
-    refuse_changed_files,
     running_process,
 )
 from tfkit.cli.heads import Task, task_of
-from tfkit.cli.text_targets import keras_takes_texts
+from tfkit.cli.text_targets import keras_takes_texts, run_of
 from tfkit.errors import ConfigError, ExportError, ModelError, RunError
 from tfkit.files import read_regular_file
 
@@ -91,22 +90,6 @@ def refuse_unfinished(path: Path) -> None:
     raise RunError(f"the run in '{path}' is unfinished: it has no report", hint=f"run its recipe again{ways}")
 
 
-def refuse_changed_run(path: Path) -> None:
-    """Compare a finished run's folder, or a Keras model of one, with the check sums of its end.
-
-    Args:
-        path: A run's folder: everything in it is compared; or a file in its `models/`: that and the labels are.
-
-    Raises:
-        ExportError: When files have other bytes than the run wrote; names them.
-    """
-    if path.is_dir():
-        refuse_changed_files(path)
-    elif path.parent.name == "models":
-        run = RunDirectory(path.parent.parent)
-        refuse_changed_files(run.path, only=[f"models/{path.name}", run.data_report.name])
-
-
 def takes_texts(path: Path, *, tokenizer: Path | None = None) -> bool:
     """Whether a model takes texts: its manifest or its run says so, or a tokeniser was named."""
     if tokenizer is not None or is_keras_file(path):
@@ -130,10 +113,16 @@ def is_keras_file(path: Path) -> bool:
 
 
 def run_labels(path: Path) -> tuple[str, ...]:
-    """The class names of the run that a Keras model belongs to; none for a file from elsewhere."""
-    report = RunDirectory(path if path.is_dir() else path.parent.parent).data_report
+    """The class names of the run that a Keras model belongs to; none for a file from elsewhere.
+
+    Raises:
+        ExportError: When the file that names them has changed since the run ended.
+    """
+    run = run_of(path)
+    if run.data_report.is_file():
+        run.refuse_changed(run.data_report)
     try:
-        return tuple(json.loads(report.read_text(encoding="utf-8"))["kept"]["train"])
+        return tuple(json.loads(run.data_report.read_text(encoding="utf-8"))["kept"]["train"])
     except (OSError, ValueError, KeyError, TypeError):
         return ()
 

@@ -57,13 +57,12 @@ def keras_scores(
     path: Path, texts: list[str], *, labels: Path | None, tokenizer: Path | None, sequence_length: int | None
 ) -> "tuple[Path, tuple[str, ...], np.ndarray]":
     """The same of a Keras file: its path, its labels, and float32 (n, classes)."""
-    from tfkit.cli.targets import read_labels, refuse_changed_run, run_labels
+    from tfkit.cli.targets import read_labels, run_labels
     from tfkit.cli.text_targets import keras_text
     from tfkit.data.text import open_tokenizer
     from tfkit.models import load_model_file
     from tfkit.runtimes import KerasRuntime
 
-    refuse_changed_run(path / "models" / "float.keras" if path.is_dir() else path)
     text = keras_text(path, tokenizer=tokenizer, sequence_length=sequence_length)
     tokens = open_tokenizer(text.tokenizer)(texts, sequence_length=text.sequence_length)
     scores = KerasRuntime(load_model_file(path)).scores(tokens)

@@ -44,8 +44,11 @@ def keras_text(path: Path, *, tokenizer: Path | None = None, sequence_length: in
 
     Raises:
         ModelError: When neither says how long the texts are.
+        ExportError: When the run's tokeniser has changed since it ended.
     """
     run = run_of(path)
+    if tokenizer is None and run.tokenizer.is_dir():
+        run.refuse_changed(*run.tokenizer.iterdir())
     length = sequence_length or _recorded_length(run)
     if length is None:
         raise ModelError(f"'{path}' does not say how many tokens a text has", hint="say it: --sequence-length 32")

@@ -102,10 +102,11 @@ def verify(
     _check_options(limits, data=data, reference=reference)
     display = Display(PlainConsole(stderr=as_json))
     with chatter_dropped():
-        from tfkit.cli.targets import find_artifacts, refuse_changed_run
+        from tfkit.artifacts import refuse_changed_files
+        from tfkit.cli.targets import find_artifacts
 
         if path.is_dir():
-            refuse_changed_run(path)
+            refuse_changed_files(path)
         told: dict[str, Any] = {"labels": labels, "resize": resize, "image_size": image_size, "tokenizer": tokenizer}
         told["task"] = task
         artifacts = find_artifacts(path, **told)

@@ -10,6 +10,7 @@ from typing import Any
 import keras
 
 import tfkit.layers  # noqa: F401  - registers the layers that compressed models hold
+from tfkit.artifacts import RunDirectory
 from tfkit.errors import ModelError, RunError
 from tfkit.files import inflated_fault
 from tfkit.foreign_hdf5 import hdf5_fault
@@ -53,6 +54,7 @@ def load_model_file(path: Path) -> keras.Model:
 
     Raises:
         ModelError: When there is no such file, or it is not a model that this Keras can load.
+        ExportError: When a finished run wrote it and its bytes have changed since.
 
     Example:
         >>> model = load_model_file(Path("runs/digits"))  # doctest: +SKIP
@@ -70,6 +72,8 @@ def load_model_file(path: Path) -> keras.Model:
             f"'{file}' holds weights without the model they belong to",
             hint="name the architecture with model.backbone=NAME and this file with model.weights=FILE",
         )
+    if file.parent.name == "models":
+        RunDirectory(file.parent.parent).refuse_changed(file)
     _refuse_damaged(file)
     if is_keras_2(file):
         return load_keras_2(file)
