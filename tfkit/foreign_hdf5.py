@@ -6,10 +6,12 @@ has no size) or ends the process, and Python can stop neither. `python -m tfkit.
 
 import contextlib
 import io
+import math
 import resource
 import signal
 import subprocess
 import sys
+import time
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +19,7 @@ from typing import Any
 
 from tfkit.files import is_inflated, refuse_irregular
 
-_SECONDS = 2  # of processor time: a busy machine makes nothing fail
+_SECONDS = 2  # of processor time, beside what Python's start took: a busy or slow machine makes nothing fail
 _BYTES_A_SECOND = 20 << 20
 
 
@@ -110,8 +112,11 @@ def _names(holder: Any) -> list[str]:
 
 def main() -> None:
     """Read the file that the command line names, and print why it is refused."""
+    import h5py  # noqa: F401  - its start is not the file's doing
+
     path = Path(sys.argv[1])
-    seconds = _SECONDS + path.stat().st_size // _BYTES_A_SECOND
+    started = math.ceil(time.process_time())
+    seconds = started + _SECONDS + path.stat().st_size // _BYTES_A_SECOND
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 1))
     sys.stdout.write(_read_all(path) or "")

@@ -72,6 +72,7 @@ def test_outside_quantised_mobilenet_names_the_four_photos(root):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)  # compiling its training step is most of it
 def test_efficientnet_with_adapted_statistics_is_copied_and_exported(root, tmp_path):
     """Its Normalization computes with what it derives from its weights; published ones come with such statistics."""
     image = ImageSpec(height=64, width=64)
