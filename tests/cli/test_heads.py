@@ -169,3 +169,26 @@ def test_a_model_of_scaled_pixels_is_refused_by_verify(
     told = _said(capsys)
     assert "no better than chance" in told
     assert "range of the pixels" in told
+
+
+@pytest.mark.parametrize("kind", ["linear", "sigmoid"])
+def test_numbers_are_predicted_as_they_are_and_never_served(
+    kind: str, shades: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = _light(None if kind == "linear" else kind)
+    model.save(tmp_path / "m.keras")
+    (tmp_path / "m.tflite").write_bytes(tf.lite.TFLiteConverter.from_keras_model(model).convert())
+    picture = shades / "light" / "3.png"
+    with Image.open(picture) as opened:
+        expected = float(model.predict(np.asarray(opened, np.float32)[None], verbose=0)[0, 0])
+    capsys.readouterr()
+    for name in ("m.keras", "m.tflite"):
+        assert main(["predict", str(tmp_path / name), str(picture), "--task", "regression", "--json"]) == 0
+        (answer,) = json.loads(capsys.readouterr().out)["images"]
+        assert answer["top"] == [{"label": "0", "score": pytest.approx(expected, abs=1e-4)}]
+    labels = _labels(tmp_path, "brightness")
+    words = ["predict", str(tmp_path / "m.tflite"), str(picture), "--task", "regression"]
+    assert main([*words, "--labels", labels]) == 0
+    assert "brightness" in _said(capsys)
+    assert main(["verify", str(tmp_path / "m.tflite"), "--data", str(shades), "--task", "regression"]) == 1
+    assert "tfkit serves and proves classifiers" in _said(capsys)

@@ -78,12 +78,12 @@ def test_predict_tells_a_damaged_scan_that_decodes_all_the_same(
     assert "damaged.jpg' cannot be used as a picture: its JPEG data is damaged" in capsys.readouterr().err
 
 
-def test_an_outside_file_gets_its_labels_from_a_file(
+def test_an_outside_file_gets_its_labels_from_its_metadata_or_from_a_file(
     exported: Path, pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     outside = shutil.copy(exported / "model_int8.tflite", tmp_path / "outside.tflite")
     words = ["predict", str(outside), str(pictures / "red" / "0.png")]
-    assert told_json(words, capsys)["images"][0]["top"][0]["label"] == "2"
+    assert told_json(words, capsys)["images"][0]["top"][0]["label"] == "red"
     labels = tmp_path / "labels.txt"
     labels.write_text("bleu\nvert\nrouge\n")
     answer = told_json([*words, "--labels", str(labels)], capsys)
@@ -153,7 +153,9 @@ def test_a_file_that_misses_a_limit_is_refused_with_exit_status_3(
 def test_verify_tells_when_data_and_model_have_different_classes(
     exported: Path, pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    outside = shutil.copy(exported / "model_int8.tflite", tmp_path / "outside.tflite")
+    outside = tmp_path / "outside.tflite"
+    whole = (exported / "model_int8.tflite").read_bytes()
+    outside.write_bytes(whole.replace(b"TFLITE_METADATA", b"TFLITE_NOTHING_"))
     two = tmp_path / "two"
     shutil.copytree(pictures, two)
     shutil.rmtree(two / "red")

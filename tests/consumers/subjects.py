@@ -81,8 +81,7 @@ def _of_texts(name: str, run: Path, count: int) -> Subject:
     kept = run / "models" / "quantized.keras"
     shipped = run / "for_mediapipe"
     words = ["export", str(kept if kept.exists() else run / "models" / "float.keras"), "--output", str(shipped)]
-    words += ["--tokenizer", str(run / "tokenizer"), "--sequence-length", str(text.sequence_length), "--segment-ids"]
-    assert main([*words, "--format", "tflite_float32", "--format", "tflite_dynamic_int8"]) == 0
+    assert main([*words, "--segment-ids", "--format", "tflite_float32", "--format", "tflite_dynamic_int8"]) == 0
     return Subject(name, files, ids, texts, read_manifest(shipped))
 
 

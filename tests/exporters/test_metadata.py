@@ -11,9 +11,10 @@ from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.compiled_model import CompiledModel
 
 from tfkit.artifacts import TextSpec, read_manifest
+from tfkit.compression import QuantizationPolicy
 from tfkit.data.text import learn_word_pieces
 from tfkit.errors import ExportError
-from tfkit.exporters import export_formats
+from tfkit.exporters import export_formats, rehearse_export
 from tfkit.runtimes import LiteRTRuntime
 
 LENGTH = 8
@@ -124,10 +125,21 @@ def test_files_of_texts_have_labels_and_mediapipes_third_input_where_it_is_asked
     assert read_manifest(tmp_path / "files")[0].input.segment_ids == segment_ids
 
 
-def test_a_tokenizer_that_mediapipe_does_not_have_is_refused(small_text_classifier, tokenizer_folder, tmp_path):
+def test_a_tokenizer_that_mediapipe_does_not_have_is_refused(
+    small_text_classifier, short_texts, tokenizer_folder, tmp_path
+):
     specification = json.loads((tokenizer_folder / "specification.json").read_text())
     (tmp_path / "specification.json").write_text(json.dumps(specification | {"lowercase": False}))
     text = TextSpec(LENGTH, tmp_path, segment_ids=True)
     with pytest.raises(ExportError, match=r"no tokeniser that gives this model's token ids"):
         export_formats(small_text_classifier, ["tflite_float32"], tmp_path / "files", spec=text, class_names=("a",) * 3)
     assert not list((tmp_path / "files").glob("*.tflite"))
+    with pytest.raises(ExportError, match=r"no tokeniser that gives this model's token ids"):  # before the training
+        rehearse_export(
+            small_text_classifier,
+            ["tflite_int8"],
+            spec=text,
+            class_names=("a", "b", "c"),
+            samples=short_texts,
+            quantization=QuantizationPolicy(),
+        )

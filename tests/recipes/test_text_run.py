@@ -1,8 +1,11 @@
 """A recipe for texts from end to end, on the sentences that come with tfkit."""
 
 import json
+import zipfile
 
 import pytest
+
+from tfkit.runtimes import read_signature
 
 RECIPE = """\
 recipe: finetune_text
@@ -23,6 +26,7 @@ fine_tune:
 
 export:
   formats: [saved_model, tflite_dynamic_int8]
+  segment_ids: true
 
 acceptance:
   max_accuracy_drop: 0.05
@@ -41,6 +45,14 @@ def test_every_file_is_proved_on_every_test_text(run_folder):
     assert report["artifacts"][0]["agreement"] == 1.0
     for name in ("report.html", "MODEL_CARD.md", "models/float.keras", "artifacts/tokenizer/specification.json"):
         assert (run_folder / name).is_file(), name
+
+
+def test_the_files_have_the_third_input_that_the_recipe_asks_for(run_folder):
+    file = run_folder / "artifacts" / "model_dynamic_int8.tflite"
+    taken = {tensor.name for tensor in read_signature(file).inputs}
+    assert taken == {"token_ids", "padding_mask", "segment_ids"}
+    with zipfile.ZipFile(file) as archive:
+        assert "vocab.txt" in archive.namelist()
 
 
 def test_golden_texts_come_with_ids_and_answers(run_folder):

@@ -12,7 +12,7 @@ from tfkit.artifacts.artifact import (
 from tfkit.artifacts.check_sums import refuse_changed_files
 from tfkit.artifacts.image_spec import ImageSpec, ResizeMode
 from tfkit.artifacts.layer_difference import LayerDifference
-from tfkit.artifacts.manifest import LABELS_NAME, labels_file, read_manifest, write_manifest
+from tfkit.artifacts.manifest import LABELS_NAME, labels_file, labels_of_file, read_manifest, write_manifest
 from tfkit.artifacts.pixel_scaling import CAFFE, IMAGENET, RAW, SYMMETRIC, UNIT, USUAL_SCALINGS, PixelScaling
 from tfkit.artifacts.run_directory import RunDirectory, create_run_directory, refuse_existing_run, running_process
 from tfkit.artifacts.signature import ModelSignature, TensorSpec
@@ -43,6 +43,7 @@ __all__ = [
     "compressed_bytes",
     "create_run_directory",
     "labels_file",
+    "labels_of_file",
     "read_manifest",
     "refuse_changed_files",
     "refuse_existing_run",

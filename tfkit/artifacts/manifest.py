@@ -51,6 +51,16 @@ def labels_file(class_names: tuple[str, ...]) -> str:
     return "".join(f"{name}\n" for name in class_names)
 
 
+def labels_of_file(content: bytes) -> tuple[str, ...]:
+    """The labels that a labels file holds; blanks around them and empty lines are left out.
+
+    Raises:
+        UnicodeDecodeError: When it is not UTF-8.
+    """
+    lines = content.decode("utf-8-sig").split("\n")  # -sig: editors of Windows begin with a mark
+    return tuple(line.strip() for line in lines if line.strip())
+
+
 def read_manifest(directory: Path, *, only: Path | None = None, compare: bool = True) -> tuple[Artifact, ...]:
     """Read the artifacts that `write_manifest` described, and compare the folder with what was written.
 

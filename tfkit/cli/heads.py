@@ -46,11 +46,7 @@ def judge_head(model: Any, path: Path, said: Task | None, *, named: int | None) 
 
 def task_of(activation: str, units: int, path: Path, said: Task | None, *, named: int | None) -> tuple[ScoreTask, str]:
     """What the scores behind an activation are, and what to tell; see `judge_head`."""
-    if said == "regression":
-        raise ModelError(
-            f"'{path}' gives numbers (--task regression); tfkit serves and proves classifiers",
-            hint="`tfkit predict --task regression` shows them; TensorFlow's converter exports them",
-        )
+    refuse_numbers(said, path)
     if units == 1:
         return "classification", _of_one_unit(activation, path, said, named)
     if said is not None:
@@ -66,6 +62,15 @@ def task_of(activation: str, units: int, path: Path, said: Task | None, *, named
         f"'{path}' ends in {ends.get(activation, activation)}: {units} numbers that may be logits or anything else",
         hint=_ASK,
     )
+
+
+def refuse_numbers(said: Task | None, path: Path) -> None:
+    """Refuse a model whose outputs the user calls numbers."""
+    if said == "regression":
+        raise ModelError(
+            f"'{path}' gives numbers (--task regression); tfkit serves and proves classifiers",
+            hint="`tfkit predict --task regression` shows them; TensorFlow's converter exports them",
+        )
 
 
 _SEVERAL = (

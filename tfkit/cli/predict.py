@@ -155,6 +155,8 @@ def _scores(
             batches = _pixel_batches(files, artifact.input)
             scores = np.concatenate([opened.scores(pixels) for pixels in batches])
     names = artifact.class_names or tuple(map(str, range(scores.shape[1])))
+    if outside and task == "regression":
+        return artifact.path, names, scores[:, -len(names) :], task  # a sigmoid's number comes behind 1 - itself
     return artifact.path, names, scores, artifact.task
 
 

@@ -74,7 +74,8 @@ def rehearse_texts(
     samples = first_tokens(train, tokenizer, sequence_length=sequence_length, count=_SAMPLES)
     with tempfile.TemporaryDirectory(prefix="tfkit-") as folder:
         tokenizer.save(Path(folder) / "tokenizer")
-        spec = TextSpec(sequence_length, Path(folder) / "tokenizer")
+        segment_ids = config.export is not None and config.export.segment_ids
+        spec = TextSpec(sequence_length, Path(folder) / "tokenizer", segment_ids)
         _rehearse(display, model, formats, spec=spec, samples=samples, quantization=policy)
 
 

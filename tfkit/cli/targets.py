@@ -14,6 +14,7 @@ from tfkit.artifacts import (
     ResizeMode,
     RunDirectory,
     TextSpec,
+    labels_of_file,
     read_manifest,
     running_process,
 )
@@ -40,11 +41,12 @@ def find_artifacts(
 
     Args:
         path: A run's folder, an artifacts folder, a `.tflite` file or a SavedModel's folder.
-        labels: A file with one label a line, instead of the labels written beside the model.
+        labels: A file with one label a line, instead of the labels written beside the model or in its metadata.
         resize: How images are fitted, for a file that tfkit did not write.
         image_size: Pixels of height and width, for a SavedModel that does not say.
         tokenizer: The tokeniser's folder, for a `.tflite` file of token ids that tfkit did not write.
         task: What the scores of a file that tfkit did not write are; None for what its last operator says.
+            `regression`: an artifact with a label a number, whose own task means nothing.
         named: Whether labels or data say which classes its scores are.
 
     Returns:
@@ -67,8 +69,17 @@ def find_artifacts(
             raise ModelError(f"'{path}' holds no exported model", hint=hint)
         found = (_single(path, resize=resize, image_size=image_size, tokenizer=tokenizer),)
         if found[0].made_by == OUTSIDE:
-            found = (_with_task(found[0], task, named=named),)
+            single = found[0] if task != "regression" else _of_numbers(found[0])
+            single = single if labels else _with_own_labels(single)
+            if task != "regression":
+                single = _with_task(single, task, named=named or brings_labels(single))
+            found = (single,)
     return tuple(_with_labels(artifact, labels) for artifact in found)
+
+
+def brings_labels(artifact: Artifact) -> bool:
+    """Whether an artifact has labels of its own, and not only numbers in their place."""
+    return artifact.class_names != _numbered(artifact.signature)
 
 
 def refuse_unfinished(path: Path) -> None:
@@ -152,11 +163,10 @@ def read_labels(path: Path) -> tuple[str, ...]:
         ConfigError: When the file cannot be read.
     """
     try:
-        lines = read_regular_file(path).decode("utf-8-sig").split("\n")  # -sig: editors of Windows begin with a mark
+        return labels_of_file(read_regular_file(path))
     except (OSError, UnicodeDecodeError) as fault:
         reason = fault.strerror if isinstance(fault, OSError) else "it is not UTF-8 text"
         raise ConfigError(f"cannot read the labels '{path}': {reason}", hint="one label a line") from None
-    return tuple(line.strip() for line in lines if line.strip())
 
 
 def _single(path: Path, *, resize: ResizeMode, image_size: int | None, tokenizer: Path | None) -> Artifact:
@@ -263,11 +273,33 @@ def _image_of_shape(
     return ImageSpec(height=height, width=width, channels=shape[3], resize=resize)
 
 
+def _units(signature: ModelSignature) -> int:
+    scores = [tensor for tensor in signature.outputs if tensor.dtype != "string" and tensor.shape]
+    return (scores[0].shape[-1] or 0) if scores else 0
+
+
 def _numbered(signature: ModelSignature) -> tuple[str, ...]:
     """`0`, `1`, ...: what the classes of a model are called that brings no labels."""
-    scores = [tensor for tensor in signature.outputs if tensor.dtype != "string" and tensor.shape]
-    units = (scores[0].shape[-1] or 0) if scores else 0
+    units = _units(signature)
     return tuple(str(number) for number in range(2 if units == 1 else units))  # one sigmoid unit is two classes
+
+
+def _of_numbers(artifact: Artifact) -> Artifact:
+    """A file from elsewhere whose outputs are numbers: none of them is two classes."""
+    return replace(artifact, class_names=tuple(map(str, range(_units(artifact.signature)))))
+
+
+def _with_own_labels(artifact: Artifact) -> Artifact:
+    """A file from elsewhere with the labels in its metadata."""
+    from tfkit.runtimes import metadata_labels
+
+    names = metadata_labels(artifact.path) if artifact.format == "tflite" else ()
+    if names and len(names) != len(artifact.class_names):
+        raise ModelError(
+            f"'{artifact.path}' has {len(names)} labels in its metadata and gives {len(artifact.class_names)} scores",
+            hint="name them, one a line, in the order of the scores: --labels FILE",
+        )
+    return replace(artifact, class_names=names) if names else artifact
 
 
 def _with_labels(artifact: Artifact, labels: Path | None) -> Artifact:

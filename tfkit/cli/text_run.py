@@ -78,5 +78,6 @@ def begin_text_run(config: TextRecipeConfig | EmbeddingRecipeConfig, display: Di
     described = read.splits.report.to_json() | {"token_lengths": read.length.to_json()}
     folder.record(recipe=dump_recipe(config), data_report=described)
     read.tokenizer.save(folder.tokenizer)
-    spec = artifacts.TextSpec(read.length.sequence_length, folder.tokenizer)
+    segment_ids = config.export is not None and config.export.segment_ids
+    spec = artifacts.TextSpec(read.length.sequence_length, folder.tokenizer, segment_ids)
     return RecipeRun(config, display, read.splits, spec, folder, list(read.log))

@@ -10,7 +10,7 @@ import typer
 from tfkit.artifacts import OUTSIDE, RAW, Artifact, ImageSpec, PixelScaling, ResizeMode
 from tfkit.cli.custom_objects import CustomObjects
 from tfkit.cli.format_planning import runtime_version
-from tfkit.cli.heads import TaskOption
+from tfkit.cli.heads import TaskOption, refuse_numbers
 from tfkit.cli.input_options import InputChannels, InputMean, InputRange, InputStd, pixel_scaling
 from tfkit.errors import ConfigError, DataError, ModelError
 
@@ -103,22 +103,24 @@ def verify(
     display = Display(PlainConsole(stderr=as_json))
     with chatter_dropped():
         from tfkit.artifacts import refuse_changed_files
-        from tfkit.cli.targets import find_artifacts
+        from tfkit.cli.targets import brings_labels, find_artifacts
 
+        refuse_numbers(task, path)
         if path.is_dir():
             refuse_changed_files(path)
         told: dict[str, Any] = {"labels": labels, "resize": resize, "image_size": image_size, "tokenizer": tokenizer}
         told["task"] = task
         artifacts = find_artifacts(path, **told)
+        named = labels is not None or brings_labels(artifacts[0])
         # Pictures are shown to a .tflite file without TensorFlow, whose start alone takes seconds.
         if reference or (data and not isinstance(artifacts[0].input, ImageSpec)):
             import_tensorflow()
         placed = _placed(artifacts) if npu else ()
         table = {"text_column": text_column, "label_column": label_column, "header": header}
         examples, artifacts = (
-            _examples(display, artifacts, data, named=bool(labels), table=table) if data else (None, artifacts)
+            _examples(display, artifacts, data, named=named, table=table) if data else (None, artifacts)
         )
-        _ask(display, artifacts[0], examples, said, named=bool(labels))
+        _ask(display, artifacts[0], examples, said, named=named)
         scores, keras_accuracy = None, None
         if reference:
             scores, keras_accuracy = _reference(display, reference, examples, artifacts[0], said, custom_objects)

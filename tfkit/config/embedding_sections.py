@@ -22,7 +22,7 @@ from tfkit.config.keys import (
 )
 from tfkit.config.section import Section, TrainingSection
 from tfkit.config.sections import AcceptanceSection
-from tfkit.config.text_sections import TextDataSection, TextModelSection
+from tfkit.config.text_sections import SEGMENT_IDS_TOLD, TextDataSection, TextModelSection
 
 _SHARE = "a number in [0, 1]"
 # tflite_int8 needs quantisation-aware training, which embedders do not have yet.
@@ -96,6 +96,7 @@ class EmbeddingExportSection(Section):
         "The files to make.",
         ("saved_model", "tflite_float32", "tflite_dynamic_int8"),
     )
+    segment_ids: bool = key("true or false", SEGMENT_IDS_TOLD, False)
 
 
 class EmbeddingAcceptanceSection(AcceptanceSection):

@@ -173,6 +173,18 @@ class TextQuantizationSection(TrainingSection):
         return super().learning_options() | {"target": self.target, "moving_epochs": self.moving_epochs}
 
 
+SEGMENT_IDS_TOLD = (
+    "Give .tflite files the third input that MediaPipe's text tasks ask for, and the vocabulary; needs lower-case "
+    "WordPiece."
+)
+
+
+class TextExportSection(ExportSection):
+    """`export:` - which files are made; every one is then measured on the whole evaluation split."""
+
+    segment_ids: bool = key("true or false", SEGMENT_IDS_TOLD, False)
+
+
 class TextRecipeConfig(Section):
     """A whole recipe for texts. A stage (`pruning`, `quantization`, `export`) is None when it does not run."""
 
@@ -185,7 +197,7 @@ class TextRecipeConfig(Section):
     pruning: TextPruningSection | None = None
     quantization: TextQuantizationSection | None = None
     distillation: TextDistillationSection | None = None
-    export: ExportSection | None = None
+    export: TextExportSection | None = None
     acceptance: AcceptanceSection = AcceptanceSection()
 
     def limits(self) -> dict[str, Any]:

@@ -19,9 +19,9 @@ from tfkit.artifacts import LABELS_NAME, ImageSpec, InputSpec, TextSpec, labels_
 from tfkit.data.text.tokenizer import SPECIFICATION_FILE
 from tfkit.errors import ExportError
 from tfkit.exporters.normalization import packed
+from tfkit.runtimes.file_metadata import METADATA
 from tfkit.runtimes.litert_runtime import SEGMENT_IDS
 
-METADATA = "TFLITE_METADATA"
 VOCABULARY_NAME = "vocab.txt"
 _IDENTIFIER = b"M001"
 _EARLIEST = (1980, 1, 1, 0, 0, 0)  # of a zip archive: the same model gives the same bytes
@@ -65,7 +65,7 @@ def with_metadata(flatbuffer: bytes, *, spec: InputSpec, class_names: tuple[str,
         subgraph[2] = [_image(graph.tensors[graph.inputs[0]], spec)]
     else:
         if spec.segment_ids:
-            files[VOCABULARY_NAME] = _bert_vocabulary(spec)
+            files[VOCABULARY_NAME] = bert_vocabulary(spec)
             _add_segment_ids(model)
             tokenizer = {0: [_file(VOCABULARY_NAME, "Word pieces, one a line, by their id", _VOCABULARY)]}
             subgraph[5] = [{0: _BERT_TOKENIZER, 1: tokenizer}]
@@ -87,7 +87,10 @@ def beyond_mediapipe(spec: InputSpec) -> str | None:
     if isinstance(spec, ImageSpec):
         grey = "MediaPipe Tasks and ML Kit take colour pictures only and refuse these grey files; LiteRT runs them"
         return grey if spec.channels == 1 else None
-    wanted = "MediaPipe's text tasks want a third input, which tfkit export --segment-ids adds; LiteRT needs none"
+    wanted = (
+        "MediaPipe's text tasks want a third input, which export.segment_ids of a recipe and tfkit export "
+        "--segment-ids add; LiteRT needs none"
+    )
     return None if spec.segment_ids else wanted
 
 
@@ -135,8 +138,18 @@ def _file(name: str, description: str, kind: np.int8) -> _Table:
     return {0: name, 1: description, 2: kind}
 
 
-def _bert_vocabulary(text: TextSpec) -> bytes:
-    """The vocabulary, where MediaPipe's BERT tokeniser gives the same ids of it."""
+def bert_vocabulary(text: TextSpec) -> bytes:
+    """The vocabulary of a model whose files MediaPipe's text tasks are to read.
+
+    Args:
+        text: What it takes.
+
+    Returns:
+        The word pieces, one a line, by their ids.
+
+    Raises:
+        ExportError: When MediaPipe's BERT tokeniser gives other ids of them than this one.
+    """
     told = json.loads((text.tokenizer / SPECIFICATION_FILE).read_text(encoding="utf-8"))
     special = {role: (entry["token"], entry["id"]) for role, entry in told["special_tokens"].items()}
     fitting = told["kind"] == "word_piece" and told["lowercase"] and told["suffix_indicator"] == "##"
@@ -146,7 +159,7 @@ def _bert_vocabulary(text: TextSpec) -> bytes:
             "MediaPipe's text tasks have no tokeniser that gives this model's token ids; they know lower-case "
             f"WordPiece with {', '.join(_SPECIAL.values())} and padding 0, and this one is "
             f"{told['kind'].replace('_', ' ')}",
-            hint="leave --segment-ids out, and tokenise in the app",
+            hint="leave --segment-ids, or export.segment_ids, out, and tokenise in the app",
         )
     vocabulary: bytes = (text.tokenizer / told["vocabulary_files"][0]).read_bytes()
     return vocabulary

@@ -12,6 +12,7 @@ import numpy as np
 from tfkit.artifacts import InputSpec, TextSpec
 from tfkit.compression import QuantizationPolicy, quantize_aware, settle_biases
 from tfkit.exporters.formats import export_formats
+from tfkit.exporters.metadata import bert_vocabulary
 from tfkit.exporters.quantization_aware import rehearse_integers
 from tfkit.models.text import open_transformer
 
@@ -59,6 +60,8 @@ def rehearse_export(
         >>> rehearse_export(model, ["tflite_int8"], spec=image, class_names=("ants", "bees"), samples=pixels,
         ...                 quantization=QuantizationPolicy())  # doctest: +SKIP
     """
+    if isinstance(spec, TextSpec) and spec.segment_ids:
+        bert_vocabulary(spec)
     with tempfile.TemporaryDirectory(prefix="tfkit-") as folder, _as_if_trained(model):
         plain = list(formats)
         if quantization is not None:

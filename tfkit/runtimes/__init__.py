@@ -1,5 +1,6 @@
 """Run a model, wherever it came from: Keras, SavedModel, LiteRT - one Protocol."""
 
+from tfkit.runtimes.file_metadata import metadata_labels, metadata_scaling
 from tfkit.runtimes.flatbuffer import (
     Operator,
     read_last_function,
@@ -28,6 +29,8 @@ __all__ = [
     "SavedModelRuntime",
     "StoredWeights",
     "held_native_output",
+    "metadata_labels",
+    "metadata_scaling",
     "open_runtime",
     "read_last_function",
     "read_operators",

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from tfkit.artifacts import RAW, PixelScaling, TensorSpec
 from tfkit.errors import ModelError
+from tfkit.runtimes.file_metadata import metadata_scaling
 from tfkit.runtimes.flatbuffer import (
     read_last_function,
     read_operators,
@@ -31,7 +32,8 @@ class LiteRTRuntime(Runtime):
     A damaged file can end the process; see `IsolatedLiteRTRuntime`.
 
     A float input is given `scaling` of the pixels; an 8-bit input is given that by its own scale and zero point, which
-    for a file of tfkit is the pixel itself. One sigmoid unit is two classes: scores of 1 - y and y.
+    for a file of tfkit is the pixel itself. Without `scaling` the file's TFLite metadata is obeyed, then the usual
+    range that its scale fits. One sigmoid unit is two classes: scores of 1 - y and y.
 
     Args:
         path: The file.
@@ -62,8 +64,7 @@ class LiteRTRuntime(Runtime):
         self._path = path
         self._scaling: PixelScaling | None = None
         if not self._tokens:
-            own = pixel_itself(self._input) if takes_raw_pixels(path) else scaling_of_file(self._input)
-            self.scaling = scaling or own
+            self.scaling = scaling or _own_scaling(self._input, path)
         if (tensor := scale_that_is_no_number(path)) is not None:
             raise ModelError(
                 f"'{path}' cannot be run: the scale of its tensor '{tensor}' is no number",
@@ -180,11 +181,19 @@ def _open_interpreter(path: Path, *, threads: int) -> Any:
     return interpreter
 
 
+def _own_scaling(tensor: TensorSpec, path: Path) -> PixelScaling | None:
+    return pixel_itself(tensor) if takes_raw_pixels(path) else scaling_of_file(tensor, metadata_scaling(path))
+
+
 def _unknown_scaling(tensor: TensorSpec, path: Path) -> ModelError:
     low, high = RAW.ends if tensor.scale is None else ends_of_grid(tensor)
+    told = metadata_scaling(path)
+    because = (
+        f"while its metadata says {told.words}" if told is not None and not told.is_raw else "no usual range of pixels"
+    )
     return ModelError(
         f"'{path}' takes {tensor.dtype} of scale {tensor.scale:.6g} and zero point {tensor.zero_point}, which is "
-        f"{low:.4g}..{high:.4g}: no usual range of pixels, so nobody can know what it takes for one",
+        f"{low:.4g}..{high:.4g}: {because}, so nobody can know what it takes for one",
         hint="say how it was trained: --input-range LOW HIGH, or --input-mean and --input-std; "
         f"--input-range {low:.6g} {high:.6g} gives it the pixel itself",
     )

@@ -26,25 +26,30 @@ def pixel_itself(tensor: TensorSpec) -> PixelScaling:
     return RAW if is_float or tensor.scale is None else PixelScaling.of_range(*ends_of_grid(tensor))
 
 
-def scaling_of_file(tensor: TensorSpec) -> PixelScaling | None:
-    """What an input takes for raw pixels, as far as its own scale and zero point say it.
+def scaling_of_file(tensor: TensorSpec, told: PixelScaling | None = None) -> PixelScaling | None:
+    """What an input takes for raw pixels, as far as the file says it.
 
     Args:
         tensor: An image input.
+        told: What the file's metadata says of it; None for nothing.
 
     Returns:
-        0..255, 0..1, -1..1 or ImageNet's standardisation, whichever the tensor's range is that of; raw pixels for
-        an input without a scale; None when its range is none of these.
+        What the metadata says, where the tensor's own scale and zero point have a place for it. Without metadata, or
+        where it says raw pixels of a quantised input, as those do who leave it blank: 0..255, 0..1, -1..1 or
+        ImageNet's standardisation, whichever the tensor's range is that of. Raw pixels for integers without a scale
+        and for floats of which nothing is told. None when its range is none of these, or contradicts the metadata.
     """
     if tensor.scale is None:
-        return RAW
-    low, high = ends_of_grid(tensor)
-    for usual in USUAL_SCALINGS:
-        least, most = usual.ends
-        slack = _BEYOND * (most - least)
-        if least - slack <= low and high <= most + slack and high - low >= _NARROWEST * (most - least):
-            return usual
-    return None
+        return told if told is not None and np.dtype(tensor.dtype).kind == "f" else RAW
+    if told is not None and not told.is_raw:
+        return told if _is_range_of(told, tensor) else None
+    return next((usual for usual in USUAL_SCALINGS if _is_range_of(usual, tensor)), None)
+
+
+def _is_range_of(scaling: PixelScaling, tensor: TensorSpec) -> bool:
+    (low, high), (least, most) = ends_of_grid(tensor), scaling.ends
+    slack = _BEYOND * (most - least)
+    return least - slack <= low and high <= most + slack and high - low >= _NARROWEST * (most - least)
 
 
 def scaling_as_json(scaling: PixelScaling | None) -> str | None:
