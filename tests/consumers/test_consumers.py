@@ -26,15 +26,11 @@ INPUTS = 24
 # Whole numbers are rounded in each runtime's own way, a step or two of 256; int8 weights meet float or rounded values.
 LARGEST_DIFFERENCE = {"none": 1e-4, "float16": 1e-4, "dynamic_int8": 0.08, "int8": 0.08}
 
-# What a consumer has no operators for; everything else must be read. int8 files of texts hold 16-bit tensors.
+# What a consumer has no operators for; everything else must be read. The int8 file of texts holds 16-bit tensors.
 REFUSED = {
-    TFLITE_RUNTIME: {("digits", "dynamic_int8"), ("intents", "dynamic_int8"), ("faq", "dynamic_int8")},
-    TFLITE_MICRO: {
-        (name, kind)
-        for name in SUBJECTS
-        for kind in ("none", "float16", "dynamic_int8")
-        if (name, kind) != ("digits", "none")
-    },
+    TFLITE_RUNTIME: {(name, "dynamic_int8") for name in SUBJECTS} | {("intents", "int8")},
+    TFLITE_MICRO: {(name, kind) for name in SUBJECTS for kind in LARGEST_DIFFERENCE}
+    - {("digits", "none"), ("digits", "int8")},
     ONNXRUNTIME: {(name, kind) for name in ("intents", "faq") for kind in LARGEST_DIFFERENCE},
 }
 

@@ -5,6 +5,8 @@ import json
 import numpy as np
 import pytest
 
+from tfkit.artifacts import read_manifest
+
 RECIPE = """\
 recipe: embed_text
 
@@ -50,6 +52,17 @@ def test_every_file_is_proved_by_cosine_and_nearest_text(run_folder):
     assert 'answer["embeddings"]' in card and "artifacts/search" in card and "softmax head" not in card
     expected = np.load(run_folder / "golden" / "expected_model_dynamic_int8.npz")["embeddings"]
     np.testing.assert_allclose(np.linalg.norm(expected, axis=1), 1, atol=1e-4)
+
+
+def test_a_kept_embedder_is_exported_and_has_no_labels(run_folder, tfkit, tmp_path):
+    kept, words = run_folder / "models" / "float.keras", ("--format", "tflite_float32", "--segment-ids")
+    told = tfkit("export", kept, *words, "--output", tmp_path / "shipped")
+    assert told.status == 0, told.err
+    (file,) = read_manifest(tmp_path / "shipped")
+    assert not file.class_names and {tensor.name for tensor in file.signature.outputs} == {"embeddings"}
+    (tmp_path / "labels.txt").write_text("a\nb\n")
+    told = tfkit("export", kept, *words, "--output", tmp_path / "no", "--labels", tmp_path / "labels.txt")
+    assert told.status == 1 and "embeddings, which have no labels" in told.err
 
 
 def test_predict_answers_and_names_the_nearest_texts(run_folder, tfkit):

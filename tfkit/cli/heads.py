@@ -46,7 +46,8 @@ def judge_head(model: Any, path: Path, said: Task | None, *, named: int | None) 
 
 def task_of(activation: str, units: int, path: Path, said: Task | None, *, named: int | None) -> tuple[ScoreTask, str]:
     """What the scores behind an activation are, and what to tell; see `judge_head`."""
-    refuse_numbers(said, path)
+    if said == "regression":
+        raise numbers_refused(path)
     if units == 1:
         return "classification", _of_one_unit(activation, path, said, named)
     if said is not None:
@@ -64,13 +65,12 @@ def task_of(activation: str, units: int, path: Path, said: Task | None, *, named
     )
 
 
-def refuse_numbers(said: Task | None, path: Path) -> None:
-    """Refuse a model whose outputs the user calls numbers."""
-    if said == "regression":
-        raise ModelError(
-            f"'{path}' gives numbers (--task regression); tfkit serves and proves classifiers",
-            hint="`tfkit predict --task regression` shows them; TensorFlow's converter exports them",
-        )
+def numbers_refused(path: Path) -> ModelError:
+    """What is told of a model whose outputs the user calls numbers."""
+    return ModelError(
+        f"'{path}' gives numbers (--task regression); tfkit serves and proves classifiers",
+        hint="`tfkit predict --task regression` shows them; TensorFlow's converter exports them",
+    )
 
 
 _SEVERAL = (

@@ -59,9 +59,13 @@ def export_texts(
         opened = open_tokenizer(given.tokenizer)
         stage.result(f"{loaded.count_params() / 1e6:.2f} M parameters, {given.sequence_length} tokens a text")
     text = TextSpec(given.sequence_length, output / "tokenizer", segment_ids)
-    class_names, known = _labels(display, path, max(2, read_head(loaded).units), labels=labels)
+    class_names: tuple[str, ...] = ()
     scores: ScoreTask = "classification"
-    if not is_embedder(loaded):
+    if is_embedder(loaded):
+        if labels is not None:
+            raise ConfigError(f"'{path}' gives sentence embeddings, which have no labels", hint="leave --labels out")
+    else:
+        class_names, known = _labels(display, path, max(2, read_head(loaded).units), labels=labels)
         loaded, scores, note = judge_head(loaded, path, task, named=len(class_names) if known else None)
         if note:
             display.note(note)

@@ -10,7 +10,7 @@ import typer
 from tfkit.artifacts import OUTSIDE, RAW, Artifact, ImageSpec, PixelScaling, ResizeMode
 from tfkit.cli.custom_objects import CustomObjects
 from tfkit.cli.format_planning import runtime_version
-from tfkit.cli.heads import TaskOption, refuse_numbers
+from tfkit.cli.heads import TaskOption, numbers_refused
 from tfkit.cli.input_options import InputChannels, InputMean, InputRange, InputStd, pixel_scaling
 from tfkit.errors import ConfigError, DataError, ModelError
 
@@ -105,7 +105,8 @@ def verify(
         from tfkit.artifacts import refuse_changed_files
         from tfkit.cli.targets import brings_labels, find_artifacts
 
-        refuse_numbers(task, path)
+        if task == "regression":
+            raise numbers_refused(path)
         if path.is_dir():
             refuse_changed_files(path)
         told: dict[str, Any] = {"labels": labels, "resize": resize, "image_size": image_size, "tokenizer": tokenizer}
