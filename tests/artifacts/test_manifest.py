@@ -75,6 +75,13 @@ def test_a_changed_byte_is_told(changed: str, artifacts: tuple[Artifact, ...], t
         read_manifest(tmp_path)
 
 
+def test_a_type_that_is_none_is_refused(artifacts: tuple[Artifact, ...], tmp_path: Path) -> None:
+    manifest = write_manifest(artifacts, tmp_path)
+    manifest.write_text(manifest.read_text().replace('"uint8"', '"../.."'))
+    with pytest.raises(ExportError, match=r"'\.\./\.\.' of tensor '.*' of 'model\.tflite' is no type"):
+        read_manifest(tmp_path)
+
+
 @pytest.mark.parametrize("path", ["../other.tflite", "/etc/passwd", "."])
 def test_a_path_that_leaves_the_folder_is_refused(path: str, artifacts: tuple[Artifact, ...], tmp_path: Path) -> None:
     manifest = write_manifest(artifacts, tmp_path)

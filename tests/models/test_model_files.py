@@ -160,6 +160,12 @@ def test_an_hdf5_file_that_claims_what_it_does_not_hold_is_told(
         load_model_file(tmp_path / "model.h5")
 
 
+def test_a_model_whose_layer_cannot_be_called_is_told(tmp_path: Path) -> None:
+    keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Rescaling(1.0, offset=[])]).save(tmp_path / "odd.keras")
+    with pytest.raises(ModelError, match=r"odd\.keras' cannot be run: its layer Rescaling fails: Incompatible shapes"):
+        load_model_file(tmp_path / "odd.keras")
+
+
 def test_a_model_without_layers_is_told(tmp_path: Path) -> None:
     keras.Sequential().save(tmp_path / "empty.keras")
     with pytest.raises(ModelError, match="holds no layer"):

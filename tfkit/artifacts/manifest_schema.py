@@ -8,6 +8,25 @@ from tfkit.artifacts.artifact import ArtifactFormat, Quantization, ScoreTask
 from tfkit.artifacts.image_spec import ImageSpec
 from tfkit.artifacts.signature import ModelSignature
 
+# What LiteRT and TensorFlow call the types that a classifier's ends can have.
+_TYPES = frozenset(
+    [
+        "bool",
+        "int8",
+        "int16",
+        "int32",
+        "int64",
+        "uint8",
+        "uint16",
+        "uint32",
+        "uint64",
+        "float16",
+        "bfloat16",
+        "float32",
+        "float64",
+        "string",
+    ]
+)
 _Count = Annotated[int, Field(ge=1)]
 
 
@@ -46,6 +65,9 @@ class FileEntry(_Part):
             return f"'{self.path}' takes images of an impossible size"
         if not self.signature.inputs or not self.signature.outputs:
             return f"the signature of '{self.path}' has no inputs or no outputs"
+        for tensor in (*self.signature.inputs, *self.signature.outputs):
+            if tensor.dtype not in _TYPES:
+                return f"'{tensor.dtype}' of tensor '{tensor.name}' of '{self.path}' is no type of numbers or texts"
         scores = [tensor.shape[-1] for tensor in self.signature.outputs if tensor.dtype != "string" and tensor.shape]
         if self.class_names and scores and scores[0] not in (None, 1, len(self.class_names)):
             return f"'{self.path}' has {len(self.class_names)} class names and gives {scores[0]} scores"

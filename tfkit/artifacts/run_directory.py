@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from tfkit.artifacts.check_sums import refuse_changed_files, write_check_sums
+from tfkit.artifacts.check_sums import CHECK_SUMS_NAME, refuse_changed_files, write_check_sums
 from tfkit.errors import RunError
 from tfkit.files import write_whole
 
@@ -128,20 +128,27 @@ class RunDirectory:
         except OSError as fault:
             raise RunError(f"cannot write check sums to '{self.path}': {fault.strerror}", hint="make room") from None
 
-    def refuse_changed(self, *files: Path) -> None:
+    def vouches_for(self, *files: Path) -> bool:
         """Compare files of a finished run with its check sums; those of `artifacts` have sums of their own.
 
         Args:
             files: Files in its folder.
 
+        Returns:
+            True when they are what the run wrote; False when it has not finished, or has no check sums.
+
         Raises:
             ExportError: When one has other bytes than the run wrote; names them.
         """
-        if self.is_finished:
-            for folder in (self.artifacts, self.path):
-                inside = [file for file in files if file.is_relative_to(folder)]
-                refuse_changed_files(folder, only=[file.relative_to(folder).as_posix() for file in inside])
-                files = tuple(file for file in files if file not in inside)
+        if not self.is_finished:
+            return False
+        known = True
+        for folder in (self.artifacts, self.path):
+            inside = [file for file in files if file.is_relative_to(folder)]
+            refuse_changed_files(folder, only=[file.relative_to(folder).as_posix() for file in inside])
+            files = tuple(file for file in files if file not in inside)
+            known &= not inside or (folder / CHECK_SUMS_NAME).is_file()
+        return known
 
     def tensorboard(self, stage: str) -> Path:
         """TensorBoard's folder for one stage (`head`, `fine_tune`)."""

@@ -48,7 +48,7 @@ def keras_text(path: Path, *, tokenizer: Path | None = None, sequence_length: in
     """
     run = run_of(path)
     if tokenizer is None and run.tokenizer.is_dir():
-        run.refuse_changed(*run.tokenizer.iterdir())
+        run.vouches_for(*run.tokenizer.iterdir())
     length = sequence_length or _recorded_length(run)
     if length is None:
         raise ModelError(f"'{path}' does not say how many tokens a text has", hint="say it: --sequence-length 32")

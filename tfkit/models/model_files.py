@@ -1,5 +1,6 @@
 """Keras models on disk: load them whatever Keras wrote them, and save them so that nothing good is ever lost."""
 
+import math
 import re
 import tempfile
 import warnings
@@ -8,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 
 import tfkit.layers  # noqa: F401  - registers the layers that compressed models hold
 from tfkit.artifacts import RunDirectory
@@ -39,6 +41,12 @@ class _Keras2Functional(keras.Model):
         return keras.Model.from_config({**config, **single}, custom_objects=custom_objects)
 
 
+# Keras's own words for a layer that raises, and what stands in them for terminals and for TensorFlow's authors.
+_LAYER_FAILED = re.compile(
+    r"Exception encountered when calling (\w+).*?\n\s*(.+?)\s*(?:Arguments received|$)", re.DOTALL
+)
+_NO_WORDS = re.compile(r"\x1b\[\d*m|\{\{.*?\}\}|\[Op:\w+\] name:")
+_MOST_TRIED = 1 << 20  # numbers of an input: larger ones take seconds to run
 _KERAS_2: dict[str, Any] = {"DepthwiseConv2D": _Keras2DepthwiseConv2D, "Functional": _Keras2Functional}
 
 
@@ -72,9 +80,9 @@ def load_model_file(path: Path) -> keras.Model:
             f"'{file}' holds weights without the model they belong to",
             hint="name the architecture with model.backbone=NAME and this file with model.weights=FILE",
         )
-    if file.parent.name == "models":
-        RunDirectory(file.parent.parent).refuse_changed(file)
-    _refuse_damaged(file)
+    ours = file.parent.name == "models" and RunDirectory(file.parent.parent).vouches_for(file)
+    if not ours:
+        _refuse_damaged(file)
     if is_keras_2(file):
         return load_keras_2(file)
     try:
@@ -98,7 +106,31 @@ def load_model_file(path: Path) -> keras.Model:
             f"'{file}' has no graph of layers: it is a subclassed model, or holds no layer",
             hint="rebuild it with the functional API and save it again",
         )
+    if not ours:
+        _refuse_uncallable(model, file)
     return model
+
+
+def _refuse_uncallable(model: keras.Model, file: Path) -> None:
+    """Run zeros through a model: Keras builds layers whose settings do not fit what they are given."""
+
+    def shape(tensor: Any) -> tuple[int, ...]:
+        return (tensor.shape[0] or 1, *tensor.shape[1:])
+
+    taken = model.inputs[0] if isinstance(model, keras.Sequential) else model.input
+    shapes = [shape(tensor) for tensor in keras.tree.flatten(taken)]
+    if any(None in sizes or math.prod(sizes) > _MOST_TRIED for sizes in shapes):
+        return
+    try:
+        model(keras.tree.map_structure(lambda tensor: np.zeros(shape(tensor), tensor.dtype), taken), training=False)
+    except Exception as fault:  # of the layer's own kind; whatever else it is, whoever runs the model will say it
+        if (told := _LAYER_FAILED.search(str(fault))) is None:
+            return
+        reason = " ".join(_NO_WORDS.sub("", told[2]).split())[:300]
+        raise ModelError(
+            f"'{file}' cannot be run: its layer {told[1]} fails: {reason}",
+            hint="its settings do not fit what it is given; mend them where the model was made, and save it again",
+        ) from fault
 
 
 def _refuse_damaged(file: Path) -> None:
