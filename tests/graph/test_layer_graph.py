@@ -124,6 +124,21 @@ def test_a_call_can_put_something_else_in_a_nodes_place():
     assert _same(model, rebuilt, shape=(4,))
 
 
+def test_operations_that_are_put_in_do_not_take_the_names_of_a_loaded_models_layers(tmp_path):
+    """Keras counts from 0 in every process: a loaded model's first sum and the first that is made are both `add`."""
+    inputs = keras.Input((4,))
+    middle = keras.layers.Dense(4, name="dense")(keras.layers.Add(name="add")([inputs, inputs]))
+    keras.Model(inputs, keras.layers.Add(name="add_2")([middle, inputs])).save(tmp_path / "model.keras")
+    keras.backend.clear_session()
+    model = keras.models.load_model(tmp_path / "model.keras")
+
+    def with_sums(node, copy, args, kwargs):
+        outputs = copy()(*args, **kwargs)
+        return keras.ops.add(keras.ops.add(keras.ops.add(outputs, 0.0), 0.0), 0.0)
+
+    assert _same(model, build_model(read_graph(model), with_sums), shape=(4,))
+
+
 def test_a_copy_of_an_adapted_normalization_normalises():
     pixels = np.random.default_rng(0).uniform(0, 255, (16, 6, 6, 3)).astype("float32")
     adapted = keras.layers.Normalization()

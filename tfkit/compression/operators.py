@@ -108,13 +108,14 @@ def moved(tensor: Any, *, number: int, name: str, activation: Any = None) -> Any
         tensor: (n, ..., channels).
         number: How many times this tensor was moved before: the converter merges operators that are alike, and what
             was to be on two grids would be on one.
-        name: For the layer.
+        name: For the layer; what comes behind it tells the file's tensor from others that hold the same.
         activation: What the operator shall run behind it.
 
     Returns:
         The tensor.
     """
-    return affine(tensor, np.full(1, 1.0 + number * _LEAST), np.zeros(1), name=name, activation=activation)
+    scale = np.full(1, 1.0 + number * _LEAST)
+    return affine(tensor, scale, np.zeros(1), name=f"{name}_moved", activation=activation)
 
 
 def convolution(

@@ -317,7 +317,8 @@ def _chained(node: Node, tensors: list[Any]) -> Any:
         last = number == len(tensors) and not averages
         name = node.name if last else f"{node.name}_{'sum' if averages else 'first'}{number}"
         merged = _CHAINED[type(node.operation)](name=name)([merged, tensor])
-    return merged / len(tensors) if averages else merged
+    # As a division the converter would draw it into a kernel behind it, and round nothing.
+    return keras.layers.Rescaling(1 / len(tensors), name=node.name, dtype=merged.dtype)(merged) if averages else merged
 
 
 def separated(

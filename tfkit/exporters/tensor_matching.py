@@ -1,5 +1,7 @@
 """Find which tensor of a `.tflite` file is which tensor of a Keras model, by the values they hold."""
 
+import contextlib
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -137,16 +139,37 @@ def keras_values(model: keras.Model, tensors: Sequence[Any], samples: Samples) -
     return [found[id(tensor)] for tensor in tensors]
 
 
-def match_tensors(file_tensors: Sequence[FileTensor], values: Sequence[NDArray[np.float32]]) -> dict[int, int]:
+def layer_names(model: keras.Model, tensors: Sequence[Any]) -> list[str]:
+    """The name of the layer that writes each of a functional model's tensors.
+
+    Args:
+        model: The model.
+        tensors: Its Keras tensors.
+
+    Returns:
+        A name for each; empty for that of a layer that is called more than once.
+    """
+    writers: dict[int, str] = {}
+    for layer in model.operations:
+        with contextlib.suppress(AttributeError):  # of several calls
+            writers[id(layer.output)] = layer.name
+    return [writers.get(id(tensor), "") for tensor in tensors]
+
+
+def match_tensors(
+    file_tensors: Sequence[FileTensor], values: Sequence[NDArray[np.float32]], names: Sequence[str] = ()
+) -> dict[int, int]:
     """Match a float file's tensors with a Keras model's.
 
     Args:
         file_tensors: What `read_tensors` gave, in running order.
-        values: Keras tensors' values for the same samples, in running order.
+        values: Keras tensors' values for the same samples, in running order; each tensor once.
+        names: The layer that writes each of them, as `layer_names` gives it; default unknown.
 
     Returns:
-        For each file tensor's index that has one, the place of the nearest Keras tensor; of several that hold the
-        same, the first that no earlier file tensor has.
+        For each file tensor's index that has one, the place of the nearest Keras tensor. Of several that hold the
+        same, one whose layer the file's tensor is named after, if there is one; else, or of several such, the first
+        that no earlier file tensor has.
     """
     by_size: dict[int, list[int]] = {}
     for place, value in enumerate(values):
@@ -160,9 +183,15 @@ def match_tensors(file_tensors: Sequence[FileTensor], values: Sequence[NDArray[n
         nearest = min((error for error, _ in errors), default=np.inf)
         if nearest <= _TOLERANCE:
             equal = [place for error, place in errors if error <= nearest + _SAME]
+            named = [place for place in equal if names and _is_named_after(tensor.name, names[place])]
             taken = set(matches.values())
-            matches[tensor.index] = next((place for place in equal if place not in taken), equal[0])
+            matches[tensor.index] = next((place for place in named or equal if place not in taken), (named or equal)[0])
     return matches
+
+
+def _is_named_after(tensor: str, layer: str) -> bool:
+    """Whether a layer's scope is part of the name that the converter gave a tensor; TensorFlow numbers scopes."""
+    return bool(layer) and re.search(rf"(?:^|[/;]){re.escape(layer)}(?:_\d+)?(?:/|$)", tensor) is not None
 
 
 def _difference(expected: NDArray[np.float32], found: NDArray[np.float32]) -> float:

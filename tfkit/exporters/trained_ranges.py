@@ -18,6 +18,7 @@ from tfkit.exporters.tensor_matching import (
     Samples,
     first_samples,
     keras_values,
+    layer_names,
     match_tensors,
     read_tensors,
 )
@@ -25,6 +26,8 @@ from tfkit.exporters.weight_ranges import Ranges, table_ranges, widened_weight_r
 
 _ALL_LAYERS = ".*"
 _SAMPLES = 2
+# They hand all values on, in other places.
+_MOVING = ("TRANSPOSE", "RESHAPE", "SQUEEZE", "EXPAND_DIMS")
 # How long a list of names an error shows.
 _SHOWN = 5
 
@@ -79,23 +82,34 @@ class _Matches:
 
 
 def _matches(tensors: tuple[FileTensor, ...], folded: FoldedModel, samples: Samples) -> _Matches:
-    points = [(tensor, rounding) for rounding, tensor in folded.roundings]
-    known = {id(tensor): rounding for tensor, rounding in points}
+    known = {id(tensor): (tensor, rounding) for rounding, tensor in folded.roundings}
+    joined = dict(known)
     for outputs, sources in folded.joined:
-        if (rounding := known.get(id(outputs))) is not None:
-            shared = replace(rounding, name=f"{rounding.name}_source")
-            points += [(source, shared) for source in sources if id(source) not in known]
+        if id(outputs) in known:
+            shared = replace(known[id(outputs)][1], name=f"{known[id(outputs)][1].name}_source")
+            for source in sources:
+                joined.setdefault(id(source), (source, shared))
+    points = list(joined.values())
     wanted = [*(tensor for tensor, _ in points), *folded.float_tensors, *folded.four_bit]
     values = keras_values(folded.model, wanted, samples)
     floats_end = len(points) + len(folded.float_tensors)
-    places = match_tensors(tensors, values[: len(points)])
+    places = match_tensors(tensors, values[: len(points)], layer_names(folded.model, wanted[: len(points)]))
     roundings = {index: points[place][1] for index, place in places.items()}
     if folded.input is not None:
         roundings[tensors[0].index] = folded.input
+    _spread_over_moves(tensors, roundings)
     written = [tensor for tensor in tensors if tensor.operator]
     floats = dict.fromkeys(match_tensors(written, values[len(points) : floats_end]))
     _spread_backwards(tensors, floats, known=set(roundings))
     return _Matches(roundings, floats, set(match_tensors(written, values[floats_end:])))
+
+
+def _spread_over_moves(tensors: tuple[FileTensor, ...], roundings: dict[int, Rounding]) -> None:
+    """Give what an operator only moves the grid of what it gives: the converter adds first and transposes then."""
+    for tensor in reversed(tensors):
+        if tensor.operator in _MOVING and (moved := roundings.get(tensor.index)) is not None:
+            for source in tensor.sources:
+                roundings.setdefault(source, replace(moved, name=f"{moved.name}_source"))
 
 
 def _spread_backwards(tensors: tuple[FileTensor, ...], floats: dict[int, None], *, known: set[int]) -> None:

@@ -1,6 +1,7 @@
 """Build a Keras model from a layer graph, with any of its calls replaced."""
 
 import functools
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -51,6 +52,7 @@ def copy_onto(graph: LayerGraph, inputs: Sequence[Any], call: Call | None = None
     """
     tensors = {id(value): tensor for value, tensor in zip(graph.inputs, inputs, strict=True)}
     copies = _Copies()
+    _keep_names_for(graph)
     for node in graph.nodes:
         args, kwargs = (replace_values(part, lambda value: tensors[id(value)]) for part in (node.args, node.kwargs))
         if call is None:
@@ -79,6 +81,27 @@ def copy_layer(layer: Any, *, name: str | None = None, kind: Any = None, **chang
         return layer.__class__.from_config(layer.get_config())
     config = layer.get_config() | changes | ({"name": name} if name else {})
     return (kind or layer.__class__).from_config(config)
+
+
+def _keep_names_for(graph: LayerGraph) -> None:
+    """Let Keras give no operation that is made from now on the name of a node.
+
+    Keras numbers what has no name of its own from 0 in every process, and a model that was loaded already has
+    layers with such names.
+    """
+    largest: dict[str, int] = {}
+    for node in graph.nodes:
+        kind, number = _NUMBERED.match(node.name).groups()  # type: ignore[union-attr]
+        if number is None or len(number) <= _MOST_DIGITS:
+            largest[kind] = max(largest.get(kind, 0), int(number or 0))
+    for kind, number in largest.items():
+        while keras.backend.get_uid(kind) <= number:
+            pass
+
+
+# A name, and the number that Keras tells others of it by; a number of more digits was given by someone.
+_NUMBERED = re.compile(r"(.*?)(?:_(\d+))?$", re.DOTALL)
+_MOST_DIGITS = 4
 
 
 class _Copies:
