@@ -3,6 +3,7 @@
 The folder is TFKIT_CONSUMERS, or `tfkit/consumers` in the user's cache.
 """
 
+import fcntl
 import hashlib
 import os
 import shutil
@@ -48,10 +49,13 @@ class Environment:
         digest = hashlib.sha256("\n".join((self.python or sys.version, *self.packages)).encode()).hexdigest()[:8]
         folder = _cache() / f"{self.name}-{digest}"
         if not (folder / INSTALLED).exists():
-            shutil.rmtree(folder, ignore_errors=True)
             folder.parent.mkdir(parents=True, exist_ok=True)
-            self._install(folder)
-            (folder / INSTALLED).touch()
+            with folder.with_suffix(".lock").open("w") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX)  # another process may be at it
+                if not (folder / INSTALLED).exists():
+                    shutil.rmtree(folder, ignore_errors=True)
+                    self._install(folder)
+                    (folder / INSTALLED).touch()
         return folder
 
     def interpreter(self) -> Path:

@@ -35,7 +35,8 @@ REFUSED = {
 }
 
 
-@pytest.fixture(scope="module", params=SUBJECTS)
+# A model is trained once, by the process that has all of its tests.
+@pytest.fixture(scope="module", params=[pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in SUBJECTS])
 def subject(request, tmp_path_factory):
     """A model trained for two epochs, which is enough for answers that differ from input to input."""
     folder = tmp_path_factory.mktemp(request.param)
