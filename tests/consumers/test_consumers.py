@@ -2,6 +2,7 @@
 
 import re
 
+import keras
 import numpy as np
 import pytest
 
@@ -15,9 +16,10 @@ from tests.consumers.consumers import (
 )
 from tests.consumers.environments import NotInstallableError
 from tests.consumers.subjects import SUBJECTS
+from tfkit.artifacts import ImageSpec
 from tfkit.cli.main import main
 from tfkit.exporters import export_formats
-from tfkit.runtimes import read_portability
+from tfkit.runtimes import LiteRTRuntime, read_operators, read_portability
 from tfkit.verification import place_on_npu
 
 pytestmark = [pytest.mark.slow, pytest.mark.consumers]
@@ -82,10 +84,7 @@ def test_an_old_runtime_refuses_what_verify_says_it_cannot_read(subject):
 
 def test_every_whole_number_file_of_pictures_runs_on_an_npu(subject, monkeypatch, capsys):
     name, model = subject
-    try:
-        monkeypatch.setenv("PATH", str(VELA.folder() / "bin"), prepend=":")
-    except NotInstallableError as fault:
-        pytest.skip(f"Vela: {fault}")
+    _with_vela(monkeypatch)
     by_kind = {file.quantization: file for file in model.files}
     placement = place_on_npu(by_kind["none"].path, "ethos-u55-128")
     assert placement.npu_operators == 0 or name != "digits"
@@ -97,6 +96,54 @@ def test_every_whole_number_file_of_pictures_runs_on_an_npu(subject, monkeypatch
         assert re.search(r"npu\s+(\d+) of \1 operators on ethos-u55-128", told)
         assert main(["verify", str(by_kind["none"].path), "--npu", "ethos-u55-128"]) == 3
         assert "stay on the processor beside ethos-u55-128" in " ".join(capsys.readouterr().out.split())
+
+
+@pytest.fixture(scope="module")
+def looked_up(tmp_path_factory):
+    """An int8 file with functions that have no integer kernel, which are tables of answers there, and its pictures."""
+    keras.utils.set_random_seed(1)
+    pixels = keras.Input((16, 16, 3))
+    x = keras.layers.Conv2D(8, 3, strides=2)(keras.layers.Rescaling(1 / 127.5, -1)(pixels))
+    for function in ("selu", "mish"):
+        x = keras.layers.Conv2D(8, 3, padding="same")(keras.layers.Activation(function)(x))
+    scores = keras.layers.Dense(4, activation="softmax")(keras.layers.GlobalAveragePooling2D()(x))
+    pictures = np.random.default_rng(0).integers(0, 256, (24, 16, 16, 3)).astype(np.uint8)
+    pictures = pictures // 4 + (8 * np.arange(24, dtype=np.uint8))[:, None, None, None]
+    described = {"spec": ImageSpec(16, 16, 3), "class_names": tuple("abcd"), "calibration": pictures}
+    folder = tmp_path_factory.mktemp("looked_up")
+    (file,) = export_formats(keras.Model(pixels, scores), ["tflite_int8"], folder, **described)
+    assert [operator.name for operator in read_operators(file.path)].count("GATHER") == 2
+    return file, pictures
+
+
+@pytest.mark.xdist_group("digits")
+def test_answers_that_are_looked_up_are_the_same_everywhere(consumer, looked_up):
+    file, pictures = looked_up
+    with LiteRTRuntime(file.path) as runtime:
+        expected = runtime.scores(pictures)
+    answer = consumer.ask(file, pictures)
+    assert answer.refusal is None
+    np.testing.assert_allclose(answer.scores, expected, atol=2.01 / 256)
+    assert np.ptp(expected, axis=0).max() > 0.05, "the pictures are told apart"
+
+
+@pytest.mark.xdist_group("digits")
+def test_what_an_npu_cannot_look_up_is_told(looked_up, monkeypatch, capsys):
+    _with_vela(monkeypatch)
+    file, _ = looked_up
+    assert place_on_npu(file.path, "ethos-u55-128").left_out == {"CAST": 2, "GATHER": 2}
+    assert main(["verify", str(file.path), "--npu", "ethos-u55-128"]) == 3
+    told = " ".join(capsys.readouterr().out.split())
+    assert re.search(
+        r"4 of \d+ operators stay on the processor beside ethos-u55-128: (GATHER|CAST) 2, (GATHER|CAST) 2", told
+    )
+
+
+def _with_vela(monkeypatch):
+    try:
+        monkeypatch.setenv("PATH", str(VELA.folder() / "bin"), prepend=":")
+    except NotInstallableError as fault:
+        pytest.skip(f"Vela: {fault}")
 
 
 def test_grey_pictures_are_refused_by_mediapipe_in_words(small_grey, tmp_path):
@@ -111,10 +158,6 @@ def test_grey_pictures_are_refused_by_mediapipe_in_words(small_grey, tmp_path):
 
 @pytest.fixture
 def small_grey():
-    import keras
-
-    from tfkit.artifacts import ImageSpec
-
     pixels = keras.Input((8, 8, 1))
     scores = keras.layers.Dense(2, activation="softmax")(
         keras.layers.Flatten()(keras.layers.Rescaling(1 / 255)(pixels))

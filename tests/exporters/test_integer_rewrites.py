@@ -29,6 +29,7 @@ def classifier(*layers: Any) -> keras.Model:
         lambda: (keras.layers.GlobalMaxPooling2D(),),
         lambda: (keras.layers.UpSampling2D(), keras.layers.GlobalAveragePooling2D()),
         lambda: (keras.layers.LeakyReLU(0.1), keras.layers.GlobalAveragePooling2D()),
+        lambda: (keras.layers.Activation("selu"), keras.layers.GlobalAveragePooling2D()),
         lambda: (
             keras.layers.PReLU("ones", shared_axes=[1, 2]),
             keras.layers.Conv2D(8, 3),
@@ -38,7 +39,7 @@ def classifier(*layers: Any) -> keras.Model:
             keras.layers.GlobalAveragePooling2D(),
         ),
     ],
-    ids=["global maximum", "upsampling", "leaky relu", "slopes, bounds and functions"],
+    ids=["global maximum", "upsampling", "leaky relu", "comparison of SELU", "slopes, bounds and functions"],
 )
 def test_the_file_is_all_integers_and_answers_as_the_model(tmp_path: Path, layers: Any) -> None:
     model = classifier(*layers())

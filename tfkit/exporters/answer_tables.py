@@ -17,8 +17,10 @@ _TYPE = schema.TensorType
 def with_own_operators(flatbuffer: bytes, tables: Mapping[str, NDArray[np.int8]], smaller: set[str]) -> bytes:
     """Replace the stand-ins that litert-quantizer has rules for by the operators that are meant.
 
-    A GELU becomes a lookup of its 256 answers: CAST to int32, ADD of 128, GATHER. A MAXIMUM becomes a MINIMUM, whose
-    kernel compares integers likewise.
+    A GELU becomes a lookup of its 256 answers: CAST to int32, ADD of 128, GATHER. TensorFlow Lite casts the integers of
+    a quantised tensor, and OpenVINO and tf2onnx the real numbers that they stand for; so a MUL by one step's inverse
+    and an ADD of the zero point come first, which change no integer and make the two the same. A MAXIMUM becomes a
+    MINIMUM, whose kernel compares integers likewise.
 
     Args:
         flatbuffer: The quantised file.
@@ -75,10 +77,26 @@ class _Editing:
         self.graph.tensors[table].quantization = self.graph.tensors[target].quantization
         cast, added, gathered = schema.CastOptionsT(), schema.AddOptionsT(), schema.GatherOptionsT()
         cast.inDataType, cast.outDataType = _TYPE.INT8, _TYPE.INT32
+        whole, counted = self._whole_numbers(name, source)
         return [
-            self._operator(_OPERATOR.CAST, [source], wide, schema.BuiltinOptions.CastOptions, cast),
+            *counted,
+            self._operator(_OPERATOR.CAST, [whole], wide, schema.BuiltinOptions.CastOptions, cast),
             self._operator(_OPERATOR.ADD, [wide, first], places, schema.BuiltinOptions.AddOptions, added),
             self._operator(_OPERATOR.GATHER, [table, places], target, schema.BuiltinOptions.GatherOptions, gathered),
+        ]
+
+    def _whole_numbers(self, name: str, source: int) -> tuple[int, list[Any]]:
+        """A tensor of the same integers that stand for themselves, and the operators that make it."""
+        grid, shape = self.graph.tensors[source].quantization, self.graph.tensors[source].shape
+        step, zero = float(grid.scale[0]), int(grid.zeroPoint[0])
+        inverse = self._tensor(f"{name}_inverse", [1], _TYPE.INT8, np.array([127], np.int8), grid=(1 / (127 * step), 0))
+        steps = self._tensor(f"{name}_steps", shape, _TYPE.INT8, grid=(1.0, zero))
+        middle = self._tensor(f"{name}_zero", [1], _TYPE.INT8, np.array([zero], np.int8), grid=(1.0, 0))
+        whole = self._tensor(f"{name}_whole", shape, _TYPE.INT8, grid=(1.0, 0))
+        times, added = schema.MulOptionsT(), schema.AddOptionsT()
+        return whole, [
+            self._operator(_OPERATOR.MUL, [source, inverse], steps, schema.BuiltinOptions.MulOptions, times),
+            self._operator(_OPERATOR.ADD, [steps, middle], whole, schema.BuiltinOptions.AddOptions, added),
         ]
 
     def code(self, builtin: int) -> int:
@@ -97,8 +115,13 @@ class _Editing:
         operator.builtinOptionsType, operator.builtinOptions = kind, options
         return operator
 
-    def _tensor(self, name: str, shape: Any, kind: int, content: Any = None) -> int:
+    def _tensor(
+        self, name: str, shape: Any, kind: int, content: Any = None, grid: tuple[float, int] | None = None
+    ) -> int:
         tensor = schema.TensorT()
+        if grid is not None:
+            tensor.quantization = schema.QuantizationParametersT()
+            tensor.quantization.scale, tensor.quantization.zeroPoint = [grid[0]], [grid[1]]
         tensor.name, tensor.shape, tensor.type, tensor.hasRank = name, list(shape), kind, True
         buffer = schema.BufferT()
         if content is not None:

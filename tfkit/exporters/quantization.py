@@ -141,7 +141,8 @@ def _append_extremes(seen: dict[str, Any], new: dict[str, Any]) -> dict[str, Any
 
 def _percentile(values: Any, percentile: float) -> NDArray[np.float32]:
     collected = values if isinstance(values, list) else [values]  # one image leaves the quantiser's own array
-    found: NDArray[np.float32] = np.percentile(np.stack(collected), percentile, axis=0).astype(np.float32)
+    numbers = np.stack(collected).astype(np.float32)  # a comparison's answers are no numbers yet
+    found: NDArray[np.float32] = np.percentile(numbers, percentile, axis=0).astype(np.float32)
     return found
 
 
