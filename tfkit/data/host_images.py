@@ -155,31 +155,30 @@ def _scaled(size: NDArray[np.int_], factor: np.float32, *, largest: NDArray[np.i
 def _means_of_areas(pixels: NDArray[np.uint8], height: int, width: int) -> NDArray[np.float32]:
     columns, column_weights, across = _areas(pixels.shape[1], width)
     rows, row_weights, down = _areas(pixels.shape[0], height)
-    summed = np.concatenate(
-        [
-            _weighted_sums(
-                np.ascontiguousarray(pixels[n : n + _ROWS].swapaxes(0, 1)), columns, column_weights
-            ).swapaxes(0, 1)
-            for n in range(0, len(pixels), _ROWS)
-        ]
-    )
-    return _weighted_sums(summed, rows, row_weights) * (np.float32(1) / (down * across))
+    blocks = (pixels[n : n + _ROWS] for n in range(0, len(pixels), _ROWS))
+    summed = np.concatenate([_weighted_sums(block, columns, column_weights, axis=1) for block in blocks])
+    means = _weighted_sums(summed, rows, row_weights, axis=0)
+    means *= np.float32(1) / (down * across)
+    return means
 
 
 def _bilinear(pixels: NDArray[np.uint8], height: int, width: int) -> NDArray[np.float32]:
-    down = _weighted_sums(pixels, *_triangles(pixels.shape[0], height))
-    across = _weighted_sums(np.ascontiguousarray(down.swapaxes(0, 1)), *_triangles(pixels.shape[1], width))
-    return across.swapaxes(0, 1)
+    down = _weighted_sums(pixels, *_triangles(pixels.shape[0], height), axis=0)
+    return _weighted_sums(down, *_triangles(pixels.shape[1], width), axis=1)
 
 
 def _weighted_sums(
-    values: NDArray[np.generic], places: NDArray[np.int_], weights: NDArray[np.float32]
+    values: NDArray[np.generic], places: NDArray[np.int_], weights: NDArray[np.float32], *, axis: int
 ) -> NDArray[np.float32]:
-    """For each row of `places` (n, k) the sum of those rows of `values` (m, ...), each by its weight, one by one."""
-    shape = (len(places), *[1] * (values.ndim - 1))
-    total = np.zeros((len(places), *values.shape[1:]), np.float32)
+    """For each row of `places` (n, k) the sum of those rows or columns of an image, each by its weight, one by one."""
+    numbers = values.astype(np.float32, copy=False)
+    shape = (len(places), *values.shape[1:]) if axis == 0 else (len(values), len(places), values.shape[2])
+    total, part = np.zeros(shape, np.float32), np.empty(shape, np.float32)
+    lines = part.reshape(len(part), -1)  # of numpy's loops the inner one is over columns and channels in one
     for chosen, weight in zip(places.T, weights.T, strict=True):
-        total += np.multiply(values[chosen], weight.reshape(shape), dtype=np.float32)
+        np.take(numbers, chosen, axis=axis, out=part, mode="clip")
+        lines *= weight[:, None] if axis == 0 else np.repeat(weight, values.shape[2])
+        total += part
     return total
 
 
