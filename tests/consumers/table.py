@@ -87,7 +87,7 @@ def _page(table: list[str]) -> str:
     versions = ", ".join(f"{name} {version}" for name, version in host.versions.items())
     return f"""# Who reads the files
 
-What `python -m tests.consumers.table` wrote: every `.tflite` file of three small models trained by the recipes that
+What `python -m tests.consumers.table` wrote: every `.tflite` file of small models trained by the recipes that
 come with tfkit, asked about {_COUNT} test inputs in other people's runtimes, each in an environment of its own.
 A cell says on which share of the inputs the answer is LiteRT's, and by how much a score differs at most; of vectors,
 the least cosine. Where an answer is another, the two best scores are nearer to each other than twice that difference.
