@@ -10,7 +10,7 @@ RUN = """
 import sys
 from tfkit.cli.main import main
 status = main(sys.argv[1:])
-loaded = [name for name in ("tensorflow", "keras", "jax", "sklearn", "matplotlib") if name in sys.modules]
+loaded = [name for name in ("tensorflow", "keras", "jax", "sklearn", "matplotlib", "jinja2") if name in sys.modules]
 sys.exit(f"status {status}, loaded {loaded}" if status or loaded else 0)
 """
 

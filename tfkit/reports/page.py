@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import html
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import jinja2
 from markupsafe import Markup, escape
 
 from tfkit.errors import printable
@@ -32,6 +31,9 @@ from tfkit.reports.gallery import Misclassified, exhibits
 from tfkit.reports.phrases import date, environment, limits, timing, warnings
 from tfkit.reports.run_report import RunReport
 from tfkit.reports.verdict import tiles, verdict
+
+if TYPE_CHECKING:
+    import jinja2
 
 MOST_EXHIBITS = 12
 _FOLDED = {"most_rows": 20, "most_pairs": 12, "most_names": 10}  # shown before the page folds the rest away
@@ -89,6 +91,8 @@ def template(name: str) -> jinja2.Template:
     Returns:
         The template.
     """
+    import jinja2  # here: commands that write no page do without
+
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("tfkit.reports"),
         autoescape=jinja2.select_autoescape(("html.j2",)),
