@@ -19,7 +19,10 @@ from typing import Any
 
 from image_recipes import FOLDERS, WEIGHTS
 
+from tfkit.reports.drawing import CSS_NAMES
+
 LADDER = ("int8", "selective", "int8_qat_taught_50")
+NAMESPACES = 'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink"'
 CASES: dict[str, tuple[str, ...]] = {
     "digits": ("--max-drop", "0.01", "--max-files", "8"),
     "hymenoptera": ("--max-drop", "0.025", "--max-files", "6", "--epochs", "2", "--recovery-epochs", "4"),
@@ -65,7 +68,10 @@ def _searched(case: str, model: Path, minimize: str, options: argparse.Namespace
     if options.pictures:
         options.pictures.mkdir(parents=True, exist_ok=True)
         svg = re.findall(r"<svg.*?</svg>", (folder / "report.html").read_text(), re.DOTALL)[minimize == "latency"]
-        (options.pictures / f"budget_search_{case}_{minimize}.svg").write_text(svg)
+        alone = svg.replace("<svg ", f'<svg {NAMESPACES} font-family="sans-serif" ', 1)  # in the page they are known
+        for colour, name in CSS_NAMES.items():
+            alone = alone.replace(f"var(--{name})", colour)
+        (options.pictures / f"budget_search_{case}_{minimize}.svg").write_text(alone)
     return report
 
 

@@ -1,5 +1,6 @@
 """The search's figures: accuracy against size and speed, and what each layer's rounding costs."""
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -25,6 +26,7 @@ class _Dot:
     y: float
     kind: str  # float, chosen, accepted or refused
     named: bool = True
+    below: bool = False  # the axis ends above it: it is drawn at the edge, as an arrow
 
 
 def pareto_drawings(result: SearchResult) -> tuple[Drawing, ...]:
@@ -117,22 +119,22 @@ def _pareto(
             axes.set_xscale("log")
             axes.xaxis.set_major_formatter("{x:g}")
         high = max(dot.y for dot in dots)
-        # A file far below the rest would press the rest together; it is drawn at the lower edge.
+        # A file far below the rest would press the rest together; it is an arrow at the lower edge.
         low = max(min(least, *(dot.y for dot in dots)), high - 4 * max(high - least, 2.5))
         dots = [
-            replace(dot, y=max(dot.y, low), name=dot.name if dot.y >= low else f"{dot.name} ({dot.y:.0f} %)")
-            for dot in dots
+            dot if dot.y >= low else replace(dot, y=low, below=True, name=f"{dot.y:.0f} %: {dot.name}") for dot in dots
         ]
         room = max(high - low, 0.5)
         axes.set_xlim(left, right)
         axes.set_ylim(low - 0.22 * room, high + 0.22 * room)
+        axes.set_yticks([tick for tick in axes.get_yticks() if low <= tick <= 100])
         _budget_lines(axes, least=least, most=most, left=left, right=right)
         _stairs(axes, [dots[1 + place] for place in front], right=right)
         _dots(axes, dots)
         axes.grid(True)
         axes.set(xlabel=axis, ylabel="accuracy (%)")
         axes.set_title(title)
-        _labels(figure, axes, dots, least=least, most=most)
+        _labels(figure, axes, dots, front=front, least=least, most=most)
     said = ", ".join(
         f"{candidate.title} {percent(candidate.accuracy, decimals=2)} at {text}"
         for candidate, text in zip(result.candidates, told, strict=True)
@@ -180,15 +182,18 @@ def _dots(axes: Any, dots: Sequence[_Dot]) -> None:
         "refused": {"marker": "X", "s": 58, "facecolor": BAD},
     }
     for dot in dots:
-        axes.scatter([dot.x], [dot.y], zorder=3, linewidth=0, clip_on=False, **looks[dot.kind])
+        look = looks[dot.kind] | ({"marker": "v"} if dot.below else {})
+        axes.scatter([dot.x], [dot.y], zorder=3, linewidth=0, clip_on=False, **look)
         if dot.kind == "chosen":
             axes.scatter(
                 [dot.x], [dot.y], s=210, facecolor="none", edgecolor=GOOD, linewidth=1.4, zorder=3, clip_on=False
             )
 
 
-def _labels(figure: Any, axes: Any, dots: Sequence[_Dot], *, least: float, most: float | None) -> None:
-    """Names beside the dots, where they touch no dot, no other name and no line of the budget."""
+def _labels(
+    figure: Any, axes: Any, dots: Sequence[_Dot], *, front: Sequence[int], least: float, most: float | None
+) -> None:
+    """Names beside the dots, where they touch no dot, no other name, no step of the stairs and no limit."""
     figure.draw_without_rendering()  # only then is the axes' size known
     scale = 72 / figure.dpi
     left, right, bottom, top = (scale * edge for edge in axes.get_window_extent().get_points().T.ravel())
@@ -196,12 +201,14 @@ def _labels(figure: Any, axes: Any, dots: Sequence[_Dot], *, least: float, most:
     upright, level = (scale * place for place in axes.transData.transform((most or axes.get_xlim()[0], least)))
     taken = [(x - 7, x + 7, y - 6, y + 6) for x, y in places]
     taken += [(left, right, level - 1, level + 1), (upright - 1, upright + 1, bottom, top)]
+    taken += _steps([places[1 + place] for place in front], right=right)
     for dot, (x, y) in zip(dots, places, strict=True):
         if not dot.named:
             continue
         width = _LETTER_POINTS * len(_shortened(dot.name)) * (_BOLD if dot.kind == "chosen" else 1)
         starts = [x + _BESIDE_POINTS, x - _BESIDE_POINTS - width]
         starts += [upright + _HALF_LINE] if x < upright else []
+        starts += [min(max(x - width / 2, left), right - width), left, right - width]  # long ones fit on no side
         start, height = _free_place(y, width, starts, taken, frame=(left, right, bottom, top))
         taken.append((start, start + width, height - _HALF_LINE, height + _HALF_LINE))
         colour = {"float": INK, "chosen": GOOD, "accepted": GOOD, "refused": BAD}[dot.kind]
@@ -225,9 +232,17 @@ def _labels(figure: Any, axes: Any, dots: Sequence[_Dot], *, least: float, most:
                 "shrinkB": 4,
                 "relpos": (0.0 if start > x else 1.0, 0.5),
             }
-            if abs(height - y) > _HALF_LINE or start > x + 2 * _BESIDE_POINTS
+            if abs(height - y) > _HALF_LINE or start > x + 2 * _BESIDE_POINTS or start + width < x - 2 * _BESIDE_POINTS
             else None,
         )
+
+
+def _steps(corners: Sequence[tuple[float, float]], *, right: float) -> list[_Box]:
+    """The lines of the stairs through some points, as boxes."""
+    ends = [*(x for x, _ in corners[1:]), right]
+    level = [(x, end, y - 1, y + 1) for (x, y), end in zip(corners, ends, strict=True)]
+    pairs = itertools.pairwise(corners)
+    return level + [(x - 0.4, x + 0.4, min(low, high), max(low, high)) for (_, low), (x, high) in pairs]
 
 
 def _free_place(
