@@ -81,6 +81,13 @@ def _shared_layer():
     return _classifier(shared(shared(x)), inputs)
 
 
+def _turned():
+    inputs = keras.Input((16, 16, 3))
+    x = layers.ReLU()(layers.BatchNormalization()(layers.Conv2D(32, 3, name="stem")(inputs)))
+    x = layers.Conv2D(32, 3, activation="relu", name="behind")(layers.Permute((2, 1, 3))(x))
+    return _classifier(x, inputs)
+
+
 MODELS = {
     "resnet8": _resnet8,
     "mobilenet_v2": _mobilenet_v2,
@@ -89,6 +96,7 @@ MODELS = {
     "flatten": _flatten_to_dense,
     "separable": _separable,
     "shared": _shared_layer,
+    "turned": _turned,
 }
 
 
@@ -315,11 +323,13 @@ def test_layers_that_are_not_known_keep_their_channels_and_say_why():
     x = layers.Conv2D(64, 3, groups=2, padding="same", name="grouped")(x)
     x = layers.Conv2D(32, 1, name="after")(x)
     x = layers.GroupNormalization(4, name="normalised")(layers.Conv2D(40, 1, name="into")(x))
+    x = layers.Permute((3, 1, 2), name="moved")(layers.Conv2D(48, 1, name="beside")(x))
     model = _classifier(x, inputs)
     plan = plan_channel_pruning(model, criterion="weight_norm", keep=0.5)
     reasons = {group.name: group.pinned for group in plan.groups}
     assert reasons["before"] == "grouped: it is a convolution in 2 groups"
     assert reasons["into"] == "normalised: GroupNormalization is not known"
+    assert reasons["beside"] == "moved: it moves the channels to another axis"
     assert _widths(plan)["after"] == 16
     pruned = prune_channels(model, plan)
     assert pruned.get_layer("grouped").filters == 64

@@ -9,6 +9,7 @@ from tfkit.compression.rules import (
     is_bounded,
     is_leading_scaling,
     is_python_code,
+    is_recurrent,
     is_tabulated,
     runs_activation,
     treatment_of,
@@ -75,6 +76,12 @@ def coverage_rows(
     return tuple(rows)
 
 
+_RECURRENT_HINT = (
+    "leave quantization: out and export tflite_dynamic_int8, or, from Python, train the weights alone for that file: "
+    "QuantizationPolicy(activation_bits=32)"
+)
+
+
 class _Planning:
     def __init__(self, graph: LayerGraph, policy: QuantizationPolicy) -> None:
         self._graph, self._policy = graph, policy
@@ -90,9 +97,11 @@ class _Planning:
             return
         narrow = [name for name, fault in faults.items() if "4-bit" in fault]
         code = [node.name for node in self._graph.nodes if is_python_code(node)]
-        other = [name for name in faults if name not in narrow and name not in code]
+        recurrent = [node.name for node in self._graph.nodes if node.name in faults and is_recurrent(node)]
+        other = [name for name in faults if name not in {*narrow, *code, *recurrent}]
         hints = [f"replace these layers, or leave them in float: skip=[{_quoted(other)}]"] if other else []
         hints += [f"write {_quoted(code)} with layers or keras.ops"] if code else []
+        hints += [_RECURRENT_HINT] if recurrent else []
         hints += [f"keep their kernels at 8 bits: eight_bit=[{_quoted(narrow)}]"] if narrow else []
         told = "; ".join(f"layer '{name}': {fault}" for name, fault in faults.items())
         raise ModelError(
@@ -138,6 +147,8 @@ class _Planning:
     def _fault(self, node: Node) -> str | None:
         if is_python_code(node):
             return "a Lambda's Python code can neither be copied nor loaded safely"
+        if is_recurrent(node) and not self._policy.weights_only:
+            return f"a {node.kind} goes step by step: it has no integer kernel, and float steps fit in no integer file"
         if self._policy.skips(node.name):
             return None
         if self._policy.weights_only and treatment_of(node) not in ("kernel", "table"):

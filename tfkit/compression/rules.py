@@ -353,6 +353,11 @@ def is_python_code(node: Node) -> bool:
     return isinstance(node.operation, keras.layers.Lambda)
 
 
+def is_recurrent(node: Node) -> bool:
+    """Whether a layer goes along a sequence step by step: a loop in the file, or as many operators as steps."""
+    return isinstance(node.operation, keras.layers.RNN | keras.layers.Bidirectional)
+
+
 def _described(node: Node) -> str:
     activation = activation_name(node.operation)
     if isinstance(node.operation, keras.layers.Activation):

@@ -167,6 +167,12 @@ def _reduction(tracer: Tracer, node: Node) -> Atoms:
     return _only(tracer, node)
 
 
+def _permuted(tracer: Tracer, node: Node) -> Atoms:
+    if node.operation.dims[-1] != len(node.output.shape) - 1:
+        raise UnknownMixingError("it moves the channels to another axis")
+    return _only(tracer, node)
+
+
 def _flattened(tracer: Tracer, node: Node) -> Atoms:
     """Positions go to the last axis: a channel comes back once for each of them."""
     layout, width = _only(tracer, node), node.output.shape[-1]
@@ -217,5 +223,6 @@ _RULES: dict[str, Rule] = {
     **_named(_elementwise, *_BINARY),
     **_named(_concatenate, "Concatenate"),
     **_named(_reduction, "Mean", "Max", "Min", "Sum"),
+    **_named(_permuted, "Permute"),
     **_named(_flattened, "Flatten", "Reshape"),
 }
