@@ -154,10 +154,19 @@ def _alike_transposed(x: Any) -> Any:
     return layers.Add(name="sum")([turned, turned])  # the converter adds first, and transposes the sum
 
 
+def _scaled_alike(x: Any) -> Any:
+    """One scale and two shifts: the converter scaled once, and shifted by an operator that nothing was rounded for."""
+    gate = layers.Activation("hard_sigmoid", name="gate")(x)
+    larger = layers.Maximum(name="larger")([gate, x])
+    shifted = [layers.Rescaling(0.7, offset=shift, name=f"by{shift}")(larger) for shift in (1, 2)]
+    return layers.Concatenate()(shifted)
+
+
 _ALIKE: dict[str, tuple[Callable[[Any], Any], dict[str, str]]] = {
     "in a chain": (_alike_in_a_chain, {"pooled": "AVERAGE_POOL_2D", "larger": "MAXIMUM", "sum": "ADD"}),
     "side by side": (_alike_side_by_side, {"larger": "MAXIMUM", "sum": "ADD", "largest": "MAXIMUM"}),
     "transposed": (_alike_transposed, {"sum": "TRANSPOSE"}),
+    "scaled": (_scaled_alike, {"larger": "MAXIMUM"}),
 }
 
 

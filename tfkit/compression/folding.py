@@ -18,11 +18,11 @@ from tfkit.compression.operators import (
     hard_sigmoid,
     layer_pads_causally,
     leaky_relu,
-    moved,
     on_output_channels,
     prelu,
     replaced_operator,
     scaled_pixels,
+    told_apart,
 )
 from tfkit.compression.rules import (
     is_bounded,
@@ -175,7 +175,7 @@ class _Folding:
         self._bounded: set[int] = set()
         self._kept: list[Any] = []  # tensors are known by identity
         self._folded_away: set[str] = set()
-        self._moves: Counter[int] = Counter()  # how many times a tensor was, by its identity
+        self._scalings: Counter[tuple[int, bytes]] = Counter()  # of a tensor, by its identity, with one scale
 
     def call(self, node: Node, copy: Callable[[], Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         layer = node.operation
@@ -209,7 +209,7 @@ class _Folding:
         if isinstance(layer, QuantizedLayerNormalization):
             return self._layer_normalization(layer, args[0])
         if treatment == "affine":
-            return affine(args[0], *channel_affine(layer, channels=int(node.output.shape[-1] or 1)), name=node.name)
+            return self._affine(node, args[0])
         if node.name in self.float_layers:
             return copy()(*args, **kwargs)
         if treatment == "table":
@@ -245,7 +245,8 @@ class _Folding:
             return keras.layers.Activation("hard_silu", name=node.name)(args[0])
         if activation_name(layer) == "hard_sigmoid":
             shift = layer.shift if isinstance(layer, SettledHardSigmoid) else 3.0
-            outputs, sixfold = hard_sigmoid(args[0], shift=shift, name=node.name)
+            one = self._told_apart(args[0], np.ones(1))
+            outputs, sixfold = hard_sigmoid(args[0], one=one, shift=shift, name=node.name)
             self._with_range(sixfold, Rounding(f"{node.name}_sixfold", 0.0, 6.0, self.bits))
             return outputs
         return self._passed_on(node, copy, args, kwargs)
@@ -259,7 +260,8 @@ class _Folding:
     def _prelu(self, node: Node, tensor: Any) -> Any:
         follower, own = self._next(node), self._ranges.get(id(tensor))
         above = self._moved(tensor, name=f"{node.name}_above", activation="relu")
-        outputs, below, share = prelu(node.operation, tensor, moved=above, name=node.name)
+        turned = self._told_apart(tensor, np.full(1, -1.0))
+        outputs, below, share = prelu(node.operation, tensor, moved=above, turned=turned, name=node.name)
         if own is not None:
             step = (own.maximum - own.minimum) / (2**own.bits - 1)
             whole = own.maximum if own.bits == 16 else step * (2**own.bits - 1)
@@ -353,8 +355,21 @@ class _Folding:
         return [on_grid.get(id(tensor), tensor) for tensor in tensors]
 
     def _moved(self, tensor: Any, *, name: str, activation: Any = None) -> Any:
-        self._moves[id(tensor)] += 1
-        return moved(tensor, number=self._moves[id(tensor)] - 1, name=name, activation=activation)
+        """A tensor as it is, by an operator of its own: on another grid, or with an activation.
+
+        What stands behind its name tells the file's tensor from others that hold the same.
+        """
+        one = self._told_apart(tensor, np.ones(1))
+        return affine(tensor, one, np.zeros(1), name=f"{name}_moved", activation=activation)
+
+    def _affine(self, node: Node, tensor: Any) -> Any:
+        scale, shift = channel_affine(node.operation, channels=int(node.output.shape[-1] or 1))
+        return affine(tensor, self._told_apart(tensor, scale), shift, name=node.name)
+
+    def _told_apart(self, tensor: Any, scale: NDArray[np.float64]) -> NDArray[np.float64]:
+        key = id(tensor), np.broadcast_to(scale, int(tensor.shape[-1])).astype(np.float32).tobytes()
+        self._scalings[key] += 1
+        return told_apart(scale, number=self._scalings[key] - 1)
 
     def _rounded(self, tensor: Any, rounding: Rounding) -> Any:
         """A tensor of 16 bits that is rounded to eight for some takers is one tensor, on the range of the eight."""

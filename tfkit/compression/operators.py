@@ -101,21 +101,19 @@ def scaled_pixels(
     return outputs
 
 
-def moved(tensor: Any, *, number: int, name: str, activation: Any = None) -> Any:
-    """A tensor as it is, written by an operator of its own: on another grid, or with an activation.
+def told_apart(scale: NDArray[np.float64], *, number: int) -> NDArray[np.float64]:
+    """A scale that the converter does not take for an equal one: of two scalings of one tensor it would make one.
+
+    What was to be on two grids would be on one, and a shift would be an operator of its own.
 
     Args:
-        tensor: (n, ..., channels).
-        number: How many times this tensor was moved before: the converter merges operators that are alike, and what
-            was to be on two grids would be on one.
-        name: For the layer; what comes behind it tells the file's tensor from others that hold the same.
-        activation: What the operator shall run behind it.
+        scale: (channels,) or (1,).
+        number: How many times the same tensor was scaled so before.
 
     Returns:
-        The tensor.
+        The scale, moved by less than any number of 8 bits that it makes can show.
     """
-    scale = np.full(1, 1.0 + number * _LEAST)
-    return affine(tensor, scale, np.zeros(1), name=f"{name}_moved", activation=activation)
+    return scale * (1.0 + number * _LEAST)
 
 
 def convolution(
@@ -215,20 +213,21 @@ def leaky_relu(layer: Any, tensor: Any, *, moved: Any = None) -> tuple[Any, Any]
     return keras.ops.maximum(tensor if moved is None else moved, share), share
 
 
-def prelu(layer: Any, tensor: Any, *, moved: Any, name: str) -> tuple[Any, Any, Any]:
+def prelu(layer: Any, tensor: Any, *, moved: Any, turned: NDArray[np.float64], name: str) -> tuple[Any, Any, Any]:
     """A PReLU as what is above zero and the share of what is below: one of them is zero everywhere.
 
     Args:
         layer: The layer.
         tensor: What it takes, (n, ...).
         moved: What is above zero, on the grid of the output.
+        turned: What turns its sign: -1, as `told_apart` gives it.
         name: For its layers.
 
     Returns:
         The output; what is below zero, its sign turned, which lies on the input's steps; and its share, which goes
         into the output on its grid.
     """
-    below = affine(tensor, np.full(1, -1.0), np.zeros(1), name=f"{name}_below", activation="relu")
+    below = affine(tensor, turned, np.zeros(1), name=f"{name}_below", activation="relu")
     slopes = np.asarray(keras.ops.convert_to_numpy(layer.alpha), np.float64)
     shape = tuple(int(size) for size in tensor.shape[1:])
     if all(size == 1 for size in slopes.shape[:-1]):
@@ -239,18 +238,19 @@ def prelu(layer: Any, tensor: Any, *, moved: Any, name: str) -> tuple[Any, Any, 
     return keras.ops.add(moved, keras.ops.reshape(share, (-1, *shape))), below, share
 
 
-def hard_sigmoid(tensor: Any, *, shift: float, name: str) -> tuple[Any, Any]:
+def hard_sigmoid(tensor: Any, *, one: NDArray[np.float64], shift: float, name: str) -> tuple[Any, Any]:
     """A hard sigmoid as a shift, a ReLU6 and a division.
 
     Args:
         tensor: What it takes.
+        one: Its scale: 1, as `told_apart` gives it.
         shift: What is added: 3, or what was settled.
         name: For its layers.
 
     Returns:
         The output (0..1), and six times it (0..6), what the ReLU6 gives.
     """
-    sixfold = affine(tensor, np.ones(1), np.full(1, shift), name=f"{name}_sixfold", activation="relu6")
+    sixfold = affine(tensor, one, np.full(1, shift), name=f"{name}_sixfold", activation="relu6")
     return keras.ops.multiply(sixfold, 1 / 6), sixfold
 
 
