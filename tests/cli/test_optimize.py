@@ -55,6 +55,7 @@ def test_a_budget_needs_its_accuracy(capsys: pytest.CaptureFixture[str]) -> None
     assert "Exit status 3" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_the_file_lies_in_artifacts_beside_the_report(searched: Path) -> None:
     (artifact,) = read_manifest(searched / "artifacts")
     assert artifact.class_names == ("blue", "green", "red")
@@ -65,6 +66,7 @@ def test_the_file_lies_in_artifacts_beside_the_report(searched: Path) -> None:
     assert main(["verify", str(searched)]) == 0
 
 
+@pytest.mark.slow
 def test_the_same_command_goes_on_and_another_is_refused(
     searched: Path, model: Path, pictures: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

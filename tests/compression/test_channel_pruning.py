@@ -98,6 +98,7 @@ MODELS = {
     "shared": _shared_layer,
     "turned": _turned,
 }
+NAMES = [pytest.param(name, marks=pytest.mark.slow) if name == "mobilenet_v2" else name for name in MODELS]
 
 
 @pytest.fixture(scope="module")
@@ -154,7 +155,7 @@ def _widths(plan):
     return {group.name: len(group.kept) for group in plan.groups}
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", NAMES)
 def test_keeping_everything_gives_an_equal_model(made, name):
     model = made(name)
     plan = plan_channel_pruning(model, criterion="weight_norm", keep=1.0)
@@ -163,7 +164,7 @@ def test_keeping_everything_gives_an_equal_model(made, name):
     np.testing.assert_array_equal(_run(whole, _images(model)), _run(model, _images(model)))
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", NAMES)
 def test_pruned_model_is_the_whole_one_with_removed_channels_at_zero(made, name):
     model = made(name)
     before = model.get_weights()

@@ -146,6 +146,7 @@ def test_class_weights_count_for_the_labels(teacher) -> None:
     assert losses[1] > losses[0]
 
 
+@pytest.mark.slow
 def test_it_trains_under_xla_mixed_precision_accumulation_and_averaging(teacher) -> None:
     student = with_dtype_policy(network(16, seed=2), "mixed_float16")
     teaching = distiller(student, teacher, features=[FeaturePair(student="maps", teacher="maps")])

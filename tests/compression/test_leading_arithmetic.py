@@ -35,6 +35,8 @@ WRITTEN = {
 }
 # What needs no operator of its own: the file's input tensor has the scale.
 IN_THE_INPUT = {"operations", "tf", "augmented"}
+_QUICK = {"operations", "caffe"}
+WAYS = [way if way in _QUICK else pytest.param(way, marks=pytest.mark.slow) for way in WRITTEN]
 
 
 def _pixels(count=48):
@@ -53,7 +55,7 @@ def _classifier(scaled):
     return keras.Model(pixels, L.Dense(5, "softmax", kernel_initializer=spread)(L.GlobalAveragePooling2D()(x)))
 
 
-@pytest.mark.parametrize("way", WRITTEN)
+@pytest.mark.parametrize("way", WAYS)
 def test_the_file_scales_raw_pixels_as_the_model_does(way, tmp_path):
     model = _classifier(WRITTEN[way])
     rows = {row.layer: row for row in quantization_coverage(model)}

@@ -272,6 +272,7 @@ def test_steps_are_the_optimizers_with_gradient_accumulation() -> None:
     assert history["sparsity"] == pytest.approx([schedule.sparsity(2), 0.8], abs=1e-3)
 
 
+@pytest.mark.slow
 def test_mixed_precision_xla_and_moving_averages_keep_the_zeros() -> None:
     model = with_dtype_policy(prunable(small()), "mixed_float16")
     optimizer = keras.optimizers.AdamW(1e-2, use_ema=True, ema_momentum=0.5)

@@ -78,9 +78,11 @@ ARCHITECTURES = {
     "mobilenet_v3_small": _backbone("mobilenet_v3_small"),
     "keras_hub_mobilenet": _hub_mobilenet,
 }
+_QUICK = {"resnet8", "keras_hub_mobilenet"}
+NAMES = [name if name in _QUICK else pytest.param(name, marks=pytest.mark.slow) for name in ARCHITECTURES]
 
 
-@pytest.mark.parametrize("name", ARCHITECTURES)
+@pytest.mark.parametrize("name", NAMES)
 def test_with_all_rounding_off_the_model_gives_the_same_to_the_bit(name):
     model = ARCHITECTURES[name]()
     rewritten = quantize_aware(model, _pixels())
@@ -91,7 +93,7 @@ def test_with_all_rounding_off_the_model_gives_the_same_to_the_bit(name):
     assert not is_quantize_aware(model)
 
 
-@pytest.mark.parametrize("name", ARCHITECTURES)
+@pytest.mark.parametrize("name", NAMES)
 def test_every_layer_of_an_exported_model_is_covered(name):
     assert {row.precision for row in quantization_coverage(ARCHITECTURES[name]())} == {"int8", "-"}
 

@@ -32,6 +32,9 @@ SHARED = {
     "Dense": lambda: L.Dense(16, activation="silu", name="shared"),
 }
 
+_QUICK = {"Conv2D", "LayerNormalization"}
+KINDS = [kind if kind in _QUICK else pytest.param(kind, marks=pytest.mark.slow) for kind in SHARED]
+
 
 def _model(kind):
     keras.utils.set_random_seed(0)
@@ -57,7 +60,7 @@ def _same(model, made):
     np.testing.assert_allclose(made.predict(given, verbose=0), model.predict(given, verbose=0), atol=1e-6)
 
 
-@pytest.mark.parametrize("kind", SHARED)
+@pytest.mark.parametrize("kind", KINDS)
 def test_rounding_a_shared_layer_is_refused_and_leaving_it_in_float_keeps_it_one(kind, tmp_path):
     model = _model(kind)
     with pytest.raises(ModelError, match=r"'shared.*is called 2 times"):
@@ -75,7 +78,7 @@ def test_rounding_a_shared_layer_is_refused_and_leaving_it_in_float_keeps_it_one
     assert made.layers[-1].mean_steps < 2
 
 
-@pytest.mark.parametrize("kind", SHARED)
+@pytest.mark.parametrize("kind", KINDS)
 def test_every_other_copy_keeps_it_one(kind):
     model = _model(kind)
     weights = len(model.weights)

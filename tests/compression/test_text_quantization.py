@@ -69,6 +69,7 @@ def test_a_closed_transformer_is_refused(small_text_classifier):
         quantization_coverage(small_text_classifier)
 
 
+@pytest.mark.slow
 def test_integers_stay_close_to_the_float_model(opened, short_texts):
     student = quantize_aware(opened, short_texts)
     difference = np.abs(student.predict(short_texts, verbose=0) - opened.predict(short_texts, verbose=0))
@@ -83,6 +84,7 @@ def test_rounding_switched_off_gives_the_float_model_again(opened, short_texts):
     )
 
 
+@pytest.mark.slow
 def test_batches_of_texts_calibrate_as_one_dictionary_does(opened, short_texts):
     halves = [{name: ids[part] for name, ids in short_texts.items()} for part in (slice(0, 32), slice(32, 64))]
     ranges = [
@@ -126,6 +128,7 @@ def test_masked_scores_leave_the_others_their_steps(student):
     assert all(quantizer.real_range()[0] > -25 for quantizer in quantizers)
 
 
+@pytest.mark.slow
 def test_a_student_of_integers_is_saved_and_loaded(student, short_texts, tmp_path):
     student.save(tmp_path / "student.keras")
     loaded = keras.models.load_model(tmp_path / "student.keras")
@@ -133,6 +136,7 @@ def test_a_student_of_integers_is_saved_and_loaded(student, short_texts, tmp_pat
     np.testing.assert_array_equal(loaded.predict(short_texts, verbose=0), student.predict(short_texts, verbose=0))
 
 
+@pytest.mark.slow
 def test_a_student_of_integers_is_folded_without_changing_what_it_says(student, short_texts):
     settle_biases(student)
     folded = fold(with_sequence_length(student, sequence_length=LENGTH))

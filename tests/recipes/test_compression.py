@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 RECIPE = """\
 recipe: finetune_image
 data: {source: digits, classes: ["0", "1", "2"], labels_per_class: 40, image_size: 16, channels: 1, resize: stretch}
@@ -111,7 +113,6 @@ def test_run_says_before_training_what_becomes_of_the_layers(
     assert not Path("runs").exists()
 
 
-@pytest.mark.slow
 def test_channel_pruning_makes_the_file_smaller_and_says_what_to_expect(tmp_path: Path) -> None:
     report = report_of(run_in(tmp_path, "narrow", CHANNELS, "distillation.feature_maps=1.0"))
     (notes,) = (stage["notes"] for stage in report["stages"] if stage["name"] == "pruning")
@@ -125,7 +126,6 @@ def test_channel_pruning_makes_the_file_smaller_and_says_what_to_expect(tmp_path
     assert "Channels removed" in (tmp_path / "runs/narrow/report.html").read_text()
 
 
-@pytest.mark.slow
 def test_the_tfmot_engine_runs_from_the_same_recipe(tmp_path: Path) -> None:
     words = ("quantization.engine=tfmot", "export.formats=[tflite_int8]", "distillation=null")
     run = run_in(tmp_path, "theirs", *words)
@@ -136,7 +136,6 @@ def test_the_tfmot_engine_runs_from_the_same_recipe(tmp_path: Path) -> None:
     assert (run / "models" / "pruned.keras").is_file() and not (run / "models" / "quantized.keras").exists()
 
 
-@pytest.mark.slow
 def test_an_earlier_run_teaches_fine_tuning(compressed: Path, tmp_path: Path) -> None:
     run = run_in(
         tmp_path, "taught", f"distillation.teacher={compressed}", "pruning=null", "quantization=null", "export=null"
@@ -144,7 +143,6 @@ def test_an_earlier_run_teaches_fine_tuning(compressed: Path, tmp_path: Path) ->
     assert report_of(run)["compression"]["teacher"] == str(compressed)
 
 
-@pytest.mark.slow
 def test_layers_left_in_float_are_accepted_because_the_recipe_asks_for_them(tmp_path: Path) -> None:
     report = report_of(run_in(tmp_path, "mixed", "quantization.skip=[logits]", "pruning=null", "distillation=null"))
     (integer,) = (file for file in report["artifacts"] if file["quantization"] == "int8")
@@ -152,7 +150,6 @@ def test_layers_left_in_float_are_accepted_because_the_recipe_asks_for_them(tmp_
     assert [row["layer"] for row in report["compression"]["coverage"] if row["precision"] == "float32"] == ["logits"]
 
 
-@pytest.mark.slow
 def test_files_of_a_ruined_model_are_refused_though_they_answer_as_it_does(tmp_path: Path) -> None:
     ruined = ["pruning=null", "distillation=null", "quantization={epochs: 1, learning_rate: 0.5}"]
     run = run_in(tmp_path, "ruined", *ruined, status=3)
