@@ -23,10 +23,10 @@ def _ctrl_c_is_heard() -> Iterator[None]:
 def interrupted(recipe: Path, *words: str, when: Callable[[], bool]) -> tuple[int, str, str]:
     """Start `tfkit run`, press Ctrl-C once `when` comes true; status, output and errors of the process."""
     command = [sys.executable, "-m", "tfkit.cli.main", "run", str(recipe), *words]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    environment = {**os.environ, "PYTHONFAULTHANDLER": "1"}  # where a library ends the process is worth knowing
     # A session of its own: on a terminal Ctrl-C goes to every process of the group.
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
-    ) as process:
+    with subprocess.Popen(command, **pipes, env=environment, start_new_session=True) as process:
         try:
             deadline = time.monotonic() + 400  # on a busy machine a run takes minutes
             while not when():
