@@ -106,6 +106,17 @@ def test_one_sigmoid_unit_of_a_file_from_elsewhere_is_two_classes(
     assert "100.00 %" in _said(capsys)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("activation", ["softmax", None])
+def test_a_saved_model_from_elsewhere_gives_classes_where_its_scores_sum_to_one(
+    activation: str | None, shades: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _model(3, activation).export(tmp_path / "saved", verbose=False)
+    assert main(["predict", str(tmp_path / "saved"), str(shades), "--resize", "stretch"]) == (0 if activation else 1)
+    said = _said(capsys)
+    assert ("may be logits" in said) == (activation is None)
+
+
 def test_logits_are_asked_about_until_labels_say_what_they_are(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -235,7 +235,7 @@ def _with_task(artifact: Artifact, said: Task | None, *, named: bool) -> Artifac
         labels = [tensor for tensor in artifact.signature.outputs if tensor.dtype == "string"]
         if labels:  # it says its own labels
             return replace(artifact, task="multilabel" if len(labels[0].shape) == 2 else "classification")
-        function = "unknown"
+        function = "softmax" if said is None and _sums_to_one(artifact) else "unknown"
     else:
         function = read_last_function(artifact.path)
     scores = next((tensor for tensor in artifact.signature.outputs if tensor.dtype != "string"), None)
@@ -249,6 +249,24 @@ def _with_task(artifact: Artifact, said: Task | None, *, named: bool) -> Artifac
         return artifact
     task, _ = task_of(function, units, artifact.path, said, named=units if named else None)
     return replace(artifact, task=task)
+
+
+def _sums_to_one(artifact: Artifact) -> bool:
+    """Whether a SavedModel, whose last layer cannot be read, gives shares of one for pictures of noise."""
+    import numpy as np
+
+    from tfkit.runtimes import SavedModelRuntime
+
+    if not isinstance(artifact.input, ImageSpec):
+        return False
+    shape = (1, *artifact.input.shape)
+    noise = np.random.default_rng(0)
+    with SavedModelRuntime(artifact.path) as runtime:
+        for _ in range(4):
+            scores = runtime.scores(noise.uniform(0, 255, shape).astype(np.float32))
+            if not (scores.shape[-1] > 1 and np.all(scores >= 0) and abs(float(scores.sum()) - 1) < 1e-3):
+                return False
+    return True
 
 
 def _quantization(path: Path) -> Quantization:
