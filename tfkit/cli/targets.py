@@ -235,7 +235,7 @@ def _with_task(artifact: Artifact, said: Task | None, *, named: bool) -> Artifac
         labels = [tensor for tensor in artifact.signature.outputs if tensor.dtype == "string"]
         if labels:  # it says its own labels
             return replace(artifact, task="multilabel" if len(labels[0].shape) == 2 else "classification")
-        function = "softmax" if said is None and _sums_to_one(artifact) else "unknown"
+        function = "softmax" if said is None and not named and _sums_to_one(artifact) else "unknown"
     else:
         function = read_last_function(artifact.path)
     scores = next((tensor for tensor in artifact.signature.outputs if tensor.dtype != "string"), None)
