@@ -27,6 +27,8 @@ from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
+from measured import measured_on
+
 from tfkit.training.narrow_convolutions import narrow_convolutions_crash
 
 WEIGHTS_V2 = "weights/mobilenet_v2_1.0_224_deq.weights.h5"
@@ -407,11 +409,9 @@ def _print_table(results: dict[str, Any]) -> None:
         )
         for layer, reason in row["in_float"]:
             print(f"|   | in float: {layer}: {reason} | | | | | | | | |")
-    host = results.get("host") or {"cpu": "-", "instruction_set": "-", "cores": "-", "versions": "-"}
     print(
         f"\nSeed {results['seed']}, {results['steps']} batches of QAT (Adam, {results['learning_rate']:g}), "
-        "LiteRT on 1 thread. "
-        f"Measured on {host['cpu']} ({host['instruction_set']}), {host['cores']} cores, {host['versions']}."
+        f"LiteRT on 1 thread. {measured_on(results.get('host'))}"
     )
 
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from image_recipes import FOLDERS, WEIGHTS
+from measured import measured_on
 
 from tfkit.reports.drawing import CSS_NAMES
 
@@ -43,8 +44,7 @@ def main() -> None:
         model = _trained(case, options)
         for minimize in options.minimize:
             report = _searched(case, model, minimize, options)
-    host = report["host"]
-    print(f"\nMeasured on {host['cpu']} ({host['instruction_set']}), {host['cores']} cores, {host['versions']}.")
+    print(f"\n{measured_on(report['host'])}")
 
 
 def _trained(case: str, options: argparse.Namespace) -> Path:

@@ -10,11 +10,11 @@ trained. The int8 files of a seed are timed beside each other, in turns.
 import argparse
 import statistics
 import tempfile
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 from image_recipes import run_recipe
+from measured import measured_on
 
 from tfkit import benchmarking
 from tfkit.runtimes import LiteRTRuntime
@@ -36,9 +36,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         for seed in options.seeds:
             print(_row(options.data, seed, Path(folder)), flush=True)
-    host = asdict(benchmarking.describe_host())
     print("\nTimes: median of 7 medians, one thread, one image.", end=" ")
-    print(f"Measured on {host['cpu']}, {host['cores']} cores, {host['versions']}.")
+    print(measured_on())
 
 
 def _row(data: Path, seed: int, folder: Path) -> str:

@@ -10,6 +10,7 @@ also as `compile` comes (`jit_compile="auto"`).
 import argparse
 import os
 import statistics
+import sys
 import time
 from pathlib import Path
 
@@ -17,9 +18,9 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import keras
 import numpy as np
+from measured import measured_on
 
 from tfkit.artifacts import ImageSpec
-from tfkit.benchmarking import describe_host
 from tfkit.data import evaluation_batches, load_image_splits
 from tfkit.models import build_backbone, build_classifier, freeze_backbone
 from tfkit.training import Optimization, train_head
@@ -31,10 +32,6 @@ def main() -> None:
     options = _options()
     image = ImageSpec(options.image_size, options.image_size)
     splits = load_image_splits(source="image_folder", directory=options.data, validation_fraction=0.2)
-    host = describe_host()
-    print(
-        f"{len(splits.train)} training images, {options.epochs} epochs; {host.cpu}, {host.cores} cores, {host.versions}"
-    )
     rows: dict[str, list[tuple[float, float]]] = {"tfkit": [], "Keras, jit off": []}
     if options.with_default_jit:
         rows["Keras, jit auto"] = []
@@ -52,16 +49,17 @@ def main() -> None:
             seconds = time.perf_counter() - began
             scores = model.predict(evaluation_batches(splits.test, image, batch_size=BATCH), verbose=0)
             results.append((seconds, float(np.mean(scores.argmax(1) == splits.test.labels))))
-            print(f"  seed {seed}: {name:16} {seconds:7.1f} s, test accuracy {results[-1][1]:.3f}", flush=True)
-    ours = statistics.median(seconds for seconds, _ in rows["tfkit"])
+            print(f"seed {seed}: {name} {seconds:.1f} s, {results[-1][1]:.3f}", file=sys.stderr, flush=True)
+    print(f"\n{len(splits.train)} training images, {options.epochs} epochs, seeds {options.seeds}\n")
+    print("| | seconds, median (spread) | times tfkit's, median of the seeds (spread) | test accuracy, mean |")
+    print("| --- | --- | --- | --- |")
+    ours = [seconds for seconds, _ in rows["tfkit"]]
     for name, results in rows.items():
         seconds = [second for second, _ in results]
-        median = statistics.median(seconds)
+        ratios = [theirs / own for theirs, own in zip(seconds, ours, strict=True)]
         accuracy = statistics.mean(accuracy for _, accuracy in results)
-        spread = f"{min(seconds):.1f}-{max(seconds):.1f}"
-        print(
-            f"{name:16} median {median:7.1f} s ({spread}), accuracy {accuracy:.3f}, {median / ours:5.1f}x tfkit's time"
-        )
+        print(f"| {name} | {_spread(seconds)} | {_spread(ratios)} | {accuracy:.4f} |")
+    print(f"\n{measured_on()}")
 
 
 def _plain_keras(model: keras.Model, splits, image: ImageSpec, epochs: int, *, jit: str | bool) -> None:
@@ -73,6 +71,10 @@ def _plain_keras(model: keras.Model, splits, image: ImageSpec, epochs: int, *, j
     train = evaluation_batches(splits.train, image, **keep).unbatch().shuffle(len(splits.train)).batch(BATCH)
     held_out = evaluation_batches(splits.validation, image, **keep)
     model.fit(train, validation_data=held_out, epochs=epochs, verbose=0)
+
+
+def _spread(values: list[float]) -> str:
+    return f"{statistics.median(values):.1f} ({min(values):.1f} to {max(values):.1f})"
 
 
 def _options() -> argparse.Namespace:

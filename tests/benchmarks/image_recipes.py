@@ -17,6 +17,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from measured import measured_on
+
 FOLDERS = {"hymenoptera": "hymenoptera", "oxford_flowers": "oxford12", "oxford_flowers_small": "oxford12"}
 WEIGHTS = "weights/mobilenet_v2_1.0_224_deq.weights.h5"
 
@@ -27,11 +29,9 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--recipes", nargs="+", default=["hymenoptera", "oxford_flowers"], choices=list(FOLDERS))
     options = parser.parse_args()
-    host: dict[str, Any] = {}
     for recipe in options.recipes:
         with tempfile.TemporaryDirectory() as folder:
             runs = [run_recipe(recipe, options.data, seed, Path(folder)) for seed in options.seeds]
-        host = runs[0]["host"]
         print(f"\n### {recipe}: {runs[0]['evaluation']['examples']} test images, seeds {options.seeds}\n")
         print("| file | size | accuracy | agreement | p50 of one image, 1 thread |\n| --- | --- | --- | --- | --- |")
         print(f"| Keras | | {_spread(runs, lambda run: run['evaluation']['keras'], '.3f')} | | |")
@@ -49,7 +49,7 @@ def main() -> None:
         parts = ", ".join(f"{name} {seconds:.0f} s" for name, seconds in stages.items())
         wall = statistics.median(run["wall"] for run in runs)
         print(f"\nWhole command, TensorFlow's start included: {wall:.0f} s (median). By stage: {parts}.")
-    print(f"\nMeasured on {host.get('cpu')}, {host.get('cores')} cores, {host.get('versions')}")
+    print(f"\n{measured_on()}")
 
 
 def run_recipe(recipe: str, data: Path, seed: int, folder: Path, **changes: Any) -> dict[str, Any]:

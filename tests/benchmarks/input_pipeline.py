@@ -6,9 +6,9 @@
 Speed: `training_batches(augmentation="light")` against `keras.utils.image_dataset_from_directory` with Keras's
 RandomFlip, RandomCrop-and-resize (RandomZoom), RandomBrightness and RandomContrast mapped over its batches, both at
 224 px, batch 32, with and without a cache of the decoded images. Each of `--rounds` rounds builds every pipeline
-anew, in turn, and runs 3 epochs; the table gives medians over the rounds. The first epoch includes building the
-pipeline and decoding the images. CPU time over all 3 epochs is given too: it tells more on a busy host.
-`x` is how many times better than Keras a figure is.
+anew, in turn, and runs 3 epochs; the table gives medians over the rounds, and how many times better than Keras each
+round was. The first epoch includes building the pipeline and decoding the images. CPU time over all 3 epochs is given
+too: it tells more on a busy host.
 
 Memory: resident memory of a fresh process that streams (cache_bytes=0) 1k, 10k and 50k examples, which are repeats of
 64 synthetic photos on disk.
@@ -30,8 +30,7 @@ import keras
 import numpy as np
 import psutil
 import tensorflow as tf
-from rich.console import Console
-from rich.table import Table
+from measured import measured_on
 
 from tfkit.artifacts import ImageSpec
 from tfkit.data import FileSource, ImageExamples, evaluation_batches, training_batches
@@ -97,7 +96,7 @@ def measure_run(build: Callable[[], tf.data.Dataset]) -> tuple[float, float, flo
 
 
 def compare_speed(directory: Path, rounds: int) -> None:
-    """Run all pipelines in turn, so that a busy host slows all of them alike, and print medians."""
+    """Run all pipelines in turn, so that a busy host slows all of them alike, and print medians and ratios."""
     pipelines: dict[str, Callable[[], tf.data.Dataset]] = {
         "keras, decoded anew": lambda: keras_pipeline(directory, cache=False),
         "tfkit, decoded anew": lambda: tfkit_pipeline(directory, cache=False),
@@ -108,38 +107,39 @@ def compare_speed(directory: Path, rounds: int) -> None:
     for _ in range(rounds):
         for name, build in pipelines.items():
             runs[name].append(measure_run(build))
-    medians = {name: [statistics.median(column) for column in zip(*rows, strict=True)] for name, rows in runs.items()}
-    title = f"{_SIZE} px, batch {_BATCH_SIZE}, medians of {rounds} rounds, {os.cpu_count()} cores, load {_load()}"
-    table = Table(title=title)
-    table.add_column("images/s of epochs", no_wrap=True)
-    for column in ("first", "x", "later", "x", f"all {_EPOCHS}", "x", "CPU ms\nan image", "x"):
-        table.add_column(column, justify="right", no_wrap=True)
-    for name, (*speeds, cpu) in medians.items():
-        *other_speeds, other_cpu = medians[name.replace("tfkit", "keras")]
-        row = [name]
-        for own, other in zip(speeds, other_speeds, strict=True):
-            row += [f"{own:,.0f}", f"{own / other:.2f}"]
-        table.add_row(*row, f"{cpu:.2f}", f"{other_cpu / cpu:.2f}")
-    Console(width=100).print(table)
+    print(f"\n{_SIZE} px, batch {_BATCH_SIZE}, {rounds} rounds of {_EPOCHS} epochs\n")
+    print(f"| images/s | first epoch | later | all {_EPOCHS} | CPU ms an image |\n{'| --- ' * 5}|")
+    for name, rows in runs.items():
+        cells = [f"{statistics.median(column):,.1f}" for column in zip(*rows, strict=True)]
+        print(f"| {name} | {' | '.join(cells)} |")
+    for kind in ("decoded anew", "cached"):
+        pairs = zip(runs[f"tfkit, {kind}"], runs[f"keras, {kind}"], strict=True)
+        ratios = [
+            [*(own / other for own, other in zip(mine[:3], theirs[:3], strict=True)), theirs[3] / mine[3]]
+            for mine, theirs in pairs
+        ]
+        cells = [_spread(list(column)) for column in zip(*ratios, strict=True)]
+        print(f"| times better, {kind} | {' | '.join(cells)} |")
+    print(f"\nMedians; ratios are taken within a round (lowest to highest). {measured_on()}")
 
 
-def _load() -> str:
-    return f"{os.getloadavg()[0]:.1f}"
+def _spread(ratios: list[float]) -> str:
+    return f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
 
 
 def measure_memory(counts: tuple[int, ...] = (1_000, 10_000, 50_000)) -> None:
     """One fresh process for each size, for both kinds of batches."""
-    table = Table(title="resident memory, streamed, MiB (peak while reading, above the process before it)")
-    for column in ("examples", "before", "peak", "growth", "images/s"):
-        table.add_column(column, justify="right")
+    print("\nResident memory, streamed, MiB: before reading, its peak, and what it grew by\n")
+    print(f"| examples | before | peak | growth | images/s |\n{'| --- ' * 5}|")
     with tempfile.TemporaryDirectory() as folder:
         _write_photos(Path(folder), 64)
         for count in counts:
             command = [sys.executable, __file__, "--memory-of", str(count), "--data", folder]
             answer = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
             before, peak, speed = map(float, answer[-3:])
-            table.add_row(f"{count:,}", f"{before:,.0f}", f"{peak:,.0f}", f"{peak - before:,.0f}", f"{speed:,.0f}")
-    Console().print(table)
+            growth = peak - before
+            print(f"| {count:,} | {before:,.0f} | {peak:,.0f} | {growth:,.0f} | {speed:,.0f} |", flush=True)
+    print(f"\n{measured_on()}")
 
 
 def stream_and_watch(directory: Path, count: int) -> None:

@@ -26,6 +26,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import keras
 import numpy as np
+from measured import measured_on
 
 from tfkit import benchmarking, compression, data, exporters, models, training, verification
 from tfkit.artifacts import ImageSpec
@@ -259,7 +260,7 @@ def print_table(results: dict[str, Any]) -> None:
     print(
         f"\nMean (lowest to highest) of seeds {sorted({run['seed'] for run in runs})}; {runs[0]['epochs']} epochs each."
     )
-    print(f"Measured on {host['cpu']}, {host['cores']} cores, {host['versions']}.")
+    print(measured_on(host))
 
 
 def _spread(values: list[float]) -> str:

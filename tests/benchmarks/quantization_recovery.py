@@ -10,13 +10,13 @@ float model's answers. DATA as for quantization_accuracy.py.
 import argparse
 import statistics
 import tempfile
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
+from measured import measured_on
 from quantization_accuracy import CASES, float_model, image_splits
 
-from tfkit import benchmarking, compression, data, exporters, models, training
+from tfkit import compression, data, exporters, models, training
 from tfkit.artifacts import ImageSpec
 from tfkit.compression.distillation import distiller
 from tfkit.runtimes import LiteRTRuntime
@@ -38,8 +38,7 @@ def main() -> None:
     for seed, row in zip(options.seeds, rows, strict=True):
         print(f"| {seed} | {row[0]:.4f} | {row[1]:.4f} | {row[2]:.4f} | {_recovered(row):.0%} | {row[3]:,} |")
     print(f"\nMean share recovered: {statistics.mean(_recovered(row) for row in rows):.0%}.")
-    host = asdict(benchmarking.describe_host())
-    print(f"Measured on {host['cpu']}, {host['cores']} cores, {host['versions']}.")
+    print(measured_on())
 
 
 def measure(options: argparse.Namespace, seed: int) -> tuple[float, float, float, int]:

@@ -11,15 +11,15 @@ import os
 import statistics
 import time
 from collections.abc import Callable
-from dataclasses import asdict
 from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import keras
 import numpy as np
+from measured import measured_on
 
-from tfkit import benchmarking, compression, models
+from tfkit import compression, models
 from tfkit.artifacts import ImageSpec
 from tfkit.compression import tfmot
 
@@ -39,9 +39,8 @@ def main() -> None:
     print("| --- " * 7 + "|")
     for name in options.models:
         measure(name, options)
-    host = asdict(benchmarking.describe_host())
     print(f"\nMedian (quartiles) of {options.rounds} rounds of {options.steps} steps.", end=" ")
-    print(f"Measured on {host['cpu']}, {host['cores']} cores, {host['versions']}.")
+    print(measured_on())
 
 
 def measure(name: str, options: argparse.Namespace) -> None:

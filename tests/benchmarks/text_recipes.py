@@ -19,6 +19,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from measured import measured_on
+
 _FLOAT = ("quantization=null", "distillation=null")  # that stage would train all of the weights
 CASES: dict[str, tuple[str, tuple[str, ...]]] = {
     "intents_all": ("intents", ("data.directory={data}/banking77",)),
@@ -146,7 +148,7 @@ def print_table(runs: list[dict[str, Any]]) -> None:
             print("| " + " | ".join(map(str, cells)) + " |")
     host = runs[0]["host"]
     print(f"\nMean (lowest to highest) of seeds {sorted({run['seed'] for run in runs})}.", end=" ")
-    print(f"Measured on {host['cpu']}, {host['cores']} cores, {host['versions']}.")
+    print(measured_on(host))
 
 
 def _costs(runs: list[dict[str, Any]]) -> list[str]:

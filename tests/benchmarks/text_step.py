@@ -12,15 +12,15 @@ traces; with --rounds the two take turns. Accuracy is that on the whole test set
 import argparse
 import statistics
 import time
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import keras
 import keras_hub
 import numpy as np
+from measured import measured_on
 
-from tfkit import benchmarking, data
+from tfkit import data
 from tfkit.data.text import load_text_splits, open_tokenizer, token_arrays
 from tfkit.models.text import build_text_backbone, build_text_classifier
 from tfkit.training import Optimization
@@ -147,12 +147,11 @@ def print_table(splits: Any, seconds: Any, accuracy: Any, options: argparse.Name
         spread = f"{statistics.median(taken):.1f} ({min(taken):.1f} to {max(taken):.1f})"
         print(f"| {way} | {spread} | {statistics.mean(accuracy[way]):.4f} |")
     ratio = statistics.median(seconds["keras-hub"]) / statistics.median(seconds["tfkit"])
-    host = asdict(benchmarking.describe_host())
     print(
         f"\ntfkit is {ratio:.2f}x as fast: {len(splits.train):,} texts of at most {options.length} tokens in batches of"
     )
     print(f"{options.batch_size}, jit_compile={options.hub_jit} in keras-hub's, seed {options.seed}.", end=" ")
-    print(f"Measured on {host['cpu']}, {host['cores']} cores, {host['versions']}.")
+    print(measured_on())
 
 
 if __name__ == "__main__":

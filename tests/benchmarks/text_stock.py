@@ -14,7 +14,6 @@ import json
 import statistics
 import tempfile
 from collections.abc import Iterator
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 from ai_edge_litert.interpreter import Interpreter
+from measured import measured_on
 from numpy.typing import NDArray
 from text_step import banking77
 
@@ -58,9 +58,8 @@ def main() -> None:
         files |= convert(with_bounded_masks(model, length), texts, Path(folder), ("int8, post-training, mask bounded",))
         files |= {f"tfkit {file.stem}": file for file in sorted((options.run / "artifacts").glob("*.tflite"))}
         compare(files, test, splits.test.labels, expected, options.rounds)
-    host = asdict(benchmarking.describe_host())
     print(f"\n{len(expected):,} texts, {options.rounds} rounds of a second for each file, one thread.", end=" ")
-    print(f"Measured on {host['cpu']}, {host['cores']} cores, {host['versions']}.")
+    print(measured_on())
 
 
 def convert(model: Any, shown: dict[str, NDArray[np.int32]], folder: Path, names: tuple[str, ...]) -> dict[str, Path]:

@@ -17,6 +17,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from measured import measured_on
 from text_recipes import run_text_recipe
 
 _WIDE = ("pruning.heads=null", "pruning.feedforward=null")
@@ -97,7 +98,7 @@ def print_table(runs: list[dict[str, Any]]) -> None:
         f"\nAccuracies are means over seeds {sorted({run['seed'] for run in runs})} of {runs[0]['examples']:,} texts;"
     )
     print("points: the student's file against the whole Keras model; time: its file against the whole one's.")
-    print(f"Measured on {host['cpu']}, {host['cores']} cores, {host['versions']}.")
+    print(measured_on(host))
 
 
 if __name__ == "__main__":

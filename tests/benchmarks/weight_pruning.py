@@ -10,16 +10,16 @@ digits that come with scikit-learn.
 import argparse
 import tempfile
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
+from measured import measured_on
 from quantization_accuracy import CASES as PRETRAINED
 from quantization_accuracy import Case, copied, float_model, freeze_batch_norm, image_splits
 
-from tfkit import benchmarking, compression, data, exporters, models, training
+from tfkit import compression, data, exporters, models, training
 from tfkit.artifacts import ImageSpec, compressed_bytes
 from tfkit.compression import distillation, pruning
 from tfkit.runtimes import LiteRTRuntime, read_stored_weights
@@ -147,8 +147,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         for seed in options.seeds:
             print(prune_weights(options, seed, Path(folder)), flush=True)
-    host = asdict(benchmarking.describe_host())
-    print(f"\nMeasured on {host['cpu']}, {host['cores']} cores, {host['versions']}.")
+    print(f"\n{measured_on()}")
 
 
 if __name__ == "__main__":
