@@ -23,6 +23,12 @@ def classifier(*layers: Any) -> keras.Model:
     return keras.Sequential([*first, *layers, keras.layers.Dense(3), keras.layers.Softmax()])
 
 
+class _SumOfTwoParts(keras.layers.Layer):
+    def call(self, x: Any) -> Any:
+        first, _, _, last = keras.ops.split(x, 4, axis=-1)
+        return first + last
+
+
 @pytest.mark.parametrize(
     "layers",
     [
@@ -38,8 +44,18 @@ def classifier(*layers: Any) -> keras.Model:
             keras.layers.ELU(),
             keras.layers.GlobalAveragePooling2D(),
         ),
+        lambda: (_SumOfTwoParts(), keras.layers.GlobalAveragePooling2D()),
+        lambda: (keras.layers.Reshape((10, 80)), keras.layers.LSTM(4, unroll=True)),
     ],
-    ids=["global maximum", "upsampling", "leaky relu", "comparison of SELU", "slopes, bounds and functions"],
+    ids=[
+        "global maximum",
+        "upsampling",
+        "leaky relu",
+        "comparison of SELU",
+        "slopes, bounds and functions",
+        "a part that nobody reads",
+        "steps without a loop, whose first forgets a state of zeros",
+    ],
 )
 def test_the_file_is_all_integers_and_answers_as_the_model(tmp_path: Path, layers: Any) -> None:
     model = classifier(*layers())
@@ -50,11 +66,21 @@ def test_the_file_is_all_integers_and_answers_as_the_model(tmp_path: Path, layer
     np.testing.assert_allclose(scores, model.predict(PIXELS.astype("float32"), verbose=0), atol=0.03)
 
 
-def test_recurrent_layers_are_refused_in_words(tmp_path: Path) -> None:
-    model = classifier(keras.layers.Reshape((10, 80)), keras.layers.GRU(4))
+@pytest.mark.parametrize(
+    "layer",
+    [
+        keras.layers.GRU(4, name="rows"),
+        keras.layers.Bidirectional(keras.layers.SimpleRNN(4, name="rows")),
+    ],
+    ids=["GRU", "both ways"],
+)
+def test_loops_are_refused_in_words(tmp_path: Path, layer: Any) -> None:
+    model = classifier(keras.layers.Reshape((10, 80)), layer)
     described: dict[str, Any] = {"spec": IMAGE, "class_names": ("a", "b", "c"), "calibration": PIXELS[:4]}
-    with pytest.raises(ExportError, match="int8"):
+    with pytest.raises(ExportError, match=r"inside of loops .* WHILE \(layer '\w*rows'\)") as caught:
         export_tflite(model, tmp_path / "m.tflite", quantization="int8", **described)
+    assert "dynamic_int8" in caught.value.hint and "allocate_tensors" not in str(caught.value)
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("quantization", ["none", "int8"])

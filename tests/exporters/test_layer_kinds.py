@@ -28,6 +28,15 @@ def pixels() -> Any:
     return (blocks + random.normal(0, 12, blocks.shape)).round().clip(0, 255).astype(np.uint8)
 
 
+def brightest_quarters() -> tuple[Any, Any]:
+    """192 pictures, and which quarter of each is the brightest."""
+    random = np.random.default_rng(0)
+    labels = random.integers(0, 4, 192)
+    pixels = random.integers(0, 110, (192, 2, 8, 2, 8, 3))
+    pixels[np.arange(192), labels // 2, :, labels % 2] += 100
+    return pixels.reshape(192, *_IMAGE.shape).astype(np.uint8), labels
+
+
 def network(middle: Callable[[Any], Any]) -> keras.Model:
     """A stem, what is tried on its 16 x 16 x 12 maps, and a classifier."""
     keras.utils.set_random_seed(1)
@@ -202,11 +211,7 @@ _COMPOSITES: dict[str, Any] = {
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", _COMPOSITES)
 def test_layers_of_many_operators_are_in_the_file_as_they_were_trained(kind: str, tmp_path: Path) -> None:
-    random = np.random.default_rng(0)
-    labels = random.integers(0, 4, 192)
-    pixels = random.integers(0, 110, (192, 2, 8, 2, 8, 3))
-    pixels[np.arange(192), labels // 2, :, labels % 2] += 100  # the brightest quarter is the class
-    pixels = pixels.reshape(192, 16, 16, 3).astype(np.uint8)
+    pixels, labels = brightest_quarters()
     model = network(_COMPOSITES[kind])
     rebuilt = build_model(split_layers(read_graph(model)))
     images = pixels.astype(np.float32)

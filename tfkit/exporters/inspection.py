@@ -12,6 +12,31 @@ from tfkit.runtimes import Operator, read_operators
 
 CONVERSIONS = ("QUANTIZE", "DEQUANTIZE")
 _SHOWN = 5
+_LOOPS = frozenset({"WHILE", "IF"})
+
+
+class LoopError(ExportError):
+    """A model goes step by step, or decides while it runs what comes next; no integer file has an operator for it."""
+
+
+def refuse_loops(path: Path, model: Any) -> None:
+    """Refuse a float file whose values int8 after training could not measure: those inside of loops.
+
+    Args:
+        path: The float `.tflite` file.
+        model: The Keras model it was made from, for the names of its layers.
+
+    Raises:
+        LoopError: When it holds a loop or a branch.
+    """
+    loops = [operator for operator in read_operators(path) if operator.name in _LOOPS]
+    if loops:
+        raise LoopError(
+            f"int8 after training needs the range of every value; got values that lie inside of loops or branches, "
+            f"which have no integer operator: {describe_operators(loops, model)}",
+            hint="export dynamic_int8, whose weights are int8, or float16; a recurrent layer of few steps without a "
+            "loop, layers.GRU(..., unroll=True), can be int8",
+        )
 
 
 def refuse_unasked_operators(

@@ -110,26 +110,63 @@ def quantize_to_int8(flatbuffer: bytes, calibration: NDArray[np.uint8]) -> bytes
         "max": np.full_like(ranges[_PIXELS_TENSOR]["max"], 255),
     }
     ranges.update(widened_weight_ranges(flatbuffer, ranges))
-    return quantize_with(flatbuffer, recipes.get_quantization_recipe(), ranges)
+    return _with_unread_values_on_grids(quantize_with(flatbuffer, recipes.get_quantization_recipe(), ranges))
 
 
 def _activation_ranges(flatbuffer: bytes, calibration: NDArray[np.uint8], recipes: Any) -> Ranges:
     with held_native_output():
         images = [{INPUT_NAME: image[np.newaxis].astype(np.float32)} for image in calibration]
         try:
-            calibrator = Calibrator(flatbuffer, num_threads=os.cpu_count() or 1, qsv_update_func=_append_extremes)
+            shown = _with_unread_values_shown(flatbuffer)
+            calibrator = Calibrator(shown, num_threads=os.cpu_count() or 1, qsv_update_func=_append_extremes)
             calibrator.calibrate({SIGNATURE: images}, recipes)
         except Exception as fault:  # it fails by its own kinds on operators that it has no rule for
             reason = (str(fault).strip() or type(fault).__name__).splitlines()[0][:300]
             raise ExportError(
                 f"int8 after training: the ranges of this model's values cannot be measured: {reason}",
-                hint="export dynamic_int8 or float16; recurrent layers and control flow have no calibrated int8 here",
+                hint="export dynamic_int8 or float16",
             ) from fault
     return {
         tensor: {"min": _percentile(seen["min"], 100 - _PERCENTILE), "max": _percentile(seen["max"], _PERCENTILE)}
         for tensor, seen in calibrator.get_model_qsvs().items()
         if seen
     }
+
+
+def _with_unread_values_shown(flatbuffer: bytes) -> bytes:
+    """The model with what its operators write and nobody reads among its outputs.
+
+    XNNPACK leaves such a value out, the unused part of a split, and the calibrator ends where it asks for it.
+    """
+    model = flatbuffer_utils.read_model_from_bytearray(bytearray(flatbuffer))
+    graph = model.subgraphs[0]
+    unread = _unread(graph)
+    if not unread:
+        return flatbuffer
+    graph.outputs = [*graph.outputs, *sorted(unread)]
+    return bytes(flatbuffer_utils.convert_object_to_bytearray(model))
+
+
+def _with_unread_values_on_grids(flatbuffer: bytes) -> bytes:
+    """The quantised model with the unread parts of a split on the grid of the others, where the quantiser forgets them.
+
+    One float part makes the whole operator one that no integer kernel runs.
+    """
+    model = flatbuffer_utils.read_model_from_bytearray(bytearray(flatbuffer))
+    graph = model.subgraphs[0]
+    unread, changed = _unread(graph), False
+    for operator in graph.operators:
+        parts = [graph.tensors[number] for number in operator.outputs if number not in unread]
+        for part in (graph.tensors[number] for number in operator.outputs if number in unread):
+            if parts and part.type != parts[0].type:
+                part.type, part.quantization = parts[0].type, parts[0].quantization
+                changed = True
+    return bytes(flatbuffer_utils.convert_object_to_bytearray(model)) if changed else flatbuffer
+
+
+def _unread(graph: Any) -> set[int]:
+    read = {tensor for operator in graph.operators for tensor in operator.inputs} | set(graph.outputs)
+    return {tensor for operator in graph.operators for tensor in operator.outputs} - read
 
 
 def _append_extremes(seen: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:

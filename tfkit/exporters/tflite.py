@@ -23,7 +23,7 @@ from tfkit.errors import ExportError, ModelError
 from tfkit.exporters.conversion import convert_to_float
 from tfkit.exporters.destination import finished_tflite
 from tfkit.exporters.float_model import exportable_model, refuse_weights_that_are_no_numbers
-from tfkit.exporters.inspection import refuse_unasked_operators
+from tfkit.exporters.inspection import LoopError, refuse_loops, refuse_unasked_operators
 from tfkit.exporters.quantization import quantize_to_dynamic_int8, quantize_to_float16, quantize_to_int8
 from tfkit.exporters.quantization_aware import export_trained_integers
 from tfkit.exporters.text_quantization import export_text_floats, export_trained_text
@@ -90,7 +90,7 @@ def export_tflite(
             model, path, quantization, spec, class_names, calibration, float_flatbuffer, allow_float=allow_float
         )
     except ExportError as fault:
-        if quantization != "int8" or isinstance(spec, TextSpec):
+        if quantization != "int8" or isinstance(spec, TextSpec) or isinstance(fault, LoopError):
             raise
         return _export_untrained(model, path, spec, class_names, calibration, fault, allow_float=allow_float)
 
@@ -108,6 +108,9 @@ def _export_converted(
 ) -> Artifact:
     with finished_tflite(path, spec=spec, class_names=class_names) as unfinished:
         flatbuffer = float_flatbuffer or converted_to_float(model, spec)
+        if quantization == "int8":
+            unfinished.write_bytes(flatbuffer)
+            refuse_loops(unfinished, model)
         unfinished.write_bytes(_quantized(flatbuffer, quantization, calibration))
         floats = refuse_unasked_operators(unfinished, quantization=quantization, model=model, allow_float=allow_float)
     made_by = _made_by(quantization, 0 if calibration is None else len(calibration))
