@@ -1,9 +1,11 @@
 """CPU seconds and memory of commands on one .tflite file, beside ten lines of Pillow and LiteRT.
 
-    python tests/benchmarks/command_costs.py MODEL.tflite PICTURE [--photos FOLDER] [--rounds 3]
+    python tests/benchmarks/command_costs.py MODEL.tflite PICTURE [--photos FOLDER] [--texts MODEL] [--rounds 3]
 
 Prints a table of medians; the ten lines run in turn with the commands, each in a fresh process. With --photos both
-classify a whole folder, labelled if its pictures lie in folders of classes, and the ratio of each round is told.
+classify a whole folder, labelled if its pictures lie in folders of classes, and the ratio of each round is told. With
+--texts, the `.tflite` file of a run of texts, one sentence is classified, and the same with a picture among its
+letters, which is left to TF Text.
 """
 
 import argparse
@@ -32,6 +34,8 @@ for path in sys.argv[2:]:
     print(interpreter.get_tensor(interpreter.get_output_details()[0]["index"]).argmax())
 """
 
+_TEXT = "where is my parcel?"
+
 
 def cost(command: list[str]) -> tuple[float, float]:
     """CPU seconds and peak memory in MB of a command with its children."""
@@ -53,6 +57,7 @@ def main() -> None:
     parser.add_argument("model", type=Path)
     parser.add_argument("picture", type=Path)
     parser.add_argument("--photos", type=Path)
+    parser.add_argument("--texts", type=Path, metavar="MODEL")
     parser.add_argument("--rounds", type=int, default=3)
     given = parser.parse_args()
     tfkit = [str(Path(sys.executable).with_name("tfkit"))]
@@ -67,6 +72,9 @@ def main() -> None:
         ten, ours = f"ten lines, {len(photos)}", f"tfkit predict, {len(photos)}"
         commands[ten] = [sys.executable, "-c", TEN_LINES, str(given.model), *photos]
         commands[ours] = [*tfkit, "predict", str(given.model), str(given.photos)]
+    if given.texts:
+        for name, text in (("a text", _TEXT), ("one for TF Text", f"{_TEXT} \N{GRINNING FACE}")):
+            commands[f"predict {name}"] = [*tfkit, "predict", str(given.texts), text]
     costs: dict[str, list[tuple[float, float]]] = {name: [] for name in commands}
     for _ in range(given.rounds):
         for name, command in commands.items():

@@ -1,8 +1,10 @@
 """What needs no TensorFlow does not start it: its import alone costs seconds and most of a gigabyte."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -52,3 +54,35 @@ def test_pictures_are_sent_to_a_saved_model_without_tensorflow(exported: Path, p
 
     assert process.returncode == 0, process.stderr
     assert process.stdout.count('"red"') >= 6
+
+
+@pytest.fixture(scope="module")
+def text_files(small_text_classifier: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An artifacts folder of a small model of texts, with its tokeniser."""
+    from tfkit.artifacts import TextSpec
+    from tfkit.data.text import learn_word_pieces
+    from tfkit.exporters import export_formats
+
+    folder = tmp_path_factory.mktemp("texts") / "artifacts"
+    letters = "abcdefghijklmnopqrstuvwxyz?"
+    tokenizer = learn_word_pieces([f"{letters} {' '.join(letters)} where is my parcel"] * 3, size=100)
+    tokenizer.save(folder / "tokenizer")
+    spec = TextSpec(8, folder / "tokenizer")
+    labels = ("a", "b", "c")
+    export_formats(small_text_classifier, ["tflite_dynamic_int8"], folder, spec=spec, class_names=labels)
+    return folder / "model_dynamic_int8.tflite"
+
+
+def test_texts_are_shown_to_an_exported_file_without_tensorflow(text_files: Path) -> None:
+    asked = ["Where is my parcel?", "caf\u00e9"]
+    words = ["predict", str(text_files), *asked, "--json"]
+
+    process = subprocess.run([sys.executable, "-c", RUN, *words], capture_output=True, text=True, timeout=120)
+    # A picture among the letters is for TF Text to part.
+    with_more = subprocess.run(
+        [sys.executable, "-m", "tfkit.cli.main", *words, "\U0001f600"], capture_output=True, text=True, timeout=120
+    )
+
+    assert process.returncode == 0, process.stderr
+    assert with_more.returncode == 0, with_more.stderr
+    assert json.loads(process.stdout)["texts"] == json.loads(with_more.stdout)["texts"][:2]

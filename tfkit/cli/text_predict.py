@@ -11,6 +11,8 @@ from tfkit.files import read_regular_file
 if TYPE_CHECKING:
     import numpy as np
 
+_BATCH = 32  # texts at a time
+
 
 def predict_texts(
     path: Path,
@@ -24,19 +26,22 @@ def predict_texts(
     explain: bool = False,
 ) -> int:
     """Classify texts with a model that tfkit exported, or with a Keras file whose tokeniser is known."""
-    from tfkit.cli.quiet import tensorflow_started
+    from tfkit.cli.quiet import chatter_dropped, import_tensorflow
     from tfkit.cli.targets import is_keras_file
 
     texts = read_texts(words)
     explained: Explained | None = None
-    with tensorflow_started():
-        from tfkit.data.text import replace_unusable
+    with chatter_dropped():
+        told = None if explain else scores_on_host(path, texts, labels=labels, tokenizer=tokenizer)
+        if told is None:
+            import_tensorflow()
+            from tfkit.data.text import replace_unusable
 
-        texts = [replace_unusable(text) for text in texts]  # a shell passes any bytes on
-        if is_keras_file(path):
-            told = keras_scores(path, texts, labels=labels, tokenizer=tokenizer, sequence_length=sequence_length)
-        else:
-            told = text_scores(path, texts, labels=labels, tokenizer=tokenizer)
+            texts = [replace_unusable(text) for text in texts]  # a shell passes any bytes on
+            if is_keras_file(path):
+                told = keras_scores(path, texts, labels=labels, tokenizer=tokenizer, sequence_length=sequence_length)
+            else:
+                told = text_scores(path, texts, labels=labels, tokenizer=tokenizer)
         model, class_names, scores = told
         if explain:
             outside: dict[str, Any] = {"tokenizer": tokenizer, "sequence_length": sequence_length}
@@ -72,6 +77,34 @@ def keras_scores(
     return path, names, scores
 
 
+def scores_on_host(
+    path: Path, texts: list[str], *, labels: Path | None, tokenizer: Path | None = None
+) -> "tuple[Path, tuple[str, ...], np.ndarray] | None":
+    """What `text_scores` gives, without TensorFlow; None where a file or a text cannot do without it."""
+    import numpy as np
+
+    from tfkit.artifacts import TextSpec
+    from tfkit.cli.targets import best_artifact, find_artifacts, is_keras_file
+    from tfkit.data.host_texts import token_ids_on_host
+    from tfkit.runtimes import open_runtime
+
+    if is_keras_file(path):
+        return None
+    artifact = best_artifact(find_artifacts(path, labels=labels, tokenizer=tokenizer))
+    if artifact.format != "tflite" or not isinstance(artifact.input, TextSpec):
+        return None
+    tokens = token_ids_on_host(texts, artifact.input)
+    if tokens is None:
+        return None
+    with open_runtime(artifact) as runtime:
+        batches = [
+            {key: values[start : start + _BATCH] for key, values in tokens.items()}
+            for start in range(0, len(texts), _BATCH)
+        ]
+        scores = np.concatenate([runtime.scores(inputs) for inputs in batches])
+    return artifact.path, artifact.class_names, scores
+
+
 def text_scores(
     path: Path, texts: list[str], *, labels: Path | None, tokenizer: Path | None = None
 ) -> "tuple[Path, tuple[str, ...], np.ndarray]":
@@ -90,7 +123,7 @@ def text_scores(
         if isinstance(runtime, SavedModelRuntime) and runtime.takes_encoded:
             scores = runtime.scores_from_encoded([text.encode() for text in texts])
         else:
-            batches = input_batches(examples, artifact.input, batch_size=32)
+            batches = input_batches(examples, artifact.input, batch_size=_BATCH)
             scores = np.concatenate([runtime.scores(inputs) for inputs in batches])
     return artifact.path, artifact.class_names, scores
 

@@ -43,23 +43,27 @@ def search_texts(path: Path, folder: Path, words: list[str], *, nearest: bool, t
         as_json: Print JSON, with both.
     """
     from tfkit.artifacts import refuse_changed_files
+    from tfkit.artifacts.search_index import load_search_index
     from tfkit.cli.answers import echo_document
-    from tfkit.cli.quiet import tensorflow_started
+    from tfkit.cli.quiet import chatter_dropped, import_tensorflow
     from tfkit.cli.targets import is_keras_file
-    from tfkit.cli.text_predict import read_texts, text_scores
+    from tfkit.cli.text_predict import read_texts, scores_on_host, text_scores
 
     texts = read_texts(words)
-    with tensorflow_started():
-        from tfkit.artifacts.search_index import load_search_index
-        from tfkit.data.text import replace_unusable
-
-        texts = [replace_unusable(text) for text in texts]  # a shell passes any bytes on
+    with chatter_dropped():
         refuse_changed_files(folder.parent, only=[f"{folder.name}/{file.name}" for file in folder.iterdir()])
         index = load_search_index(folder)
-        if is_keras_file(path):
-            model, vectors = path, _keras_vectors(path, texts)
+        if (told := scores_on_host(path, texts, labels=None)) is not None:
+            model, _, vectors = told
         else:
-            model, _, vectors = text_scores(path, texts, labels=None)
+            import_tensorflow()
+            from tfkit.data.text import replace_unusable
+
+            texts = [replace_unusable(text) for text in texts]  # a shell passes any bytes on
+            if is_keras_file(path):
+                model, vectors = path, _keras_vectors(path, texts)
+            else:
+                model, _, vectors = text_scores(path, texts, labels=None)
     answers = [
         {"text": text} | answer for text, answer in zip(texts, find_answers(index, vectors, top=top), strict=True)
     ]
