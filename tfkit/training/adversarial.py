@@ -3,7 +3,6 @@
 from typing import Any
 
 import keras
-import tensorflow as tf
 
 from tfkit.errors import ModelError
 from tfkit.models.text import token_embedding
@@ -58,6 +57,8 @@ class _Adversarial(Objective):
         self._epsilon, self._weight = epsilon, weight
 
     def train_step(self, data: Any) -> dict[str, Any]:
+        import tensorflow as tf
+
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         table, weights = self._table.value, self.trainable_weights
         loss, logits, gradients, slope = self._gradients(x, y, sample_weight)
@@ -77,6 +78,8 @@ class _Adversarial(Objective):
 
     def _gradients(self, x: Any, y: Any, sample_weight: Any) -> tuple[Any, Any, list[Any], Any]:
         """Loss, logits, the gradients of what learns, and that of the token table."""
+        import tensorflow as tf
+
         table = self._table.value
         with tf.GradientTape() as tape:
             tape.watch(table)  # a frozen one is not watched by itself

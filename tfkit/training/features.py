@@ -1,16 +1,21 @@
 """Features of a frozen backbone, computed once."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
-import tensorflow as tf
 
 from tfkit.artifacts import ImageSpec
-from tfkit.data import AugmentationPolicy, ImageExamples, Mixing, evaluation_batches, training_batches
 from tfkit.models import feature_extractor
 from tfkit.training.fitting import Progress
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+    from tfkit.data import AugmentationPolicy, ImageExamples, Mixing
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,6 +40,8 @@ class Features:
             batch_size: Features in a batch; the last may hold fewer.
             shuffle_seed: Shuffle anew in every epoch from this seed; None keeps the order.
         """
+        import tensorflow as tf
+
         batches = tf.data.Dataset.from_tensor_slices((self.values, self.targets))
         if shuffle_seed is not None:
             batches = batches.shuffle(len(self), seed=shuffle_seed)
@@ -91,6 +98,8 @@ def cache_features(
     Returns:
         Features of n * views images, view after view.
     """
+    from tfkit.data import evaluation_batches, training_batches  # they start TensorFlow
+
     plain = evaluation_batches(examples, image, batch_size=batch_size)
     augmented = (
         plain

@@ -1,23 +1,16 @@
 """The second stage: the end of the backbone, or all of it, learns with a small learning rate."""
 
+from __future__ import annotations
+
 import dataclasses
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import keras
-import tensorflow as tf
 
 from tfkit.artifacts import ImageSpec
-from tfkit.data import (
-    AugmentationPolicy,
-    ImageExamples,
-    Mixing,
-    calibration_pixels,
-    evaluation_batches,
-    training_batches,
-)
 from tfkit.errors import ModelError
 from tfkit.graph import COMPARED_SAMPLES, give_weights
 from tfkit.models import Unfrozen, logits_model, save_model_file, unfreeze, with_dtype_policy
@@ -25,6 +18,9 @@ from tfkit.training.fitting import Progress, fit, kept_on_failure
 from tfkit.training.narrow_convolutions import narrow_convolutions, narrow_convolutions_crash
 from tfkit.training.optimization import Optimization, class_weights
 from tfkit.training.result import StageResult, count_trainable
+
+if TYPE_CHECKING:
+    from tfkit.data import AugmentationPolicy, ImageExamples, Mixing
 
 Precision = Literal["float32", "mixed_float16", "mixed_bfloat16"]
 Jit = Literal["auto"] | bool
@@ -96,7 +92,8 @@ def train_on(
         optimization: How to step.
         batch_size: Images in a batch.
         precision: `float32`, `mixed_float16` or `mixed_bfloat16`.
-        jit: Whether XLA compiles the step; `auto` does on a GPU, and on a CPU where oneDNN would crash.
+        jit: Whether XLA compiles the step; `auto` does on a GPU, under JAX, and on a CPU where oneDNN
+            would crash.
         augmentation: Policy of the training images: `none`, `light` or `rand_augment`.
         mixing: `mixup`, `cutmix` or None.
         flip: Whether augmentation may mirror images.
@@ -115,6 +112,8 @@ def train_on(
     Raises:
         ModelError: When `jit=False` meets a network that oneDNN cannot train.
     """
+    from tfkit.data import calibration_pixels, evaluation_batches, training_batches  # they start TensorFlow
+
     keras.utils.set_random_seed(seed)
     batches = training_batches(
         train,
@@ -245,11 +244,16 @@ def uses_jit(model: keras.Model, jit: Jit) -> bool:
 
     Args:
         model: The model.
-        jit: True, False, or `auto`: on GPUs, and for narrow convolutions on a CPU that cannot train them otherwise.
+        jit: True, False, or `auto`: on GPUs, under JAX, and for narrow convolutions on a CPU that cannot train them
+            otherwise.
 
     Raises:
         ModelError: When False meets a network that oneDNN cannot train on this processor.
     """
+    if keras.backend.backend() != "tensorflow":  # JAX without compiling takes one operator after the other
+        return jit is not False
+    import tensorflow as tf
+
     if tf.config.list_physical_devices("GPU"):
         return jit is not False
     if jit is True:

@@ -1,12 +1,12 @@
 """The one place that calls Keras `fit`: loss, metrics, callbacks and the history of a stage."""
 
 import contextlib
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import keras
-import tensorflow as tf
 
 from tfkit.errors import TrainingError
 from tfkit.models import save_model_file
@@ -99,10 +99,20 @@ def kept_on_failure(model: keras.Model, path: Path | None) -> Iterator[None]:
     """
     try:
         yield
-    except (KeyboardInterrupt, OSError, MemoryError, TrainingError, tf.errors.OpError):
+    except _faults():
         if path is not None:
             save_model_file(model, path)
         raise
+
+
+def _faults() -> tuple[type[BaseException], ...]:
+    """What may end a training: of a backend that was never loaded, nothing can come."""
+    faults: list[type[BaseException]] = [KeyboardInterrupt, OSError, MemoryError, TrainingError]
+    if (tensorflow := sys.modules.get("tensorflow")) is not None:
+        faults.append(tensorflow.errors.OpError)
+    if (jax := sys.modules.get("jax")) is not None:
+        faults.append(jax.errors.JaxRuntimeError)
+    return tuple(faults)
 
 
 class _LearningRate(keras.callbacks.Callback):
@@ -117,18 +127,20 @@ class _LearningRate(keras.callbacks.Callback):
 
 
 class _ReportProgress(keras.callbacks.Callback):
-    """Tells how many batches are done, and the latest figures."""
+    """Tells how many batches are done, and the figures of the batch before, which the device has finished."""
 
     def __init__(self, progress: Progress, steps_per_epoch: int, epochs: int) -> None:
         super().__init__()
         self._progress, self._steps, self._epochs = progress, steps_per_epoch, epochs
-        self._epoch, self._text = 0, ""
+        self._epoch = 0
+        self._last: dict[str, float] = {}
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        self._epoch = epoch
+        self._epoch, self._last = epoch, {}
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
-        self._report(min(batch + 1, self._steps), logs or {})
+        self._report(min(batch + 1, self._steps), self._last)
+        self._last = logs or {}
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         self._report(self._steps, logs or {})

@@ -1,17 +1,22 @@
 """The first stage: the backbone is frozen and only the head learns, on features computed once."""
 
+from __future__ import annotations
+
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import keras
 
 from tfkit.artifacts import ImageSpec
-from tfkit.data import AugmentationPolicy, ImageExamples, Mixing
 from tfkit.models import freeze_backbone, head_on_features
 from tfkit.training.features import cache_features, frozen_features
 from tfkit.training.fitting import Progress, fit, kept_on_failure
 from tfkit.training.optimization import Optimization, class_weights
 from tfkit.training.result import StageResult
+
+if TYPE_CHECKING:
+    from tfkit.data import AugmentationPolicy, ImageExamples, Mixing
 
 
 def train_head(

@@ -4,8 +4,6 @@ import contextlib
 import sys
 from pathlib import Path
 
-import tensorflow as tf
-
 # Linux forgets a process's peak when "5" is written to the first, and tells it in the second (proc(5)).
 _FORGET, _STATUS = Path("/proc/self/clear_refs"), Path("/proc/self/status")
 
@@ -24,6 +22,8 @@ class PeakMemory:
     """
 
     def __init__(self) -> None:
+        import tensorflow as tf
+
         self._on_gpu = bool(tf.config.list_physical_devices("GPU"))
         self._before = 0
         if self._on_gpu:
@@ -38,6 +38,8 @@ class PeakMemory:
     def bytes(self) -> int | None:
         """The most that was held since; None where the system does not tell, as it was once more before."""
         if self._on_gpu:
+            import tensorflow as tf
+
             return int(tf.config.experimental.get_memory_info("GPU:0")["peak"])
         peak = _peak_of_process()
         return peak if peak is not None and peak > self._before else None

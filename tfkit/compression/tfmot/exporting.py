@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 
 from tfkit.compression.tfmot.quantization import fix_input_range, is_quantised
 from tfkit.compression.tfmot.twin import TfKerasTwin
@@ -46,6 +45,8 @@ def export_tfmot_int8(twin: TfKerasTwin) -> bytes:
 
 
 def _write_saved_model(model: Any, folder: str) -> None:
+    import tensorflow as tf
+
     shape = (1, *model.inputs[0].shape[1:])
 
     def serve(pixels: Any) -> dict[str, Any]:
@@ -58,6 +59,8 @@ def _write_saved_model(model: Any, folder: str) -> None:
 
 
 def _convert(folder: str) -> bytes:
+    import tensorflow as tf
+
     converter = tf.lite.TFLiteConverter.from_saved_model(folder)
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     converter.inference_input_type = tf.uint8

@@ -11,8 +11,6 @@ import importlib
 import os
 from typing import Any
 
-import tensorflow as tf
-
 _FLAG = "TF_USE_LEGACY_KERAS"
 
 
@@ -25,6 +23,8 @@ def load_tf_keras() -> Any:
 @functools.cache
 def load_tfmot() -> Any:
     """The `tensorflow_model_optimization` package, bound to tf-keras."""
+    import tensorflow as tf
+
     _ = tf.keras.Model  # resolves the lazy `tf.keras` while the environment is still the user's
     before = os.environ.get(_FLAG)
     try:

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 from numpy.typing import NDArray
 
 from tfkit.compression.tfmot.loading import load_tf_keras
@@ -39,6 +38,8 @@ class TfKerasTwin:
 
     def rescale(self, pixels: Any) -> Any:
         """Turn pixels in 0..255 (any type; a tensor or an array) into the model's float32 input."""
+        import tensorflow as tf
+
         clipped = tf.clip_by_value(tf.cast(pixels, tf.float32), 0.0, _LARGEST_PIXEL)
         return clipped * self.pixel_scale + self.pixel_offset
 
@@ -52,6 +53,8 @@ class TfKerasTwin:
         Returns:
             float32 (n, classes), what the model gives: scores, or logits where the Keras model gave logits.
         """
+        import tensorflow as tf
+
         starts = range(0, len(pixels), batch_size)
         run = tf.function(lambda batch: self.model(self.rescale(batch), training=False), reduce_retracing=True)
         return np.concatenate([run(pixels[start : start + batch_size]).numpy() for start in starts])
