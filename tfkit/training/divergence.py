@@ -20,6 +20,9 @@ class StopAtNoNumber(keras.callbacks.Callback):
     The loss of a step is computed before its weights move, so that weights are looked at after each epoch too: a last
     step that spoilt them is found before anything is saved. Put it in front of the callbacks that save.
 
+    A step's loss is looked at when the next step is under way, or the epoch ends: whoever asks for it at once waits for
+    the device, which then waits for the host to prepare the next step.
+
     Raises:
         TrainingError: From `fit`; names the step, the epoch and the learning rate.
         ModelError: From `fit`, when the weights are no numbers before the first step.
@@ -29,9 +32,10 @@ class StopAtNoNumber(keras.callbacks.Callback):
         super().__init__()
         self._good: list[Any] = []
         self._epoch, self._good_epochs = 0, 0
+        self._last: tuple[int, Any] | None = None  # a step and its loss, perhaps still being computed
 
     def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
-        self._good, self._good_epochs = self.model.get_weights(), 0
+        self._good, self._good_epochs, self._last = self.model.get_weights(), 0, None
         if (name := weight_that_is_no_number(self.model)) is not None:
             raise ModelError(
                 f"weights '{name}' of '{self.model.name}' hold values that are no numbers before its training",
@@ -42,17 +46,24 @@ class StopAtNoNumber(keras.callbacks.Callback):
         self._epoch = epoch
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
-        loss = (logs or {}).get("loss", 0.0)
-        if not math.isfinite(loss):
-            self._stop(f"the loss is no finite number ({float(loss)}) at step {batch + 1} of epoch {self._epoch + 1}")
+        self._look_at_last()
+        self._last = batch, (logs or {}).get("loss", 0.0)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        self._look_at_last()
         for name in ("loss", "val_loss"):
             if not math.isfinite((logs or {}).get(name, 0.0)):
                 self._stop(f"{name} is no finite number ({float((logs or {})[name])}) at the end of epoch {epoch + 1}")
         if (name_of := weight_that_is_no_number(self.model)) is not None:
             self._stop(f"weights '{name_of}' are no numbers at the end of epoch {epoch + 1}")
         self._good, self._good_epochs = self.model.get_weights(), epoch + 1
+
+    def _look_at_last(self) -> None:
+        if self._last is None:
+            return
+        (batch, loss), self._last = self._last, None
+        if not math.isfinite(loss):
+            self._stop(f"the loss is no finite number ({float(loss)}) at step {batch + 1} of epoch {self._epoch + 1}")
 
     def _stop(self, what: str) -> None:
         rate = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
