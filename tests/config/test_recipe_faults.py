@@ -1,10 +1,11 @@
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tfkit.config import load_recipe
+from tfkit.config import EmbeddingRecipeConfig, RecipeConfig, TextRecipeConfig, load_recipe
 from tfkit.errors import ConfigError
 
 GOOD = """\
@@ -235,6 +236,31 @@ def test_what_no_recipe_can_hold_is_told_with_its_file(text, tmp_path):
     path.write_text(text)
     with pytest.raises(ConfigError, match=r"odd\.yaml"):
         load_recipe(path)
+
+
+def unbounded_numbers(schema: Any, name: str) -> list[str]:
+    """Whole numbers of a recipe's JSON schema that may be as large as one likes."""
+    if isinstance(schema, list):
+        return [found for item in schema for found in unbounded_numbers(item, name)]
+    if not isinstance(schema, dict):
+        return []
+    bounds = {"maximum", "exclusiveMaximum", "enum", "const"}
+    own = [name] if schema.get("type") == "integer" and not bounds & set(schema) else []
+    return [*own, *(found for key, item in schema.items() for found in unbounded_numbers(item, f"{name}.{key}"))]
+
+
+@pytest.mark.parametrize("kind", [RecipeConfig, TextRecipeConfig, EmbeddingRecipeConfig])
+def test_no_whole_number_of_a_recipe_is_without_end(kind: Any) -> None:
+    """Column 1,000,000,000 and as many epochs of moving ranges were taken."""
+    assert unbounded_numbers(kind.model_json_schema(), kind.__name__) == []
+
+
+@pytest.mark.parametrize("number", ["1000000000", "-1"])
+def test_a_column_that_no_table_has_is_told(number: str, tmp_path: Path) -> None:
+    """They were taken for a column's name."""
+    text = f"recipe: finetune_text\ndata: {{source: csv, train: t.csv, label_column: {number}}}\n"
+    (fault,) = faults_of(text, tmp_path)
+    assert "data.label_column must be a column's name" in fault and f"got {number} (" in fault
 
 
 def test_an_image_size_that_no_machine_holds_is_told(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from tfkit.config.keys import (
     POSITIVE,
     ClosedFraction,
     Count,
+    CountFromZero,
     Fraction,
     LargeCount,
     NameOrPath,
@@ -118,7 +119,7 @@ class QuantizationSection(ImageTrainingSection):
     skip: tuple[Text, ...] = key(LAYERS, "Layers left in float.", ())
     eight_bit_ends: bool = key(FLAG, "With 4-bit weights: the first and the last layer keep 8.", True)
     eight_bit: tuple[Text, ...] = key(LAYERS, "With 4-bit weights: further layers that keep 8.", ())
-    moving_epochs: Annotated[int, Field(ge=0)] | None = key(
+    moving_epochs: CountFromZero | None = key(
         "a whole number of 0 or more, or null",
         "Epochs in which the ranges follow the images, before they stand still; null: all but the last.",
         None,

@@ -41,10 +41,12 @@ def all_different(values: tuple[T, ...]) -> tuple[T, ...]:
 # Numbers of training become float32: what it cannot hold would be infinite, or 0.
 LARGEST, SMALLEST = 3.4e38, 1.2e-38
 
-Text = Annotated[str, BeforeValidator(text_of_number), Field(min_length=1), AfterValidator(_one_line)]
+Name = Annotated[str, Field(min_length=1), AfterValidator(_one_line)]  # where a number means something else
+Text = Annotated[Name, BeforeValidator(text_of_number)]
 NameOrPath = Annotated[Text, AfterValidator(_home_expanded)]
 FilePath = Annotated[Path, AfterValidator(_one_line), AfterValidator(_expanded)]
 Count = Annotated[int, Field(ge=1, le=1_000_000)]
+CountFromZero = Annotated[int, Field(ge=0, le=1_000_000)]
 LargeCount = Annotated[int, Field(ge=1, le=2**53)]
 Pixels = Annotated[int, Field(ge=1, le=8192)]
 Positive = Annotated[float, Field(ge=SMALLEST, le=LARGEST, allow_inf_nan=False)]

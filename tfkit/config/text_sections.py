@@ -11,8 +11,10 @@ from tfkit.config.keys import (
     POSITIVE,
     ClosedFraction,
     Count,
+    CountFromZero,
     FilePath,
     Fraction,
+    Name,
     NameOrPath,
     Positive,
     Text,
@@ -43,7 +45,7 @@ _LOADING_KEYS = (
 )
 
 
-Column = Annotated[int, Field(ge=0)] | Text | None
+Column = CountFromZero | Name | None
 _COLUMN = "a column's name, its number from 0, or null"
 
 
