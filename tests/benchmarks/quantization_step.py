@@ -3,7 +3,8 @@
     python tests/benchmarks/quantization_step.py [--models resnet8 mobilenet_v2] [--rounds 15] [--no-jit]
 
 Each round times the four steps one after another, on the same random batch; ratios are taken within a round and
-their median is reported with its quartiles, so that what else the machine does falls on all four alike.
+their median is reported with its quartiles, so that what else the machine does falls on all four alike. Ratios of CPU
+time stand beside them: on a busy host they tell more than the clock.
 """
 
 import argparse
@@ -35,8 +36,8 @@ def main() -> None:
     parser.add_argument("--no-jit", action="store_true")
     options = parser.parse_args()
     print(f"\nXLA {'off' if options.no_jit else 'on'}, batch {options.batch_size}\n")
-    print("| model | float step | QAT step | QAT / float | tfmot: float step | QAT step | QAT / float |")
-    print("| --- " * 7 + "|")
+    sides = " | ".join(f"{side}float step | QAT step | QAT / float | in CPU time" for side in ("", "tfmot: "))
+    print(f"| model | {sides} |\n{'| --- ' * 9}|")
     for name in options.models:
         measure(name, options)
     print(f"\nMedian (quartiles) of {options.rounds} rounds of {options.steps} steps.", end=" ")
@@ -65,9 +66,11 @@ def measure(name: str, options: argparse.Namespace) -> None:
     for step in steps:  # traced and compiled
         step(), step()
     rounds = [[_seconds(step, options.steps) for step in steps] for _ in range(options.rounds)]
-    ours, theirs = [row[1] / row[0] for row in rounds], [row[3] / row[2] for row in rounds]
-    times = [f"{1000 * statistics.median(column):.1f} ms" for column in zip(*rounds, strict=True)]
-    cells = [*times[:2], _spread(ours), *times[2:], _spread(theirs)]
+    times = [f"{1000 * statistics.median(wall for wall, _ in column):.1f} ms" for column in zip(*rounds, strict=True)]
+    cells = []
+    for plain, aware in ((0, 1), (2, 3)):
+        ratios = [_spread([row[aware][kind] / row[plain][kind] for row in rounds]) for kind in (0, 1)]
+        cells += [times[plain], times[aware], *ratios]
     print(f"| {name} {size} px | {' | '.join(cells)} |", flush=True)
 
 
@@ -85,11 +88,12 @@ def _twin_step(twin: Any, pixels: Any, targets: Any, jit: bool) -> Callable[[], 
     return _keras_step(tf_keras, logits, np.asarray(twin.rescale(pixels)), targets, jit)
 
 
-def _seconds(step: Callable[[], Any], steps: int) -> float:
-    began = time.perf_counter()
+def _seconds(step: Callable[[], Any], steps: int) -> tuple[float, float]:
+    """Seconds of a step by the clock, and of CPU time in all threads."""
+    began, cpu = time.perf_counter(), time.process_time()
     for _ in range(steps):
         step()
-    return (time.perf_counter() - began) / steps
+    return (time.perf_counter() - began) / steps, (time.process_time() - cpu) / steps
 
 
 def _spread(ratios: list[float]) -> str:
