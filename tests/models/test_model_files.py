@@ -160,6 +160,30 @@ def test_an_hdf5_file_that_claims_what_it_does_not_hold_is_told(
         load_model_file(tmp_path / "model.h5")
 
 
+@pytest.mark.parametrize("setting", ["units", "input_shape"])
+def test_a_model_that_asks_for_more_weights_than_it_holds_is_told_before_they_are_made(
+    setting: str, tmp_path: Path
+) -> None:
+    """A layer built for 1,000,000,000 features took twelve gigabytes, and the process with them."""
+    dense = keras.layers.Dense(3, name="odd")
+    keras.Sequential([keras.Input((4,)), dense]).save(tmp_path / "good.keras")
+    with zipfile.ZipFile(tmp_path / "good.keras") as good, zipfile.ZipFile(tmp_path / "odd.keras", "w") as odd:
+        for name in good.namelist():
+            content = good.read(name)
+            if name == "config.json":
+                settings = json.loads(content)
+                described = next(one for one in settings["config"]["layers"] if one["class_name"] == "Dense")
+                if setting == "units":
+                    described["config"]["units"] = 10**9
+                else:
+                    described["build_config"]["input_shape"][-1] = 10**9
+                content = json.dumps(settings).encode()
+            odd.writestr(name, content)
+    with pytest.raises(ModelError, match=r"odd\.keras' .*its layer 'odd' asks for weights of shape \(.*1000000000"):
+        load_model_file(tmp_path / "odd.keras")
+    assert load_model_file(tmp_path / "good.keras").count_params() == 15
+
+
 def test_a_model_whose_layer_cannot_be_called_is_told(tmp_path: Path) -> None:
     keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Rescaling(1.0, offset=[])]).save(tmp_path / "odd.keras")
     with pytest.raises(ModelError, match=r"odd\.keras' cannot be run: its layer Rescaling fails: Incompatible shapes"):

@@ -5,6 +5,7 @@ to be equal is done here: WordPiece, on letters whose case, accents and class ar
 that TensorFlow, RE2 or Python may know, and which do not depend on their neighbours. Any other text is left to TF Text.
 """
 
+import io
 import json
 import re
 import unicodedata
@@ -45,7 +46,14 @@ def token_ids_on_host(texts: Sequence[str], text: TextSpec) -> dict[str, np.ndar
         return None
     try:
         pieces = _WordPieces(text.tokenizer)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):  # `open_tokenizer` has the words for it
+    except (
+        OSError,
+        ValueError,
+        LookupError,
+        TypeError,
+        AttributeError,
+        RecursionError,
+    ):  # `open_tokenizer` has the words for it
         return None
     ids = np.full((len(texts), text.sequence_length), pieces.padding, np.int32)
     mask = np.zeros_like(ids)
@@ -70,8 +78,11 @@ class _WordPieces:
         said: Any = json.loads(read_regular_file(folder / "specification.json").decode())
         if any(said[key] != value for key, value in _PLAIN.items()) or said["vocabulary_files"] != ["vocabulary.txt"]:
             raise ValueError("no plain WordPiece")
-        with (folder / "vocabulary.txt").open(encoding="utf-8") as file:  # as keras-hub reads it
-            vocabulary = [line.rstrip() for line in file]
+        layer: Any = json.loads(read_regular_file(folder / "keras_layer.json").decode())
+        if layer["class_name"] != said["keras_hub_class"]:
+            raise ValueError("the layer is another one")
+        lines = io.StringIO(read_regular_file(folder / "vocabulary.txt").decode(), newline=None)
+        vocabulary = [line.rstrip() for line in lines]  # as keras-hub reads it
         self._ids = {token: number for number, token in enumerate(vocabulary)}
         if len(self._ids) != len(vocabulary) or said["vocabulary_size"] != len(vocabulary) or "" in self._ids:
             raise ValueError("a token that stands there twice or is empty, or another number of them")

@@ -17,6 +17,7 @@ import numpy as np
 
 from tfkit.errors import ModelError
 from tfkit.graph import give_weights
+from tfkit.models.claimed_weights import held_weights_only
 from tfkit.models.keras2_layers import OPERATIONS, converted_layer, converted_operation, plain_name
 
 _TRUSTED = ("keras", "tf_keras", "tensorflow.keras", "tensorflow.python.keras", "builtins")
@@ -67,7 +68,8 @@ def load_keras_2(path: Path) -> keras.Model:
     _refuse_code(path)
     tf_keras = importlib.import_module("tf_keras")
     try:
-        old = tf_keras.models.load_model(str(path), compile=False)
+        with held_weights_only(path, tf_keras.layers.Layer):
+            old = tf_keras.models.load_model(str(path), compile=False)
     except Exception as fault:  # tf-keras raises whatever its layers raise
         reason = (str(fault).strip() or type(fault).__name__).splitlines()[0][:300]
         raise ModelError(f"tf-keras cannot load '{path}', a model of Keras 2: {reason}", hint=_HINT) from fault

@@ -16,6 +16,7 @@ from tfkit.artifacts import RunDirectory
 from tfkit.errors import ModelError, RunError
 from tfkit.files import inflated_fault
 from tfkit.foreign_hdf5 import hdf5_fault
+from tfkit.models.claimed_weights import held_weights_only
 from tfkit.models.custom_objects import unknown_layers
 from tfkit.models.keras2 import is_keras_2, load_keras_2
 
@@ -86,7 +87,7 @@ def load_model_file(path: Path) -> keras.Model:
     if is_keras_2(file):
         return load_keras_2(file)
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), held_weights_only(file, keras.layers.Layer):
             warnings.simplefilter("ignore")
             _register_adapters(file)
             objects = None if file.suffix == ".keras" else _KERAS_2

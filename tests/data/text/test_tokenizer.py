@@ -11,6 +11,8 @@ import sentencepiece
 import tensorflow as tf
 import tokenizers
 
+from tfkit.artifacts import TextSpec
+from tfkit.data.host_texts import token_ids_on_host
 from tfkit.data.text import (
     Tokenizer,
     learn_word_pieces,
@@ -299,6 +301,16 @@ def test_folders_without_a_whole_tokeniser_are_told(tokenizer, tmp_path):
     (tmp_path / "vocabulary.txt").unlink()
     with pytest.raises(ModelError, match="is damaged"):
         open_tokenizer(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["vocabulary.txt", "specification.json", "keras_layer.json"])
+def test_a_pipe_in_the_folder_is_not_waited_for(tokenizer, tmp_path, name):
+    tokenizer.save(tmp_path)
+    (tmp_path / name).unlink()
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(ModelError, match=f"'{name}': it is a pipe"):
+        open_tokenizer(tmp_path)
+    assert token_ids_on_host(["where"], TextSpec(8, tmp_path)) is None
 
 
 @pytest.mark.real_data

@@ -13,6 +13,7 @@ from tensorflow_text.tools.wordpiece_vocab.bert_vocab_from_dataset import bert_v
 from tfkit.data.text.normalizing import normalize_for_word_pieces, replace_unusable, valid_utf8
 from tfkit.data.text.tokenizer import LAYER_FILE, SPECIFICATION_FILE, Tokenizer
 from tfkit.errors import DataError, ModelError, printable
+from tfkit.files import refuse_irregular
 
 _SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 
@@ -38,9 +39,11 @@ def open_tokenizer(source: Path | str | Any) -> Tokenizer:
     if not isinstance(source, (str, Path)):
         return Tokenizer(source)
     folder = Path(source).expanduser()
+    is_folder = folder.is_dir()
+    if is_folder:
+        _refuse_pipes(folder)
     if (folder / SPECIFICATION_FILE).is_file():
         return _open_saved(folder)
-    is_folder = folder.is_dir()
     if isinstance(source, Path) and not is_folder:
         raise ModelError(f"the tokeniser's folder '{folder}' does not exist")
     try:
@@ -95,6 +98,20 @@ def learn_word_pieces(texts: Sequence[str], *, size: int, lowercase: bool = True
         ) from None
     layer = keras_hub.tokenizers.BertTokenizer(vocabulary=vocabulary[:size])
     return Tokenizer(layer, lowercase=lowercase, strip_accents=lowercase)
+
+
+def _refuse_pipes(folder: Path) -> None:
+    """Libraries that open what lies in a folder would wait for a pipe for ever."""
+    for file in folder.iterdir():
+        if not file.exists() or file.is_dir():
+            continue
+        try:
+            refuse_irregular(file)
+        except OSError as fault:
+            raise ModelError(
+                f"no tokeniser can be opened from '{folder}': '{file.name}': {fault.strerror}",
+                hint="put a regular file there, or take it away",
+            ) from None
 
 
 def _open_saved(folder: Path) -> Tokenizer:
