@@ -38,6 +38,8 @@ def settle_biases(model: keras.Model) -> int:
     settled = 0
     for node in graph.nodes:
         layer = node.operation
+        if isinstance(layer, QuantizedLayerNormalization) and (source := _quantizer(node.inputs[0])) is not None:
+            layer.settle(source.real_range(), source.result_bits)
         if isinstance(layer, CompressedKernel) and layer.weight_bits is not None:
             input_scale = _input_scale(node.inputs[0])
             settled += input_scale is not None and _settle(graph, node, input_scale)

@@ -64,7 +64,7 @@ class _Stripping:
             return self._plain(node, ("rounded", "fused"), [], args, kwargs)
         if isinstance(layer, QuantizedLayerNormalization):
             own = [_numbers(weight) for weight in (layer.gamma, layer.beta) if weight is not None]
-            return self._plain(node, ("bits", "fused"), own, args, kwargs)
+            return self._plain(node, ("bits", "fused", "settled"), own, args, kwargs)
         return copy()(*args, **kwargs)
 
     def _plain(self, node: Node, dropped: tuple[str, ...], weights: list[Any], args: Any, kwargs: Any) -> Any:

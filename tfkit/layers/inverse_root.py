@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 from keras import ops
+from numpy.typing import NDArray
 
 _SEGMENTS = 512  # over all of int16; those below zero are never asked for
 _WIDTH = 128  # steps of the input in one of them
@@ -49,6 +50,50 @@ def tabulated_inverse_root(inputs: Any, *, input_step: Any, output_step: Any) ->
     line = start + slope * (steps - _WIDTH * ops.cast(segment, steps.dtype)) / _WIDTH
     whole = ops.floor(line + 0.5)
     return (line + ops.stop_gradient(whole - line)) * output_step
+
+
+def looked_up_inverse_root(steps: Any, *, input_step: float, output_step: float) -> Any:
+    """`1 / sqrt(x)` as LiteRT's 16-bit kernel gives it, to the bit; without a gradient.
+
+    Args:
+        steps: Whole, 0 to 32767: the input in steps of its own.
+        input_step: Above 0: the step of the 16-bit input.
+        output_step: Above 0: the step of the 16-bit output.
+
+    Returns:
+        The same shape and type, whole: in steps of the output.
+    """
+    table = _table(np.float32(input_step), np.float32(output_step))
+    whole = ops.cast(steps, "int32")
+    segment = ops.floor_divide(whole, _WIDTH) + _SEGMENTS // 2
+    start, end = (ops.take(ops.convert_to_tensor(table), place) for place in (segment, segment + 1))
+    change = ops.floor_divide((end - start) * (whole % _WIDTH) + _WIDTH // 2, _WIDTH)
+    return ops.cast(start + change, steps.dtype)
+
+
+def _table(input_step: np.float32, output_step: np.float32) -> NDArray[np.int32]:
+    """The 513 entries for all of int16, computed in float32 in the kernel's order."""
+    lowest, highest = (input_step * np.float32(end) for end in (-_LARGEST - 1, _LARGEST))
+    width = (highest - lowest) / np.float32(_SEGMENTS)
+    scaling = np.float32(2 * _LARGEST + 2) / (
+        output_step * np.float32(_LARGEST) - output_step * np.float32(-_LARGEST - 1)
+    )
+    places = lowest + np.arange(_SEGMENTS, dtype=np.float32) * width
+
+    def root(values: NDArray[np.float32]) -> NDArray[np.float32]:
+        roots = np.float32(1) / np.sqrt(np.maximum(values, np.float32(1e-30)))
+        return np.where(values > 0, roots, np.float32(np.finfo(np.float32).max)) * scaling
+
+    with np.errstate(over="ignore", invalid="ignore"):
+        entries = _half_away(root(places))
+        between = _half_away((root(places + width) + entries) / 2)
+        moved = entries - _half_away((between - _half_away(root(places + width / 2))) / 2)
+        all_entries = np.append(moved, _half_away(root(np.float32([highest]))))
+    return np.clip(np.nan_to_num(all_entries, nan=_LARGEST), -_LARGEST - 1, _LARGEST).astype(np.int32)
+
+
+def _half_away(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    return np.sign(values) * np.floor(np.abs(values) + np.float32(0.5))
 
 
 def _rounded(values: Any) -> Any:

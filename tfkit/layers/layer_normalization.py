@@ -1,12 +1,15 @@
 """Layer normalisation in the steps that an integer file computes it in."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
 from tfkit.layers.fake_quantization import FakeQuantize
-from tfkit.layers.inverse_root import tabulated_inverse_root
+from tfkit.layers.inverse_root import looked_up_inverse_root, tabulated_inverse_root
+from tfkit.layers.whole_numbers import LARGEST_OF_16, PRECISE, difference, half_away, rounded_coarsely, rounded_twice
 
 # The rank of (n, length, channels): there the squares are summed before they are rounded. LiteRT multiplies four axes.
 _SEQUENCES = 3
@@ -18,11 +21,13 @@ class QuantizedLayerNormalization(keras.layers.LayerNormalization):
 
     The values between are held in 16 bits, in an 8-bit model too: a variance of a hundredth of the largest one is
     two of 256 steps, and its inverse root then a guess. LiteRT has 16-bit kernels for every operator in here; that of
-    the inverse root is far from exact, and computed as it is (see `tabulated_inverse_root`).
+    the inverse root is far from exact, and computed as it is (see `tabulated_inverse_root`). Once settled, the layer
+    predicts in whole numbers, each rounded as its kernel does.
 
     Args:
         bits: Of the normalised values, what the layer's scale and shift take.
         fused: As for `FakeQuantize`.
+        settled: What `settle` has set; default nothing.
         *args, **kwargs: What the Keras layer takes.
 
     Attributes:
@@ -34,9 +39,17 @@ class QuantizedLayerNormalization(keras.layers.LayerNormalization):
     STEPS = ("mean", "centred", "squares", "variance", "inverse_deviation", "normalized")
     INNER_BITS = 16
 
-    def __init__(self, *args: Any, bits: int = 8, fused: bool = True, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *args: Any,
+        bits: int = 8,
+        fused: bool = True,
+        settled: dict[str, Sequence[float]] | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(*args, **kwargs)
         self.bits, self.fused = bits, fused
+        self.settled = settled
         self.enabled = True
         self.quantizers = {
             step: FakeQuantize(
@@ -56,12 +69,68 @@ class QuantizedLayerNormalization(keras.layers.LayerNormalization):
         if not self.enabled:
             return super().call(inputs)
 
+        if self.settled is not None and not training:
+            return self._scaled(ops.cast(self._as_file(inputs, self.settled), inputs.dtype))
+
         def rounded(step: str, value: Any) -> Any:
             return value if step == "inverse_deviation" else self.quantizers[step](value, training=training)
 
-        normalized = self.steps(inputs, rounded, inverse_root=lambda value: self._inverse_root(value, training))
+        return self._scaled(self.steps(inputs, rounded, inverse_root=lambda value: self._inverse_root(value, training)))
+
+    def _scaled(self, normalized: Any) -> Any:
         outputs = normalized * ops.cast(self.gamma, normalized.dtype) if self.scale else normalized
         return outputs + ops.cast(self.beta, outputs.dtype) if self.center else outputs
+
+    def settle(self, input_range: tuple[float, float], input_bits: int) -> None:
+        """From now on, predict as the file computes; ranges must not change any more.
+
+        Args:
+            input_range: What the input's quantiser rounds to.
+            input_bits: 8 or 16.
+        """
+        ranges = {step: quantizer.real_range() for step, quantizer in self.quantizers.items()}
+        bits = {step: quantizer.bits for step, quantizer in self.quantizers.items()}
+        grids = {"input": (*input_range, input_bits)} | {step: (*ranges[step], bits[step]) for step in self.STEPS}
+        self.settled = {name: tuple(map(float, grid)) for name, grid in grids.items()}
+
+    def _as_file(self, inputs: Any, grids: dict[str, Sequence[float]]) -> Any:
+        """The normalised values as the file's kernels give them, each tensor in whole steps of its grid.
+
+        Source: the kernels for 16 bits of TensorFlow Lite's `kernels/internal/reference`: `reduce.h`, `sub.h`,
+        `integer_ops/mul.h`, `add.h`, `requantize.h`.
+        """
+        width = {name: _wide_step(*grid[:2]) for name, grid in grids.items()}
+        size = int(inputs.shape[-1])
+        taken = _step(*grids["input"])
+        whole = half_away(ops.cast(inputs, PRECISE) / taken)
+        if grids["input"][2] != self.INNER_BITS:
+            whole = _in_16_bits(rounded_twice(whole, taken / width["input"]))
+        total = ops.sum(whole, axis=-1, keepdims=True)
+        mean = _in_16_bits(rounded_twice(total, width["input"] / width["mean"], divided_by=size))
+        steps = width["input"], width["mean"], width["centred"]
+        centred = _in_16_bits(difference(whole, mean, steps=steps))
+        squared = _product_step(width["centred"], width["centred"], width["squares"])
+        if len(inputs.shape) == _SEQUENCES:
+            squares = rounded_coarsely(ops.sum(centred * centred, axis=-1, keepdims=True), squared)
+            share = float(np.float32(1 / size) / np.float32(LARGEST_OF_16))
+            divided = _product_step(width["squares"], share, width["variance"])
+            variance = rounded_twice(_in_16_bits(squares) * LARGEST_OF_16, divided)
+        else:
+            squares = _in_16_bits(rounded_twice(centred * centred, squared))
+            total = ops.sum(squares, axis=-1, keepdims=True)
+            variance = rounded_twice(total, width["squares"] / width["variance"], divided_by=size)
+        variance = _in_16_bits(half_away(_in_16_bits(variance) + self.epsilon / width["variance"]))
+        source, result = width["variance"], width["inverse_deviation"]
+        root = looked_up_inverse_root(variance, input_step=source, output_step=result)
+        product = _product_step(width["centred"], result, width["normalized"])
+        normalized = _in_16_bits(rounded_twice(centred * root, product))
+        if self.bits == self.INNER_BITS:
+            return normalized * width["normalized"]
+        low, high, bits = grids["normalized"]
+        given = _step(low, high, bits)
+        zero = round(-low / given)
+        steps = rounded_twice(normalized, width["normalized"] / given)
+        return ops.clip(steps, -zero, 2**bits - 1 - zero) * given
 
     def _inverse_root(self, variance: Any, training: bool | None) -> Any:
         """Of the variance on its grid: the file's answer, once both ranges are known."""
@@ -104,4 +173,24 @@ class QuantizedLayerNormalization(keras.layers.LayerNormalization):
 
     def get_config(self) -> dict[str, Any]:
         config: dict[str, Any] = super().get_config()
-        return config | {"bits": self.bits, "fused": self.fused}
+        return config | {"bits": self.bits, "fused": self.fused, "settled": self.settled}
+
+
+def _wide_step(low: float, high: float) -> float:
+    """Of a 16-bit grid, as the file holds it: float32."""
+    return float(np.float32(max(-low, high)) / np.float32(LARGEST_OF_16))
+
+
+def _step(low: float, high: float, bits: float) -> float:
+    if bits == QuantizedLayerNormalization.INNER_BITS:
+        return _wide_step(low, high)
+    return float((np.float32(high) - np.float32(low)) / np.float32(2**bits - 1))
+
+
+def _product_step(first: float, second: float, result: float) -> float:
+    """A product's step in steps of the result; LiteRT's MUL computes it in float32."""
+    return float(np.float32(first) * np.float32(second) / np.float32(result))
+
+
+def _in_16_bits(steps: Any) -> Any:
+    return ops.clip(steps, -LARGEST_OF_16 - 1, LARGEST_OF_16)
