@@ -6,13 +6,14 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from tfkit.compression.grids import quantizer_of, step_of
 from tfkit.compression.operators import channel_affine
 from tfkit.compression.rules import is_leading_scaling, treatment_of
-from tfkit.graph import LayerGraph, Node, Value, read_graph
+from tfkit.compression.sums import settle_sums
+from tfkit.graph import LayerGraph, Node, read_graph
 from tfkit.layers import (
     CompressedKernel,
     FakeQuantize,
-    PixelGrid,
     QuantizedLayerNormalization,
     SettledHardSigmoid,
     SettledHardSilu,
@@ -20,7 +21,7 @@ from tfkit.layers import (
 
 
 def settle_biases(model: keras.Model) -> int:
-    """Round every bias to the step that the file adds it in, so that the Keras model adds the same.
+    """Let a trained model add what its file adds: biases in whole steps, and sums that are rounded as the file's.
 
     A file adds a bias as a whole number of (input scale x weight scale)
     (https://ai.google.dev/edge/litert/conversion/tensorflow/quantization/quantization_spec). The
@@ -38,21 +39,24 @@ def settle_biases(model: keras.Model) -> int:
     settled = 0
     for node in graph.nodes:
         layer = node.operation
-        if isinstance(layer, QuantizedLayerNormalization) and (source := _quantizer(node.inputs[0])) is not None:
+        if isinstance(layer, QuantizedLayerNormalization) and isinstance(
+            source := quantizer_of(node.inputs[0]), FakeQuantize
+        ):
             layer.settle(source.real_range(), source.result_bits)
         if isinstance(layer, CompressedKernel) and layer.weight_bits is not None:
-            input_scale = _input_scale(node.inputs[0])
+            input_scale = step_of(node.inputs[0])
             settled += input_scale is not None and _settle(graph, node, input_scale)
         elif isinstance(layer, keras.layers.BatchNormalization | QuantizedLayerNormalization | keras.layers.Rescaling):
             settled += not is_leading_scaling(graph, node) and _settle_shift(node)
-        elif isinstance(layer, SettledHardSigmoid) and (input_scale := _input_scale(node.inputs[0])) is not None:
+        elif isinstance(layer, SettledHardSigmoid) and (input_scale := step_of(node.inputs[0])) is not None:
             layer.settle(input_scale / 127)
             settled += 1
         elif isinstance(layer, SettledHardSilu):
-            taken, taker = _quantizer(node.inputs[0]), graph.only_consumer(node.output)
-            if taken is not None and taker is not None and isinstance(taker.operation, FakeQuantize):
+            taken, taker = quantizer_of(node.inputs[0]), graph.only_consumer(node.output)
+            if isinstance(taken, FakeQuantize) and taker is not None and isinstance(taker.operation, FakeQuantize):
                 layer.settle(taken.real_range(), taker.operation.real_range())
                 settled += 1
+    settle_sums(graph)
     for function in ("train_function", "test_function", "predict_function"):
         setattr(model, function, None)  # these shifts are constants of what was compiled
     return settled
@@ -62,7 +66,7 @@ def _settle_shift(node: Node) -> bool:
     """A normalisation that is an operator of its own: its one weight for each channel is 127 steps."""
     layer = node.operation
     normalized = layer.quantizers["normalized"] if isinstance(layer, QuantizedLayerNormalization) else None
-    input_scale = _step_of(normalized) if normalized is not None else _input_scale(node.inputs[0])
+    input_scale = normalized.step() if normalized is not None else step_of(node.inputs[0])
     if input_scale is None or not _has_shift(layer):
         return False
     scale, shift = channel_affine(layer, channels=int(node.output.shape[-1] or 1))
@@ -112,31 +116,3 @@ def _folded_norm(graph: LayerGraph, node: Node) -> Any:
     while taker is not None and treatment_of(taker) == "absent":
         taker = graph.only_consumer(taker.output)
     return taker.operation if taker is not None and treatment_of(taker) == "affine" else None
-
-
-def _input_scale(value: Value) -> float | None:
-    """Step of the grid a tensor lies on; None where it lies on none."""
-    node = value.node
-    while node is not None:
-        layer = node.operation
-        if isinstance(layer, PixelGrid):
-            return float(layer.scale)
-        if isinstance(layer, FakeQuantize):
-            return _step_of(layer)
-        if treatment_of(node) not in ("same", "absent"):
-            return None
-        node = node.inputs[0].node
-    return None
-
-
-def _quantizer(value: Value) -> FakeQuantize | None:
-    """What rounded a tensor, looking through layers that hand it on."""
-    node = value.node
-    while node is not None and not isinstance(node.operation, FakeQuantize):
-        node = node.inputs[0].node if treatment_of(node) in ("same", "absent") else None
-    return node.operation if node is not None else None
-
-
-def _step_of(quantizer: FakeQuantize) -> float:
-    low, high = quantizer.real_range()
-    return (high - low) / (65534 if quantizer.result_bits == 16 else 255)

@@ -35,6 +35,7 @@ from tfkit.compression.rules import (
 )
 from tfkit.compression.scaling import composed_scaling
 from tfkit.compression.splitting import activation_name
+from tfkit.compression.sums import LARGEST_BIAS
 from tfkit.compression.tables import AnswerTable, answer_table
 from tfkit.errors import ModelError
 from tfkit.graph import LayerGraph, Node, build_model, read_graph
@@ -51,9 +52,6 @@ from tfkit.layers import (
     TokenIds,
 )
 from tfkit.models import with_dtype_policy
-
-# Three bits below int32's end: the quantiser may still widen the input's range for operators that share it.
-LARGEST_BIAS = 2.0**28
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.tools import flatbuffer_utils
 from numpy.typing import NDArray
 
-from tfkit.compression.folding import LARGEST_BIAS
+from tfkit.compression.sums import LARGEST_BIAS
 
 # Where the output channels lie in each operator's weights.
 _CHANNEL_AXES = {

@@ -8,6 +8,8 @@ import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
+from tfkit.layers.whole_numbers import rounded_twice, step_width
+
 # The largest of this many images is, on average, their distribution's 90th percentile: the rule of calibration.
 OBSERVED_IMAGES = 8
 # A learned range is that much wider than what was seen. Behind a tensor on a given grid (pixels, a sigmoid's 1/256)
@@ -36,6 +38,7 @@ class FakeQuantize(keras.layers.Layer):
         fused: Whether to use TensorFlow's fake-quantisation op, the quickest without XLA; False: plain operations,
             the quickest with XLA. The same steps either way. Other backends than TensorFlow have plain ones only.
         moving_rate: Share of a new batch in the moving range, 0 to 1.
+        settled: What `settle` has set, as text; default nothing.
         **kwargs: `name`, `dtype`: as for every Keras layer.
 
     Attributes:
@@ -51,9 +54,11 @@ class FakeQuantize(keras.layers.Layer):
         fixed_range: tuple[float, float] | None = None,
         fused: bool = True,
         moving_rate: float = 0.05,
+        settled: dict[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        self.settled = settled
         self.bits = bits
         self.per_channel = per_channel
         self.fixed_range = None if fixed_range is None else (float(fixed_range[0]), float(fixed_range[1]))
@@ -92,6 +97,8 @@ class FakeQuantize(keras.layers.Layer):
             return inputs
         if not self.enabled:
             return inputs
+        if self.settled is not None and not training and averaged is None and inputs.dtype == "float32":
+            return self._of_sums(inputs, self.settled)
         if self.fixed_range is not None and averaged is not None:
             return round_means(inputs, *self.fixed_range, bits=self.bits, averaged=averaged, upwards=upwards)
         if self.fixed_range is not None:
@@ -104,6 +111,33 @@ class FakeQuantize(keras.layers.Layer):
             ends = self.minimum, self.maximum
             return round_means(inputs, *ends, bits=self.bits, averaged=averaged, upwards=upwards)
         return round_to_steps(inputs, self.minimum, self.maximum, bits=self.bits, fused=self.fused)
+
+    def settle(self, sum_steps: NDArray[np.float32], *, twice: bool = False) -> None:
+        """From now on, predict by the sums of the file's kernel; the range must not change any more.
+
+        Args:
+            sum_steps: What a sum counts in, for each channel of the last axis or for all; 0: not known.
+            twice: Whether the kernel rounds twice, as the one of 4-bit convolutions does, or once, as XNNPACK's.
+        """
+        counted = np.atleast_1d(sum_steps).astype("<f4").tobytes().hex()
+        self.settled = {"sum_steps": counted, "twice": twice, "range": list(self.real_range())}
+
+    def _of_sums(self, inputs: Any, settled: dict[str, Any]) -> Any:
+        """Find the whole numbers that float32 has come near, and round them as the kernel does."""
+        sum_steps = np.frombuffer(bytes.fromhex(settled["sum_steps"]), "<f4")
+        low, high = settled["range"]
+        step = step_width(low, high, bits=self.bits)
+        zero = int(-low / step + 0.5)
+        known = sum_steps > 0
+        counted = np.where(known, sum_steps, np.float32(1))
+        sums = ops.round(inputs * ops.convert_to_tensor(1 / counted))
+        if settled["twice"]:
+            steps = ops.cast(rounded_twice(sums, counted.astype(np.float64) / step, upwards=True), "float32")
+        else:
+            steps = ops.round(sums * ops.convert_to_tensor(counted / np.float32(step)))
+        if not known.all():
+            steps = ops.where(ops.convert_to_tensor(known), steps, ops.floor(inputs * (1 / step) + 0.5))
+        return ops.clip(steps, -zero, 255 - zero) * step
 
     def _on_channel_grids(self, inputs: Any) -> Any:
         ranges = ops.maximum(-ops.convert_to_tensor(self.minimum), self.maximum)
@@ -123,6 +157,10 @@ class FakeQuantize(keras.layers.Layer):
             (self.maximum, ops.maximum(ops.max(seen, axis=axes), 0.0)),
         ):
             end.assign(end + self.moving_rate * (OFF_THE_GRID * value - end))
+
+    def step(self) -> float:
+        """Width of a step of the grid that results lie on, as the file holds it."""
+        return step_width(*self.real_range(), bits=self.result_bits)
 
     @property
     def result_bits(self) -> int:
@@ -165,7 +203,7 @@ class FakeQuantize(keras.layers.Layer):
     def get_config(self) -> dict[str, Any]:
         own = {"bits": self.bits, "per_channel": self.per_channel, "fixed_range": self.fixed_range, "fused": self.fused}
         config: dict[str, Any] = super().get_config()
-        return config | own | {"moving_rate": self.initial_moving_rate}
+        return config | own | {"moving_rate": self.initial_moving_rate, "settled": self.settled}
 
     def compute_output_spec(
         self, inputs: Any, training: bool | None = None, averaged: int | None = None, upwards: bool = False
@@ -205,6 +243,10 @@ class PixelGrid(keras.layers.Layer):
     def real_range(self) -> tuple[float, float]:
         """Real values of pixels 0 and 255 after the layer."""
         return -self.scale * self.zero_point, self.scale * (255 - self.zero_point)
+
+    def step(self) -> float:
+        """Width of a step of the grid, as the file holds it."""
+        return step_width(*self.real_range, bits=8)
 
     def call(self, inputs: Any) -> Any:
         if not self.enabled:

@@ -80,19 +80,22 @@ def _table(input_step: np.float32, output_step: np.float32) -> NDArray[np.int32]
     )
     places = lowest + np.arange(_SEGMENTS, dtype=np.float32) * width
 
-    def root(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    def root(values: Any) -> Any:
         roots = np.float32(1) / np.sqrt(np.maximum(values, np.float32(1e-30)))
-        return np.where(values > 0, roots, np.float32(np.finfo(np.float32).max)) * scaling
+        return np.where(values > 0, roots, np.finfo(np.float32).max) * scaling
 
     with np.errstate(over="ignore", invalid="ignore"):
         entries = _half_away(root(places))
         between = _half_away((root(places + width) + entries) / 2)
         moved = entries - _half_away((between - _half_away(root(places + width / 2))) / 2)
-        all_entries = np.append(moved, _half_away(root(np.float32([highest]))))
-    return np.clip(np.nan_to_num(all_entries, nan=_LARGEST), -_LARGEST - 1, _LARGEST).astype(np.int32)
+        all_entries = np.append(moved, _half_away(root(highest)))
+    whole: NDArray[np.int32] = np.clip(np.nan_to_num(all_entries, nan=_LARGEST), -_LARGEST - 1, _LARGEST).astype(
+        np.int32
+    )
+    return whole
 
 
-def _half_away(values: NDArray[np.float32]) -> NDArray[np.float32]:
+def _half_away(values: Any) -> Any:
     return np.sign(values) * np.floor(np.abs(values) + np.float32(0.5))
 
 

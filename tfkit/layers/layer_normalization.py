@@ -9,7 +9,15 @@ from keras import ops
 
 from tfkit.layers.fake_quantization import FakeQuantize
 from tfkit.layers.inverse_root import looked_up_inverse_root, tabulated_inverse_root
-from tfkit.layers.whole_numbers import LARGEST_OF_16, PRECISE, difference, half_away, rounded_coarsely, rounded_twice
+from tfkit.layers.whole_numbers import (
+    LARGEST_OF_16,
+    PRECISE,
+    difference,
+    half_away,
+    rounded_coarsely,
+    rounded_twice,
+    step_width,
+)
 
 # The rank of (n, length, channels): there the squares are summed before they are rounded. LiteRT multiplies four axes.
 _SEQUENCES = 3
@@ -99,11 +107,12 @@ class QuantizedLayerNormalization(keras.layers.LayerNormalization):
         Source: the kernels for 16 bits of TensorFlow Lite's `kernels/internal/reference`: `reduce.h`, `sub.h`,
         `integer_ops/mul.h`, `add.h`, `requantize.h`.
         """
-        width = {name: _wide_step(*grid[:2]) for name, grid in grids.items()}
+        width = {name: step_width(*grid[:2], bits=self.INNER_BITS) for name, grid in grids.items()}
         size = int(inputs.shape[-1])
-        taken = _step(*grids["input"])
+        low, high, bits = grids["input"]
+        taken = step_width(low, high, bits=int(bits))
         whole = half_away(ops.cast(inputs, PRECISE) / taken)
-        if grids["input"][2] != self.INNER_BITS:
+        if bits != self.INNER_BITS:
             whole = _in_16_bits(rounded_twice(whole, taken / width["input"]))
         total = ops.sum(whole, axis=-1, keepdims=True)
         mean = _in_16_bits(rounded_twice(total, width["input"] / width["mean"], divided_by=size))
@@ -127,7 +136,7 @@ class QuantizedLayerNormalization(keras.layers.LayerNormalization):
         if self.bits == self.INNER_BITS:
             return normalized * width["normalized"]
         low, high, bits = grids["normalized"]
-        given = _step(low, high, bits)
+        given = step_width(low, high, bits=int(bits))
         zero = round(-low / given)
         steps = rounded_twice(normalized, width["normalized"] / given)
         return ops.clip(steps, -zero, 2**bits - 1 - zero) * given
@@ -174,17 +183,6 @@ class QuantizedLayerNormalization(keras.layers.LayerNormalization):
     def get_config(self) -> dict[str, Any]:
         config: dict[str, Any] = super().get_config()
         return config | {"bits": self.bits, "fused": self.fused, "settled": self.settled}
-
-
-def _wide_step(low: float, high: float) -> float:
-    """Of a 16-bit grid, as the file holds it: float32."""
-    return float(np.float32(max(-low, high)) / np.float32(LARGEST_OF_16))
-
-
-def _step(low: float, high: float, bits: float) -> float:
-    if bits == QuantizedLayerNormalization.INNER_BITS:
-        return _wide_step(low, high)
-    return float((np.float32(high) - np.float32(low)) / np.float32(2**bits - 1))
 
 
 def _product_step(first: float, second: float, result: float) -> float:

@@ -1,17 +1,20 @@
 """The whole-number arithmetic of LiteRT's kernels, on real numbers that hold whole ones."""
 
-import math
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
+from numpy.typing import NDArray
 
+# float, or one for each channel of the last axis.
+Multiplier = float | NDArray[np.float64]
 LARGEST_OF_16 = 32767  # a 16-bit grid is symmetric about zero
 # Products of 32 bits by 31: float32 would put one in a hundred on another side of a half. JAX has none by default.
 PRECISE = "float32" if keras.backend.backend() == "jax" else "float64"
 
 
-def rounded_twice(numbers: Any, multiplier: float, *, divided_by: int = 1) -> Any:
+def rounded_twice(numbers: Any, multiplier: Multiplier, *, divided_by: int = 1, upwards: bool = False) -> Any:
     """Whole numbers times a real one, as LiteRT's reference kernels give it back in whole numbers.
 
     A multiplier below one half is a number of 31 bits between one half and one, and a shift to the right. The product
@@ -23,9 +26,10 @@ def rounded_twice(numbers: Any, multiplier: float, *, divided_by: int = 1) -> An
 
     Args:
         numbers: Of any shape and real type, whole.
-        multiplier: Above 0.
+        multiplier: Above 0, for all or for each channel of the last axis.
         divided_by: How many numbers a sum is made of, for a mean (`QuantizedMeanOrSum` of `reference/reduce.h`): the
             division is put into the multiplier, which may then be below one half, and the shift a bit shorter.
+        upwards: Whether the shift rounds halves up and not away from zero, as the kernel of 4-bit convolutions does.
 
     Returns:
         float64 (float32 on JAX), the same shape, whole.
@@ -34,12 +38,19 @@ def rounded_twice(numbers: Any, multiplier: float, *, divided_by: int = 1) -> An
         >>> rounded_twice([7.0], 0.2)  # 1.4, which is 6 quarters, and those are rounded to 2  # doctest: +SKIP
         [2.0]
     """
-    mantissa, exponent = math.frexp(multiplier)
-    bits = min(divided_by.bit_length() - 1, 31 + exponent)
-    whole = (round(mantissa * 2**31) << bits) // divided_by
-    exponent -= bits
-    once = ops.floor(ops.cast(numbers, PRECISE) * (whole * 2.0 ** (max(exponent, 0) - 31)) + 0.5)
-    return half_away(once * 2.0 ** min(exponent, 0))
+    mantissa, exponent = np.frexp(np.asarray(multiplier, np.float64))
+    bits = np.minimum(divided_by.bit_length() - 1, 31 + exponent)
+    whole = np.floor(np.round(mantissa * 2.0**31) * 2.0**bits / divided_by)
+    exponent = exponent - bits
+    factor, shift = (
+        _constant(values) for values in (whole * 2.0 ** (np.maximum(exponent, 0) - 31), 2.0 ** np.minimum(exponent, 0))
+    )
+    once = ops.floor(ops.cast(numbers, PRECISE) * factor + 0.5)
+    return ops.floor(once * shift + 0.5) if upwards else half_away(once * shift)
+
+
+def _constant(values: NDArray[np.float64]) -> Any:
+    return ops.convert_to_tensor(values, PRECISE)
 
 
 def rounded_coarsely(numbers: Any, multiplier: float) -> Any:
@@ -55,9 +66,9 @@ def rounded_coarsely(numbers: Any, multiplier: float) -> Any:
     Returns:
         As `rounded_twice`.
     """
-    mantissa, exponent = math.frexp(multiplier)
-    short = min((round(mantissa * 2**31) + 2**15) // 2**16, 2**15 - 1)
-    return ops.floor(ops.cast(numbers, PRECISE) * (short * 2.0 ** (exponent - 15)) + 0.5)
+    mantissa, exponent = np.frexp(multiplier)
+    short = min((round(float(mantissa) * 2**31) + 2**15) // 2**16, 2**15 - 1)
+    return ops.floor(ops.cast(numbers, PRECISE) * (short * 2.0 ** (int(exponent) - 15)) + 0.5)
 
 
 def difference(first: Any, second: Any, *, steps: tuple[float, float, float]) -> Any:
@@ -78,6 +89,18 @@ def difference(first: Any, second: Any, *, steps: tuple[float, float, float]) ->
         for numbers, step in zip((first, second), steps[:2], strict=True)
     ]
     return rounded_twice(scaled[0] - scaled[1], widest / (finer * steps[2]))
+
+
+def step_width(low: float, high: float, *, bits: int) -> float:
+    """Width of a step of a grid over a range that holds zero, as a file holds it: a float32 number.
+
+    Args:
+        low, high: The range.
+        bits: 8, or 16: symmetric about zero.
+    """
+    if bits == 16:
+        return float(np.float32(max(-low, high)) / np.float32(LARGEST_OF_16))
+    return float((np.float32(high) - np.float32(low)) / np.float32(2**bits - 1))
 
 
 def half_away(numbers: Any) -> Any:
