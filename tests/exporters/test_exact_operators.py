@@ -10,7 +10,7 @@ import pytest
 from keras import layers
 
 from tfkit.artifacts import ImageSpec, LayerDifference
-from tfkit.compression import quantize_aware, settle_biases
+from tfkit.compression import QuantizationPolicy, quantize_aware, settle_biases
 from tfkit.errors import ExportError
 from tfkit.exporters import export_tflite
 from tfkit.exporters.quantization_aware import export_integers, refuse_drift
@@ -34,7 +34,12 @@ def _exported(middle: Callable[[Any], Any], pixels: Any, **settings: Any) -> dic
 
 
 def _rows(
-    middle: Callable[[Any], Any], pixels: Any, *, activation: str | None = "relu", stem: bool = True
+    middle: Callable[[Any], Any],
+    pixels: Any,
+    *,
+    activation: str | None = "relu",
+    stem: bool = True,
+    policy: QuantizationPolicy | None = None,
 ) -> tuple[LayerDifference, ...]:
     keras.utils.set_random_seed(0)  # other weights may put a value on a tie
     x = inputs = keras.Input(_IMAGE.shape)
@@ -44,7 +49,8 @@ def _rows(
     x = middle(x)
     if len(x.shape) == 4:
         x = layers.Conv2D(8, 1, activation="relu", name="behind")(x)
-    student = quantize_aware(keras.Model(inputs, layers.Dense(5, activation="softmax")(layers.Flatten()(x))), pixels)
+    model = keras.Model(inputs, layers.Dense(5, activation="softmax")(layers.Flatten()(x)))
+    student = quantize_aware(model, pixels, policy=policy)
     settle_biases(student)
     return export_integers(student, image=_IMAGE, pixels=pixels[:4]).layers
 
@@ -264,7 +270,7 @@ def test_a_settled_hard_sigmoid_is_saved_and_computes_as_kerass_before() -> None
     layer = SettledHardSigmoid()
     values = np.linspace(-4, 4, 99, dtype=np.float32)
     assert np.array_equal(layer(values), keras.activations.hard_sigmoid(values))
-    layer.settle(0.0087)
+    layer.settle(0.0087, bits=8)
     assert layer.shift == pytest.approx(3, abs=0.0087 / 2) and layer.shift != 3
     copy = SettledHardSigmoid.from_config(layer.get_config())
     assert copy.shift == layer.shift and np.array_equal(copy(values), layer(values))
@@ -322,3 +328,78 @@ def test_settled_normalisations_are_the_files_to_the_bit(normalization: str, act
     rows = _rows(_NORMALISATIONS[normalization], pixels, activation=activation)
     place = next(number for number, row in enumerate(rows) if "normalization" in row.layer)
     assert all(row.worst_steps == 0 for row in rows[: place + 1])
+
+
+def _deep(x: Any) -> Any:
+    """Far enough that one value on the other side of a half would be many at the end."""
+    for number in range(4):
+        y = layers.Conv2D(24, 1, use_bias=False)(x)
+        y = layers.ReLU(6.0)(layers.BatchNormalization(beta_initializer="random_normal")(y))
+        y = layers.DepthwiseConv2D(3, padding="same", use_bias=False)(y)
+        y = layers.ReLU(6.0)(layers.BatchNormalization(gamma_initializer="random_normal")(y))
+        y = layers.Conv2D(16, 1, name=f"narrow_{number}")(y)
+        gate = layers.Conv2D(16, 1, activation="sigmoid")(layers.GlobalAveragePooling2D(keepdims=True)(y))
+        x = layers.Add()([x, layers.Multiply()([y, gate])])
+    x = layers.Conv2DTranspose(12, 3, strides=2, padding="same", activation="relu")(x)
+    x = layers.Conv2D(12, 3, groups=3, dilation_rate=2, activation="relu")(x)
+    return layers.Dense(16)(layers.AveragePooling2D(2)(x))
+
+
+@pytest.mark.parametrize("scale", [None, [0.01, 0.02, 0.03]], ids=["alike", "channel by channel"])
+def test_a_deep_settled_network_is_its_file_to_the_bit(scale: Any, pixels: Any) -> None:
+    """Float32 adds in another order than whole numbers: one value in 100,000 fell to the other side of a half."""
+
+    def middle(x: Any) -> Any:
+        if scale is not None:
+            x = layers.Rescaling(scale, offset=[-0.51, 0.123, 0.3])(x)
+        return _deep(layers.Conv2D(16, 3)(x))
+
+    rows = _rows(middle, pixels, stem=False)
+    assert len(rows) > 30 and all(row.worst_steps == 0 for row in rows)
+
+
+def test_four_bit_convolutions_round_as_their_kernel_does(pixels: Any) -> None:
+    """It rounds twice, and halves up: of its values 2 to 6 % were a step away."""
+
+    def middle(x: Any) -> Any:
+        x = layers.Conv2D(16, 3, padding="same", name="four_linear")(x)
+        return layers.Dense(12, name="four_rows")(layers.Conv2D(16, 3, activation="relu", name="four_relu")(x))
+
+    rows = _rows(middle, pixels, policy=QuantizationPolicy(weight_bits=4))
+    assert all(row.worst_steps == 0 for row in rows)
+
+
+def test_layers_in_float_hand_tensors_on_as_they_are(pixels: Any) -> None:
+    """The file rounds them for layers of integers alone; a tensor that both took was rounded for both in training."""
+
+    def middle(x: Any) -> Any:
+        raised = layers.Conv2DTranspose(8, 3, strides=2, padding="same", activation="relu", name="raised")(x)
+        scaled = layers.Conv2D(8, 1, name="integers")(raised)
+        return layers.Concatenate(name="both")([raised, scaled])
+
+    rows = _rows(middle, pixels, policy=QuantizationPolicy(skip=["raised", "both"]))
+    assert any(row.operator == "CONCATENATION" for row in rows)
+    assert all(row.mean_steps < 1e-3 for row in rows)  # float32 sums differ in their last bits
+
+
+@pytest.mark.parametrize("before", ["relu", "tanh"])
+def test_a_hard_sigmoid_of_zero_is_the_files(before: str, pixels: Any) -> None:
+    """One half lies half way between two steps: which one it is, float32 decides in the file."""
+    rows = _rows(layers.Activation("hard_sigmoid"), pixels, activation=before)
+    assert all(row.worst_steps == 0 for row in rows)
+
+
+def test_a_settled_model_is_saved_settled(pixels: Any, tmp_path: Path) -> None:
+    inputs = keras.Input(_IMAGE.shape)
+    x = layers.LayerNormalization()(layers.Conv2D(8, 3, activation="hard_sigmoid")(layers.Rescaling(1 / 255)(inputs)))
+    model = keras.Model(inputs, layers.Dense(5, activation="softmax")(layers.GlobalAveragePooling2D()(x)))
+    student = quantize_aware(model, pixels)
+    settle_biases(student)
+    student.save(tmp_path / "student.keras")
+    loaded = keras.models.load_model(tmp_path / "student.keras")
+    told = [layer.settled for layer in student.layers if hasattr(layer, "settled")]
+    assert None not in (told[0], told[2]) and told == [
+        layer.settled for layer in loaded.layers if hasattr(layer, "settled")
+    ]
+    given = pixels.astype(np.float32)
+    assert np.array_equal(loaded.predict(given, verbose=0), student.predict(given, verbose=0))

@@ -48,8 +48,8 @@ def settle_biases(model: keras.Model) -> int:
             settled += input_scale is not None and _settle(graph, node, input_scale)
         elif isinstance(layer, keras.layers.BatchNormalization | QuantizedLayerNormalization | keras.layers.Rescaling):
             settled += not is_leading_scaling(graph, node) and _settle_shift(node)
-        elif isinstance(layer, SettledHardSigmoid) and (input_scale := step_of(node.inputs[0])) is not None:
-            layer.settle(input_scale / 127)
+        elif isinstance(layer, SettledHardSigmoid) and (source := quantizer_of(node.inputs[0])) is not None:
+            layer.settle(source.step(), bits=source.result_bits if isinstance(source, FakeQuantize) else 8)
             settled += 1
         elif isinstance(layer, SettledHardSilu):
             taken, taker = quantizer_of(node.inputs[0]), graph.only_consumer(node.output)

@@ -143,6 +143,7 @@ class _Rewriting:
         self._bits, self._batch_norm, self._fused = bits, batch_norm, fused
         self._quantizers: dict[int, FakeQuantize] = {}
         self._narrow: dict[int, Any] = {}
+        self._unrounded: dict[int, tuple[Any, Any]] = {}  # what a layer in float gave, by the rounded tensor's identity
         self.rounds_constants = False
         self._wide = wide_values(graph) if bits == 8 else WideValues()
 
@@ -153,8 +154,17 @@ class _Rewriting:
             args = (self._narrowed(node, args[0]), *args[1:])
         if plan.treatment == "compute":
             args = keras.tree.map_structure(self._constant, args)
+        if plan.treatment == "float":
+            args, kwargs = keras.tree.map_structure(self._as_float_layers_gave_it, (args, kwargs))
         outputs = self._layer(node, copy, plan, args, kwargs)
-        return self._rounded(node, plan, outputs)
+        rounded = self._rounded(node, plan, outputs)
+        if plan.treatment == "float" and rounded is not outputs:
+            self._unrounded[id(rounded)] = rounded, outputs
+        return rounded
+
+    def _as_float_layers_gave_it(self, argument: Any) -> Any:
+        """The file rounds what a layer in float gives for layers of integers alone."""
+        return self._unrounded.get(id(argument), (None, argument))[1]
 
     def _on_input_grid(self, node: Node, args: tuple[Any, ...]) -> tuple[Any, ...]:
         """Put the pixel grid between a model input and the layer that takes it, where that is its place."""

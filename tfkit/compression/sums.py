@@ -1,6 +1,7 @@
 """What the sums of an integer kernel count in, so that a settled model rounds them as the file does."""
 
 import math
+from dataclasses import dataclass
 from typing import Any
 
 import keras
@@ -19,7 +20,23 @@ from tfkit.layers import FakeQuantize, PixelGrid, QuantizedLayerNormalization, T
 LARGEST_BIAS = 2.0**28
 _FOUR_BIT_CONVOLUTIONS = (keras.layers.Conv1D, keras.layers.Conv2D)
 _MEANS = ("GlobalAveragePooling1D", "GlobalAveragePooling2D")
+_BITS = 8
 _MAPS = 4  # the rank at which a Dense layer is a convolution in the file
+
+
+@dataclass(frozen=True)
+class _Sums:
+    """What the sums of an operator count in.
+
+    Attributes:
+        steps: float32, for each channel or all; 0: not known.
+        twice: Whether its kernel rounds twice.
+        shift: What it adds, where that is not a whole number of steps yet.
+    """
+
+    steps: Any
+    twice: bool = False
+    shift: NDArray[np.float64] | None = None
 
 
 def settle_sums(graph: LayerGraph) -> int:
@@ -36,13 +53,15 @@ def settle_sums(graph: LayerGraph) -> int:
         How many quantisers were told.
     """
     told = 0
-    floats = _float_layers(graph)
+    grids = [node.operation for node in graph.nodes if isinstance(node.operation, PixelGrid | TokenIds)]
+    floats = {name for grid in grids for name in grid.float_layers}
     for node in graph.nodes:
         quantizer = node.operation
-        if isinstance(quantizer, FakeQuantize) and quantizer.result_bits == 8:
-            steps, twice = _sum_steps(graph, _source(node), floats)
-            if steps is not None:
-                quantizer.settle(steps, twice=twice)
+        if isinstance(quantizer, FakeQuantize) and quantizer.result_bits == _BITS:
+            source = _source(node)
+            sums = _sums_of(graph, source) if source is not None and source.name not in floats else None
+            if sums is not None:
+                quantizer.settle(sums.steps, twice=sums.twice, shift=sums.shift)
                 told += 1
     return told
 
@@ -55,55 +74,52 @@ def _source(node: Node) -> Node | None:
     return source
 
 
-def _sum_steps(graph: LayerGraph, node: Node | None, floats: frozenset[str]) -> tuple[Any, bool]:
-    """What an operator's sums count in, for each channel or all, and whether its kernel rounds twice."""
-    if node is None or node.name in floats:
-        return None, False
+def _sums_of(graph: LayerGraph, node: Node) -> _Sums | None:
     layer = node.operation
     if isinstance(layer, QuantizedLayerNormalization):
         scale = channel_affine(layer, channels=_channels(node))[0] if layer.scale or layer.center else np.ones(1)
-        return _of_weights(np.abs(scale), layer.quantizers["normalized"].step()), False
+        return _weighted(scale, layer.quantizers["normalized"].step())
+    if is_leading_scaling(graph, node):
+        return _of_pixels(node)
     if treatment_of(node) == "affine":
-        return _of_affine(graph, node)
+        scale, shift = channel_affine(layer, channels=_channels(node))
+        before = node.inputs[0].node
+        while before is not None and treatment_of(before) == "absent":
+            before = before.inputs[0].node
+        if before is not None and treatment_of(before) == "kernel":
+            return _of_kernel(before, scale, shift)
+        return _weighted(scale, _step(node.inputs[0]))
     if treatment_of(node) == "kernel":
         return _of_kernel(node, np.ones(1), np.zeros(1))
     if node.kind == "Multiply" and len(node.inputs) == 2:
         first, second = (_step(value) for value in node.inputs)
-        return (None if first is None or second is None else np.float32(first) * np.float32(second)), False
+        return None if first is None or second is None else _Sums(np.float32(first) * np.float32(second))
     if node.kind in _MEANS and (step := _step(node.inputs[0])) is not None:
         places = [size for size in node.inputs[0].shape[1:-1] if size is not None]
         whole = len(places) == len(node.inputs[0].shape) - 2
-        return (np.float32(step) / np.float32(math.prod(places)) if whole else None), False
-    return None, False
+        return _Sums(np.float32(step) / np.float32(math.prod(places))) if whole else None
+    return None
 
 
-def _of_affine(graph: LayerGraph, node: Node) -> tuple[NDArray[np.float32] | None, bool]:
-    """Of a normalisation or scaling: that of the kernel it is folded into, or of a depthwise convolution by itself."""
-    channels = _channels(node)
-    if is_leading_scaling(graph, node):
-        chain: list[Any] = []
-        before: Node | None = node
-        while before is not None and not isinstance(before.operation, PixelGrid):
-            if treatment_of(before) != "absent":
-                chain.insert(0, before.operation)
-            before = before.inputs[0].node
-        step = before.operation.step() if before is not None else None
-        return _of_weights(np.abs(composed_scaling(chain, channels=channels)[0]), step), False
-    scale, shift = channel_affine(node.operation, channels=channels)
-    before = node.inputs[0].node
-    while before is not None and treatment_of(before) == "absent":
+def _of_pixels(node: Node) -> _Sums | None:
+    """Of pixels scaled channel by channel, the last scaling given: one operator for all of them."""
+    chain: list[Any] = []
+    before: Node | None = node
+    while before is not None and not isinstance(before.operation, PixelGrid):
+        if treatment_of(before) != "absent":
+            chain.insert(0, before.operation)
         before = before.inputs[0].node
-    if before is not None and treatment_of(before) == "kernel":
-        return _of_kernel(before, scale, shift)
-    return _of_weights(np.abs(scale), _step(node.inputs[0])), False
+    scale, shift, _ = composed_scaling(chain, channels=_channels(node))
+    return _weighted(scale, before.operation.step() if before is not None else None, shift=shift)
 
 
-def _of_kernel(node: Node, scale: NDArray[np.float64], shift: NDArray[np.float64]) -> tuple[Any, bool]:
+def _of_kernel(node: Node, scale: NDArray[np.float64], shift: NDArray[np.float64]) -> _Sums | None:
+    """Of a kernel with the normalisation that is folded into it."""
     layer = node.operation
     step = _step(node.inputs[0])
     bits = getattr(layer, "weight_bits", None)
     if bits is None or step is None:
-        return None, False
+        return None
     width = np.asarray(keras.ops.convert_to_numpy(layer.kernel_scale()), np.float64)
     kernel = np.asarray(keras.ops.convert_to_numpy(layer.effective_kernel()), np.float64)
     largest = (np.abs(np.round(kernel / width)).max(axis=layer.reduced_axes, keepdims=True) * width).ravel()
@@ -111,27 +127,23 @@ def _of_kernel(node: Node, scale: NDArray[np.float64], shift: NDArray[np.float64
     bias = np.asarray(keras.ops.convert_to_numpy(layer.bias), np.float64) if layer.use_bias else np.zeros(1)
     kept = weights >= 127 * np.abs(bias * scale + shift) / (step * LARGEST_BIAS)
     convolves = isinstance(layer, _FOUR_BIT_CONVOLUTIONS) or len(node.output.shape) == _MAPS
-    return _of_weights(np.where(kept, weights, 0), step, bits=bits), bits == 4 and convolves
+    return _weighted(np.where(kept, weights, 0), step, bits=bits, twice=bits == 4 and convolves)
 
 
-def _of_weights(largest: NDArray[np.float64], step: float | None, *, bits: int = 8) -> Any:
+def _weighted(largest: NDArray[np.float64], step: float | None, *, bits: int = _BITS, **told: Any) -> _Sums | None:
     """A step of the input times one of the weights, of which the largest of each channel is given."""
     if step is None:
         return None
-    return np.float32(step) * (largest.astype(np.float32) / np.float32(2 ** (bits - 1) - 1))
+    weight_steps = np.abs(largest).astype(np.float32) / np.float32(2 ** (bits - 1) - 1)
+    return _Sums(np.float32(step) * weight_steps, **told)
 
 
 def _step(value: Value) -> float | None:
     """Of a tensor of 8 bits."""
     quantizer = quantizer_of(value)
-    wide = isinstance(quantizer, FakeQuantize) and quantizer.result_bits != 8
+    wide = isinstance(quantizer, FakeQuantize) and quantizer.result_bits != _BITS
     return quantizer.step() if quantizer is not None and not wide else None
 
 
 def _channels(node: Node) -> int:
     return int(node.output.shape[-1] or 1)
-
-
-def _float_layers(graph: LayerGraph) -> frozenset[str]:
-    grids = [node.operation for node in graph.nodes if isinstance(node.operation, PixelGrid | TokenIds)]
-    return frozenset(name for grid in grids for name in grid.float_layers)

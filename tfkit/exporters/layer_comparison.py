@@ -11,7 +11,7 @@ from tfkit.artifacts import LayerDifference
 from tfkit.compression import Rounding
 from tfkit.exporters.tensor_matching import FileTensor, Samples, keras_values, read_tensors
 from tfkit.graph import Node, build_model, read_graph
-from tfkit.layers import FakeQuantize
+from tfkit.layers import FakeQuantize, round_to_steps
 
 
 def compare_layers(
@@ -57,7 +57,8 @@ def first_drift(rows: tuple[LayerDifference, ...], *, mean_steps: float = 1.0) -
 
 def _difference(rounding: Rounding, tensor: FileTensor, expected: NDArray[np.float32], *, bits: int) -> LayerDifference:
     step = max((rounding.maximum - rounding.minimum) / (2**bits - 1), 1e-12)
-    difference = np.abs(tensor.values.ravel() - expected.ravel()) / step
+    values = _on_grid(tensor.values, rounding) if tensor.is_float else tensor.values
+    difference = np.abs(values.ravel() - expected.ravel()) / step
     ends = (expected >= rounding.maximum - step) | (
         expected <= rounding.minimum + step if rounding.minimum < 0 else False
     )
@@ -68,6 +69,12 @@ def _difference(rounding: Rounding, tensor: FileTensor, expected: NDArray[np.flo
         float(difference.max()),
         float(np.mean(ends)),
     )
+
+
+def _on_grid(values: NDArray[np.float32], rounding: Rounding) -> NDArray[np.float32]:
+    """What layers of integers take of a tensor that a layer left in float gives."""
+    rounded = round_to_steps(values, rounding.minimum, rounding.maximum, bits=rounding.bits, fused=False)
+    return np.asarray(keras.ops.convert_to_numpy(rounded))
 
 
 def _rounded_tensors(model: keras.Model) -> tuple[keras.Model, dict[str, Any]]:

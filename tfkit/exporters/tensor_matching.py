@@ -36,6 +36,7 @@ class FileTensor:
         operator: The name of the operator that writes it; empty for the input.
         sources: The numbers of the tensors that operator takes, constants left out.
         values: What it held for each sample, (samples, *its shape without the batch).
+        is_float: Whether the file holds it as float32.
     """
 
     index: int
@@ -43,6 +44,7 @@ class FileTensor:
     operator: str
     sources: tuple[int, ...]
     values: NDArray[np.float32]
+    is_float: bool
 
 
 def read_tensors(flatbuffer: bytes, samples: Samples) -> tuple[FileTensor, ...]:
@@ -70,8 +72,12 @@ def read_tensors(flatbuffer: bytes, samples: Samples) -> tuple[FileTensor, ...]:
     content = bytes(flatbuffer_utils.convert_object_to_bytearray(model))
     wanted = [number for number in written if graph.tensors[number].type not in _WHOLE_NUMBERS]
     seen = _run(content, samples, tuple(wanted))
+
+    def kind(number: int) -> bool:
+        return bool(graph.tensors[number].type == schema.TensorType.FLOAT32)
+
     return tuple(
-        FileTensor(number, graph.tensors[number].name.decode(), *written[number], np.stack(seen[number]))
+        FileTensor(number, graph.tensors[number].name.decode(), *written[number], np.stack(seen[number]), kind(number))
         for number in wanted
     )
 

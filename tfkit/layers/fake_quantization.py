@@ -112,25 +112,33 @@ class FakeQuantize(keras.layers.Layer):
             return round_means(inputs, *ends, bits=self.bits, averaged=averaged, upwards=upwards)
         return round_to_steps(inputs, self.minimum, self.maximum, bits=self.bits, fused=self.fused)
 
-    def settle(self, sum_steps: NDArray[np.float32], *, twice: bool = False) -> None:
+    def settle(
+        self, sum_steps: NDArray[np.float32], *, twice: bool = False, shift: NDArray[np.float64] | None = None
+    ) -> None:
         """From now on, predict by the sums of the file's kernel; the range must not change any more.
 
         Args:
             sum_steps: What a sum counts in, for each channel of the last axis or for all; 0: not known.
             twice: Whether the kernel rounds twice, as the one of 4-bit convolutions does, or once, as XNNPACK's.
+            shift: What the inputs hold that the kernel adds as a whole number; (channels,) or (1,), default nothing.
         """
-        counted = np.atleast_1d(sum_steps).astype("<f4").tobytes().hex()
-        self.settled = {"sum_steps": counted, "twice": twice, "range": list(self.real_range())}
+        numbers: dict[str, NDArray[Any]] = {
+            "sum_steps": np.atleast_1d(sum_steps),
+            "shift": np.zeros(1) if shift is None else shift,
+        }
+        text = {name: array.astype("<f4").tobytes().hex() for name, array in numbers.items()}
+        self.settled = {**text, "twice": twice, "range": list(self.real_range())}
 
     def _of_sums(self, inputs: Any, settled: dict[str, Any]) -> Any:
         """Find the whole numbers that float32 has come near, and round them as the kernel does."""
-        sum_steps = np.frombuffer(bytes.fromhex(settled["sum_steps"]), "<f4")
+        sum_steps, shift = (np.frombuffer(bytes.fromhex(settled[name]), "<f4") for name in ("sum_steps", "shift"))
         low, high = settled["range"]
         step = step_width(low, high, bits=self.bits)
         zero = int(-low / step + 0.5)
         known = sum_steps > 0
         counted = np.where(known, sum_steps, np.float32(1))
-        sums = ops.round(inputs * ops.convert_to_tensor(1 / counted))
+        sums = ops.round((inputs - ops.convert_to_tensor(shift)) * ops.convert_to_tensor(1 / counted))
+        sums = sums + ops.convert_to_tensor(np.rint(shift * (1 / counted)))
         if settled["twice"]:
             steps = ops.cast(rounded_twice(sums, counted.astype(np.float64) / step, upwards=True), "float32")
         else:

@@ -99,7 +99,7 @@ class QuantizedLayerNormalization(keras.layers.LayerNormalization):
         ranges = {step: quantizer.real_range() for step, quantizer in self.quantizers.items()}
         bits = {step: quantizer.bits for step, quantizer in self.quantizers.items()}
         grids = {"input": (*input_range, input_bits)} | {step: (*ranges[step], bits[step]) for step in self.STEPS}
-        self.settled = {name: tuple(map(float, grid)) for name, grid in grids.items()}
+        self.settled = {name: [float(number) for number in grid] for name, grid in grids.items()}
 
     def _as_file(self, inputs: Any, grids: dict[str, Sequence[float]]) -> Any:
         """The normalised values as the file's kernels give them, each tensor in whole steps of its grid.
