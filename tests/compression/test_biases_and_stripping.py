@@ -86,3 +86,18 @@ def test_ranges_freeze_under_a_distiller_too(student: keras.Model) -> None:
     taught.fit(pixels(), targets, epochs=1, verbose=0, callbacks=[FreezeRanges(after_epochs=0)])
     learned = [layer for layer in fake_quantizers(student) if layer.fixed_range is None]
     assert learned and all(float(layer.moving_rate) == 0.0 for layer in learned)
+
+
+def test_what_predicts_as_a_file_is_plain_keras_again_once_stripped() -> None:
+    keras.utils.set_random_seed(0)
+    x = inputs = keras.Input(IMAGE.shape)
+    x = keras.layers.Conv2D(8, 3, padding="same", activation="hard_silu")(keras.layers.Rescaling(1 / 255)(x))
+    y = keras.layers.Conv2D(8, 3, padding="same", activation="hard_sigmoid")(x)
+    x = keras.layers.LayerNormalization()(keras.layers.Subtract()([keras.layers.Add()([x, y]), y * 0.5]))
+    model = keras.Model(inputs, keras.layers.Dense(4, activation="softmax")(keras.layers.GlobalAveragePooling2D()(x)))
+    student = quantize_aware(model, pixels())
+    settle_biases(student)
+    plain = strip_compression(student)
+    assert all(type(layer).__module__.startswith("keras.") for layer in plain.layers)
+    given = pixels()
+    assert np.abs(plain.predict(given, verbose=0) - model.predict(given, verbose=0)).max() < 0.05

@@ -403,3 +403,21 @@ def test_a_settled_model_is_saved_settled(pixels: Any, tmp_path: Path) -> None:
     ]
     given = pixels.astype(np.float32)
     assert np.array_equal(loaded.predict(given, verbose=0), student.predict(given, verbose=0))
+
+
+@pytest.mark.parametrize("kind", [layers.Add, layers.Subtract])
+def test_sums_of_two_tensors_are_the_kernels_on_every_pair(kind: Any) -> None:
+    """XNNPACK adds by multipliers of 21 bits: one sum in ten thousand is not what real numbers give."""
+    keras.utils.set_random_seed(0)
+    image = ImageSpec(256, 256, 1)
+    inputs = keras.Input(image.shape)
+    x = layers.Rescaling(1 / 255)(inputs)
+    turned = layers.Permute((2, 1, 3))(x)
+    left, right = (layers.Conv2D(1, 1, kernel_initializer=keras.initializers.Constant(k)) for k in (0.731, 0.2973))
+    both = kind(name="both")([left(x), right(turned)])
+    scores = layers.Dense(3, activation="softmax")(layers.GlobalAveragePooling2D()(both))
+    every_pair = np.broadcast_to(np.arange(256, dtype=np.uint8)[:, None, None], (1, 256, 256, 1))
+    student = quantize_aware(keras.Model(inputs, scores), np.array(every_pair))
+    settle_biases(student)
+    rows = {row.layer: row for row in export_integers(student, image=image, pixels=np.array(every_pair)).layers}
+    assert rows["both_quantizer"].worst_steps == 0

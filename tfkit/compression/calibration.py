@@ -11,12 +11,16 @@ from numpy.typing import NDArray
 from tfkit.errors import ModelError
 from tfkit.layers import (
     OFF_THE_GRID,
+    Add,
     AddPositions,
     CompressedKernel,
     FakeQuantize,
     MaskedMean,
     PixelGrid,
     QuantizedLayerNormalization,
+    SettledHardSigmoid,
+    SettledHardSilu,
+    Subtract,
 )
 
 # What a model takes, at once or in batches.
@@ -136,7 +140,8 @@ class FreezeRanges(keras.callbacks.Callback):
                     quantizer.moving_rate.assign(0.0)
 
 
-_ROUNDING_TENSORS = FakeQuantize | PixelGrid | QuantizedLayerNormalization | AddPositions | MaskedMean
+_SETTLED = Add | Subtract | SettledHardSigmoid | SettledHardSilu
+_ROUNDING_TENSORS = FakeQuantize | PixelGrid | QuantizedLayerNormalization | AddPositions | MaskedMean | _SETTLED
 _ROUNDING = CompressedKernel | _ROUNDING_TENSORS
 
 

@@ -40,6 +40,7 @@ from tfkit.compression.tables import AnswerTable, answer_table
 from tfkit.errors import ModelError
 from tfkit.graph import LayerGraph, Node, build_model, read_graph
 from tfkit.layers import (
+    Add,
     AddPositions,
     CompressedKernel,
     FakeQuantize,
@@ -49,7 +50,9 @@ from tfkit.layers import (
     QuantizedLayerNormalization,
     SettledHardSigmoid,
     SettledHardSilu,
+    Subtract,
     TokenIds,
+    plain_class,
 )
 from tfkit.models import with_dtype_policy
 
@@ -239,6 +242,8 @@ class _Folding:
             outputs, share = leaky_relu(layer, args[0], moved=self._on_one_grid(node, [args[0]])[0])
             self.joined.append((outputs, (share,)))
             return outputs
+        if isinstance(layer, Add | Subtract):
+            return plain_class(layer)(name=node.name)(*args)
         if isinstance(layer, SettledHardSilu):
             return keras.layers.Activation("hard_silu", name=node.name)(args[0])
         if activation_name(layer) == "hard_sigmoid":

@@ -18,17 +18,20 @@ from tfkit.compression.wide_values import WideValues, wide_values
 from tfkit.graph import LayerGraph, Node, Value, build_model, copy_layer, give_weights, read_graph, refuse_difference
 from tfkit.layers import (
     BOUNDED_SCORE,
+    Add,
     CompressedEmbedding,
     FakeQuantize,
     PixelGrid,
     QuantizedLayerNormalization,
     SettledHardSigmoid,
     SettledHardSilu,
+    Subtract,
     compressed_class,
     round_to_steps,
 )
 from tfkit.models import with_float_pixels
 
+_SUMS: dict[str, Any] = {"Add": Add, "Subtract": Subtract}
 _FINE = 10_000  # nothing but a tie is as near to one as a quarter of one in so many
 # How far numbers of the model on 255 steps of their range may move what comes out, as a share of it.
 _ROUNDED_CONSTANTS = 0.03
@@ -226,10 +229,18 @@ class _Rewriting:
             return SettledHardSigmoid(name=node.name, dtype=node.operation.dtype_policy)(*args)
         if plan.treatment == "compute" and self._bits == 8 and activation_name(node.operation) == "hard_silu":
             return SettledHardSilu(name=node.name, dtype=node.operation.dtype_policy)(*args)
+        if plan.treatment == "compute" and (kind := _SUMS.get(node.kind)) and self._adds_two_of_8_bits(node):
+            tensors = keras.tree.flatten(args)
+            return kind(name=node.name, dtype=node.output.dtype)(tensors)
         layer = copy()
         if node.kind == "BatchNormalization" and self._batch_norm == "frozen":
             layer.trainable = False
         return layer(*args, **kwargs)
+
+    def _adds_two_of_8_bits(self, node: Node) -> bool:
+        alike = len(node.inputs) == 2 and node.inputs[0].shape == node.inputs[1].shape
+        wide = any(self._wide.has_16_bits(value) for value in (node.output, *node.inputs))
+        return alike and self._bits == 8 and not wide and node.output.dtype == "float32"
 
     def _transformer_changes(self, node: Node) -> dict[str, Any]:
         """What a layer of an opened transformer is told, so that it computes as the integer file does."""

@@ -8,6 +8,7 @@ import keras
 from tfkit.compression.calibration import unrounded
 from tfkit.graph import Node, build_model, give_weights, read_graph, refuse_difference
 from tfkit.layers import (
+    Add,
     AddPositions,
     CompressedEmbedding,
     CompressedKernel,
@@ -15,6 +16,9 @@ from tfkit.layers import (
     MaskedMean,
     PixelGrid,
     QuantizedLayerNormalization,
+    SettledHardSigmoid,
+    SettledHardSilu,
+    Subtract,
     TokenIds,
     plain_class,
 )
@@ -65,6 +69,8 @@ class _Stripping:
         if isinstance(layer, QuantizedLayerNormalization):
             own = [_numbers(weight) for weight in (layer.gamma, layer.beta) if weight is not None]
             return self._plain(node, ("bits", "fused", "settled"), own, args, kwargs)
+        if isinstance(layer, Add | Subtract | SettledHardSigmoid | SettledHardSilu):
+            return self._plain(node, ("settled", "shift", "input_step"), [], args, kwargs)
         return copy()(*args, **kwargs)
 
     def _plain(self, node: Node, dropped: tuple[str, ...], weights: list[Any], args: Any, kwargs: Any) -> Any:

@@ -13,7 +13,7 @@ from tfkit.compression.operators import channel_affine
 from tfkit.compression.rules import is_leading_scaling, treatment_of
 from tfkit.compression.scaling import composed_scaling
 from tfkit.graph import LayerGraph, Node, Value
-from tfkit.layers import FakeQuantize, PixelGrid, QuantizedLayerNormalization, TokenIds
+from tfkit.layers import Add, FakeQuantize, PixelGrid, QuantizedLayerNormalization, Subtract, TokenIds
 
 # A bias further than this from zero, in steps of its sum, makes the file widen its kernel's grid. Three bits below
 # int32's end: the quantiser may still widen the input's range for operators that share it.
@@ -21,6 +21,7 @@ LARGEST_BIAS = 2.0**28
 _FOUR_BIT_CONVOLUTIONS = (keras.layers.Conv1D, keras.layers.Conv2D)
 _MEANS = ("GlobalAveragePooling1D", "GlobalAveragePooling2D")
 _BITS = 8
+_RATIOS = 2.0**-10, 2.0**8  # of an addend's step to the sum's: others XNNPACK leaves to another kernel
 _MAPS = 4  # the rank at which a Dense layer is a convolution in the file
 
 
@@ -59,11 +60,25 @@ def settle_sums(graph: LayerGraph) -> int:
         quantizer = node.operation
         if isinstance(quantizer, FakeQuantize) and quantizer.result_bits == _BITS:
             source = _source(node)
+            if source is not None and isinstance(source.operation, Add | Subtract):
+                told += _settle_addition(source, quantizer)
+                continue
             sums = _sums_of(graph, source) if source is not None and source.name not in floats else None
             if sums is not None:
                 quantizer.settle(sums.steps, twice=sums.twice, shift=sums.shift)
                 told += 1
     return told
+
+
+def _settle_addition(node: Node, quantizer: FakeQuantize) -> bool:
+    first, second = (_step(value) for value in node.inputs)
+    if first is None or second is None:
+        return False
+    low, high = _RATIOS
+    if not low <= max(first, second) / quantizer.step() < high:
+        return False
+    node.operation.settle(first, second, quantizer.step())
+    return True
 
 
 def _source(node: Node) -> Node | None:

@@ -1,5 +1,6 @@
 """Keras layers that a compressed model is made of; importing this room registers them for loading."""
 
+from tfkit.layers.addition import Add, Subtract
 from tfkit.layers.channel_order import ChannelOrder
 from tfkit.layers.compressed import (
     CompressedConv1D,
@@ -33,6 +34,7 @@ __all__ = [
     "BOUNDED_SCORE",
     "OFF_THE_GRID",
     "Adapter",
+    "Add",
     "AddPositions",
     "ApproximateGelu",
     "AttentionMask",
@@ -54,6 +56,7 @@ __all__ = [
     "RelativePositions",
     "SettledHardSigmoid",
     "SettledHardSilu",
+    "Subtract",
     "TokenIds",
     "compressed_class",
     "plain_class",

@@ -5,6 +5,9 @@ from typing import Any
 import keras
 from keras import ops
 
+from tfkit.layers.addition import Add, Subtract
+from tfkit.layers.hard_sigmoid import SettledHardSigmoid
+from tfkit.layers.hard_silu import SettledHardSilu
 from tfkit.layers.layer_normalization import QuantizedLayerNormalization
 
 
@@ -198,12 +201,13 @@ def compressed_class(layer: Any) -> type | None:
 
 
 def plain_class(layer: Any) -> type:
-    """The Keras class that a compressed layer stands for; a plain layer's own class."""
+    """The Keras class that a compressed or settled layer stands for; a plain layer's own class."""
     if isinstance(layer, QuantizedLayerNormalization):
         return keras.layers.LayerNormalization  # type: ignore[no-any-return]
     if isinstance(layer, CompressedKernel) and isinstance(layer, keras.layers.Embedding):
         return keras.layers.Embedding  # type: ignore[no-any-return]
-    return next((plain for plain, twin in _TWINS.items() if isinstance(layer, twin)), type(layer))
+    twins = _TWINS | _SETTLED
+    return next((plain for plain, twin in twins.items() if isinstance(layer, twin)), type(layer))
 
 
 _TWINS: dict[type, type] = {
@@ -214,6 +218,12 @@ _TWINS: dict[type, type] = {
     keras.layers.DepthwiseConv1D: CompressedDepthwiseConv1D,
     keras.layers.DepthwiseConv2D: CompressedDepthwiseConv2D,
     keras.layers.Dense: CompressedDense,
+}
+
+_SETTLED: dict[type, type | tuple[type, ...]] = {
+    keras.layers.Add: Add,
+    keras.layers.Subtract: Subtract,
+    keras.layers.Activation: (SettledHardSigmoid, SettledHardSilu),
 }
 
 

@@ -26,6 +26,9 @@ class SettledHardSigmoid(keras.layers.Activation):
         shift: What is added.
         input_step: Width of a step of the input's grid of 8 bits, once settled; 0: not settled, or of 16 bits.
         **kwargs: As for every Keras layer.
+
+    Attributes:
+        enabled: False computes as Keras does.
     """
 
     def __init__(
@@ -33,6 +36,7 @@ class SettledHardSigmoid(keras.layers.Activation):
     ) -> None:
         super().__init__(activation, **kwargs)
         self.shift, self.input_step = float(shift), float(input_step)
+        self.enabled = True
 
     def settle(self, input_step: float, *, bits: int) -> None:
         """Predict as the file computes, from now on.
@@ -45,6 +49,8 @@ class SettledHardSigmoid(keras.layers.Activation):
         self.input_step = input_step if bits == _NARROW else 0.0
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
+        if not self.enabled:
+            return super().call(inputs)
         if training or not self.input_step or inputs.dtype != "float32":
             return super().call(inputs) if self.shift == _SHIFT else ops.relu6(inputs + self.shift) * (1 / 6)
         counted, given = (

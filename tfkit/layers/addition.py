@@ -1,0 +1,74 @@
+"""Sums and differences of two tensors, as XNNPACK's integer kernels compute them."""
+
+import math
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+_BITS = 20  # of the larger multiplier, at least
+
+
+class _Settled:
+    """What both share: two inputs of 8 bits, each multiplied by a whole number, added, and shifted back.
+
+    The whole number has 21 bits, so that one result in ten thousand is a step from what real numbers give.
+
+    Source: `xnn_init_qs8_add_minmax_scalar_params` of XNNPACK's `src/microparams-init.c`.
+
+    Args:
+        settled: Widths of a step of both inputs and of the result, once settled; default Keras's own sum.
+        **kwargs: As for every Keras layer.
+
+    Attributes:
+        enabled: False computes as Keras does.
+    """
+
+    sign: int
+
+    def __init__(self, *, settled: list[float] | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.settled = settled
+        self.enabled = True
+
+    def settle(self, first: float, second: float, result: float) -> None:
+        """Predict as the file computes, from now on.
+
+        Args:
+            first, second: Widths of a step of the inputs' grids, of 8 bits.
+            result: That of the grid that the result is rounded to.
+        """
+        self.settled = [first, second, result]
+
+    def call(self, inputs: Any, training: bool | None = None) -> Any:
+        if self.settled is None or not self.enabled or training or inputs[0].dtype != "float32":
+            return super().call(inputs)  # type: ignore[misc]
+        *given, result = self.settled
+        ratios = [float(np.float32(step) / np.float32(result)) for step in given]
+        shift = _BITS - (math.frexp(max(ratios))[1] - 1)
+        multipliers = [
+            sign * round(math.ldexp(ratio, shift)) for sign, ratio in zip((1, self.sign), ratios, strict=True)
+        ]
+        total: Any = 2 ** (shift - 1)
+        for tensor, step, multiplier in zip(inputs, given, multipliers, strict=True):
+            total = total + ops.cast(ops.round(tensor * (1 / step)), "int32") * multiplier
+        return ops.cast(ops.right_shift(total, shift), "float32") * result
+
+    def get_config(self) -> dict[str, Any]:
+        config: dict[str, Any] = super().get_config()  # type: ignore[misc]
+        return config | {"settled": self.settled}
+
+
+@keras.saving.register_keras_serializable(package="tfkit")
+class Add(_Settled, keras.layers.Add):
+    """`keras.layers.Add` of two tensors."""
+
+    sign = 1
+
+
+@keras.saving.register_keras_serializable(package="tfkit")
+class Subtract(_Settled, keras.layers.Subtract):
+    """`keras.layers.Subtract`."""
+
+    sign = -1
