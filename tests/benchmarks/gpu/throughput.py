@@ -14,8 +14,8 @@ installed.
 
 PyTorch's side: `torch.compile`, autocast to bf16, channels last, fused optimizer, TF32, cuDNN's own benchmark.
 
-Needs torch, torchvision and transformers beside tfkit. The sides take turns, in rounds; ratios are taken within a round.
-Median (quartiles) of the rounds.
+Needs torch, torchvision and transformers beside tfkit. The sides take turns, in rounds; ratios are taken within a
+round. Median (quartiles) of the rounds.
 """
 
 import argparse
