@@ -184,6 +184,16 @@ def test_a_model_that_asks_for_more_weights_than_it_holds_is_told_before_they_ar
     assert load_model_file(tmp_path / "good.keras").count_params() == 15
 
 
+@pytest.mark.parametrize("nested", [False, True])
+def test_a_model_whose_layer_gives_more_than_memory_holds_is_told(nested: bool, tmp_path: Path) -> None:
+    inputs = keras.Input((16, 16, 3))
+    inner = keras.Sequential([keras.Input((16, 16, 3)), keras.layers.ZeroPadding2D(10**6, name="wide")])
+    wide = inner(inputs) if nested else inner.get_layer("wide")(inputs)
+    keras.Model(inputs, keras.layers.GlobalMaxPooling2D()(wide)).save(tmp_path / "odd.keras")
+    with pytest.raises(ModelError, match=r"odd\.keras' .* its layer 'wide' gives 12,000,192,000,768 numbers"):
+        load_model_file(tmp_path / "odd.keras")
+
+
 def test_a_model_whose_layer_cannot_be_called_is_told(tmp_path: Path) -> None:
     keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Rescaling(1.0, offset=[])]).save(tmp_path / "odd.keras")
     with pytest.raises(ModelError, match=r"odd\.keras' cannot be run: its layer Rescaling fails: Incompatible shapes"):

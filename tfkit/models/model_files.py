@@ -1,15 +1,18 @@
 """Keras models on disk: load them whatever Keras wrote them, and save them so that nothing good is ever lost."""
 
+import contextlib
 import math
 import re
 import tempfile
 import warnings
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
+import psutil
 
 import tfkit.layers  # noqa: F401  - registers the layers that compressed models hold
 from tfkit.artifacts import RunDirectory
@@ -108,8 +111,31 @@ def load_model_file(path: Path) -> keras.Model:
             hint="rebuild it with the functional API and save it again",
         )
     if not ours:
+        _refuse_what_no_memory_holds(model, file)
         _refuse_uncallable(model, file)
     return model
+
+
+def _refuse_what_no_memory_holds(model: keras.Model, file: Path) -> None:
+    """Refuse a layer whose answer for one input is larger than this machine's free memory, before it is asked."""
+    free = psutil.virtual_memory().available
+    for name, shape in _answer_shapes(model):
+        numbers = math.prod(size for size in shape[1:] if isinstance(size, int))
+        if numbers * np.dtype(np.float32).itemsize > free:
+            raise ModelError(
+                f"'{file}' cannot be run: its layer '{name}' gives {numbers:,} numbers for one input, shape {shape}; "
+                f"{free / 1e9:.1f} GB of memory are free",
+                hint="its settings were changed or are meant for another machine; mend them where the model was made",
+            )
+
+
+def _answer_shapes(model: keras.Model) -> Iterator[tuple[str, tuple[Any, ...]]]:
+    operations = model.layers if isinstance(model, keras.Sequential) else getattr(model, "operations", model.layers)
+    for operation in operations:
+        if isinstance(operation, keras.Model):
+            yield from _answer_shapes(operation)
+        with contextlib.suppress(AttributeError, ValueError):  # called several times, or never
+            yield from ((operation.name, tuple(tensor.shape)) for tensor in keras.tree.flatten(operation.output))
 
 
 def _refuse_uncallable(model: keras.Model, file: Path) -> None:
