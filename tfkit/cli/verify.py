@@ -284,8 +284,8 @@ def _measure(
             verification = verify_artifact(
                 artifact, examples, reference=reference, runtime=runtime, progress=stage.progress
             )
-        # Half a second tells how fast a file is; a limit to refuse it by is measured for as long as ever.
-        timing: dict[str, Any] = {"max_seconds": 0.5} if limits.max_latency_ms_p95 is None else {}
+        # Three tenths of a second tell how fast a file is; a limit to refuse it by is measured for as long as ever.
+        timing: dict[str, Any] = {"max_seconds": 0.3} if limits.max_latency_ms_p95 is None else {}
         latency = measure_latency(runtime, noise(artifact.input), **timing)
         refused = refusals(verification, latency.latency_ms_p95, keras_accuracy=keras_accuracy, policy=_policy(limits))
         refused = (*refused, *(f"{_name(artifact)}: {fault}." for fault in (npu_faults(npu) if npu else ())))
