@@ -13,7 +13,7 @@ from tfkit.compression.operators import channel_affine
 from tfkit.compression.rules import is_leading_scaling, treatment_of
 from tfkit.compression.scaling import composed_scaling
 from tfkit.graph import LayerGraph, Node, Value
-from tfkit.layers import Add, FakeQuantize, PixelGrid, QuantizedLayerNormalization, Subtract, TokenIds
+from tfkit.layers import Add, FakeQuantize, MatMul, PixelGrid, QuantizedLayerNormalization, Subtract, TokenIds, Twice
 
 # A bias further than this from zero, in steps of its sum, makes the file widen its kernel's grid. Three bits below
 # int32's end: the quantiser may still widen the input's range for operators that share it.
@@ -31,12 +31,12 @@ class _Sums:
 
     Attributes:
         steps: float32, for each channel or all; 0: not known.
-        twice: Whether its kernel rounds twice.
+        twice: How its kernel rounds a second time: halves away from zero, or up; None: it does not.
         shift: What it adds, where that is not a whole number of steps yet.
     """
 
     steps: Any
-    twice: bool = False
+    twice: Twice | None = None
     shift: NDArray[np.float64] | None = None
 
 
@@ -84,13 +84,20 @@ def _settle_addition(node: Node, quantizer: FakeQuantize) -> bool:
 def _source(node: Node) -> Node | None:
     """The operator whose result is rounded, before the activation that runs inside it."""
     source = node.inputs[0].node
-    while source is not None and treatment_of(source) in ("absent", "activation"):
+    while source is not None and treatment_of(source) in ("absent", "activation", "masked"):
         source = source.inputs[0].node
     return source
 
 
 def _sums_of(graph: LayerGraph, node: Node) -> _Sums | None:
     layer = node.operation
+    if isinstance(layer, FakeQuantize):  # what had 16 bits gets 8
+        return _Sums(np.float32(layer.step()), twice="away") if layer.result_bits != _BITS else None
+    if isinstance(layer, MatMul):
+        first, second = (_step(value) for value in node.inputs)
+        if first is None or second is None:
+            return None
+        return _Sums(np.float32(first) * np.float32(second) * np.float32(layer.scale), twice="away")
     if isinstance(layer, QuantizedLayerNormalization):
         scale = channel_affine(layer, channels=_channels(node))[0] if layer.scale or layer.center else np.ones(1)
         return _weighted(scale, layer.quantizers["normalized"].step())
@@ -142,7 +149,7 @@ def _of_kernel(node: Node, scale: NDArray[np.float64], shift: NDArray[np.float64
     bias = np.asarray(keras.ops.convert_to_numpy(layer.bias), np.float64) if layer.use_bias else np.zeros(1)
     kept = weights >= 127 * np.abs(bias * scale + shift) / (step * LARGEST_BIAS)
     convolves = isinstance(layer, _FOUR_BIT_CONVOLUTIONS) or len(node.output.shape) == _MAPS
-    return _weighted(np.where(kept, weights, 0), step, bits=bits, twice=bits == 4 and convolves)
+    return _weighted(np.where(kept, weights, 0), step, bits=bits, twice="up" if bits == 4 and convolves else None)
 
 
 def _weighted(largest: NDArray[np.float64], step: float | None, *, bits: int = _BITS, **told: Any) -> _Sums | None:

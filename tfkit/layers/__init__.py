@@ -29,6 +29,7 @@ from tfkit.layers.transformer import (
     MatMul,
     TokenIds,
 )
+from tfkit.layers.whole_numbers import Twice
 
 __all__ = [
     "BOUNDED_SCORE",
@@ -58,6 +59,7 @@ __all__ = [
     "SettledHardSilu",
     "Subtract",
     "TokenIds",
+    "Twice",
     "compressed_class",
     "plain_class",
     "round_means",

@@ -8,7 +8,7 @@ import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
-from tfkit.layers.whole_numbers import rounded_twice, step_width
+from tfkit.layers.whole_numbers import Twice, rounded_twice, step_width
 
 # The largest of this many images is, on average, their distribution's 90th percentile: the rule of calibration.
 OBSERVED_IMAGES = 8
@@ -113,13 +113,13 @@ class FakeQuantize(keras.layers.Layer):
         return round_to_steps(inputs, self.minimum, self.maximum, bits=self.bits, fused=self.fused)
 
     def settle(
-        self, sum_steps: NDArray[np.float32], *, twice: bool = False, shift: NDArray[np.float64] | None = None
+        self, sum_steps: NDArray[np.float32], *, twice: Twice | None = None, shift: NDArray[np.float64] | None = None
     ) -> None:
         """From now on, predict by the sums of the file's kernel; the range must not change any more.
 
         Args:
             sum_steps: What a sum counts in, for each channel of the last axis or for all; 0: not known.
-            twice: Whether the kernel rounds twice, as the one of 4-bit convolutions does, or once, as XNNPACK's.
+            twice: How the kernel rounds a second time; default not at all, as XNNPACK's. See `rounded_twice`.
             shift: What the inputs hold that the kernel adds as a whole number; (channels,) or (1,), default nothing.
         """
         numbers: dict[str, NDArray[Any]] = {
@@ -140,7 +140,8 @@ class FakeQuantize(keras.layers.Layer):
         sums = ops.round((inputs - ops.convert_to_tensor(shift)) * ops.convert_to_tensor(1 / counted))
         sums = sums + ops.convert_to_tensor(np.rint(shift * (1 / counted)))
         if settled["twice"]:
-            steps = ops.cast(rounded_twice(sums, counted.astype(np.float64) / step, upwards=True), "float32")
+            multiplier = counted.astype(np.float64) / step
+            steps = ops.cast(rounded_twice(sums, multiplier, upwards=settled["twice"] == "up"), "float32")
         else:
             steps = ops.round(sums * ops.convert_to_tensor(counted / np.float32(step)))
         if not known.all():

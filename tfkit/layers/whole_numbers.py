@@ -1,6 +1,6 @@
 """The whole-number arithmetic of LiteRT's kernels, on real numbers that hold whole ones."""
 
-from typing import Any
+from typing import Any, Literal
 
 import keras
 import numpy as np
@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 
 # float, or one for each channel of the last axis.
 Multiplier = float | NDArray[np.float64]
+# Where a second rounding takes halves.
+Twice = Literal["away", "up"]
 LARGEST_OF_16 = 32767  # a 16-bit grid is symmetric about zero
 # Products of 32 bits by 31: float32 would put one in a hundred on another side of a half. JAX has none by default.
 PRECISE = "float32" if keras.backend.backend() == "jax" else "float64"
