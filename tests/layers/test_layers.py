@@ -1,6 +1,7 @@
 """The registered layers: what they round to, that masks hold, and that a saved model brings them back."""
 
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -182,3 +183,15 @@ def test_rounded_means_pass_their_gradient_within_the_range_only() -> None:
         tape.watch(values)
         rounded = layers.round_means(values, -1.3, 2.2, bits=8, averaged=4)
     assert np.array_equal(tape.gradient(rounded, values), [0, 1, 0])
+
+
+@pytest.mark.parametrize(("name", "exact"), [("sigmoid", lambda x: 1 / (1 + np.exp(-x))), ("tanh", np.tanh)])
+def test_predicted_sigmoids_are_right_to_the_last_bit(name: str, exact: Any) -> None:
+    """TensorFlow's own are off in the last bits, and a value half way between two steps then goes to the other."""
+    layer = layers.PreciseActivation(name)
+    values = np.random.default_rng(0).uniform(-6, 6, 5000).astype(np.float32)
+    wanted = exact(values.astype(np.float64)).astype(np.float32)
+    assert np.array_equal(layer(values), wanted)
+    assert np.array_equal(layer(values, training=True), keras.activations.get(name)(values))
+    layer.enabled = False
+    assert np.array_equal(layer(values), keras.activations.get(name)(values))

@@ -17,6 +17,7 @@ from tfkit.layers import (
     FakeQuantize,
     MaskedMean,
     PixelGrid,
+    PreciseActivation,
     QuantizedLayerNormalization,
     SettledHardSigmoid,
     SettledHardSilu,
@@ -140,7 +141,7 @@ class FreezeRanges(keras.callbacks.Callback):
                     quantizer.moving_rate.assign(0.0)
 
 
-_SETTLED = Add | Subtract | SettledHardSigmoid | SettledHardSilu
+_SETTLED = Add | PreciseActivation | Subtract | SettledHardSigmoid | SettledHardSilu
 _ROUNDING_TENSORS = FakeQuantize | PixelGrid | QuantizedLayerNormalization | AddPositions | MaskedMean | _SETTLED
 _ROUNDING = CompressedKernel | _ROUNDING_TENSORS
 

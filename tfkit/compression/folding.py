@@ -47,6 +47,7 @@ from tfkit.layers import (
     MaskedMean,
     MatMul,
     PixelGrid,
+    PreciseActivation,
     QuantizedLayerNormalization,
     SettledHardSigmoid,
     SettledHardSilu,
@@ -244,6 +245,8 @@ class _Folding:
             return outputs
         if isinstance(layer, Add | Subtract):
             return plain_class(layer)(name=node.name)(*args)
+        if isinstance(layer, PreciseActivation):
+            return keras.layers.Activation(layer.activation, name=node.name)(*args)
         if isinstance(layer, SettledHardSilu):
             return keras.layers.Activation("hard_silu", name=node.name)(args[0])
         if activation_name(layer) == "hard_sigmoid":

@@ -22,6 +22,7 @@ from tfkit.layers import (
     CompressedEmbedding,
     FakeQuantize,
     PixelGrid,
+    PreciseActivation,
     QuantizedLayerNormalization,
     SettledHardSigmoid,
     SettledHardSilu,
@@ -31,6 +32,7 @@ from tfkit.layers import (
 )
 from tfkit.models import with_float_pixels
 
+_LOOKED_UP = ("sigmoid", "tanh")
 _SUMS: dict[str, Any] = {"Add": Add, "Subtract": Subtract}
 _FINE = 10_000  # nothing but a tie is as near to one as a quarter of one in so many
 # How far numbers of the model on 255 steps of their range may move what comes out, as a share of it.
@@ -227,6 +229,8 @@ class _Rewriting:
             return outputs
         if plan.treatment == "fixed" and activation_name(node.operation) == "hard_sigmoid":
             return SettledHardSigmoid(name=node.name, dtype=node.operation.dtype_policy)(*args)
+        if plan.treatment == "fixed" and self._bits == 8 and (name := activation_name(node.operation)) in _LOOKED_UP:
+            return PreciseActivation(name, name=node.name, dtype=node.operation.dtype_policy)(*args)
         if plan.treatment == "compute" and self._bits == 8 and activation_name(node.operation) == "hard_silu":
             return SettledHardSilu(name=node.name, dtype=node.operation.dtype_policy)(*args)
         if plan.treatment == "compute" and (kind := _SUMS.get(node.kind)) and self._adds_two_of_8_bits(node):

@@ -15,6 +15,7 @@ from tfkit.layers import (
     FakeQuantize,
     MaskedMean,
     PixelGrid,
+    PreciseActivation,
     QuantizedLayerNormalization,
     SettledHardSigmoid,
     SettledHardSilu,
@@ -69,7 +70,7 @@ class _Stripping:
         if isinstance(layer, QuantizedLayerNormalization):
             own = [_numbers(weight) for weight in (layer.gamma, layer.beta) if weight is not None]
             return self._plain(node, ("bits", "fused", "settled"), own, args, kwargs)
-        if isinstance(layer, Add | Subtract | SettledHardSigmoid | SettledHardSilu):
+        if isinstance(layer, Add | PreciseActivation | Subtract | SettledHardSigmoid | SettledHardSilu):
             return self._plain(node, ("settled", "shift", "input_step"), [], args, kwargs)
         return copy()(*args, **kwargs)
 

@@ -13,7 +13,17 @@ from tfkit.compression.operators import channel_affine
 from tfkit.compression.rules import is_leading_scaling, treatment_of
 from tfkit.compression.scaling import composed_scaling
 from tfkit.graph import LayerGraph, Node, Value
-from tfkit.layers import Add, FakeQuantize, MatMul, PixelGrid, QuantizedLayerNormalization, Subtract, TokenIds, Twice
+from tfkit.layers import (
+    Add,
+    FakeQuantize,
+    MatMul,
+    PixelGrid,
+    PreciseActivation,
+    QuantizedLayerNormalization,
+    Subtract,
+    TokenIds,
+    Twice,
+)
 
 # A bias further than this from zero, in steps of its sum, makes the file widen its kernel's grid. Three bits below
 # int32's end: the quantiser may still widen the input's range for operators that share it.
@@ -63,7 +73,7 @@ def settle_sums(graph: LayerGraph) -> int:
             if source is not None and isinstance(source.operation, Add | Subtract):
                 told += _settle_addition(source, quantizer)
                 continue
-            sums = _sums_of(graph, source) if source is not None and source.name not in floats else None
+            sums = _sums_of(graph, source, quantizer) if source is not None and source.name not in floats else None
             if sums is not None:
                 quantizer.settle(sums.steps, twice=sums.twice, shift=sums.shift)
                 told += 1
@@ -89,10 +99,12 @@ def _source(node: Node) -> Node | None:
     return source
 
 
-def _sums_of(graph: LayerGraph, node: Node) -> _Sums | None:
+def _sums_of(graph: LayerGraph, node: Node, quantizer: FakeQuantize) -> _Sums | None:
     layer = node.operation
     if isinstance(layer, FakeQuantize):  # what had 16 bits gets 8
         return _Sums(np.float32(layer.step()), twice="away") if layer.result_bits != _BITS else None
+    if isinstance(layer, PreciseActivation):
+        return _Sums(np.float32(quantizer.step()))
     if isinstance(layer, MatMul):
         first, second = (_step(value) for value in node.inputs)
         if first is None or second is None:

@@ -18,6 +18,7 @@ from tfkit.layers.fake_quantization import OFF_THE_GRID, FakeQuantize, PixelGrid
 from tfkit.layers.hard_sigmoid import SettledHardSigmoid
 from tfkit.layers.hard_silu import SettledHardSilu
 from tfkit.layers.layer_normalization import QuantizedLayerNormalization
+from tfkit.layers.precise_activation import PreciseActivation
 from tfkit.layers.text import Adapter, RelativePositions
 from tfkit.layers.transformer import (
     BOUNDED_SCORE,
@@ -53,6 +54,7 @@ __all__ = [
     "MaskedMean",
     "MatMul",
     "PixelGrid",
+    "PreciseActivation",
     "QuantizedLayerNormalization",
     "RelativePositions",
     "SettledHardSigmoid",

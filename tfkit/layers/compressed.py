@@ -9,6 +9,7 @@ from tfkit.layers.addition import Add, Subtract
 from tfkit.layers.hard_sigmoid import SettledHardSigmoid
 from tfkit.layers.hard_silu import SettledHardSilu
 from tfkit.layers.layer_normalization import QuantizedLayerNormalization
+from tfkit.layers.precise_activation import PreciseActivation
 
 
 class CompressedKernel:
@@ -223,7 +224,7 @@ _TWINS: dict[type, type] = {
 _SETTLED: dict[type, type | tuple[type, ...]] = {
     keras.layers.Add: Add,
     keras.layers.Subtract: Subtract,
-    keras.layers.Activation: (SettledHardSigmoid, SettledHardSilu),
+    keras.layers.Activation: (PreciseActivation, SettledHardSigmoid, SettledHardSilu),
 }
 
 
