@@ -435,3 +435,13 @@ def test_attention_is_the_files_to_the_bit(pixels: Any) -> None:
     rows = _rows(middle, pixels)
     assert {"BATCH_MATMUL", "SOFTMAX", "ADD"} <= {row.operator for row in rows}
     assert all(row.worst_steps == 0 for row in rows)
+
+
+def test_joined_tensors_are_the_files_to_the_bit(pixels: Any) -> None:
+    def middle(x: Any) -> Any:
+        soft = layers.Activation("tanh")(layers.Conv2D(8, 1)(x))
+        return layers.Concatenate(name="joined")([x, soft, layers.Conv2D(8, 3, padding="same")(x)])
+
+    rows = _rows(middle, pixels, activation="gelu")
+    assert any(row.layer == "joined_quantizer" for row in rows)
+    assert all(row.worst_steps == 0 for row in rows)

@@ -93,7 +93,11 @@ def _settle_addition(node: Node, quantizer: FakeQuantize) -> bool:
 
 def _source(node: Node) -> Node | None:
     """The operator whose result is rounded, before the activation that runs inside it."""
-    source = node.inputs[0].node
+    return _source_of(node.inputs[0])
+
+
+def _source_of(value: Value) -> Node | None:
+    source = value.node
     while source is not None and treatment_of(source) in ("absent", "activation", "masked"):
         source = source.inputs[0].node
     return source
@@ -103,6 +107,8 @@ def _sums_of(graph: LayerGraph, node: Node, quantizer: FakeQuantize) -> _Sums | 
     layer = node.operation
     if isinstance(layer, FakeQuantize):  # what had 16 bits gets 8
         return _Sums(np.float32(layer.step()), twice="away") if layer.result_bits != _BITS else None
+    if treatment_of(node) == "joined":
+        return _of_joined(graph, node, quantizer)
     if isinstance(layer, PreciseActivation):
         return _Sums(np.float32(quantizer.step()))
     if isinstance(layer, MatMul):
@@ -133,6 +139,21 @@ def _sums_of(graph: LayerGraph, node: Node, quantizer: FakeQuantize) -> _Sums | 
         whole = len(places) == len(node.inputs[0].shape) - 2
         return _Sums(np.float32(step) / np.float32(math.prod(places))) if whole else None
     return None
+
+
+def _of_joined(graph: LayerGraph, node: Node, quantizer: FakeQuantize) -> _Sums | None:
+    """Of tensors joined channel by channel: one on a grid of its own is brought to the common one by weights of one."""
+    if node.operation.axis not in (-1, len(node.output.shape) - 1):
+        return None
+    parts = []
+    for value in node.inputs:
+        step, source = _step(value), _source_of(value)
+        own = _sums_of(graph, source, quantizer) if step is None and source is not None else None
+        counted = np.float32(step) * (np.float32(1) / np.float32(127)) if step is not None else np.float32(0)
+        if own is not None and own.twice is None and own.shift is None:
+            counted = own.steps
+        parts.append(np.broadcast_to(counted, int(value.shape[-1] or 0)))
+    return _Sums(np.concatenate(parts))
 
 
 def _of_pixels(node: Node) -> _Sums | None:
