@@ -9,7 +9,7 @@ from ai_edge_litert.interpreter import Interpreter
 from ai_edge_litert.tools import flatbuffer_utils
 
 from tfkit.layers import QuantizedLayerNormalization
-from tfkit.layers.inverse_root import tabulated_inverse_root
+from tfkit.layers.inverse_root import looked_up_inverse_root, tabulated_inverse_root
 
 ALL = np.arange(32768, dtype=np.int16)
 
@@ -46,6 +46,14 @@ def test_every_answer_is_that_of_the_kernel(input_step: float, smallest: int) ->
     steps = np.round(keras.ops.convert_to_numpy(found) / output_step)
     away = np.abs(steps - answers_of_litert(input_step, output_step))
     assert away.max() <= 1 and away.mean() < 0.01  # halves of odd errors went to even numbers: one in seven
+
+
+@pytest.mark.parametrize("smallest", [1, 10, 78, 2000, 12000])
+@pytest.mark.parametrize("input_step", [3.9e-3, 1.3e-5, 8.8e-7])
+def test_every_looked_up_answer_is_that_of_the_kernel_to_the_bit(input_step: float, smallest: int) -> None:
+    output_step = float(np.float32(1 / np.sqrt(smallest * input_step) / 32767))
+    found = looked_up_inverse_root(ALL.astype(np.float64), input_step=input_step, output_step=output_step)
+    assert np.array_equal(keras.ops.convert_to_numpy(found), answers_of_litert(input_step, output_step))
 
 
 def test_the_gradient_is_the_slope_of_the_line() -> None:

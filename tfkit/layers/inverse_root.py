@@ -81,17 +81,14 @@ def _table(input_step: np.float32, output_step: np.float32) -> NDArray[np.int32]
     places = lowest + np.arange(_SEGMENTS, dtype=np.float32) * width
 
     def root(values: Any) -> Any:
-        roots = np.float32(1) / np.sqrt(np.maximum(values, np.float32(1e-30)))
-        return np.where(values > 0, roots, np.finfo(np.float32).max) * scaling
+        roots = np.float32(1) / np.sqrt(np.where(values > 0, values, np.float32(1)))
+        return np.where(values > 0, roots, output_step * np.float32(_LARGEST)) * scaling
 
-    with np.errstate(over="ignore", invalid="ignore"):
-        entries = _half_away(root(places))
-        between = _half_away((root(places + width) + entries) / 2)
-        moved = entries - _half_away((between - _half_away(root(places + width / 2))) / 2)
-        all_entries = np.append(moved, _half_away(root(highest)))
-    whole: NDArray[np.int32] = np.clip(np.nan_to_num(all_entries, nan=_LARGEST), -_LARGEST - 1, _LARGEST).astype(
-        np.int32
-    )
+    entries = _half_away(root(places))
+    between = _half_away((root(places + width) + entries) / 2)
+    moved = entries - _half_away((between - _half_away(root(places + width / 2))) / 2)
+    kept = np.clip(np.append(moved, _half_away(root(highest))), -_LARGEST - 1, _LARGEST)
+    whole: NDArray[np.int32] = kept.astype(np.int32)
     return whole
 
 
