@@ -101,3 +101,20 @@ def test_what_predicts_as_a_file_is_plain_keras_again_once_stripped() -> None:
     assert all(type(layer).__module__.startswith("keras.") for layer in plain.layers)
     given = pixels()
     assert np.abs(plain.predict(given, verbose=0) - model.predict(given, verbose=0)).max() < 0.05
+
+
+def test_a_settled_model_that_is_trained_on_is_not_settled_any_more() -> None:
+    """Validation would go on with the sums of the ranges and kernels that it had."""
+    keras.utils.set_random_seed(0)
+    x = inputs = keras.Input(IMAGE.shape)
+    x = keras.layers.Conv2D(8, 3, padding="same", activation="hard_sigmoid")(keras.layers.Rescaling(1 / 255)(x))
+    x = keras.layers.LayerNormalization()(keras.layers.Add()([x, keras.layers.Conv2D(8, 1)(x)]))
+    model = keras.Model(inputs, keras.layers.Dense(4, activation="softmax")(keras.layers.GlobalAveragePooling2D()(x)))
+    student = quantize_aware(model, pixels())
+    settle_biases(student)
+    student.compile(keras.optimizers.SGD(0.1), "sparse_categorical_crossentropy")
+    student.fit(pixels(), np.arange(16) % 4, epochs=3, verbose=0)
+    never_settled = quantize_aware(model, pixels())
+    never_settled.set_weights(student.get_weights())
+    assert np.array_equal(student.predict(pixels(), verbose=0), never_settled.predict(pixels(), verbose=0))
+    assert all(layer.settled is None for layer in student.layers if hasattr(layer, "settled"))

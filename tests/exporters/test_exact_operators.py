@@ -7,6 +7,7 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from keras import layers
 
 from tfkit.artifacts import ImageSpec, LayerDifference
@@ -445,3 +446,22 @@ def test_joined_tensors_are_the_files_to_the_bit(pixels: Any) -> None:
     rows = _rows(middle, pixels, activation="gelu")
     assert any(row.layer == "joined_quantizer" for row in rows)
     assert all(row.worst_steps == 0 for row in rows)
+
+
+def test_settled_layers_pass_gradients_on(pixels: Any) -> None:
+    """Explanations ask for them when the model predicts."""
+    x = inputs = keras.Input(_IMAGE.shape)
+    x = layers.Conv2D(8, 1, name="first")(layers.Rescaling(1 / 255)(x))
+    for activation in ("hard_silu", "hard_sigmoid", "tanh"):
+        x = layers.Add()([layers.Conv2D(8, 1, activation=activation)(x), layers.Conv2D(8, 1)(x)])
+    x = layers.LayerNormalization()(layers.Subtract()([x, layers.Conv2D(8, 1)(x)]))
+    model = keras.Model(inputs, layers.Dense(3, activation="softmax")(layers.GlobalAveragePooling2D()(x)))
+    student = quantize_aware(model, pixels)
+    settle_biases(student)
+
+    def gradient(network: Any) -> Any:
+        with tf.GradientTape() as tape:
+            score = network(tf.constant(pixels, tf.float32), training=False)[:, 0]
+        return tape.gradient(score, network.get_layer("first").kernel.value).numpy().ravel()
+
+    assert np.corrcoef(gradient(student), gradient(model))[0, 1] > 0.8

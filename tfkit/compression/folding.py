@@ -40,6 +40,7 @@ from tfkit.compression.tables import AnswerTable, answer_table
 from tfkit.errors import ModelError
 from tfkit.graph import LayerGraph, Node, build_model, read_graph
 from tfkit.layers import (
+    SHARES,
     Add,
     AddPositions,
     CompressedKernel,
@@ -460,7 +461,7 @@ class _Folding:
                 self._with_range(tensor, rounding)
         outputs = convolution(layer, kernel, bias, tensor, name=node.name)
         if shares is not None:
-            self._with_range(outputs, Rounding(f"{node.name}_shares", -128 / 127, 1.0, 8))  # steps of 1/127 about 0
+            self._with_range(outputs, Rounding(f"{node.name}_shares", *SHARES, 8))
         if bits == 4:
             self.four_bit.append(outputs)
         return outputs

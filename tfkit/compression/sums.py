@@ -16,13 +16,14 @@ from tfkit.graph import LayerGraph, Node, Value
 from tfkit.layers import (
     Add,
     FakeQuantize,
+    Kernel,
     MatMul,
     PixelGrid,
     PreciseActivation,
     QuantizedLayerNormalization,
     Subtract,
     TokenIds,
-    Twice,
+    step_width,
 )
 
 # A bias further than this from zero, in steps of its sum, makes the file widen its kernel's grid. Three bits below
@@ -41,12 +42,12 @@ class _Sums:
 
     Attributes:
         steps: float32, for each channel or all; 0: not known.
-        twice: How its kernel rounds a second time: halves away from zero, or up; None: it does not.
+        kernel: How its kernel rounds them.
         shift: What it adds, where that is not a whole number of steps yet.
     """
 
     steps: Any
-    twice: Twice | None = None
+    kernel: Kernel = "once"
     shift: NDArray[np.float64] | None = None
 
 
@@ -63,21 +64,42 @@ def settle_sums(graph: LayerGraph) -> int:
     Returns:
         How many quantisers were told.
     """
-    told = 0
     grids = [node.operation for node in graph.nodes if isinstance(node.operation, PixelGrid | TokenIds)]
     floats = {name for grid in grids for name in grid.float_layers}
+    told = 0
     for node in graph.nodes:
-        quantizer = node.operation
-        if isinstance(quantizer, FakeQuantize) and quantizer.result_bits == _BITS:
-            source = _source(node)
-            if source is not None and isinstance(source.operation, Add | Subtract):
-                told += _settle_addition(source, quantizer)
-                continue
-            sums = _sums_of(graph, source, quantizer) if source is not None and source.name not in floats else None
-            if sums is not None:
-                quantizer.settle(sums.steps, twice=sums.twice, shift=sums.shift)
-                told += 1
+        source = _source_of(node.inputs[0]) if isinstance(node.operation, FakeQuantize) else None
+        if source is not None and source.name not in floats:
+            told += _settle(graph, source, node)
     return told
+
+
+def _settle(graph: LayerGraph, source: Node, node: Node) -> bool:
+    quantizer: FakeQuantize = node.operation
+    if isinstance(source.operation, Add | Subtract):
+        return _settle_addition(source, quantizer)
+    if quantizer.per_channel:
+        ranges = quantizer.channel_ranges().astype(np.float64)
+        sums = _of_kernel(source, 1 / ranges, np.zeros(1)) if treatment_of(source) == "kernel" else None
+    elif quantizer.bits == _BITS or isinstance(source.operation, QuantizedLayerNormalization):
+        sums = _sums_of(graph, source, quantizer)
+    else:
+        sums = None
+    if sums is None:
+        return False
+    real_range = _range_of_narrowed(graph, node.output) if quantizer.bits != _BITS else None
+    quantizer.settle(sums.steps, kernel=sums.kernel, shift=sums.shift, real_range=real_range)
+    return True
+
+
+def _range_of_narrowed(graph: LayerGraph, value: Value) -> tuple[float, float] | None:
+    """A tensor of 16 bits that some layers take in 8 is held on the range of the eight."""
+    for taker in graph.consumers(value):
+        if isinstance(taker.operation, FakeQuantize):
+            return taker.operation.real_range()
+        if treatment_of(taker) == "absent" and (found := _range_of_narrowed(graph, taker.output)) is not None:
+            return found
+    return None
 
 
 def _settle_addition(node: Node, quantizer: FakeQuantize) -> bool:
@@ -91,12 +113,8 @@ def _settle_addition(node: Node, quantizer: FakeQuantize) -> bool:
     return True
 
 
-def _source(node: Node) -> Node | None:
-    """The operator whose result is rounded, before the activation that runs inside it."""
-    return _source_of(node.inputs[0])
-
-
 def _source_of(value: Value) -> Node | None:
+    """The operator whose result is rounded, before the activation that runs inside it."""
     source = value.node
     while source is not None and treatment_of(source) in ("absent", "activation", "masked"):
         source = source.inputs[0].node
@@ -106,7 +124,8 @@ def _source_of(value: Value) -> Node | None:
 def _sums_of(graph: LayerGraph, node: Node, quantizer: FakeQuantize) -> _Sums | None:
     layer = node.operation
     if isinstance(layer, FakeQuantize):  # what had 16 bits gets 8
-        return _Sums(np.float32(layer.step()), twice="away") if layer.result_bits != _BITS else None
+        wide = step_width(*quantizer.real_range(), bits=layer.result_bits)
+        return _Sums(np.float32(wide), kernel="away") if layer.result_bits != _BITS else None
     if treatment_of(node) == "joined":
         return _of_joined(graph, node, quantizer)
     if isinstance(layer, PreciseActivation):
@@ -115,10 +134,11 @@ def _sums_of(graph: LayerGraph, node: Node, quantizer: FakeQuantize) -> _Sums | 
         first, second = (_step(value) for value in node.inputs)
         if first is None or second is None:
             return None
-        return _Sums(np.float32(first) * np.float32(second) * np.float32(layer.scale), twice="away")
+        return _Sums(np.float32(first) * np.float32(second) * np.float32(layer.scale), kernel="away")
     if isinstance(layer, QuantizedLayerNormalization):
         scale = channel_affine(layer, channels=_channels(node))[0] if layer.scale or layer.center else np.ones(1)
-        return _weighted(scale, layer.quantizers["normalized"].step())
+        wide = layer.bits != _BITS
+        return _weighted(scale, layer.quantizers["normalized"].step(), kernel="coarse" if wide else "once")
     if is_leading_scaling(graph, node):
         return _of_pixels(node)
     if treatment_of(node) == "affine":
@@ -150,7 +170,7 @@ def _of_joined(graph: LayerGraph, node: Node, quantizer: FakeQuantize) -> _Sums 
         step, source = _step(value), _source_of(value)
         own = _sums_of(graph, source, quantizer) if step is None and source is not None else None
         counted = np.float32(step) * (np.float32(1) / np.float32(127)) if step is not None else np.float32(0)
-        if own is not None and own.twice is None and own.shift is None:
+        if own is not None and own.kernel == "once" and own.shift is None:
             counted = own.steps
         parts.append(np.broadcast_to(counted, int(value.shape[-1] or 0)))
     return _Sums(np.concatenate(parts))
@@ -182,7 +202,7 @@ def _of_kernel(node: Node, scale: NDArray[np.float64], shift: NDArray[np.float64
     bias = np.asarray(keras.ops.convert_to_numpy(layer.bias), np.float64) if layer.use_bias else np.zeros(1)
     kept = weights >= 127 * np.abs(bias * scale + shift) / (step * LARGEST_BIAS)
     convolves = isinstance(layer, _FOUR_BIT_CONVOLUTIONS) or len(node.output.shape) == _MAPS
-    return _weighted(np.where(kept, weights, 0), step, bits=bits, twice="up" if bits == 4 and convolves else None)
+    return _weighted(np.where(kept, weights, 0), step, bits=bits, kernel="up" if bits == 4 and convolves else "once")
 
 
 def _weighted(largest: NDArray[np.float64], step: float | None, *, bits: int = _BITS, **told: Any) -> _Sums | None:

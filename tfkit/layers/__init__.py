@@ -14,7 +14,7 @@ from tfkit.layers.compressed import (
     compressed_class,
     plain_class,
 )
-from tfkit.layers.fake_quantization import OFF_THE_GRID, FakeQuantize, PixelGrid, round_means, round_to_steps
+from tfkit.layers.fake_quantization import OFF_THE_GRID, SHARES, FakeQuantize, PixelGrid, round_means, round_to_steps
 from tfkit.layers.hard_sigmoid import SettledHardSigmoid
 from tfkit.layers.hard_silu import SettledHardSilu
 from tfkit.layers.layer_normalization import QuantizedLayerNormalization
@@ -30,11 +30,12 @@ from tfkit.layers.transformer import (
     MatMul,
     TokenIds,
 )
-from tfkit.layers.whole_numbers import Twice
+from tfkit.layers.whole_numbers import Kernel, step_width
 
 __all__ = [
     "BOUNDED_SCORE",
     "OFF_THE_GRID",
+    "SHARES",
     "Adapter",
     "Add",
     "AddPositions",
@@ -51,6 +52,7 @@ __all__ = [
     "CompressedEmbedding",
     "CompressedKernel",
     "FakeQuantize",
+    "Kernel",
     "MaskedMean",
     "MatMul",
     "PixelGrid",
@@ -61,9 +63,9 @@ __all__ = [
     "SettledHardSilu",
     "Subtract",
     "TokenIds",
-    "Twice",
     "compressed_class",
     "plain_class",
     "round_means",
     "round_to_steps",
+    "step_width",
 ]

@@ -7,6 +7,8 @@ import keras
 import numpy as np
 from keras import ops
 
+from tfkit.layers.whole_numbers import straight_through
+
 _BITS = 20  # of the larger multiplier, at least
 
 
@@ -33,7 +35,7 @@ class _Settled:
         self.enabled = True
 
     def settle(self, first: float, second: float, result: float) -> None:
-        """Predict as the file computes, from now on.
+        """Predict as the file computes, from now on, until it is trained again.
 
         Args:
             first, second: Widths of a step of the inputs' grids, of 8 bits.
@@ -42,8 +44,11 @@ class _Settled:
         self.settled = [first, second, result]
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
-        if self.settled is None or not self.enabled or training or inputs[0].dtype != "float32":
-            return super().call(inputs)  # type: ignore[misc]
+        if training:
+            self.settled = None  # what is trained on has other ranges
+        plain = super().call(inputs)  # type: ignore[misc]
+        if self.settled is None or not self.enabled or inputs[0].dtype != "float32":
+            return plain
         *given, result = self.settled
         ratios = [float(np.float32(step) / np.float32(result)) for step in given]
         shift = _BITS - (math.frexp(max(ratios))[1] - 1)
@@ -53,7 +58,7 @@ class _Settled:
         total: Any = 2 ** (shift - 1)
         for tensor, step, multiplier in zip(inputs, given, multipliers, strict=True):
             total = total + ops.cast(ops.round(tensor * (1 / step)), "int32") * multiplier
-        return ops.cast(ops.right_shift(total, shift), "float32") * result
+        return straight_through(plain, ops.cast(ops.right_shift(total, shift), "float32") * result)
 
     def get_config(self) -> dict[str, Any]:
         config: dict[str, Any] = super().get_config()  # type: ignore[misc]

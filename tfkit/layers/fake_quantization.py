@@ -8,7 +8,14 @@ import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
-from tfkit.layers.whole_numbers import Twice, rounded_twice, step_width
+from tfkit.layers.whole_numbers import (
+    LARGEST_OF_16,
+    Kernel,
+    rounded_coarsely,
+    rounded_twice,
+    step_width,
+    straight_through,
+)
 
 # The largest of this many images is, on average, their distribution's 90th percentile: the rule of calibration.
 OBSERVED_IMAGES = 8
@@ -17,6 +24,8 @@ OBSERVED_IMAGES = 8
 # between two steps, and a file's whole numbers round them to another side than float32 does.
 OFF_THE_GRID = 1 + 2**-11
 _WIDE = 16
+# What a share of a channel's range lies between, in steps of 1/127.
+SHARES = (-128 / 127, 1.0)
 # What is narrower is a tensor of zeros: all its units are dead. LiteRT has no such range, and one of width 1 does.
 _DEAD = 1e-9
 
@@ -97,8 +106,11 @@ class FakeQuantize(keras.layers.Layer):
             return inputs
         if not self.enabled:
             return inputs
-        if self.settled is not None and not training and averaged is None and inputs.dtype == "float32":
-            return self._of_sums(inputs, self.settled)
+        if training:
+            self.settled = None  # what is trained on has other ranges and weights
+        if self.settled is not None and averaged is None and inputs.dtype == "float32":
+            rounded = self._of_shares(inputs, self.settled) if self.per_channel else self._of_sums(inputs, self.settled)
+            return straight_through(ops.clip(inputs, *self.settled["range"]), rounded)
         if self.fixed_range is not None and averaged is not None:
             return round_means(inputs, *self.fixed_range, bits=self.bits, averaged=averaged, upwards=upwards)
         if self.fixed_range is not None:
@@ -113,40 +125,67 @@ class FakeQuantize(keras.layers.Layer):
         return round_to_steps(inputs, self.minimum, self.maximum, bits=self.bits, fused=self.fused)
 
     def settle(
-        self, sum_steps: NDArray[np.float32], *, twice: Twice | None = None, shift: NDArray[np.float64] | None = None
+        self,
+        sum_steps: NDArray[np.float32],
+        *,
+        kernel: Kernel = "once",
+        shift: NDArray[np.float64] | None = None,
+        real_range: tuple[float, float] | None = None,
     ) -> None:
-        """From now on, predict by the sums of the file's kernel; the range must not change any more.
+        """From now on, until it is trained again, predict by the sums of the file's kernel.
 
         Args:
-            sum_steps: What a sum counts in, for each channel of the last axis or for all; 0: not known.
-            twice: How the kernel rounds a second time; default not at all, as XNNPACK's. See `rounded_twice`.
+            sum_steps: What a sum counts in, for each channel of the last axis or for all; 0: not known. With
+                `per_channel`, as a share of each channel's range.
+            kernel: How it rounds them.
             shift: What the inputs hold that the kernel adds as a whole number; (channels,) or (1,), default nothing.
+            real_range: Of the file's tensor; default the layer's.
         """
         numbers: dict[str, NDArray[Any]] = {
             "sum_steps": np.atleast_1d(sum_steps),
             "shift": np.zeros(1) if shift is None else shift,
+            "ranges": self.channel_ranges() if self.per_channel else np.ones(1),
         }
         text = {name: array.astype("<f4").tobytes().hex() for name, array in numbers.items()}
-        self.settled = {**text, "twice": twice, "range": list(self.real_range())}
+        self.settled = {**text, "kernel": kernel, "range": list(real_range or self.real_range())}
 
     def _of_sums(self, inputs: Any, settled: dict[str, Any]) -> Any:
         """Find the whole numbers that float32 has come near, and round them as the kernel does."""
-        sum_steps, shift = (np.frombuffer(bytes.fromhex(settled[name]), "<f4") for name in ("sum_steps", "shift"))
         low, high = settled["range"]
         step = step_width(low, high, bits=self.bits)
+        if self.bits == _WIDE:
+            return _in_16_bits(self._steps_of_sums(inputs, settled, step)) * step
         zero = int(-low / step + 0.5)
+        return ops.clip(self._steps_of_sums(inputs, settled, step), -zero, 255 - zero) * step
+
+    def _of_shares(self, inputs: Any, settled: dict[str, Any]) -> Any:
+        """Shares of each channel's range in 8 bits, then in 16, then the channels on one grid of 16 bits."""
+        ranges = np.frombuffer(bytes.fromhex(settled["ranges"]), "<f4")
+        share, wide = (step_width(*SHARES, bits=bits) for bits in (8, _WIDE))
+        result = step_width(*settled["range"], bits=_WIDE)
+        shares = ops.clip(self._steps_of_sums(inputs / ops.convert_to_tensor(ranges), settled, share), -128, 127)
+        widened = _in_16_bits(rounded_twice(shares, share / wide))
+        weight_steps = (ranges / np.float32(127)).astype(np.float64)
+        steps = _in_16_bits(rounded_coarsely(widened * 127, wide * weight_steps / result))
+        return ops.cast(steps, "float32") * result
+
+    @staticmethod
+    def _steps_of_sums(inputs: Any, settled: dict[str, Any], step: float) -> Any:
+        sum_steps, shift = (np.frombuffer(bytes.fromhex(settled[name]), "<f4") for name in ("sum_steps", "shift"))
         known = sum_steps > 0
         counted = np.where(known, sum_steps, np.float32(1))
         sums = ops.round((inputs - ops.convert_to_tensor(shift)) * ops.convert_to_tensor(1 / counted))
         sums = sums + ops.convert_to_tensor(np.rint(shift * (1 / counted)))
-        if settled["twice"]:
-            multiplier = counted.astype(np.float64) / step
-            steps = ops.cast(rounded_twice(sums, multiplier, upwards=settled["twice"] == "up"), "float32")
-        else:
+        multiplier = counted.astype(np.float64) / step
+        if settled["kernel"] == "once":
             steps = ops.round(sums * ops.convert_to_tensor(counted / np.float32(step)))
-        if not known.all():
-            steps = ops.where(ops.convert_to_tensor(known), steps, ops.floor(inputs * (1 / step) + 0.5))
-        return ops.clip(steps, -zero, 255 - zero) * step
+        elif settled["kernel"] == "coarse":
+            steps = ops.cast(rounded_coarsely(sums, multiplier), "float32")
+        else:
+            steps = ops.cast(rounded_twice(sums, multiplier, upwards=settled["kernel"] == "up"), "float32")
+        if known.all():
+            return steps
+        return ops.where(ops.convert_to_tensor(known), steps, ops.floor(inputs * (1 / step) + 0.5))
 
     def _on_channel_grids(self, inputs: Any) -> Any:
         ranges = ops.maximum(-ops.convert_to_tensor(self.minimum), self.maximum)
@@ -322,6 +361,10 @@ def round_means(inputs: Any, minimum: Any, maximum: Any, *, bits: int, averaged:
     nearest = ops.floor(steps + half) if upwards else ops.sign(steps) * ops.floor(ops.abs(steps) + half)
     rounded = (nearest - middle) * scale
     return ops.cast(clipped + ops.stop_gradient(rounded - clipped), inputs.dtype)
+
+
+def _in_16_bits(steps: Any) -> Any:
+    return ops.clip(steps, -LARGEST_OF_16 - 1, LARGEST_OF_16)
 
 
 def _whole_range(minimum: Any, maximum: Any, *, bits: int, symmetric: bool | None) -> tuple[Any, Any, bool]:

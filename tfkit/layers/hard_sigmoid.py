@@ -6,6 +6,8 @@ import keras
 import numpy as np
 from keras import ops
 
+from tfkit.layers.whole_numbers import straight_through
+
 _SHIFT = 3.0
 _ONE = 127  # the weight that stands for 1
 _NARROW = 8
@@ -51,7 +53,9 @@ class SettledHardSigmoid(keras.layers.Activation):
     def call(self, inputs: Any, training: bool | None = None) -> Any:
         if not self.enabled:
             return super().call(inputs)
-        if training or not self.input_step or inputs.dtype != "float32":
+        if training:
+            self.shift, self.input_step = _SHIFT, 0.0  # what is trained on has other ranges
+        if not self.input_step or inputs.dtype != "float32":
             return super().call(inputs) if self.shift == _SHIFT else ops.relu6(inputs + self.shift) * (1 / 6)
         counted, given = (
             np.float32(self.input_step) * (np.float32(1) / np.float32(_ONE)),
@@ -59,7 +63,7 @@ class SettledHardSigmoid(keras.layers.Activation):
         )
         whole = _ONE * ops.round(inputs * (1 / self.input_step)) + float(np.round(_SHIFT / counted))
         steps = ops.round(whole * ops.convert_to_tensor(counted / given))
-        return ops.clip(steps, 0.0, 255.0) * (1 / 255)
+        return straight_through(super().call(inputs), ops.clip(steps, 0.0, 255.0) * (1 / 255))
 
     def get_config(self) -> dict[str, Any]:
         config: dict[str, Any] = super().get_config()

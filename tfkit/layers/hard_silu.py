@@ -7,6 +7,8 @@ import keras
 import numpy as np
 from keras import ops
 
+from tfkit.layers.whole_numbers import straight_through
+
 _STEPS = 256
 _MOST = 2**15 - 1
 
@@ -59,7 +61,7 @@ class SettledHardSilu(keras.layers.Activation):
         lowest, step = self.grid[0], self.grid[1]
         places = ops.round((ops.cast(inputs, "float32") - lowest) / ops.where(step > 0, step, 1.0))
         answers = ops.take(self.table, ops.cast(ops.clip(places, 0, _STEPS - 1), "int32"), axis=0)
-        return ops.where(step > 0, ops.cast(answers, outputs.dtype), outputs)
+        return straight_through(outputs, ops.where(step > 0, ops.cast(answers, outputs.dtype), outputs))
 
 
 def kernel_answers(inputs: Any, input_step: float, output_step: float) -> Any:

@@ -17,6 +17,7 @@ from tfkit.layers.whole_numbers import (
     rounded_coarsely,
     rounded_twice,
     step_width,
+    straight_through,
 )
 
 # The rank of (n, length, channels): there the squares are summed before they are rounded. LiteRT multiplies four axes.
@@ -76,9 +77,11 @@ class QuantizedLayerNormalization(keras.layers.LayerNormalization):
     def call(self, inputs: Any, training: bool | None = None) -> Any:
         if not self.enabled:
             return super().call(inputs)
-
-        if self.settled is not None and not training:
-            return self._scaled(ops.cast(self._as_file(inputs, self.settled), inputs.dtype))
+        if training:
+            self.settled = None  # what is trained on has other ranges and weights
+        if self.settled is not None and inputs.dtype == "float32":
+            exact = ops.cast(self._as_file(inputs, self.settled), inputs.dtype)
+            return self._scaled(straight_through(self.steps(inputs, lambda step, value: value), exact))
 
         def rounded(step: str, value: Any) -> Any:
             return value if step == "inverse_deviation" else self.quantizers[step](value, training=training)
@@ -90,7 +93,7 @@ class QuantizedLayerNormalization(keras.layers.LayerNormalization):
         return outputs + ops.cast(self.beta, outputs.dtype) if self.center else outputs
 
     def settle(self, input_range: tuple[float, float], input_bits: int) -> None:
-        """From now on, predict as the file computes; ranges must not change any more.
+        """From now on, until it is trained again, predict as the file computes.
 
         Args:
             input_range: What the input's quantiser rounds to.

@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 
 # float, or one for each channel of the last axis.
 Multiplier = float | NDArray[np.float64]
-# Where a second rounding takes halves.
-Twice = Literal["away", "up"]
+# How a kernel rounds sums: once, as XNNPACK; twice, the second time halves away from zero, or up; or by 15 bits of the
+# multiplier. See `rounded_twice` and `rounded_coarsely`.
+Kernel = Literal["once", "away", "up", "coarse"]
 LARGEST_OF_16 = 32767  # a 16-bit grid is symmetric about zero
 # Products of 32 bits by 31: float32 would put one in a hundred on another side of a half. JAX has none by default.
 PRECISE = "float32" if keras.backend.backend() == "jax" else "float64"
@@ -55,7 +56,7 @@ def _constant(values: NDArray[np.float64]) -> Any:
     return ops.convert_to_tensor(values, PRECISE)
 
 
-def rounded_coarsely(numbers: Any, multiplier: float) -> Any:
+def rounded_coarsely(numbers: Any, multiplier: Multiplier) -> Any:
     """Whole numbers of up to 48 bits times a real one, of which LiteRT takes the first 15 bits alone.
 
     Source: the `MultiplyByQuantizedMultiplier` for int64 of TensorFlow Lite's `kernels/internal/common.h`, which sums
@@ -63,14 +64,14 @@ def rounded_coarsely(numbers: Any, multiplier: float) -> Any:
 
     Args:
         numbers: Of any shape and real type, whole.
-        multiplier: Above 0.
+        multiplier: Above 0, for all or for each channel of the last axis.
 
     Returns:
         As `rounded_twice`.
     """
-    mantissa, exponent = np.frexp(multiplier)
-    short = min((round(float(mantissa) * 2**31) + 2**15) // 2**16, 2**15 - 1)
-    return ops.floor(ops.cast(numbers, PRECISE) * (short * 2.0 ** (int(exponent) - 15)) + 0.5)
+    mantissa, exponent = np.frexp(np.asarray(multiplier, np.float64))
+    short = np.minimum((np.round(mantissa * 2.0**31) + 2.0**15) // 2.0**16, 2.0**15 - 1)
+    return ops.floor(ops.cast(numbers, PRECISE) * _constant(short * 2.0 ** (exponent - 15.0)) + 0.5)
 
 
 def difference(first: Any, second: Any, *, steps: tuple[float, float, float]) -> Any:
@@ -103,6 +104,19 @@ def step_width(low: float, high: float, *, bits: int) -> float:
     if bits == 16:
         return float(np.float32(max(-low, high)) / np.float32(LARGEST_OF_16))
     return float((np.float32(high) - np.float32(low)) / np.float32(2**bits - 1))
+
+
+def straight_through(value: Any, rounded: Any) -> Any:
+    """`rounded`, with the gradient of `value`: explanations ask a model for it when it predicts."""
+
+    def passed(value: Any, rounded: Any) -> Any:
+        def gradient(*arguments: Any, upstream: Any = None) -> Any:
+            upstream = arguments[0] if upstream is None else upstream
+            return upstream, ops.zeros_like(upstream)
+
+        return rounded, gradient
+
+    return ops.custom_gradient(passed)(value, rounded)
 
 
 def half_away(numbers: Any) -> Any:
