@@ -73,6 +73,7 @@ def text_files(small_text_classifier: Any, tmp_path_factory: pytest.TempPathFact
     return folder / "model_dynamic_int8.tflite"
 
 
+@pytest.mark.slow
 def test_texts_are_shown_to_an_exported_file_without_tensorflow(text_files: Path) -> None:
     asked = ["Where is my parcel?", "caf\u00e9"]
     words = ["predict", str(text_files), *asked, "--json"]

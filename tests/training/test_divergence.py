@@ -72,7 +72,7 @@ def test_weights_that_are_no_numbers_before_training_are_named(model, digits, im
         fine_tune(model, digits.train, digits.validation, image, optimization=Optimization(epochs=1, learning_rate=1.0))
 
 
-@pytest.mark.parametrize("step", [2, 3])  # in an epoch, and the last of it
+@pytest.mark.parametrize("step", [2, pytest.param(3, marks=pytest.mark.slow)])  # in an epoch, and the last of it
 def test_the_first_step_whose_loss_is_no_number_is_named(model, image, step: int) -> None:
     pixels = np.zeros((12, *image.shape), np.float32)
     pixels[4 * step - 1] = np.nan
