@@ -2,6 +2,7 @@
 
 import fnmatch
 import re
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -19,17 +20,20 @@ class LoopError(ExportError):
     """A model goes step by step, or decides while it runs what comes next; no integer file has an operator for it."""
 
 
-def refuse_loops(path: Path, model: Any) -> None:
+def refuse_loops(flatbuffer: bytes, model: Any) -> None:
     """Refuse a float file whose values int8 after training could not measure: those inside of loops.
 
     Args:
-        path: The float `.tflite` file.
+        flatbuffer: The float `.tflite` file. It goes to a temporary folder: the run's disk may have no room for it.
         model: The Keras model it was made from, for the names of its layers.
 
     Raises:
         LoopError: When it holds a loop or a branch.
     """
-    loops = [operator for operator in read_operators(path) if operator.name in _LOOPS]
+    with tempfile.NamedTemporaryFile(suffix=".tflite") as file:
+        file.write(flatbuffer)
+        file.flush()
+        loops = [operator for operator in read_operators(Path(file.name)) if operator.name in _LOOPS]
     if loops:
         raise LoopError(
             f"int8 after training needs the range of every value; got values that lie inside of loops or branches, "

@@ -109,8 +109,7 @@ def _export_converted(
     with finished_tflite(path, spec=spec, class_names=class_names) as unfinished:
         flatbuffer = float_flatbuffer or converted_to_float(model, spec)
         if quantization == "int8":
-            unfinished.write_bytes(flatbuffer)
-            refuse_loops(unfinished, model)
+            refuse_loops(flatbuffer, model)
         unfinished.write_bytes(_quantized(flatbuffer, quantization, calibration))
         floats = refuse_unasked_operators(unfinished, quantization=quantization, model=model, allow_float=allow_float)
     made_by = _made_by(quantization, 0 if calibration is None else len(calibration))
