@@ -392,3 +392,13 @@ def test_differences_that_are_zero_by_arithmetic_are_refused_before_training(zer
         quantization_coverage(model)
     some = keras.Model(inputs, layers.Flatten()(layers.Subtract()([x, layers.Conv2D(4, 3)(inputs)])))
     assert quantization_coverage(some)
+
+
+def test_two_inputs_given_as_a_list_of_arrays_are_told_how() -> None:
+    """A list is taken for batches: the first array alone went on, and ended in a traceback."""
+    inputs = [keras.Input((8, 8, 3), name=name) for name in ("left", "right")]
+    x = keras.layers.Concatenate()([keras.layers.Conv2D(8, 3)(value) for value in inputs])
+    model = keras.Model(inputs, keras.layers.Dense(2, activation="softmax")(keras.layers.GlobalAveragePooling2D()(x)))
+    pixels = np.zeros((4, 8, 8, 3), np.float32)
+    with pytest.raises(ModelError, match="takes 2 inputs, left, right; got 1"):
+        quantize_aware(model, [pixels, pixels])

@@ -8,6 +8,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from tfkit.errors import ModelError
 from tfkit.graph.layer_graph import LayerGraph, Node, Value, replace_values
 
 COMPARED_SAMPLES = 4
@@ -51,7 +52,13 @@ def few_samples(graph: LayerGraph, inputs: Any) -> dict[str, NDArray[Any]] | Non
         if isinstance(inputs, Mapping):
             arrays = {str(name): values for name, values in inputs.items()}
         else:
-            arrays = dict(zip(names, inputs if isinstance(inputs, list | tuple) else [inputs], strict=True))
+            given = inputs if isinstance(inputs, list | tuple) else [inputs]
+            if len(given) != len(names):
+                raise ModelError(
+                    f"the model takes {len(names)} inputs, {', '.join(names)}; got {len(given)}",
+                    hint="give a dictionary of arrays by their names, or batches that are such dictionaries",
+                )
+            arrays = dict(zip(names, given, strict=True))
         if any(len(values) == 0 for values in arrays.values()):
             return None
         return {name: np.asarray(values[:COMPARED_SAMPLES]) for name, values in arrays.items()}
