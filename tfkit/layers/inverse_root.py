@@ -6,9 +6,10 @@ import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
+from tfkit.layers.whole_numbers import LARGEST_OF_16, half_away
+
 _SEGMENTS = 512  # over all of int16; those below zero are never asked for
 _WIDTH = 128  # steps of the input in one of them
-_LARGEST = 32767
 
 
 def tabulated_inverse_root(inputs: Any, *, input_step: Any, output_step: Any) -> Any:
@@ -34,16 +35,16 @@ def tabulated_inverse_root(inputs: Any, *, input_step: Any, output_step: Any) ->
         [2.0]
     """
     halves = np.arange(_SEGMENTS, 2 * _SEGMENTS + 1)  # the entries from zero on, and the middles between them
-    places = (halves * (2 * _LARGEST + 1) / (2 * _SEGMENTS) - (_LARGEST + 1)).astype(np.float32)
+    places = (halves * (2 * LARGEST_OF_16 + 1) / (2 * _SEGMENTS) - (LARGEST_OF_16 + 1)).astype(np.float32)
     roots = ops.rsqrt(ops.maximum(ops.convert_to_tensor(places) * input_step, 1e-30)) / output_step
-    roots = ops.where(ops.convert_to_tensor(places) > 0, roots, float(_LARGEST)) * (
-        (2 * _LARGEST + 2) / (2 * _LARGEST + 1)
+    roots = ops.where(ops.convert_to_tensor(places) > 0, roots, float(LARGEST_OF_16)) * (
+        (2 * LARGEST_OF_16 + 2) / (2 * LARGEST_OF_16 + 1)
     )
-    entries, middles = _rounded(roots[::2]), _rounded(roots[1::2])
-    too_high = _rounded((roots[2::2] + entries[:-1]) / 2) - middles
-    moved = ops.concatenate([entries[:-1] - _rounded(too_high / 2), entries[-1:]])
-    table = ops.stop_gradient(ops.clip(moved, -_LARGEST - 1, _LARGEST))
-    steps = ops.clip(inputs / input_step, 0, _LARGEST)
+    entries, middles = half_away(roots[::2]), half_away(roots[1::2])
+    too_high = half_away((roots[2::2] + entries[:-1]) / 2) - middles
+    moved = ops.concatenate([entries[:-1] - half_away(too_high / 2), entries[-1:]])
+    table = ops.stop_gradient(ops.clip(moved, -LARGEST_OF_16 - 1, LARGEST_OF_16))
+    steps = ops.clip(inputs / input_step, 0, LARGEST_OF_16)
     segment = ops.cast(ops.floor(ops.stop_gradient(ops.round(steps)) / _WIDTH), "int32")
     start = ops.take(table, segment)
     slope = ops.take(table, segment + 1) - start
@@ -73,29 +74,24 @@ def looked_up_inverse_root(steps: Any, *, input_step: float, output_step: float)
 
 def _table(input_step: np.float32, output_step: np.float32) -> NDArray[np.int32]:
     """The 513 entries for all of int16, computed in float32 in the kernel's order."""
-    lowest, highest = (input_step * np.float32(end) for end in (-_LARGEST - 1, _LARGEST))
+    lowest, highest = (input_step * np.float32(end) for end in (-LARGEST_OF_16 - 1, LARGEST_OF_16))
     width = (highest - lowest) / np.float32(_SEGMENTS)
-    scaling = np.float32(2 * _LARGEST + 2) / (
-        output_step * np.float32(_LARGEST) - output_step * np.float32(-_LARGEST - 1)
+    scaling = np.float32(2 * LARGEST_OF_16 + 2) / (
+        output_step * np.float32(LARGEST_OF_16) - output_step * np.float32(-LARGEST_OF_16 - 1)
     )
     places = lowest + np.arange(_SEGMENTS, dtype=np.float32) * width
 
     def root(values: Any) -> Any:
         roots = np.float32(1) / np.sqrt(np.where(values > 0, values, np.float32(1)))
-        return np.where(values > 0, roots, output_step * np.float32(_LARGEST)) * scaling
+        return np.where(values > 0, roots, output_step * np.float32(LARGEST_OF_16)) * scaling
 
     entries = _half_away(root(places))
     between = _half_away((root(places + width) + entries) / 2)
     moved = entries - _half_away((between - _half_away(root(places + width / 2))) / 2)
-    kept = np.clip(np.append(moved, _half_away(root(highest))), -_LARGEST - 1, _LARGEST)
+    kept = np.clip(np.append(moved, _half_away(root(highest))), -LARGEST_OF_16 - 1, LARGEST_OF_16)
     whole: NDArray[np.int32] = kept.astype(np.int32)
     return whole
 
 
 def _half_away(values: Any) -> Any:
     return np.sign(values) * np.floor(np.abs(values) + np.float32(0.5))
-
-
-def _rounded(values: Any) -> Any:
-    """As C++ rounds: halves away from zero. Half of an odd error is one."""
-    return ops.sign(values) * ops.floor(ops.abs(values) + 0.5)

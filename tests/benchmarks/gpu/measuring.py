@@ -134,13 +134,6 @@ def describe_card() -> str:
     if (command := shutil.which("nvidia-smi")) is not None:
         query = [command, "--query-gpu=name,driver_version", "--format=csv,noheader"]
         card = "{}, driver {}".format(*subprocess.run(query, capture_output=True, text=True).stdout.strip().split(", "))
-    versions = [f"{package} {metadata.version(package)}" for package in _PACKAGES if _is_installed(package)]
+    installed = {found.name: found.version for found in metadata.distributions()}
+    versions = [f"{package} {installed[package]}" for package in _PACKAGES if package in installed]
     return f"{card}; {', '.join(versions)}"
-
-
-def _is_installed(package: str) -> bool:
-    try:
-        metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return False
-    return True
