@@ -110,6 +110,17 @@ def test_the_first_layer_that_drifts_is_named(page: str) -> None:
     assert "The first to differ by more than one step is 'block_30_relu' (CONV_2D)" in page
 
 
+def test_tensors_that_are_all_equal_are_said_to_be_so(make_report: MakeReport, pixels: Pixels) -> None:
+    """The first of them was named as the one that differs most."""
+    report = compressed(make_report(12))
+    files = tuple(
+        replace(file, layers=tuple(replace(row, mean_steps=0.0, worst_steps=0.0) for row in file.layers))
+        for file in report.artifacts
+    )
+    told = text_of(render_page(replace(report, artifacts=files), misclassified=pixels))
+    assert "49 tensors compared with the Keras model: equal to the bit" in told and "differs most" not in told
+
+
 def test_a_run_without_compression_says_nothing_of_it(make_report: MakeReport, pixels: Pixels) -> None:
     report = make_report(12)
     assert "What compression did" not in render_page(report, misclassified=pixels)

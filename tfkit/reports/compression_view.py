@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 # A tensor that differs by more than this on average does more than round otherwise.
 _DRIFT_STEPS = 1.0
+_EQUAL = 0.01  # steps, which are whole ones
 _WIDTH = 7.6  # inches
 
 
@@ -103,6 +104,7 @@ def difference_drawing(layers: Sequence[LayerDifference]) -> Drawing:
         axes.set_xlabel("tensors, in running order")
         axes.set_title("Difference from the Keras model (quantisation steps)")
         axes.set_yscale("symlog", linthresh=1.0)  # single values far off would press the means to the ground
+        axes.set_ylim(0, max(1.0, *(1.1 * row.worst_steps for row in layers)))  # an axis for equal tensors too
         axes.yaxis.set_major_formatter("{x:g}")
         axes.grid(True, axis="y")
         axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=2, borderaxespad=0.2)
@@ -125,6 +127,8 @@ def coverage_sentence(compression: Compression) -> str:
 def _difference_sentence(layers: Sequence[LayerDifference]) -> str:
     if not layers:
         return ""
+    if all(row.worst_steps < _EQUAL for row in layers):
+        return f"{counted(len(layers), 'tensor')} compared with the Keras model: equal to the bit, every one of them."
     worst = max(layers, key=lambda row: row.mean_steps)
     drifting = next((row for row in layers if row.mean_steps > _DRIFT_STEPS), None)
     name = worst.layer.removesuffix("_quantizer")
