@@ -11,12 +11,14 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+README = ROOT / "README.md"
+GUIDES = sorted((ROOT / "docs/guides").glob("*.md"))
 
 
-def commands(block_mark: str) -> list[str]:
-    """The command lines of the README's blocks that open with this mark."""
-    blocks = re.findall(rf"^```{block_mark}\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
+def commands(block_mark: str, *pages: Path) -> list[str]:
+    """The command lines of the pages' blocks that open with this mark."""
+    text = "\n".join(page.read_text(encoding="utf-8") for page in pages)
+    blocks = re.findall(rf"^```{block_mark}\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
     lines = "\n".join(blocks).replace("\\\n", " ").splitlines()
     return [line.split("  #")[0].strip() for line in lines if line.strip() and not line.startswith("#")]
 
@@ -40,7 +42,7 @@ def test_every_package_is_in_the_wheel() -> None:
 
 def test_the_readme_names_only_make_targets_that_exist() -> None:
     targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
-    named = {line.split()[1] for line in commands("bash") if line.startswith("make ")}
+    named = {line.split()[1] for line in commands("bash", README) if line.startswith("make ")}
     assert {"quickstart", "test"} <= named <= targets
 
 
@@ -53,10 +55,10 @@ def quickstart() -> list[str]:
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
-def test_every_command_of_the_readme_that_needs_no_network_works(tmp_path: Path) -> None:
-    """In the order of the README, in one folder; `make test` is what runs this, so of make only the quickstart."""
+def test_every_command_of_readme_and_guides_that_needs_no_network_works(tmp_path: Path) -> None:
+    """In their order, once each, in one folder; `make test` is what runs this, so of make only the quickstart."""
     executables = Path(sys.executable).parent
-    lines = [line for line in commands("bash") if not line.startswith("make ")]
+    lines = [line for line in dict.fromkeys(commands("bash", README, *GUIDES)) if not line.startswith("make ")]
     assert len(quickstart()) == 2
     assert len(lines) >= 5
     for line in [*quickstart(), *lines]:
@@ -71,7 +73,7 @@ def test_every_command_of_the_readme_that_needs_no_network_works(tmp_path: Path)
 
 @pytest.mark.slow
 def test_the_python_of_the_readme_works(tmp_path: Path) -> None:
-    (code,) = re.findall(r"^```python\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
+    (code,) = re.findall(r"^```python\n(.*?)^```", README.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip()
@@ -80,7 +82,7 @@ def test_the_python_of_the_readme_works(tmp_path: Path) -> None:
 def test_commands_that_need_a_network_are_marked_and_still_name_real_commands() -> None:
     from tfkit.cli.main import main
 
-    for line in commands("bash needs-network"):
+    for line in commands("bash needs-network", README, *GUIDES):
         words = shlex.split(line)
         assert words[0] == "tfkit"
         assert main([words[1], "--help"]) == 0

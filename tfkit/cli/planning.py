@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from tfkit.compression import CompressionCoverage
     from tfkit.config import RecipeConfig
 
-_TITLE = "What becomes of each layer"
+_TITLE = "Layer plan"
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,7 +22,7 @@ class CompressionPlan:
     """What compression will do, found out before training.
 
     Attributes:
-        coverage: What becomes of each layer.
+        coverage: The layer plan.
         teacher: The teacher that `distillation.teacher` names; None when there is none, or the run's own float model.
         taught_by: Who teaches, in words; empty without distillation.
     """

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from tfkit.config import TextRecipeConfig
     from tfkit.stages.text_training import TextTeacher
 
-_TITLE = "What becomes of each layer"
+_TITLE = "Layer plan"
 
 
 def plan_text_compression(config: "TextRecipeConfig", model: Any, display: "Display") -> "CompressionCoverage":
@@ -22,7 +22,7 @@ def plan_text_compression(config: "TextRecipeConfig", model: Any, display: "Disp
         display: Where to show it.
 
     Returns:
-        What becomes of each layer of the model that is quantised; empty without quantisation.
+        The layer plan of the quantised model; empty without quantisation.
 
     Raises:
         ModelError: For everything that a later stage would refuse, as far as it can be known before training.
