@@ -1,6 +1,8 @@
 """Train sentence embeddings, index texts with them, export the embedder, and prove every exported file.
 
 `python recipes/embed_text.py --config FILE key=value` does the same as `tfkit run FILE key=value`.
+A copy of this file is a recipe of your own: `tfkit recipes copy embed_text my_recipe.py --script`, then
+`python my_recipe.py --config FILE`.
 """
 
 if __name__ == "__main__":  # before TensorFlow is imported: the command keeps its chatter off the terminal
@@ -8,26 +10,28 @@ if __name__ == "__main__":  # before TensorFlow is imported: the command keeps i
 
     from tfkit.cli.main import main
 
-    sys.exit(main(["run", *sys.argv[1:]]))
+    sys.exit(main(["run", __file__, *sys.argv[1:]]))
 
 from typing import Any
 
 from tfkit import models, reports
-from tfkit.cli.display import Display
-from tfkit.cli.embedding_planning import build_embedder, contrastive_options, search_options
-from tfkit.cli.format_planning import plan_formats
-from tfkit.cli.recipe_run import RecipeRun
-from tfkit.cli.rehearsal import rehearse_texts
-from tfkit.cli.text_run import begin_text_run, read_texts
 from tfkit.config import EmbeddingRecipeConfig
 from tfkit.data.text import Tokenizer
+from tfkit.running import Display
+from tfkit.running.embedding_planning import build_embedder, contrastive_options, search_options
+from tfkit.running.format_planning import plan_formats
+from tfkit.running.recipe_run import RecipeRun
+from tfkit.running.rehearsal import rehearse_texts
+from tfkit.running.text_run import begin_text_run, read_texts
 from tfkit.stages.search_index import BuiltIndex, build_search_index
 from tfkit.training import PeakMemory
 from tfkit.training.contrastive import train_embedder
 
+CONFIG = EmbeddingRecipeConfig  # the schema of its YAML files
 
-def run(config: EmbeddingRecipeConfig, display: Display) -> int:
-    """Run the recipe: 0 when every exported file was accepted, 3 when one was refused."""
+
+def run(config: EmbeddingRecipeConfig, display: Display) -> reports.RunReport:
+    """Run the recipe."""
     read = read_texts(config, display)
     searched = search_options(config, read.splits.class_names)
     model = build_embedder(config, read.backbone)

@@ -1,6 +1,8 @@
 """Fine-tune an image classifier, compress it, export it, and prove every exported file.
 
 `python recipes/finetune_image.py --config FILE key=value` does the same as `tfkit run FILE key=value`.
+A copy of this file is a recipe of your own: `tfkit recipes copy finetune_image my_recipe.py --script`, then
+`python my_recipe.py --config FILE`.
 """
 
 if __name__ == "__main__":  # before TensorFlow is imported: the command keeps its chatter off the terminal
@@ -8,7 +10,7 @@ if __name__ == "__main__":  # before TensorFlow is imported: the command keeps i
 
     from tfkit.cli.main import main
 
-    sys.exit(main(["run", *sys.argv[1:]]))
+    sys.exit(main(["run", __file__, *sys.argv[1:]]))
 
 from typing import Any
 
@@ -16,13 +18,14 @@ import keras
 
 from tfkit import data, models, reports, stages, training
 from tfkit.artifacts import ImageSpec, create_run_directory, refuse_existing_run
-from tfkit.cli.display import Display
-from tfkit.cli.format_planning import plan_formats
-from tfkit.cli.planning import batch_options, build_classifier, plan_compression, stage_options
-from tfkit.cli.recipe_run import RecipeRun
-from tfkit.cli.rehearsal import rehearse_images
 from tfkit.config import RecipeConfig, dump_recipe
+from tfkit.running import Display
+from tfkit.running.format_planning import plan_formats
+from tfkit.running.planning import batch_options, build_classifier, plan_compression, stage_options
+from tfkit.running.recipe_run import RecipeRun
+from tfkit.running.rehearsal import rehearse_images
 
+CONFIG = RecipeConfig  # the schema of its YAML files
 STAGES = {  # title, what runs it, and the model it leaves in models/
     "head": ("Train the head", training.train_head, "float"),
     "fine_tune": ("Fine-tune", training.fine_tune, "float"),
@@ -31,8 +34,8 @@ STAGES = {  # title, what runs it, and the model it leaves in models/
 }
 
 
-def run(config: RecipeConfig, display: Display) -> int:
-    """Run the recipe: 0 when every exported file was accepted, 3 when one was refused."""
+def run(config: RecipeConfig, display: Display) -> reports.RunReport:
+    """Run the recipe."""
     display.header(f"{config.run.name}: {config.model.backbone} on {config.data.source}")
     refuse_existing_run(config.run.directory / config.run.name, overwrite=config.run.overwrite)
     image = ImageSpec(*config.data.image_height_width, config.data.channels, config.data.resize)

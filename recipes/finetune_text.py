@@ -1,6 +1,8 @@
 """Fine-tune a text classifier, export it, and prove every exported file.
 
 `python recipes/finetune_text.py --config FILE key=value` does the same as `tfkit run FILE key=value`.
+A copy of this file is a recipe of your own: `tfkit recipes copy finetune_text my_recipe.py --script`, then
+`python my_recipe.py --config FILE`.
 """
 
 if __name__ == "__main__":  # before TensorFlow is imported: the command keeps its chatter off the terminal
@@ -8,26 +10,27 @@ if __name__ == "__main__":  # before TensorFlow is imported: the command keeps i
 
     from tfkit.cli.main import main
 
-    sys.exit(main(["run", *sys.argv[1:]]))
+    sys.exit(main(["run", __file__, *sys.argv[1:]]))
 
 from typing import Any
 
 import numpy as np
 
 from tfkit import models, reports
-from tfkit.cli.display import Display
-from tfkit.cli.format_planning import plan_formats
-from tfkit.cli.recipe_run import RecipeRun
-from tfkit.cli.rehearsal import rehearse_texts
-from tfkit.cli.text_compression import plan_text_compression, taught_by
-from tfkit.cli.text_planning import build_classifier, stage_options
-from tfkit.cli.text_run import begin_text_run, read_texts
 from tfkit.config import TextRecipeConfig
 from tfkit.data.text import Tokenizer, token_arrays
+from tfkit.running import Display
+from tfkit.running.format_planning import plan_formats
+from tfkit.running.recipe_run import RecipeRun
+from tfkit.running.rehearsal import rehearse_texts
+from tfkit.running.text_compression import plan_text_compression, taught_by
+from tfkit.running.text_planning import build_classifier, stage_options
+from tfkit.running.text_run import begin_text_run, read_texts
 from tfkit.stages import CompressedStage, prune_text, quantize_text
 from tfkit.training import PeakMemory
 from tfkit.training.fine_tune_text import fine_tune_text
 
+CONFIG = TextRecipeConfig  # the schema of its YAML files
 STAGES = {  # title, what runs it, and the model it leaves in models/
     "fine_tune": ("Fine-tune", fine_tune_text, "float"),
     "pruning": ("Make it smaller", prune_text, "pruned"),
@@ -35,8 +38,8 @@ STAGES = {  # title, what runs it, and the model it leaves in models/
 }
 
 
-def run(config: TextRecipeConfig, display: Display) -> int:
-    """Run the recipe: 0 when every exported file was accepted, 3 when one was refused."""
+def run(config: TextRecipeConfig, display: Display) -> reports.RunReport:
+    """Run the recipe."""
     read = read_texts(config, display)
     model = build_classifier(config, read.backbone, len(read.splits.class_names))
     coverage = plan_text_compression(config, model, display)

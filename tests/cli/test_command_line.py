@@ -1,18 +1,17 @@
 """The command as people meet it: help at once, errors without tracebacks, exit codes that scripts can trust."""
 
+import json
 import os
 import resource
 import subprocess
 import sys
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 import tfkit._recipes
 
 from tfkit import __version__
 from tfkit.cli.main import main
-from tfkit.errors import DataError
 
 HEAVY = {"tensorflow", "keras", "numpy", "matplotlib", "sklearn", "pydantic", "ai_edge_litert"}
 COMMANDS = ("run", "recipes", "check", "export", "verify", "benchmark", "predict", "doctor")
@@ -63,44 +62,94 @@ def test_wrong_usage_exits_with_2(words: list[str], capsys: pytest.CaptureFixtur
     assert told.err.startswith("error: ") and "--help" in told.err and told.out == ""
 
 
-def script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, **contents: object) -> str:
-    """A recipe script of one test, and a config that names it."""
-    module = ModuleType("tfkit._recipes.of_a_test")
-    module.__spec__ = __import__("importlib.machinery", fromlist=["ModuleSpec"]).ModuleSpec(module.__name__, None)
-    vars(module).update(contents)
-    monkeypatch.setitem(sys.modules, module.__name__, module)
+SCRIPT = """
+import json
+from pathlib import Path
+
+from tfkit.config import RecipeConfig
+from tfkit.errors import DataError
+
+CONFIG = RecipeConfig
+
+
+class Report:
+    accepted = False
+
+
+def run(config, display):
+    seen = {"epochs": config.head.epochs, "name": config.run.name, "display": type(display).__name__}
+    Path(__file__).with_suffix(".json").write_text(json.dumps(seen))
+    return Report()
+"""
+
+
+def script(tmp_path: Path, run: str = "") -> str:
+    """A recipe script of one test, whose `run` ends in a statement, and a config that names it."""
+    source = SCRIPT.replace("return Report()", run) if run else SCRIPT
+    (tmp_path / "of_a_test.py").write_text(source)
     path = tmp_path / "of_a_test.yaml"
-    path.write_text(RECIPE.format(script="of_a_test"))
+    path.write_text(RECIPE.format(script=tmp_path / "of_a_test.py"))
     return str(path)
 
 
-def raising(fault: BaseException):  # type: ignore[no-untyped-def]
-    def run(config: object, display: object) -> int:
-        raise fault
-
-    return run
-
-
-def test_run_hands_config_and_display_to_the_script_and_its_status_back(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    seen = {}
-
-    def run(config, display):  # type: ignore[no-untyped-def]
-        seen.update(epochs=config.head.epochs, name=config.run.name, display=type(display).__name__)
-        return 3
-
-    path = script(tmp_path, monkeypatch, run=run)
+def test_run_hands_config_and_display_to_the_script_and_refuses_as_its_report_does(tmp_path: Path) -> None:
+    path, seen = script(tmp_path), tmp_path / "of_a_test.json"
     assert main(["run", path, "head.epochs=7"]) == 3
-    assert seen == {"epochs": 7, "name": "of_a_test", "display": "Display"}
+    assert json.loads(seen.read_text()) == {"epochs": 7, "name": "of_a_test", "display": "Display"}
     assert main(["run", "--config", path, "head.epochs=8"]) == 3
-    assert seen["epochs"] == 8
+    assert json.loads(seen.read_text())["epochs"] == 8
+
+
+def test_an_edited_copy_of_a_script_runs_itself(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    mine, config = tmp_path / "mine.py", tmp_path / "mine.yaml"
+    assert main(["recipes", "copy", "digits", str(mine), "--script"]) == 0
+    source = mine.read_text()
+    assert '"""Run the recipe."""' in source
+    mine.write_text(
+        source.replace('"""Run the recipe."""', 'print("MY EDIT RUNS", config.head.epochs); raise SystemExit(7)')
+    )
+    config.write_text(RECIPE.format(script="finetune_image"))
+    for words in ([str(mine), "--config"], ["-m", "tfkit.cli.main", "run", str(mine), "--config"]):
+        done = subprocess.run([sys.executable, *words, str(config), "head.epochs=2"], capture_output=True, text=True)
+        assert (done.returncode, done.stdout.strip()) == (7, "MY EDIT RUNS 2"), done.stderr
+
+
+def test_a_script_has_the_schema_that_it_names(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = script(tmp_path)
+    script_file = tmp_path / "of_a_test.py"
+    script_file.write_text(SCRIPT.replace("RecipeConfig", "TextRecipeConfig"))
+    assert main(["run", path]) == 1
+    assert "head is not a section" in capsys.readouterr().err
+    own = "from tfkit.config import RecipeConfig as Base\nclass RecipeConfig(Base):\n    wanted: int = 0\n"
+    script_file.write_text(SCRIPT.replace("from tfkit.config import RecipeConfig\n", own))
+    assert main(["run", path, "wanted=3"]) == 3
+
+
+@pytest.mark.parametrize(
+    ("source", "told"),
+    [
+        ("CONFIG = 3\n\n\ndef run(config, display): ...", "does not name the schema"),
+        ("from tfkit.config import RecipeConfig\nCONFIG = RecipeConfig\n", "has no run"),
+        (
+            "from tfkit.config import RecipeConfig\nCONFIG = RecipeConfig\nnothing_there()",
+            "line 3 cannot be imported: NameError",
+        ),
+        ("def run(:", "cannot read the recipe script"),
+    ],
+)
+def test_a_script_that_cannot_be_used_is_told(
+    source: str, told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = script(tmp_path)
+    (tmp_path / "of_a_test.py").write_text(source)
+    assert main(["run", path]) == 1
+    assert told in capsys.readouterr().err
 
 
 def test_a_fault_that_the_user_can_mend_is_told_without_a_traceback(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    path = script(tmp_path, monkeypatch, run=raising(DataError("no images in 'x'", hint="put some there")))
+    path = script(tmp_path, "raise DataError(\"no images in 'x'\", hint='put some there')")
     assert main(["run", path]) == 1
     assert capsys.readouterr().err == "error: no images in 'x'\nhint: put some there\n"
 
@@ -108,7 +157,7 @@ def test_a_fault_that_the_user_can_mend_is_told_without_a_traceback(
 def test_an_unexpected_fault_is_one_line_and_says_how_to_see_the_traceback(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    path = script(tmp_path, monkeypatch, run=raising(ZeroDivisionError("by\nzero")))
+    path = script(tmp_path, 'raise ZeroDivisionError("by\\nzero")')
     monkeypatch.delenv("TFKIT_DEBUG", raising=False)
     assert main(["run", path]) == 1
     told = capsys.readouterr().err
@@ -118,11 +167,8 @@ def test_an_unexpected_fault_is_one_line_and_says_how_to_see_the_traceback(
         main(["run", path])
 
 
-def test_interruption_exits_with_130(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    path = script(tmp_path, monkeypatch, run=raising(KeyboardInterrupt()))
-    assert main(["run", path]) == 130
+def test_interruption_exits_with_130(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", script(tmp_path, "raise KeyboardInterrupt")]) == 130
     assert "error: interrupted" in capsys.readouterr().err
 
 

@@ -18,9 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.fuzz.counting import Counts, main
-from tfkit.cli.recipes import shipped_recipes
-from tfkit.cli.run import find_script
-from tfkit.config import dump_recipe, load_recipe
+from tfkit.config import dump_recipe, find_script, load_recipe, shipped_recipes
 from tfkit.errors import TfkitError, is_printable
 
 LONGEST_MESSAGE = 12_000

@@ -13,7 +13,17 @@ from tfkit.artifacts.check_sums import refuse_changed_files
 from tfkit.artifacts.image_spec import ImageSpec, ResizeMode
 from tfkit.artifacts.layer_difference import LayerDifference
 from tfkit.artifacts.manifest import LABELS_NAME, labels_file, labels_of_file, read_manifest, write_manifest
-from tfkit.artifacts.pixel_scaling import CAFFE, IMAGENET, RAW, SYMMETRIC, UNIT, USUAL_SCALINGS, PixelScaling
+from tfkit.artifacts.pixel_scaling import (
+    CAFFE,
+    IMAGENET,
+    RAW,
+    SYMMETRIC,
+    UNIT,
+    USUAL_SCALINGS,
+    ChannelOrder,
+    PixelScaling,
+    checked_scaling,
+)
 from tfkit.artifacts.run_directory import RunDirectory, create_run_directory, refuse_existing_run, running_process
 from tfkit.artifacts.signature import ModelSignature, TensorSpec
 from tfkit.artifacts.text_spec import TextSpec
@@ -29,6 +39,7 @@ __all__ = [
     "USUAL_SCALINGS",
     "Artifact",
     "ArtifactFormat",
+    "ChannelOrder",
     "ImageSpec",
     "InputSpec",
     "LayerDifference",
@@ -40,6 +51,7 @@ __all__ = [
     "ScoreTask",
     "TensorSpec",
     "TextSpec",
+    "checked_scaling",
     "compressed_bytes",
     "create_run_directory",
     "labels_file",

@@ -1,11 +1,15 @@
 """What a model is given in the place of a picture's raw 0..255 pixels."""
 
+import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
+
+from tfkit.errors import ConfigError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+ChannelOrder = Literal["rgb", "bgr"]
 # Mean and standard deviation of ImageNet's RGB pixels in 0..1: torchvision's constants, and Keras's "torch" mode
 # (https://github.com/keras-team/keras/blob/master/keras/src/applications/imagenet_utils.py).
 _IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -114,3 +118,46 @@ SYMMETRIC = PixelScaling.of_range(-1, 1)
 IMAGENET = PixelScaling.standardised(_IMAGENET_MEAN, _IMAGENET_DEVIATION, low=0, high=1)
 CAFFE = PixelScaling.standardised(_CAFFE_MEAN, (1.0,), blue_first=True)
 USUAL_SCALINGS = (RAW, UNIT, SYMMETRIC, IMAGENET)
+
+
+def checked_scaling(
+    given: tuple[float, float] | None,
+    means: tuple[float, ...],
+    deviations: tuple[float, ...],
+    channels: ChannelOrder,
+    *,
+    called: str,
+) -> PixelScaling | None:
+    """The scaling that a recipe or a command line asks for.
+
+    Args:
+        given: What pixels 0 and 255 become; None for 0 and 255.
+        means: What is taken from them then: nothing, one number, or one a channel.
+        deviations: What they are divided by then.
+        channels: The order of the channels.
+        called: What comes before `range`, `mean` and `std` where the user says it.
+
+    Raises:
+        ConfigError: Tells every fault of them.
+    """
+    faults: list[str] = []
+    low, high = given or (0.0, 255.0)
+    if not (math.isfinite(low) and math.isfinite(high) and low < high):
+        faults.append(f"{called}range is two numbers, the smaller one first: 0 1; got {low:g} {high:g}")
+    if deviations and min(deviations) <= 0:
+        faults.append(f"{called}std must be more than 0; got {min(deviations):g}")
+    if {len(means), len(deviations)} not in ({0}, {0, 1}, {0, 3}, {1}, {3}, {1, 3}):
+        faults.append(f"{called}mean and {called}std are one number, or three")
+    if not faults and given is None and deviations and max(deviations) < 1 and max(means, default=0.0) <= 1:
+        faults.append(
+            f"{called}std {', '.join(f'{one:g}' for one in deviations)} is of pixels in 0..1, not in 0..255: "
+            f"add {called}range 0 1, or multiply by 255"
+        )
+    if faults:
+        raise ConfigError("\n".join(faults), hint="mean and std are of raw pixels, or of those in the range said")
+    blue_first = channels == "bgr"
+    if means or deviations:
+        return PixelScaling.standardised(
+            means or (0.0,), deviations or (1.0,), low=low, high=high, blue_first=blue_first
+        )
+    return PixelScaling.of_range(low, high, blue_first=blue_first) if given or blue_first else None

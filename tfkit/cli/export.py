@@ -8,9 +8,8 @@ import typer
 
 from tfkit.artifacts import PixelScaling, ResizeMode
 from tfkit.cli.custom_objects import CustomObjects
-from tfkit.cli.format_planning import runtime_version
 from tfkit.cli.heads import Task, TaskOption
-from tfkit.cli.input_options import InputChannels, InputMean, InputRange, InputStd, pixel_scaling
+from tfkit.cli.input_options import InputChannels, InputMean, InputRange, InputStd, pixel_scaling, runtime_version
 from tfkit.errors import ConfigError, RunError
 
 

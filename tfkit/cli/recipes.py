@@ -1,82 +1,16 @@
-"""`tfkit recipes`: the configs that come with tfkit - list, show, copy - and how a recipe is found by name."""
+"""`tfkit recipes`: the configs and scripts that come with tfkit - list, show, copy."""
 
 import sys
-from dataclasses import dataclass
-from difflib import get_close_matches
-from importlib import resources
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from tfkit.errors import ConfigError, RunError
 
+_YAML = [".yaml", ".yml"]
+
 app = typer.Typer(help="List, show and copy the recipes that come with tfkit.", no_args_is_help=True)
-_PACKAGE = "tfkit._recipes"
-
-
-@dataclass(frozen=True)
-class ShippedRecipe:
-    """A config inside the package.
-
-    Attributes:
-        name: What it is called on the command line.
-        task: The folder it lies in (`image`).
-        path: Its file.
-    """
-
-    name: str
-    task: str
-    path: Path
-
-    @property
-    def summary(self) -> str:
-        """The first line of its opening comment."""
-        return self.path.read_text(encoding="utf-8").splitlines()[0].lstrip("# ").rstrip(".")
-
-
-def shipped_recipes() -> tuple[ShippedRecipe, ...]:
-    """All configs that come with tfkit, by task and name.
-
-    Raises:
-        ConfigError: When the package was installed without them.
-    """
-    try:
-        folder = Path(str(resources.files(_PACKAGE))) / "configs"
-    except ModuleNotFoundError:
-        raise ConfigError(
-            "the recipes that come with tfkit are not installed", hint="install tfkit again: pip install -e ."
-        ) from None
-    return tuple(ShippedRecipe(path.stem, path.parent.name, path) for path in sorted(folder.glob("*/*.yaml")))
-
-
-def find_recipe(name: str) -> Path:
-    """The file of a recipe.
-
-    Args:
-        name: The name of a shipped config, or a path to a YAML file.
-
-    Raises:
-        ConfigError: When there is none; names the nearest.
-    """
-    path = Path(name).expanduser()
-    if path.suffix in {".yaml", ".yml"} or len(path.parts) > 1:
-        if not path.is_file():
-            raise ConfigError(
-                f"there is no recipe file '{name}'",
-                hint="tfkit recipes copy image_folder makes one to start from, for texts text_table",
-            )
-        return path
-    return _shipped(name).path
-
-
-def _shipped(name: str) -> ShippedRecipe:
-    recipes = {recipe.name: recipe for recipe in shipped_recipes()}
-    if name in recipes:
-        return recipes[name]
-    close = get_close_matches(name, recipes, n=1)
-    meant = f"did you mean {close[0]}?" if close else f"there are {', '.join(recipes)}"
-    raise ConfigError(f"no recipe is called '{name}'; {meant}", hint="a file of your own must end in .yaml")
 
 
 @app.command("list")
@@ -86,6 +20,7 @@ def list_recipes() -> None:
     from rich.table import Table
 
     from tfkit.cli.display import PlainConsole
+    from tfkit.config import shipped_recipes
 
     console = PlainConsole()
     table = Table(
@@ -104,7 +39,9 @@ def list_recipes() -> None:
 @app.command("show")
 def show_recipe(name: Annotated[str, typer.Argument(help="A recipe's name.", metavar="NAME")]) -> None:
     """Print a recipe."""
-    text = _shipped(name).path.read_text(encoding="utf-8")
+    from tfkit.config import shipped_recipe
+
+    text = shipped_recipe(name).path.read_text(encoding="utf-8")
     if not sys.stdout.isatty():
         typer.echo(text, nl=False)
         return
@@ -116,24 +53,39 @@ def show_recipe(name: Annotated[str, typer.Argument(help="A recipe's name.", met
 
 @app.command("copy")
 def copy_recipe(
-    name: Annotated[str, typer.Argument(help="A recipe's name.", metavar="NAME")],
+    name: Annotated[str, typer.Argument(help="A recipe's name; with --script also a script's.", metavar="NAME")],
     destination: Annotated[
         Path | None, typer.Argument(help="A file or a folder; NAME.yaml here when left out.", metavar="[DEST]")
     ] = None,
+    script: Annotated[bool, typer.Option("--script", help="Copy the Python script that runs it.")] = False,
 ) -> None:
-    """Copy a recipe, to change it."""
-    recipe = _shipped(name)
-    target = destination or Path(f"{name}.yaml")
+    """Copy a recipe, or its script, to change it."""
+    from tfkit.config import shipped_recipe
+
+    source, suffixes = _script_of(name) if script else shipped_recipe(name).path, [".py"] if script else _YAML
+    target = destination or Path(source.name)
     if target.is_dir():
-        target /= f"{name}.yaml"
-    if target.suffix not in {".yaml", ".yml"}:
-        raise ConfigError(f"'{target}' must end in .yaml", hint=f"try {target}.yaml")
+        target /= source.name
+    if target.suffix not in suffixes:
+        raise ConfigError(f"'{target}' must end in {suffixes[0]}", hint=f"try {target}{suffixes[0]}")
     try:
         with target.open("x", encoding="utf-8") as file:
-            file.write(recipe.path.read_text(encoding="utf-8"))
+            file.write(source.read_text(encoding="utf-8"))
     except FileExistsError:
         raise RunError(f"'{target}' exists already", hint="name another file") from None
     except OSError as fault:
         raise RunError(f"cannot write '{target}': {fault.strerror}", hint="name another place") from None
-    shown = target if len(target.parts) > 1 else f"{target}"
-    typer.echo(f"wrote {target}; change it, then: tfkit check {shown}")
+    following = f"tfkit run {target} --config FILE.yaml" if script else f"tfkit check {target}"
+    typer.echo(f"wrote {target}; change it, then: {following}")
+
+
+def _script_of(name: str) -> Path:
+    """The script of that name, or the one that the recipe of that name runs."""
+    from tfkit.config import shipped_recipe, shipped_scripts
+    from tfkit.config.yaml_document import parse_yaml
+
+    scripts = shipped_scripts()
+    if name in scripts:
+        return scripts[name]
+    recipe: Any = parse_yaml(shipped_recipe(name).path.read_text(encoding="utf-8")).value
+    return scripts[recipe["recipe"]]

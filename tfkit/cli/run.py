@@ -1,18 +1,22 @@
 """`tfkit run`: a recipe from its data to its proved files."""
 
-import importlib
-import importlib.util
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from tfkit.errors import ConfigError
 
+REFUSED = 3
+
 
 def run(
     recipe: Annotated[
-        str, typer.Argument(help="A recipe's name (tfkit recipes list) or a YAML file.", metavar="RECIPE")
+        str,
+        typer.Argument(
+            help="A recipe's name (tfkit recipes list), a YAML file, or a script of yours with --config.",
+            metavar="RECIPE",
+        ),
     ] = "",
     overrides: Annotated[
         list[str] | None, typer.Argument(help="Values to change, such as head.epochs=3.", metavar="KEY=VALUE")
@@ -23,44 +27,23 @@ def run(
     from tfkit.cli.display import Display
     from tfkit.cli.kept_work import kept_work_noted
     from tfkit.cli.quiet import tensorflow_started
-    from tfkit.cli.recipes import find_recipe
-    from tfkit.config import load_recipe
+    from tfkit.config import find_recipe, find_script, load_recipe
+    from tfkit.running import run_config
 
-    changes = list(overrides or [])
-    if config_file is not None:  # `python recipes/finetune_image.py --config FILE key=value` comes here too
+    script, changes = None, list(overrides or [])
+    if recipe.endswith(".py"):  # `python my_recipe.py --config FILE key=value` comes here too
+        script, recipe = Path(recipe), ""
+    if config_file is not None:
         changes = [recipe, *changes] if recipe else changes
         path = config_file
     elif recipe:
         path = find_recipe(recipe)
+    elif script is not None:
+        raise ConfigError(f"'{script}' needs its config", hint=f"tfkit run {script} --config FILE.yaml")
     else:
         raise ConfigError("tfkit run needs a recipe", hint="tfkit recipes list shows those that come with tfkit")
-    config = load_recipe(path, changes)
-    script = find_script(config.recipe)
+    config = load_recipe(path, changes, script=script)
+    find_script(config.recipe)
     with tensorflow_started(), kept_work_noted(config.run.directory / config.run.name):
-        return int(importlib.import_module(script).run(config, Display()))
-
-
-def find_script(recipe: str) -> str:
-    """The module of a recipe script.
-
-    Args:
-        recipe: What the config's `recipe:` says.
-
-    Raises:
-        ConfigError: When there is no such script.
-    """
-    module = f"tfkit._recipes.{recipe}"
-    found = importlib.util.find_spec(module)
-    if found is None or found.submodule_search_locations is not None or recipe.startswith("_"):
-        raise ConfigError(
-            f"recipe: {recipe} is not a recipe script; there are {', '.join(_scripts())}",
-            hint="the key recipe: names a script in recipes/, not a config",
-        )
-    return module
-
-
-def _scripts() -> list[str]:
-    import pkgutil
-
-    package: Any = importlib.import_module("tfkit._recipes")
-    return sorted(module.name for module in pkgutil.iter_modules(package.__path__) if not module.ispkg)
+        report = run_config(config, Display())
+    return 0 if report.accepted else REFUSED

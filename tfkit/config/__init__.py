@@ -4,7 +4,9 @@ from tfkit.config.compression_sections import DistillationSection, PruningSectio
 from tfkit.config.data_sections import AugmentationSection, DataSection, ModelSection, RunSection
 from tfkit.config.embedding_sections import EmbeddingRecipeConfig
 from tfkit.config.loader import AnyRecipe, dump_recipe, load_recipe
+from tfkit.config.scripts import RecipeScript, find_script, shipped_scripts
 from tfkit.config.sections import EXPORT_FORMATS, AcceptanceSection, ExportSection, RecipeConfig
+from tfkit.config.shipped import ShippedRecipe, find_recipe, shipped_recipe, shipped_recipes
 from tfkit.config.text_compression_sections import TextDistillationSection, TextPruningSection
 from tfkit.config.text_sections import (
     TextAugmentationSection,
@@ -31,7 +33,9 @@ __all__ = [
     "PruningSection",
     "QuantizationSection",
     "RecipeConfig",
+    "RecipeScript",
     "RunSection",
+    "ShippedRecipe",
     "TextAugmentationSection",
     "TextDataSection",
     "TextDistillationSection",
@@ -41,5 +45,10 @@ __all__ = [
     "TextQuantizationSection",
     "TextRecipeConfig",
     "dump_recipe",
+    "find_recipe",
+    "find_script",
     "load_recipe",
+    "shipped_recipe",
+    "shipped_recipes",
+    "shipped_scripts",
 ]

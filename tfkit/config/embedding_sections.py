@@ -10,12 +10,14 @@ from tfkit.config.keys import (
     FRACTION,
     NOT_NEGATIVE,
     POSITIVE,
+    SCRIPT_NAME,
     ClosedFraction,
     Count,
     FilePath,
     Fraction,
     NotNegative,
     Positive,
+    ScriptName,
     all_different,
     choice,
     key,
@@ -109,7 +111,7 @@ class EmbeddingAcceptanceSection(AcceptanceSection):
 class EmbeddingRecipeConfig(Section):
     """A whole recipe for sentence embeddings. A stage (`fine_tune`, `export`) is None when it does not run."""
 
-    recipe: str = key("the name of a recipe script", "The script to run.", pattern="^[a-z0-9_]+$")
+    recipe: ScriptName = key(SCRIPT_NAME, "The script to run.")
     run: RunSection = RunSection()
     data: EmbeddingDataSection
     model: EmbeddingModelSection = EmbeddingModelSection()

@@ -44,6 +44,7 @@ LARGEST, SMALLEST = 3.4e38, 1.2e-38
 Name = Annotated[str, Field(min_length=1), AfterValidator(_one_line)]  # where a number means something else
 Text = Annotated[Name, BeforeValidator(text_of_number)]
 NameOrPath = Annotated[Text, AfterValidator(_home_expanded)]
+ScriptName = Annotated[Name, Field(pattern=r"^([a-z0-9_]+|.+\.py)$")]
 FilePath = Annotated[Path, AfterValidator(_one_line), AfterValidator(_expanded)]
 Count = Annotated[int, Field(ge=1, le=1_000_000)]
 CountFromZero = Annotated[int, Field(ge=0, le=1_000_000)]
@@ -56,6 +57,7 @@ ClosedFraction = Annotated[float, Field(ge=0, le=1)]
 ClassWeights = Literal["balanced"] | Annotated[dict[Text, Positive], Field(min_length=1)] | None
 
 # The same in words, for messages.
+SCRIPT_NAME = "the name of a recipe script, such as finetune_image, or the path of a .py file"
 COUNT = "a whole number of 1 or more"
 POSITIVE = "a number above 0"
 NOT_NEGATIVE = "a number of 0 or more"

@@ -11,6 +11,7 @@ from tfkit.config.embedding_rules import broken_embedding_rules
 from tfkit.config.embedding_sections import EmbeddingRecipeConfig
 from tfkit.config.faults import Places, describe_errors, nearest, section_types
 from tfkit.config.rules import broken_rules
+from tfkit.config.scripts import find_script, script_schema
 from tfkit.config.section import Section
 from tfkit.config.sections import RecipeConfig
 from tfkit.config.text_rules import broken_text_rules
@@ -23,18 +24,21 @@ _MOST_FAULTS, _LONGEST_FAULT = 20, 500
 _LONGEST = 100_000  # bytes; what is longer is something else, and takes YAML's parser seconds
 AnyRecipe = RecipeConfig | TextRecipeConfig | EmbeddingRecipeConfig
 _Kind = type[RecipeConfig] | type[TextRecipeConfig] | type[EmbeddingRecipeConfig]
-# A recipe is one for images unless its script is one of these.
-_OF_TEXTS: dict[Any, _Kind] = {"finetune_text": TextRecipeConfig, "embed_text": EmbeddingRecipeConfig}
-_RULES = {TextRecipeConfig: broken_text_rules, EmbeddingRecipeConfig: broken_embedding_rules}
+_RULES = {
+    TextRecipeConfig: broken_text_rules,
+    EmbeddingRecipeConfig: broken_embedding_rules,
+    RecipeConfig: broken_rules,
+}
 
 
-def load_recipe(path: Path, overrides: Sequence[str] = ()) -> AnyRecipe:
+def load_recipe(path: Path, overrides: Sequence[str] = (), *, script: Path | None = None) -> AnyRecipe:
     """Read a recipe.
 
     Args:
         path: The YAML file.
         overrides: `section.key=value`, the value written as in YAML; `section=null` drops a
             section. Later ones win.
+        script: The recipe script to run, whatever the file says.
 
     Returns:
         The recipe. `run.name` is the file's own name unless it says another.
@@ -65,7 +69,8 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> AnyRecipe:
     if not isinstance(tree, dict):
         faults = faults or [f"a recipe is made of sections (data:, model:, ...); got {_short(tree)} ({path.name})"]
         raise _config_error(path, faults)
-    kind: _Kind = _OF_TEXTS.get(str(tree.get("recipe")), RecipeConfig)
+    overrides = [*overrides, *([] if script is None else [f"recipe={json.dumps(str(script.absolute()))}"])]
+    kind = _schema(tree, overrides)
     for (name,) in (key for key in document.empty if len(key) == 1 and key[0] in section_types(kind)):
         tree[name] = {}  # `head:` with nothing below it is there, with its defaults
     for override in overrides:
@@ -91,8 +96,20 @@ def dump_recipe(config: AnyRecipe) -> str:
     return dump_yaml({name: value for name, value in tree.items() if value is not None})
 
 
+def _schema(tree: dict[str, Any], overrides: Sequence[str]) -> _Kind:
+    """The schema of the script that a recipe names; that of images for a name that is to be refused."""
+    said = [parse_yaml(text).value for key, _, text in (one.partition("=") for one in overrides) if key == "recipe"]
+    name = str(said[-1] if said else tree.get("recipe"))
+    try:
+        return script_schema(find_script(name))
+    except ConfigError:
+        if name.endswith(".py"):
+            raise
+        return RecipeConfig
+
+
 def _validated(tree: dict[str, Any], places: Places, kind: _Kind) -> tuple[AnyRecipe | None, list[str]]:
-    broken = _RULES.get(kind, broken_rules)
+    broken = next(rules for schema, rules in _RULES.items() if issubclass(kind, schema))
     try:
         # Through JSON, because pydantic's strict mode then takes a list for a tuple and text for a path, but
         # still no "3" for 3.

@@ -6,7 +6,19 @@ from pydantic import AfterValidator, Field
 
 from tfkit.config.compression_sections import DistillationSection, PruningSection, QuantizationSection
 from tfkit.config.data_sections import AugmentationSection, DataSection, ModelSection, RunSection
-from tfkit.config.keys import COUNT, POSITIVE, ClosedFraction, Count, LargeCount, Positive, Text, all_different, key
+from tfkit.config.keys import (
+    COUNT,
+    POSITIVE,
+    SCRIPT_NAME,
+    ClosedFraction,
+    Count,
+    LargeCount,
+    Positive,
+    ScriptName,
+    Text,
+    all_different,
+    key,
+)
 from tfkit.config.section import Section
 from tfkit.config.training_sections import FineTuneSection, HeadSection
 
@@ -68,9 +80,7 @@ class RecipeConfig(Section):
         'mobilenet_v2'
     """
 
-    recipe: str = key(
-        "the name of a recipe script, such as finetune_image", "The script to run.", pattern="^[a-z0-9_]+$"
-    )
+    recipe: ScriptName = key(SCRIPT_NAME, "The script to run.")
     run: RunSection = RunSection()
     data: DataSection
     augmentation: AugmentationSection = AugmentationSection(policy="none")

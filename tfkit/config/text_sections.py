@@ -9,6 +9,7 @@ from tfkit.config.keys import (
     COUNT,
     FRACTION,
     POSITIVE,
+    SCRIPT_NAME,
     ClosedFraction,
     Count,
     CountFromZero,
@@ -17,6 +18,7 @@ from tfkit.config.keys import (
     Name,
     NameOrPath,
     Positive,
+    ScriptName,
     Text,
     choice,
     key,
@@ -190,7 +192,7 @@ class TextExportSection(ExportSection):
 class TextRecipeConfig(Section):
     """A whole recipe for texts. A stage (`pruning`, `quantization`, `export`) is None when it does not run."""
 
-    recipe: str = key("the name of a recipe script", "The script to run.", pattern="^[a-z0-9_]+$")
+    recipe: ScriptName = key(SCRIPT_NAME, "The script to run.")
     run: RunSection = RunSection()
     data: TextDataSection
     augmentation: TextAugmentationSection | None = None

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tfkit.artifacts import ImageSpec
-    from tfkit.cli.display import Display
     from tfkit.config import EmbeddingRecipeConfig, RecipeConfig, TextRecipeConfig
     from tfkit.data import ImageExamples
     from tfkit.data.text import TextExamples, Tokenizer
+    from tfkit.running.display import Display
 
 _TITLE = "Rehearse the export"
 _SAMPLES = 8

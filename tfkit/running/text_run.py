@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import Any
 
 from tfkit import artifacts, reports
-from tfkit.cli.display import Display
-from tfkit.cli.recipe_run import RecipeRun
-from tfkit.cli.text_planning import measure_length, open_backbone
 from tfkit.config import EmbeddingRecipeConfig, TextRecipeConfig, dump_recipe
 from tfkit.data import DatasetSplits
 from tfkit.data.text import LengthReport, TextExamples, Tokenizer, load_text_splits
+from tfkit.running.display import Display
+from tfkit.running.recipe_run import RecipeRun
+from tfkit.running.text_planning import measure_length, open_backbone
 
 
 @dataclass(frozen=True)

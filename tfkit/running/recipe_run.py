@@ -5,12 +5,10 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from tfkit import artifacts, exporters, reports, verification
-from tfkit.cli.display import Display
 from tfkit.config import EmbeddingRecipeConfig, RecipeConfig, TextRecipeConfig, dump_recipe
 from tfkit.data import DatasetSplits
 from tfkit.reports.quantities import counted
-
-REFUSED = 3
+from tfkit.running.display import Display
 
 
 @dataclass
@@ -90,7 +88,7 @@ class RecipeRun:
         misclassified: Any,
         predict: str,
         **parts: Any,
-    ) -> int:
+    ) -> reports.RunReport:
         """Write the run's report and tell its result.
 
         Args:
@@ -103,7 +101,7 @@ class RecipeRun:
             **parts: Further attributes of `tfkit.reports.RunReport`.
 
         Returns:
-            The exit code: 0 when every exported file was accepted, 3 when one was refused.
+            The report.
         """
         report = reports.RunReport(
             self.config.run.name,
@@ -124,4 +122,4 @@ class RecipeRun:
         self.display.table(reports.result_table(report))
         tensorboard = f"tensorboard --logdir {self.folder.path / 'tensorboard'}"
         self.display.next_steps(self.folder.report, predict, tensorboard)
-        return 0 if report.accepted else REFUSED
+        return report

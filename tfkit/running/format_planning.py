@@ -1,25 +1,11 @@
 """Whether the runtime that a recipe names reads its files, before anything is trained."""
 
-import re
 from typing import TYPE_CHECKING, Any
-
-from tfkit.errors import ConfigError
 
 if TYPE_CHECKING:
     from tfkit.artifacts import InputSpec
-    from tfkit.cli.display import Display
     from tfkit.config import EmbeddingRecipeConfig, RecipeConfig, TextRecipeConfig
-
-
-def runtime_version(value: str | None) -> str | None:
-    """The value of `--min-runtime`, as it came.
-
-    Raises:
-        ConfigError: When it is no version.
-    """
-    if value is not None and not re.fullmatch(r"\d+(\.\d+){1,2}", value):
-        raise ConfigError(f"--min-runtime must be a version of TensorFlow Lite such as 2.14; got '{value}'")
-    return value
+    from tfkit.running.display import Display
 
 
 def plan_formats(

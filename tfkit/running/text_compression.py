@@ -4,10 +4,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tfkit.cli.display import Display
     from tfkit.compression import CompressionCoverage
     from tfkit.compression.transformers import StudentSize
     from tfkit.config import TextRecipeConfig
+    from tfkit.running.display import Display
     from tfkit.stages.text_training import TextTeacher
 
 _TITLE = "Layer plan"
@@ -22,7 +22,7 @@ def plan_text_compression(config: "TextRecipeConfig", model: Any, display: "Disp
         display: Where to show it.
 
     Returns:
-        The layer plan of the quantised model; empty without quantisation.
+        Layer plan of the model that is quantised; empty without quantisation.
 
     Raises:
         ModelError: For everything that a later stage would refuse, as far as it can be known before training.

@@ -10,9 +10,9 @@ from tfkit.errors import ModelError
 
 if TYPE_CHECKING:
     from tfkit.artifacts import ImageSpec
-    from tfkit.cli.display import Display
     from tfkit.compression import CompressionCoverage
     from tfkit.config import RecipeConfig
+    from tfkit.running.display import Display
 
 _TITLE = "Layer plan"
 
@@ -22,7 +22,7 @@ class CompressionPlan:
     """What compression will do, found out before training.
 
     Attributes:
-        coverage: The layer plan.
+        coverage: Layer plan.
         teacher: The teacher that `distillation.teacher` names; None when there is none, or the run's own float model.
         taught_by: Who teaches, in words; empty without distillation.
     """
@@ -95,7 +95,7 @@ def plan_compression(
 
 
 def _given_scaling(config: "RecipeConfig") -> Any:
-    from tfkit.cli.input_options import checked_scaling
+    from tfkit.artifacts import checked_scaling
 
     said = config.model
     return checked_scaling(

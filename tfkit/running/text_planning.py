@@ -66,8 +66,8 @@ def stage_options(config: "TextRecipeConfig", name: str, whole: Any = None) -> d
         The arguments of `tfkit.training.fine_tune_text`, or of `prune_text` or `quantize_text` of `tfkit.stages`, but
         for the model, the texts, their length, and where files go.
     """
-    from tfkit.cli.text_compression import student_size, text_teacher
     from tfkit.data.text import TextAugmentation
+    from tfkit.running.text_compression import student_size, text_teacher
     from tfkit.training import Optimization, TextObjectives
 
     section, data, augmentation = getattr(config, name), config.data, config.augmentation

@@ -1,0 +1,120 @@
+"""What each section of a recipe makes run, in a few words: the table that `tfkit check` shows."""
+
+from typing import Any
+
+from tfkit.config import AcceptanceSection, EmbeddingRecipeConfig, RecipeConfig, TextRecipeConfig
+from tfkit.reports.quantities import counted
+
+Rows = tuple[tuple[str, str], ...]
+
+
+def planned_image_stages(config: RecipeConfig, examples: int) -> Rows:
+    """The stages of a recipe for images.
+
+    Args:
+        config: The recipe.
+        examples: How many training images there are.
+
+    Returns:
+        For each section its name and what it does; nothing for one that does not run.
+    """
+    data, head, tune, mixing = config.data, config.head, config.fine_tune, config.augmentation.mixing
+    height, width = data.image_height_width
+    size = f"{height}x{width} pixels, {'grey' if data.channels == 1 else 'RGB'}, {data.resize}"
+    return (
+        ("data", f"{size}, batches of {data.batch_size}"),
+        ("augmentation", f"{config.augmentation.policy}{f' with {mixing}' if mixing else ''}"),
+        ("head", f"{counted(head.epochs, 'epoch')}, {head.optimizer} at {head.learning_rate:g}" if head else ""),
+        ("fine_tune", f"{_training(tune, examples, data.batch_size)}, unfreeze {tune.unfreeze}" if tune else ""),
+        ("pruning", _image_pruning(config)),
+        ("quantization", _image_quantization(config)),
+        ("distillation", _distillation(config)),
+        ("export", ", ".join(config.export.formats) if config.export else ""),
+        ("acceptance", _limits(config.acceptance)),
+    )
+
+
+def planned_text_stages(config: TextRecipeConfig | EmbeddingRecipeConfig, examples: int, *, search: str = "") -> Rows:
+    """The stages of a recipe for texts or for sentence embeddings.
+
+    Args:
+        config: The recipe.
+        examples: How many training texts there are.
+        search: Of embeddings: what is searched, in words.
+
+    Returns:
+        As `planned_image_stages`.
+    """
+    data, tune = config.data, config.fine_tune
+    rows = [("data", f"batches of {data.batch_size}")]
+    told = ""
+    if tune is not None:
+        told = f"{tune.method}, {_training(tune, examples, data.batch_size)}"
+        if (runs := getattr(tune, "average_runs", 1)) > 1:
+            told += f", {runs} times with other seeds; the weights are averaged"
+    rows.append(("fine_tune", told))
+    if isinstance(config, TextRecipeConfig):
+        pruning, quantization = config.pruning, config.quantization
+        rows += [
+            ("pruning", f"{counted(pruning.epochs, 'epoch')} at {pruning.learning_rate:g}" if pruning else ""),
+            (
+                "quantization",
+                f"{quantization.target}, {counted(quantization.epochs, 'epoch')} at {quantization.learning_rate:g}"
+                if quantization
+                else "",
+            ),
+            ("distillation", "from the float model of this run" if config.distillation else ""),
+        ]
+    else:
+        rows.append(("search", search))
+    rows += [
+        ("export", ", ".join(config.export.formats) if config.export else ""),
+        ("acceptance", _limits(config.acceptance)),
+    ]
+    return tuple(rows)
+
+
+def _training(section: Any, examples: int, batch_size: int) -> str:
+    steps = counted(-(-examples // batch_size), "step")
+    return f"{counted(section.epochs, 'epoch')} of {steps}, {section.optimizer} at {section.learning_rate:g}"
+
+
+def _image_pruning(config: RecipeConfig) -> str:
+    pruning = config.pruning
+    if pruning is None:
+        return ""
+    budgets = {
+        name: getattr(pruning, name) for name in ("keep", "max_parameters", "max_multiply_adds", "max_latency_ms")
+    }
+    asked = {
+        "magnitude": f"{pruning.sparsity:.0%} zeros by magnitude",
+        "n_of_m": "{} of {} weights kept".format(*pruning.pattern),
+        "channels": "channels by "
+        + pruning.criterion
+        + "".join(f", {k} {v}" for k, v in budgets.items() if v is not None),
+    }
+    return f"{asked[pruning.method]}, {counted(pruning.epochs, 'epoch')} at {pruning.learning_rate:g}"
+
+
+def _image_quantization(config: RecipeConfig) -> str:
+    section = config.quantization
+    if section is None:
+        return ""
+    bits = f"int{section.weight_bits} weights, int{section.activation_bits} activations"
+    by = ", by tfmot" if section.engine == "tfmot" else ""
+    return f"{bits}, {counted(section.epochs, 'epoch')} at {section.learning_rate:g}{by}"
+
+
+def _distillation(config: RecipeConfig) -> str:
+    section = config.distillation
+    if section is None:
+        return ""
+    teacher = section.teacher or "the float model of this run"
+    return f"from {teacher}, temperature {section.temperature:g}, alpha {section.alpha:g}"
+
+
+def _limits(limits: AcceptanceSection) -> str:
+    return (
+        f"accuracy at most {100 * limits.max_accuracy_drop:g} % points below Keras, "
+        f"agreement {100 * limits.min_agreement:g} % or more"
+    )
