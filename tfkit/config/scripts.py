@@ -103,17 +103,18 @@ def script_schema(script: RecipeScript) -> type[Any]:
         raise ConfigError(f"cannot read the recipe script '{script.path}': {fault}", hint=_SHAPE) from None
     for statement in tree.body:
         if isinstance(statement, ast.Assign) and [getattr(one, "id", "") for one in statement.targets] == [_SCHEMA]:
-            named = getattr(statement.value, "id", "")
-            schema = getattr(tfkit.config, named, None) if _comes_from_config(tree, named) else None
-            schema = schema or getattr(script.load(), _SCHEMA)
+            known = _names_of_config(tree).get(getattr(statement.value, "id", ""))
+            schema = getattr(tfkit.config, known, None) if known else getattr(script.load(), _SCHEMA)
             if isinstance(schema, type) and issubclass(schema, Section):
                 return schema
     raise ConfigError(f"the recipe script '{script.path}' does not name the schema of its configs", hint=_SHAPE)
 
 
-def _comes_from_config(tree: ast.Module, name: str) -> bool:
+def _names_of_config(tree: ast.Module) -> dict[str, str]:
+    """What a script calls the things that it imports from `tfkit.config`, and their own names."""
     imports = [statement for statement in tree.body if isinstance(statement, ast.ImportFrom)]
-    return any(name == one.name for module in imports if module.module == "tfkit.config" for one in module.names)
+    taken = [one for statement in imports if statement.module == "tfkit.config" for one in statement.names]
+    return {one.asname or one.name: one.name for one in taken}
 
 
 def _imported(path: Path, name: str) -> ModuleType:
