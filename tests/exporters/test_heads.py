@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from tfkit.errors import ModelError
-from tfkit.exporters import Head, read_head, with_two_scores
+from tfkit.exporters import with_two_scores
+from tfkit.graph import Head, read_head
 
 LAYERS = keras.layers
 

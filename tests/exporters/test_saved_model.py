@@ -1,5 +1,6 @@
 """SavedModels: encoded images in, labels and scores out, loaded by a process that never saw the model."""
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -59,3 +60,15 @@ def test_full_disk_is_told_and_leaves_no_half_model(small_classifier, image, cla
     with limited_file_size(4096), pytest.raises(RunError, match=r"cannot write '.*/saved_model/1': File too large$"):
         export_saved_model(small_classifier, tmp_path / "saved_model", spec=image, class_names=class_names)
     assert list((tmp_path / "saved_model").iterdir()) == []
+
+
+def test_one_score_of_one_class_is_refused(image, tmp_path):
+    pixels = keras.Input(image.shape)
+    x = keras.layers.GlobalAveragePooling2D()(pixels)
+    model = keras.Model(pixels, keras.layers.Dense(1, activation="sigmoid")(x))
+    with pytest.raises(ExportError, match="every answer would be 'bee'") as refusal:
+        export_saved_model(model, tmp_path, spec=image, class_names=("bee",))
+    assert "with_two_scores" in refusal.value.hint
+    with pytest.raises(ExportError, match="expected scores of 2 classes") as refusal:
+        export_saved_model(model, tmp_path, spec=image, class_names=("ant", "bee"))
+    assert "with_two_scores" in refusal.value.hint

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from tfkit.cli.targets import find_artifacts
+from tfkit.compression import quantize_aware, settle_biases
 from tfkit.data import ArraySource, ImageExamples
 from tfkit.errors import DataError
 from tfkit.exporters import export_saved_model, export_tflite
@@ -126,6 +127,37 @@ def test_images_of_other_classes_are_refused(artifacts, examples):
     others = dataclasses.replace(examples, class_names=("ant", "bee", "cat", "dog", "fox"))
     with pytest.raises(DataError, match=r"the classes 5: ant, bee, cat, dog, elk; the examples have 5: .*fox"):
         verify_artifact(artifacts[0], others, reference=None)
+
+
+def test_reference_of_another_shape_is_refused(artifacts, examples, reference):
+    for other in (reference[:, :1], reference[:1], reference[:, :3], reference.ravel()):
+        with pytest.raises(DataError, match=r"gives scores of shape \(40, 5\); the reference has"):
+            verify_artifact(artifacts[0], examples, reference=other)
+
+
+def test_int8_file_of_one_trained_sigmoid_unit_agrees_with_its_model(random_pixels, image, tmp_path):
+    keras.utils.set_random_seed(0)
+    pixels = keras.Input(image.shape)
+    x = keras.layers.Conv2D(8, 3, activation="relu")(keras.layers.Rescaling(1 / 255)(pixels))
+    model = keras.Model(pixels, keras.layers.Dense(1, activation="sigmoid")(keras.layers.Flatten()(x)))
+    one = model.predict(random_pixels.astype(np.float32), verbose=0)
+    model.layers[-1].bias.assign([-np.median(np.log(one / (1 - one)))])  # half of the pictures are of each class
+    student = quantize_aware(model, random_pixels.astype(np.float32))
+    settle_biases(student)
+    artifact = export_tflite(
+        student, tmp_path / "m.tflite", quantization="int8", spec=image, class_names=("bee",), calibration=random_pixels
+    )
+    examples = ImageExamples(
+        source=ArraySource(random_pixels, channels=3),
+        indices=np.arange(len(random_pixels)),
+        labels=np.zeros(len(random_pixels), np.int32),
+        names=tuple(map(str, range(len(random_pixels)))),
+        class_names=("bee",),
+    )
+    reference = reference_scores(student, examples, image)
+    verification = verify_artifact(artifact, examples, reference=reference)
+    assert set(reference.argmax(axis=1)) == {0, 1}
+    assert (verification.agreement, verification.max_difference) == (1.0, 0.0)
 
 
 def test_no_image_is_refused(artifacts, examples):

@@ -136,8 +136,9 @@ def _export_images(
     from tfkit.cli.heads import judge_head
     from tfkit.cli.targets import keras_image
     from tfkit.data import calibration_pixels
-    from tfkit.exporters import export_formats, read_head
+    from tfkit.exporters import export_formats
     from tfkit.exporters.oldest_runtime import refuse_newer_formats
+    from tfkit.graph import read_head
     from tfkit.models import load_model_file
 
     with display.stage("Model") as stage:

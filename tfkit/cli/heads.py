@@ -35,7 +35,8 @@ def judge_head(model: Any, path: Path, said: Task | None, *, named: int | None) 
     Raises:
         ModelError: When the outputs are several or no row of scores, are numbers, or nobody knows what they are.
     """
-    from tfkit.exporters import read_head, with_two_scores
+    from tfkit.exporters import with_two_scores
+    from tfkit.graph import read_head
 
     head = read_head(model)
     task, note = task_of(head.activation, head.units, path, said, named=named)

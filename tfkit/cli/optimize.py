@@ -213,7 +213,7 @@ def _load(
     from tfkit.cli.heads import judge_head
     from tfkit.cli.targets import keras_image, read_labels, run_labels
     from tfkit.data import load_image_splits
-    from tfkit.exporters import read_head
+    from tfkit.graph import read_head
     from tfkit.models import load_model_file
     from tfkit.reports.quantities import counted
 

@@ -135,6 +135,8 @@ def _scores(
             typer.echo(f"  {given.note}", err=True)
         runtime = KerasRuntime(on_raw_pixels_of(model, image, given, path))
         scores = np.concatenate([runtime.scores(pixels) for pixels in _pixel_batches(files, image)])
+        if found == "regression":
+            scores = scores[:, -model.output_shape[-1] :]  # a sigmoid's number comes behind 1 - itself
         names = names or tuple(map(str, range(scores.shape[1])))
         if len(names) != scores.shape[1]:
             raise ModelError(f"there are {len(names)} labels; '{path}' gives {scores.shape[1]} scores")

@@ -48,8 +48,9 @@ def export_texts(
     from tfkit.cli.heads import judge_head
     from tfkit.cli.text_targets import keras_text, read_labelled_texts
     from tfkit.data.text import open_tokenizer
-    from tfkit.exporters import export_formats, read_head
+    from tfkit.exporters import export_formats
     from tfkit.exporters.oldest_runtime import refuse_newer_formats
+    from tfkit.graph import read_head
     from tfkit.models import load_model_file
     from tfkit.models.text.embedder import is_embedder
 

@@ -34,11 +34,10 @@ from tfkit.compression.rules import (
     treatment_of,
 )
 from tfkit.compression.scaling import composed_scaling
-from tfkit.compression.splitting import activation_name
 from tfkit.compression.sums import LARGEST_BIAS
 from tfkit.compression.tables import AnswerTable, answer_table
 from tfkit.errors import ModelError
-from tfkit.graph import LayerGraph, Node, build_model, read_graph
+from tfkit.graph import LayerGraph, Node, activation_name, build_model, read_graph
 from tfkit.layers import (
     SHARES,
     Add,

@@ -13,9 +13,19 @@ from tfkit.compression.input_grid import InputGrid, input_grids
 from tfkit.compression.planning import LayerPlan, coverage_rows, layers_in_float, plan_layers
 from tfkit.compression.policy import LayerCoverage, QuantizationPolicy
 from tfkit.compression.rules import averaged_values, fixed_range_of, is_wide_softmax
-from tfkit.compression.splitting import activation_name, split_layers
+from tfkit.compression.splitting import split_layers
 from tfkit.compression.wide_values import WideValues, wide_values
-from tfkit.graph import LayerGraph, Node, Value, build_model, copy_layer, give_weights, read_graph, refuse_difference
+from tfkit.graph import (
+    LayerGraph,
+    Node,
+    Value,
+    activation_name,
+    build_model,
+    copy_layer,
+    give_weights,
+    read_graph,
+    refuse_difference,
+)
 from tfkit.layers import (
     BOUNDED_SCORE,
     Add,

@@ -7,8 +7,7 @@ import keras
 
 from tfkit.compression.policy import Treatment
 from tfkit.compression.scaling import scaling_fault
-from tfkit.compression.splitting import activation_name
-from tfkit.graph import LayerGraph, Node, Value
+from tfkit.graph import LayerGraph, Node, Value, activation_name
 from tfkit.layers import (
     CompressedEmbedding,
     CompressedKernel,

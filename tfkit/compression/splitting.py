@@ -8,7 +8,7 @@ import keras
 import numpy as np
 
 from tfkit.compression.composites import opened_composite
-from tfkit.graph import LayerGraph, Node, Value, build_model, copy_layer, give_weights, read_graph
+from tfkit.graph import LayerGraph, Node, Value, activation_name, build_model, copy_layer, give_weights, read_graph
 from tfkit.graph.layer_graph import replace_values
 from tfkit.layers import (
     ApproximateGelu,
@@ -98,15 +98,6 @@ def scaling_as_layers(graph: LayerGraph) -> LayerGraph:
         return copy()(*args, **kwargs) if scaling is None else _rescaled(node, scaling, args)
 
     return read_graph(build_model(graph, call))
-
-
-def activation_name(layer: Any) -> str:
-    """The name of a layer's activation function: `linear` for none, `custom` for a function Keras has no name for."""
-    function = getattr(layer, "activation", None)
-    if function is None:
-        return "linear"
-    name = keras.activations.serialize(function)
-    return {"swish": "silu", "hard_swish": "hard_silu"}.get(name, name) if isinstance(name, str) else "custom"
 
 
 class _Splitting:

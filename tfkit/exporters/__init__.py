@@ -2,19 +2,17 @@
 
 from tfkit.exporters.conversion import convert_to_float
 from tfkit.exporters.formats import FORMATS, export_formats
-from tfkit.exporters.heads import Head, read_head, with_two_scores
+from tfkit.exporters.heads import with_two_scores
 from tfkit.exporters.rehearsal import rehearse_export
 from tfkit.exporters.saved_model import export_saved_model
 from tfkit.exporters.tflite import export_tflite
 
 __all__ = [
     "FORMATS",
-    "Head",
     "convert_to_float",
     "export_formats",
     "export_saved_model",
     "export_tflite",
-    "read_head",
     "rehearse_export",
     "with_two_scores",
 ]

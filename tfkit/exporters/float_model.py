@@ -50,7 +50,11 @@ def check_model(model: Any, *, spec: InputSpec, class_names: tuple[str, ...]) ->
         shapes = ", ".join(str(tuple(tensor.shape)) for tensor in model.outputs)
         faults.append(f"it gives {shapes}; expected scores of {len(class_names)} classes")
     if faults:
-        raise ExportError(f"model '{model.name}' cannot be exported: {'; '.join(faults)}")
+        one = len(class_names) == 2 and len(model.outputs) == 1 and tuple(model.outputs[0].shape[1:]) == (1,)
+        raise ExportError(
+            f"model '{model.name}' cannot be exported: {'; '.join(faults)}",
+            hint="one unit that stands for two classes gets a score for each by with_two_scores" if one else "",
+        )
     refuse_weights_that_are_no_numbers(model)
 
 

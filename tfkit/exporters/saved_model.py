@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from tfkit.artifacts import Artifact, ImageSpec, InputSpec, ModelSignature, ScoreTask, TensorSpec, TextSpec
 from tfkit.data.images import decode_image, fit_image
+from tfkit.errors import ExportError
 from tfkit.exporters.destination import finished_model
 from tfkit.exporters.float_model import exportable_model
 from tfkit.models.text.embedder import EMBEDDINGS
@@ -48,13 +49,19 @@ def export_saved_model(
         The artifact; its path is the version folder.
 
     Raises:
-        ExportError: When the model does not fit, or the folder exists.
+        ExportError: When the model does not fit, has one class, or the folder exists.
         RunError: When the folder cannot be written.
 
     Example:
         >>> export_saved_model(model, Path("saved_model"), spec=image, class_names=("ants", "bees"))  # doctest: +SKIP
     """
     model = exportable_model(model, spec=spec, class_names=class_names)
+    if len(class_names) == 1 and task == "classification":
+        raise ExportError(
+            f"model '{model.name}' cannot be exported: it gives one score, so that every answer would be "
+            f"'{class_names[0]}'",
+            hint="one unit that stands for two classes gets a score for each by with_two_scores",
+        )
     path = directory / "1"
     with finished_model(path) as unfinished, held_native_output():
         _archive(model, spec, class_names, task).write_out(unfinished, verbose=False)

@@ -14,6 +14,8 @@ from tfkit.runtimes.protocol import ModelInputs, Runtime, input_count, some_inpu
 class KerasRuntime(Runtime):
     """Runs a Keras model as `predict` does, on raw pixels cast to float32 or on token ids.
 
+    One sigmoid unit is two classes: scores of 1 - y and y, as of its file (`LiteRTRuntime`).
+
     Args:
         model: A `keras.Model` of one image input, or of a dict of token inputs, and one output.
         batch_size: Images or texts in one step.
@@ -31,11 +33,14 @@ class KerasRuntime(Runtime):
             )
         import keras  # here: the other runtimes, and whoever describes a host, do without it
 
+        from tfkit.graph import read_head
+
         # A shell of its own, sharing the weights, without XLA, which takes seconds to compile and is slow for
         # depthwise convolutions on CPUs; how the caller compiled the model is not this runtime's to change.
         self._model = keras.Model(model.input if named else model.inputs, model.outputs)
         self._model.compile(jit_compile=False)
         self._batch_size = batch_size
+        self._is_one_sigmoid = model.outputs[0].shape[1:] == (1,) and read_head(model).activation == "sigmoid"
         self.name = "keras"
         self.threads = None
         self.measures = f"Keras predict_on_batch, one {'text' if named else 'image'}"
@@ -49,7 +54,8 @@ class KerasRuntime(Runtime):
         starts = range(0, input_count(inputs), self._batch_size)
         # predict_on_batch, not predict: the latter casts all n images to float32 at once.
         batches = [self._run(some_inputs(inputs, slice(start, start + self._batch_size))) for start in starts]
-        return np.concatenate(batches) if batches else np.zeros((0, self._model.outputs[0].shape[-1]), np.float32)
+        rows = np.concatenate(batches) if batches else np.zeros((0, self._model.outputs[0].shape[-1]), np.float32)
+        return np.concatenate([1 - rows, rows], axis=1) if self._is_one_sigmoid else rows
 
     def prepare(self, inputs: ModelInputs) -> Callable[[], float | None]:
         """Make ready one run on one image or text; see `Runtime.prepare`."""

@@ -6,9 +6,8 @@ from typing import Any
 import keras
 
 from tfkit.compression import is_compressed
-from tfkit.compression.splitting import activation_name
 from tfkit.errors import ModelError
-from tfkit.graph import Node, build_model, copy_layer, give_weights, read_graph, refuse_difference
+from tfkit.graph import Node, activation_name, build_model, copy_layer, give_weights, read_graph, refuse_difference
 from tfkit.models import with_dtype_policy, with_float_pixels
 
 # `tfkit.models.logits_model` finds the scores by this name.

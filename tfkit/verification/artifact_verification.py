@@ -83,7 +83,7 @@ def reference_scores(model: Any, examples: "Examples", spec: InputSpec, *, batch
         batch_size: Images or texts in one step.
 
     Returns:
-        float32 (n, classes).
+        float32 (n, classes); of one sigmoid unit both classes' scores, (n, 2).
     """
     from tfkit.data import input_batches
 
@@ -126,7 +126,7 @@ def verify_artifact(
 
     Raises:
         ModelError: When the model cannot be loaded or run.
-        DataError: When the labels do not fit the model.
+        DataError: When the labels do not fit the model, or `reference` has another shape than the scores.
 
     Example:
         >>> verify_artifact(artifact, splits.test, reference=reference).agreement  # doctest: +SKIP
@@ -141,7 +141,7 @@ def verify_artifact(
             problems += _order_problems(scores, examples) if artifact.task == "classification" else []
         if isinstance(opened, SavedModelRuntime):
             problems += _signature_problems(opened, artifact, examples, scores)
-    difference = None if reference is None else np.abs(scores - reference)
+    difference = None if reference is None else np.abs(scores - _fitting(reference, scores, artifact))
     if index is not None:
         judged = _judge_vectors(scores, examples, reference, index)
     elif artifact.task == "multilabel":
@@ -160,6 +160,15 @@ def verify_artifact(
         portability=read_portability(artifact.path) if artifact.format == "tflite" else None,
         **judged,
     )
+
+
+def _fitting(reference: NDArray[np.float32], scores: NDArray[np.float32], artifact: Artifact) -> NDArray[np.float32]:
+    if np.shape(reference) != scores.shape:
+        raise DataError(
+            f"'{artifact.path}' gives scores of shape {scores.shape}; the reference has {np.shape(reference)}",
+            hint="give reference_scores of the model that the file was made from, on the same examples",
+        )
+    return reference
 
 
 def _judge_scores(
@@ -280,6 +289,8 @@ def _signature_problems(
     found = np.concatenate(
         [runtime.scores(inputs) for inputs in input_batches(first, artifact.input, batch_size=_BATCH)]
     )
+    if found.shape[1:] != scores.shape[1:]:
+        return [f"predict gives {found.shape[1]} scores and serving_default {scores.shape[1]}"]
     difference = float(np.abs(found - scores[: len(first)]).max())
     if difference <= _SIGNATURES_TOLERANCE:
         return []

@@ -237,7 +237,8 @@ def _refuse_difference(model: keras.Model, twin: TfKerasTwin, inputs: NDArray[An
     drawn = np.random.default_rng(0).integers(0, 256, shape) if inputs is None else inputs[:_CHECKED_IMAGES]
     pixels = np.asarray(drawn, np.float32)
     wanted = keras.ops.convert_to_numpy(model(pixels, training=False))
-    difference = float(np.max(np.abs(twin.scores(pixels) - wanted)))
+    found = twin.scores(pixels)
+    difference = float(np.max(np.abs(found - wanted))) if found.shape == wanted.shape else np.inf
     # Logits have no scale of their own: their rounding errors grow with them.
     if not difference <= _TOLERANCE * max(1.0, float(np.max(np.abs(wanted)))):
         layers = [layer for layer in twin.model.layers if layer.name in {node.name for node in read_graph(model).nodes}]
