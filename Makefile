@@ -1,6 +1,8 @@
 # make quickstart   set up .venv and run the main job on data that comes with it (no download but the packages)
 # make test         set up .venv and run the test suite
 # make lint         ruff, mypy and import-linter
+# make format       let ruff order imports and format the code
+# make docs         build the documentation into build/site
 # make clean        remove .venv and build outputs; runs/ stays
 # Another Python: make quickstart PYTHON=python3.12
 
@@ -11,7 +13,7 @@ STAMP := $(VENV)/.installed
 
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
-.PHONY: quickstart test lint install clean
+.PHONY: quickstart test lint format docs install clean
 
 quickstart: install
 	$(BIN)/tfkit run digits_base run.overwrite=true
@@ -26,6 +28,13 @@ lint: install
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+format: install
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+docs: install
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 install: $(STAMP)
 

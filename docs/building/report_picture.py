@@ -1,6 +1,6 @@
 """The README's picture: the top of a run's report, drawn by a headless Chromium.
 
-`python docs/report_picture.py runs/digits docs/pictures/report.png`, after `make quickstart`.
+`python docs/building/report_picture.py runs/digits docs/pictures/report.png`, after `make quickstart`.
 """
 
 import argparse
