@@ -29,7 +29,8 @@ def _described(command: Any, name: str) -> Iterator[str]:
     yield (command.help or "").strip()
     context = command.make_context(name, [], resilient_parsing=True)
     records = [record for parameter in command.params if (record := parameter.get_help_record(context))]
-    yield "\n".join(["| argument | what it is |", "| --- | --- |", *(_row(*record) for record in records if record[0] != "--help")])
+    rows = [_row(*record) for record in records if record[0] != "--help"]
+    yield "\n".join(["| argument | what it is |", "| --- | --- |", *rows])
 
 
 def _row(name: str, text: str) -> str:
