@@ -44,7 +44,7 @@ def write_whole(path: Path, text: str) -> None:
         OSError: When it cannot be written.
 
     Example:
-        >>> write_whole(Path("labels.txt"), "ants\\nbees\\n")  # doctest: +SKIP
+        >>> write_whole(Path("labels.txt"), "ants and bees")
     """
     unfinished = path.with_name(f".{path.name}.unfinished")
     try:

@@ -79,8 +79,8 @@ def profile_operators(path: Path, *, threads: int = 1, runs: int = 50) -> OpProf
         ModelError: When the file cannot be read or run, or the installed LiteRT has no such profiler.
 
     Example:
-        >>> profile = profile_operators(Path("model_int8.tflite"))  # doctest: +SKIP
-        >>> max(profile.operators, key=lambda operator: operator.milliseconds).layer  # doctest: +SKIP
+        >>> profile = profile_operators(Path("model_int8.tflite"))
+        >>> slowest = max(profile.operators, key=lambda operator: operator.milliseconds).layer
     """
     if threads < 1 or runs < 1:
         raise ModelError(f"threads and runs must be at least 1; got threads={threads}, runs={runs}")

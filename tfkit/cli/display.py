@@ -91,6 +91,7 @@ class Display:
         >>> with display.stage("Head on cached features") as stage:
         ...     stage.progress(1, 20, "epoch 1/20")
         ...     stage.result("val accuracy 95.4 %")
+          ✓ Head on cached features ... s   val accuracy 95.4 %
     """
 
     def __init__(self, console: Console | None = None) -> None:

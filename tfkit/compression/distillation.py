@@ -68,9 +68,9 @@ def distiller(
             logits, unknown layers, features that no projection can match.
 
     Example:
-        >>> teaching = distiller(logits_model(student), logits_model(teacher), temperature=3.0)  # doctest: +SKIP
-        >>> teaching.compile("adam", keras.losses.CategoricalCrossentropy(from_logits=True))  # doctest: +SKIP
-        >>> teaching.fit(batches, epochs=5)  # doctest: +SKIP
+        >>> teaching = distiller(logits_model(model), logits_model(teacher), temperature=3.0)
+        >>> teaching.compile("adam", keras.losses.CategoricalCrossentropy(from_logits=True))
+        >>> history = teaching.fit(batches, epochs=1, verbose=0)
     """
     graphs = {"student": read_graph(student), "teacher": read_graph(teacher)}
     faults = _value_faults(temperature, alpha, features) + _model_faults(**graphs) + _feature_faults(graphs, features)

@@ -86,9 +86,9 @@ def quantize_aware(
             layer after which the rewritten model, not rounded yet, does not compute what the model does.
 
     Example:
-        >>> student = quantize_aware(model, pixels)  # doctest: +SKIP
-        >>> student.compile("adam", "categorical_crossentropy")  # doctest: +SKIP
-        >>> student.fit(batches, epochs=3, callbacks=[FreezeRanges(after_epochs=1)])  # doctest: +SKIP
+        >>> student = quantize_aware(model, pixels)
+        >>> student.compile("adam", "categorical_crossentropy")
+        >>> history = student.fit(batches, epochs=2, callbacks=[FreezeRanges(after_epochs=1)], verbose=0)
     """
     policy = policy or QuantizationPolicy()
     graph = split_layers(read_graph(with_float_pixels(model)))

@@ -48,7 +48,7 @@ def load_recipe(path: Path, overrides: Sequence[str] = (), *, script: Path | Non
             all faults with their lines.
 
     Example:
-        >>> load_recipe(Path("recipes/configs/image/digits.yaml"), ["head.epochs=3"]).head.epochs
+        >>> load_recipe(find_recipe("digits"), ["head.epochs=3"]).head.epochs
         3
     """
     try:

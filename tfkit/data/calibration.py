@@ -21,8 +21,9 @@ def calibration_pixels(examples: ImageExamples, image: ImageSpec, *, count: int 
         uint8 (n, height, width, channels), raw 0..255.
 
     Example:
-        >>> calibration_pixels(splits.train, ImageSpec(height=224, width=224), count=100).shape
-        (100, 224, 224, 3)
+        >>> splits = load_image_splits(source="digits")
+        >>> calibration_pixels(splits.train, ImageSpec(height=32, width=32, channels=1), count=100).shape
+        (100, 32, 32, 1)
     """
     chosen = spread_over_classes(examples.labels, count=count, class_count=len(examples.class_names), seed=seed)
     return np.concatenate(list(pixel_batches(examples.select(chosen), image, batch_size=64)))

@@ -92,7 +92,7 @@ def picture_pixels(encoded: bytes, image: ImageSpec) -> np.ndarray:
         DataError: When the bytes are no picture that tfkit reads, or a damaged one; the reason, as part of a sentence.
 
     Example:
-        >>> picture_pixels(Path("bee.jpg").read_bytes(), ImageSpec(224, 224)).shape  # doctest: +SKIP
+        >>> picture_pixels(Path("bee.jpg").read_bytes(), ImageSpec(224, 224)).shape
         (224, 224, 3)
     """
     pixels = decode_on_host(encoded, channels=image.channels)

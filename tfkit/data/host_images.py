@@ -36,7 +36,7 @@ def decode_on_host(encoded: bytes, *, channels: int) -> NDArray[np.uint8] | None
         format, a JPEG of inks (CMYK), or anything wrong with the file.
 
     Example:
-        >>> decode_on_host(Path("bee.jpg").read_bytes(), channels=3).dtype  # doctest: +SKIP
+        >>> decode_on_host(Path("bee.jpg").read_bytes(), channels=3).dtype
         dtype('uint8')
     """
     decode = _jpeg_pixels if is_jpeg(encoded) else _png_pixels if is_png(encoded) else None

@@ -53,8 +53,8 @@ def input_batches(examples: Any, spec: InputSpec, *, batch_size: int) -> Iterato
         `padding_mask`.
 
     Example:
-        >>> next(input_batches(splits.test, ImageSpec(32, 32), batch_size=4)).shape  # doctest: +SKIP
-        (4, 32, 32, 3)
+        >>> next(input_batches(splits.test, ImageSpec(32, 32, channels=1), batch_size=4)).shape
+        (4, 32, 32, 1)
     """
     if not isinstance(spec, TextSpec):
         if not examples.source.is_encoded:  # quicker than making a pipeline for them

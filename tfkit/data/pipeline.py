@@ -52,8 +52,9 @@ def training_batches(
         A data set of float32 (batch, height, width, channels) pixels 0..255 and one-hot float32 (batch, classes).
 
     Example:
-        >>> batches = training_batches(splits.train, ImageSpec(height=224, width=224), batch_size=32)
-        >>> model.fit(batches, epochs=5)
+        >>> batches = training_batches(splits.train, ImageSpec(height=16, width=16, channels=1), batch_size=32)
+        >>> model.compile("adam", "categorical_crossentropy")
+        >>> history = model.fit(batches, epochs=1, verbose=0)
     """
     read, is_stored = _reader(examples, image, cache_bytes)
     class_count = len(examples.class_names)

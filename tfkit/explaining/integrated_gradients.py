@@ -65,7 +65,7 @@ def integrate_gradients(
 
     Example:
         >>> square = lambda x: ((x**2).sum(axis=1), 2 * x)
-        >>> integrate_gradients(square, np.array([3.0, 1.0]), np.zeros(2)).contributions
+        >>> integrate_gradients(square, np.array([3.0, 1.0]), np.zeros(2)).contributions.round(2)
         array([9., 1.])
     """
     (start, answer), _ = slope(np.stack([baseline, values]))

@@ -87,9 +87,9 @@ class TextExplainer:
         ModelError: When the model is no such classifier, or gives no gradient in its tokens' vectors.
 
     Example:
-        >>> explainer = TextExplainer(model, tokenizer, sequence_length=32)  # doctest: +SKIP
-        >>> [(word.word, round(word.share, 2)) for word in explainer.explain("I want a refund").words]  # doctest: +SKIP
-        [('I', 0.02), ('want', 0.11), ('a', -0.01), ('refund', 0.86)]
+        >>> explainer = TextExplainer(text_classifier, tokenizer, sequence_length=32)
+        >>> [word.word for word in explainer.explain("I want a refund").words]
+        ['I', 'want', 'a', 'refund']
     """
 
     def __init__(self, model: keras.Model, tokenizer: Tokenizer, *, sequence_length: int) -> None:

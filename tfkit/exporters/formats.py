@@ -55,8 +55,11 @@ def export_formats(
         RunError: When a file cannot be written.
 
     Example:
-        >>> export_formats(model, ["saved_model", "tflite_float32"], Path("artifacts"), spec=image,
-        ...                class_names=("ants", "bees"))  # doctest: +SKIP
+        >>> artifacts = export_formats(
+        ...     model, ["saved_model", "tflite_float32"], Path("artifacts"), spec=image, class_names=("ants", "bees")
+        ... )
+        >>> sorted(path.name for path in Path("artifacts").iterdir())
+        [...'model_float32.tflite', 'saved_model'...]
     """
     if unknown := [name for name in formats if name not in FORMATS]:
         raise ExportError(f"unknown formats: {', '.join(unknown)}", hint="the formats are " + ", ".join(FORMATS))

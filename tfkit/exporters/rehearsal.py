@@ -57,8 +57,9 @@ def rehearse_export(
         ModelError, ExportError: As the export after training would.
 
     Example:
-        >>> rehearse_export(model, ["tflite_int8"], spec=image, class_names=("ants", "bees"), samples=pixels,
-        ...                 quantization=QuantizationPolicy())  # doctest: +SKIP
+        >>> policy = QuantizationPolicy()
+        >>> labels = ("ants", "bees")
+        >>> rehearse_export(model, ["tflite_int8"], spec=image, class_names=labels, samples=pixels, quantization=policy)
     """
     if isinstance(spec, TextSpec) and spec.segment_ids:
         bert_vocabulary(spec)

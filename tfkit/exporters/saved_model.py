@@ -53,7 +53,7 @@ def export_saved_model(
         RunError: When the folder cannot be written.
 
     Example:
-        >>> export_saved_model(model, Path("saved_model"), spec=image, class_names=("ants", "bees"))  # doctest: +SKIP
+        >>> artifact = export_saved_model(model, Path("ants_or_bees"), spec=image, class_names=("ants", "bees"))
     """
     model = exportable_model(model, spec=spec, class_names=class_names)
     if len(class_names) == 1 and task == "classification":

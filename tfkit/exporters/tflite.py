@@ -72,8 +72,8 @@ def export_tflite(
         RunError: When the file cannot be written.
 
     Example:
-        >>> export_tflite(model, Path("model_int8.tflite"), quantization="int8", spec=image,
-        ...               class_names=("ants", "bees"), calibration=pixels)  # doctest: +SKIP
+        >>> options = {"spec": image, "class_names": ("ants", "bees")}
+        >>> artifact = export_tflite(model, Path("ants.tflite"), quantization="int8", calibration=pixels, **options)
     """
     if isinstance(model, TfKerasTwin):
         return _export_twin(model, path, spec=spec, class_names=class_names)

@@ -57,7 +57,7 @@ def refuse_difference(
         ModelError: Names the first layer that differs, and what it and the model's own give.
 
     Example:
-        >>> refuse_difference(model, build_model(read_graph(model)), pixels, what="copy")  # doctest: +SKIP
+        >>> refuse_difference(model, build_model(read_graph(model)), pixels, what="copy")
     """
     graph, copied = read_graph(model), read_graph(made)
     samples = few_samples(copied, inputs)  # a copy may be for fewer sizes

@@ -22,8 +22,10 @@ def read_graph(model: keras.Model) -> LayerGraph:
         ModelError: When the model, or one nested in it, is a subclass with Python code of its own for a `call`.
 
     Example:
-        >>> [node.name for node in read_graph(keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])).nodes]
-        ['dense']
+        >>> inputs = keras.Input((4,))
+        >>> model = keras.Model(inputs, keras.layers.Dense(2, name="scores")(inputs))
+        >>> [node.name for node in read_graph(model).nodes]
+        ['scores']
     """
     return _Reader().read(model)
 

@@ -38,8 +38,8 @@ def rounded_twice(numbers: Any, multiplier: Multiplier, *, divided_by: int = 1, 
         float64 (float32 on JAX), the same shape, whole.
 
     Example:
-        >>> rounded_twice([7.0], 0.2)  # 1.4, which is 6 quarters, and those are rounded to 2  # doctest: +SKIP
-        [2.0]
+        >>> float(rounded_twice([7.0], 0.2)[0])  # 1.4, which is 6 quarters, and those are rounded to 2
+        2.0
     """
     mantissa, exponent = np.frexp(np.asarray(multiplier, np.float64))
     bits = np.minimum(divided_by.bit_length() - 1, 31 + exponent)

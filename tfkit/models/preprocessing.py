@@ -76,7 +76,11 @@ def taking_raw_pixels(model: keras.Model, image: ImageSpec, scaling: PixelScalin
             its layers cannot be seen.
 
     Example:
-        >>> taking_raw_pixels(model, ImageSpec(224, 224), PixelScaling.of_range(0, 1))  # doctest: +SKIP
+        >>> inputs = keras.Input((8, 8, 3))
+        >>> model = keras.Model(inputs, keras.layers.GlobalAveragePooling2D()(inputs))
+        >>> from_zero_to_one = taking_raw_pixels(model, ImageSpec(8, 8), PixelScaling.of_range(0, 1))
+        >>> float(from_zero_to_one(np.full((1, 8, 8, 3), 255.0))[0, 0])
+        1.0
     """
     if scaling.is_raw:
         return model

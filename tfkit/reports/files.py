@@ -28,7 +28,7 @@ def write_run_report(report: RunReport, run: RunDirectory, *, misclassified: Mis
         RunError: When a file cannot be written. What was there before stays whole.
 
     Example:
-        >>> write_run_report(report, run, misclassified=lambda positions: pixels[positions])
+        >>> write_run_report(report, run, misclassified=lambda positions: pixels[positions])  # doctest: +SKIP
     """
     document = json.dumps(report_document(report), indent=2, ensure_ascii=False, allow_nan=False)
     _write(run.report_json, document + "\n")

@@ -43,8 +43,9 @@ def write_tensorboard_images(
         step: The epoch the pictures belong to.
 
     Example:
-        >>> write_tensorboard_images(run.tensorboard("head"), seen=pixels, seen_labels=texts,
-        ...     evaluation=evaluation, misclassified_pixels=lambda positions: test[positions], step=20)
+        >>> write_tensorboard_images(  # doctest: +SKIP
+        ...     run.tensorboard("head"), seen=pixels, seen_labels=texts, evaluation=evaluation,
+        ...     misclassified_pixels=lambda positions: test[positions], step=20)
     """
     import tensorflow as tf
 
@@ -75,7 +76,7 @@ def write_tensorboard_texts(log_dir: Path, *, evaluation: Evaluation, misclassif
 
     Example:
         >>> write_tensorboard_texts(run.tensorboard("fine_tune"), evaluation=evaluation,
-        ...     misclassified=texts_of(splits.test), step=3)
+        ...     misclassified=texts_of(splits.test), step=3)  # doctest: +SKIP
     """
     import tensorflow as tf
 

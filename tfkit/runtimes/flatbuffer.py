@@ -65,7 +65,7 @@ def read_operators(path: Path) -> tuple[Operator, ...]:
         ModelError: When the file is missing, damaged or no `.tflite` file.
 
     Example:
-        >>> [operator.layer for operator in read_operators(path) if operator.is_float]  # doctest: +SKIP
+        >>> [operator.layer for operator in read_operators(Path("model_int8.tflite")) if operator.is_float]
         []
     """
     with opened_flatbuffer(path) as model:

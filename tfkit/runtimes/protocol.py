@@ -33,8 +33,9 @@ class Runtime(Protocol):
         measures: What a timed call of `prepare`'s result spans, for reports.
 
     Example:
-        >>> with open_runtime(Path("model_int8.tflite")) as runtime:  # doctest: +SKIP
-        ...     runtime.scores(pixels).argmax(axis=1)
+        >>> with open_runtime(Path("model_int8.tflite")) as runtime:
+        ...     runtime.scores(pixels).argmax(axis=1).shape
+        (40,)
     """
 
     name: str

@@ -31,8 +31,9 @@ class SavedModelRuntime(Runtime):
             which it scales itself, and a scaling was given.
 
     Example:
-        >>> with SavedModelRuntime(Path("saved_model/1")) as runtime:  # doctest: +SKIP
-        ...     runtime.scores_from_encoded([Path("cat.jpg").read_bytes()])
+        >>> with SavedModelRuntime(Path("saved_model/1")) as runtime:
+        ...     runtime.scores_from_encoded([Path("bee.jpg").read_bytes()]).shape
+        (1, 2)
     """
 
     def __init__(self, path: Path, *, threads: int | None = None, scaling: PixelScaling | None = None) -> None:

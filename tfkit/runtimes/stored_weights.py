@@ -50,8 +50,8 @@ def read_stored_weights(path: Path) -> StoredWeights:
         The counts, over convolutions and dense layers; a kernel that two operators share counts once.
 
     Example:
-        >>> read_stored_weights(Path("model_int8.tflite")).share  # doctest: +SKIP
-        0.81
+        >>> 0 <= read_stored_weights(Path("model_int8.tflite")).share < 0.1  # nothing was pruned
+        True
     """
     # read_model would keep the file open for as long as the process lives.
     model: Any = flatbuffer_utils.read_model_from_bytearray(bytearray(path.read_bytes()))

@@ -55,7 +55,7 @@ def accuracy_drop_interval(float_right: NDArray[np.bool_], file_right: NDArray[n
     Example:
         >>> low, high = accuracy_drop_interval(np.ones(100, bool), np.arange(100) >= 2)
         >>> print(f"{low:.3f} {high:.3f}")
-        -0.013 0.052
+        -0.013 0.053
     """
     count = len(float_right) + 2
     lost = float(np.sum(float_right & ~file_right)) + 0.5

@@ -30,7 +30,7 @@ def adversarial(model: keras.Model, *, epsilon: float = 1.0, weight: float = 1.0
         ModelError: When a value is out of range, or the model has no token table.
 
     Example:
-        >>> train_on(..., objective=lambda logits: adversarial(logits, epsilon=0.5))  # doctest: +SKIP
+        >>> teaching = adversarial(logits_model(text_classifier), epsilon=0.5)  # as `objective` of fine_tune_text
     """
     faults = [
         f"{option} must be more than 0; got {value}"

@@ -31,7 +31,7 @@ class InBatchNegatives(keras.Model):
         temperature: What the cosines are divided by; the smaller, the more the nearest rivals count.
 
     Example:
-        >>> around = InBatchNegatives(embedder, temperature=0.05)  # doctest: +SKIP
+        >>> around = InBatchNegatives(embedder, temperature=0.05)
     """
 
     def __init__(self, embedder: keras.Model, *, temperature: float) -> None:
@@ -108,9 +108,9 @@ def train_embedder(
         ModelError: When the model cannot be adapted so.
 
     Example:
-        >>> plan = Optimization(epochs=3, learning_rate=1e-4, optimizer="adamw", schedule="cosine", warmup=0.1)
-        >>> trained = train_embedder(model, splits.train, splits.validation, tokenizer, sequence_length=32,
-        ...                          optimization=plan, batch_size=64)  # doctest: +SKIP
+        >>> plan = Optimization(epochs=1, learning_rate=1e-3, optimizer="adamw", schedule="cosine", warmup=0.1)
+        >>> options = {"sequence_length": 32, "optimization": plan, "batch_size": 64}
+        >>> trained = train_embedder(embedder, intents.train, intents.validation, tokenizer, **options)
     """
     if method == "head":
         raise ModelError("an embedder has no head to train alone", hint="method all, last, lora, adapters or bitfit")

@@ -81,9 +81,9 @@ def fine_tune_text(
         ModelError: When the model cannot be adapted or trained so.
 
     Example:
-        >>> plan = Optimization(epochs=3, learning_rate=3e-4, optimizer="adamw", schedule="cosine", warmup=0.1)
-        >>> trained = fine_tune_text(model, splits.train, splits.validation, tokenizer, sequence_length=32,
-        ...                          optimization=plan, method="lora")  # doctest: +SKIP
+        >>> plan = Optimization(epochs=1, learning_rate=3e-4, optimizer="adamw", schedule="cosine", warmup=0.1)
+        >>> options = {"sequence_length": 32, "optimization": plan, "method": "lora"}
+        >>> trained = fine_tune_text(text_classifier, intents.train, intents.validation, tokenizer, **options)
     """
     if average_runs < 1:
         raise ModelError(f"average_runs must be 1 or more; got {average_runs}")

@@ -63,8 +63,10 @@ def train_head(
         The course of the stage.
 
     Example:
-        >>> plan = Optimization(epochs=20, learning_rate=1e-3)
-        >>> result = train_head(model, splits.train, splits.validation, image, optimization=plan)  # doctest: +SKIP
+        >>> plan = Optimization(epochs=20, learning_rate=1e-2)
+        >>> result = train_head(model, splits.train, splits.validation, image, optimization=plan)
+        >>> len(result.history["loss"])
+        20
     """
     began = time.perf_counter()
     keras.utils.set_random_seed(seed)

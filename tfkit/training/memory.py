@@ -16,9 +16,9 @@ class PeakMemory:
 
     Example:
         >>> memory = PeakMemory()
-        >>> trained = fine_tune_text(model, ...)  # doctest: +SKIP
-        >>> memory.bytes  # doctest: +SKIP
-        1403527168
+        >>> history = model.predict(pixels, verbose=0)
+        >>> memory.bytes > 0
+        True
     """
 
     def __init__(self) -> None:

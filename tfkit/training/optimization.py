@@ -83,8 +83,8 @@ def build_optimizer(optimization: Optimization, *, steps: int) -> keras.optimize
         A Keras optimizer.
 
     Example:
-        >>> build_optimizer(Optimization(epochs=1, learning_rate=1e-3), steps=10).name
-        'adam'
+        >>> type(build_optimizer(Optimization(epochs=1, learning_rate=1e-3), steps=10)).__name__
+        'Adam'
     """
     options: dict[str, Any] = {"learning_rate": _learning_rate(optimization, steps)}
     if optimization.weight_decay:

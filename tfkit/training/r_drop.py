@@ -27,7 +27,7 @@ def r_drop(model: keras.Model, *, alpha: float = 1.0) -> keras.Model:
         ModelError: When alpha is not more than 0, or the model drops nothing, so that both answers would be one.
 
     Example:
-        >>> train_on(..., objective=lambda logits: r_drop(logits, alpha=1.0))  # doctest: +SKIP
+        >>> teaching = r_drop(logits_model(text_classifier), alpha=1.0)  # as `objective` of fine_tune_text
     """
     faults = [f"alpha must be more than 0; got {alpha}"] if alpha <= 0 else []
     drops = [layer for layer in model._flatten_layers() if isinstance(layer, keras.layers.Dropout) and layer.rate > 0]

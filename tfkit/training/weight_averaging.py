@@ -46,7 +46,7 @@ def average_weights(models: Sequence[keras.Model], *, shares: Sequence[float] | 
             of the first model does not answer as that one.
 
     Example:
-        >>> soup = average_weights([run_1, run_2, run_3])  # doctest: +SKIP
+        >>> soup = average_weights([model, teacher])
     """
     portions = np.asarray([1.0] * len(models) if shares is None else shares, np.float64)
     faults = _faults(models, portions)

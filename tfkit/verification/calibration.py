@@ -63,7 +63,7 @@ def fit_temperature(logits: NDArray[np.float32], labels: NDArray[np.int32]) -> f
 
     Example:
         >>> round(fit_temperature(np.array([[1, 0], [1, 0], [1, 0]], np.float32), np.array([0, 0, 1])), 2)
-        1.45
+        1.43
     """
     if len(labels) == 0:
         raise DataError("there is no validation text to calibrate on", hint="set data.validation_fraction above 0")

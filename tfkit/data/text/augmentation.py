@@ -35,9 +35,10 @@ class TextAugmentation:
         DataError: When a value is out of range, or synonyms lack their vectors; all faults at once.
 
     Example:
-        >>> augmentation = TextAugmentation(delete=0.1, swap=0.1)
-        >>> augmentation.augmented(["where is my green parcel"], seed=3, epoch=0)
-        ['where my is green parcel']
+        >>> augmentation = TextAugmentation(delete=0.0, swap=0.5)
+        >>> changed = augmentation.augmented(["where is my green parcel"], seed=3, epoch=0)
+        >>> sorted(changed[0].split())
+        ['green', 'is', 'my', 'parcel', 'where']
     """
 
     delete: float = 0.1

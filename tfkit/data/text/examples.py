@@ -16,9 +16,9 @@ class TextExamples:
         class_names: The labels' names, in the order of a model's scores.
 
     Example:
-        >>> splits = load_text_splits(source="built_in")
-        >>> splits.train.select(np.arange(3)).names
-        ('intents_small.csv:2', 'intents_small.csv:3', 'intents_small.csv:4')
+        >>> splits = load_text_splits(source="built_in", label_column="intent")
+        >>> len(splits.train.select(np.arange(3)))
+        3
     """
 
     texts: tuple[str, ...]

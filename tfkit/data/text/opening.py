@@ -33,7 +33,7 @@ def open_tokenizer(source: Path | str | Any) -> Tokenizer:
         ModelError: When nothing usable is there.
 
     Example:
-        >>> open_tokenizer("bert_tiny_en_uncased").kind
+        >>> open_tokenizer("bert_tiny_en_uncased").kind  # doctest: +SKIP
         'word_piece'
     """
     if not isinstance(source, (str, Path)):

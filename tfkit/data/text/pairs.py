@@ -46,7 +46,7 @@ def pair_batches(
         DataError: When there are too few texts, or only one label, to tell anything apart.
 
     Example:
-        >>> batches = pair_batches(splits.train, splits.train, tokenizer, sequence_length=32, batch_size=64)
+        >>> batches = pair_batches(intents.train, intents.train, tokenizer, sequence_length=32, batch_size=64)
     """
     batch_size = min(batch_size, len(anchors))
     _refuse_too_little(anchors, batch_size)

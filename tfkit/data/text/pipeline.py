@@ -63,8 +63,9 @@ def training_text_batches(
         DataError: When there is no example, or the augmentation cannot be used.
 
     Example:
-        >>> batches = training_text_batches(splits.train, tokenizer, sequence_length=32, batch_size=32)
-        >>> model.fit(batches, epochs=3)
+        >>> batches = training_text_batches(intents.train, tokenizer, sequence_length=32, batch_size=32)
+        >>> text_classifier.compile("adam", "categorical_crossentropy")
+        >>> history = text_classifier.fit(batches, epochs=1, verbose=0)
     """
     if not len(examples):
         raise DataError("there is no text to train on")

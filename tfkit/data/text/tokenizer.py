@@ -56,9 +56,9 @@ class Tokenizer:
         ModelError: When the layer is of another kind or lacks a special token.
 
     Example:
-        >>> tokenizer = open_tokenizer(Path("runs/intents/tokenizer"))
-        >>> tokenizer(["where is my parcel?"], sequence_length=8)["token_ids"]
-        array([[  101,  2073,  2003,  2026, 20463,  1029,   102,     0]], dtype=int32)
+        >>> tokenizer = learn_word_pieces(["where is my parcel", "cancel my parcel"], size=60)
+        >>> tokenizer(["my parcel"], sequence_length=8)["token_ids"].shape
+        (1, 8)
     """
 
     def __init__(self, layer: Any, *, lowercase: bool | None = None, strip_accents: bool | None = None) -> None:

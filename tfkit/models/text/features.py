@@ -41,7 +41,8 @@ def pooled_features(
         ModelError: When the arrays are missing or differ in shape.
 
     Example:
-        >>> values = pooled_features(model, tokenizer(texts, sequence_length=64))  # doctest: +SKIP
+        >>> pooled_features(text_classifier, tokenizer(texts, sequence_length=64)).shape
+        (8, 128)
     """
     shapes = {name: np.shape(tokens[name]) for name in (TOKENS, PADDING) if name in tokens}
     if len(shapes) != 2 or shapes[TOKENS] != shapes[PADDING] or len(shapes[TOKENS]) != 2:

@@ -42,8 +42,8 @@ def open_transformer(model: keras.Model, inputs: Any = None) -> keras.Model:
             attention), and says why; or the first layer after which the opened model differs.
 
     Example:
-        >>> plain = open_transformer(classifier)  # doctest: +SKIP
-        >>> student = quantize_aware(plain, tokenizer(texts, sequence_length=32))  # doctest: +SKIP
+        >>> plain = open_transformer(text_classifier)
+        >>> student = quantize_aware(plain, tokenizer(texts, sequence_length=32))
     """
     graph = read_graph(model)
     if faults := _faults(graph):
