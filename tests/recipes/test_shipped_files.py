@@ -1,6 +1,5 @@
 """What is shipped keeps the house's rules: short scripts, and a README whose commands work."""
 
-import configparser
 import json
 import re
 import shlex
@@ -9,6 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
+import setuptools
+
+import tfkit
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
@@ -32,12 +34,14 @@ def test_scripts_stay_within_150_lines() -> None:
     assert all(length <= 150 for length in lengths.values()), lengths
 
 
-def test_every_package_is_in_the_wheel() -> None:
-    settings = configparser.ConfigParser()
-    settings.read(ROOT / "setup.cfg")
-    listed = {name for name in settings["options"]["packages"].split() if not name.startswith("tfkit._")}
-    found = {".".join(file.parent.relative_to(ROOT).parts) for file in (ROOT / "tfkit").rglob("__init__.py")}
-    assert listed == found
+def test_every_package_and_the_version_are_in_the_wheel(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    distribution = setuptools.Distribution()
+    distribution.parse_config_files()
+    distribution.set_defaults()
+    rooms = {".".join(file.parent.relative_to(ROOT).parts) for file in (ROOT / "tfkit").rglob("__init__.py")}
+    assert rooms | {"tfkit._recipes", "tfkit._export"} <= set(distribution.packages)
+    assert distribution.get_version() == tfkit.__version__
 
 
 def test_the_readme_names_only_make_targets_that_exist() -> None:
