@@ -3,16 +3,15 @@
 import json
 import types
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from tfkit.config import load_recipe
+from tfkit.config import find_script, shipped_scripts
+from tfkit.config.scripts import script_schema
 
-_CONFIGS = Path(__file__).parents[2] / "recipes/configs"
 _HEAD = """# Recipe keys: `{recipe}`
 
 Every key of a recipe with `recipe: {recipe}`, written from the code that checks it. Change any of them on the command
@@ -21,12 +20,9 @@ line: `tfkit run RECIPE section.key=value`. `section=null` leaves a section out.
 
 
 def recipe_pages() -> list[tuple[str, str, str]]:
-    """Title, file name and text of a page for each recipe script that a shipped config names."""
-    kinds: dict[str, type[BaseModel]] = {}
-    for path in sorted(_CONFIGS.rglob("*.yaml")):
-        config = load_recipe(path)
-        kinds[config.recipe] = type(config)
-    return [(name, f"recipe_{name}.md", _page(name, kind)) for name, kind in sorted(kinds.items())]
+    """Title, file name and text of a page for each recipe script that comes with tfkit."""
+    scripts = {name: script_schema(find_script(name)) for name in shipped_scripts()}
+    return [(name, f"recipe_{name}.md", _page(name, schema)) for name, schema in scripts.items()]
 
 
 def _page(recipe: str, kind: type[BaseModel]) -> str:

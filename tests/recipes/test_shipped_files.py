@@ -76,7 +76,11 @@ def test_every_command_of_readme_and_guides_that_needs_no_network_works(tmp_path
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("page", [README, ROOT / "docs/guides/own_backbone.md"], ids=lambda page: page.stem)
+@pytest.mark.parametrize(
+    "page",
+    [README, ROOT / "docs/guides/own_backbone.md", ROOT / "docs/guides/own_recipe.md"],
+    ids=lambda page: page.stem,
+)
 def test_the_python_of_readme_and_guides_works(page: Path, tmp_path: Path) -> None:
     (code,) = re.findall(r"^```python\n(.*?)^```", page.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=600)
