@@ -75,6 +75,11 @@ def compressed_bytes(path: Path) -> int:
 
     Returns:
         Bytes.
+
+    Example:
+        >>> written = Path("zeros.bin").write_bytes(bytes(1000))
+        >>> compressed_bytes(Path("zeros.bin")) < 100
+        True
     """
     deflate = zlib.compressobj(9)
     with path.open("rb") as file:

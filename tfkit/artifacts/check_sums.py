@@ -22,6 +22,14 @@ def write_check_sums(folder: Path, *, leave_out: Collection[str] = ()) -> Path:
 
     Returns:
         The path of `SHA256SUMS`.
+
+    Example:
+        >>> Path("shipped").mkdir()
+        >>> written = Path("shipped/labels.txt").write_text("ants")
+        >>> write_check_sums(Path("shipped"))
+        PosixPath('shipped/SHA256SUMS')
+        >>> list(read_check_sums(Path("shipped")))
+        ['labels.txt']
     """
     files = sorted(file.relative_to(folder).as_posix() for file in _files(folder, leave_out))
     path = folder / CHECK_SUMS_NAME
@@ -79,7 +87,13 @@ def refuse_changed_files(folder: Path, *, only: Collection[str] | None = None) -
 
 
 def file_sha256(path: Path) -> str:
-    """SHA-256 of a file, read in blocks."""
+    """SHA-256 of a file, read in blocks.
+
+    Example:
+        >>> written = Path("ants.txt").write_text("ants")
+        >>> file_sha256(Path("ants.txt"))[:8]
+        'b9ff6bf2'
+    """
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

@@ -47,7 +47,12 @@ def write_manifest(artifacts: tuple[Artifact, ...], directory: Path) -> Path:
 
 
 def labels_file(class_names: tuple[str, ...]) -> str:
-    """What a labels file holds: one label a line, in the order of the scores."""
+    """What a labels file holds: one label a line, in the order of the scores.
+
+    Example:
+        >>> labels_file(("ants", "bees")).split()
+        ['ants', 'bees']
+    """
     return "".join(f"{name}\n" for name in class_names)
 
 
@@ -56,6 +61,10 @@ def labels_of_file(content: bytes) -> tuple[str, ...]:
 
     Raises:
         UnicodeDecodeError: When it is not UTF-8.
+
+    Example:
+        >>> labels_of_file(labels_file(("ants", "bees")).encode())
+        ('ants', 'bees')
     """
     lines = content.decode("utf-8-sig").split("\n")  # -sig: editors of Windows begin with a mark
     return tuple(line.strip() for line in lines if line.strip())

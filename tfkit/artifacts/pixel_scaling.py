@@ -38,7 +38,12 @@ class PixelScaling:
 
     @classmethod
     def of_range(cls, low: float, high: float, *, blue_first: bool = False) -> Self:
-        """Pixel 0 becomes `low` and pixel 255 `high`."""
+        """Pixel 0 becomes `low` and pixel 255 `high`.
+
+        Example:
+            >>> PixelScaling.of_range(0, 1).words
+            '0..1'
+        """
         return cls(((high - low) / 255,), (float(low),), blue_first)
 
     @classmethod
@@ -51,7 +56,12 @@ class PixelScaling:
         high: float = 255.0,
         blue_first: bool = False,
     ) -> Self:
-        """`(x - mean) / deviation`, where `x` is the pixel brought to `low`..`high`; one number or one a channel."""
+        """`(x - mean) / deviation`, where `x` is the pixel brought to `low`..`high`; one number or one a channel.
+
+        Example:
+            >>> PixelScaling.standardised((127.5,), (127.5,)).ends
+            (-1.0, 1.0)
+        """
         size = max(len(mean), len(deviation))
         means, deviations = (values * size if len(values) == 1 else values for values in (mean, deviation))
         scale = tuple((high - low) / 255 / one for one in deviations)
@@ -81,7 +91,12 @@ class PixelScaling:
 
     @property
     def option(self) -> str:
-        """How the command line says it: `--input-range 0 1`."""
+        """How the command line says it: `--input-range 0 1`.
+
+        Example:
+            >>> PixelScaling.of_range(0, 1).option
+            '--input-range 0 1'
+        """
         blue = " --input-channels bgr" if self.blue_first else ""
         if len(set(self.scale)) == len(set(self.offset)) == 1:
             return f"--input-range {self.offset[0]:.6g} {255 * self.scale[0] + self.offset[0]:.6g}{blue}"
@@ -105,6 +120,10 @@ class PixelScaling:
 
         Returns:
             float32 of the same shape.
+
+        Example:
+            >>> PixelScaling.of_range(0, 1).applied(np.full((1, 1, 1, 3), 255, np.uint8)).tolist()
+            [[[[1.0, 1.0, 1.0]]]]
         """
         import numpy as np  # here: `tfkit --help` has no need of it
 
@@ -139,6 +158,10 @@ def checked_scaling(
 
     Raises:
         ConfigError: Tells every fault of them.
+
+    Example:
+        >>> checked_scaling((0.0, 1.0), (), (), "rgb", called="--input-").words
+        '0..1'
     """
     faults: list[str] = []
     low, high = given or (0.0, 255.0)

@@ -58,7 +58,12 @@ class RunDirectory:
         return self.models / "float.keras"
 
     def kept_model(self, kind: Literal["float", "pruned", "quantized"]) -> Path:
-        """The model as it was before compression, after pruning (with masks, or narrower), or quantisation-aware."""
+        """The model as it was before compression, after pruning (with masks, or narrower), or quantisation-aware.
+
+        Example:
+            >>> RunDirectory(Path("runs/digits")).kept_model("quantized").as_posix()
+            'runs/digits/models/quantized.keras'
+        """
         return self.models / f"{kind}.keras"
 
     @property
@@ -69,7 +74,12 @@ class RunDirectory:
 
     @property
     def artifacts(self) -> Path:
-        """The exported models and their manifest."""
+        """The exported models and their manifest.
+
+        Example:
+            >>> RunDirectory(Path("runs/digits")).artifacts.as_posix()
+            'runs/digits/artifacts'
+        """
         return self.path / "artifacts"
 
     @property
@@ -84,7 +94,12 @@ class RunDirectory:
 
     @property
     def golden(self) -> Path:
-        """Inputs with the outputs each artifact must give, for tests on the device."""
+        """Inputs with the outputs each artifact must give, for tests on the device.
+
+        Example:
+            >>> RunDirectory(Path("runs/digits")).golden.as_posix()
+            'runs/digits/golden'
+        """
         return self.path / "golden"
 
     @property
@@ -114,7 +129,12 @@ class RunDirectory:
 
     @property
     def is_finished(self) -> bool:
-        """Whether its report is there, which is written last."""
+        """Whether its report is there, which is written last.
+
+        Example:
+            >>> RunDirectory(Path("runs/never_started")).is_finished
+            False
+        """
         return self.report_json.is_file()
 
     def seal(self) -> None:
@@ -151,7 +171,12 @@ class RunDirectory:
         return known
 
     def tensorboard(self, stage: str) -> Path:
-        """TensorBoard's folder for one stage (`head`, `fine_tune`)."""
+        """TensorBoard's folder for one stage (`head`, `fine_tune`).
+
+        Example:
+            >>> RunDirectory(Path("runs/digits")).tensorboard("head").as_posix()
+            'runs/digits/tensorboard/head'
+        """
         return self.path / "tensorboard" / stage
 
 
@@ -190,6 +215,11 @@ def create_run_directory(path: Path, *, overwrite: bool = False) -> RunDirectory
     Raises:
         RunError: When a run is there already and `overwrite` is False, another process works in it, or the folder
             cannot be made.
+
+    Example:
+        >>> run = create_run_directory(Path("runs/first"))
+        >>> run.path.is_dir(), run.is_finished
+        (True, False)
     """
     refuse_existing_run(path, overwrite=overwrite)
     try:

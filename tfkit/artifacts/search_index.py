@@ -35,7 +35,11 @@ class SearchIndex:
         answers: What to reply, by class name; classes without one reply with their name.
 
     Example:
-        >>> found, similarity = index.nearest(vectors, count=3)  # doctest: +SKIP
+        >>> known = np.eye(2, dtype=np.float32)
+        >>> index = SearchIndex(("where is it?", "my money back"), np.int32([0, 1]), ("parcel", "refund"), known)
+        >>> found, cosine = index.nearest(np.float32([[0.8, 0.6]]))
+        >>> index.texts[found[0, 0]], round(float(cosine[0, 0]), 2)
+        ('where is it?', 0.8)
     """
 
     texts: tuple[str, ...]
@@ -71,7 +75,14 @@ class SearchIndex:
         return found, cosines
 
     def class_similarities(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-        """float32 (m, classes): the cosine with the nearest indexed text of each class; -1 where it has none."""
+        """float32 (m, classes): the cosine with the nearest indexed text of each class; -1 where it has none.
+
+        Example:
+            >>> known = np.eye(2, dtype=np.float32)
+            >>> index = SearchIndex(("where is it?", "my money back"), np.int32([0, 1]), ("parcel", "refund"), known)
+            >>> index.class_similarities(np.float32([[1.0, 0.0]])).tolist()
+            [[1.0, 0.0]]
+        """
         found = np.full((len(vectors), len(self.class_names)), -1.0, np.float32)
         members = [np.flatnonzero(self.labels == number) for number in range(len(self.class_names))]
         for start in range(0, len(vectors), _STEP):
@@ -89,6 +100,12 @@ class SearchIndex:
 
         Returns:
             float32 (m, classes). The class of the nearest text of all is the most probable one.
+
+        Example:
+            >>> known = np.eye(2, dtype=np.float32)
+            >>> index = SearchIndex(("where is it?", "my money back"), np.int32([0, 1]), ("parcel", "refund"), known)
+            >>> bool(index.probabilities(np.float32([[0.8, 0.6]]))[0, 0] > 0.5)
+            True
         """
         return softmax(self.class_similarities(vectors) / np.float32(self.temperature))
 
@@ -178,6 +195,11 @@ def _fault(index: SearchIndex) -> str | None:
 
 
 def softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Probabilities along the last axis, float32."""
+    """Probabilities along the last axis, float32.
+
+    Example:
+        >>> softmax(np.float32([[0, 0], [0, np.log(3)]])).round(2).tolist()
+        [[0.5, 0.5], [0.25, 0.75]]
+    """
     powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
     return np.asarray(powers / powers.sum(axis=-1, keepdims=True), np.float32)

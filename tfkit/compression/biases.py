@@ -34,6 +34,10 @@ def settle_biases(model: keras.Model) -> int:
 
     Returns:
         How many layers were settled.
+
+    Example:
+        >>> settle_biases(student) > 0
+        True
     """
     graph = read_graph(model)
     settled = 0

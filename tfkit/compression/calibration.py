@@ -74,7 +74,12 @@ def calibrate(model: keras.Model, calibration: Calibration, *, batch_size: int =
 
 
 def fake_quantizers(model: keras.Model) -> tuple[FakeQuantize, ...]:
-    """Every activation quantiser of a model, in running order, those inside layers and nested models too."""
+    """Every activation quantiser of a model, in running order, those inside layers and nested models too.
+
+    Example:
+        >>> len(fake_quantizers(student)) > 0, len(fake_quantizers(model))
+        (True, 0)
+    """
     found: list[FakeQuantize] = []
     for layer in model.layers:
         if isinstance(layer, FakeQuantize):
@@ -87,7 +92,12 @@ def fake_quantizers(model: keras.Model) -> tuple[FakeQuantize, ...]:
 
 
 def is_quantize_aware(model: keras.Model) -> bool:
-    """Whether a model came from `quantize_aware`."""
+    """Whether a model came from `quantize_aware`.
+
+    Example:
+        >>> is_quantize_aware(model), is_quantize_aware(student)
+        (False, True)
+    """
     return any(isinstance(layer, FakeQuantize) for layer in model.layers)
 
 
@@ -128,6 +138,10 @@ class FreezeRanges(keras.callbacks.Callback):
 
     Args:
         after_epochs: Epochs in which the ranges follow a moving average; 0: they stay as calibrated.
+
+    Example:
+        >>> student.compile("adam", "categorical_crossentropy")
+        >>> history = student.fit(batches, epochs=2, callbacks=[FreezeRanges(after_epochs=1)], verbose=0)
     """
 
     def __init__(self, *, after_epochs: int) -> None:

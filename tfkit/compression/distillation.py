@@ -27,6 +27,10 @@ class FeaturePair:
         weight: What the difference counts in the loss, more than 0.
         channels: For each channel of the student's layer, in order, the teacher's channel that it is to give, as after
             channel pruning; nothing is projected then. None compares all channels.
+
+    Example:
+        >>> FeaturePair(student="logits", teacher="logits").weight
+        1.0
     """
 
     student: str

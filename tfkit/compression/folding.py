@@ -137,6 +137,11 @@ def fold(model: keras.Model) -> FoldedModel:
 
     Returns:
         The folded model.
+
+    Example:
+        >>> folded = fold(student)
+        >>> is_compressed(folded.model)
+        False
     """
     if any(layer.compute_dtype != "float32" for layer in model.layers):
         model = with_dtype_policy(model, "float32")

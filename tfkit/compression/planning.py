@@ -49,6 +49,10 @@ def plan_layers(graph: LayerGraph, policy: QuantizationPolicy) -> dict[str, Laye
     Raises:
         ModelError: Names every layer that cannot be quantised, with the reason, and how to leave it in float; or
             every layer that cannot be left in float by itself.
+
+    Example:
+        >>> plan_layers(read_graph(model), QuantizationPolicy())["logits"].weight_bits
+        8
     """
     policy.check_names(graph)
     planning = _Planning(graph, policy)
@@ -58,7 +62,12 @@ def plan_layers(graph: LayerGraph, policy: QuantizationPolicy) -> dict[str, Laye
 
 
 def layers_in_float(plans: dict[str, LayerPlan]) -> tuple[str, ...]:
-    """The layers of a plan that stay in float, in running order."""
+    """The layers of a plan that stay in float, in running order.
+
+    Example:
+        >>> layers_in_float(plan_layers(read_graph(model), QuantizationPolicy(skip=["logits"])))
+        ('logits',)
+    """
     return tuple(name for name, plan in plans.items() if plan.treatment == "float")
 
 

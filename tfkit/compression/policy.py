@@ -39,6 +39,10 @@ class QuantizationPolicy:
             costs little and saves most of the accuracy.
         eight_bit: With 4-bit weights: further layers that stay at 8 bits, names or patterns; depthwise and
             transposed convolutions must, because LiteRT has no 4-bit kernel for them.
+
+    Example:
+        >>> QuantizationPolicy(weight_bits=4, eight_bit=["block_1_*"]).bits_of("block_1_conv")
+        8
     """
 
     weight_bits: int = 8
@@ -67,15 +71,31 @@ class QuantizationPolicy:
 
     @property
     def weights_only(self) -> bool:
-        """Whether activations stay in float."""
+        """Whether activations stay in float.
+
+        Example:
+            >>> QuantizationPolicy(activation_bits=32).weights_only
+            True
+        """
         return self.activation_bits == 32
 
     def skips(self, name: str) -> bool:
-        """Whether a layer is left in float."""
+        """Whether a layer is left in float.
+
+        Example:
+            >>> QuantizationPolicy(skip=["block_1_*"]).skips("block_1_conv")
+            True
+        """
         return any(fnmatch.fnmatchcase(name, pattern) for pattern in self.skip)
 
     def bits_of(self, name: str) -> int:
-        """The bits of a layer's kernel, first and last layers aside."""
+        """The bits of a layer's kernel, first and last layers aside.
+
+        Example:
+            >>> policy = QuantizationPolicy(weight_bits=4, eight_bit=["block_1_*"])
+            >>> policy.bits_of("block_1_conv"), policy.bits_of("block_2_conv")
+            (8, 4)
+        """
         return 8 if any(fnmatch.fnmatchcase(name, pattern) for pattern in self.eight_bit) else self.weight_bits
 
     def check_names(self, graph: LayerGraph) -> None:
@@ -83,6 +103,9 @@ class QuantizationPolicy:
 
         Raises:
             ModelError: Names each, with the nearest layer.
+
+        Example:
+            >>> QuantizationPolicy(skip=["logit*"]).check_names(graph)
         """
         names = [node.name for node in graph.nodes]
         unknown = [pattern for pattern in (*self.skip, *self.eight_bit) if not fnmatch.filter(names, pattern)]

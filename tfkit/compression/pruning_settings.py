@@ -33,6 +33,10 @@ class PruningSettings:
         criterion: channels: what a channel is worth.
         keep, max_parameters, max_multiply_adds, max_latency_ms: channels: the budget; see `plan_channel_pruning`.
         width_multiple, min_width: channels: the widths allowed.
+
+    Example:
+        >>> PruningSettings(method="n_of_m", pattern=(2, 4)).schedule(steps=100).final
+        0.5
     """
 
     method: Literal["magnitude", "n_of_m", "channels"] = "magnitude"
@@ -54,12 +58,23 @@ class PruningSettings:
     min_width: int = 16
 
     def mask_options(self) -> dict[str, Any]:
-        """The keyword arguments of `prunable`."""
+        """The keyword arguments of `prunable`.
+
+        Example:
+            >>> PruningSettings(skip=("logits",)).mask_options()
+            {'skip': ('logits',), 'first': False, 'last': True, 'depthwise': False}
+        """
         ends = {"first": self.prune_first, "last": self.prune_last, "depthwise": self.prune_depthwise}
         return {"skip": self.skip, **ends}
 
     def schedule(self, *, steps: int) -> Schedule:
-        """The schedule of a training of so many steps of the optimizer; it ends after two thirds of them."""
+        """The schedule of a training of so many steps of the optimizer; it ends after two thirds of them.
+
+        Example:
+            >>> schedule = PruningSettings(sparsity=0.8).schedule(steps=300)
+            >>> round(schedule.sparsity(200), 6)
+            0.8
+        """
         end = max(1, round(steps * _PRUNING_SHARE))
         timing = {"end_step": end, "frequency": max(1, end // _UPDATES)}
         if self.method == "n_of_m":

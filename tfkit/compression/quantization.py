@@ -133,6 +133,11 @@ def quantization_coverage(model: keras.Model, *, policy: QuantizationPolicy | No
 
     Raises:
         ModelError: As `quantize_aware` would.
+
+    Example:
+        >>> rows = quantization_coverage(model)
+        >>> rows[-1].layer, rows[-1].precision
+        ('scores', 'int8')
     """
     policy = policy or QuantizationPolicy()
     graph = split_layers(read_graph(with_float_pixels(model)))

@@ -176,6 +176,10 @@ def treatment_of(node: Node) -> Treatment | None:
 
     Returns:
         Its treatment by itself, its neighbours aside; None when there is no rule for it.
+
+    Example:
+        >>> [treatment_of(node) for node in graph.nodes if node.name == "logits"]
+        ['kernel']
     """
     layer = node.operation
     if isinstance(layer, CompressedEmbedding):
@@ -230,7 +234,12 @@ def runs_activation(node: Node) -> bool:
 
 
 def negative_slope_of(layer: Any) -> float | None:
-    """The slope below zero of a leaky ReLU that is the larger of a number and its share; None for any other layer."""
+    """The slope below zero of a leaky ReLU that is the larger of a number and its share; None for any other layer.
+
+    Example:
+        >>> round(negative_slope_of(keras.layers.LeakyReLU(0.1)), 3)
+        0.1
+    """
     if isinstance(layer, keras.layers.LeakyReLU | keras.layers.ReLU):
         whole = not getattr(layer, "threshold", 0) and getattr(layer, "max_value", None) is None
         return float(layer.negative_slope) if whole and 0 < layer.negative_slope < 1 else None
@@ -273,6 +282,10 @@ def faults_of(graph: LayerGraph, node: Node, *, weight_bits: int = 8, activation
 
     Returns:
         A sentence without the layer's name; None when it can be quantised.
+
+    Example:
+        >>> [faults_of(graph, node) for node in graph.nodes if node.name == "logits"]
+        [None]
     """
     layer, treatment = node.operation, treatment_of(node)
     if treatment is None:

@@ -22,6 +22,11 @@ def composed_scaling(
 
     Returns:
         (channels,) each: the layers give `scale * x[..., order] + offset`.
+
+    Example:
+        >>> scale, offset, order = composed_scaling([keras.layers.Rescaling(2.0, offset=-1.0)], channels=2)
+        >>> scale.tolist(), offset.tolist()
+        ([2.0, 2.0], [-1.0, -1.0])
     """
     scale, offset, order = np.ones(channels), np.zeros(channels), tuple(range(channels))
     for layer in layers:
@@ -40,6 +45,9 @@ def scaling_fault(layer: Any, *, channels: int) -> str | None:
     Args:
         layer: The layer.
         channels: Size of the last axis of what it takes.
+
+    Example:
+        >>> scaling_fault(keras.layers.Rescaling(1 / 255), channels=3)
     """
     for numbers in _scale_and_offset(layer):
         if np.ptp(numbers.reshape(-1, numbers.shape[-1] if numbers.ndim else 1), axis=0).any():
@@ -55,6 +63,10 @@ def holds_zero(scale: float, offset: float) -> bool:
     Args:
         scale: Real value of one grey level.
         offset: Real value of a black pixel.
+
+    Example:
+        >>> holds_zero(1 / 255, 0.0), holds_zero(1 / 255, 0.5)
+        (True, False)
     """
     return scale > 0 and -0.5 * scale <= -offset <= (_GREY_LEVELS - 0.5) * scale
 

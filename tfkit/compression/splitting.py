@@ -72,6 +72,12 @@ def split_layers(graph: LayerGraph) -> LayerGraph:
     Returns:
         The graph of a new model with the same weights, and outputs equal to the bit; all but the last one where
         something is divided by a number.
+
+    Example:
+        >>> inputs = keras.Input((4,))
+        >>> model = keras.Model(inputs, keras.layers.Dense(2, activation="relu", name="dense")(inputs))
+        >>> [node.kind for node in split_layers(read_graph(model)).nodes]
+        ['Dense', 'Activation']
     """
     splitting = _Splitting()
     while True:  # a block may hold blocks

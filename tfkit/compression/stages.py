@@ -57,6 +57,11 @@ def prepare_weight_pruning(
 
     Raises:
         ModelError: When the model cannot be pruned so.
+
+    Example:
+        >>> stage = prepare_weight_pruning(model, PruningSettings(sparsity=0.5), steps=100)
+        >>> is_compressed(stage.model)
+        True
     """
     masked = prunable(model, inputs, **settings.mask_options())
     schedule = settings.schedule(steps=steps)
@@ -112,6 +117,11 @@ def prepare_quantization(
 
     Raises:
         ModelError: When a layer cannot be quantised.
+
+    Example:
+        >>> stage = prepare_quantization(model, pixels, policy=QuantizationPolicy(), moving_epochs=1)
+        >>> is_quantize_aware(stage.model)
+        True
     """
     student = quantize_aware(model, calibration, policy=policy, batch_norm=batch_norm, jit_compile=jit_compile)
     if policy.activation_bits == 32:

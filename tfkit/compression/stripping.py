@@ -37,6 +37,10 @@ def strip_compression(model: keras.Model) -> keras.Model:
 
     Raises:
         ModelError: When a layer of the new model does not compute what the model's does.
+
+    Example:
+        >>> is_compressed(strip_compression(student))
+        False
     """
     plain = build_model(read_graph(model), _Stripping().call)
     with unrounded(model, kernels=False):
@@ -45,7 +49,12 @@ def strip_compression(model: keras.Model) -> keras.Model:
 
 
 def is_compressed(model: keras.Model) -> bool:
-    """Whether a model has layers of `tfkit.layers`: masks or fake quantisers."""
+    """Whether a model has layers of `tfkit.layers`: masks or fake quantisers.
+
+    Example:
+        >>> is_compressed(model), is_compressed(student)
+        (False, True)
+    """
     return any(isinstance(layer, CompressedKernel | FakeQuantize) for layer in model.layers)
 
 

@@ -22,6 +22,11 @@ def trained_kernels(model: keras.Model) -> tuple[TrainedKernel, ...]:
 
     Returns:
         Each of them in steps of its own grid, one for each output channel or row, in running order.
+
+    Example:
+        >>> weights_only = quantize_aware(model, pixels, policy=QuantizationPolicy(activation_bits=32))
+        >>> [kernel.bits for kernel in trained_kernels(weights_only)]
+        [8, 8, 8]
     """
     graph = read_graph(model)
     kernels = []
@@ -43,7 +48,13 @@ def trained_kernels(model: keras.Model) -> tuple[TrainedKernel, ...]:
 
 
 def has_trained_weights(model: keras.Model) -> bool:
-    """Whether weights, and nothing else, were rounded while a model was trained."""
+    """Whether weights, and nothing else, were rounded while a model was trained.
+
+    Example:
+        >>> weights_only = quantize_aware(model, pixels, policy=QuantizationPolicy(activation_bits=32))
+        >>> has_trained_weights(weights_only), has_trained_weights(student)
+        (True, False)
+    """
     rounded = any(isinstance(layer, CompressedKernel) and layer.weight_bits is not None for layer in model.layers)
     return rounded and not is_quantize_aware(model)
 

@@ -63,7 +63,12 @@ NOT_OF_TFMOT = (
 
 
 class PruningSection(ImageTrainingSection):
-    """`pruning:` - take weights or whole channels away while training goes on."""
+    """`pruning:` - take weights or whole channels away while training goes on.
+
+    Example:
+        >>> PruningSection(method="channels", keep=0.5).pruning_options()["keep"]
+        0.5
+    """
 
     method: Literal["magnitude", "n_of_m", "channels"] = choice(
         "`magnitude` zeroes the smallest weights, `n_of_m` some of each group; `channels` makes layers narrower.",
@@ -103,12 +108,22 @@ class PruningSection(ImageTrainingSection):
         return super().learning_options() | {"batch_norm": self.batch_norm}
 
     def pruning_options(self) -> dict[str, Any]:
-        """What of this section `tfkit.compression.PruningSettings` takes."""
+        """What of this section `tfkit.compression.PruningSettings` takes.
+
+        Example:
+            >>> PruningSettings(**PruningSection(sparsity=0.8).pruning_options()).sparsity
+            0.8
+        """
         return {name: getattr(self, name) for name in ("method", *PRUNING_KEYS)}
 
 
 class QuantizationSection(ImageTrainingSection):
-    """`quantization:` - train on the numbers that the int8 file computes with."""
+    """`quantization:` - train on the numbers that the int8 file computes with.
+
+    Example:
+        >>> QuantizationSection(weight_bits=4).policy_options()["weight_bits"]
+        4
+    """
 
     method: Literal["quantization_aware"] = choice("How.", "quantization_aware")
     engine: Literal["tfkit", "tfmot"] = choice(
@@ -129,7 +144,12 @@ class QuantizationSection(ImageTrainingSection):
     learning_rate: Positive = key(POSITIVE, "Peak learning rate.", 1e-5)
 
     def policy_options(self) -> dict[str, Any]:
-        """What of this section `tfkit.compression.QuantizationPolicy` takes."""
+        """What of this section `tfkit.compression.QuantizationPolicy` takes.
+
+        Example:
+            >>> QuantizationPolicy(**QuantizationSection(weight_bits=4).policy_options()).weight_bits
+            4
+        """
         return {name: getattr(self, name) for name in _POLICY_KEYS}
 
     def learning_options(self) -> dict[str, Any]:
@@ -148,7 +168,12 @@ class FeatureSection(Section):
 
 
 class DistillationSection(Section):
-    """`distillation:` - learn from a teacher's answers as well as from the labels."""
+    """`distillation:` - learn from a teacher's answers as well as from the labels.
+
+    Example:
+        >>> DistillationSection(alpha=0.9).distiller_options()["alpha"]
+        0.9
+    """
 
     teacher: NameOrPath | None = key(
         "a model file, an earlier run's folder, or null",

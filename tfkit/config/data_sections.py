@@ -50,7 +50,12 @@ def _folder_name(name: str) -> str:
 
 
 class RunSection(Section):
-    """`run:` - where the run's files go, and the seed of everything random."""
+    """`run:` - where the run's files go, and the seed of everything random.
+
+    Example:
+        >>> RunSection(name="photos").directory.as_posix()
+        'runs'
+    """
 
     name: Annotated[str, BeforeValidator(text_of_number), AfterValidator(_folder_name)] = key(
         "a folder name without slashes, line breaks or outer blanks, not '.' or '..'",
@@ -64,7 +69,12 @@ class RunSection(Section):
 
 
 class DataSection(Section):
-    """`data:` - the images, their labels and their splits. Relative paths start at the current folder."""
+    """`data:` - the images, their labels and their splits. Relative paths start at the current folder.
+
+    Example:
+        >>> DataSection(source="digits", image_size=32).image_height_width
+        (32, 32)
+    """
 
     source: Literal["image_folder", "npz", "csv", "tfds", "digits"] = choice("Where the images come from.")
     directory: FilePath | None = key(
@@ -98,16 +108,31 @@ class DataSection(Section):
 
     @property
     def image_height_width(self) -> tuple[int, int]:
-        """(height, width) in pixels."""
+        """(height, width) in pixels.
+
+        Example:
+            >>> DataSection(source="digits", image_size=(32, 64)).image_height_width
+            (32, 64)
+        """
         return (self.image_size, self.image_size) if isinstance(self.image_size, int) else self.image_size
 
     def loading_options(self) -> dict[str, Any]:
-        """This section as keyword arguments of `tfkit.data.load_image_splits`; only the seed is added."""
+        """This section as keyword arguments of `tfkit.data.load_image_splits`; only the seed is added.
+
+        Example:
+            >>> DataSection(source="digits", labels_per_class=10).loading_options()["labels_per_class"]
+            10
+        """
         return {name: getattr(self, name) for name in _LOADING_KEYS}
 
 
 class AugmentationSection(Section):
-    """`augmentation:` - how training images are varied; none when the section is missing."""
+    """`augmentation:` - how training images are varied; none when the section is missing.
+
+    Example:
+        >>> AugmentationSection(policy="light", flip=False).batch_options()
+        {'augmentation': 'light', 'mixing': None, 'flip': False}
+    """
 
     policy: Literal["none", "light", "rand_augment"] = choice(
         "`light` crops, flips and shifts colours a little; `rand_augment` does much more.", "light"
@@ -123,7 +148,12 @@ class AugmentationSection(Section):
 
 
 class ModelSection(Section):
-    """`model:` - the backbone and what is set on it."""
+    """`model:` - the backbone and what is set on it.
+
+    Example:
+        >>> ModelSection(backbone="resnet8").classifier_options()["pooling"]
+        'average'
+    """
 
     backbone: NameOrPath = key(
         "a backbone's name, a keras-hub preset, a file or an earlier run's folder",

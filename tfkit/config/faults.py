@@ -66,14 +66,24 @@ def describe_errors(errors: Sequence[Any], tree: dict[str, Any], places: Places,
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """`did you mean epochs?`, or all known names when none is near."""
+    """`did you mean epochs?`, or all known names when none is near.
+
+    Example:
+        >>> nearest("epoch", ["epochs", "learning_rate"])
+        'did you mean epochs?'
+    """
     names = list(known)
     close = get_close_matches(name, names, n=1, cutoff=0.6)
     return f"did you mean {close[0]}?" if close else f"expected one of {', '.join(names)}"
 
 
 def shown(value: Any) -> str:
-    """A value as a recipe would write it, cut when it is long."""
+    """A value as a recipe would write it, cut when it is long.
+
+    Example:
+        >>> shown({"epochs": 3})
+        "{'epochs': 3}"
+    """
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     text = repr(value)

@@ -91,6 +91,11 @@ def dump_recipe(config: AnyRecipe) -> str:
 
     Returns:
         YAML text; sections that do not run are left out.
+
+    Example:
+        >>> config = load_recipe(find_recipe("digits"))
+        >>> dump_recipe(config).splitlines()[0]
+        'recipe: finetune_image'
     """
     tree = config.model_dump(mode="json")
     return dump_yaml({name: value for name, value in tree.items() if value is not None})

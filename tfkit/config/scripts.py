@@ -78,7 +78,12 @@ def find_script(recipe: str) -> RecipeScript:
 
 
 def shipped_scripts() -> dict[str, Path]:
-    """The scripts that come with tfkit, by name."""
+    """The scripts that come with tfkit, by name.
+
+    Example:
+        >>> "finetune_image" in shipped_scripts()
+        True
+    """
     folder = Path(str(resources.files(PACKAGE)))
     return {path.stem: path for path in sorted(folder.glob("[!_]*.py"))}
 
@@ -94,6 +99,10 @@ def script_schema(script: RecipeScript) -> type[Any]:
 
     Raises:
         ConfigError: When the script names none, or cannot be read.
+
+    Example:
+        >>> script_schema(find_script("finetune_text")).__name__
+        'TextRecipeConfig'
     """
     import tfkit.config
 

@@ -33,7 +33,12 @@ EXPORT_FORMATS: tuple[ExportFormat, ...] = (
 
 
 class ExportSection(Section):
-    """`export:` - which files are made; every one is then measured on the whole evaluation split."""
+    """`export:` - which files are made; every one is then measured on the whole evaluation split.
+
+    Example:
+        >>> ExportSection(formats=("tflite_int8",)).calibration_examples
+        200
+    """
 
     formats: Annotated[tuple[ExportFormat, ...], Field(min_length=1), AfterValidator(all_different)] = key(
         "a list of different formats out of " + ", ".join(EXPORT_FORMATS),
@@ -49,7 +54,12 @@ class ExportSection(Section):
 
 
 class AcceptanceSection(Section):
-    """`acceptance:` - limits; a file that misses one is refused and the run exits with status 3."""
+    """`acceptance:` - limits; a file that misses one is refused and the run exits with status 3.
+
+    Example:
+        >>> AcceptanceSection(min_agreement=0.9).limits()["min_agreement"]
+        0.9
+    """
 
     max_accuracy_drop: ClosedFraction = key(
         "a number in [0, 1]",
@@ -68,7 +78,12 @@ class AcceptanceSection(Section):
     latency_threads: Count = key(COUNT, "Threads used when latency is measured.", 1)
 
     def limits(self) -> dict[str, Any]:
-        """The limits as keyword arguments of `tfkit.verification.AcceptancePolicy`."""
+        """The limits as keyword arguments of `tfkit.verification.AcceptancePolicy`.
+
+        Example:
+            >>> AcceptanceSection(max_bytes=100_000).limits()["max_bytes"]
+            100000
+        """
         return self.model_dump(exclude={"latency_threads"})
 
 
@@ -94,7 +109,12 @@ class RecipeConfig(Section):
     acceptance: AcceptanceSection = AcceptanceSection()
 
     def limits(self) -> dict[str, Any]:
-        """What a file must keep to, as keyword arguments of `tfkit.verification.AcceptancePolicy`."""
+        """What a file must keep to, as keyword arguments of `tfkit.verification.AcceptancePolicy`.
+
+        Example:
+            >>> RecipeConfig(recipe="finetune_image", data=DataSection(source="digits")).limits()["max_accuracy_drop"]
+            0.01
+        """
         # The exporter refuses every float operator that no skipped layer asks for.
         asked = self.quantization is not None and bool(self.quantization.skip)
         asked = asked or (self.export is not None and bool(self.export.allow_float))

@@ -35,6 +35,10 @@ def shipped_recipes() -> tuple[ShippedRecipe, ...]:
 
     Raises:
         ConfigError: When the package was installed without them.
+
+    Example:
+        >>> "digits" in [recipe.name for recipe in shipped_recipes()]
+        True
     """
     try:
         folder = Path(str(resources.files(PACKAGE))) / "configs"
@@ -50,6 +54,10 @@ def shipped_recipe(name: str) -> ShippedRecipe:
 
     Raises:
         ConfigError: When there is none; names the nearest.
+
+    Example:
+        >>> shipped_recipe("digits").task
+        'image'
     """
     recipes = {recipe.name: recipe for recipe in shipped_recipes()}
     if name in recipes:
@@ -67,6 +75,10 @@ def find_recipe(name: str) -> Path:
 
     Raises:
         ConfigError: When there is none; names the nearest.
+
+    Example:
+        >>> find_recipe("digits").name
+        'digits.yaml'
     """
     path = Path(name).expanduser()
     if path.suffix in {".yaml", ".yml"} or len(path.parts) > 1:

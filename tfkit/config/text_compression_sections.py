@@ -23,7 +23,12 @@ STUDENT_KEYS = ("layers", "heads", "feedforward")
 
 
 class TextPruningSection(TrainingSection):
-    """`pruning:` - cut layers, attention heads and neurons out of the trained encoder, or zero weights; train on."""
+    """`pruning:` - cut layers, attention heads and neurons out of the trained encoder, or zero weights; train on.
+
+    Example:
+        >>> TextPruningSection(layers=3).size_options()["layers"]
+        3
+    """
 
     layers: Count | None = key(COUNT + ", or null", "Layers of the encoder that stay; null: all.", None)
     heads: Count | None = key(COUNT + ", or null", "Attention heads that each layer keeps; null: all.", None)
@@ -55,7 +60,12 @@ class TextPruningSection(TrainingSection):
 
 
 class TextDistillationSection(Section):
-    """`distillation:` - in `pruning` and `quantization` learn from the whole float model of this run too."""
+    """`distillation:` - in `pruning` and `quantization` learn from the whole float model of this run too.
+
+    Example:
+        >>> TextDistillationSection(alpha=0.9).temperature
+        4.0
+    """
 
     temperature: Positive = key(POSITIVE, "How much the teacher's answers are softened.", 4.0)
     alpha: ClosedFraction = key("a number in [0, 1]", "Share of the teacher's answers in the loss.", 0.5)

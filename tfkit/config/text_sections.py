@@ -89,7 +89,12 @@ class TextDataSection(Section):
 
 
 class TextAugmentationSection(Section):
-    """`augmentation:` - how training texts are varied; not at all when the section is missing."""
+    """`augmentation:` - how training texts are varied; not at all when the section is missing.
+
+    Example:
+        >>> TextAugmentationSection(delete=0.2).augmentation_options()["delete"]
+        0.2
+    """
 
     share: ClosedFraction = key("a number in [0, 1]", "Share of the texts that are changed in an epoch.", 0.5)
     delete: Fraction = key(FRACTION, "Chance of each word to be left out.", 0.1)
@@ -103,7 +108,12 @@ class TextAugmentationSection(Section):
 
 
 class TextModelSection(Section):
-    """`model:` - the backbone and what is set on it."""
+    """`model:` - the backbone and what is set on it.
+
+    Example:
+        >>> TextModelSection(backbone="bert_tiny").classifier_options()["pooling"]
+        'mean'
+    """
 
     backbone: NameOrPath = key(
         "a backbone's name, a keras-hub preset, a file or a Hugging Face folder",
@@ -123,7 +133,12 @@ class TextModelSection(Section):
 
 
 class TextFineTuneSection(TrainingSection):
-    """`fine_tune:` - train the classifier, with as much of the backbone as `method` says."""
+    """`fine_tune:` - train the classifier, with as much of the backbone as `method` says.
+
+    Example:
+        >>> TextFineTuneSection(method="lora", rank=4).rank
+        4
+    """
 
     epochs: Count = key(COUNT, "Passes over the training texts.", 3)
     learning_rate: Positive = key(POSITIVE, "Peak learning rate.", 3e-4)
@@ -161,7 +176,12 @@ class TextFineTuneSection(TrainingSection):
 
 
 class TextQuantizationSection(TrainingSection):
-    """`quantization:` - train on the numbers that a file computes with."""
+    """`quantization:` - train on the numbers that a file computes with.
+
+    Example:
+        >>> TextQuantizationSection(target="int8").target
+        'int8'
+    """
 
     target: Literal["dynamic_int8", "int8"] = choice(
         "`dynamic_int8` rounds the weights, what CPUs run fastest; `int8` everything, for integer processors.",

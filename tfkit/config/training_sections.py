@@ -24,7 +24,12 @@ from tfkit.config.section import OPTIMIZATION_KEYS, ImageTrainingSection, Sectio
 
 
 class HeadSection(Section):
-    """`head:` - train the classifier on a frozen backbone, whose features are computed once."""
+    """`head:` - train the classifier on a frozen backbone, whose features are computed once.
+
+    Example:
+        >>> HeadSection(epochs=3).optimization_options()["epochs"]
+        3
+    """
 
     epochs: Count = key(COUNT, "Passes over the training features.", 20)
     learning_rate: Positive = key(POSITIVE, "Peak learning rate.", 1e-3)
@@ -52,7 +57,12 @@ class HeadSection(Section):
 
 
 class FineTuneSection(ImageTrainingSection):
-    """`fine_tune:` - go on training with some or all of the backbone unfrozen."""
+    """`fine_tune:` - go on training with some or all of the backbone unfrozen.
+
+    Example:
+        >>> FineTuneSection(unfreeze=0.3).learning_options()["batch_norm"]
+        'frozen'
+    """
 
     unfreeze: ClosedFraction | Text = key(
         "'all', a fraction in [0, 1] or a layer's name",

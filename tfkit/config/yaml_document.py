@@ -117,7 +117,12 @@ def parse_yaml(text: str) -> YamlDocument:
 
 
 def dump_yaml(value: Any) -> str:
-    """Write plain values as YAML that `parse_yaml` reads back to the same values."""
+    """Write plain values as YAML that `parse_yaml` reads back to the same values.
+
+    Example:
+        >>> dump_yaml({"head": {"epochs": 3}}).split()
+        ['head:', 'epochs:', '3']
+    """
     return yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=110)
 
 

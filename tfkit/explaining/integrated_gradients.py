@@ -21,6 +21,11 @@ class Integral:
         baseline: The answer at the baseline.
         answer: The answer at the input.
         steps: Points on the path that the gradient was taken at.
+
+    Example:
+        >>> square = lambda x: ((x**2).sum(axis=1), 2 * x)
+        >>> abs(integrate_gradients(square, np.array([3.0, 1.0]), np.zeros(2)).gap) < 0.01
+        True
     """
 
     contributions: NDArray[np.float64]

@@ -35,6 +35,10 @@ def convert_to_float(model: Any, *, image: ImageSpec) -> bytes:
 
     Raises:
         ExportError: When a layer has no builtin operator; it names the operators and their layers.
+
+    Example:
+        >>> convert_to_float(model, image=image)[4:8]
+        b'TFL3'
     """
     model = _with_integer_operators(model)
     return _converted(

@@ -30,6 +30,9 @@ def refuse_newer_formats(model: Any, formats: Sequence[str], *, spec: InputSpec,
 
     Raises:
         ExportError: Names each format that it cannot read, with the operators; or says that the model converts to none.
+
+    Example:
+        >>> refuse_newer_formats(model, ["tflite_float32"], spec=image, oldest="2.14")
     """
     wanted = [name for name in formats if name.startswith("tflite_")]
     if not wanted:

@@ -36,6 +36,11 @@ def quantize_to_float16(flatbuffer: bytes) -> bytes:
 
     Returns:
         The quantised model, about half as large.
+
+    Example:
+        >>> floats = convert_to_float(model, image=image)
+        >>> len(quantize_to_float16(floats)) < len(floats)
+        True
     """
     recipes = RecipeManager()
     recipes.add_weight_only_config(
@@ -56,6 +61,11 @@ def quantize_to_dynamic_int8(flatbuffer: bytes) -> bytes:
 
     Returns:
         The quantised model, about a quarter as large.
+
+    Example:
+        >>> floats = convert_to_float(model, image=image)
+        >>> len(quantize_to_dynamic_int8(floats)) < len(floats)
+        True
     """
     flatbuffer = with_embedding_lookups(flatbuffer)
     recipes = RecipeManager()
@@ -99,6 +109,11 @@ def quantize_to_int8(flatbuffer: bytes, calibration: NDArray[np.uint8]) -> bytes
 
     Returns:
         The quantised model.
+
+    Example:
+        >>> integers = quantize_to_int8(convert_to_float(model, image=image), pixels)
+        >>> integers[4:8]
+        b'TFL3'
     """
     recipes = RecipeManager()
     recipes.load_quantization_recipe(recipe.static_wi8_ai8())

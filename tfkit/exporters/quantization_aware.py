@@ -116,6 +116,11 @@ def export_integers(model: Any, *, image: ImageSpec, pixels: NDArray[np.uint8] |
     Raises:
         ExportError: When a kernel is not in the file as it was trained, a tensor of the file is none of the model's,
             or the file's scores drift; it names the first layer that does.
+
+    Example:
+        >>> file = export_integers(student, image=image, pixels=pixels)
+        >>> file.flatbuffer[4:8]
+        b'TFL3'
     """
     if pixels is None or len(pixels) == 0:
         pixels = np.random.default_rng(0).integers(0, 256, (_COMPARED_IMAGES, *image.shape)).astype(np.uint8)

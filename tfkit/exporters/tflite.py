@@ -153,7 +153,12 @@ def _export_untrained(
 
 
 def converted_to_float(model: Any, spec: InputSpec) -> bytes:
-    """The float32 flatbuffer of what `exportable_model` gave; texts have the full length there."""
+    """The float32 flatbuffer of what `exportable_model` gave; texts have the full length there.
+
+    Example:
+        >>> converted_to_float(model, image)[4:8]
+        b'TFL3'
+    """
     if isinstance(spec, ImageSpec):
         return convert_to_float(model, image=spec)
     return export_text_floats(opened_if_possible(model), sequence_length=spec.sequence_length)

@@ -77,6 +77,10 @@ def copy_layer(layer: Any, *, name: str | None = None, kind: Any = None, **chang
 
     Returns:
         The copy, not built.
+
+    Example:
+        >>> copy_layer(keras.layers.Dense(2), units=5).units
+        5
     """
     if not isinstance(layer, keras.layers.Layer):
         return layer.__class__.from_config(layer.get_config())

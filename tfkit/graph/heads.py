@@ -81,7 +81,12 @@ def _named_outputs(model: keras.Model) -> list[tuple[str, tuple[int | None, ...]
 
 
 def activation_name(layer: Any) -> str:
-    """The name of a layer's activation function: `linear` for none, `custom` for a function Keras has no name for."""
+    """The name of a layer's activation function: `linear` for none, `custom` for a function Keras has no name for.
+
+    Example:
+        >>> activation_name(keras.layers.Dense(2, activation="softmax"))
+        'softmax'
+    """
     function = getattr(layer, "activation", None)
     if function is None:
         return "linear"

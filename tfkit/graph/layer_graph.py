@@ -72,6 +72,10 @@ class LayerGraph:
         inputs: The model's inputs, in order.
         outputs: The model's outputs, in order.
         input_keys: What the model calls its inputs when it takes them as a dictionary, in order; else empty.
+
+    Example:
+        >>> graph.nodes[-1].kind, len(graph.inputs)
+        ('Softmax', 1)
     """
 
     name: str
@@ -91,7 +95,12 @@ class LayerGraph:
         return tuple(self._consumers.get(id(value), ()))
 
     def only_consumer(self, value: Value) -> Node | None:
-        """The one node that takes a tensor; None when several do, none does, or it is a model output as well."""
+        """The one node that takes a tensor; None when several do, none does, or it is a model output as well.
+
+        Example:
+            >>> graph.only_consumer(graph.inputs[0]).kind
+            'Rescaling'
+        """
         takers = self.consumers(value)
         return takers[0] if len(takers) == 1 and value not in self.outputs else None
 

@@ -26,7 +26,11 @@ def call_node(node: Node, args: Any, kwargs: Any) -> list[Any]:
 
 
 def run_graph(graph: LayerGraph, samples: Mapping[str, Any]) -> dict[int, Any]:
-    """Every tensor of a graph, by the `id` of its value."""
+    """Every tensor of a graph, by the `id` of its value.
+
+    Example:
+        >>> values = run_graph(read_graph(model), {"pixels": pixels[:2].astype(np.float32)})
+    """
     values = given_values(graph, samples)
     for node in graph.nodes:
         args, kwargs = replace_values((node.args, node.kwargs), lambda value: values[id(value)])

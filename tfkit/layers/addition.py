@@ -67,7 +67,12 @@ class _Settled:
 
 @keras.saving.register_keras_serializable(package="tfkit")
 class Add(_Settled, keras.layers.Add):
-    """`keras.layers.Add` of two tensors."""
+    """`keras.layers.Add` of two tensors.
+
+    Example:
+        >>> Add()([np.ones((1, 2), np.float32), np.ones((1, 2), np.float32)]).numpy().tolist()
+        [[2.0, 2.0]]
+    """
 
     sign = 1
 

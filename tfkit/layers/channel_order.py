@@ -17,6 +17,10 @@ class ChannelOrder(keras.layers.Layer):
     Args:
         order: For each channel of the result, which channel of the input it is.
         **kwargs: As for every Keras layer.
+
+    Example:
+        >>> ChannelOrder((2, 1, 0))(np.float32([[1, 2, 3]])).numpy().tolist()
+        [[3.0, 2.0, 1.0]]
     """
 
     def __init__(self, order: Sequence[int], **kwargs: Any) -> None:

@@ -44,11 +44,25 @@ class CompressedKernel:
             self.mask = self.add_weight(name="mask", shape=shape, initializer="ones", trainable=False)  # type: ignore[attr-defined]
 
     def effective_kernel(self) -> Any:
-        """The kernel as it is used: masked, and rounded to its grid."""
+        """The kernel as it is used: masked, and rounded to its grid.
+
+        Example:
+            >>> dense = CompressedDense(1, weight_bits=4, kernel_initializer="ones")
+            >>> dense.build((None, 2))
+            >>> np.asarray(dense.effective_kernel()).round(2).tolist()
+            [[1.0], [1.0]]
+        """
         return self._compress(self.kernel)  # type: ignore[attr-defined]
 
     def kernel_scale(self) -> Any:
-        """Width of a step for each output channel, the kernel's rank kept; 1 for a channel of zeros."""
+        """Width of a step for each output channel, the kernel's rank kept; 1 for a channel of zeros.
+
+        Example:
+            >>> dense = CompressedDense(1, weight_bits=4, kernel_initializer="ones")
+            >>> dense.build((None, 2))
+            >>> round(float(dense.kernel_scale()[0, 0]) * 7, 3)
+            1.0
+        """
         kernel = ops.convert_to_tensor(self.kernel)  # type: ignore[attr-defined]
         kernel = kernel * self.mask if self.masked else kernel
         return _scale(kernel, self.reduced_axes, self.weight_bits or 8)
@@ -179,7 +193,13 @@ class CompressedConv2DTranspose(_Transposed, keras.layers.Conv2DTranspose):
 
 @keras.saving.register_keras_serializable(package="tfkit")
 class CompressedDense(_OwnCall, keras.layers.Dense):
-    """`keras.layers.Dense` with a compressed kernel."""
+    """`keras.layers.Dense` with a compressed kernel.
+
+    Example:
+        >>> dense = CompressedDense(2, weight_bits=4)
+        >>> dense(np.ones((1, 3), np.float32)).shape[-1]
+        2
+    """
 
     reduced_axes = (0,)
 
@@ -195,6 +215,10 @@ def compressed_class(layer: Any) -> type | None:
 
     Returns:
         The class that takes the layer's configuration; None when there is none.
+
+    Example:
+        >>> compressed_class(keras.layers.Dense(2)).__name__
+        'CompressedDense'
     """
     if isinstance(layer, CompressedKernel):
         return type(layer)
@@ -202,7 +226,12 @@ def compressed_class(layer: Any) -> type | None:
 
 
 def plain_class(layer: Any) -> type:
-    """The Keras class that a compressed or settled layer stands for; a plain layer's own class."""
+    """The Keras class that a compressed or settled layer stands for; a plain layer's own class.
+
+    Example:
+        >>> plain_class(CompressedDense(2)).__name__
+        'Dense'
+    """
     if isinstance(layer, QuantizedLayerNormalization):
         return keras.layers.LayerNormalization  # type: ignore[no-any-return]
     if isinstance(layer, CompressedKernel) and isinstance(layer, keras.layers.Embedding):

@@ -53,6 +53,11 @@ class FakeQuantize(keras.layers.Layer):
     Attributes:
         minimum, maximum: float32 scalars, the range, or (channels,) with `per_channel`. Zeros until calibrated.
         enabled: False lets every tensor pass as it is.
+
+    Example:
+        >>> rounded = FakeQuantize(fixed_range=(0.0, 255.0))(np.float32([[0.4, 0.6]]))
+        >>> np.asarray(rounded).tolist()
+        [[0.0, 1.0]]
     """
 
     def __init__(
@@ -325,6 +330,10 @@ def round_to_steps(
 
     Returns:
         A tensor of the same shape and type. Its gradient passes where the input lies within the range.
+
+    Example:
+        >>> np.asarray(round_to_steps(np.float32([0.4, 0.6]), 0.0, 255.0, bits=8, fused=False)).tolist()
+        [0.0, 1.0]
     """
     dtype = inputs.dtype
     low, high, narrow = _whole_range(minimum, maximum, bits=bits, symmetric=symmetric)

@@ -22,6 +22,10 @@ class Adapter(keras.layers.Layer):
         down: The Dense layer into the bottleneck, with GELU.
         up: The Dense layer out of it.
         dropout: The dropout before both.
+
+    Example:
+        >>> Adapter(4)(np.ones((1, 3, 8), np.float32)).shape.as_list()
+        [1, 3, 8]
     """
 
     def __init__(self, units: int, *, dropout: float = 0.0, **kwargs: Any) -> None:

@@ -71,6 +71,10 @@ class MatMul(keras.layers.Layer):
         scale: What the product is multiplied by. In the weights of a projection it would make them smaller, and an
             optimiser with steps of one size would move them too far.
         **kwargs: As for every Keras layer.
+
+    Example:
+        >>> MatMul()(np.ones((1, 2, 3), np.float32), np.ones((1, 3, 2), np.float32)).shape.as_list()
+        [1, 2, 2]
     """
 
     def __init__(self, *, scale: float = 1.0, **kwargs: Any) -> None:
@@ -118,7 +122,12 @@ class AttentionMask(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="tfkit")
 class ApproximateGelu(keras.layers.Layer):
-    """GELU by a hyperbolic tangent, as BERT was trained with (Hendrycks and Gimpel 2016, arXiv:1606.08415)."""
+    """GELU by a hyperbolic tangent, as BERT was trained with (Hendrycks and Gimpel 2016, arXiv:1606.08415).
+
+    Example:
+        >>> round(float(ApproximateGelu()(np.float32([1.0]))[0]), 2)
+        0.84
+    """
 
     def call(self, inputs: Any) -> Any:
         return ops.gelu(inputs, approximate=True)

@@ -68,6 +68,10 @@ def rounded_coarsely(numbers: Any, multiplier: Multiplier) -> Any:
 
     Returns:
         As `rounded_twice`.
+
+    Example:
+        >>> float(rounded_coarsely([7.0], 0.2)[0])
+        1.0
     """
     mantissa, exponent = np.frexp(np.asarray(multiplier, np.float64))
     short = np.minimum((np.round(mantissa * 2.0**31) + 2.0**15) // 2.0**16, 2.0**15 - 1)
@@ -85,6 +89,10 @@ def difference(first: Any, second: Any, *, steps: tuple[float, float, float]) ->
 
     Returns:
         Whole, in steps of the result; not clipped.
+
+    Example:
+        >>> float(difference(np.float64([3.0]), np.float64([1.0]), steps=(1.0, 1.0, 1.0))[0])
+        2.0
     """
     finer, widest = 2.0**15, 2 * max(steps[:2])
     scaled = [
@@ -100,6 +108,10 @@ def step_width(low: float, high: float, *, bits: int) -> float:
     Args:
         low, high: The range.
         bits: 8, or 16: symmetric about zero.
+
+    Example:
+        >>> step_width(0.0, 255.0, bits=8)
+        1.0
     """
     if bits == 16:
         return float(np.float32(max(-low, high)) / np.float32(LARGEST_OF_16))
@@ -120,5 +132,10 @@ def straight_through(value: Any, rounded: Any) -> Any:
 
 
 def half_away(numbers: Any) -> Any:
-    """The nearest whole numbers, halves away from zero."""
+    """The nearest whole numbers, halves away from zero.
+
+    Example:
+        >>> np.asarray(half_away(np.float32([0.5, -0.5, 0.4]))).tolist()
+        [1.0, -1.0, 0.0]
+    """
     return ops.sign(numbers) * ops.floor(ops.abs(numbers) + 0.5)

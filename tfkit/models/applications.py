@@ -19,6 +19,10 @@ class Application:
             its deviation, `caffe` subtracts the mean of BGR pixels, `inside` means that the model does it itself.
         has_width: Whether it takes a width multiplier (`alpha`).
         options: Further arguments of the constructor.
+
+    Example:
+        >>> Application("MobileNetV2", "symmetric", has_width=True).build.__name__
+        'MobileNetV2'
     """
 
     constructor: str

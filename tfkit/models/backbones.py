@@ -26,7 +26,12 @@ _MODEL_SUFFIXES = (".keras", ".h5", ".hdf5")
 
 
 def backbone_names() -> tuple[str, ...]:
-    """Every name that `build_backbone` knows without a file or a preset, sorted."""
+    """Every name that `build_backbone` knows without a file or a preset, sorted.
+
+    Example:
+        >>> "mobilenet_v2" in backbone_names()
+        True
+    """
     return tuple(sorted([*APPLICATIONS, *(f"resnet{depth}" for depth in _OWN_DEPTHS)]))
 
 

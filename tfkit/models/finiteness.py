@@ -14,6 +14,9 @@ def weight_that_is_no_number(model: Any) -> str | None:
 
     Returns:
         Its path, such as `stem/kernel`; None when all values are finite.
+
+    Example:
+        >>> weight_that_is_no_number(model)
     """
     for weight in model.weights:
         values = np.asarray(keras.ops.convert_to_numpy(weight))

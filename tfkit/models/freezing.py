@@ -33,6 +33,11 @@ def freeze_backbone(model: keras.Model) -> None:
 
     Args:
         model: A classifier of `build_classifier`; changed in place.
+
+    Example:
+        >>> freeze_backbone(model)
+        >>> [layer.name for layer in model.layers if layer.trainable_weights]
+        ['logits']
     """
     for layer in backbone_layers(model):
         layer.trainable = False
@@ -57,6 +62,9 @@ def unfreeze(model: keras.Model, unfreeze: float | str = "all", *, batch_norm: B
 
     Raises:
         ModelError: When the layer is unknown, the share is out of range, or `train` meets folded BatchNorms.
+
+    Example:
+        >>> unfrozen = unfreeze(model, 0.5)
     """
     layers = backbone_layers(model)
     first = _first_layer(layers, unfreeze)

@@ -27,7 +27,12 @@ _TOLERANCE = 1e-4
 
 
 def is_keras_2(path: Path) -> bool:
-    """Whether Keras 2 wrote a file (`.h5`, `.keras`) or a folder (SavedModel); False for what cannot be told."""
+    """Whether Keras 2 wrote a file (`.h5`, `.keras`) or a folder (SavedModel); False for what cannot be told.
+
+    Example:
+        >>> is_keras_2(Path("model.keras"))
+        False
+    """
     if path.is_dir():
         return (path / "saved_model.pb").is_file()
     try:

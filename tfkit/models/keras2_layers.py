@@ -27,7 +27,12 @@ _CHANGED_ACTIVATIONS = {"hard_sigmoid"}
 
 
 def plain_name(name: str) -> str:
-    """A layer's name as Keras 3 takes it, without the `/` of scopes."""
+    """A layer's name as Keras 3 takes it, without the `/` of scopes.
+
+    Example:
+        >>> plain_name("block_1/conv")
+        'block_1_conv'
+    """
     return name.replace("/", "_")
 
 

@@ -8,7 +8,12 @@ from numpy.typing import NDArray
 
 
 def low_rank_layers(model: keras.Model) -> tuple[Any, ...]:
-    """The layers of a model, nested ones too, in which `enable_lora` was called."""
+    """The layers of a model, nested ones too, in which `enable_lora` was called.
+
+    Example:
+        >>> low_rank_layers(model)
+        ()
+    """
     return tuple(layer for layer in model._flatten_layers() if getattr(layer, "lora_enabled", False))
 
 

@@ -69,7 +69,8 @@ def load_model_file(path: Path) -> keras.Model:
         ExportError: When a finished run wrote it and its bytes have changed since.
 
     Example:
-        >>> model = load_model_file(Path("runs/digits"))  # doctest: +SKIP
+        >>> load_model_file(Path("model.keras")).output_shape
+        (None, 2)
     """
     if path.is_dir() and is_keras_2(path):
         return load_keras_2(path)
@@ -200,6 +201,11 @@ def save_model_file(model: keras.Model, path: Path) -> None:
 
     Raises:
         RunError: When it could not be written there; says where the model was kept instead.
+
+    Example:
+        >>> save_model_file(model, Path("kept.keras"))
+        >>> load_model_file(Path("kept.keras")).output_shape
+        (None, 2)
     """
     try:
         _save_whole(model, path)

@@ -28,6 +28,10 @@ def with_dtype_policy(model: keras.Model, policy: str, inputs: Any = None) -> ke
 
     Raises:
         ModelError: When a layer of the new model does not compute what the model's does.
+
+    Example:
+        >>> with_dtype_policy(model, "mixed_bfloat16").get_layer("logits").compute_dtype
+        'bfloat16'
     """
     config = json.loads(model.to_json())
     rebuilt = keras.models.model_from_json(json.dumps(_replace_policies(config, policy)))

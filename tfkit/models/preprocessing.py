@@ -23,6 +23,11 @@ def preprocessing_layer(kind: Preprocessing) -> keras.layers.Layer | None:
 
     Returns:
         A layer, or None for `inside`.
+
+    Example:
+        >>> layer = preprocessing_layer("symmetric")
+        >>> np.asarray(layer(np.float32([[[[0, 127.5, 255]]]]))).ravel().tolist()
+        [-1.0, 0.0, 1.0]
     """
     if kind == "symmetric":
         return keras.layers.Rescaling(1 / 127.5, offset=-1.0, name="preprocessing")
@@ -122,6 +127,10 @@ def scales_its_pixels(model: keras.Model) -> bool:
     Returns:
         True where it takes whole numbers, or scaling, arithmetic, BatchNorm or code of one's own comes before the
         first layer with a kernel.
+
+    Example:
+        >>> scales_its_pixels(model)
+        True
     """
     graph = read_graph(model)
     value = graph.inputs[0]

@@ -11,7 +11,12 @@ from tfkit.models.preprocessing import on_raw_pixels
 
 @functools.cache
 def preset_names() -> tuple[str, ...]:
-    """The names of keras-hub's image classification backbones, sorted."""
+    """The names of keras-hub's image classification backbones, sorted.
+
+    Example:
+        >>> "resnet_18_imagenet" in preset_names()
+        True
+    """
     import keras_hub
 
     names: set[str] = set()

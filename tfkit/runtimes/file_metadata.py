@@ -66,6 +66,10 @@ def metadata_labels(path: Path) -> tuple[str, ...]:
 
     Raises:
         ModelError: When the file or its metadata is damaged, or the labels that it names are not in it.
+
+    Example:
+        >>> metadata_labels(Path("model_int8.tflite"))
+        ('0', '1')
     """
     with opened_flatbuffer(path) as model:
         listed = [file for tensor in _tensors(model, _OUTPUTS) for file in _tables(tensor, _FILES)]

@@ -88,6 +88,10 @@ def read_signature(path: Path) -> ModelSignature:
 
     Raises:
         ModelError: When the file is missing, damaged or no `.tflite` file.
+
+    Example:
+        >>> read_signature(Path("model_int8.tflite")).inputs[0].dtype
+        'uint8'
     """
     with opened_flatbuffer(path) as model:
         if model.SignatureDefsLength():
@@ -123,7 +127,12 @@ def read_last_function(path: Path) -> str:
 
 
 def takes_raw_pixels(path: Path) -> bool:
-    """Whether a `.tflite` file says that images go in as raw pixels 0..255, whatever its input's scale: tfkit's do."""
+    """Whether a `.tflite` file says that images go in as raw pixels 0..255, whatever its input's scale: tfkit's do.
+
+    Example:
+        >>> takes_raw_pixels(Path("model_int8.tflite"))
+        True
+    """
     with opened_flatbuffer(path) as model:
         return (model.Description() or b"").decode(errors="replace") == DESCRIPTION
 

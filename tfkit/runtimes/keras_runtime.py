@@ -22,6 +22,11 @@ class KerasRuntime(Runtime):
 
     Raises:
         ModelError: When the model takes something else, or has more than one output.
+
+    Example:
+        >>> with KerasRuntime(model) as runtime:
+        ...     runtime.scores(pixels).shape
+        (40, 2)
     """
 
     def __init__(self, model: Any, *, batch_size: int = 64) -> None:

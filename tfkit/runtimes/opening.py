@@ -64,6 +64,10 @@ def version_folder(path: Path) -> Path:
 
     Returns:
         The folder with `saved_model.pb`, or `path` when there is none.
+
+    Example:
+        >>> version_folder(Path("saved_model")).as_posix()
+        'saved_model/1'
     """
     if (path / "saved_model.pb").exists():
         return path

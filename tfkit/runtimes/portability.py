@@ -45,6 +45,9 @@ def read_portability(path: Path) -> Portability:
 
     Raises:
         ModelError: When the file is missing, damaged or no `.tflite` file.
+
+    Example:
+        >>> portability = read_portability(Path("model_int8.tflite"))
     """
     with opened_flatbuffer(path) as packed:
         model = schema.ModelT.InitFromObj(packed)

@@ -171,6 +171,10 @@ def runtime_since(operator: str, version: int) -> tuple[int, int]:
 
     Returns:
         Major and minor number; (0, 0) where nobody says.
+
+    Example:
+        >>> str(runtime_since("FULLY_CONNECTED", 1))
+        '(1, 5)'
     """
     known = _RUNTIMES.get(operator, "").split()
     if not 0 < version <= len(known):

@@ -72,13 +72,23 @@ class Variant:
 
     @property
     def name(self) -> str:
-        """Short and unique in a search, fit for a file's name."""
+        """Short and unique in a search, fit for a file's name.
+
+        Example:
+            >>> Variant("int8", keep=0.5, trained=True).name
+            '50_even_int8_qat'
+        """
         start = "" if self.keep >= 1 else f"{100 * self.keep:g}_{self.widths}_"
         return f"{start}{self.precision}{'_qat' if self.trained else ''}{self._taught}".replace(".", "_")
 
     @property
     def title(self) -> str:
-        """What it is, for people."""
+        """What it is, for people.
+
+        Example:
+            >>> Variant("int8", trained=True).title
+            'int8, QAT'
+        """
         told = []
         if self.keep < 1:
             share = "narrowest widths" if self.keep < 0.1 else f"{100 * self.keep:g} % channels"

@@ -35,6 +35,9 @@ def average_runs(models: list[keras.Model], score: Callable[[keras.Model], float
 
     Returns:
         The mean; never worth less on the validation data than the best single run.
+
+    Example:
+        >>> averaged = average_runs([model, teacher], score=None)
     """
     if score is None:
         note = f"mean of the weights of all {len(models)} runs: there was no validation text to choose by"
@@ -65,6 +68,10 @@ def copied(model: Any, inputs: Any = None) -> Any:
 
     Raises:
         ModelError: When a layer of the copy does not compute what the model's does.
+
+    Example:
+        >>> copied(model).output_shape
+        (None, 2)
     """
     copy = keras.models.clone_model(model)
     give_weights(copy, model.get_weights())

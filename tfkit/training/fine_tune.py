@@ -54,6 +54,11 @@ def fine_tune(
 
     Raises:
         ModelError: When `unfreeze_from` names nothing, or `jit=False` meets a network that oneDNN cannot train.
+
+    Example:
+        >>> plan = Optimization(epochs=1, learning_rate=1e-3)
+        >>> fine_tune(model, splits.train, splits.validation, image, optimization=plan).name
+        'fine_tune'
     """
     unfrozen = unfreeze(model, unfreeze_from, batch_norm=batch_norm)
     result = train_on(model, train, validation, image, optimization=optimization, **options)
@@ -111,6 +116,11 @@ def train_on(
 
     Raises:
         ModelError: When `jit=False` meets a network that oneDNN cannot train.
+
+    Example:
+        >>> plan = Optimization(epochs=1, learning_rate=1e-3)
+        >>> len(train_on(model, splits.train, splits.validation, image, optimization=plan).history["loss"])
+        1
     """
     from tfkit.data import calibration_pixels, evaluation_batches, training_batches  # they start TensorFlow
 
@@ -249,6 +259,10 @@ def uses_jit(model: keras.Model, jit: Jit) -> bool:
 
     Raises:
         ModelError: When False meets a network that oneDNN cannot train on this processor.
+
+    Example:
+        >>> uses_jit(model, False)
+        False
     """
     if keras.backend.backend() != "tensorflow":  # JAX without compiling takes one operator after the other
         return jit is not False

@@ -80,6 +80,10 @@ def with_layer_rates(optimizer: keras.optimizers.Optimizer, factors: Mapping[str
 
     Raises:
         ModelError: For another kind of optimizer.
+
+    Example:
+        >>> type(with_layer_rates(keras.optimizers.Adam(), {"logits/kernel": 0.5})).__name__
+        'LayerwiseAdam'
     """
     if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):  # of mixed_float16: around the one that steps
         scaled: dict[str, Any] = {name: optimizer.get_config()[name] for name in _SCALING}

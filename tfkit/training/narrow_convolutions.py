@@ -22,7 +22,12 @@ print("survived", flush=True)
 
 
 def narrow_convolutions(model: keras.Model) -> tuple[str, ...]:
-    """The names of the convolutions narrower than 16 channels that are to be trained, in the order of the graph."""
+    """The names of the convolutions narrower than 16 channels that are to be trained, in the order of the graph.
+
+    Example:
+        >>> narrow_convolutions(model)
+        ()
+    """
     kinds = keras.layers.Conv2D | keras.layers.DepthwiseConv2D
     return tuple(
         layer.name

@@ -33,6 +33,10 @@ class Optimization:
             trains to the end and keeps the last ones.
         ema: Momentum of an exponential moving average of the weights, which is then what is kept; None for none.
         gradient_accumulation: Batches whose gradients are averaged into one step.
+
+    Example:
+        >>> Optimization(epochs=3, learning_rate=1e-3, schedule="cosine", warmup=0.1).optimizer
+        'adam'
     """
 
     epochs: int
@@ -111,6 +115,10 @@ def class_weights(optimization: Optimization, examples: Examples) -> dict[int, f
 
     Raises:
         DataError: When a weight is given for a class that the data do not have.
+
+    Example:
+        >>> class_weights(Optimization(epochs=1, learning_rate=1e-3, class_weights="balanced"), splits.train)
+        {0: 1.0, 1: 1.0}
     """
     wanted = optimization.class_weights
     names = examples.class_names

@@ -33,7 +33,12 @@ class StageResult:
 
 
 def count_trainable(model: Any) -> int:
-    """How many numbers of a model learn."""
+    """How many numbers of a model learn.
+
+    Example:
+        >>> count_trainable(model) < model.count_params()
+        True
+    """
     return sum(int(np.prod(weight.shape)) for weight in model.trainable_weights)
 
 

@@ -83,6 +83,11 @@ def greedy_soup(models: Sequence[keras.Model], score: Callable[[keras.Model], fl
 
     Raises:
         ModelError: As `average_weights`.
+
+    Example:
+        >>> soup = greedy_soup([model, teacher], score=lambda candidate: 1.0)
+        >>> len(soup.single_scores)
+        2
     """
     average_weights(models)  # refuses what does not fit before anything is scored
     singles = tuple(float(score(model)) for model in models)

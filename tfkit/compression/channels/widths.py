@@ -20,17 +20,31 @@ class WidthRule:
         multiple_of: Widths that runtimes like: XNNPACK and most accelerators work on eight channels at a time.
         min_width: No group becomes narrower. TensorFlow 2.21 with oneDNN crashes on some processors when a
             convolution narrower than 16 channels is trained. A group that is narrower already stays as it is.
+
+    Example:
+        >>> WidthRule().nearest(100, keep=0.5), WidthRule(4, min_width=4).nearest(20, keep=0.5)
+        (48, 12)
     """
 
     multiple_of: int = 8
     min_width: int = 16
 
     def narrowest(self, width: int) -> int:
-        """The narrowest width for a group of `width` channels."""
+        """The narrowest width for a group of `width` channels.
+
+        Example:
+            >>> WidthRule().narrowest(64), WidthRule().narrowest(12)
+            (16, 12)
+        """
         return min(width, -(-self.min_width // self.multiple_of) * self.multiple_of)
 
     def nearest(self, width: int, keep: float) -> int:
-        """The allowed width nearest to `keep * width`; `width` itself when all are kept."""
+        """The allowed width nearest to `keep * width`; `width` itself when all are kept.
+
+        Example:
+            >>> WidthRule().nearest(100, keep=0.5), WidthRule().nearest(100, keep=1.0)
+            (48, 100)
+        """
         if keep >= 1:
             return width
         rounded = int(keep * width / self.multiple_of + 0.5) * self.multiple_of

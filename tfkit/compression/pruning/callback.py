@@ -68,6 +68,14 @@ class PruneWeights(keras.callbacks.Callback):
     Raises:
         ModelError: At the beginning of training, for what `check_pruning` refuses, and for a schedule that ends after
             training does.
+
+    Example:
+        >>> sparse = prunable(model)
+        >>> sparse.compile("adam", "categorical_crossentropy")
+        >>> pruning = PruneWeights(ConstantSparsity(target_sparsity=0.5))
+        >>> history = sparse.fit(batches, epochs=1, callbacks=[pruning], verbose=0)
+        >>> round(sparsity(sparse).masked_share, 2)
+        0.5
     """
 
     def __init__(

@@ -10,7 +10,12 @@ from tfkit.layers import CompressedKernel, plain_class
 
 
 def masked_layers(model: keras.Model) -> list[Any]:
-    """The layers of a model that have a mask, nested models' too, each once, in order."""
+    """The layers of a model that have a mask, nested models' too, each once, in order.
+
+    Example:
+        >>> [layer.name for layer in masked_layers(prunable(model))][-1]
+        'logits'
+    """
     found: dict[int, Any] = {}
     for layer in model.layers:
         if isinstance(layer, CompressedKernel) and layer.masked:
@@ -40,6 +45,10 @@ def magnitude_masks(kernels: Sequence[np.ndarray], sparsity: float) -> list[np.n
 
     Returns:
         float32 masks of the kernels' shapes.
+
+    Example:
+        >>> magnitude_masks([np.float32([[1, -3], [2, 0.5]])], 0.5)[0].tolist()
+        [[0.0, 1.0], [1.0, 0.0]]
     """
     magnitudes = np.concatenate([np.abs(kernel).ravel() for kernel in kernels])
     mask = np.ones(magnitudes.size, np.float32)
@@ -61,6 +70,10 @@ def n_of_m_mask(kernel: np.ndarray, *, n: int, m: int, axis: int) -> np.ndarray:
 
     Returns:
         A float32 mask of the kernel's shape.
+
+    Example:
+        >>> n_of_m_mask(np.float32([1, -3, 2, 0.5]), n=2, m=4, axis=0).tolist()
+        [0.0, 1.0, 1.0, 0.0]
     """
     last = np.moveaxis(np.abs(kernel), axis, -1)
     groups = last.reshape(-1, m)

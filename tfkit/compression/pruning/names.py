@@ -6,7 +6,12 @@ from collections.abc import Iterable, Sequence
 
 
 def matches(name: str, patterns: Iterable[str]) -> bool:
-    """Whether a layer's name is among names and patterns such as `block_1_*`."""
+    """Whether a layer's name is among names and patterns such as `block_1_*`.
+
+    Example:
+        >>> matches("block_1_conv", ["block_1_*"]), matches("block_2_conv", ["block_1_*"])
+        (True, False)
+    """
     return any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
 
 
@@ -20,6 +25,10 @@ def unknown_names(patterns: Iterable[str], names: Sequence[str], *, of: str) -> 
 
     Returns:
         One text for each unknown name.
+
+    Example:
+        >>> unknown_names(["logit"], ["conv", "logits"], of="skip")
+        ["skip names no layer: 'logit'; did you mean 'logits'?"]
     """
     faults = []
     for pattern in patterns:

@@ -105,7 +105,13 @@ class PolynomialDecay(_Steps):
         return self.final_sparsity
 
     def sparsity(self, step: int, *, final: float | None = None) -> float:
-        """Share of zero weights wanted at a step; `final`: for a layer with a budget of its own."""
+        """Share of zero weights wanted at a step; `final`: for a layer with a budget of its own.
+
+        Example:
+            >>> decay = PolynomialDecay(final_sparsity=0.8, end_step=1000)
+            >>> decay.sparsity(0), round(decay.sparsity(1000), 6)
+            (0.0, 0.8)
+        """
         final = self.final_sparsity if final is None else final
         done = (step - self.begin_step) / max(1, self.end_step - self.begin_step)
         if step >= self.end_step:
@@ -139,6 +145,10 @@ class NOfM(_Steps):
         end_step: Step after which masks stay as they are; the same as `begin_step` prunes once; -1: they are set
             anew as long as training lasts.
         frequency: Steps from one setting of the masks to the next.
+
+    Example:
+        >>> NOfM(n=2, m=4).final
+        0.5
     """
 
     n: int = 2
@@ -162,6 +172,11 @@ Schedule = PolynomialDecay | ConstantSparsity | NOfM
 
 
 def share_faults(**shares: float) -> list[str]:
-    """What is wrong with shares of zero weights, by their names."""
+    """What is wrong with shares of zero weights, by their names.
+
+    Example:
+        >>> share_faults(final_sparsity=1.5)
+        ['final_sparsity must be in [0, 1); got 1.5']
+    """
     wrong = {name: share for name, share in shares.items() if not 0 <= share < 1}
     return [f"{name} must be in [0, 1); got {share}" for name, share in wrong.items()]

@@ -75,6 +75,10 @@ def encoder_layers(model: keras.Model) -> tuple[Block, ...]:
 
     Raises:
         ModelError: When there are none, or the model was compressed otherwise.
+
+    Example:
+        >>> len(encoder_layers(plain))
+        2
     """
     if is_compressed(model):
         raise ModelError(

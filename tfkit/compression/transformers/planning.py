@@ -24,6 +24,10 @@ class StudentSize:
         drop: Which layers go: `even`ly spread ones, the `last` ones, or those the `loss` misses least; see
             `layers_to_keep`.
         criterion: What a head or a neuron is worth: `loss` or `weight_norm`; see `unit_scores`.
+
+    Example:
+        >>> StudentSize(layers=3, heads=8).feedforward is None
+        True
     """
 
     layers: int | None = None

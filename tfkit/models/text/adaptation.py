@@ -115,6 +115,11 @@ def merge_adaptation(model: keras.Model, inputs: Any = None) -> keras.Model:
 
     Raises:
         ModelError: When a layer of the copy does not compute what the model's does.
+
+    Example:
+        >>> adaptation = adapt(text_classifier, "lora", rank=4)
+        >>> low_rank_layers(merge_adaptation(adaptation.model))
+        ()
     """
     merged = keras.models.clone_model(model)
     for old, new in zip(model.layers, merged.layers, strict=True):

@@ -37,5 +37,10 @@ def build_text_embedder(backbone: keras.Model, *, pooling: Pooling = "mean", dro
 
 
 def is_embedder(model: Any) -> bool:
-    """Whether a model gives embeddings, not scores."""
+    """Whether a model gives embeddings, not scores.
+
+    Example:
+        >>> is_embedder(embedder), is_embedder(text_classifier)
+        (True, False)
+    """
     return list(getattr(model, "output_names", ())) == [EMBEDDINGS]

@@ -25,6 +25,10 @@ def encoder_blocks(model: keras.Model) -> tuple[Any, ...]:
 
     Raises:
         ModelError: When there are none: an image model, or one that `open_transformer` laid open.
+
+    Example:
+        >>> len(encoder_blocks(text_classifier))
+        2
     """
     blocks = tuple(
         layer

@@ -79,6 +79,10 @@ def with_sequence_length(model: keras.Model, *, sequence_length: int) -> keras.M
 
     Returns:
         The model with inputs (batch, sequence_length): what an integer file needs.
+
+    Example:
+        >>> with_sequence_length(plain, sequence_length=16).output_shape
+        (None, 10)
     """
     graph = read_graph(model)
     for value in graph.inputs:
