@@ -31,5 +31,10 @@ class ImageSpec:
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """(height, width, channels)."""
+        """(height, width, channels).
+
+        Example:
+            >>> ImageSpec(height=32, width=48, channels=1).shape
+            (32, 48, 1)
+        """
         return (self.height, self.width, self.channels)

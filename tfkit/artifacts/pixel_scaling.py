@@ -70,18 +70,33 @@ class PixelScaling:
 
     @property
     def is_raw(self) -> bool:
-        """Whether the model takes the pixel as it is."""
+        """Whether the model takes the pixel as it is.
+
+        Example:
+            >>> PixelScaling.of_range(0, 255).is_raw, PixelScaling.of_range(0, 1).is_raw
+            (True, False)
+        """
         return not self.blue_first and set(self.scale) == {1.0} and set(self.offset) == {0.0}
 
     @property
     def ends(self) -> tuple[float, float]:
-        """The least and the largest number that a pixel of any channel becomes."""
+        """The least and the largest number that a pixel of any channel becomes.
+
+        Example:
+            >>> PixelScaling.of_range(-1, 1).ends
+            (-1.0, 1.0)
+        """
         at_white = [255 * scale + offset for scale, offset in zip(self.scale, self.offset, strict=True)]
         return min(*self.offset, *at_white), max(*self.offset, *at_white)
 
     @property
     def words(self) -> str:
-        """What the model is given, in a few words: `0..1`."""
+        """What the model is given, in a few words: `0..1`.
+
+        Example:
+            >>> PixelScaling.standardised((127.5,), (127.5,)).words
+            '-1..1'
+        """
         blue = ", blue first" if self.blue_first else ""
         if self in (IMAGENET, CAFFE):
             return "standardised by ImageNet's mean" + (" and deviation" if self == IMAGENET else "") + blue

@@ -34,27 +34,52 @@ class RunDirectory:
 
     @property
     def recipe(self) -> Path:
-        """The resolved recipe; running it again gives the same run."""
+        """The resolved recipe; running it again gives the same run.
+
+        Example:
+            >>> RunDirectory(Path("runs/digits")).recipe.as_posix()
+            'runs/digits/recipe.yaml'
+        """
         return self.path / "recipe.yaml"
 
     @property
     def data_report(self) -> Path:
-        """Files kept and left out, duplicates, leakage, class counts."""
+        """Files kept and left out, duplicates, leakage, class counts.
+
+        Example:
+            >>> RunDirectory(Path("runs/digits")).data_report.as_posix()
+            'runs/digits/data_report.json'
+        """
         return self.path / "data_report.json"
 
     @property
     def checkpoints(self) -> Path:
-        """Weights of the epochs, the best and the last."""
+        """Weights of the epochs, the best and the last.
+
+        Example:
+            >>> RunDirectory(Path("runs/digits")).checkpoints.as_posix()
+            'runs/digits/checkpoints'
+        """
         return self.path / "checkpoints"
 
     @property
     def models(self) -> Path:
-        """The finished Keras models."""
+        """The finished Keras models.
+
+        Example:
+            >>> RunDirectory(Path("runs/digits")).models.as_posix()
+            'runs/digits/models'
+        """
         return self.path / "models"
 
     @property
     def float_model(self) -> Path:
-        """The trained model before any compression."""
+        """The trained model before any compression.
+
+        Example:
+            >>> RunDirectory(Path("runs/digits")).float_model.as_posix()
+            'runs/digits/models/float.keras'
+        """
         return self.models / "float.keras"
 
     def kept_model(self, kind: Literal["float", "pruned", "quantized"]) -> Path:
@@ -84,12 +109,22 @@ class RunDirectory:
 
     @property
     def tokenizer(self) -> Path:
-        """A text model's tokeniser and its specification; they ship with the exported models."""
+        """A text model's tokeniser and its specification; they ship with the exported models.
+
+        Example:
+            >>> RunDirectory(Path("runs/intents")).tokenizer.as_posix()
+            'runs/intents/artifacts/tokenizer'
+        """
         return self.artifacts / "tokenizer"
 
     @property
     def search_index(self) -> Path:
-        """What a text embedder's vectors are compared with; it ships with the exported models."""
+        """What a text embedder's vectors are compared with; it ships with the exported models.
+
+        Example:
+            >>> RunDirectory(Path("runs/faq_small")).search_index.as_posix()
+            'runs/faq_small/artifacts/search'
+        """
         return self.artifacts / "search"
 
     @property
@@ -104,17 +139,32 @@ class RunDirectory:
 
     @property
     def report(self) -> Path:
-        """The report as one self-contained page."""
+        """The report as one self-contained page.
+
+        Example:
+            >>> RunDirectory(Path("runs/digits")).report.as_posix()
+            'runs/digits/report.html'
+        """
         return self.path / "report.html"
 
     @property
     def report_json(self) -> Path:
-        """The report for programs."""
+        """The report for programs.
+
+        Example:
+            >>> RunDirectory(Path("runs/digits")).report_json.as_posix()
+            'runs/digits/report.json'
+        """
         return self.path / "report.json"
 
     @property
     def model_card(self) -> Path:
-        """What the model is for, what it was trained on and how good it is."""
+        """What the model is for, what it was trained on and how good it is.
+
+        Example:
+            >>> RunDirectory(Path("runs/digits")).model_card.as_posix()
+            'runs/digits/MODEL_CARD.md'
+        """
         return self.path / "MODEL_CARD.md"
 
     def record(self, *, recipe: str, data_report: Mapping[str, Any]) -> None:
@@ -189,6 +239,9 @@ def refuse_existing_run(path: Path, *, overwrite: bool = False) -> None:
 
     Raises:
         RunError: When it is there and may not, or another process is working in it.
+
+    Example:
+        >>> refuse_existing_run(Path("runs/never_started"))
     """
     if (process := running_process(path)) not in (None, os.getpid()):
         raise RunError(
@@ -246,6 +299,9 @@ def running_process(path: Path) -> int | None:
 
     Returns:
         Its number, 0 when it has not written it yet; None when there is none.
+
+    Example:
+        >>> running_process(Path("runs/never_started"))
     """
     if not (path / _LOCK).is_file():
         return None

@@ -43,7 +43,12 @@ class Host:
 
     @property
     def processor(self) -> str:
-        """The processor with its instruction set: two machines of one name can differ sixfold."""
+        """The processor with its instruction set: two machines of one name can differ sixfold.
+
+        Example:
+            >>> bool(describe_host().processor)
+            True
+        """
         return f"{self.cpu} ({self.instruction_set})"
 
 

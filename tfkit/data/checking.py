@@ -89,7 +89,12 @@ def refuse_bad_images(bad: Sequence[LeftOut], total: int) -> None:
 
 
 def same_content(names: Sequence[str], digests: Sequence[bytes]) -> list[tuple[str, ...]]:
-    """Groups of two or more names whose content is the same, in order of first appearance."""
+    """Groups of two or more names whose content is the same, in order of first appearance.
+
+    Example:
+        >>> same_content(["a.jpg", "b.jpg", "c.jpg"], [b"1", b"2", b"1"])
+        [('a.jpg', 'c.jpg')]
+    """
     groups: dict[bytes, list[str]] = defaultdict(list)
     for name, digest in zip(names, digests, strict=True):
         groups[digest].append(name)

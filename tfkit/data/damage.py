@@ -71,10 +71,20 @@ def jpeg_warnings() -> Iterator[Callable[[], str | None]]:
 
 
 def is_jpeg(content: bytes) -> bool:
-    """Whether bytes begin as a JPEG does."""
+    """Whether bytes begin as a JPEG does.
+
+    Example:
+        >>> is_jpeg(Path("bee.jpg").read_bytes())
+        True
+    """
     return content.startswith(_JPEG_START)
 
 
 def is_png(content: bytes) -> bool:
-    """Whether bytes begin as a PNG does."""
+    """Whether bytes begin as a PNG does.
+
+    Example:
+        >>> is_png(b"GIF89a")
+        False
+    """
     return content.startswith(_PNG_START)

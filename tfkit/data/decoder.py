@@ -71,6 +71,9 @@ def picture_fault(encoded: bytes, *, channels: int) -> str | None:
 
     Returns:
         The reason; None for a whole picture.
+
+    Example:
+        >>> picture_fault(Path("bee.jpg").read_bytes(), channels=3)
     """
     if decode_on_host(encoded, channels=channels) is not None:
         return None

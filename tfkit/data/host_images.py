@@ -50,7 +50,12 @@ def decode_on_host(encoded: bytes, *, channels: int) -> NDArray[np.uint8] | None
 
 
 def change_channels(pixels: NDArray[np.uint8], channels: int) -> NDArray[np.uint8]:
-    """uint8 (height, width, 1 or 3) with so many channels: grey repeated, or the luma of colours (BT.601)."""
+    """uint8 (height, width, 1 or 3) with so many channels: grey repeated, or the luma of colours (BT.601).
+
+    Example:
+        >>> change_channels(np.zeros((4, 4, 1), np.uint8), 3).shape
+        (4, 4, 3)
+    """
     if pixels.shape[-1] == channels:
         return pixels
     return _grey(pixels) if channels == 1 else np.repeat(pixels, channels, axis=2)
@@ -65,6 +70,10 @@ def fit_on_host(pixels: NDArray[np.uint8], image: ImageSpec) -> NDArray[np.uint8
 
     Returns:
         uint8, shape `image.shape`.
+
+    Example:
+        >>> fit_on_host(np.zeros((40, 60, 3), np.uint8), ImageSpec(32, 32)).shape
+        (32, 32, 3)
     """
     size = np.array(pixels.shape[:2])
     target = np.array([image.height, image.width])

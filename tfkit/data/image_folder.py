@@ -97,7 +97,12 @@ def _name(path: Path, root: Path) -> str:
 
 
 def has_image_signature(path: Path) -> bool:
-    """Whether a file starts like a JPEG, PNG, GIF, BMP or WebP, whatever its name says."""
+    """Whether a file starts like a JPEG, PNG, GIF, BMP or WebP, whatever its name says.
+
+    Example:
+        >>> has_image_signature(Path("bee.jpg"))
+        True
+    """
     if not path.is_file():  # a pipe would never answer
         return False
     try:

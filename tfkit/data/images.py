@@ -47,6 +47,10 @@ def fit_image(pixels: tf.Tensor, image: ImageSpec) -> tf.Tensor:
 
     Returns:
         uint8, shape `image.shape`.
+
+    Example:
+        >>> fit_image(np.zeros((40, 60, 3), np.uint8), ImageSpec(32, 32)).shape.as_list()
+        [32, 32, 3]
     """
     size = tf.shape(pixels)[:2]
     target = tf.constant([image.height, image.width])

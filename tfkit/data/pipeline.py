@@ -158,6 +158,10 @@ def pixel_batches(examples: ImageExamples, image: ImageSpec, *, batch_size: int)
 
     Yields:
         uint8 (batch, height, width, channels), raw 0..255.
+
+    Example:
+        >>> next(iter(pixel_batches(splits.test, image, batch_size=4))).shape
+        (4, 16, 16, 1)
     """
     yield from _fitted_pixels(examples, image).batch(batch_size).prefetch(1).as_numpy_iterator()
 

@@ -40,5 +40,10 @@ class Reading:
 
 
 def part_name(text: str) -> PartName | None:
-    """The part that a folder or a `split` column means: `val`, `valid` and `validation` are one."""
+    """The part that a folder or a `split` column means: `val`, `valid` and `validation` are one.
+
+    Example:
+        >>> part_name("val"), part_name("holiday")
+        ('validation', None)
+    """
     return _PART_NAMES.get(text.strip().lower())

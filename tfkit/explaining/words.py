@@ -25,6 +25,10 @@ class Word:
         end: The place behind its last character.
         first: The row of its first piece among the tokens, of which the start token is row 0.
         last: The row behind its last piece.
+
+    Example:
+        >>> words_of("my parcel", tokenizer, sequence_length=8)[1].start
+        3
     """
 
     start: int

@@ -79,6 +79,11 @@ class Add(_Settled, keras.layers.Add):
 
 @keras.saving.register_keras_serializable(package="tfkit")
 class Subtract(_Settled, keras.layers.Subtract):
-    """`keras.layers.Subtract`."""
+    """`keras.layers.Subtract`.
+
+    Example:
+        >>> Subtract()([np.ones((1, 2), np.float32), np.ones((1, 2), np.float32)]).numpy().tolist()
+        [[0.0, 0.0]]
+    """
 
     sign = -1

@@ -95,7 +95,12 @@ class _RegularConvolution(CompressedKernel):
 
 @keras.saving.register_keras_serializable(package="tfkit")
 class CompressedConv2D(_RegularConvolution, keras.layers.Conv2D):
-    """`keras.layers.Conv2D` with a compressed kernel."""
+    """`keras.layers.Conv2D` with a compressed kernel.
+
+    Example:
+        >>> CompressedConv2D(4, 3, weight_bits=8)(np.ones((1, 8, 8, 3), np.float32)).shape.as_list()
+        [1, 6, 6, 4]
+    """
 
     reduced_axes = (0, 1, 2)
 

@@ -46,7 +46,13 @@ def receive_arrays(stream: BinaryIO) -> list[NDArray[np.generic]]:
 
 
 def join_bytes(values: list[bytes]) -> tuple[NDArray[np.generic], NDArray[np.generic]]:
-    """Put byte strings of any length into two arrays: uint8 contents end to end, and int64 lengths."""
+    """Put byte strings of any length into two arrays: uint8 contents end to end, and int64 lengths.
+
+    Example:
+        >>> content, lengths = join_bytes([b"ants", b"bees!"])
+        >>> split_bytes(content, lengths)
+        [b'ants', b'bees!']
+    """
     return np.frombuffer(b"".join(values), np.uint8), np.array([len(value) for value in values], np.int64)
 
 

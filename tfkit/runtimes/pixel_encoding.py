@@ -21,7 +21,12 @@ def ends_of_grid(tensor: TensorSpec) -> tuple[float, float]:
 
 
 def pixel_itself(tensor: TensorSpec) -> PixelScaling:
-    """The scaling by which an input takes the pixel as it is: what every file that tfkit writes does."""
+    """The scaling by which an input takes the pixel as it is: what every file that tfkit writes does.
+
+    Example:
+        >>> pixel_itself(TensorSpec("pixels", (1, 8, 8, 3), "uint8", scale=1.0, zero_point=0))
+        PixelScaling(scale=(1.0,), offset=(0.0,), blue_first=False)
+    """
     is_float = np.dtype(tensor.dtype).kind == "f"
     return RAW if is_float or tensor.scale is None else PixelScaling.of_range(*ends_of_grid(tensor))
 
@@ -58,7 +63,12 @@ def scaling_as_json(scaling: PixelScaling | None) -> str | None:
 
 
 def scaling_of_json(text: str | None) -> PixelScaling | None:
-    """What `scaling_as_json` wrote."""
+    """What `scaling_as_json` wrote.
+
+    Example:
+        >>> scaling_of_json(scaling_as_json(PixelScaling.of_range(0, 1))).words
+        '0..1'
+    """
     if text is None:
         return None
     said = json.loads(text)

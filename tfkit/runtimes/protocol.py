@@ -14,12 +14,22 @@ ModelInputs = NDArray[np.uint8] | dict[str, NDArray[np.int32]]
 
 
 def input_count(inputs: ModelInputs) -> int:
-    """How many images or texts there are."""
+    """How many images or texts there are.
+
+    Example:
+        >>> input_count(pixels), input_count({"token_ids": np.zeros((3, 8), np.int32)})
+        (40, 3)
+    """
     return len(next(iter(inputs.values()))) if isinstance(inputs, dict) else len(inputs)
 
 
 def some_inputs(inputs: ModelInputs, chosen: slice) -> Any:
-    """Some of them, as they came."""
+    """Some of them, as they came.
+
+    Example:
+        >>> some_inputs(pixels, slice(0, 4)).shape
+        (4, 16, 16, 1)
+    """
     return {name: values[chosen] for name, values in inputs.items()} if isinstance(inputs, dict) else inputs[chosen]
 
 

@@ -81,7 +81,12 @@ class Budget:
 
     @property
     def limits(self) -> tuple[str, ...]:
-        """Each limit in words."""
+        """Each limit in words.
+
+        Example:
+            >>> Budget(max_accuracy_drop=0.005, max_bytes=20_000).limits
+            ('at most 0.50 points less accuracy than the float model', 'at most 20,000 bytes')
+        """
         told = [f"at most {100 * self.max_accuracy_drop:.2f} points less accuracy than the float model"]
         if self.max_bytes is not None:
             told.append(f"at most {self.max_bytes:,} bytes")

@@ -60,7 +60,12 @@ class Variant:
 
     @property
     def learns(self) -> bool:
-        """Whether anything is trained to make it."""
+        """Whether anything is trained to make it.
+
+        Example:
+            >>> Variant("int8", trained=True).learns, Variant("int8").learns
+            (True, False)
+        """
         return self.trained or self.keep < 1
 
     @property

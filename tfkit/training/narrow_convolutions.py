@@ -25,7 +25,7 @@ def narrow_convolutions(model: keras.Model) -> tuple[str, ...]:
     """The names of the convolutions narrower than 16 channels that are to be trained, in the order of the graph.
 
     Example:
-        >>> narrow_convolutions(model)
+        >>> narrow_convolutions(model)  # none is narrower than 16 channels
         ()
     """
     kinds = keras.layers.Conv2D | keras.layers.DepthwiseConv2D

@@ -43,6 +43,11 @@ class SparsityReport:
     Attributes:
         layers: One row for each layer with a kernel, in order.
         parameters: All the model's weights but masks and quantisation ranges: biases, BatchNorm and so on too.
+
+    Example:
+        >>> report = sparsity(prunable(model))
+        >>> report.masked_share  # nothing was trained yet
+        0.0
     """
 
     layers: tuple[LayerSparsity, ...]
@@ -56,7 +61,12 @@ class SparsityReport:
 
     @property
     def share(self) -> float:
-        """Share of zeros among all kernels' weights."""
+        """Share of zeros among all kernels' weights.
+
+        Example:
+            >>> round(sparsity(model).share, 2)
+            0.0
+        """
         return sum(row.zeros for row in self.layers) / max(1, sum(row.weights for row in self.layers))
 
     @property

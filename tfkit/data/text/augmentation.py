@@ -76,6 +76,10 @@ class TextAugmentation:
 
         Returns:
             n texts, in order.
+
+        Example:
+            >>> TextAugmentation(delete=0.0, swap=0.0).augmented(["where is it"], seed=0, epoch=0)
+            ['where is it']
         """
         change = self._prepared(texts)
         return [change(text, np.random.default_rng((seed, epoch, place))) for place, text in enumerate(texts)]

@@ -132,7 +132,12 @@ class Tokenizer:
         }
 
     def lengths(self, texts: Sequence[str]) -> np.ndarray:
-        """int32 (n,): tokens of each text before anything is cut, start and end included."""
+        """int32 (n,): tokens of each text before anything is cut, start and end included.
+
+        Example:
+            >>> tokenizer.lengths(["", "my parcel"]).tolist()[0]
+            2
+        """
         counts = [self._pieces(chunk).row_lengths().numpy() + 2 for chunk in _chunks(texts)]
         return np.concatenate([np.zeros(0, np.int32), *counts]).astype(np.int32)
 
@@ -141,6 +146,10 @@ class Tokenizer:
 
         Raises:
             ModelError: When an id is not in the vocabulary.
+
+        Example:
+            >>> tokenizer.tokens([2, 3])
+            ['[CLS]', '[SEP]']
         """
         wrong = [int(number) for number in ids if not 0 <= number < self.vocabulary_size]
         if wrong:
