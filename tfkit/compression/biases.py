@@ -29,8 +29,8 @@ def settle_biases(model: keras.Model) -> int:
     that. It is done once, after training: ranges and kernels must not change any more.
 
     Args:
-        model: What `quantize_aware` gave, trained. Its biases, or the `beta` of the BatchNorm layers that will be
-            folded, are moved in place by half a step at most.
+        model: What `quantize_aware` gave, trained. Its kernels, and its biases or the `beta` of the BatchNorm layers
+            that will be folded, are moved in place by half a step at most.
 
     Returns:
         How many layers were settled.
@@ -48,6 +48,7 @@ def settle_biases(model: keras.Model) -> int:
         ):
             layer.settle(source.real_range(), source.result_bits)
         if isinstance(layer, CompressedKernel) and layer.weight_bits is not None:
+            layer.hold_steps()
             input_scale = step_of(node.inputs[0])
             settled += input_scale is not None and _settle(graph, node, input_scale)
         elif isinstance(layer, keras.layers.BatchNormalization | QuantizedLayerNormalization | keras.layers.Rescaling):

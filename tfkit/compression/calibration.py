@@ -22,6 +22,7 @@ from tfkit.layers import (
     SettledHardSigmoid,
     SettledHardSilu,
     Subtract,
+    WholeKernel,
 )
 
 # What a model takes, at once or in batches.
@@ -124,13 +125,18 @@ def unrounded(model: keras.Model, *, kernels: bool = True) -> Iterator[None]:
     rounding = _ROUNDING if kernels else _ROUNDING_TENSORS
     switched = [layer for layer in (*model.layers, *fake_quantizers(model)) if isinstance(layer, rounding)]
     before = [layer.enabled for layer in switched]
+    whole = {layer: layer.settled for layer in model.layers if isinstance(layer, WholeKernel)}
     for layer in switched:
         layer.enabled = False
+    for layer in whole:  # what rounds a kernel's sums is no part of the kernel
+        layer.settled = None
     try:
         yield
     finally:
         for layer, enabled in zip(switched, before, strict=True):
             layer.enabled = enabled
+        for layer, settled in whole.items():
+            layer.settled = settled
 
 
 class FreezeRanges(keras.callbacks.Callback):

@@ -9,11 +9,10 @@ from numpy.typing import NDArray
 
 from tfkit.compression.rules import negative_slope_of
 from tfkit.compression.scaling import composed_scaling
-from tfkit.layers import plain_class
+from tfkit.layers import OWN_SETTINGS, plain_class
 
 _DEPTHWISE = (keras.layers.DepthwiseConv1D, keras.layers.DepthwiseConv2D)
 _TRANSPOSED = (keras.layers.Conv1DTranspose, keras.layers.Conv2DTranspose)
-_OWN_SETTINGS = ("weight_bits", "masked")
 # A shift that adds nothing to any number a file holds. The converter drops one of zeros, and with it the place where
 # an activation would run.
 _NOTHING = 1e-30
@@ -145,7 +144,7 @@ def convolution(
         )
         kernel = kernel.reshape(1, 1, *kernel.shape)
     else:
-        config = {name: value for name, value in layer.get_config().items() if name not in _OWN_SETTINGS}
+        config = {name: value for name, value in layer.get_config().items() if name not in OWN_SETTINGS}
         config |= {"use_bias": bias is not None, "dtype": "float32", "name": name}
         if layer_pads_causally(layer):
             config["padding"] = "valid"

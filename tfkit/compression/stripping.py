@@ -8,6 +8,7 @@ import keras
 from tfkit.compression.calibration import unrounded
 from tfkit.graph import Node, build_model, give_weights, read_graph, refuse_difference
 from tfkit.layers import (
+    OWN_SETTINGS,
     Add,
     AddPositions,
     CompressedEmbedding,
@@ -67,11 +68,11 @@ class _Stripping:
         if isinstance(layer, FakeQuantize | PixelGrid | TokenIds):
             return args[0]
         if isinstance(layer, CompressedEmbedding):
-            return self._plain(node, ("weight_bits", "masked"), [_numbers(layer.effective_kernel())], args, kwargs)
+            return self._plain(node, OWN_SETTINGS, [_numbers(layer.effective_kernel())], args, kwargs)
         if isinstance(layer, CompressedKernel):
             kernel = _numbers(layer.effective_kernel())
             bias = [_numbers(layer.bias)] if layer.use_bias else []  # type: ignore[attr-defined]
-            return self._plain(node, ("weight_bits", "masked"), [kernel, *bias], args, kwargs)
+            return self._plain(node, OWN_SETTINGS, [kernel, *bias], args, kwargs)
         if isinstance(layer, AddPositions):
             return self._plain(node, ("bits",), [_numbers(layer.embeddings)], args, kwargs)
         if isinstance(layer, MaskedMean):

@@ -23,6 +23,7 @@ from tfkit.layers import (
     QuantizedLayerNormalization,
     Subtract,
     TokenIds,
+    WholeKernel,
     step_width,
 )
 
@@ -87,6 +88,8 @@ def _settle(graph: LayerGraph, source: Node, node: Node) -> bool:
         sums = None
     if sums is None:
         return False
+    if quantizer.bits == _BITS and not quantizer.per_channel:
+        sums = _with_whole_kernel(graph, source, quantizer, sums)
     real_range = _range_of_narrowed(graph, node.output) if quantizer.bits != _BITS else None
     quantizer.settle(sums.steps, kernel=sums.kernel, shift=sums.shift, real_range=real_range)
     return True
@@ -143,9 +146,7 @@ def _sums_of(graph: LayerGraph, node: Node, quantizer: FakeQuantize) -> _Sums | 
         return _of_pixels(node)
     if treatment_of(node) == "affine":
         scale, shift = channel_affine(layer, channels=_channels(node))
-        before = node.inputs[0].node
-        while before is not None and treatment_of(before) == "absent":
-            before = before.inputs[0].node
+        before = _source_before(node)
         if before is not None and treatment_of(before) == "kernel":
             return _of_kernel(before, scale, shift)
         return _weighted(scale, _step(node.inputs[0]))
@@ -169,6 +170,8 @@ def _of_joined(graph: LayerGraph, node: Node, quantizer: FakeQuantize) -> _Sums 
     for value in node.inputs:
         step, source = _step(value), _source_of(value)
         own = _sums_of(graph, source, quantizer) if step is None and source is not None else None
+        if own is not None and source is not None:
+            own = _with_whole_kernel(graph, source, quantizer, own)
         counted = np.float32(step) * (np.float32(1) / np.float32(127)) if step is not None else np.float32(0)
         if own is not None and own.kernel == "once" and own.shift is None:
             counted = own.steps
@@ -186,6 +189,43 @@ def _of_pixels(node: Node) -> _Sums | None:
         before = before.inputs[0].node
     scale, shift, _ = composed_scaling(chain, channels=_channels(node))
     return _weighted(scale, before.operation.step() if before is not None else None, shift=shift)
+
+
+def _with_whole_kernel(graph: LayerGraph, source: Node, quantizer: FakeQuantize, sums: _Sums) -> _Sums:
+    """Let a kernel that nothing but this quantiser hears round its whole sums itself, where it can."""
+    node: Node | None = source
+    scale, shift = np.ones(1), np.zeros(1)
+    if treatment_of(source) == "affine" and not is_leading_scaling(graph, source):
+        scale, shift = channel_affine(source.operation, channels=_channels(source))
+        node = _source_before(source)
+    if node is None or not isinstance(node.operation, WholeKernel) or len(graph.calls_of(node.operation)) > 1:
+        return sums
+    layer, step = node.operation, _step(node.inputs[0])
+    if step is None or not _is_heard_by(graph, node, quantizer):
+        return sums
+    counted = np.broadcast_to(sums.steps, _channels(node))
+    bias = np.asarray(keras.ops.convert_to_numpy(layer.bias), np.float64) if layer.use_bias else np.zeros(1)
+    known = counted > 0
+    whole = np.where(known, np.rint((bias * scale + shift) / np.where(known, counted, 1)), 0)
+    told: dict[str, Any] = {"scale": scale, "shift": shift, "step": quantizer.step(), "kernel": sums.kernel}
+    if not layer.settle(step, counted=counted, bias=whole, **told):
+        return sums
+    return _Sums(np.where(known, np.float32(quantizer.step()), np.float32(0)))
+
+
+def _is_heard_by(graph: LayerGraph, node: Node, quantizer: FakeQuantize) -> bool:
+    """Whether all that a kernel gives goes to one quantiser, by what the file's kernel runs itself."""
+    taker = graph.only_consumer(node.output)
+    while taker is not None and treatment_of(taker) in ("absent", "activation", "affine", "joined"):
+        taker = graph.only_consumer(taker.output)
+    return taker is not None and taker.operation is quantizer
+
+
+def _source_before(node: Node) -> Node | None:
+    before = node.inputs[0].node
+    while before is not None and treatment_of(before) == "absent":
+        before = before.inputs[0].node
+    return before
 
 
 def _of_kernel(node: Node, scale: NDArray[np.float64], shift: NDArray[np.float64]) -> _Sums | None:

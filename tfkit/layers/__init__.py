@@ -3,6 +3,7 @@
 from tfkit.layers.addition import Add, Subtract
 from tfkit.layers.channel_order import ChannelOrder
 from tfkit.layers.compressed import (
+    OWN_SETTINGS,
     CompressedConv1D,
     CompressedConv1DTranspose,
     CompressedConv2D,
@@ -11,6 +12,7 @@ from tfkit.layers.compressed import (
     CompressedDepthwiseConv1D,
     CompressedDepthwiseConv2D,
     CompressedKernel,
+    WholeKernel,
     compressed_class,
     plain_class,
 )
@@ -35,6 +37,7 @@ from tfkit.layers.whole_numbers import Kernel, step_width
 __all__ = [
     "BOUNDED_SCORE",
     "OFF_THE_GRID",
+    "OWN_SETTINGS",
     "SHARES",
     "Adapter",
     "Add",
@@ -63,6 +66,7 @@ __all__ = [
     "SettledHardSilu",
     "Subtract",
     "TokenIds",
+    "WholeKernel",
     "compressed_class",
     "plain_class",
     "round_means",

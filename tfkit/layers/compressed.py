@@ -1,15 +1,26 @@
 """Keras layers whose kernel is masked (pruning) and rounded to a low-bit grid (quantisation) when they run."""
 
+import itertools
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
+from numpy.typing import NDArray
 
 from tfkit.layers.addition import Add, Subtract
 from tfkit.layers.hard_sigmoid import SettledHardSigmoid
 from tfkit.layers.hard_silu import SettledHardSilu
 from tfkit.layers.layer_normalization import QuantizedLayerNormalization
 from tfkit.layers.precise_activation import PreciseActivation
+from tfkit.layers.whole_numbers import Kernel, rounded_sums, straight_through
+
+# The settings that a compressed layer has beside Keras's.
+OWN_SETTINGS = ("weight_bits", "masked", "settled")
+# Float32 holds whole numbers up to here: a sum of smaller ones is the same in any order.
+_EXACT = 2**24
+_LARGEST_INPUT = 255  # of 8 bits, from any zero point
+_FLOATS = ("counted", "scale", "shift")
 
 
 class CompressedKernel:
@@ -23,6 +34,7 @@ class CompressedKernel:
     Args:
         weight_bits: 8 or 4 to round the kernel; None not to.
         masked: Whether the layer has a weight `mask` of the kernel's shape, ones and zeros, that it is multiplied by.
+        settled: What `settle` has set, as text; default nothing.
         *args, **kwargs: What the Keras layer takes.
 
     Attributes:
@@ -31,10 +43,19 @@ class CompressedKernel:
 
     # The axes of the kernel that are not its output channels.
     reduced_axes: tuple[int, ...]
+    # The axis of its input channels; None where each of them has outputs of its own.
+    input_axis: int | None = -2
 
-    def __init__(self, *args: Any, weight_bits: int | None = None, masked: bool = False, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *args: Any,
+        weight_bits: int | None = None,
+        masked: bool = False,
+        settled: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(*args, **kwargs)
-        self.weight_bits, self.masked = weight_bits, masked
+        self.weight_bits, self.masked, self.settled = weight_bits, masked, settled
         self.enabled = True
 
     def build(self, input_shape: Any) -> None:
@@ -67,6 +88,11 @@ class CompressedKernel:
         kernel = kernel * self.mask if self.masked else kernel
         return _scale(kernel, self.reduced_axes, self.weight_bits or 8)
 
+    def hold_steps(self) -> None:
+        """Put the stored kernel on its grid. A weight half way between two steps would be either, as it is compiled."""
+        used, width = (ops.convert_to_numpy(array) for array in (self.effective_kernel(), self.kernel_scale()))
+        self.kernel.assign(np.rint(used.astype(np.float64) / width) * width)  # type: ignore[attr-defined]
+
     def _compress(self, kernel: Any) -> Any:
         if self.masked:
             kernel = kernel * ops.cast(self.mask, kernel.dtype)
@@ -85,33 +111,115 @@ class CompressedKernel:
 
     def get_config(self) -> dict[str, Any]:
         config: dict[str, Any] = super().get_config()  # type: ignore[misc]
-        return config | {"weight_bits": self.weight_bits, "masked": self.masked}
+        return config | {name: getattr(self, name) for name in OWN_SETTINGS}
 
 
-class _RegularConvolution(CompressedKernel):
-    def convolution_op(self, inputs: Any, kernel: Any) -> Any:
-        return super().convolution_op(inputs, self._compress(kernel))  # type: ignore[misc]
+class WholeKernel(CompressedKernel):
+    """A layer that can predict in the whole numbers of the file's kernel.
 
+    Its inputs and weights are then whole numbers, and so are its sums, to the last one: float32 holds those below
+    2**24, and longer sums are added up in parts. What the kernel makes of them in steps of its result is what the
+    layer gives, in such a way that the normalisation behind it, which the file's kernel holds, brings it back to
+    whole steps. Scaled inputs and weights, as layers train with, have sums that are a little off a whole number.
 
-@keras.saving.register_keras_serializable(package="tfkit")
-class CompressedConv2D(_RegularConvolution, keras.layers.Conv2D):
-    """`keras.layers.Conv2D` with a compressed kernel.
-
-    Example:
-        >>> CompressedConv2D(4, 3, weight_bits=8)(np.ones((1, 8, 8, 3), np.float32)).shape.as_list()
-        [1, 6, 6, 4]
+    Source: `xnn_init_qs8_qc8w_conv_minmax_fp32` of XNNPACK's `src/microparams-init.c` for `once`; `rounded_twice` for
+    the others.
     """
 
-    reduced_axes = (0, 1, 2)
+    use_bias: bool
+    bias: Any
 
-
-class _OwnCall(CompressedKernel):
     def _product(self, inputs: Any, kernel: Any) -> Any:
         raise NotImplementedError
 
+    def settle(
+        self,
+        input_step: float,
+        *,
+        counted: NDArray[np.float32],
+        bias: NDArray[np.float64],
+        scale: NDArray[np.float64],
+        shift: NDArray[np.float64],
+        step: float,
+        kernel: Kernel,
+    ) -> bool:
+        """Predict as the file's kernel does, from now on, until it is trained again.
+
+        Args:
+            input_step: Width of a step of the inputs' grid, of 8 bits.
+            counted: What a sum of the file's kernel counts in, for each output channel; 0: not known.
+            bias: What that kernel adds to each sum, whole.
+            scale, shift: Of the normalisation behind the layer, for each output channel.
+            step: Width of a step of the grid that the result is rounded to, of 8 bits.
+            kernel: How the sums are rounded.
+
+        Returns:
+            False where sums cannot be kept whole; nothing is settled then.
+        """
+        parts = self._parts_of_sums()
+        if parts is None:
+            return False
+        channels = len(counted)
+        numbers: dict[str, NDArray[Any]] = {"counted": counted, "scale": scale, "shift": shift, "bias": bias}
+        text = {
+            name: np.broadcast_to(array, channels).astype("<i4" if name == "bias" else "<f4").tobytes().hex()
+            for name, array in numbers.items()
+        }
+        self.settled = {**text, "input_step": input_step, "step": step, "kernel": kernel, "parts": parts}
+        return True
+
+    def _parts_of_sums(self) -> int | None:
+        """Into how many parts of the input channels sums must be cut to be exact."""
+        runs_activation = self.activation not in (None, keras.activations.linear)  # type: ignore[attr-defined]
+        if runs_activation or getattr(self, "data_format", "channels_last") != "channels_last":
+            return None
+        largest = np.abs(np.rint(ops.convert_to_numpy(self.effective_kernel() / self.kernel_scale()))) * _LARGEST_INPUT
+        if self.input_axis is None or getattr(self, "groups", 1) != 1:
+            return 1 if largest.sum(axis=self.reduced_axes).max() < _EXACT else None
+        given = self.input_axis % largest.ndim
+        sums = largest.sum(axis=tuple(axis for axis in self.reduced_axes if axis != given))
+        sums = sums.T if self.input_axis == -1 else sums  # (input channels, output channels)
+        for parts in range(1, len(sums) + 1):
+            if max(some.sum(axis=0).max() for some in np.array_split(sums, parts)) < _EXACT:
+                return parts
+        return None
+
+    def _predicted(self, inputs: Any, told: dict[str, Any]) -> Any:
+        width = ops.stop_gradient(self.kernel_scale())
+        weights = self.effective_kernel() / width
+        kernel = straight_through(weights, ops.round(weights))
+        steps = inputs * (1 / told["input_step"])
+        whole = straight_through(steps, ops.round(steps))
+        counted, scale, shift = (np.frombuffer(bytes.fromhex(told[name]), "<f4") for name in _FLOATS)
+        total, sums = 0.0, np.frombuffer(bytes.fromhex(told["bias"]), "<i4")
+        for some, taken in self._cut(whole, kernel, told["parts"]):
+            part = self._product(some, taken)
+            total, sums = total + part, sums + np.where(scale < 0, -1, 1).astype(np.int32) * ops.cast(part, "int32")
+        plain = total * ops.reshape(width, (-1,)) * told["input_step"]
+        plain = plain if self.bias is None else plain + self.bias
+        known = counted > 0
+        rounded = rounded_sums(sums, np.where(known, counted, np.float32(1)), told["step"], kernel=told["kernel"])
+        behind = np.where(known, scale, np.float32(1))
+        exact = (rounded * told["step"] - ops.convert_to_tensor(shift)) / ops.convert_to_tensor(behind)
+        return straight_through(plain, ops.where(ops.convert_to_tensor(known), exact, plain))
+
+    def _cut(self, inputs: Any, kernel: Any, parts: int) -> list[tuple[Any, Any]]:
+        if parts == 1 or self.input_axis is None:
+            return [(inputs, kernel)]
+        ends = [0, *np.cumsum([len(some) for some in np.array_split(np.arange(inputs.shape[-1]), parts)]).tolist()]
+        last = self.input_axis == -1
+        return [
+            (inputs[..., start:end], kernel[..., start:end] if last else kernel[..., start:end, :])
+            for start, end in itertools.pairwise(ends)
+        ]
+
     def call(self, inputs: Any, training: bool | None = None) -> Any:
+        if training:
+            self.settled = None  # what is trained on has other weights
+        if self.settled is not None and self.enabled and inputs.dtype == "float32":
+            return self._predicted(inputs, self.settled)
         outputs = self._product(inputs, self._compress(ops.convert_to_tensor(self.kernel)))  # type: ignore[attr-defined]
-        bias = self.bias  # type: ignore[attr-defined]
+        bias = self.bias
         if bias is not None:
             if getattr(self, "data_format", None) == "channels_first":
                 bias = ops.reshape(bias, (1, -1, *[1] * self.rank))  # type: ignore[attr-defined]
@@ -121,7 +229,22 @@ class _OwnCall(CompressedKernel):
 
 
 @keras.saving.register_keras_serializable(package="tfkit")
-class CompressedConv1D(_OwnCall, keras.layers.Conv1D):
+class CompressedConv2D(WholeKernel, keras.layers.Conv2D):
+    """`keras.layers.Conv2D` with a compressed kernel.
+
+    Example:
+        >>> CompressedConv2D(4, 3, weight_bits=8)(np.ones((1, 8, 8, 3), np.float32)).shape.as_list()
+        [1, 6, 6, 4]
+    """
+
+    reduced_axes = (0, 1, 2)
+
+    def _product(self, inputs: Any, kernel: Any) -> Any:
+        return self.convolution_op(inputs, kernel)
+
+
+@keras.saving.register_keras_serializable(package="tfkit")
+class CompressedConv1D(WholeKernel, keras.layers.Conv1D):
     """`keras.layers.Conv1D` with a compressed kernel."""
 
     reduced_axes = (0, 1)
@@ -143,7 +266,9 @@ class CompressedConv1D(_OwnCall, keras.layers.Conv1D):
         )
 
 
-class _Depthwise(_OwnCall):
+class _Depthwise(WholeKernel):
+    input_axis = None
+
     def _product(self, inputs: Any, kernel: Any) -> Any:
         return ops.depthwise_conv(
             inputs,
@@ -169,7 +294,9 @@ class CompressedDepthwiseConv2D(_Depthwise, keras.layers.DepthwiseConv2D):
     reduced_axes = (0, 1)
 
 
-class _Transposed(_OwnCall):
+class _Transposed(WholeKernel):
+    input_axis = -1
+
     def _product(self, inputs: Any, kernel: Any) -> Any:
         return ops.conv_transpose(
             inputs,
@@ -197,7 +324,7 @@ class CompressedConv2DTranspose(_Transposed, keras.layers.Conv2DTranspose):
 
 
 @keras.saving.register_keras_serializable(package="tfkit")
-class CompressedDense(_OwnCall, keras.layers.Dense):
+class CompressedDense(WholeKernel, keras.layers.Dense):
     """`keras.layers.Dense` with a compressed kernel.
 
     Example:

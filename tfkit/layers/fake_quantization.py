@@ -12,6 +12,7 @@ from tfkit.layers.whole_numbers import (
     LARGEST_OF_16,
     Kernel,
     rounded_coarsely,
+    rounded_sums,
     rounded_twice,
     step_width,
     straight_through,
@@ -181,13 +182,7 @@ class FakeQuantize(keras.layers.Layer):
         counted = np.where(known, sum_steps, np.float32(1))
         sums = ops.round((inputs - ops.convert_to_tensor(shift)) * ops.convert_to_tensor(1 / counted))
         sums = sums + ops.convert_to_tensor(np.rint(shift * (1 / counted)))
-        multiplier = counted.astype(np.float64) / step
-        if settled["kernel"] == "once":
-            steps = ops.round(sums * ops.convert_to_tensor(counted / np.float32(step)))
-        elif settled["kernel"] == "coarse":
-            steps = ops.cast(rounded_coarsely(sums, multiplier), "float32")
-        else:
-            steps = ops.cast(rounded_twice(sums, multiplier, upwards=settled["kernel"] == "up"), "float32")
+        steps = rounded_sums(sums, counted, step, kernel=settled["kernel"])
         if known.all():
             return steps
         return ops.where(ops.convert_to_tensor(known), steps, ops.floor(inputs * (1 / step) + 0.5))

@@ -78,6 +78,26 @@ def rounded_coarsely(numbers: Any, multiplier: Multiplier) -> Any:
     return ops.floor(ops.cast(numbers, PRECISE) * _constant(short * 2.0 ** (exponent - 15.0)) + 0.5)
 
 
+def rounded_sums(sums: Any, counted: NDArray[np.float32], step: float, *, kernel: Kernel) -> Any:
+    """Whole sums in steps of a result, not clipped, as a kernel rounds them.
+
+    Args:
+        sums: Whole numbers, the channels last.
+        counted: What a sum counts in, for each channel or (1,); above 0.
+        step: Width of a step of the result.
+        kernel: How it rounds.
+
+    Returns:
+        float32, the same shape, whole.
+    """
+    if kernel == "once":
+        return ops.round(ops.cast(sums, "float32") * ops.convert_to_tensor(counted / np.float32(step)))
+    multiplier = counted.astype(np.float64) / step
+    coarse = kernel == "coarse"
+    rounded = rounded_coarsely(sums, multiplier) if coarse else rounded_twice(sums, multiplier, upwards=kernel == "up")
+    return ops.cast(rounded, "float32")
+
+
 def difference(first: Any, second: Any, *, steps: tuple[float, float, float]) -> Any:
     """The difference of two 16-bit tensors, as LiteRT's SUB gives it.
 

@@ -11,7 +11,7 @@ from tfkit.compression.pruning.names import matches, unknown_names
 from tfkit.compression.splitting import separated
 from tfkit.errors import ModelError
 from tfkit.graph import LayerGraph, Node, build_model, copy_layer, read_graph, refuse_difference
-from tfkit.layers import CompressedKernel, compressed_class, plain_class
+from tfkit.layers import OWN_SETTINGS, CompressedKernel, compressed_class, plain_class
 
 _SEPARABLE = ("SeparableConv1D", "SeparableConv2D")
 _DEPTHWISE = ("DepthwiseConv1D", "DepthwiseConv2D")
@@ -209,7 +209,7 @@ class _Stripping(_Replacing):
 def _of_kind(layer: Any, kind: type, *, name: str, **changes: Any) -> Any:
     if issubclass(kind, CompressedKernel):
         return copy_layer(layer, name=name, kind=kind, **changes)
-    config = {key: value for key, value in layer.get_config().items() if key not in ("weight_bits", "masked")}
+    config = {key: value for key, value in layer.get_config().items() if key not in OWN_SETTINGS}
     return kind.from_config(config | {"name": name})  # type: ignore[attr-defined]
 
 
