@@ -390,6 +390,16 @@ def test_a_hard_sigmoid_of_zero_is_the_files(before: str, pixels: Any) -> None:
     assert all(row.worst_steps == 0 for row in rows)
 
 
+@pytest.mark.parametrize("kind", [layers.Add, layers.Subtract])
+def test_sums_that_are_joined_are_added_as_in_the_file(kind: Any, pixels: Any) -> None:
+    def middle(x: Any) -> Any:
+        parts = [layers.Conv2D(32, 3, padding="same")(x) for _ in range(6)]
+        return layers.Concatenate()([kind()(parts[:2]), layers.ReLU()(kind()(parts[2:4])), parts[4]])
+
+    rows = _rows(middle, np.concatenate([pixels, pixels[::-1]]))
+    assert all(row.worst_steps == 0 for row in rows), rows
+
+
 _LONG_SUMS: dict[str, Callable[[Any], Any]] = {
     "convolution": lambda x: layers.Conv2D(64, 3, padding="same")(x),
     "in front of a normalisation": lambda x: layers.BatchNormalization()(layers.Conv2D(64, 3, use_bias=False)(x)),

@@ -155,3 +155,31 @@ def test_a_copy_of_an_adapted_normalization_normalises():
     }
     for name, copy in copies.items():
         np.testing.assert_allclose(copy.predict(pixels, verbose=0), expected, atol=1e-5, err_msg=name)
+
+
+class _Unwritten(keras.layers.Layer):
+    def __init__(self, function, **kwargs):
+        super().__init__(**kwargs)
+        self.function = function
+
+    def call(self, inputs):
+        return self.function(inputs)
+
+
+def test_a_layer_that_only_keras_settings_were_given_to_is_copied_without_its_own_word():
+    """keras-hub gives layers a policy that Keras cannot write down; its backbones are saved by other means."""
+    inputs = keras.Input(IMAGE)
+    handed_on = keras.layers.Identity(dtype=keras.DTypePolicy("float32"), name="handed_on")
+    model = keras.Model(inputs, keras.layers.Conv2D(4, 3)(handed_on(inputs)))
+    with pytest.raises(NotImplementedError):
+        handed_on.get_config()
+    rebuilt = build_model(read_graph(model))
+    assert _same(model, rebuilt)
+    assert rebuilt.get_layer("handed_on").dtype_policy.name == "float32"
+
+
+def test_a_layer_that_does_not_tell_what_it_was_made_with_is_named():
+    inputs = keras.Input(IMAGE)
+    model = keras.Model(inputs, _Unwritten(keras.ops.square, name="squared")(inputs))
+    with pytest.raises(ModelError, match=r"layer 'squared' \(_Unwritten\) cannot be built again"):
+        build_model(read_graph(model))

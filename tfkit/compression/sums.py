@@ -166,17 +166,26 @@ def _of_joined(graph: LayerGraph, node: Node, quantizer: FakeQuantize) -> _Sums 
     """Of tensors joined channel by channel: one on a grid of its own is brought to the common one by weights of one."""
     if node.operation.axis not in (-1, len(node.output.shape) - 1):
         return None
-    parts = []
-    for value in node.inputs:
-        step, source = _step(value), _source_of(value)
-        own = _sums_of(graph, source, quantizer) if step is None and source is not None else None
-        if own is not None and source is not None:
-            own = _with_whole_kernel(graph, source, quantizer, own)
-        counted = np.float32(step) * (np.float32(1) / np.float32(127)) if step is not None else np.float32(0)
-        if own is not None and own.kernel == "once" and own.shift is None:
-            counted = own.steps
-        parts.append(np.broadcast_to(counted, int(value.shape[-1] or 0)))
+    parts = [
+        np.broadcast_to(_counted(graph, value, quantizer), int(value.shape[-1] or 0)).astype(np.float32)
+        for value in node.inputs
+    ]
     return _Sums(np.concatenate(parts))
+
+
+def _counted(graph: LayerGraph, value: Value, quantizer: FakeQuantize) -> Any:
+    """What a tensor counts in that is joined with others, float32; 0: not known."""
+    step, source = _step(value), _source_of(value)
+    if step is not None:
+        return np.float32(step) * (np.float32(1) / np.float32(127))
+    if source is None:
+        return np.float32(0)
+    if isinstance(source.operation, Add | Subtract):
+        settled = _is_heard_by(graph, source, quantizer) and _settle_addition(source, quantizer)
+        return np.float32(quantizer.step() if settled else 0)
+    own = _sums_of(graph, source, quantizer)
+    own = None if own is None else _with_whole_kernel(graph, source, quantizer, own)
+    return own.steps if own is not None and own.kernel == "once" and own.shift is None else np.float32(0)
 
 
 def _of_pixels(node: Node) -> _Sums | None:

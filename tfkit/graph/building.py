@@ -1,12 +1,14 @@
 """Build a Keras model from a layer graph, with any of its calls replaced."""
 
 import functools
+import inspect
 import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
 
+from tfkit.errors import ModelError
 from tfkit.graph.layer_graph import LayerGraph, Node, replace_values
 from tfkit.graph.weights import give_weights
 
@@ -78,14 +80,33 @@ def copy_layer(layer: Any, *, name: str | None = None, kind: Any = None, **chang
     Returns:
         The copy, not built.
 
+    Raises:
+        ModelError: Names the layer, when it does not tell its configuration.
+
     Example:
         >>> copy_layer(keras.layers.Dense(2), units=5).units
         5
     """
     if not isinstance(layer, keras.layers.Layer):
-        return layer.__class__.from_config(layer.get_config())
-    config = layer.get_config() | changes | ({"name": name} if name else {})
+        return layer.__class__.from_config(_configuration(layer))
+    config = _configuration(layer) | changes | ({"name": name} if name else {})
     return (kind or layer.__class__).from_config(config)
+
+
+def _configuration(layer: Any) -> dict[str, Any]:
+    try:
+        config: dict[str, Any] = layer.get_config()
+        return config
+    except NotImplementedError as fault:  # Keras's own way to say that an argument cannot be written down
+        given = inspect.signature(type(layer).__init__).parameters
+        if isinstance(layer, keras.layers.Layer) and set(given) == {"self", "kwargs"}:
+            policy = keras.saving.serialize_keras_object(layer.dtype_policy)
+            return {"name": layer.name, "trainable": layer.trainable, "dtype": policy}
+        raise ModelError(
+            f"layer '{layer.name}' ({type(layer).__name__}) cannot be built again: it does not tell what it was made "
+            "with",
+            hint="give its class a get_config() that returns the arguments of its __init__",
+        ) from fault
 
 
 def _keep_names_for(graph: LayerGraph) -> None:

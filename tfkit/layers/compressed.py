@@ -122,6 +122,10 @@ class WholeKernel(CompressedKernel):
     layer gives, in such a way that the normalisation behind it, which the file's kernel holds, brings it back to
     whole steps. Scaled inputs and weights, as layers train with, have sums that are a little off a whole number.
 
+    Example:
+        >>> CompressedDense(2, weight_bits=8).settled is None  # until tfkit.compression.settle_biases
+        True
+
     Source: `xnn_init_qs8_qc8w_conv_minmax_fp32` of XNNPACK's `src/microparams-init.c` for `once`; `rounded_twice` for
     the others.
     """
