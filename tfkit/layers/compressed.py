@@ -126,8 +126,8 @@ class WholeKernel(CompressedKernel):
         >>> CompressedDense(2, weight_bits=8).settled is None  # until tfkit.compression.settle_biases
         True
 
-    Source: `xnn_init_qs8_qc8w_conv_minmax_fp32` of XNNPACK's `src/microparams-init.c` for `once`; `rounded_twice` for
-    the others.
+    Source: `xnn_init_qs8_qc8w_conv_minmax_fp32_scalar_params` of XNNPACK's `src/microparams-init.c` for `once`;
+    `rounded_twice` for the others.
     """
 
     use_bias: bool
