@@ -69,3 +69,26 @@ def test_the_documented_keras_pattern_does_move_running_statistics() -> None:
     before = np.copy(base.get_layer("stem_bn").moving_mean)
     model.train_on_batch(np.full((4, *IMAGE.shape), 200, "float32"), np.ones((4, 64), "float32"))
     assert not np.array_equal(before, np.asarray(base.get_layer("stem_bn").moving_mean))
+
+
+def test_a_bias_in_front_of_a_batch_norm_that_follows_the_batch_stays_and_nothing_else_changes() -> None:
+    def small() -> keras.Model:
+        keras.utils.set_random_seed(5)
+        pixels = keras.Input((8, 8, 3))
+        x = keras.layers.Conv2D(4, 3, bias_initializer="random_normal", name="before_norm")(pixels)
+        x = keras.layers.ReLU()(keras.layers.BatchNormalization(name="norm")(x))
+        x = keras.layers.Conv2D(4, 3, name="before_relu")(x)
+        return build_classifier(keras.Model(pixels, keras.layers.ReLU()(x)), classes=2)
+
+    plain, model = small(), small()
+    assert unfreeze(model, "all", batch_norm="train").trainable_parameters == model.count_params() - 4 - 8
+    assert not model.get_layer("before_norm").bias.trainable
+    assert model.get_layer("before_relu").bias.trainable
+    random = np.random.default_rng(5)
+    pixels, labels = random.normal(size=(16, 8, 8, 3)).astype("float32"), random.integers(0, 2, 16)
+    for one in (plain, model):
+        one.compile(keras.optimizers.SGD(0.1), "sparse_categorical_crossentropy", jit_compile=False)
+        one.fit(pixels, labels, batch_size=8, epochs=3, shuffle=False, verbose=0)
+    np.testing.assert_allclose(model.predict(pixels, verbose=0), plain.predict(pixels, verbose=0), atol=1e-4)
+    unfreeze(model, "all")
+    assert model.get_layer("before_norm").bias.trainable  # a frozen BatchNorm takes nothing away

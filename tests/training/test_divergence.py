@@ -10,7 +10,6 @@ import tensorflow as tf
 from tfkit.errors import ModelError, TrainingError
 from tfkit.models import load_model_file, weight_that_is_no_number
 from tfkit.training import Optimization, fine_tune, train_batches, train_head
-from tfkit.training.divergence import StopAtNoNumber
 
 
 class _Spoil(keras.callbacks.Callback):
@@ -81,27 +80,3 @@ def test_the_first_step_whose_loss_is_no_number_is_named(model, image, step: int
     plan = Optimization(epochs=2, learning_rate=1e-3)
     with pytest.raises(TrainingError, match=f"at step {step} of epoch 1"):
         train_batches(model, batches, None, optimization=plan, steps_per_epoch=3)
-
-
-def test_a_loss_is_asked_for_when_the_next_step_is_under_way(model) -> None:
-    asked = []
-
-    class Computing:
-        """A loss on its way: to ask for its value is to wait for the device."""
-
-        def __init__(self, step: int) -> None:
-            self._step = step
-
-        def __float__(self) -> float:
-            asked.append(self._step)
-            return 1.0
-
-    watch = StopAtNoNumber()
-    watch.set_model(model)
-    watch.on_train_begin()
-    watch.on_epoch_begin(0)
-    for step in range(3):
-        watch.on_train_batch_end(step, {"loss": Computing(step)})
-        assert asked == list(range(step))
-    watch.on_epoch_end(0, {"loss": 1.0})
-    assert asked == [0, 1, 2]

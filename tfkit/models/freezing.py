@@ -1,6 +1,7 @@
 """Which layers learn: the frozen backbone, the part that is fine-tuned, and BatchNorm's rule."""
 
 import difflib
+from collections import Counter
 from dataclasses import dataclass
 from typing import Literal
 
@@ -8,6 +9,7 @@ import keras
 import numpy as np
 
 from tfkit.errors import ModelError
+from tfkit.graph import read_graph
 from tfkit.models.classifier import backbone_layers
 
 BatchNorm = Literal["frozen", "train"]
@@ -55,7 +57,9 @@ def unfreeze(model: keras.Model, unfreeze: float | str = "all", *, batch_norm: B
         unfreeze: `all`, the share of the backbone's weighted layers counted from its end in (0, 1], or the name of
             the first layer that learns.
         batch_norm: `frozen` keeps every BatchNormalization of the backbone in inference mode; `train` lets the
-            unfrozen ones learn and follow the new images (wants batches of 16 or more).
+            unfrozen ones learn and follow the new images (wants batches of 16 or more). A bias in front of one that
+            follows stays as it is: the batch mean takes it away again, its gradient is zero, and computing it costs a
+            pass over the maps.
 
     Returns:
         What learns now.
@@ -81,6 +85,8 @@ def unfreeze(model: keras.Model, unfreeze: float | str = "all", *, batch_norm: B
     for layer in learning:
         is_frozen_norm = batch_norm == "frozen" and isinstance(layer, keras.layers.BatchNormalization)
         layer.trainable = not is_frozen_norm
+    for layer, norm in _biased_before_norms(model):
+        layer.bias.trainable = layer.trainable and not norm.trainable
     return Unfrozen(
         layers=tuple(layer.name for layer in learning if layer.trainable_weights),
         frozen_batch_norms=sum(not norm.trainable for norm in norms),
@@ -109,6 +115,36 @@ def _first_layer(layers: tuple[keras.layers.Layer, ...], unfreeze: float | str) 
     if not weighted:
         return len(layers)
     return weighted[len(weighted) - max(1, round(unfreeze * len(weighted)))]
+
+
+def _biased_before_norms(model: keras.Model) -> list[tuple[keras.layers.Layer, keras.layers.Layer]]:
+    """Convolutions and Dense layers with a bias whose only taker is a BatchNorm over their channels, and that one."""
+    graph = read_graph(model)
+    calls = Counter(id(node.operation) for node in graph.nodes)
+    found = []
+    for node in graph.nodes:
+        layer, taker = node.operation, graph.only_consumer(node.output) if len(node.outputs) == 1 else None
+        norm = None if taker is None else taker.operation
+        if (
+            isinstance(layer, _BIASED)
+            and isinstance(norm, keras.layers.BatchNormalization)
+            and calls[id(layer)] == calls[id(norm)] == 1
+            and layer.bias is not None
+            and layer.activation is keras.activations.linear
+            and getattr(layer, "data_format", "channels_last") == "channels_last"
+            and norm.axis in (-1, len(layer.output.shape) - 1)
+        ):
+            found.append((layer, norm))
+    return found
+
+
+_BIASED = (
+    keras.layers.Conv1D,
+    keras.layers.Conv2D,
+    keras.layers.DepthwiseConv1D,
+    keras.layers.DepthwiseConv2D,
+    keras.layers.Dense,
+)
 
 
 def _is_folded(norm: keras.layers.BatchNormalization) -> bool:

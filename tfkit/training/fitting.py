@@ -12,6 +12,7 @@ from tfkit.errors import TrainingError
 from tfkit.models import save_model_file
 from tfkit.training.divergence import StopAtNoNumber
 from tfkit.training.optimization import Optimization, build_optimizer
+from tfkit.training.quick_steps import quick_steps
 
 # done, total, what is being done
 Progress = Callable[[int, int, str], None]
@@ -71,15 +72,16 @@ def fit(
         watching.append(keras.callbacks.TensorBoard(log_directory, write_graph=False))
     if progress is not None:
         watching.append(_ReportProgress(progress, steps_per_epoch, optimization.epochs))
-    history = model.fit(
-        batches,
-        validation_data=validation,
-        epochs=optimization.epochs,
-        class_weight=class_weight,
-        callbacks=watching,
-        verbose=0,
-        shuffle=False,  # the batches are shuffled already
-    )
+    with quick_steps(model):
+        history = model.fit(
+            batches,
+            validation_data=validation,
+            epochs=optimization.epochs,
+            class_weight=class_weight,
+            callbacks=watching,
+            verbose=0,
+            shuffle=False,  # the batches are shuffled already
+        )
     numbers = {name: [float(value) for value in values] for name, values in history.history.items()}
     return {**numbers, "learning_rate": rates.rates}
 
@@ -127,20 +129,29 @@ class _LearningRate(keras.callbacks.Callback):
 
 
 class _ReportProgress(keras.callbacks.Callback):
-    """Tells how many batches are done, and the figures of the batch before, which the device has finished."""
+    """Tells how many batches are done and the last one's figures, in the thread of `fit`; see `StopAtNoNumber`."""
+
+    async_safe = StopAtNoNumber.async_safe
 
     def __init__(self, progress: Progress, steps_per_epoch: int, epochs: int) -> None:
         super().__init__()
         self._progress, self._steps, self._epochs = progress, steps_per_epoch, epochs
         self._epoch = 0
-        self._last: dict[str, float] = {}
+        self._last: tuple[int, dict[str, float]] = 0, {}  # batches done, and the figures of the last of them
+        self._told = 0
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        self._epoch, self._last = epoch, {}
+        self._epoch, self._last, self._told = epoch, (0, {}), 0
+
+    def on_train_batch_begin(self, batch: int, logs: dict[str, float] | None = None) -> None:
+        done, figures = self._last
+        if done > self._told:
+            self._report(min(done, self._steps), figures)
+            self._told = done
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
-        self._report(min(batch + 1, self._steps), self._last)
-        self._last = logs or {}
+        if batch >= self._last[0]:
+            self._last = batch + 1, logs or {}
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         self._report(self._steps, logs or {})

@@ -21,7 +21,7 @@ os.environ.setdefault("KERAS_BACKEND", "jax")
 import keras
 import numpy as np
 
-from tests.benchmarks.gpu.measuring import describe_card
+from tests.benchmarks.gpu.measuring import describe_card, on_host
 from tfkit import data, models
 from tfkit.artifacts import ImageSpec
 from tfkit.compression import FreezeRanges, quantize_aware, settle_biases
@@ -107,9 +107,10 @@ def train(
     """The quantisation-aware model, the float model's scores on the test photos, and what each part took."""
     keras.utils.set_random_seed(options.seed)
     path = str(options.data / "weights" / WEIGHTS[width])
-    backbone = models.build_backbone("mobilenet_v2", image=IMAGE, weights=path, width=width)
-    model = models.build_classifier(backbone, classes=targets.shape[1], dropout=0.2)
-    models.unfreeze(model, "all", batch_norm="frozen")
+    with on_host():
+        backbone = models.build_backbone("mobilenet_v2", image=IMAGE, weights=path, width=width)
+        model = models.build_classifier(backbone, classes=targets.shape[1], dropout=0.2)
+        models.unfreeze(model, "all", batch_norm="frozen")
     steps = -(-len(pixels) // _BATCH)
     given: dict[str, Any] = {"steps_per_epoch": steps, "precision": precision, "inputs": pixels[:4]}
     clock = [time.perf_counter()]
@@ -119,7 +120,8 @@ def train(
     float_scores = model.predict(test.astype(np.float32), batch_size=_BATCH, verbose=0)
     calibration = pixels[np.random.default_rng(options.seed).permutation(len(pixels))[:_CALIBRATION]]
     began = time.perf_counter()
-    student = quantize_aware(model, calibration.astype(np.float32), jit_compile=True)
+    with on_host():
+        student = quantize_aware(model, calibration.astype(np.float32), jit_compile=True)
     clock.append(time.perf_counter())
     plan = Optimization(epochs=options.qat_epochs, learning_rate=1e-4, warmup=0.1, schedule="cosine")
     freezing = (FreezeRanges(after_epochs=max(1, options.qat_epochs - 2)),)

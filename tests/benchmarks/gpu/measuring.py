@@ -1,9 +1,11 @@
 """What the measurements on a card share: batches that lie on it, sides that take turns, and the card's description."""
 
+import contextlib
 import os
 import shutil
 import statistics
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Sequence
 from importlib import metadata
@@ -15,10 +17,31 @@ os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # the other sid
 import jax
 import keras
 
+from tfkit.training.quick_steps import quick_steps
+
 # Seconds of one step.
 Side = Callable[[], float]
 _PACKAGES = ("keras", "keras-hub", "jax", "torch", "torchvision", "transformers", "numpy")
 _WARM = 3
+
+
+def on_host() -> contextlib.AbstractContextManager[None]:
+    """Makes models on the processor: operator by operator, a card's compiler takes some minutes for one.
+
+    Their weights go to the card with the first step that is compiled there.
+    """
+    return jax.default_device(jax.devices("cpu")[0])
+
+
+def show_kernels(sides: Sequence[Side], count: int) -> None:
+    """Where each side's time on the card goes, on stderr; PyTorch's profiler sees the kernels of the whole process."""
+    import torch
+
+    for side in sides:
+        with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA]) as profile:
+            side()
+        table = profile.key_averages().table("self_cuda_time_total", count, max_name_column_width=100)
+        print(table, file=sys.stderr, flush=True)
 
 
 class SameBatch(keras.utils.PyDataset):
@@ -52,6 +75,8 @@ class TakeTurns(keras.callbacks.Callback):
         compiling: Seconds from the making of this to the first step that is timed.
     """
 
+    async_safe = True  # the clock is read in another thread, when a step's loss is there
+
     def __init__(self, batch: Any, steps: int, others: Sequence[Side] = ()) -> None:
         super().__init__()
         self._batch, self._steps, self._others = jax.device_put(batch), steps, others
@@ -64,7 +89,6 @@ class TakeTurns(keras.callbacks.Callback):
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         if batch not in (_WARM - 1, self._steps - 1):
             return
-        float((logs or {})["loss"])  # waits for the device
         now = time.perf_counter()
         self.compiling = self.compiling or now - self._made
         if batch == _WARM - 1:
@@ -83,7 +107,7 @@ class TakeTurns(keras.callbacks.Callback):
 
 
 def bare_step(model: keras.Model, batch: Any, steps: int) -> Side:
-    """Keras's own compiled step of a compiled model, on a copy of its weights."""
+    """Keras's own compiled step of a compiled model, as tfkit's `fit` makes it, on a copy of its weights."""
     variables = (
         model.trainable_variables,
         model.non_trainable_variables,
@@ -95,12 +119,13 @@ def bare_step(model: keras.Model, batch: Any, steps: int) -> Side:
 
     def seconds() -> float:
         nonlocal state
-        for index in range(steps):
-            if index == _WARM:
-                jax.block_until_ready(state)
-                began = time.perf_counter()
-            _, state = step(tuple(state), batch)
-        jax.block_until_ready(state)
+        with quick_steps(model):
+            for index in range(steps):
+                if index == _WARM:
+                    jax.block_until_ready(state)
+                    began = time.perf_counter()
+                _, state = step(tuple(state), batch)
+            jax.block_until_ready(state)
         return (time.perf_counter() - began) / (steps - _WARM)
 
     return seconds

@@ -33,7 +33,16 @@ import keras
 import numpy as np
 import torch
 
-from tests.benchmarks.gpu.measuring import SameBatch, Side, TakeTurns, describe_card, spread, timed
+from tests.benchmarks.gpu.measuring import (
+    SameBatch,
+    Side,
+    TakeTurns,
+    describe_card,
+    on_host,
+    show_kernels,
+    spread,
+    timed,
+)
 from tfkit import models
 from tfkit.artifacts import ImageSpec
 from tfkit.models.text import build_text_classifier
@@ -49,7 +58,7 @@ class Case:
     """One network on both sides.
 
     Attributes:
-        keras_model: tfkit's classifier, float32.
+        keras_model: tfkit's classifier, in `mixed_bfloat16`.
         keras_batch: Inputs and one-hot targets.
         torch_model: PyTorch's, on the card.
         torch_batch: Keyword inputs and labels.
@@ -87,7 +96,8 @@ def main() -> None:
     for name in options.cases:
         keras.utils.set_random_seed(options.seed)
         torch.manual_seed(options.seed)
-        made = _text_case(name, options) if name in _SIZES else _image_case(options)
+        with on_host():
+            made = _text_case(name, options) if name in _SIZES else _image_case(options)
         measure(name, made, options)
         del made
         torch.cuda.empty_cache()
@@ -108,7 +118,6 @@ def measure(name: str, case: Case, options: argparse.Namespace) -> None:
         None,
         optimization=case.plan,
         steps_per_epoch=options.steps,
-        precision="mixed_bfloat16",
         callbacks=(turns,),
     )
     _show(f"{name}, training", turns.rounds, options.batch_size)
@@ -121,9 +130,8 @@ def measure(name: str, case: Case, options: argparse.Namespace) -> None:
     )
     answering = answer_in_turns(turns.model, case, options)
     _show(f"{name}, inference", [[row[0], *row] for row in answering], options.batch_size)
-    if options.kernels:
-        for side in (turns.bare, theirs):
-            _show_kernels(side, options.kernels)
+    if options.kernels and turns.bare is not None:
+        show_kernels([turns.bare, theirs], options.kernels)
 
 
 def torch_step(case: Case, mode: str) -> tuple[Callable[[], Any], list[Any]]:
@@ -178,11 +186,13 @@ def _image_case(options: argparse.Namespace) -> Case:
     pixels = random.integers(0, 256, (options.batch_size, size, size, 3)).astype(np.float32)
     labels = random.integers(0, _PICTURED, options.batch_size)
     backbone = models.build_backbone("resnet50", image=ImageSpec(size, size, 3), weights="random")
+    classifier = models.build_classifier(backbone, classes=_PICTURED)
+    models.unfreeze(classifier, "all", batch_norm="train")
     network = torchvision.models.resnet50().to(DEVICE, memory_format=torch.channels_last)
     # PyTorch's normalisation is done beforehand; tfkit's preprocessing is inside its model.
     given = torch.from_numpy((pixels - 120.0) / 58.0).permute(0, 3, 1, 2).to(DEVICE, memory_format=torch.channels_last)
     return Case(
-        models.build_classifier(backbone, classes=_PICTURED),
+        _mixed(classifier),
         (pixels, np.eye(_PICTURED, dtype=np.float32)[labels]),
         network,
         ({"x": given}, torch.from_numpy(labels).to(DEVICE)),
@@ -201,6 +211,7 @@ def _text_case(name: str, options: argparse.Namespace) -> Case:
     # Lengths from a half to the whole: a quarter of the tokens is padding.
     lengths = random.integers(options.length // 2, options.length + 1, (options.batch_size, 1))
     mask = (np.arange(options.length)[None, :] < lengths).astype(np.int32)
+    ids = ids * mask  # token 0 is padding on both sides
     labels = random.integers(0, _INTENTS, options.batch_size)
     backbone = keras_hub.models.BertBackbone(
         vocabulary_size=_VOCABULARY,
@@ -221,12 +232,17 @@ def _text_case(name: str, options: argparse.Namespace) -> Case:
     inputs = {"token_ids": ids.astype(np.int32), "padding_mask": mask}
     given = {"input_ids": torch.from_numpy(ids).to(DEVICE), "attention_mask": torch.from_numpy(mask).to(DEVICE)}
     return Case(
-        build_text_classifier(backbone, classes=_INTENTS),
+        _mixed(build_text_classifier(backbone, classes=_INTENTS)),
         (inputs, np.eye(_INTENTS, dtype=np.float32)[labels]),
         transformers.BertForSequenceClassification(settings).to(DEVICE),
         (given, torch.from_numpy(labels).to(DEVICE)),
         Optimization(epochs=options.rounds + 1, learning_rate=3e-5, optimizer="adamw", weight_decay=0.01),
     )
+
+
+def _mixed(model: keras.Model) -> keras.Model:
+    """The copy that `train_batches` would make with `precision`, made on the processor."""
+    return models.with_dtype_policy(model, "mixed_bfloat16")
 
 
 def _wait(_: Any) -> None:
@@ -242,13 +258,6 @@ def _show(what: str, rounds: list[list[float]], batch: int) -> None:
     rates = [spread([batch / row[side] for row in rounds], ",.0f") for side in range(3)]
     ratios = [spread([row[2] / row[side] for row in rounds]) for side in range(2)]
     print(f"| {what}, {batch} | {' | '.join(rates)} | {' | '.join(ratios)} |", flush=True)
-
-
-def _show_kernels(side: Any, count: int) -> None:
-    """Where a side's time on the card goes; PyTorch's profiler sees the kernels of the whole process."""
-    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA]) as profile:
-        side()
-    print(profile.key_averages().table("self_cuda_time_total", count, max_name_column_width=100), file=sys.stderr)
 
 
 if __name__ == "__main__":

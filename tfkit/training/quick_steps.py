@@ -1,0 +1,78 @@
+"""What Keras's layers compute at a price under JAX, computed at a lower one for as long as a model is trained."""
+
+import contextlib
+import functools
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import keras
+from keras import ops
+
+# Rows of a table up to which its gradient is a sum for each of them: BERT's segments are two.
+_FEW_ROWS = 4
+
+
+@contextlib.contextmanager
+def quick_steps(model: keras.Model) -> Iterator[None]:
+    """Under JAX, let a model's layers compute the same in fewer passes; they are Keras's own again behind it.
+
+    BatchNorm: Keras takes the mean of the maps, and then that of the squares of what differs from it, in two passes;
+    the gradient takes one more, for a sum that is always zero. Here both sums run over what differs from the running
+    mean, at once, and their gradient has no sums of its own. Such a shift keeps the variance exact to float32's
+    rounding as long as mean and running mean do not lie many standard deviations apart. Source: the shifted data
+    algorithm of Chan, Golub and LeVeque 1983, Algorithms for Computing the Sample Variance, The American Statistician
+    37(3).
+
+    Tables of a few rows: the gradient of a lookup adds a row for each token, in bfloat16 one after the other where they
+    meet in one. All tokens of a text have BERT's first segment; here the gradient of its table is a sum over them.
+
+    Args:
+        model: The model in training, or an objective around it; under another backend it is left alone.
+
+    Example:
+        >>> with quick_steps(model):
+        ...     model.fit(batches)  # doctest: +SKIP
+    """
+    changed = list(_changes(model)) if keras.backend.backend() == "jax" else []
+    for layer, method, quick in changed:
+        setattr(layer, method, functools.partial(quick, layer))
+    try:
+        yield
+    finally:
+        for layer, method, _ in changed:
+            delattr(layer, method)
+
+
+def _changes(model: keras.Model) -> Iterator[tuple[Any, str, Callable[..., Any]]]:
+    """Layers, the method of each that is changed, and to what; a method that is not Keras's own is left alone."""
+    for layer in model._flatten_layers():
+        for kind, method, quick in (
+            (keras.layers.BatchNormalization, "_moments", _moments),
+            (keras.layers.Embedding, "call", _look_up),
+        ):
+            own = isinstance(layer, kind) and getattr(type(layer), method) is getattr(kind, method)
+            if own and method not in vars(layer) and (quick is not _look_up or layer.input_dim <= _FEW_ROWS):
+                yield layer, method, quick
+
+
+def _moments(norm: Any, inputs: Any, mask: Any) -> tuple[Any, Any]:
+    """Mean and variance of float32 maps, (channels,) each; with a mask, Keras's way."""
+    if mask is not None:
+        return keras.layers.BatchNormalization._moments(norm, inputs, mask)  # type: ignore[no-any-return]
+    shape = [1] * len(inputs.shape)
+    shape[norm.axis] = -1
+    shift = ops.stop_gradient(ops.cast(norm.moving_mean, inputs.dtype))
+    shifted = inputs - ops.reshape(shift, shape)
+    mean = ops.mean(shifted, axis=norm._reduction_axes)
+    variance = ops.mean(ops.square(shifted), axis=norm._reduction_axes) - ops.square(mean)
+    return mean + shift, ops.maximum(variance, 0.0)
+
+
+def _look_up(table: Any, inputs: Any) -> Any:
+    """Rows of a table of few, to the bit: (..., hidden)."""
+    ids = ops.expand_dims(inputs, -1)
+    rows = ops.cast(table.embeddings, table.compute_dtype)
+    found = ops.broadcast_to(rows[0], (*inputs.shape, rows.shape[-1]))
+    for index in range(1, table.input_dim):
+        found = ops.where(ids == index, rows[index], found)
+    return found
