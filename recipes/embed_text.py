@@ -79,6 +79,6 @@ def index(job: RecipeRun, model: Any, searched: dict[str, Any]) -> tuple[BuiltIn
         evaluation = reports.Evaluation(test.class_names, test.labels, scores, test.names)
         stage.result(f"the nearest text has the right label for {evaluation.keras:.1%} of the test texts")
         stage.note(built.result.sentence)
-    summary = {"notes": built.notes, "accuracy": evaluation.keras}
+    summary = {"notes": built.notes, "quality": evaluation.keras}
     job.log.append(reports.StageSummary("index", stage.title, stage.seconds, **summary))
     return built, evaluation

@@ -24,6 +24,7 @@ from tfkit.running.format_planning import plan_formats
 from tfkit.running.planning import batch_options, build_classifier, plan_compression, stage_options
 from tfkit.running.recipe_run import RecipeRun
 from tfkit.running.rehearsal import rehearse_images
+from tfkit.running.task_planning import head_of, targets_of, with_float_head
 
 CONFIG = RecipeConfig  # the schema of its YAML files
 STAGES = {  # title, what runs it, and the model it leaves in models/
@@ -40,11 +41,15 @@ def run(config: RecipeConfig, display: Display) -> reports.RunReport:
     refuse_existing_run(config.run.directory / config.run.name, overwrite=config.run.overwrite)
     image = ImageSpec(*config.data.image_height_width, config.data.channels, config.data.resize)
     with display.stage("Read the images") as stage:
-        splits = data.load_image_splits(**config.data.loading_options(), seed=config.run.seed)
+        options = config.data.loading_options() | {"targets": targets_of(config)}
+        splits = data.load_image_splits(**options, seed=config.run.seed)
         stage.result(f"{len(splits.train)} training, {len(splits.validation)} validation, {len(splits.test)} test")
-    log = [reports.StageSummary("data", stage.title, stage.seconds, notes=splits.report.notes)]
+    config, note = with_float_head(config, len(splits.class_names))
+    notes = (*splits.report.notes, *filter(None, [note]))
+    log = [reports.StageSummary("data", stage.title, stage.seconds, notes=notes)]
 
-    model, control = build_classifier(config, image, len(splits.class_names)), None
+    head, control = head_of(config.task, splits.train.labels), None
+    model = build_classifier(config, image, len(splits.class_names), head=head)
     plan = plan_compression(config, model, display)
     rehearse_images(config, model, display, splits.train, image)
     plan_formats(config, model, image, display)
@@ -67,7 +72,7 @@ def run(config: RecipeConfig, display: Display) -> reports.RunReport:
     smaller = reports.describe_compression(model, plan.coverage, channels=channels, teacher=plan.taught_by)
     shown = {"misclassified": reports.pixels_of(splits.test, image), "compression": smaller, "control": control}
     shown["predict"] = f"tfkit predict {folder.path} {folder.golden if results else 'PICTURE.jpg'}"
-    return job.report("image classification", model, evaluation, results, **shown)
+    return job.report(f"image {evaluation.task.title}", model, evaluation, results, **shown)
 
 
 def train(job: RecipeRun, name: str, model: Any, teacher: Any) -> tuple[Any, reports.Evaluation, Any]:
@@ -84,8 +89,8 @@ def train(job: RecipeRun, name: str, model: Any, teacher: Any) -> tuple[Any, rep
             models.save_model_file(model, logs["checkpoint"])
             if name != "head" or job.config.fine_tune is None:
                 models.save_model_file(model, job.folder.kept_model(kept))
-        evaluation = reports.evaluate(model, job.splits.test, job.spec)
-        stage.result(f"{result.summary}, test accuracy {evaluation.keras:.1%}")
+        evaluation = job.evaluate(model)
+        stage.result(f"{result.summary}, test {evaluation.told}")
     batches, step = batch_options(job.config), len(result.history["loss"]) - 1
     folder = job.folder.tensorboard(name)
     reports.write_stage_pictures(folder, job.splits, job.spec, evaluation, step=step, batch_options=batches)
@@ -97,11 +102,12 @@ def train_control(job: RecipeRun, evaluation: reports.Evaluation) -> reports.Con
     """The same head on a random backbone: what the pretrained features are worth."""
     splits, image = job.splits, job.spec
     with job.display.stage("Same head, random backbone") as stage:
-        untrained = build_classifier(job.config, image, len(splits.class_names), weights="random")
+        head = head_of(job.config.task, splits.train.labels)
+        untrained = build_classifier(job.config, image, len(splits.class_names), weights="random", head=head)
         options = stage_options(job.config, "head") | {"progress": stage.progress}
         training.train_head(untrained, splits.train, splits.validation, image, **options)
-        accuracy = reports.evaluate(untrained, splits.test, image).keras
-        stage.result(f"test accuracy {accuracy:.1%}; on the trained backbone {evaluation.keras:.1%}")
+        control = job.evaluate(untrained)
+        stage.result(f"test {control.told}; on the trained backbone {evaluation.told}")
     job.log.append(reports.StageSummary("control", stage.title, stage.seconds))
     names = ("head on a frozen random backbone", "head on the frozen trained backbone")
-    return reports.Control(names[0], accuracy, names[1], evaluation.keras)
+    return reports.Control(names[0], control.keras, names[1], evaluation.keras)

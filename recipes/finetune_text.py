@@ -23,6 +23,7 @@ from tfkit.running import Display
 from tfkit.running.format_planning import plan_formats
 from tfkit.running.recipe_run import RecipeRun
 from tfkit.running.rehearsal import rehearse_texts
+from tfkit.running.task_planning import head_of
 from tfkit.running.text_compression import plan_text_compression, taught_by
 from tfkit.running.text_planning import build_classifier, stage_options
 from tfkit.running.text_run import begin_text_run, read_texts
@@ -41,7 +42,8 @@ STAGES = {  # title, what runs it, and the model it leaves in models/
 def run(config: TextRecipeConfig, display: Display) -> reports.RunReport:
     """Run the recipe."""
     read = read_texts(config, display)
-    model = build_classifier(config, read.backbone, len(read.splits.class_names))
+    head = head_of(config.task, read.splits.train.labels)
+    model = build_classifier(config, read.backbone, len(read.splits.class_names), head)
     coverage = plan_text_compression(config, model, display)
     length = read.length.sequence_length
     rehearse_texts(config, model, display, read.splits.train, read.tokenizer, sequence_length=length)
@@ -65,7 +67,7 @@ def run(config: TextRecipeConfig, display: Display) -> reports.RunReport:
     smaller = reports.describe_compression(model, coverage, transformer=cut, teacher=taught_by(config))
     shown = {"misclassified": reports.texts_of(splits.test), "compression": smaller, "explanations": explanations}
     shown["predict"] = f"tfkit predict {job.folder.path} '{splits.test.texts[0]}'"
-    return job.report("text classification", model, evaluation, results, **shown)
+    return job.report(f"text {evaluation.task.title}", model, evaluation, results, **shown)
 
 
 def train(job: RecipeRun, name: str, model: Any, tokenizer: Tokenizer, whole: Any) -> tuple[Any, reports.Evaluation]:
@@ -79,12 +81,12 @@ def train(job: RecipeRun, name: str, model: Any, tokenizer: Tokenizer, whole: An
         trained = train_stage(model, splits.train, splits.validation, tokenizer, **options)
         spent = {"trainable_parameters": trained.result.trainable_parameters, "peak_memory_bytes": memory.bytes}
         models.save_model_file(trained.model, job.folder.kept_model(kept))
-        evaluation = reports.evaluate(trained.model, splits.test, job.spec)
-        stage.result(f"{trained.result.summary}, test {evaluation.keras:.1%}")
+        evaluation = job.evaluate(trained.model)
+        stage.result(f"{trained.result.summary}, test {evaluation.told}")
     history, notes = trained.result.history, trained.result.notes
     shown = {"evaluation": evaluation, "misclassified": reports.texts_of(splits.test), "step": len(history["loss"]) - 1}
     reports.write_tensorboard_texts(logs, **shown)
-    summary = reports.StageSummary(name, title, stage.seconds, history, notes, accuracy=evaluation.keras, **spent)
+    summary = reports.StageSummary(name, title, stage.seconds, history, notes, quality=evaluation.keras, **spent)
     job.display.note(f"    {summary.cost}")
     job.log.append(summary)
     return trained, evaluation

@@ -53,8 +53,8 @@ def test_all_faulty_rows_are_told_at_once(image_folder):
     with pytest.raises(DataError) as caught:
         load_image_splits(source="csv", train=path)
     message = str(caught.value)
-    assert "line 2: the label is empty" in message
-    assert "line 3: the path is empty" in message
+    assert "line 2: its label is empty" in message
+    assert "line 3: its path is empty" in message
     assert "line 4: split must be train, val or test; got 'trian'" in message
 
 

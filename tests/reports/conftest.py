@@ -83,7 +83,7 @@ def artifact(kind: str, size: int, accuracy: float, agreement: float, p50: float
         format="tflite",
         quantization="none" if kind == "float32" else kind,
         bytes=size,
-        accuracy=accuracy,
+        quality=accuracy,
         agreement=agreement,
         max_difference={"float32": 2.4e-7, "float16": 0.0031, "int8": 0.121}.get(kind, 0.094),
         mean_difference=0.0021,

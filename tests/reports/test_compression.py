@@ -136,9 +136,9 @@ def test_the_model_card_says_how_the_model_was_compressed(make_report: MakeRepor
 def test_the_reader_is_warned_when_compression_cost_much(make_report: MakeReport, pixels: Pixels) -> None:
     report = compressed(make_report(12))
     stages = (
-        StageSummary("fine_tune", "Fine-tune", 1.0, accuracy=0.99),
-        StageSummary("pruning", "Prune", 1.0, accuracy=0.5),
-        StageSummary("quantization", "Train quantisation-aware", 1.0, accuracy=report.evaluation.keras),
+        StageSummary("fine_tune", "Fine-tune", 1.0, quality=0.99),
+        StageSummary("pruning", "Prune", 1.0, quality=0.5),
+        StageSummary("quantization", "Train quantisation-aware", 1.0, quality=report.evaluation.keras),
     )
     text = text_of(render_page(replace(report, stages=stages), misclassified=pixels))
     assert "Mind: compression cost 3.2 points: the float model named 99.0 % correctly" in text

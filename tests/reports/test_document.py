@@ -38,7 +38,7 @@ def test_document_tells_the_refused_file_and_why(make_report: MakeReport) -> Non
 
 def test_document_is_strict_json_even_with_numpy_values_and_nan(make_report: MakeReport) -> None:
     report = make_report(12)
-    broken = replace(report.artifacts[0], accuracy=np.float32(0.5), max_difference=float("nan"))
+    broken = replace(report.artifacts[0], quality=np.float32(0.5), max_difference=float("nan"))
 
     document = report_document(replace(report, artifacts=(broken,)))
     read = json.loads(json.dumps(document, allow_nan=False))

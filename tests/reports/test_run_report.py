@@ -12,6 +12,7 @@ from tfkit.benchmarking import Host, LatencyResult, describe_host
 from tfkit.reports import RunReport, artifact_result
 from tfkit.reports.page import render_page
 from tfkit.reports.phrases import limits
+from tfkit.tasks import Quality
 from tfkit.verification import AcceptancePolicy, ArtifactVerification
 
 MakeReport = Callable[..., RunReport]
@@ -27,7 +28,9 @@ def verification(tmp_path: Path) -> ArtifactVerification:
         (TensorSpec("pixels", (1, 8, 8, 1), "uint8", 1.0, 0),), (TensorSpec("scores", (1, 2), "uint8"),)
     )
     artifact = Artifact(path, "tflite", "int8", signature, ImageSpec(8, 8, 1), ("a", "b"), "by a test")
-    return ArtifactVerification(artifact, 10, 0.9, 1.0, 0.02, 0.01, 0, {"CONV_2D": 3}, (), np.zeros((10, 2)))
+    return ArtifactVerification(
+        artifact, 10, Quality({"accuracy": 0.9}), 1.0, 0.02, 0.01, 0, {"CONV_2D": 3}, (), np.zeros((10, 2))
+    )
 
 
 def test_row_joins_what_was_proved_timed_and_decided(verification: ArtifactVerification, tmp_path: Path) -> None:
@@ -36,7 +39,7 @@ def test_row_joins_what_was_proved_timed_and_decided(verification: ArtifactVerif
     row = artifact_result(verification, latency, ("model_int8.tflite: too slow.",), directory=tmp_path)
 
     assert (row.file, row.bytes, row.label, row.accepted) == ("artifacts/model_int8.tflite", 400, "TFLite int8", False)
-    assert (row.accuracy, row.latency_ms_p95, row.latency_runs, row.latency_measures) == (0.9, 2.5, 100, "invoke")
+    assert (row.quality, row.latency_ms_p95, row.latency_runs, row.latency_measures) == (0.9, 2.5, 100, "invoke")
     assert row.sha256 == verification.artifact.sha256
 
 

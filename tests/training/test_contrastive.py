@@ -97,7 +97,7 @@ def test_an_exported_embedder_is_proved_by_cosine_and_nearest_text(trained, toke
     )
     reference = reference_scores(trained.model, asked, text)
     found = verify_artifact(file, asked, reference=reference, index=index)
-    assert found.accuracy >= 0.9 and found.agreement >= 0.5
+    assert found.quality.value >= 0.9 and found.agreement >= 0.5
     assert 0.98 < found.min_cosine <= found.mean_cosine <= 1.0001
     policy = AcceptancePolicy(min_agreement=0.5, max_accuracy_drop=0.2)
     assert refusals(found, None, keras_accuracy=1.0, policy=policy) == ()

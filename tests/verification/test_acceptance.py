@@ -8,6 +8,7 @@ import pytest
 
 from tfkit.artifacts import Artifact, ImageSpec, ModelSignature
 from tfkit.runtimes import Portability
+from tfkit.tasks import Quality
 from tfkit.verification import AcceptancePolicy, ArtifactVerification, refusals
 
 
@@ -30,7 +31,8 @@ def _verification(path: Path) -> ArtifactVerification:
     return ArtifactVerification(
         artifact=artifact,
         examples=200,
-        accuracy=0.95,
+        quality=Quality({"accuracy": 0.95}),
+        chance=0.5,
         agreement=0.99,
         max_difference=0.05,
         mean_difference=0.01,
@@ -73,7 +75,7 @@ def test_every_broken_limit_is_told(good):
 
 
 def test_what_was_not_measured_is_not_refused(good):
-    unknown = dataclasses.replace(good, accuracy=None, agreement=None)
+    unknown = dataclasses.replace(good, quality=None, agreement=None)
     assert _refusals(unknown, keras_accuracy=None, max_latency_ms_p95=0.1) == ()
 
 

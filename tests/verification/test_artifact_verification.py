@@ -55,7 +55,7 @@ def test_float_file_agrees_with_keras_on_every_image(artifacts, examples, refere
     assert verification.agreement == 1.0
     assert verification.max_difference < 1e-5
     assert verification.mean_difference <= verification.max_difference
-    assert verification.accuracy == np.mean(reference.argmax(axis=1) == examples.labels)
+    assert verification.quality.value == np.mean(reference.argmax(axis=1) == examples.labels)
     assert verification.float_ops == sum(verification.operators.values()) == 7
     assert verification.operators["CONV_2D"] == 2
     assert verification.problems == ()

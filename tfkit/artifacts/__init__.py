@@ -6,7 +6,7 @@ from tfkit.artifacts.artifact import (
     ArtifactFormat,
     InputSpec,
     Quantization,
-    ScoreTask,
+    TaskName,
     compressed_bytes,
 )
 from tfkit.artifacts.check_sums import refuse_changed_files
@@ -48,7 +48,7 @@ __all__ = [
     "Quantization",
     "ResizeMode",
     "RunDirectory",
-    "ScoreTask",
+    "TaskName",
     "TensorSpec",
     "TextSpec",
     "checked_scaling",

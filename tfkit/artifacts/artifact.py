@@ -12,8 +12,8 @@ from tfkit.artifacts.signature import ModelSignature
 from tfkit.artifacts.text_spec import TextSpec
 
 InputSpec = ImageSpec | TextSpec
-# One class of several, or each label on its own: those of half or more.
-ScoreTask = Literal["classification", "multilabel"]
+# What is asked of a model: one class of several, each label on its own, numbers, or vectors to be compared.
+TaskName = Literal["classification", "multilabel", "regression", "embedding"]
 ArtifactFormat = Literal["saved_model", "tflite"]
 Quantization = Literal["none", "float16", "dynamic_int8", "int8", "int16x8"]
 
@@ -33,9 +33,11 @@ class Artifact:
             integer) or `int16x8` (all integer, 16-bit activations).
         signature: Its tensors.
         input: The images, or the texts, it takes.
-        class_names: Its labels, in the order of the scores.
+        class_names: Its classes, labels or numbers, in the order of the scores; none for an embedder.
         made_by: How it was made, in a sentence (converter, quantiser, versions).
-        task: Whether one label is true, that of the largest score, or each of .5 or more.
+        task: What is asked of it; `tfkit.tasks` has what that means.
+        thresholds: Of several labels: the score from which each is given; of two classes: that of the second. Empty:
+            one half, and the largest score.
         layers: How far each of its tensors was from the Keras model's when it was made from quantisation-aware
             training; otherwise empty. Not in the manifest.
     """
@@ -47,7 +49,8 @@ class Artifact:
     input: InputSpec
     class_names: tuple[str, ...]
     made_by: str
-    task: ScoreTask = "classification"
+    task: TaskName = "classification"
+    thresholds: tuple[float, ...] = ()
     layers: tuple[LayerDifference, ...] = ()
 
     @property

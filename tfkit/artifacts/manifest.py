@@ -168,7 +168,8 @@ def _read_entry(entry: "FileEntry", directory: Path) -> Artifact:
         input=taken,
         class_names=entry.class_names,
         made_by=entry.made_by,
-        task=entry.task,
+        task=entry.task if entry.class_names else "embedding",  # manifests of old say nothing of it
+        thresholds=entry.thresholds,
     )
 
 

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from tfkit.artifacts.artifact import ArtifactFormat, Quantization, ScoreTask
+from tfkit.artifacts.artifact import ArtifactFormat, Quantization, TaskName
 from tfkit.artifacts.image_spec import ImageSpec
 from tfkit.artifacts.signature import ModelSignature
 
@@ -51,7 +51,8 @@ class FileEntry(_Part):
     signature: ModelSignature
     class_names: tuple[Annotated[str, Field(min_length=1)], ...]
     made_by: str
-    task: ScoreTask = "classification"
+    task: TaskName = "classification"
+    thresholds: tuple[Annotated[float, Field(ge=0, le=1)], ...] = ()
     image: ImageSpec | None = None
     text: TextEntry | None = None
     bytes: _Count
@@ -71,6 +72,8 @@ class FileEntry(_Part):
         scores = [tensor.shape[-1] for tensor in self.signature.outputs if tensor.dtype != "string" and tensor.shape]
         if self.class_names and scores and scores[0] not in (None, 1, len(self.class_names)):
             return f"'{self.path}' has {len(self.class_names)} class names and gives {scores[0]} scores"
+        if len(self.thresholds) not in (0, 1 if self.task == "classification" else len(self.class_names)):
+            return f"'{self.path}' has {len(self.thresholds)} thresholds for {len(self.class_names)} scores"
         if len(set(self.class_names)) < len(self.class_names):
             return f"a class name of '{self.path}' stands twice"
         return None

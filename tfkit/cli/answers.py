@@ -1,48 +1,77 @@
 """What `tfkit predict` prints: the best labels of each picture or text."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 
-from tfkit.cli.heads import Task
+from tfkit.artifacts import TaskName
 from tfkit.errors import ModelError
 
 if TYPE_CHECKING:
     import numpy as np
 
 _NO_NUMBERS = "its training has gone wrong; train it again with a lower learning_rate, and export it again"
-THRESHOLD = 0.5  # of several labels at once
 Best = list[tuple[str, float]]
 
 
-def best_labels(
-    class_names: tuple[str, ...], scores: "np.ndarray", *, top: int, task: Task = "classification"
-) -> list[Best]:
-    """The `top` best labels of each row of scores, best first; numbers, which have no best, all in their order.
+@dataclass(frozen=True, eq=False)
+class Answered:
+    """What a model said.
 
-    Raises:
-        ModelError: When a score is no number.
+    Attributes:
+        model: The file that answered.
+        class_names: Its classes, labels or numbers.
+        scores: float32 (n, k).
+        task: What was asked of it.
+        thresholds: As for `tfkit.artifacts.Artifact`.
     """
-    import numpy as np
 
-    if not np.isfinite(scores).all():
-        raise ModelError("the model answers with scores that are no numbers (NaN or infinite)", hint=_NO_NUMBERS)
-    if task == "regression":
-        return [list(zip(class_names, map(float, row), strict=True)) for row in scores]
-    return [[(class_names[k], float(row[k])) for k in row.argsort()[::-1][:top]] for row in scores]
+    model: Path
+    class_names: tuple[str, ...]
+    scores: "np.ndarray"
+    task: TaskName = "classification"
+    thresholds: tuple[float, ...] = ()
+
+    def given(self) -> list[set[str]]:
+        """Which names each row is answered with: a class, the labels that reach their thresholds, or all numbers."""
+        import numpy as np
+
+        from tfkit.tasks import Decision, task_named
+
+        if self.task == "regression":
+            return [set(self.class_names) for _ in self.scores]
+        answers = task_named(self.task).given(self.scores, Decision(self.thresholds))
+        if self.task == "classification":
+            return [{self.class_names[int(place)]} for place in answers]
+        return [{self.class_names[place] for place in np.flatnonzero(row)} for row in answers]
+
+    def best(self, *, top: int) -> list[Best]:
+        """The `top` best labels of each row of scores, best first; numbers, which have no best, all in their order.
+
+        Raises:
+            ModelError: When a score is no number.
+        """
+        import numpy as np
+
+        if not np.isfinite(self.scores).all():
+            raise ModelError("the model answers with scores that are no numbers (NaN or infinite)", hint=_NO_NUMBERS)
+        if self.task == "regression":
+            return [list(zip(self.class_names, map(float, row), strict=True)) for row in self.scores]
+        return [[(self.class_names[k], float(row[k])) for k in row.argsort()[::-1][:top]] for row in self.scores]
 
 
-def answers_json(
-    kind: str, given: list[Any], best: list[Best], *, task: Task = "classification"
-) -> list[dict[str, Any]]:
-    """Each picture or text with its labels and scores, as JSON keeps them; of several labels also which are given."""
+def answers_json(kind: str, inputs: list[Any], answered: Answered, *, top: int) -> list[dict[str, Any]]:
+    """Each picture or text with its labels and scores, as JSON keeps them, and which are given."""
     answers = []
-    for one, row in zip(given, best, strict=True):
-        top: list[dict[str, Any]] = [{"label": label, "score": score} for label, score in row]
-        answer = {kind: str(one), "top": top}
-        if task == "multilabel":
-            answer["labels"] = [label for label, score in row if score >= THRESHOLD]
+    for one, row, given in zip(inputs, answered.best(top=top), answered.given(), strict=True):
+        best: list[dict[str, Any]] = [{"label": label, "score": score} for label, score in row]
+        answer = {kind: str(one), "top": best}
+        if answered.task == "multilabel":
+            answer["labels"] = [name for name in answered.class_names if name in given]
+        elif answered.thresholds:
+            answer["label"] = next(iter(given))
         answers.append(answer)
     return answers
 
@@ -60,7 +89,7 @@ def echo_document(document: dict[str, Any]) -> None:
     typer.echo(text.encode("utf-8", "backslashreplace").decode())
 
 
-def show_answers(model: Path, kind: str, given: list[Any], best: list[Best], *, task: Task = "classification") -> None:
+def show_answers(kind: str, inputs: list[Any], answered: Answered, *, top: int) -> None:
     """Print a table of the labels; those that are not given are dim."""
     from rich import box
     from rich.table import Table
@@ -69,22 +98,22 @@ def show_answers(model: Path, kind: str, given: list[Any], best: list[Best], *, 
     from tfkit.cli.display import PlainConsole
 
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, header_style="bold", pad_edge=False)
+    numbers = answered.task == "regression"
     table.add_column(kind, overflow="fold")
-    table.add_column("label", overflow="fold")
-    table.add_column("score", justify="right", no_wrap=True)
-    for one, row in zip(given, best, strict=True):
+    table.add_column("number" if numbers else "label", overflow="fold")
+    table.add_column("value" if numbers else "score", justify="right", no_wrap=True)
+    for one, row, given in zip(inputs, answered.best(top=top), answered.given(), strict=True):
         for place, (label, score) in enumerate(row):
-            is_given = {"classification": place == 0, "multilabel": score >= THRESHOLD, "regression": True}[task]
-            style = "" if is_given else "dim"
-            table.add_row(
-                Text(str(one) if place == 0 else ""), Text(label, style=style), Text(f"{score:.3f}", style=style)
-            )
+            style = "" if label in given else "dim"
+            shown = f"{score:.5g}" if numbers else f"{score:.3f}"
+            table.add_row(Text(str(one) if place == 0 else ""), Text(label, style=style), Text(shown, style=style))
         table.add_section()
     console = PlainConsole()
-    console.print(str(model), style="dim", soft_wrap=True)
+    console.print(str(answered.model), style="dim", soft_wrap=True)
     console.print(table)
-    if task == "multilabel":
-        console.print(f"  several labels may be true at once: those of {THRESHOLD:g} or more are given", style="dim")
+    if answered.task == "multilabel":
+        limits = "their own thresholds" if answered.thresholds else "0.5"
+        console.print(f"  several labels may be true at once: those that reach {limits} are given", style="dim")
 
 
 def tell_numbered(class_names: tuple[str, ...]) -> None:

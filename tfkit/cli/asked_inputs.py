@@ -96,7 +96,7 @@ def labelled_pixels(examples: Any, image: ImageSpec) -> "tuple[np.ndarray, np.nd
     from tfkit.data.splitting import spread_over_classes
 
     count = _MANY_SMALL if image.height * image.width <= _SMALL_PIXELS else _SOME_LARGE
-    chosen = spread_over_classes(examples.labels, count=count, class_count=len(examples.class_names), seed=0)
+    chosen = spread_over_classes(examples.labels, count=count, seed=0)
     some = examples.select(chosen)
     return np.concatenate(list(host_pixel_batches(some, image, batch_size=64))), some.labels
 

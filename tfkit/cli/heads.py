@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from tfkit.artifacts import ScoreTask
+from tfkit.artifacts import TaskName
 from tfkit.errors import ModelError
 
 Task = Literal["classification", "multilabel", "regression"]
@@ -19,7 +19,7 @@ _ASK = (
 )
 
 
-def judge_head(model: Any, path: Path, said: Task | None, *, named: int | None) -> tuple[Any, ScoreTask, str]:
+def judge_head(model: Any, path: Path, said: TaskName | None, *, named: int | None) -> tuple[Any, TaskName, str]:
     """A model as it is served: a score for each class, and what its scores are.
 
     Args:
@@ -37,7 +37,10 @@ def judge_head(model: Any, path: Path, said: Task | None, *, named: int | None) 
     """
     from tfkit.exporters import with_two_scores
     from tfkit.graph import read_head
+    from tfkit.models import is_of_numbers
 
+    if said in (None, "regression") and is_of_numbers(model):  # it says so itself
+        return model, "regression", ""
     head = read_head(model)
     task, note = task_of(head.activation, head.units, path, said, named=named)
     if head.units == 1 and task == "classification":
@@ -45,7 +48,9 @@ def judge_head(model: Any, path: Path, said: Task | None, *, named: int | None) 
     return model, task, note
 
 
-def task_of(activation: str, units: int, path: Path, said: Task | None, *, named: int | None) -> tuple[ScoreTask, str]:
+def task_of(
+    activation: str, units: int, path: Path, said: TaskName | None, *, named: int | None
+) -> tuple[TaskName, str]:
     """What the scores behind an activation are, and what to tell; see `judge_head`."""
     if said == "regression":
         raise numbers_refused(path)
@@ -87,7 +92,7 @@ _NOTES = {
 }
 
 
-def _of_one_unit(activation: str, path: Path, said: Task | None, named: int | None) -> str:
+def _of_one_unit(activation: str, path: Path, said: TaskName | None, named: int | None) -> str:
     if said == "multilabel":
         raise ModelError(f"'{path}' ends in one unit, which is no several labels", hint="--task classification")
     if activation == "sigmoid":

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tfkit.artifacts import OUTSIDE, ImageSpec, PixelScaling, ResizeMode
-from tfkit.cli.answers import answers_json, best_labels, echo_json, show_answers, tell_numbered
+from tfkit.artifacts import OUTSIDE, ImageSpec, PixelScaling, ResizeMode, TaskName
+from tfkit.cli.answers import Answered, answers_json, echo_json, show_answers, tell_numbered
 from tfkit.cli.custom_objects import CustomObjects
 from tfkit.cli.heads import Task, TaskOption
 from tfkit.cli.input_options import InputChannels, InputMean, InputRange, InputStd, pixel_scaling
@@ -82,17 +82,16 @@ def predict(
     files = _image_files([Path(word) for word in inputs])
     with chatter_dropped():
         said_of: dict[str, Any] = {"said": said, "task": task, "custom_objects": custom_objects}
-        model, class_names, scores, found = _scores(path, files, labels=labels, resize=resize, **said_of)
-    best = best_labels(class_names, scores, top=top, task=found)
+        answered = _answered(path, files, labels=labels, resize=resize, **said_of)
     if as_json:
-        echo_json(model, "image", answers_json("image", files, best, task=found))
+        echo_json(answered.model, "image", answers_json("image", files, answered, top=top))
     else:
-        show_answers(model, "image", files, best, task=found)
-        tell_numbered(class_names)
+        show_answers("image", files, answered, top=top)
+        tell_numbered(answered.class_names)
     return 0
 
 
-def _scores(
+def _answered(
     path: Path,
     files: list[Path],
     *,
@@ -101,8 +100,8 @@ def _scores(
     said: PixelScaling | None,
     task: Task | None,
     custom_objects: str | None,
-) -> "tuple[Path, tuple[str, ...], np.ndarray, Task]":
-    """The file that answered, its labels, float32 (n, classes), and what they are."""
+) -> Answered:
+    """What a file or a Keras model says."""
     import numpy as np
 
     from tfkit.cli.asked_inputs import given_pixels, on_raw_pixels_of, refuse_other_channels
@@ -115,6 +114,7 @@ def _scores(
         keras_image,
         read_labels,
         run_labels,
+        run_thresholds,
     )
     from tfkit.runtimes import KerasRuntime, SavedModelRuntime, open_runtime
 
@@ -125,7 +125,7 @@ def _scores(
         register_custom_objects(custom_objects)
         model = load_model_file(path)
         names = read_labels(labels) if labels else run_labels(path)
-        found: Task = "regression"
+        found: TaskName = "regression"
         if task != "regression":
             model, found, note = judge_head(model, path, task, named=len(names) or None)
             if note:
@@ -140,7 +140,7 @@ def _scores(
         names = names or tuple(map(str, range(scores.shape[1])))
         if len(names) != scores.shape[1]:
             raise ModelError(f"there are {len(names)} labels; '{path}' gives {scores.shape[1]} scores")
-        return path, names, scores, found
+        return Answered(path, names, scores, found, run_thresholds(path))
     asked: dict[str, Any] = {"task": task, "named": labels is not None}
     artifact = best_artifact(find_artifacts(path, labels=labels, resize=resize, **asked))
     outside = artifact.made_by == OUTSIDE
@@ -158,8 +158,10 @@ def _scores(
             scores = np.concatenate([opened.scores(pixels) for pixels in batches])
     names = artifact.class_names or tuple(map(str, range(scores.shape[1])))
     if outside and task == "regression":
-        return artifact.path, names, scores[:, -len(names) :], task  # a sigmoid's number comes behind 1 - itself
-    return artifact.path, names, scores, artifact.task
+        return Answered(
+            artifact.path, names, scores[:, -len(names) :], task
+        )  # a sigmoid's number comes behind 1 - itself
+    return Answered(artifact.path, names, scores, artifact.task, artifact.thresholds)
 
 
 def _pixel_batches(files: list[Path], image: Any) -> "Iterator[np.ndarray]":

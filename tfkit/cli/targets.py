@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
 from tfkit.artifacts import (
     OUTSIDE,
@@ -22,6 +23,9 @@ from tfkit.cli.heads import Task, task_of
 from tfkit.cli.text_targets import keras_takes_texts, run_of
 from tfkit.errors import ConfigError, ExportError, ModelError, RunError
 from tfkit.files import read_regular_file
+
+if TYPE_CHECKING:
+    from tfkit.data.targets import Targets
 
 KERAS_SUFFIXES = (".keras", ".h5", ".hdf5")
 _MANIFEST = "manifest.json"
@@ -82,6 +86,25 @@ def brings_labels(artifact: Artifact) -> bool:
     return artifact.class_names != _numbered(artifact.signature)
 
 
+def targets_of_file(artifact: Artifact, data: Path) -> "Targets":
+    """What a file's examples are labelled with: a column of the table for each label or number, or one for all.
+
+    Data that cannot say several labels, such as folders of classes, are read as one class an example.
+    """
+    from tfkit.data.targets import CLASSES, Targets
+
+    kinds: dict[str, Literal["labels", "numbers"]] = {"multilabel": "labels", "regression": "numbers"}
+    if (
+        artifact.task not in kinds
+        or artifact.made_by == OUTSIDE
+        or data.suffix.lower() not in (".csv", ".tsv", ".jsonl")
+    ):
+        return CLASSES
+    first = read_regular_file(data).split(b"\n", 1)[0].decode("utf-8-sig", "replace")
+    own = all(name in first for name in artifact.class_names)
+    return Targets(kinds[artifact.task], columns=artifact.class_names if own else ())
+
+
 def refuse_unfinished(path: Path) -> None:
     """Refuse the folder of a run that has not come to its end: what lies in it is not what the recipe asks for.
 
@@ -136,6 +159,12 @@ def run_labels(path: Path) -> tuple[str, ...]:
         return tuple(json.loads(run.data_report.read_text(encoding="utf-8"))["kept"]["train"])
     except (OSError, ValueError, KeyError, TypeError):
         return ()
+
+
+def run_thresholds(path: Path) -> tuple[float, ...]:
+    """The thresholds that the run of a Keras model chose; none for a file from elsewhere, or a run without files."""
+    folder = run_of(path).artifacts
+    return read_manifest(folder, compare=False)[0].thresholds if (folder / _MANIFEST).is_file() else ()
 
 
 def keras_image(model: object, path: Path, *, resize: ResizeMode = "crop", image_size: int | None = None) -> ImageSpec:

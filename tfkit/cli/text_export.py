@@ -44,7 +44,7 @@ def export_texts(
     Returns:
         The artifacts.
     """
-    from tfkit.artifacts import ScoreTask, TextSpec
+    from tfkit.artifacts import TaskName, TextSpec
     from tfkit.cli.heads import judge_head
     from tfkit.cli.text_targets import keras_text, read_labelled_texts
     from tfkit.data.text import open_tokenizer
@@ -61,7 +61,7 @@ def export_texts(
         stage.result(f"{loaded.count_params() / 1e6:.2f} M parameters, {given.sequence_length} tokens a text")
     text = TextSpec(given.sequence_length, output / "tokenizer", segment_ids)
     class_names: tuple[str, ...] = ()
-    scores: ScoreTask = "classification"
+    scores: TaskName = "classification"
     if is_embedder(loaded):
         if labels is not None:
             raise ConfigError(f"'{path}' gives sentence embeddings, which have no labels", hint="leave --labels out")
@@ -101,5 +101,5 @@ def _some_tokens(examples: Any, tokenizer: Any, *, length: int, count: int) -> A
     from tfkit.data.splitting import spread_over_classes
     from tfkit.data.text import token_arrays
 
-    chosen = spread_over_classes(examples.labels, count=count, class_count=len(examples.class_names), seed=0)
+    chosen = spread_over_classes(examples.labels, count=count, seed=0)
     return token_arrays(examples.select(chosen), tokenizer, sequence_length=length)

@@ -1,15 +1,12 @@
 """`tfkit predict` for a model of texts."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from tfkit.cli.answers import answers_json, best_labels, echo_json, show_answers, tell_numbered
+from tfkit.cli.answers import Answered, answers_json, echo_json, show_answers, tell_numbered
 from tfkit.cli.explanation import Explained, explain_texts
 from tfkit.errors import DataError, ModelError
 from tfkit.files import read_regular_file
-
-if TYPE_CHECKING:
-    import numpy as np
 
 _BATCH = 32  # texts at a time
 
@@ -42,17 +39,18 @@ def predict_texts(
                 told = keras_scores(path, texts, labels=labels, tokenizer=tokenizer, sequence_length=sequence_length)
             else:
                 told = text_scores(path, texts, labels=labels, tokenizer=tokenizer)
-        model, class_names, scores = told
+        answered = told
         if explain:
+            if answered.task != "classification":
+                raise ModelError(f"'{path}' gives {answered.task}: words are weighed for classes only")
             outside: dict[str, Any] = {"tokenizer": tokenizer, "sequence_length": sequence_length}
-            explained = explain_texts(path, texts, scores.argmax(axis=1), class_names, **outside)
-    best = best_labels(class_names, scores, top=top)
+            explained = explain_texts(path, texts, answered.scores.argmax(axis=1), answered.class_names, **outside)
     if as_json:
-        answers = answers_json("text", texts, best)
-        echo_json(model, "text", explained.added_to(answers) if explained else answers)
+        answers = answers_json("text", texts, answered, top=top)
+        echo_json(answered.model, "text", explained.added_to(answers) if explained else answers)
     else:
-        show_answers(model, "text", texts, best)
-        tell_numbered(class_names)
+        show_answers("text", texts, answered, top=top)
+        tell_numbered(answered.class_names)
         if explained:
             explained.show()
     return 0
@@ -60,9 +58,10 @@ def predict_texts(
 
 def keras_scores(
     path: Path, texts: list[str], *, labels: Path | None, tokenizer: Path | None, sequence_length: int | None
-) -> "tuple[Path, tuple[str, ...], np.ndarray]":
-    """The same of a Keras file: its path, its labels, and float32 (n, classes)."""
-    from tfkit.cli.targets import read_labels, run_labels
+) -> Answered:
+    """The same of a Keras file."""
+    from tfkit.cli.heads import judge_head
+    from tfkit.cli.targets import read_labels, run_labels, run_thresholds
     from tfkit.cli.text_targets import keras_text
     from tfkit.data.text import open_tokenizer
     from tfkit.models import load_model_file
@@ -70,16 +69,18 @@ def keras_scores(
 
     text = keras_text(path, tokenizer=tokenizer, sequence_length=sequence_length)
     tokens = open_tokenizer(text.tokenizer)(texts, sequence_length=text.sequence_length)
-    scores = KerasRuntime(load_model_file(path)).scores(tokens)
-    names = read_labels(labels) if labels else run_labels(path) or tuple(map(str, range(scores.shape[1])))
+    given = read_labels(labels) if labels else run_labels(path)
+    model, task, _ = judge_head(load_model_file(path), path, None, named=len(given) or None)
+    scores = KerasRuntime(model).scores(tokens)
+    names = given or tuple(map(str, range(scores.shape[1])))
     if len(names) != scores.shape[1]:
         raise ModelError(f"there are {len(names)} labels; '{path}' gives {scores.shape[1]} scores")
-    return path, names, scores
+    return Answered(path, names, scores, task, run_thresholds(path))
 
 
 def scores_on_host(
     path: Path, texts: list[str], *, labels: Path | None, tokenizer: Path | None = None
-) -> "tuple[Path, tuple[str, ...], np.ndarray] | None":
+) -> Answered | None:
     """What `text_scores` gives, without TensorFlow; None where a file or a text cannot do without it."""
     import numpy as np
 
@@ -102,13 +103,11 @@ def scores_on_host(
             for start in range(0, len(texts), _BATCH)
         ]
         scores = np.concatenate([runtime.scores(inputs) for inputs in batches])
-    return artifact.path, artifact.class_names, scores
+    return Answered(artifact.path, artifact.class_names, scores, artifact.task, artifact.thresholds)
 
 
-def text_scores(
-    path: Path, texts: list[str], *, labels: Path | None, tokenizer: Path | None = None
-) -> "tuple[Path, tuple[str, ...], np.ndarray]":
-    """The file that answered, its labels, and float32 (n, classes)."""
+def text_scores(path: Path, texts: list[str], *, labels: Path | None, tokenizer: Path | None = None) -> Answered:
+    """What the best file of a path says."""
     import numpy as np
 
     from tfkit.cli.targets import best_artifact, find_artifacts
@@ -125,7 +124,7 @@ def text_scores(
         else:
             batches = input_batches(examples, artifact.input, batch_size=_BATCH)
             scores = np.concatenate([runtime.scores(inputs) for inputs in batches])
-    return artifact.path, artifact.class_names, scores
+    return Answered(artifact.path, artifact.class_names, scores, artifact.task, artifact.thresholds)
 
 
 def read_texts(words: list[str]) -> list[str]:

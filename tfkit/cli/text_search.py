@@ -54,7 +54,7 @@ def search_texts(path: Path, folder: Path, words: list[str], *, nearest: bool, t
         refuse_changed_files(folder.parent, only=[f"{folder.name}/{file.name}" for file in folder.iterdir()])
         index = load_search_index(folder)
         if (told := scores_on_host(path, texts, labels=None)) is not None:
-            model, _, vectors = told
+            model, vectors = told.model, told.scores
         else:
             import_tensorflow()
             from tfkit.data.text import replace_unusable
@@ -63,7 +63,8 @@ def search_texts(path: Path, folder: Path, words: list[str], *, nearest: bool, t
             if is_keras_file(path):
                 model, vectors = path, _keras_vectors(path, texts)
             else:
-                model, _, vectors = text_scores(path, texts, labels=None)
+                answered = text_scores(path, texts, labels=None)
+                model, vectors = answered.model, answered.scores
     answers = [
         {"text": text} | answer for text, answer in zip(texts, find_answers(index, vectors, top=top), strict=True)
     ]

@@ -8,6 +8,7 @@ from tfkit.artifacts import RunDirectory, TextSpec
 from tfkit.errors import DataError, ModelError, TfkitError
 
 if TYPE_CHECKING:
+    from tfkit.data.targets import Targets
     from tfkit.data.text import TextExamples
 
 _SPECIFICATION = "specification.json"
@@ -63,6 +64,7 @@ def read_labelled_texts(
     text_column: str | None = None,
     label_column: str | None = None,
     header: bool | None = None,
+    targets: "Targets | None" = None,
 ) -> "TextExamples":
     """Labelled texts from a file of the same layout as those that the model's run was made from.
 
@@ -73,6 +75,7 @@ def read_labelled_texts(
         text_column: The column's name or number; the run's when None, and so are the others.
         label_column: See there.
         header: Whether the first line names the columns.
+        targets: What the labels are; None for one class a text.
 
     Returns:
         The texts.
@@ -84,6 +87,7 @@ def read_labelled_texts(
 
     said = {"text_column": _column(text_column), "label_column": _column(label_column), "header": header}
     layout = _layout_of_run(model) | {name: value for name, value in said.items() if value is not None}
+    layout |= {} if targets is None else {"targets": targets}
     try:
         return load_text_examples(data, class_names=class_names, **layout)
     except DataError as fault:

@@ -161,6 +161,7 @@ def _examples(
     display: "Display", artifacts: tuple[Artifact, ...], data: Path, *, named: bool, table: dict[str, Any]
 ) -> tuple[Any, tuple[Artifact, ...]]:
     """The labelled images or texts; a file without labels of its own gets theirs, when there are as many."""
+    from tfkit.cli.targets import targets_of_file
     from tfkit.cli.text_targets import read_labelled_texts
     from tfkit.data import load_image_examples
 
@@ -179,9 +180,11 @@ def _examples(
                 "channels": first.input.channels,
                 "class_names": names,
                 "progress": stage.progress,
+                "targets": targets_of_file(first, data),
             }
             examples = load_image_examples(data, **options)
         else:
+            table = {**table, "targets": targets_of_file(first, data)}
             examples = read_labelled_texts(data, first.path, class_names=names, **table)
         stage.result(f"{len(examples)} of {len(examples.class_names)} classes")
     if not known and len(examples.class_names) != len(first.class_names):
@@ -237,6 +240,7 @@ def _reference(
     from tfkit.cli.asked_inputs import given_pixels, on_raw_pixels_of, try_on
     from tfkit.cli.heads import judge_head
     from tfkit.models import load_model_file, register_custom_objects
+    from tfkit.tasks import CLASSIFICATION, Decision, task_named, task_of
     from tfkit.verification import reference_scores
 
     register_custom_objects(custom_objects)
@@ -246,13 +250,14 @@ def _reference(
         given = given_pixels(model, said) if isinstance(spec, ImageSpec) else None
         raw = on_raw_pixels_of(model, spec, given, path) if given and isinstance(spec, ImageSpec) else model
         scores = reference_scores(raw, examples, artifact.input)
-        if artifact.task == "multilabel":
+        task = task_named(artifact.task)
+        if task_of(examples.labels) is not task:
             return scores, None
-        accuracy = float((scores.argmax(axis=1) == examples.labels).mean())
-        stage.result(f"accuracy {accuracy:.4f}")
-    if given and isinstance(spec, ImageSpec) and accuracy < _DOUBTFUL:
+        quality = task.quality(examples.labels, scores, Decision(artifact.thresholds)).value
+        stage.result(f"{task.unit} {quality:.4f}")
+    if given and isinstance(spec, ImageSpec) and task is CLASSIFICATION and quality < _DOUBTFUL:
         try_on(display, model, examples, spec, given, known=True)
-    return scores, accuracy
+    return scores, quality
 
 
 def _measure(
@@ -325,7 +330,7 @@ def _unlabelled(artifact: Artifact) -> Any:
     return ArtifactVerification(
         artifact=artifact,
         examples=0,
-        accuracy=None,
+        quality=None,
         agreement=None,
         max_difference=None,
         mean_difference=None,

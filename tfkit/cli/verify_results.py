@@ -76,15 +76,26 @@ def _how_good_it_is(result: Any, examples: Any, keras_accuracy: float | None) ->
 
     if examples is None:
         return []
-    keras = f"; the Keras reference has {percent(keras_accuracy, decimals=2)}" if keras_accuracy is not None else ""
-    rows = [("accuracy", f"{percent(result.accuracy, decimals=2)} of {len(examples)} {_noun(examples)}{keras}")]
-    if result.accuracy is None:
+    keras = f"; the Keras reference has {_told(examples, keras_accuracy)}" if keras_accuracy is not None else ""
+    metric = next(iter(result.figures), "accuracy")
+    rows = [(metric, f"{_told(examples, result.quality)} of {len(examples)} {_noun(examples)}{keras}")]
+    if result.quality is None:
         rows = [("accuracy", "not known: the data has one label each, and the file gives several")]
     if result.agreement is not None:
         largest, mean = small_difference(result.max_difference), small_difference(result.mean_difference)
         same = f"{percent(result.agreement, decimals=2)} of the answers are those of the reference"
         rows.append(("agreement", f"{same}; scores differ by {mean} on average, {largest} at most"))
     return rows
+
+
+def _told(examples: Any, value: float | None) -> str:
+    """A deciding figure: a share in per cent, R2 as it is."""
+    from tfkit.reports.quantities import percent
+    from tfkit.tasks import task_of
+
+    if value is None or task_of(examples.labels).is_share:
+        return percent(value, decimals=2)
+    return f"{value:.4f}"
 
 
 def _noun(examples: Any) -> str:
@@ -96,7 +107,7 @@ def _verdict(result: Any) -> Any:
 
     if result.refusals:
         return Text("refused", style="bold red")
-    if result.accuracy is None:
+    if result.quality is None:
         return Text("within the limits; no labels compared")
     return Text("accepted", style="green")
 
@@ -118,14 +129,16 @@ def _show_table(
 
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, header_style="bold", pad_edge=False)
     table.add_column("file", overflow="fold")
-    for heading in ("size", "accuracy", "agreement", "p50"):
+    metric = next((name for result in results for name in result.figures), "accuracy")
+    for heading in ("size", metric, "agreement", "p50"):
         table.add_column(heading, justify="right", no_wrap=True)
     if judged:
         table.add_column("verdict", no_wrap=True)
     if keras_accuracy is not None:
-        table.add_row("Keras reference", "", percent(keras_accuracy, decimals=2), end_section=True)
+        table.add_row("Keras reference", "", _told(examples, keras_accuracy), end_section=True)
     for result in results:
-        shares = (percent(share, decimals=2) for share in (result.accuracy, result.agreement))
+        told = percent(None) if examples is None else _told(examples, result.quality)
+        shares = (told, percent(result.agreement, decimals=2))
         times = milliseconds(result.latency_ms_p50)
         table.add_row(
             Text(result.file), file_size(result.bytes), *shares, times, *([_verdict(result)] if judged else [])

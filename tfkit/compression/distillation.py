@@ -11,6 +11,7 @@ from keras import ops
 from tfkit.compression.pruning import strip_pruning
 from tfkit.errors import ModelError
 from tfkit.graph import LayerGraph, Value, build_model, read_graph
+from tfkit.tasks import CLASSIFICATION, Task
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +47,7 @@ def distiller(
     temperature: float = 4.0,
     alpha: float = 0.5,
     features: Sequence[FeaturePair] = (),
+    task: Task = CLASSIFICATION,
 ) -> keras.Model:
     """Wrap a student in a model whose `fit` trains it on a teacher's answers as well as on the labels.
 
@@ -63,6 +65,7 @@ def distiller(
         temperature: T, more than 0.
         alpha: Share of the teacher's answers in the loss, 0 (labels only) to 1 (teacher only).
         features: Layers to match.
+        task: What both are asked; it says how far two answers are apart.
 
     Returns:
         A model to compile with a loss on logits, and to fit. Save the student, not this.
@@ -83,7 +86,7 @@ def distiller(
             f"'{student.name}' cannot be taught by '{teacher.name}': " + "; ".join(faults),
             hint="both must give logits for the same classes from the same images",
         )
-    return _Distiller(graphs["student"], read_graph(strip_pruning(teacher)), temperature, alpha, tuple(features))
+    return _Distiller(graphs["student"], read_graph(strip_pruning(teacher)), temperature, alpha, tuple(features), task)
 
 
 class _Seen:
@@ -100,6 +103,7 @@ class _Distiller(keras.Model):
         temperature: float,
         alpha: float,
         features: tuple[FeaturePair, ...],
+        task: Task,
     ) -> None:
         super().__init__(name=f"{student.name}_distiller")
         # The student's own layers on new tensors: they are trained in place. The teacher is a copy, frozen.
@@ -109,7 +113,7 @@ class _Distiller(keras.Model):
         )
         self.teacher = build_model(_with_outputs(teacher, [pair.teacher for pair in features]))
         self.teacher.trainable = False
-        self._temperature, self._alpha = temperature, alpha
+        self._temperature, self._alpha, self._divergence = temperature, alpha, task.divergence
         self._weights_of_features = tuple(pair.weight for pair in features)
         self._seen = _Seen()
         self._channels = tuple(pair.channels for pair in features)
@@ -134,7 +138,7 @@ class _Distiller(keras.Model):
         # The compiled loss comes with regularisation in it, which is to count in full.
         regularisation = sum((ops.sum(ops.cast(loss, "float32")) for loss in self.losses), start=ops.zeros(()))
         logits, *wanted = (ops.stop_gradient(tensor) for tensor in _listed(self.teacher(x, training=False)))
-        soft = _divergence(logits, y_pred, self._temperature)
+        soft = self._divergence(logits, y_pred, self._temperature)
         total = (1 - self._alpha) * ops.cast(hard, "float32") + self._alpha * (soft + regularisation)
         chosen = zip(wanted, self._channels, strict=True)
         wanted = [tensor if places is None else ops.take(tensor, places, axis=-1) for tensor, places in chosen]
@@ -159,13 +163,6 @@ def _projection(own: Sequence[int], wanted: Sequence[int]) -> Any:
 
 def _listed(outputs: Any) -> list[Any]:
     return list(outputs) if isinstance(outputs, (list, tuple)) else [outputs]
-
-
-def _divergence(teacher: Any, student: Any, temperature: float) -> Any:
-    """KL divergence of the softened answers, times T squared: its gradient is then as large as the labels'."""
-    wanted = ops.log_softmax(ops.cast(teacher, "float32") / temperature)
-    given = ops.log_softmax(ops.cast(student, "float32") / temperature)
-    return temperature**2 * ops.mean(ops.sum(ops.exp(wanted) * (wanted - given), axis=-1))
 
 
 def _difference(wanted: Any, given: Any) -> Any:

@@ -7,6 +7,7 @@ from tfkit.config.loader import AnyRecipe, dump_recipe, load_recipe
 from tfkit.config.scripts import RecipeScript, find_script, shipped_scripts
 from tfkit.config.sections import EXPORT_FORMATS, AcceptanceSection, ExportSection, RecipeConfig
 from tfkit.config.shipped import ShippedRecipe, find_recipe, shipped_recipe, shipped_recipes
+from tfkit.config.task_section import TaskSection
 from tfkit.config.text_compression_sections import TextDistillationSection, TextPruningSection
 from tfkit.config.text_sections import (
     TextAugmentationSection,
@@ -36,6 +37,7 @@ __all__ = [
     "RecipeScript",
     "RunSection",
     "ShippedRecipe",
+    "TaskSection",
     "TextAugmentationSection",
     "TextDataSection",
     "TextDistillationSection",

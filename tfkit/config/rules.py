@@ -5,6 +5,7 @@ from typing import Any
 
 from tfkit.config.compression_rules import broken_compression_rules
 from tfkit.config.faults import Places
+from tfkit.config.task_section import broken_task_rules
 from tfkit.config.yaml_document import KeyPath
 
 # What each source cannot do without, and what only some of them read.
@@ -40,6 +41,7 @@ def broken_rules(tree: dict[str, Any], at_fault: set[KeyPath], places: Places) -
         sentences += source_rules(data, places, needed=_NEEDED, read_by=_READ_BY) + fraction_rules(data, places)
     if tree.get("head") is None and tree.get("fine_tune") is None:
         sentences.append(f"nothing would be trained: give the recipe a head: or a fine_tune: section {places.of(())}")
+    sentences += broken_task_rules(tree, at_fault, places)
     return sentences + broken_compression_rules(tree, at_fault, places)
 
 

@@ -20,6 +20,7 @@ from tfkit.config.keys import (
     key,
 )
 from tfkit.config.section import Section
+from tfkit.config.task_section import TaskSection
 from tfkit.config.training_sections import FineTuneSection, HeadSection
 
 ExportFormat = Literal["saved_model", "tflite_float32", "tflite_float16", "tflite_dynamic_int8", "tflite_int8"]
@@ -63,7 +64,7 @@ class AcceptanceSection(Section):
 
     max_accuracy_drop: ClosedFraction = key(
         "a number in [0, 1]",
-        "Accuracy that a file may lose against Keras, as a fraction (0.01 is one point).",
+        "Accuracy (F1 of labels, R2 of numbers) that a file may lose against Keras, as a fraction (0.01: one point).",
         0.01,
     )
     min_agreement: ClosedFraction = key("a number in [0, 1]", "Least share of answers equal to those of Keras.", 0.98)
@@ -98,6 +99,7 @@ class RecipeConfig(Section):
     recipe: ScriptName = key(SCRIPT_NAME, "The script to run.")
     run: RunSection = RunSection()
     data: DataSection
+    task: TaskSection = TaskSection()
     augmentation: AugmentationSection = AugmentationSection(policy="none")
     model: ModelSection = ModelSection()
     head: HeadSection | None = None
@@ -118,4 +120,5 @@ class RecipeConfig(Section):
         # The exporter refuses every float operator that no skipped layer asks for.
         asked = self.quantization is not None and bool(self.quantization.skip)
         asked = asked or (self.export is not None and bool(self.export.allow_float))
-        return self.acceptance.limits() | ({"max_float_ops": None} if asked else {})
+        tolerance = {"tolerance": self.task.tolerance}
+        return self.acceptance.limits() | tolerance | ({"max_float_ops": None} if asked else {})

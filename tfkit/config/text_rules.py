@@ -4,6 +4,7 @@ from typing import Any
 
 from tfkit.config.faults import Places
 from tfkit.config.rules import fraction_rules, source_rules
+from tfkit.config.task_section import broken_task_rules
 from tfkit.config.text_compression_sections import STUDENT_KEYS
 from tfkit.config.yaml_document import KeyPath
 
@@ -40,6 +41,7 @@ def broken_text_rules(tree: dict[str, Any], at_fault: set[KeyPath], places: Plac
     if isinstance(augmentation, dict) and augmentation.get("synonyms") and not augmentation.get("word_vectors"):
         place = places.of(("augmentation", "synonyms"))
         sentences.append(f"augmentation.synonyms needs augmentation.word_vectors, a file of word vectors {place}")
+    sentences += broken_task_rules(tree, at_fault, places)
     return sentences + _fine_tune_rules(tree, at_fault, places) + _smaller_rules(tree, at_fault, places)
 
 

@@ -25,6 +25,7 @@ from tfkit.config.keys import (
 )
 from tfkit.config.section import Section, TrainingSection
 from tfkit.config.sections import AcceptanceSection, ExportSection
+from tfkit.config.task_section import TaskSection
 from tfkit.config.text_compression_sections import TextDistillationSection, TextPruningSection
 
 # What `tfkit.data.text.load_text_splits` takes; the other keys of `data:` say how texts are tokenised and batched.
@@ -215,6 +216,7 @@ class TextRecipeConfig(Section):
     recipe: ScriptName = key(SCRIPT_NAME, "The script to run.")
     run: RunSection = RunSection()
     data: TextDataSection
+    task: TaskSection = TaskSection()
     augmentation: TextAugmentationSection | None = None
     model: TextModelSection = TextModelSection()
     fine_tune: TextFineTuneSection = TextFineTuneSection()
@@ -226,4 +228,4 @@ class TextRecipeConfig(Section):
 
     def limits(self) -> dict[str, Any]:
         """What a file must keep to, as keyword arguments of `tfkit.verification.AcceptancePolicy`."""
-        return self.acceptance.limits()
+        return self.acceptance.limits() | {"tolerance": self.task.tolerance}

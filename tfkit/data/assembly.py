@@ -10,6 +10,7 @@ import numpy as np
 from tfkit.data.checking import BadImages, Progress, check_images, refuse_bad_images
 from tfkit.data.examples import ExamplesT, ImageExamples, LeftOut
 from tfkit.data.reading import PartName, Reading
+from tfkit.data.targets import CLASSES, Targets
 from tfkit.errors import DataError, is_printable, printable
 
 
@@ -54,6 +55,7 @@ def assemble(
     readings: dict[PartName, Reading],
     class_names: tuple[str, ...],
     *,
+    targets: Targets = CLASSES,
     bad_images: BadImages,
     progress: Progress | None,
     may_lack: bool = False,
@@ -62,7 +64,8 @@ def assemble(
 
     Args:
         readings: The parts as found.
-        class_names: The classes to keep; images of others are passed over.
+        class_names: The classes to keep; images of others are passed over. Or the names of labels or numbers.
+        targets: What the labels are.
         bad_images: `error` or `skip`.
         progress: Called with (done, total) over all parts.
         may_lack: Whether a part may have no image of a class.
@@ -74,8 +77,11 @@ def assemble(
         DataError: When images are damaged and `bad_images` is `error`, or a class has none left.
     """
     number_of = {name: number for number, name in enumerate(class_names)}
+    all_kept = targets.kind != "classes"
     chosen = {
-        part: np.array([place for place, label in enumerate(reading.labels) if label in number_of], np.int64)
+        part: np.array(
+            [place for place, label in enumerate(reading.labels) if all_kept or label in number_of], np.int64
+        )
         for part, reading in readings.items()
     }
     total = sum(map(len, chosen.values()))
@@ -90,20 +96,25 @@ def assemble(
         done += len(positions)
         ignored.extend(reading.left_out)
         damaged.extend(LeftOut(names[place], reason) for place, reason in bad.items())
-        labels = np.array([number_of[reading.labels[position]] for position in positions], np.int32)
+        told = [reading.labels[position] for position in positions]
+        labels = (
+            targets.values(told, class_names) if all_kept else np.array([number_of[label] for label in told], np.int32)
+        )
         examples = ImageExamples(reading.source, positions, labels, names, class_names)
         good = np.array([place for place in range(len(positions)) if place not in bad], np.int64)
         parts[part] = Part(examples, tuple(digests)).select(good)
     if bad_images == "error":
         refuse_bad_images(damaged, total)
-    _refuse_empty_classes(parts, may_lack=may_lack)
+    _refuse_empty_classes(parts, may_lack=may_lack or all_kept)
     return parts, ignored + damaged
 
 
 def note_conflicts(groups: Sequence[tuple[str, ...]], parts: Sequence[Part[Any]], *, unit: str = "images") -> list[str]:
     """A sentence when examples with the same content have different labels, else nothing."""
     label_of = {
-        name: label for part in parts for name, label in zip(part.examples.names, part.examples.labels, strict=True)
+        name: tuple(np.ravel(label).tolist())
+        for part in parts
+        for name, label in zip(part.examples.names, part.examples.labels, strict=True)
     }
     conflicts = [group for group in groups if len({label_of[name] for name in group}) > 1]
     if not conflicts:

@@ -25,5 +25,5 @@ def calibration_pixels(examples: ImageExamples, image: ImageSpec, *, count: int 
         >>> calibration_pixels(splits.train, ImageSpec(height=32, width=32, channels=1), count=100).shape
         (100, 32, 32, 1)
     """
-    chosen = spread_over_classes(examples.labels, count=count, class_count=len(examples.class_names), seed=seed)
+    chosen = spread_over_classes(examples.labels, count=count, seed=seed)
     return np.concatenate(list(pixel_batches(examples.select(chosen), image, batch_size=64)))

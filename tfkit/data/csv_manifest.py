@@ -6,6 +6,7 @@ from pathlib import Path
 
 from tfkit.data.reading import PartName, Reading, part_name
 from tfkit.data.sources import FileSource
+from tfkit.data.targets import CELLS, CLASSES, Targets
 from tfkit.errors import DataError, printable
 from tfkit.files import read_regular_file
 
@@ -13,14 +14,17 @@ _LAYOUT_HINT = "the first line must name the columns path,label and, if the file
 _SHOWN = 10
 
 
-def read_csv(path: Path, *, channels: int, as_part: PartName = "all") -> dict[PartName, Reading]:
+def read_csv(
+    path: Path, *, channels: int, as_part: PartName = "all", targets: Targets = CLASSES
+) -> dict[PartName, Reading]:
     """Read a manifest of images (RFC 4180, UTF-8).
 
     Args:
-        path: A file with the columns `path` (relative to the CSV, or absolute) and `label`, and optionally
-            `split` (train, val or test).
+        path: A file with the columns `path` (relative to the CSV, or absolute) and `label`, or those that `targets`
+            names, and optionally `split` (train, val or test).
         channels: 1 for grey, 3 for RGB.
         as_part: What the rows are when there is no `split` column.
+        targets: What the labels are.
 
     Returns:
         The parts by name.
@@ -28,14 +32,16 @@ def read_csv(path: Path, *, channels: int, as_part: PartName = "all") -> dict[Pa
     Raises:
         DataError: When the file is missing or its rows are not as above; all faults at once.
     """
-    rows = _rows(path)
+    columns = targets.columns or ("label",)
+    rows = _rows(path, columns)
     faults: list[str] = []
     by_part: dict[PartName, list[tuple[str, str]]] = {}
     for line, row in rows:
-        image, label = (row["path"] or "").strip(), (row["label"] or "").strip()
+        image, label = (row["path"] or "").strip(), CELLS.join((row[column] or "").strip() for column in columns)
         part = part_name(row["split"] or "") if "split" in row else as_part
-        if not image or not label:
-            faults.append(f"line {line}: the {'label' if image else 'path'} is empty")
+        fault = targets.fault(label) if image else "its path is empty"
+        if fault:
+            faults.append(f"line {line}: {fault}")
         elif part is None:
             faults.append(f"line {line}: split must be train, val or test; got '{row['split'] or ''}'")
         else:
@@ -59,13 +65,13 @@ def _reading(root: Path, entries: list[tuple[str, str]], channels: int) -> Readi
     )
 
 
-def _rows(path: Path) -> list[tuple[int, dict[str, str | None]]]:
+def _rows(path: Path, labels: tuple[str, ...]) -> list[tuple[int, dict[str, str | None]]]:
     try:
         text = read_regular_file(path).decode("utf-8-sig")
         reader = csv.DictReader(io.StringIO(text, newline=""), skipinitialspace=True)
-        columns = [column.strip().lower() for column in reader.fieldnames or ()]
+        columns = [_column(column.strip(), labels) for column in reader.fieldnames or ()]
         reader.fieldnames = columns
-        missing = [column for column in ("path", "label") if column not in columns]
+        missing = [column for column in ("path", *labels) if column not in columns]
         if missing:
             came = ", ".join(columns)[:200] or "nothing"
             raise DataError(f"'{path}' has no column {' and '.join(missing)}; it has {came}", hint=_LAYOUT_HINT)
@@ -79,3 +85,8 @@ def _rows(path: Path) -> list[tuple[int, dict[str, str | None]]]:
     except (OSError, csv.Error) as fault:
         reason = fault.strerror if isinstance(fault, OSError) else fault
         raise DataError(f"'{path}' cannot be read as CSV: {reason}", hint="save it as UTF-8 CSV") from None
+
+
+def _column(name: str, labels: tuple[str, ...]) -> str:
+    """A column as it is called here: those of labels as they were named, the others in lower case."""
+    return name if name in labels else name.lower()

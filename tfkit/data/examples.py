@@ -7,6 +7,7 @@ import numpy as np
 from typing_extensions import TypeVar
 
 from tfkit.data.sources import ImageSource
+from tfkit.data.targets import target_counts
 
 if TYPE_CHECKING:
     from tfkit.data.inputs import Examples
@@ -19,9 +20,9 @@ class ImageExamples:
     Attributes:
         source: Where the pixels come from.
         indices: int64 (n,), positions in the source.
-        labels: int32 (n,), positions in `class_names`.
+        labels: int32 (n,), positions in `class_names`; of several labels uint8 (n, k), of numbers float32 (n, k).
         names: How to call each example in reports: a relative path, or `test[17]`.
-        class_names: The labels' names, in the order of a model's scores.
+        class_names: The names of the classes, labels or numbers, in the order of a model's scores.
 
     Example:
         >>> splits = load_image_splits(source="digits")
@@ -54,9 +55,8 @@ class ImageExamples:
         return ImageExamples(self.source, self.indices, places[self.labels], self.names, class_names)
 
     def class_counts(self) -> dict[str, int]:
-        """How many examples each class has, in the order of `class_names`."""
-        counts = np.bincount(self.labels, minlength=len(self.class_names))
-        return {name: int(count) for name, count in zip(self.class_names, counts, strict=True)}
+        """How many examples each class or label has, in the order of `class_names`; of numbers all."""
+        return target_counts(self.labels, self.class_names)
 
 
 ExamplesT = TypeVar("ExamplesT", bound="Examples", default=ImageExamples)

@@ -15,7 +15,7 @@ class Examples(Protocol):
     """Labelled images or texts of one split.
 
     Attributes:
-        labels: int32 (n,), positions in `class_names`.
+        labels: int32 (n,), positions in `class_names`; of several labels uint8 (n, k), of numbers float32 (n, k).
         names: How to call each example in reports.
         class_names: The labels' names, in the order of a model's scores.
     """
@@ -36,7 +36,7 @@ class Examples(Protocol):
         ...
 
     def class_counts(self) -> dict[str, int]:
-        """How many examples each class has, in the order of `class_names`."""
+        """How many examples each class or label has, in the order of `class_names`; of numbers all."""
         ...
 
 

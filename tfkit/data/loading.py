@@ -1,10 +1,11 @@
 """A data set by name or place: read, checked, split, and accounted for."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from tfkit.data.assembly import Part, assemble, classes_of, note_conflicts
+from tfkit.data.assembly import Part, assemble, classes_of, note_conflicts, refuse_odd_names
 from tfkit.data.checking import BadImages, Progress, same_content
 from tfkit.data.csv_manifest import read_csv
 from tfkit.data.examples import DataReport, DatasetSplits, ExamplesT, ImageExamples
@@ -12,6 +13,7 @@ from tfkit.data.image_folder import read_image_folder
 from tfkit.data.npz import read_npz
 from tfkit.data.reading import PartName, Reading
 from tfkit.data.splitting import keep_per_class, stratified_holdout
+from tfkit.data.targets import CLASSES, Targets, target_kind
 from tfkit.errors import DataError
 
 if TYPE_CHECKING:
@@ -35,6 +37,7 @@ def load_image_splits(
     test_fraction: float = 0.2,
     seed: int = 0,
     bad_images: BadImages = "error",
+    targets: Targets = CLASSES,
     progress: Progress | None = None,
 ) -> DatasetSplits:
     """Read a data set, look at every image once, and split what is not split already.
@@ -59,6 +62,7 @@ def load_image_splits(
         test_fraction: Share of all images for the test split, in (0, 1).
         seed: The same seed gives the same splits.
         bad_images: What a damaged image does: `error` stops with a list, `skip` leaves it out and says so.
+        targets: What the labels are: one class, several labels at once, or numbers; of csv alone but for classes.
         progress: Called with (done, total) while images are checked.
 
     Returns:
@@ -74,13 +78,17 @@ def load_image_splits(
     """
     check_fractions(validation_fraction=validation_fraction, test_fraction=test_fraction)
     files: dict[PartName, Path | None] = {"train": train, "validation": validation, "test": test}
-    readings = _read(source, channels=channels, directory=directory, name=name, files=files)
-    class_names = classes_of(readings, classes)
-    if len(class_names) < 2:
+    if targets.kind != "classes" and source != "csv":
+        raise DataError(
+            f"source {source} gives one class an image", hint="write a csv of paths and labels: source: csv"
+        )
+    readings = _read(source, channels=channels, directory=directory, name=name, files=files, targets=targets)
+    class_names = _names(readings, targets, classes)
+    if len(class_names) < 2 and targets.kind == "classes":
         raise DataError(
             f"only one class was found: '{class_names[0]}'", hint="a classifier needs two or more classes to tell apart"
         )
-    parts, left_out = assemble(readings, class_names, bad_images=bad_images, progress=progress)
+    parts, left_out = assemble(readings, class_names, targets=targets, bad_images=bad_images, progress=progress)
     everything = list(parts.values())
     parts, notes = split_parts(parts, validation_fraction, test_fraction, seed)
     train_examples = parts["train"].examples
@@ -109,6 +117,7 @@ def load_image_examples(
     class_names: Sequence[str] | None = None,
     bad_images: BadImages = "error",
     prefer: Literal["test", "train"] = "test",
+    targets: Targets = CLASSES,
     progress: Progress | None = None,
 ) -> ImageExamples:
     """Read one labelled set as it is, to judge or calibrate a model that exists already.
@@ -121,6 +130,7 @@ def load_image_examples(
             an .npz without names are positions in them.
         bad_images: What a damaged image does: `error` or `skip`.
         prefer: `test` to judge a model, `train` to calibrate one: never calibrate on what it is judged by.
+        targets: What the labels are; see `load_image_splits`.
         progress: Called with (done, total) while images are checked.
 
     Returns:
@@ -129,14 +139,15 @@ def load_image_examples(
     Raises:
         DataError: When nothing is there, images are damaged, or a label is no class of the model.
     """
-    readings = _read_path(path, channels=channels)
+    readings = _read_path(path, channels=channels, targets=targets)
     order: tuple[PartName, ...] = ("all", "test", "validation", "train")
     chosen = next(part for part in (order if prefer == "test" else reversed(order)) if part in readings)
     reading = readings[chosen]
-    if class_names is not None:
+    if class_names is not None and targets.kind == "classes":
         reading = _in_classes_of_model(reading, tuple(class_names), path)
-    names = tuple(class_names) if class_names is not None else classes_of({chosen: reading}, None)
-    parts, _ = assemble({chosen: reading}, names, bad_images=bad_images, progress=progress, may_lack=True)
+    names = tuple(class_names) if class_names is not None else _names({chosen: reading}, targets, None)
+    checked: dict[str, Any] = {"bad_images": bad_images, "progress": progress, "may_lack": True}
+    parts, _ = assemble({chosen: reading}, names, targets=targets, **checked)
     return parts[chosen].examples
 
 
@@ -147,6 +158,7 @@ def _read(
     directory: Path | None,
     name: str | None,
     files: dict[PartName, Path | None],
+    targets: Targets,
 ) -> dict[PartName, Reading]:
     if source == "digits":
         from tfkit.data.digits import read_digits  # scikit-learn takes a second to import
@@ -162,11 +174,16 @@ def _read(
         if directory is None:
             raise DataError("source image_folder needs a folder", hint="set data.directory")
         return read_image_folder(directory.expanduser(), channels=channels)
-    return _read_files(source, channels=channels, directory=directory, files=files)
+    return _read_files(source, channels=channels, directory=directory, files=files, targets=targets)
 
 
 def _read_files(
-    source: Literal["npz", "csv"], *, channels: int, directory: Path | None, files: dict[PartName, Path | None]
+    source: Literal["npz", "csv"],
+    *,
+    channels: int,
+    directory: Path | None,
+    files: dict[PartName, Path | None],
+    targets: Targets,
 ) -> dict[PartName, Reading]:
     root = (directory or Path()).expanduser()
     given = {part: root / file.expanduser() for part, file in files.items() if file is not None}
@@ -174,7 +191,7 @@ def _read_files(
         given = {"train": root}
     if "train" not in given:
         raise DataError(f"source {source} needs a file of training images", hint=f"set data.train to a .{source} file")
-    read = read_npz if source == "npz" else read_csv
+    read = read_npz if source == "npz" else partial(read_csv, targets=targets)
     if len(given) == 1:
         return read(given["train"], channels=channels)
     readings: dict[PartName, Reading] = {}
@@ -184,12 +201,21 @@ def _read_files(
     return readings
 
 
-def _read_path(path: Path, *, channels: int) -> dict[PartName, Reading]:
+def _read_path(path: Path, *, channels: int, targets: Targets) -> dict[PartName, Reading]:
     if path.suffix.lower() == ".npz":
         return read_npz(path, channels=channels)
     if path.suffix.lower() == ".csv":
-        return read_csv(path, channels=channels)
+        return read_csv(path, channels=channels, targets=targets)
     return read_image_folder(path, channels=channels)
+
+
+def _names(readings: dict[PartName, Reading], targets: Targets, wanted: Sequence[str] | None) -> tuple[str, ...]:
+    """The names of the classes, labels or numbers."""
+    if targets.kind == "classes":
+        return classes_of(readings, wanted)
+    names = targets.names([label for reading in readings.values() for label in reading.labels], wanted)
+    refuse_odd_names(set(names))
+    return names
 
 
 def _in_classes_of_model(reading: Reading, class_names: tuple[str, ...], path: Path) -> Reading:
@@ -264,6 +290,8 @@ def few_labels(examples: ExamplesT, per_class: int, seed: int, *, unit: str = "i
     if per_class < 1:
         raise DataError(f"labels_per_class must be 1 or more; got {per_class}", hint="check data.labels_per_class")
     count = len(examples.class_names)
+    if target_kind(examples.labels) != "classes":
+        raise DataError("labels_per_class needs one class an example", hint="leave data.labels_per_class out")
     chosen = keep_per_class(examples.labels, per_class=per_class, class_count=count, seed=seed)
     left = len(examples) - len(chosen)
     note = f"Only {per_class} training {unit} of each class were kept; {left} were left out."

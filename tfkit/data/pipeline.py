@@ -16,6 +16,7 @@ from tfkit.data.examples import ImageExamples
 from tfkit.data.images import fit_image
 from tfkit.data.inputs import host_pixel_batches
 from tfkit.data.mixing import Mixing, mix_batch
+from tfkit.data.targets import dense_targets, target_kind
 
 _PREFETCHED_BATCHES = 2  # one being trained on, two ready; AUTOTUNE would grow without a bound
 _CHUNK = 64  # images a step while an array is filled
@@ -49,7 +50,8 @@ def training_batches(
         first_epoch: The number of the first epoch, to go on with a run that was interrupted.
 
     Returns:
-        A data set of float32 (batch, height, width, channels) pixels 0..255 and one-hot float32 (batch, classes).
+        A data set of float32 (batch, height, width, channels) pixels 0..255 and targets float32 (batch, classes):
+        one-hot rows, rows of 0 and 1, or numbers.
 
     Example:
         >>> batches = training_batches(splits.train, ImageSpec(height=16, width=16, channels=1), batch_size=32)
@@ -57,14 +59,13 @@ def training_batches(
         >>> history = model.fit(batches, epochs=1, verbose=0)
     """
     read, is_stored = _reader(examples, image, cache_bytes)
-    class_count = len(examples.class_names)
-    labels = on_host(examples.labels)
+    rows = target_rows(examples.labels, len(examples.class_names))
 
     def finish(
         epoch_seeds: tf.Tensor, steps: tf.Tensor, positions: tf.Tensor, pixels: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor]:
         seeds = tf.random.split(tf.random.fold_in(epoch_seeds[0], steps[0]))
-        targets = tf.one_hot(tf.gather(labels, positions), class_count)
+        targets = rows(positions)
         views = augment_batch(pixels, policy=augmentation, seed=seeds[0], flip=flip)
         return mix_batch(views, targets, mixing=mixing, seed=seeds[1])
 
@@ -103,14 +104,14 @@ def some_views(
         seed: The same seed gives the same images and views.
 
     Returns:
-        float32 (count, height, width, channels) pixels 0..255 and one-hot float32 (count, classes); fewer where there
+        float32 (count, height, width, channels) pixels 0..255 and targets float32 (count, classes); fewer where there
         are fewer examples.
     """
     chosen = examples.select(np.random.default_rng(seed).permutation(len(examples))[:count])
     pixels = next(host_pixel_batches(chosen, image, batch_size=count))
     seeds = tf.random.split(tf.constant([seed, 0], tf.int64))
     views = augment_batch(tf.constant(pixels), policy=augmentation, seed=seeds[0], flip=flip)
-    targets = tf.one_hot(chosen.labels, len(chosen.class_names))
+    targets = tf.constant(dense_targets(chosen.labels, len(chosen.class_names)))
     mixed, shares = mix_batch(views, targets, mixing=mixing, seed=seeds[1])
     return mixed.numpy(), shares.numpy()
 
@@ -127,11 +128,11 @@ def evaluation_batches(
         cache_bytes: As for `training_batches`; 0 reads the images again at each iteration.
 
     Returns:
-        A data set of float32 (batch, height, width, channels) pixels 0..255 and one-hot float32 (batch, classes).
+        A data set of float32 (batch, height, width, channels) pixels 0..255 and targets float32 (batch, classes):
+        one-hot rows, rows of 0 and 1, or numbers.
     """
     read, is_stored = _reader(examples, image, cache_bytes)
-    class_count = len(examples.class_names)
-    labels = on_host(examples.labels)
+    rows = target_rows(examples.labels, len(examples.class_names))
     positions = tf.data.Dataset.range(len(examples))
     if is_stored:
         batches = positions.batch(batch_size).map(lambda chosen: (read(chosen), chosen))
@@ -142,10 +143,23 @@ def evaluation_batches(
     finished = batches.map(
         lambda pixels, chosen: (
             tf.cast(pixels, tf.float32),
-            tf.one_hot(tf.gather(labels, chosen), class_count),
+            rows(chosen),
         )
     )
     return finish_batches(finished, len(examples), batch_size)
+
+
+def target_rows(labels: np.ndarray, width: int) -> Callable[[tf.Tensor], tf.Tensor]:
+    """A function from positions to targets, float32 (batch, width); a million one-hot rows are never in memory.
+
+    Args:
+        labels: Classes, rows of labels, or rows of numbers; see `tfkit.data.targets`.
+        width: How many classes, labels or numbers there are.
+    """
+    held = on_host(labels)
+    if target_kind(labels) == "classes":
+        return lambda positions: tf.one_hot(tf.gather(held, positions), width)
+    return lambda positions: tf.cast(tf.gather(held, positions), tf.float32)
 
 
 def pixel_batches(examples: ImageExamples, image: ImageSpec, *, batch_size: int) -> Iterator[np.ndarray]:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from tfkit.data.targets import strata, target_kind
 from tfkit.errors import DataError
 
 
@@ -22,7 +23,7 @@ def stratified_holdout(
     Examples with the same content go to the same side, so that a split made here cannot leak.
 
     Args:
-        labels: int (n,) positions in `class_names`.
+        labels: int (n,) positions in `class_names`; or rows of labels or numbers, which are split by `strata`.
         contents: A digest of each example's content.
         fraction: Share of every class to hold out, in [0, 1); at least one example of each when above 0.
         seed: The same seed holds out the same examples.
@@ -44,10 +45,13 @@ def stratified_holdout(
     rng = np.random.default_rng(seed)
     held_out: list[np.ndarray] = []
     too_small = []
-    for label, name in enumerate(class_names):
-        members = originals[labels[originals] == label]
+    groups, one_class = strata(labels), target_kind(labels) == "classes"
+    for group in range(len(class_names) if one_class else int(groups.max(initial=0)) + 1):
+        members = originals[groups[originals] == group]
+        if len(members) < 2 and not one_class:
+            continue
         if len(members) < 2:
-            too_small.append(f"'{name}' ({len(members)})")
+            too_small.append(f"'{class_names[group]}' ({len(members)})")
             continue
         count = min(max(1, round(fraction * len(members))), len(members) - 1)
         held_out.append(rng.permutation(members)[:count])
@@ -67,12 +71,13 @@ def keep_per_class(labels: np.ndarray, *, per_class: int, class_count: int, seed
     return np.sort(np.concatenate(chosen))
 
 
-def spread_over_classes(labels: np.ndarray, *, count: int, class_count: int, seed: int) -> np.ndarray:
-    """Positions of `count` random examples taken from the classes in turn (all, when there are fewer)."""
+def spread_over_classes(labels: np.ndarray, *, count: int, seed: int) -> np.ndarray:
+    """Positions of `count` random examples taken from the classes, or other `strata`, in turn (all of fewer)."""
     rng = np.random.default_rng(seed)
-    turn = np.empty(len(labels), np.int64)
-    for label in range(class_count):
-        members = rng.permutation(np.flatnonzero(labels == label))
+    groups = strata(labels)
+    turn = np.empty(len(groups), np.int64)
+    for group in range(int(groups.max(initial=-1)) + 1):
+        members = rng.permutation(np.flatnonzero(groups == group))
         turn[members] = np.arange(len(members))
     # Shuffled first, so that a count below the number of classes does not favour the first ones.
     order = rng.permutation(len(labels))

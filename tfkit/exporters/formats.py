@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from tfkit.artifacts import Artifact, InputSpec, Quantization, ScoreTask, write_manifest
+from tfkit.artifacts import Artifact, InputSpec, Quantization, TaskName, write_manifest
 from tfkit.errors import ExportError
 from tfkit.exporters.float_model import exportable_model
 from tfkit.exporters.saved_model import export_saved_model
@@ -29,7 +29,8 @@ def export_formats(
     class_names: tuple[str, ...],
     calibration: Any = None,
     allow_float: Sequence[str] = (),
-    task: ScoreTask = "classification",
+    task: TaskName = "classification",
+    thresholds: tuple[float, ...] = (),
     progress: Callable[[int, int, str], None] | None = None,
 ) -> tuple[Artifact, ...]:
     """Write a model in each format, with a manifest and the labels beside them.
@@ -44,7 +45,8 @@ def export_formats(
         calibration: For `tflite_int8`: uint8 (n, height, width, channels), some hundred real training images; for
             texts a dict of int32 `token_ids` and `padding_mask`.
         allow_float: Float operators that `tflite_int8` made after training may have, as for `export_tflite`.
-        task: `multilabel` where each score is a label of its own.
+        task: What is asked of the model; `embedding` where there are no class names.
+        thresholds: What turns scores into answers; as for `Artifact`.
         progress: Called after each file with files done, files in all, and the format.
 
     Returns:
@@ -70,7 +72,7 @@ def export_formats(
         if progress is not None:
             progress(len(artifacts), len(formats), name)
         if name == "saved_model":
-            artifacts.append(export_saved_model(model, directory / name, task=task, **described))
+            artifacts.append(export_saved_model(model, directory / name, task=task, thresholds=thresholds, **described))
             continue
         if not makes_its_own_file(model, _QUANTIZATIONS[name]):
             flatbuffer = flatbuffer or converted_to_float(exportable_model(model, **described), spec)
@@ -83,6 +85,6 @@ def export_formats(
             allow_float=allow_float,
             **described,
         )
-        artifacts.append(replace(artifact, task=task))
+        artifacts.append(replace(artifact, task=task if class_names else "embedding", thresholds=thresholds))
     write_manifest(tuple(artifacts), directory)
     return tuple(artifacts)

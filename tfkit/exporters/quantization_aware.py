@@ -24,6 +24,7 @@ from tfkit.exporters.layer_comparison import compare_layers, first_drift
 from tfkit.exporters.normalization import normalized
 from tfkit.exporters.tensor_matching import Samples, first_samples
 from tfkit.exporters.trained_ranges import quantize_as_trained
+from tfkit.graph import read_graph
 from tfkit.models.text.plain_transformer import with_sequence_length
 from tfkit.runtimes import read_operators, read_signature
 
@@ -32,6 +33,7 @@ _COMPARED_IMAGES = 4
 # A file further from its model than this, on average over the scores, is not the model that was trained.
 _MOST_STEPS = 8.0
 _FINE_STEPS = 65534 / 255  # steps of 16 bits in one of 8
+_OUTPUT = "StatefulPartitionedCall"  # what the converter calls a model's outputs
 _SHOWN = 5
 
 
@@ -83,7 +85,7 @@ def export_trained_integers(
         made = export_integers(model, image=image, pixels=pixels)
         quantization: Quantization = "int16x8" if made.activation_bits == 16 else "int8"
         unfinished.write_bytes(made.flatbuffer)
-        asked = _float_operators(unfinished, made.float_layers)
+        asked = _float_operators(unfinished, made.float_layers, last=_last_layer(model))
         refuse_unasked_operators(unfinished, quantization=quantization, model=model, float_operators=asked)
     return Artifact(
         path=path,
@@ -186,7 +188,7 @@ def rehearse_integers(model: Any, *, spec: InputSpec, samples: Any) -> None:
     with tempfile.NamedTemporaryFile(suffix=".tflite") as file:
         file.write(made.flatbuffer)
         file.flush()
-        asked = _float_operators(Path(file.name), made.folded.float_layers)
+        asked = _float_operators(Path(file.name), made.folded.float_layers, last=_last_layer(model))
         refuse_unasked_operators(Path(file.name), quantization=quantization, model=model, float_operators=asked)
 
 
@@ -259,13 +261,24 @@ def refuse_drift(rows: tuple[LayerDifference, ...], *, activation_bits: int) -> 
         )
 
 
-def _float_operators(path: Path, float_layers: tuple[str, ...]) -> int:
+def _last_layer(model: Any) -> str:
+    """The layer that gives a model's output; its operator has the output's name in a file, and not its own."""
+    node = read_graph(model).outputs[0].node
+    return node.name if node is not None else ""
+
+
+def _float_operators(path: Path, float_layers: tuple[str, ...], *, last: str) -> int:
     """How many float operators of a file are layers left in float, or the conversions around them."""
     if not float_layers:
         return 0
     names = set(float_layers)
     floats = [operator for operator in read_operators(path) if operator.is_float]
-    return sum(operator.name in CONVERSIONS or layer_of(operator.layer, names) in names for operator in floats)
+    return sum(
+        operator.name in CONVERSIONS
+        or layer_of(operator.layer, names) in names
+        or (last in names and operator.layer.startswith(_OUTPUT))
+        for operator in floats
+    )
 
 
 def check_kernels(flatbuffer: bytes, kernels: tuple[TrainedKernel, ...]) -> int:

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tfkit.artifacts import Artifact, ImageSpec, InputSpec, ModelSignature, ScoreTask, TensorSpec, TextSpec
+from tfkit.artifacts import Artifact, ImageSpec, InputSpec, ModelSignature, TaskName, TensorSpec, TextSpec
 from tfkit.data.images import decode_image, fit_image
 from tfkit.errors import ExportError
 from tfkit.exporters.destination import finished_model
@@ -18,6 +18,8 @@ from tfkit.runtimes import held_native_output
 
 Classify = Callable[[Any], dict[str, tf.Tensor]]
 
+VALUES = "values"  # what a model of numbers calls its output
+
 
 def export_saved_model(
     model: Any,
@@ -25,15 +27,16 @@ def export_saved_model(
     *,
     spec: InputSpec,
     class_names: tuple[str, ...],
-    task: ScoreTask = "classification",
+    task: TaskName = "classification",
+    thresholds: tuple[float, ...] = (),
 ) -> Artifact:
     """Write `directory/1`, a SavedModel that a server can take as it is.
 
     - `serving_default`: `image_bytes` string (n,), encoded images of any size, or `texts` string (n,), UTF-8 ->
       `labels` string (n,), the most likely class, and `scores` float32 (n, classes). Decoding, orientation and
       resizing, or tokenising, are the code that training used, inside the model. An embedder of texts gives
-      `embeddings` float32 (n, d) instead; a model of several labels `labels` string (n, classes), the name of each
-      class of .5 or more and nothing in the place of the others.
+      `embeddings` float32 (n, d) instead, a model of numbers `values` float32 (n, k); a model of several labels
+      `labels` string (n, classes), the name of each that reaches its threshold and nothing in the place of the others.
     - `predict`: `pixels` float32 (n, height, width, channels), raw 0..255, or `token_ids` and `padding_mask` int32
       (n, length) -> the same outputs.
 
@@ -43,7 +46,8 @@ def export_saved_model(
         directory: The folder above the version folder `1`; the version folder must not exist.
         spec: The images or texts it takes.
         class_names: Its labels, in the order of the scores; none for an embedder.
-        task: `multilabel` where each score is a label of its own.
+        task: What is asked of the model.
+        thresholds: As for `Artifact`.
 
     Returns:
         The artifact; its path is the version folder.
@@ -64,7 +68,7 @@ def export_saved_model(
         )
     path = directory / "1"
     with finished_model(path) as unfinished, held_native_output():
-        _archive(model, spec, class_names, task).write_out(unfinished, verbose=False)
+        _archive(model, spec, class_names, task, thresholds).write_out(unfinished, verbose=False)
     return Artifact(
         path=path,
         format="saved_model",
@@ -72,20 +76,28 @@ def export_saved_model(
         signature=_signature(spec, class_names, task, width=model.output_shape[-1]),
         input=spec,
         class_names=class_names,
-        task=task,
+        task=task if class_names else "embedding",
+        thresholds=thresholds,
         made_by=f"ExportArchive of Keras {metadata.version('keras')}, TensorFlow {metadata.version('tensorflow')}",
     )
 
 
-def _archive(model: Any, spec: InputSpec, class_names: tuple[str, ...], task: ScoreTask) -> Any:
+def _archive(
+    model: Any, spec: InputSpec, class_names: tuple[str, ...], task: TaskName, thresholds: tuple[float, ...]
+) -> Any:
     labels = tf.constant(class_names, tf.string)
+    limits = tf.constant(thresholds or 0.5, tf.float32)
 
     def classify(inputs: Any) -> dict[str, tf.Tensor]:
         scores = model(inputs, training=False)
         if not class_names:
             return {EMBEDDINGS: scores}
+        if task == "regression":
+            return {VALUES: scores}
         if task == "multilabel":
-            return {"labels": tf.where(scores >= 0.5, labels[None], tf.constant("")), "scores": scores}
+            return {"labels": tf.where(scores >= limits, labels[None], tf.constant("")), "scores": scores}
+        if thresholds:
+            return {"labels": tf.where(scores[:, 1] >= limits[0], labels[1], labels[0]), "scores": scores}
         return {"labels": tf.gather(labels, tf.argmax(scores, axis=-1)), "scores": scores}
 
     archive = keras.export.ExportArchive()
@@ -126,11 +138,13 @@ def _add_text_endpoints(archive: Any, classify: Classify, text: TextSpec) -> Non
     archive.add_endpoint("predict", predict, tokens)
 
 
-def _signature(spec: InputSpec, class_names: tuple[str, ...], task: ScoreTask, *, width: int) -> ModelSignature:
+def _signature(spec: InputSpec, class_names: tuple[str, ...], task: TaskName, *, width: int) -> ModelSignature:
     name = "image_bytes" if isinstance(spec, ImageSpec) else "texts"
     given = TensorSpec(name=name, shape=(None,), dtype="string")
     if not class_names:
         return ModelSignature((given,), (TensorSpec(EMBEDDINGS, (None, width), "float32"),))
+    if task == "regression":
+        return ModelSignature((given,), (TensorSpec(VALUES, (None, width), "float32"),))
     shape = (None, width) if task == "multilabel" else (None,)
     labels = TensorSpec(name="labels", shape=shape, dtype="string")
     return ModelSignature((given,), (labels, TensorSpec(name="scores", shape=(None, width), dtype="float32")))

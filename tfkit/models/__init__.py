@@ -2,10 +2,12 @@
 
 from tfkit.models.backbones import backbone_names, build_backbone
 from tfkit.models.classifier import (
+    HeadSpec,
     backbone_layers,
     build_classifier,
     feature_extractor,
     head_on_features,
+    is_of_numbers,
     logits_model,
 )
 from tfkit.models.custom_objects import register_custom_objects
@@ -16,6 +18,7 @@ from tfkit.models.precision import with_dtype_policy, with_float_pixels
 from tfkit.models.preprocessing import preprocessor_scaling, scales_its_pixels, taking_raw_pixels
 
 __all__ = [
+    "HeadSpec",
     "Unfrozen",
     "backbone_layers",
     "backbone_names",
@@ -24,6 +27,7 @@ __all__ = [
     "feature_extractor",
     "freeze_backbone",
     "head_on_features",
+    "is_of_numbers",
     "load_model_file",
     "logits_model",
     "preprocessor_scaling",

@@ -1,5 +1,6 @@
 """An image classifier: a backbone, pooling, and one Dense layer that is trained first."""
 
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import keras
@@ -12,6 +13,33 @@ POOLING, LOGITS, SCORES = "pooling", "logits", "scores"
 Pooling = Literal["average", "max"]
 
 
+@dataclass(frozen=True)
+class HeadSpec:
+    """What stands behind the logits.
+
+    Attributes:
+        activation: `softmax` for one class of several, `sigmoid` for several labels, `linear` for numbers.
+        means: Of numbers: what each is about; the logits are standardised and come out in the numbers' own units.
+        deviations: How far each goes from there.
+    """
+
+    activation: Literal["softmax", "sigmoid", "linear"] = "softmax"
+    means: tuple[float, ...] = ()
+    deviations: tuple[float, ...] = ()
+
+    def scores(self, logits: Any) -> Any:
+        """The model's output from its logits, float32 (n, k)."""
+        if self.activation == "softmax":
+            return keras.layers.Softmax(name=SCORES, dtype="float32")(logits)
+        if self.activation == "sigmoid":
+            return keras.layers.Activation("sigmoid", name=SCORES, dtype="float32")(logits)
+        scale, offset = list(self.deviations) or 1.0, list(self.means) or 0.0
+        return keras.layers.Rescaling(scale, offset, name=SCORES, dtype="float32")(logits)
+
+
+SOFTMAX = HeadSpec()
+
+
 def build_classifier(
     backbone: keras.Model,
     *,
@@ -19,18 +47,20 @@ def build_classifier(
     pooling: Pooling = "average",
     dropout: float = 0.0,
     l2: float = 0.0,
+    head: HeadSpec = SOFTMAX,
 ) -> keras.Model:
     """Put a classification head on a backbone.
 
     Args:
         backbone: From raw pixels to feature maps, as `build_backbone` returns it.
-        classes: Number of classes, 2 or more.
+        classes: Number of classes, 2 or more; of labels or of numbers, 1 or more.
         pooling: How a feature map becomes a vector.
         dropout: Share of the features dropped while training, in [0, 1).
         l2: Weight of the L2 penalty on the head's kernel.
+        head: What stands behind the logits.
 
     Returns:
-        A flat model from `pixels` to `scores`, float32 (n, classes), probabilities.
+        A flat model from `pixels` to `scores`, float32 (n, classes): probabilities, or numbers.
 
     Raises:
         ModelError: When the backbone does not end in feature maps.
@@ -54,8 +84,7 @@ def build_classifier(
     # A random kernel never quite washes out when features outnumber photos; starting from zeros, as in Big Transfer
     # (arXiv:1912.11370), leaves nothing to chance.
     x = keras.layers.Dense(classes, kernel_initializer="zeros", kernel_regularizer=penalty, name=LOGITS)(x)
-    scores = keras.layers.Softmax(name=SCORES, dtype="float32")(x)
-    return keras.Model(backbone.inputs[0], scores, name=backbone.name)
+    return keras.Model(backbone.inputs[0], head.scores(x), name=backbone.name)
 
 
 def feature_extractor(model: keras.Model) -> keras.Model:
@@ -71,31 +100,31 @@ def feature_extractor(model: keras.Model) -> keras.Model:
 
 
 def head_on_features(model: keras.Model) -> keras.Model:
-    """The part of a classifier after its pooled features, sharing its weights; gives logits.
+    """The part of a classifier after its pooled features, sharing its weights; gives what `logits_model` gives.
 
     Args:
         model: A classifier of `build_classifier`.
 
     Returns:
-        A model from features, float32 (n, d), to logits (n, classes).
+        A model from features, float32 (n, d), to logits (n, classes), or to numbers.
     """
     features = keras.Input(model.get_layer(POOLING).output.shape[1:], name="features")
     x = features
     for layer in model.layers[model.layers.index(model.get_layer(POOLING)) + 1 :]:
         x = layer(x)
-        if layer.name == LOGITS:
+        if layer.name == LOGITS and not is_of_numbers(model):
             break
     return keras.Model(features, x, name="head")
 
 
 def logits_model(model: keras.Model) -> keras.Model:
-    """A classifier without its softmax, sharing its weights: the loss on logits is exact where that on scores clips.
+    """A classifier without its softmax or sigmoid, sharing its weights: a loss on logits is exact, on scores it clips.
 
     Args:
         model: A classifier of `build_classifier`.
 
     Returns:
-        A model from the classifier's inputs to logits (n, classes).
+        A model from the classifier's inputs to logits (n, classes); of a model of numbers that model itself.
 
     Raises:
         ModelError: When it is no such classifier.
@@ -105,8 +134,15 @@ def logits_model(model: keras.Model) -> keras.Model:
             f"model '{model.name}' has no layer '{SCORES}' behind its logits",
             hint="name a classifier that tfkit trained: a run's folder, or its models/float.keras",
         )
+    if is_of_numbers(model):
+        return model
     # Not the output of the layer `logits`: in a quantisation-aware model the logits are rounded behind it.
     return keras.Model(_inputs(model), model.get_layer(SCORES).input, name=model.name)
+
+
+def is_of_numbers(model: keras.Model) -> bool:
+    """Whether a model of `build_classifier` gives numbers, not scores."""
+    return any(layer.name == SCORES and isinstance(layer, keras.layers.Rescaling) for layer in model.layers)
 
 
 def backbone_layers(model: keras.Model) -> tuple[keras.layers.Layer, ...]:

@@ -22,7 +22,9 @@ from tfkit.reports.findings import (
     most_confused,
 )
 from tfkit.reports.run_report import RunReport, float_accuracy
+from tfkit.reports.task_view import task_view, wrong_answers
 from tfkit.reports.text_input import describe_text_input
+from tfkit.tasks import CLASSIFICATION
 
 DOCUMENT_VERSION = 1
 # A matrix of 1,000 classes is a million numbers; its confused pairs say the same in a few lines.
@@ -47,15 +49,16 @@ def report_document(report: RunReport) -> dict[str, Any]:
         "tfkit_version": report.tfkit_version,
         "evaluation": _evaluation(report),
         "control": asdict(report.control) if report.control else None,
-        "artifacts": [{**asdict(file), "accepted": file.accepted} for file in report.artifacts],
+        "artifacts": [
+            {**asdict(file), report.evaluation.metric: file.quality, "accepted": file.accepted}
+            for file in report.artifacts
+        ],
         "acceptance": report.policy,
         "model": {"backbone": report.backbone, "parameters": report.parameters, report.noun: _input(report)},
         "compression": asdict(report.compression) if report.compression else None,
         "search": asdict(report.search) if report.search else None,
-        "stages": [asdict(stage) for stage in report.stages],
-        "per_class": [asdict(row) for row in class_scores(report.evaluation)],
-        "most_confused": [_pair(pair, report.noun) for pair in most_confused(report.evaluation)],
-        "mistakes": [asdict(mistake) for mistake in mistakes(report.evaluation)],
+        "stages": [{**asdict(stage), report.evaluation.metric: stage.quality} for stage in report.stages],
+        **_answers(report),
         "explanations": explanations_document(report.explanations) if report.explanations else None,
         "data": report.data,
         "host": asdict(report.host),
@@ -66,17 +69,38 @@ def report_document(report: RunReport) -> dict[str, Any]:
 
 def _evaluation(report: RunReport) -> dict[str, Any]:
     evaluation = report.evaluation
-    low, high = accuracy_interval(evaluation.keras, evaluation.examples)
-    few = len(evaluation.class_names) <= MOST_CLASSES_WITH_MATRIX
-    return {
+    described = {
         "examples": evaluation.examples,
+        "task": evaluation.task.name,
         "metric": evaluation.metric,
         "keras": evaluation.keras,
+        "figures": evaluation.quality.figures,
+        "thresholds": evaluation.decision.thresholds,
         "float": float_accuracy(report.stages),
+        "class_names": evaluation.class_names,
+    }
+    if evaluation.task is not CLASSIFICATION:
+        return described
+    low, high = accuracy_interval(evaluation.keras, evaluation.examples)
+    few = len(evaluation.class_names) <= MOST_CLASSES_WITH_MATRIX
+    return described | {
         "keras_interval_95": [low, high],
         "calibration_error": calibration_error(calibration(evaluation)),
-        "class_names": evaluation.class_names,
         "confusion_matrix": confusion_matrix(evaluation) if few else None,
+    }
+
+
+def _answers(report: RunReport) -> dict[str, Any]:
+    """What the evaluation says beyond its figures."""
+    evaluation = report.evaluation
+    if (view := task_view(evaluation)) is not None:
+        columns = [heading.lower().replace(" ", "_") for heading in view.head]
+        rows = [dict(zip(columns, row, strict=True)) for row in view.rows]
+        return {"per_output": rows, "mistakes": [asdict(wrong) for wrong in wrong_answers(evaluation)]}
+    return {
+        "per_class": [asdict(row) for row in class_scores(evaluation)],
+        "most_confused": [_pair(pair, report.noun) for pair in most_confused(evaluation)],
+        "mistakes": [asdict(mistake) for mistake in mistakes(evaluation)],
     }
 
 

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tfkit.artifacts import ImageSpec, InputSpec
+from tfkit.data.targets import told_target
 from tfkit.reports.gallery import Misclassified, MisclassifiedPixels
 from tfkit.reports.run_report import Evaluation
 from tfkit.reports.tensorboard import write_tensorboard_images
+from tfkit.tasks import PLAIN, Decision
 
 # Only for the type checker: this room loads TensorFlow, and `tfkit --help` must not.
 if TYPE_CHECKING:
@@ -19,13 +21,14 @@ if TYPE_CHECKING:
     from tfkit.data.text import TextExamples
 
 
-def evaluate(model: Any, test: Examples, spec: InputSpec) -> Evaluation:
+def evaluate(model: Any, test: Examples, spec: InputSpec, *, decision: Decision = PLAIN) -> Evaluation:
     """Run a model over the evaluation split.
 
     Args:
         model: A Keras classifier of raw pixels or of token ids, or a twin of the tfmot engine.
         test: The split.
         spec: The images or texts the model takes.
+        decision: What turns scores into answers.
 
     Returns:
         Its answers: what every exported file is compared with.
@@ -38,7 +41,7 @@ def evaluate(model: Any, test: Examples, spec: InputSpec) -> Evaluation:
         scores = np.concatenate([model.scores(inputs) for inputs in input_batches(test, spec, batch_size=64)])
     else:
         scores = reference_scores(model, test, spec)
-    return Evaluation(test.class_names, test.labels, scores, test.names)
+    return Evaluation(test.class_names, test.labels, scores, test.names, decision)
 
 
 def pixels_of(examples: ImageExamples, image: ImageSpec) -> MisclassifiedPixels:
@@ -79,8 +82,16 @@ def write_stage_pictures(
     write_tensorboard_images(
         log_dir,
         seen=seen,
-        seen_labels=[splits.class_names[index] for index in np.argmax(targets, axis=1)],
+        seen_labels=_told_targets(targets, evaluation),
         evaluation=evaluation,
         misclassified_pixels=pixels_of(splits.test, image),
         step=step,
     )
+
+
+def _told_targets(targets: np.ndarray, evaluation: Evaluation) -> list[str]:
+    """What the rows of training targets say; the larger of two classes that were mixed."""
+    if evaluation.task.targets == "classes":
+        return [evaluation.class_names[index] for index in np.argmax(targets, axis=1)]
+    rows = (targets > 0.5).astype(np.uint8) if evaluation.task.targets == "labels" else targets
+    return [told_target(rows, place, evaluation.class_names) for place in range(len(rows))]

@@ -9,18 +9,18 @@ import numpy as np
 
 from tfkit.reports.drawing import BAD, GOOD, INK, LINE, MUTED, ON_COLOUR, Drawing, drawing_style
 from tfkit.reports.findings import CalibrationBin, calibration, confusion_matrix
-from tfkit.reports.quantities import counted, file_size, milliseconds, percent
+from tfkit.reports.quantities import counted, file_size, milliseconds
 from tfkit.reports.run_report import ArtifactResult, Evaluation, RunReport, StageSummary
 
 # Up to here cells hold their number, and up to there classes are named at the axes; a picture with more is a heat map.
 MOST_CLASSES_WITH_NUMBERS = 20
 MOST_CLASSES_WITH_NAMES = 40
-_FIRST_METRICS = ("loss", "accuracy")
+_ORDER = {"loss": 0, "learning_rate": 2}
 _WIDTH = 3.7  # inches: a phone's width, so that the figures are read there without zooming
 
 
 def curve_drawings(stage: StageSummary) -> tuple[Drawing, ...]:
-    """Draw a stage's metrics over its epochs, training and validation together, loss and accuracy first.
+    """Draw a stage's metrics over its epochs, training and validation together, the loss first.
 
     Args:
         stage: A stage; one without history gives no figure.
@@ -29,7 +29,7 @@ def curve_drawings(stage: StageSummary) -> tuple[Drawing, ...]:
         One figure for each metric.
     """
     metrics = [name for name in stage.history if not name.startswith("val_")]
-    metrics.sort(key=lambda name: (*_FIRST_METRICS, name).index(name))
+    metrics.sort(key=lambda name: _ORDER.get(name, 1))
     return tuple(_curve(stage, metric) for metric in metrics if stage.history[metric])
 
 
@@ -44,8 +44,8 @@ def comparison_drawings(report: RunReport) -> tuple[Drawing, ...]:
     """
     files = report.artifacts
     drawings = []
-    if files and all(file.accuracy is not None for file in files):
-        drawings.append(_accuracy(report))
+    if files and all(file.quality is not None for file in files):
+        drawings.append(_quality(report))
     if files:
         sizes = [file.bytes / 1e6 for file in files]
         drawings.append(_bars("Size on disk (MB)", files, sizes, [file_size(file.bytes) for file in files]))
@@ -138,9 +138,9 @@ def _curve(stage: StageSummary, metric: str) -> Drawing:
     )
 
 
-def _accuracy(report: RunReport) -> Drawing:
-    files, keras = report.artifacts, 100 * report.evaluation.keras
-    values = [100 * (file.accuracy or 0.0) for file in files]
+def _quality(report: RunReport) -> Drawing:
+    task, files, keras = report.evaluation.task, report.artifacts, 100 * report.evaluation.keras
+    values = [100 * (file.quality or 0.0) for file in files]
     drop = report.policy.get("max_accuracy_drop")
     limit = keras if drop is None else keras - 100 * drop
     low, high = min(*values, limit), max(*values, keras)
@@ -156,11 +156,11 @@ def _accuracy(report: RunReport) -> Drawing:
             colour, marker = (GOOD, "o") if file.accepted else (BAD, "X")
             axes.plot([value], [row], marker=marker, markersize=8, color=colour, clip_on=False, zorder=3)
             # In a column of their own: beside the marks they would lie on Keras's line.
-            axes.text(1.06, row, percent(value / 100), transform=axes.get_yaxis_transform(), va="center")
+            axes.text(1.06, row, task.told(value / 100), transform=axes.get_yaxis_transform(), va="center")
         axes.set_xlim(low - 0.3 * room, min(high + 0.3 * room, 100 + 0.02 * room))
-        axes.set_title("Accuracy (%)", pad=20)
-    said = ", ".join(f"{file.label} {percent(file.accuracy)}" for file in files)
-    return Drawing(figure, f"Accuracy of the files; Keras {percent(report.evaluation.keras)}, {said}")
+        axes.set_title(f"{task.unit[0].upper()}{task.unit[1:]} (%)", pad=20)
+    said = ", ".join(f"{file.label} {task.told(file.quality)}" for file in files)
+    return Drawing(figure, f"{task.unit} of the files; Keras {task.told(report.evaluation.keras)}, {said}")
 
 
 def _bars(

@@ -45,14 +45,14 @@ class Confusion:
 
 @dataclass(frozen=True)
 class Mistake:
-    """One image or text that was classified wrongly.
+    """One image or text that was answered wrongly.
 
     Attributes:
         position: Its position in the evaluation split.
         name: What to call it.
-        true: Its class.
-        predicted: The class it was given.
-        confidence: The score of the wrong class, 0..1.
+        true: Its class, labels or numbers in words.
+        predicted: Those it was given.
+        confidence: The score of the wrong class, 0..1; None where the task has none; so is the next.
         true_confidence: The score of the right class, 0..1.
     """
 
@@ -60,8 +60,8 @@ class Mistake:
     name: str
     true: str
     predicted: str
-    confidence: float
-    true_confidence: float
+    confidence: float | None = None
+    true_confidence: float | None = None
 
 
 @dataclass(frozen=True)

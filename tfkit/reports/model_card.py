@@ -12,6 +12,7 @@ from tfkit.reports.page import markdown, template
 from tfkit.reports.phrases import date, limits, timing, warnings
 from tfkit.reports.quantities import counted, duration, percent
 from tfkit.reports.run_report import RunReport
+from tfkit.reports.task_view import figure_rows, task_view
 from tfkit.reports.text_input import describe_text_input
 from tfkit.reports.verdict import verdict
 
@@ -29,14 +30,18 @@ def render_model_card(report: RunReport) -> str:
         Markdown. What tfkit cannot know is named as not known, never left out.
     """
     evaluation, data = report.evaluation, summarize_data(report.data, noun=report.noun)
-    classes = class_scores(evaluation)
+    view = task_view(evaluation)
+    classes = class_scores(evaluation) if view is None else ()
     context: dict[str, Any] = {
         "report": report,
         "evaluation": evaluation,
         "created": date(report.created),
         "verdict": verdict(report),
         "warnings": warnings(report, data),
-        "limits": limits(report.policy, noun=report.noun),
+        "limits": limits(report.policy, noun=report.noun, unit=evaluation.task.unit),
+        "unit": evaluation.task.unit,
+        "view": view,
+        "figures": figure_rows(evaluation),
         "timing": timing(report),
         "training": _training(report),
         "compression": _compression(report),
@@ -44,8 +49,8 @@ def render_model_card(report: RunReport) -> str:
         "class_names": _listed(evaluation.class_names),
         "classes": classes,
         "weakest": _weakest(classes),
-        "interval": accuracy_interval(evaluation.keras, evaluation.examples),
-        "calibration_error": calibration_error(calibration(evaluation)),
+        "interval": accuracy_interval(evaluation.keras, evaluation.examples) if view is None else None,
+        "calibration_error": calibration_error(calibration(evaluation)) if view is None else None,
         "data": data,
     }
     return template("MODEL_CARD.md.j2").render(context).strip() + "\n"

@@ -30,6 +30,7 @@ from tfkit.reports.findings import (
 from tfkit.reports.gallery import Misclassified, exhibits
 from tfkit.reports.phrases import date, environment, limits, timing, warnings
 from tfkit.reports.run_report import RunReport
+from tfkit.reports.task_view import figure_rows, task_view, wrong_answers
 from tfkit.reports.verdict import tiles, verdict
 
 if TYPE_CHECKING:
@@ -51,7 +52,8 @@ def render_page(report: RunReport, *, misclassified: Misclassified) -> str:
         HTML with its pictures and styles inside; it names no address.
     """
     evaluation, data = report.evaluation, summarize_data(report.data, noun=report.noun)
-    wrong, bins = mistakes(evaluation), calibration(evaluation)
+    view = task_view(evaluation)
+    wrong = mistakes(evaluation) if view is None else wrong_answers(evaluation)
     context: dict[str, Any] = {
         "report": report,
         "evaluation": evaluation,
@@ -59,18 +61,16 @@ def render_page(report: RunReport, *, misclassified: Misclassified) -> str:
         "verdict": verdict(report),
         "warnings": warnings(report, data),
         "tiles": tiles(report),
-        "limits": limits(report.policy, noun=report.noun),
+        "unit": _capital(evaluation.task.unit),
+        "limits": limits(report.policy, noun=report.noun, unit=evaluation.task.unit),
         "timing": timing(report),
         "comparisons": _svgs(comparison_drawings(report)),
-        "classes": sorted(class_scores(evaluation), key=lambda row: (row.f1 is None, row.f1 or 0.0)),
-        "numbered_axes": len(evaluation.class_names) > MOST_CLASSES_WITH_NAMES,
-        "matrix": _svgs((confusion_drawing(evaluation, noun=report.noun),))[0],
-        "confused": most_confused(evaluation),
+        "view": view,
+        "view_pictures": _svgs(view.drawings) if view else [],
+        "figures": figure_rows(evaluation),
+        **(_of_classes(report) if view is None else {"numbered_axes": False}),
         "mistakes": wrong,
         "exhibits": exhibits(wrong[:MOST_EXHIBITS], misclassified, report.explanations),
-        "sure": bins[-1],
-        "calibration_error": calibration_error(bins),
-        "reliability": _svgs((calibration_drawing(evaluation, noun=report.noun),))[0],
         "trained": [(stage, _svgs(curve_drawings(stage))) for stage in report.stages if any(stage.history.values())],
         "total_seconds": max(sum(stage.seconds for stage in report.stages), 1e-9),
         "data": data,
@@ -80,6 +80,24 @@ def render_page(report: RunReport, *, misclassified: Misclassified) -> str:
         **_FOLDED,
     }
     return template("report.html.j2").render(context)
+
+
+def _of_classes(report: RunReport) -> dict[str, Any]:
+    """What the sections about classes and confidence show."""
+    evaluation, bins = report.evaluation, calibration(report.evaluation)
+    return {
+        "classes": sorted(class_scores(evaluation), key=lambda row: (row.f1 is None, row.f1 or 0.0)),
+        "numbered_axes": len(evaluation.class_names) > MOST_CLASSES_WITH_NAMES,
+        "matrix": _svgs((confusion_drawing(evaluation, noun=report.noun),))[0],
+        "confused": most_confused(evaluation),
+        "sure": bins[-1],
+        "calibration_error": calibration_error(bins),
+        "reliability": _svgs((calibration_drawing(evaluation, noun=report.noun),))[0],
+    }
+
+
+def _capital(text: str) -> str:
+    return text[0].upper() + text[1:]
 
 
 def template(name: str) -> jinja2.Template:

@@ -9,11 +9,12 @@ from typing import Any
 from tfkit.reports.data_summary import DataSummary
 from tfkit.reports.quantities import counted, file_size, milliseconds, percent
 from tfkit.reports.run_report import ArtifactResult, RunReport, float_accuracy
+from tfkit.tasks import CLASSIFICATION
 
 # In the order they are told; a limit that is null in the recipe does not hold.
 _LIMITS: Mapping[str, Callable[[Any, str], str]] = {
     "max_accuracy_drop": lambda drop, _: (
-        f"an accuracy at most {_points(drop)} below Keras's, before and after compression"
+        f"{{metric}} at most {_points(drop)} below Keras's, before and after compression"
     ),
     "min_agreement": lambda share, noun: f"the same answer as Keras on at least {percent(share)} of the {noun}s",
     "min_cosine": lambda cosine, noun: f"a cosine of at least {cosine:g} between any {noun}'s vector and Keras's",
@@ -28,17 +29,20 @@ FEW_EXAMPLES = 100
 _MUCH_LOST = 0.01
 
 
-def limits(policy: Mapping[str, Any], *, noun: str) -> str:
+def limits(policy: Mapping[str, Any], *, noun: str, unit: str = "accuracy") -> str:
     """The limits of the acceptance as one phrase, such as "a size of at most 4.0 MB; and a p95 of at most 20 ms".
 
     Args:
         policy: The limits, by their names in the recipe.
         noun: What one example is called.
+        unit: What the deciding figure is called.
 
     Returns:
         The phrase; empty without limits.
     """
+    metric = f"an {unit}" if unit[0].lower() in "aeiouf" else f"a {unit}"  # an F1
     told = [say(policy[name], noun) for name, say in _LIMITS.items() if policy.get(name) is not None]
+    told = [phrase.replace("{metric}", metric) for phrase in told]
     return f"{'; '.join(told[:-1])}; and {told[-1]}" if len(told) > 1 else "".join(told)
 
 
@@ -61,16 +65,17 @@ def warnings(report: RunReport, data: DataSummary) -> tuple[str, ...]:
             f"{leaked} in two splits at once; if one of them is the evaluation split, the accuracy is flattered."
         )
     examples = report.evaluation.examples
-    if examples < FEW_EXAMPLES:
+    if examples < FEW_EXAMPLES and report.evaluation.task is CLASSIFICATION:
         told.append(
             f"with {counted(examples, f'evaluation {report.noun}')} one {report.noun} more or less moves the accuracy "
             f"by {100 / examples:.1f} points; evaluate on more before deciding on small differences."
         )
     whole, last = float_accuracy(report.stages), report.evaluation.keras
     if whole is not None and whole - last > _MUCH_LOST:
+        task, allowed = report.evaluation.task, _points(report.policy["max_accuracy_drop"])
         told.append(
-            f"compression cost {100 * (whole - last):.1f} points: the float model named {percent(whole)} correctly, "
-            f"the compressed one {percent(last)}. A file may lose {_points(report.policy['max_accuracy_drop'])}."
+            f"compression cost {100 * (whole - last):.1f} points of {task.unit}: the float model had "
+            f"{task.told(whole)}, the compressed one {task.told(last)}. A file may lose {allowed}."
         )
     told += _slower_than_float(report)
     return tuple(told)

@@ -46,7 +46,7 @@ def prove_artifacts(
         progress: Called with images or texts done, those in all (over all files), and the file's name.
         index: Of an embedder: what its vectors are compared with.
         reference: Of an embedder: the Keras model's vectors of the same split, float32 (n, d).
-        float_accuracy: What the model had before it was pruned or quantised, 0..1; None when it was not. The files are
+        float_accuracy: What the model had before it was pruned or quantised; None when it was not. The files are
             judged against it too: `evaluation` knows the compressed model only.
 
     Returns:
@@ -68,7 +68,13 @@ def prove_artifacts(
         report = _overall(progress, number, len(artifacts), artifact.path.relative_to(run.artifacts).as_posix())
         with open_runtime(artifact, threads=threads) as runtime:
             verification = verify_artifact(
-                artifact, examples, reference=compared, runtime=runtime, progress=report, index=index
+                artifact,
+                examples,
+                reference=compared,
+                runtime=runtime,
+                progress=report,
+                index=index,
+                tolerance=policy.tolerance,
             )
             latency = measure_latency(runtime, one)
         reasons = refusals(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,7 @@ from tfkit.artifacts import (
 )
 from tfkit.reports.compression import Compression
 from tfkit.reports.quantities import counted, file_size
+from tfkit.tasks import PLAIN, Decision, Quality, Task, task_of
 
 # Only for the type checker: both rooms load TensorFlow, and `tfkit --help` must not.
 if TYPE_CHECKING:
@@ -50,7 +52,8 @@ class StageSummary:
         seconds: Wall time.
         history: Keras's history, one list with one value per epoch for each metric; empty when nothing was trained.
         notes: Sentences about what was decided, skipped or noticed.
-        accuracy: Of the Keras model on the evaluation split after the stage, 0..1; None when it was not measured.
+        quality: The task's deciding figure of the Keras model on the evaluation split after the stage, such as
+            accuracy; None when it was not measured.
         trainable_parameters: How many numbers learned; None where nothing did, or it was not counted.
         peak_memory_bytes: The most memory held meanwhile (a GPU's, else the process's); None when it is not known.
     """
@@ -60,7 +63,7 @@ class StageSummary:
     seconds: float
     history: Mapping[str, list[float]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
-    accuracy: float | None = None
+    quality: float | None = None
     trainable_parameters: int | None = None
     peak_memory_bytes: int | None = None
 
@@ -76,17 +79,17 @@ class StageSummary:
 
 
 def float_accuracy(stages: Sequence[StageSummary]) -> float | None:
-    """The best accuracy a run's float model had before it was pruned or quantised.
+    """The best deciding figure a run's float model had before it was pruned or quantised.
 
     Args:
         stages: What the run did, in order.
 
     Returns:
-        A share of the evaluation split, 0..1; None without compression, or when it was not measured.
+        Accuracy, or what else decides; None without compression, or when it was not measured.
     """
     names = [stage.name for stage in stages]
     first = next((number for number, name in enumerate(names) if name in ("pruning", "quantization")), 0)
-    return max((stage.accuracy for stage in stages[:first] if stage.accuracy is not None), default=None)
+    return max((stage.quality for stage in stages[:first] if stage.quality is not None), default=None)
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,15 +98,27 @@ class Evaluation:
 
     Attributes:
         class_names: The k labels, in the order of the scores.
-        labels: int (n,), the true classes.
-        scores: float32 (n, k), the Keras model's probabilities.
+        labels: The true classes, int (n,); or rows of labels or numbers, as `tfkit.data.targets` says.
+        scores: float32 (n, k), the Keras model's scores or numbers.
         names: What to call each example (its path in the data folder).
+        decision: What turns scores into answers.
     """
 
     class_names: tuple[str, ...]
     labels: np.ndarray
     scores: np.ndarray
     names: tuple[str, ...]
+    decision: Decision = PLAIN
+
+    @property
+    def task(self) -> Task:
+        """What is asked of the model."""
+        return task_of(self.labels)
+
+    @cached_property
+    def quality(self) -> Quality:
+        """How good its answers are."""
+        return self.task.quality(self.labels, self.scores, self.decision)
 
     @property
     def examples(self) -> int:
@@ -112,13 +127,18 @@ class Evaluation:
 
     @property
     def metric(self) -> str:
-        """What `keras` is; only top-1 accuracy so far."""
-        return "accuracy"
+        """The name of the figure that decides, which `keras` is."""
+        return self.quality.metric
+
+    @property
+    def told(self) -> str:
+        """The deciding figure in words: "accuracy 95.4%"."""
+        return f"{self.task.unit} {self.task.told(self.keras)}"
 
     @property
     def keras(self) -> float:
-        """The Keras model's accuracy, 0..1."""
-        return float(np.mean(self.scores.argmax(axis=1) == self.labels))
+        """The Keras model's deciding figure: its accuracy, or another of its task."""
+        return self.quality.value
 
 
 @dataclass(frozen=True)
@@ -127,9 +147,9 @@ class Control:
 
     Attributes:
         name: What was trained to compare with, in a few words.
-        accuracy: Its accuracy on the evaluation split, 0..1.
+        accuracy: Its deciding figure on the evaluation split.
         counterpart: What differs from it in one thing only, in a few words.
-        counterpart_accuracy: Its accuracy on the same split, 0..1.
+        counterpart_accuracy: Its own on the same split.
     """
 
     name: str
@@ -147,8 +167,8 @@ class ArtifactResult:
         format: `saved_model` or `tflite`.
         quantization: `none`, `float16`, `dynamic_int8`, `int8` or `int16x8`.
         bytes: Size on disk.
-        accuracy: Top-1 on the evaluation split, None without labels.
-        agreement: Share of images or texts with the same top-1 answer as Keras (of embedders: with the same nearest
+        quality: The task's deciding figure on the evaluation split, such as accuracy; None without labels.
+        agreement: Share of images or texts with the same answer as Keras (of embedders: with the same nearest
             text), None without a reference.
         max_difference: Largest difference of a score from Keras's, None without a reference.
         mean_difference: Mean absolute difference of the scores, None without a reference.
@@ -173,13 +193,14 @@ class ArtifactResult:
         min_runtime: The first TensorFlow Lite runtime that reads a `.tflite` file, None for a SavedModel.
         portability_faults: What makes other runtimes refuse the file or answer wrongly.
         npu: Where its operators would run on an NPU, None when nobody asked.
+        figures: All figures of its quality by name, the deciding one first.
     """
 
     file: str
     format: ArtifactFormat
     quantization: Quantization
     bytes: int
-    accuracy: float | None
+    quality: float | None
     agreement: float | None
     max_difference: float | None
     mean_difference: float | None
@@ -204,6 +225,7 @@ class ArtifactResult:
     min_runtime: str | None = None
     portability_faults: tuple[str, ...] = ()
     npu: NpuPlacement | None = None
+    figures: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def label(self) -> str:
@@ -305,7 +327,7 @@ def artifact_result(
         format=artifact.format,
         quantization=artifact.quantization,
         bytes=artifact.bytes,
-        accuracy=verification.accuracy,
+        quality=verification.quality.value if verification.quality else None,
         agreement=verification.agreement,
         max_difference=verification.max_difference,
         mean_difference=verification.mean_difference,
@@ -329,4 +351,5 @@ def artifact_result(
         min_cosine=verification.min_cosine,
         min_runtime=portability.min_runtime if portability else None,
         portability_faults=portability.faults if portability else (),
+        figures=dict(verification.quality.figures) if verification.quality else {},
     )

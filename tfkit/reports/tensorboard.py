@@ -17,6 +17,8 @@ from tfkit.reports.findings import Mistake, mistakes
 from tfkit.reports.gallery import Misclassified, MisclassifiedPixels, quoted
 from tfkit.reports.quantities import percent
 from tfkit.reports.run_report import Evaluation
+from tfkit.reports.task_view import task_view, wrong_answers
+from tfkit.tasks import CLASSIFICATION
 
 _COLUMNS = 4
 _MOST_PICTURES = 16
@@ -49,11 +51,9 @@ def write_tensorboard_images(
     """
     import tensorflow as tf
 
-    drawings = {
-        "training images as the model sees them": _grid(seen, [(text, INK) for text in seen_labels]),
-        "confusion matrix": confusion_drawing(evaluation, noun="image"),
-    }
-    worst = mistakes(evaluation)[:_MOST_PICTURES]
+    drawings = {"training images as the model sees them": _grid(seen, [(text, INK) for text in seen_labels])}
+    drawings |= _answer_drawings(evaluation, noun="image")
+    worst = _worst(evaluation)
     if worst:
         pixels = misclassified_pixels(np.array([mistake.position for mistake in worst], dtype=np.int64))
         drawings["most confident mistakes"] = _grid(pixels, [(_caption(mistake), BAD) for mistake in worst])
@@ -80,11 +80,11 @@ def write_tensorboard_texts(log_dir: Path, *, evaluation: Evaluation, misclassif
     """
     import tensorflow as tf
 
-    worst = mistakes(evaluation)[:_MOST_PICTURES]
+    worst = _worst(evaluation)
     writer = tf.summary.create_file_writer(str(log_dir))
     with writer.as_default(step=step):
-        matrix = png(confusion_drawing(evaluation, noun="text"))
-        tf.summary.image("confusion matrix", tf.io.decode_png(matrix, channels=3)[None])
+        for title, drawing in _answer_drawings(evaluation, noun="text").items():
+            tf.summary.image(title, tf.io.decode_png(png(drawing), channels=3)[None])
         if worst:
             texts = misclassified(np.array([mistake.position for mistake in worst], dtype=np.int64))
             tf.summary.text("most confident mistakes", _table(worst, texts))
@@ -110,13 +110,29 @@ def write_layer_errors(log_dir: Path, artifacts: Sequence[Artifact]) -> None:
     writer.close()
 
 
+def _answer_drawings(evaluation: Evaluation, *, noun: str) -> dict[str, Drawing]:
+    view = task_view(evaluation)
+    if view is None:
+        return {"confusion matrix": confusion_drawing(evaluation, noun=noun)}
+    return {drawing.description: drawing for drawing in view.drawings}
+
+
+def _worst(evaluation: Evaluation) -> tuple[Mistake, ...]:
+    chosen = mistakes if evaluation.task is CLASSIFICATION else wrong_answers
+    return chosen(evaluation)[:_MOST_PICTURES]
+
+
+def _sure(mistake: Mistake) -> str:
+    return "" if mistake.confidence is None else percent(mistake.confidence, decimals=0)
+
+
 def _caption(mistake: Mistake) -> str:
-    return f"{mistake.predicted} {percent(mistake.confidence, decimals=0)}\nis {mistake.true}"
+    return f"{mistake.predicted} {_sure(mistake)}\nis {mistake.true}"
 
 
 def _table(worst: Sequence[Mistake], texts: Sequence[Any] | np.ndarray) -> str:
     rows = [
-        (quoted(text), mistake.predicted, percent(mistake.confidence, decimals=0), mistake.true)
+        (quoted(text), mistake.predicted, _sure(mistake), mistake.true)
         for mistake, text in zip(worst, texts, strict=True)
     ]
     lines = ["text|was called|confidence|is", "---|---|---|---", *("|".join(map(_plain, row)) for row in rows)]

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 
 from tfkit.reports.findings import accuracy_interval
 from tfkit.reports.quantities import count, counted, file_size, milliseconds, percent, points
-from tfkit.reports.run_report import ArtifactResult, RunReport
+from tfkit.reports.run_report import ArtifactResult, Evaluation, RunReport
+from tfkit.reports.task_view import FIGURES, told_figure
+from tfkit.tasks import CLASSIFICATION
 
 
 @dataclass(frozen=True)
@@ -62,26 +64,18 @@ def tiles(report: RunReport) -> tuple[Tile, ...]:
         Two to four tiles.
     """
     evaluation = report.evaluation
-    low, high = accuracy_interval(evaluation.keras, evaluation.examples)
-    chosen = [
-        Tile(
-            "Keras model",
-            percent(evaluation.keras),
-            f"right, of {counted(evaluation.examples, report.noun)}; for more {report.noun}s of the same kind expect "
-            f"{percent(low, decimals=0)} to {percent(high, decimals=0)}",
-        )
-    ]
+    chosen = [Tile("Keras model", evaluation.task.told(evaluation.keras), _keras_remark(report))]
     smallest, fastest = smallest_accepted(report), _fastest_accepted(report)
     if smallest:
-        chosen.append(Tile("Smallest accepted file", file_size(smallest.bytes), _described(smallest)))
+        chosen.append(Tile("Smallest accepted file", file_size(smallest.bytes), _described(smallest, evaluation)))
     if fastest:
         threads = counted(fastest.latency_threads, "thread") if fastest.latency_threads else "the runtime's threads"
         remark = f"{fastest.label}, median for one {report.noun} on {threads} of this machine"
         chosen.append(Tile("Fastest accepted file", milliseconds(fastest.latency_ms_p50), remark))
     if control := report.control:
         remark = (
-            f"points: {control.counterpart} {percent(control.counterpart_accuracy)}, "
-            f"{control.name} {percent(control.accuracy)}"
+            f"points: {control.counterpart} {evaluation.task.told(control.counterpart_accuracy)}, "
+            f"{control.name} {evaluation.task.told(control.accuracy)}"
         )
         chosen.append(Tile("Gained by transfer", points(control.counterpart_accuracy - control.accuracy), remark))
     return tuple(chosen)
@@ -98,9 +92,27 @@ def _fastest_accepted(report: RunReport) -> ArtifactResult | None:
     return min(timed, key=lambda file: file.latency_ms_p50 or 0.0, default=None)
 
 
-def _described(file: ArtifactResult) -> str:
-    accuracy = f", right on {percent(file.accuracy)}" if file.accuracy is not None else ""
-    return f"{file.label}{accuracy}"
+def _keras_remark(report: RunReport) -> str:
+    evaluation = report.evaluation
+    if evaluation.task is not CLASSIFICATION:
+        others = [f"{FIGURES[name]} {told_figure(name, value)}" for name, value in _others(evaluation)]
+        return f"{FIGURES[evaluation.metric]}, on {counted(evaluation.examples, report.noun)}; {'; '.join(others)}"
+    low, high = accuracy_interval(evaluation.keras, evaluation.examples)
+    return (
+        f"right, of {counted(evaluation.examples, report.noun)}; for more {report.noun}s of the same kind expect "
+        f"{percent(low, decimals=0)} to {percent(high, decimals=0)}"
+    )
+
+
+def _others(evaluation: Evaluation) -> list[tuple[str, float]]:
+    return list(evaluation.quality.figures.items())[1:]
+
+
+def _described(file: ArtifactResult, evaluation: Evaluation) -> str:
+    if file.quality is None:
+        return file.label
+    told = "right on " if evaluation.task is CLASSIFICATION else f"{evaluation.task.unit} "
+    return f"{file.label}, {told}{evaluation.task.told(file.quality)}"
 
 
 def _headline(report: RunReport) -> str:
@@ -125,17 +137,23 @@ def _headline(report: RunReport) -> str:
 
 def _sentences(report: RunReport) -> tuple[str, ...]:
     evaluation = report.evaluation
-    right = round(evaluation.keras * evaluation.examples)
-    sentences = [
-        f"The trained Keras model names {count(right)} of {counted(evaluation.examples, f'evaluation {report.noun}')} "
-        f"correctly ({percent(evaluation.keras)})."
-    ]
+    of = counted(evaluation.examples, f"evaluation {report.noun}")
+    if evaluation.task is CLASSIFICATION:
+        right = count(round(evaluation.keras * evaluation.examples))
+        sentences = [f"The trained Keras model names {right} of {of} correctly ({percent(evaluation.keras)})."]
+    else:
+        figures = [f"{FIGURES[name]} {told_figure(name, value)}" for name, value in evaluation.quality.figures.items()]
+        sentences = [f"On {of} the trained Keras model has {'; '.join(figures)}."]
     if report.artifacts:
         each = "every exported file was" if len(report.artifacts) > 1 else "the exported file was"
         sentences.append(f"Then {each} run on the same {report.noun}s in its own runtime and compared with Keras.")
     smallest = smallest_accepted(report)
     if smallest:
-        accuracy = f" and names {percent(smallest.accuracy)} correctly" if smallest.accuracy is not None else ""
+        told = evaluation.task.told(smallest.quality)
+        named = (
+            f" and names {told} correctly" if evaluation.task is CLASSIFICATION else f"; {evaluation.task.unit} {told}"
+        )
+        accuracy = named if smallest.quality is not None else ""
         sentences.append(
             f"The smallest accepted file is {smallest.file}: it takes {file_size(smallest.bytes)}{accuracy}."
         )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from tfkit.config import AnyRecipe, EmbeddingRecipeConfig, RecipeConfig, TextRecipeConfig
 from tfkit.running.display import Display
 from tfkit.running.planned_stages import planned_image_stages, planned_text_stages
+from tfkit.running.task_planning import targets_of
 
 if TYPE_CHECKING:
     from tfkit.compression import CompressionCoverage
@@ -67,7 +68,8 @@ def _check_images(config: RecipeConfig, display: Display) -> RecipeCheck:
     plan = plan_compression(config, model, display, teacher_too=False)
     plan_formats(config, model, image, display)
     with display.stage("Data: every image is read") as stage:
-        splits = load_image_splits(**data.loading_options(), seed=config.run.seed, progress=stage.progress)
+        options = data.loading_options() | {"targets": targets_of(config)}
+        splits = load_image_splits(**options, seed=config.run.seed, progress=stage.progress)
         stage.result(_counts(splits))
     if config.distillation:
         find_teacher(config, build_classifier(config, image, len(splits.class_names)))
@@ -153,7 +155,8 @@ def _read(config: TextRecipeConfig | EmbeddingRecipeConfig, display: Display) ->
     from tfkit.data.text import load_text_splits
 
     with display.stage("Data: every text is read") as stage:
-        splits = load_text_splits(**config.data.loading_options(), seed=config.run.seed)
+        options = config.data.loading_options() | {"targets": targets_of(config)}
+        splits = load_text_splits(**options, seed=config.run.seed)
         stage.result(_counts(splits))
     return splits
 

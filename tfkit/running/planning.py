@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tfkit.errors import ModelError
+from tfkit.running.task_planning import head_of
 
 if TYPE_CHECKING:
     from tfkit.artifacts import ImageSpec
     from tfkit.compression import CompressionCoverage
     from tfkit.config import RecipeConfig
+    from tfkit.models import HeadSpec
     from tfkit.running.display import Display
 
 _TITLE = "Layer plan"
@@ -32,7 +34,14 @@ class CompressionPlan:
     taught_by: str = ""
 
 
-def build_classifier(config: "RecipeConfig", image: "ImageSpec", classes: int, *, weights: str | None = None) -> Any:
+def build_classifier(
+    config: "RecipeConfig",
+    image: "ImageSpec",
+    classes: int,
+    *,
+    weights: str | None = None,
+    head: "HeadSpec | None" = None,
+) -> Any:
     """Build a recipe's classifier, not trained yet.
 
     Args:
@@ -40,6 +49,7 @@ def build_classifier(config: "RecipeConfig", image: "ImageSpec", classes: int, *
         image: The images it takes.
         classes: How many classes it tells apart.
         weights: Instead of what `model.weights` says.
+        head: What stands behind its logits; None as for data that have not been read.
 
     Returns:
         A Keras model.
@@ -54,7 +64,8 @@ def build_classifier(config: "RecipeConfig", image: "ImageSpec", classes: int, *
     models.register_custom_objects(chosen.custom_objects)
     scaling = _given_scaling(config)
     backbone = models.build_backbone(chosen.backbone, image=image, weights=weights, width=chosen.width, scaling=scaling)
-    return models.build_classifier(backbone, classes=classes, **chosen.classifier_options())
+    head = head or head_of(config.task)
+    return models.build_classifier(backbone, classes=classes, head=head, **chosen.classifier_options())
 
 
 def plan_compression(
@@ -161,12 +172,14 @@ def _quantization_policy(config: "RecipeConfig") -> Any:
 def _teaching(config: "RecipeConfig", teacher: Any) -> Callable[[Any], Any] | None:
     """What `tfkit.training.train_on` takes as `objective`: it puts the student into a distiller."""
     from tfkit import compression, models
+    from tfkit.tasks import task_named
 
     if config.distillation is None or teacher is None:
         return None
     options = config.distillation.distiller_options()
     pairs = tuple(compression.FeaturePair(**pair) for pair in options.pop("features"))
-    return partial(compression.distiller, teacher=models.logits_model(teacher), features=pairs, **options)
+    task = task_named(config.task.kind)
+    return partial(compression.distiller, teacher=models.logits_model(teacher), features=pairs, task=task, **options)
 
 
 def find_teacher(config: "RecipeConfig", model: Any) -> Any:

@@ -9,6 +9,7 @@ from tfkit.config import EmbeddingRecipeConfig, RecipeConfig, TextRecipeConfig, 
 from tfkit.data import DatasetSplits
 from tfkit.reports.quantities import counted
 from tfkit.running.display import Display
+from tfkit.tasks import MULTILABEL, Decision, task_of
 
 
 @dataclass
@@ -35,6 +36,17 @@ class RecipeRun:
     def policy(self) -> verification.AcceptancePolicy:
         """What the exported files must keep to."""
         return verification.AcceptancePolicy(**self.config.limits())
+
+    def evaluate(self, model: Any) -> reports.Evaluation:
+        """A model's answers on the test split; thresholds, where the task has some, come from the validation split."""
+        if isinstance(self.config, EmbeddingRecipeConfig):
+            return reports.evaluate(model, self.splits.test, self.spec)
+        asked, validation = self.config.task, self.splits.validation
+        task, thresholds = task_of(validation.labels), tuple[float, ...]()
+        if len(validation) and (task is MULTILABEL or asked.operating_point is not None):
+            scores = reports.evaluate(model, validation, self.spec).scores
+            thresholds = task.thresholds(validation.labels, scores, asked.operating_point)
+        return reports.evaluate(model, self.splits.test, self.spec, decision=Decision(thresholds, asked.tolerance))
 
     def export_and_prove(
         self,
@@ -65,6 +77,7 @@ class RecipeRun:
             if calibration is not None:
                 described["calibration"] = calibration()
             described["allow_float"] = getattr(export, "allow_float", ())  # files of embedders have no such key
+            described |= {"task": evaluation.task.name, "thresholds": evaluation.decision.thresholds}
             files = exporters.export_formats(model, export.formats, self.folder.artifacts, **described)
             stage.result(counted(len(files), "file"))
         self.log.append(reports.StageSummary("export", stage.title, stage.seconds))
@@ -73,7 +86,7 @@ class RecipeRun:
             options |= {"progress": stage.progress, "float_accuracy": reports.float_accuracy(self.log)} | search
             results = reports.prove_artifacts(files, self.splits.test, evaluation, self.folder, **options)
             whole = reports.float_accuracy(self.log)
-            before = "" if whole is None else f"; {whole:.1%} before compression"
+            before = "" if whole is None else f"; {evaluation.task.told(whole)} before compression"
             stage.result(f"{sum(result.accepted for result in results)} of {len(results)} accepted{before}")
         self.log.append(reports.StageSummary("verify", stage.title, stage.seconds))
         return results

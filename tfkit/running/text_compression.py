@@ -62,8 +62,11 @@ def student_size(config: "TextRecipeConfig") -> "StudentSize | None":
 def text_teacher(config: "TextRecipeConfig", model: Any) -> "TextTeacher | None":
     """A recipe's whole float model as the teacher of what comes after it; None without `distillation:`."""
     from tfkit.stages.text_training import TextTeacher
+    from tfkit.tasks import task_named
 
-    return TextTeacher(model=model, **config.distillation.teacher_options()) if config.distillation else None
+    if config.distillation is None:
+        return None
+    return TextTeacher(model=model, task=task_named(config.task.kind), **config.distillation.teacher_options())
 
 
 def taught_by(config: "TextRecipeConfig") -> str:

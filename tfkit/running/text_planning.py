@@ -3,9 +3,12 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tfkit.running.task_planning import head_of
+
 if TYPE_CHECKING:
     from tfkit.config import EmbeddingRecipeConfig, TextRecipeConfig
     from tfkit.data.text import LengthReport, TextExamples, Tokenizer
+    from tfkit.models import HeadSpec
 
 
 def open_backbone(config: "TextRecipeConfig | EmbeddingRecipeConfig", train: "TextExamples") -> "tuple[Any, Tokenizer]":
@@ -47,11 +50,12 @@ def measure_length(
     return measure_lengths(train.texts, tokenizer, sequence_length=config.data.sequence_length, limit=limit)
 
 
-def build_classifier(config: "TextRecipeConfig", backbone: Any, classes: int) -> Any:
-    """A recipe's classifier on its backbone, not trained yet."""
+def build_classifier(config: "TextRecipeConfig", backbone: Any, classes: int, head: "HeadSpec | None" = None) -> Any:
+    """A recipe's classifier on its backbone, not trained yet; `head` stands behind its logits."""
     from tfkit.models.text import build_text_classifier
 
-    return build_text_classifier(backbone, classes=classes, **config.model.classifier_options())
+    head = head or head_of(config.task)
+    return build_text_classifier(backbone, classes=classes, head=head, **config.model.classifier_options())
 
 
 def stage_options(config: "TextRecipeConfig", name: str, whole: Any = None) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from tfkit.data import DatasetSplits
 from tfkit.data.text import LengthReport, TextExamples, Tokenizer, load_text_splits
 from tfkit.running.display import Display
 from tfkit.running.recipe_run import RecipeRun
+from tfkit.running.task_planning import targets_of
 from tfkit.running.text_planning import measure_length, open_backbone
 
 
@@ -47,7 +48,7 @@ def read_texts(config: TextRecipeConfig | EmbeddingRecipeConfig, display: Displa
     display.header(f"{config.run.name}: {config.model.backbone} on {config.data.source}")
     artifacts.refuse_existing_run(config.run.directory / config.run.name, overwrite=config.run.overwrite)
     with display.stage("Read the texts") as reading:
-        splits = load_text_splits(**config.data.loading_options(), seed=config.run.seed)
+        splits = load_text_splits(**config.data.loading_options(), targets=targets_of(config), seed=config.run.seed)
         reading.result(f"{len(splits.train)} training, {len(splits.validation)} validation, {len(splits.test)} test")
     with display.stage("Backbone and tokeniser") as opening:
         backbone, tokenizer = open_backbone(config, splits.train)

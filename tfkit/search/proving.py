@@ -121,7 +121,7 @@ class Prover:
         return TestJudgement(
             name=name,
             examples=len(examples),
-            accuracy=given.accuracy or 0.0,
+            accuracy=given.quality.value if given.quality else 0.0,
             float_accuracy=float(float_right.mean()),
             agreement=given.agreement or 0.0,
             drop_low=low,
@@ -147,7 +147,7 @@ def judged(proof: Proof, *, budget: Budget, float_accuracy: float, directory: Pa
     candidate = Candidate(
         file=proof.artifact.path.relative_to(directory).as_posix(),
         bytes=proof.artifact.bytes,
-        accuracy=verification.accuracy or 0.0,
+        accuracy=verification.quality.value if verification.quality else 0.0,
         agreement=verification.agreement or 0.0,
         latency_ms=latency.latency_ms_p50,
         latency_ms_p95=latency.latency_ms_p95,

@@ -193,6 +193,6 @@ def some_images(
     Returns:
         uint8 (n, height, width, channels) and int32 (n,).
     """
-    places = spread_over_classes(examples.labels, count=count, class_count=len(examples.class_names), seed=seed)
+    places = spread_over_classes(examples.labels, count=count, seed=seed)
     chosen = examples.select(places)
     return np.concatenate(list(pixel_batches(chosen, image, batch_size=64))), np.asarray(chosen.labels, np.int32)

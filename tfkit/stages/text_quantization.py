@@ -59,9 +59,7 @@ def quantize_text(
         ModelError: When a layer cannot be quantised.
     """
     keras.utils.set_random_seed(seed)
-    chosen = spread_over_classes(
-        train.labels, count=calibration_examples, class_count=len(train.class_names), seed=seed
-    )
+    chosen = spread_over_classes(train.labels, count=calibration_examples, seed=seed)
     seen = token_arrays(train.select(chosen), tokenizer, sequence_length=sequence_length)
     opened = open_transformer(model, seen)
     opened.trainable = True  # whatever fine-tuning left frozen

@@ -12,6 +12,7 @@ from tfkit.data.text import TextExamples, Tokenizer
 from tfkit.models import logits_model
 from tfkit.models.text import open_transformer
 from tfkit.stages.outcome import CompressedStage, finished_stage
+from tfkit.tasks import CLASSIFICATION, Task
 from tfkit.training.fine_tune_text import train_on_texts
 
 
@@ -25,17 +26,20 @@ class TextTeacher:
         alpha: Share of its answers in the loss, 0 to 1.
         hidden_states: What the layers' results count beside the answers, where layers were removed or made narrower;
             0 leaves them out (Jiao et al. 2020, https://arxiv.org/abs/1909.10351).
+        task: What both are asked.
     """
 
     model: keras.Model
     temperature: float = 4.0
     alpha: float = 0.5
     hidden_states: float = 0.0
+    task: Task = CLASSIFICATION
 
     def objective(self, pairs: tuple[FeaturePair, ...] = ()) -> Callable[[keras.Model], keras.Model]:
         """What `train_batches` takes as its objective: it puts the student, an opened one, into a distiller."""
         teacher = logits_model(open_transformer(self.model))
-        return partial(distiller, teacher=teacher, temperature=self.temperature, alpha=self.alpha, features=pairs)
+        weights = {"temperature": self.temperature, "alpha": self.alpha}
+        return partial(distiller, teacher=teacher, features=pairs, task=self.task, **weights)
 
 
 def train_prepared_text(

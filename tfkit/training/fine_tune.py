@@ -14,9 +14,10 @@ from tfkit.artifacts import ImageSpec
 from tfkit.errors import ModelError
 from tfkit.graph import COMPARED_SAMPLES, give_weights
 from tfkit.models import Unfrozen, logits_model, save_model_file, unfreeze, with_dtype_policy
+from tfkit.training.aim import Aim, aim_of
 from tfkit.training.fitting import Progress, fit, kept_on_failure
 from tfkit.training.narrow_convolutions import narrow_convolutions, narrow_convolutions_crash
-from tfkit.training.optimization import Optimization, class_weights
+from tfkit.training.optimization import Optimization
 from tfkit.training.result import StageResult, count_trainable
 
 if TYPE_CHECKING:
@@ -142,7 +143,7 @@ def train_on(
         held_out if len(validation) else None,
         optimization=optimization,
         steps_per_epoch=-(-len(train) // batch_size),
-        class_weight=class_weights(optimization, train),
+        aim=aim_of(optimization, train),
         inputs=None if precision == "float32" else calibration_pixels(train, image, count=COMPARED_SAMPLES),
         precision=precision,
         jit=jit,
@@ -161,7 +162,7 @@ def train_batches(
     *,
     optimization: Optimization,
     steps_per_epoch: int,
-    class_weight: dict[int, float] | None = None,
+    aim: Aim | None = None,
     inputs: Any = None,
     precision: Precision = "float32",
     jit: Jit = "auto",
@@ -177,11 +178,11 @@ def train_batches(
     Args:
         model: A classifier that ends in a softmax, or what `logits` takes; trained in place, and float32 again
             afterwards.
-        batches: A `tf.data.Dataset` of (inputs, one-hot targets) for each epoch, shuffled.
+        batches: A `tf.data.Dataset` of (inputs, targets) for each epoch, shuffled.
         validation: The same for validation, in order; or None.
         optimization: How to step.
         steps_per_epoch: Batches in an epoch.
-        class_weight: Weight by class index.
+        aim: Loss, metrics and class weights; None for classes that weigh the same.
         inputs: A few real inputs that a copy in another precision is compared on with the model.
         precision, jit, log_directory, checkpoint, progress, callbacks, objective: As for `train_on`.
         logits: Gives what of the model is fitted: a classifier's logits, or another model around it that gives some.
@@ -204,7 +205,7 @@ def train_batches(
             optimization=optimization,
             steps_per_epoch=steps_per_epoch,
             jit_compile=compiled,
-            class_weight=class_weight,
+            aim=aim,
             log_directory=log_directory,
             progress=progress,
             callbacks=(*callbacks, *((_KeepWhileTraining(trained, checkpoint),) if checkpoint else ())),

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import keras
-import numpy as np
 
+from tfkit.data.targets import dense_targets
 from tfkit.data.text import (
     TextAugmentation,
     TextExamples,
@@ -23,12 +23,14 @@ from tfkit.models import head_on_features
 from tfkit.models.text import Adaptation, adapt, merge_adaptation, pooled_features
 from tfkit.models.text.adaptation import Method
 from tfkit.runtimes import KerasRuntime
+from tfkit.tasks import PLAIN, task_of
+from tfkit.training.aim import aim_of
 from tfkit.training.averaged_runs import average_runs as average
 from tfkit.training.averaged_runs import copied, progress_of_run
 from tfkit.training.features import Features
 from tfkit.training.fine_tune import train_batches
 from tfkit.training.fitting import Progress, fit
-from tfkit.training.optimization import Optimization, class_weights
+from tfkit.training.optimization import Optimization
 from tfkit.training.result import StageResult, count_trainable
 from tfkit.training.text_objectives import TextObjectives
 
@@ -101,7 +103,7 @@ def fine_tune_text(
 
     def score(trained: keras.Model) -> float:
         scores = KerasRuntime(trained).scores(arrays)
-        return float((scores.argmax(axis=1) == validation.labels).mean())
+        return task_of(validation.labels).quality(validation.labels, scores, PLAIN).value
 
     averaged = average([run.model for run in runs], score if len(validation) else None)
     best = runs[averaged.best]
@@ -232,7 +234,7 @@ def train_on_texts(
         held_out if len(validation) else None,
         optimization=optimization,
         steps_per_epoch=-(-len(train) // batch_size),
-        class_weight=class_weights(optimization, train),
+        aim=aim_of(optimization, train),
         inputs=first_tokens(train, tokenizer, sequence_length=sequence_length, count=COMPARED_SAMPLES),
         **options,
     )
@@ -253,7 +255,7 @@ def _train_head(
 
     def features(examples: TextExamples) -> Features:
         tokens = token_arrays(examples, tokenizer, sequence_length=sequence_length)
-        targets = np.eye(len(examples.class_names), dtype=np.float32)[examples.labels]
+        targets = dense_targets(examples.labels, len(examples.class_names))
         return Features(pooled_features(model, tokens, progress=options.get("progress")), targets)
 
     seen = features(train)
@@ -265,7 +267,7 @@ def _train_head(
         held_out.batches(len(held_out)).cache() if held_out else None,
         steps_per_epoch=-(-len(seen) // batch_size),
         optimization=optimization,
-        class_weight=class_weights(optimization, train),
+        aim=aim_of(optimization, train),
         jit_compile=False,
         log_directory=options.get("log_directory"),
         progress=options.get("progress"),

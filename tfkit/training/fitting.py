@@ -10,6 +10,7 @@ import keras
 
 from tfkit.errors import TrainingError
 from tfkit.models import save_model_file
+from tfkit.training.aim import Aim, plain_aim
 from tfkit.training.divergence import StopAtNoNumber
 from tfkit.training.optimization import Optimization, build_optimizer
 from tfkit.training.quick_steps import quick_steps
@@ -26,7 +27,7 @@ def fit(
     optimization: Optimization,
     steps_per_epoch: int,
     jit_compile: bool,
-    class_weight: dict[int, float] | None = None,
+    aim: Aim | None = None,
     log_directory: Path | None = None,
     progress: Progress | None = None,
     callbacks: tuple[keras.callbacks.Callback, ...] = (),
@@ -40,13 +41,13 @@ def fit(
         optimization: How to step.
         steps_per_epoch: Batches in one pass over the training images.
         jit_compile: Whether XLA compiles the step.
-        class_weight: Weight by class index.
+        aim: Loss, metrics and class weights; None for classes that weigh the same.
         log_directory: Where TensorBoard's scalars go; None for none.
         progress: Called after every batch with batches done, batches in all, and a text.
         callbacks: Further callbacks.
 
     Returns:
-        One value per epoch: `loss`, `accuracy`, `val_loss`, `val_accuracy`, `learning_rate`.
+        One value per epoch: `loss`, the metrics (of classes `accuracy`), the same with `val_`, and `learning_rate`.
 
     Raises:
         TrainingError: At the first loss that is no number; the model has its last good weights again.
@@ -54,12 +55,8 @@ def fit(
     optimizer = build_optimizer(optimization, steps=steps_per_epoch * optimization.epochs)
     if _computes_in_float16(model):  # Keras scales by the model's own policy, which a mixed model's logits lack
         optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
-    model.compile(
-        optimizer=optimizer,
-        loss=keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=optimization.label_smoothing),
-        metrics=[keras.metrics.CategoricalAccuracy(name="accuracy")],
-        jit_compile=jit_compile,
-    )
+    aim = aim or plain_aim(optimization)
+    model.compile(optimizer=optimizer, loss=aim.loss, metrics=list(aim.metrics), jit_compile=jit_compile)
     rates = _LearningRate()
     # The average goes in first, so that what is validated, kept and compared is what will be shipped.
     averaging = [keras.callbacks.SwapEMAWeights(swap_on_epoch=True)] if optimization.ema is not None else []
@@ -77,7 +74,7 @@ def fit(
             batches,
             validation_data=validation,
             epochs=optimization.epochs,
-            class_weight=class_weight,
+            class_weight=aim.class_weight,
             callbacks=watching,
             verbose=0,
             shuffle=False,  # the batches are shuffled already
@@ -157,9 +154,8 @@ class _ReportProgress(keras.callbacks.Callback):
         self._report(self._steps, logs or {})
 
     def _report(self, batches: int, logs: dict[str, float]) -> None:
-        figures = [f"{name} {logs[key]:.3f}" for key, name in _SHOWN.items() if key in logs]
+        shown = {name: name for name in logs if not name.startswith("val_")}
+        shown |= {f"val_{name}": "validation" for name in shown if name != "loss"}
+        figures = [f"{name} {logs[key]:.3f}" for key, name in shown.items() if key in logs]
         text = ", ".join([f"epoch {self._epoch + 1}/{self._epochs}", *figures])
         self._progress(self._epoch * self._steps + batches, self._steps * self._epochs, text)
-
-
-_SHOWN = {"loss": "loss", "accuracy": "accuracy", "val_accuracy": "validation"}

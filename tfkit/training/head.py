@@ -10,9 +10,10 @@ import keras
 
 from tfkit.artifacts import ImageSpec
 from tfkit.models import freeze_backbone, head_on_features
+from tfkit.training.aim import aim_of
 from tfkit.training.features import cache_features, frozen_features
 from tfkit.training.fitting import Progress, fit, kept_on_failure
-from tfkit.training.optimization import Optimization, class_weights
+from tfkit.training.optimization import Optimization
 from tfkit.training.result import StageResult
 
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ def train_head(
             optimization=optimization,
             steps_per_epoch=-(-len(seen) // batch_size),
             jit_compile=False,
-            class_weight=class_weights(optimization, train),
+            aim=aim_of(optimization, train),
             log_directory=log_directory,
             progress=progress,
         )

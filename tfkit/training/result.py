@@ -13,7 +13,7 @@ class StageResult:
     Attributes:
         name: `head` or `fine_tune`.
         seconds: Wall time.
-        history: One value per epoch: `loss`, `accuracy`, `val_loss`, `val_accuracy`, `learning_rate`.
+        history: One value per epoch: `loss`, the task's metrics, the same with `val_`, `learning_rate`.
         notes: What was decided on the way, for the report, in sentences.
         trainable_parameters: How many numbers learned; None when it was not counted.
     """
@@ -28,7 +28,14 @@ class StageResult:
     def summary(self) -> str:
         """The last figures in a few words."""
         epochs = len(self.history["loss"])
-        figures = [f"{words} {self.history[key][-1]:.1%}" for key, words in _FIGURES.items() if key in self.history]
+        figures = []
+        for name, values in self.history.items():
+            if name in ("loss", "learning_rate") or name.startswith("val_"):
+                continue
+            shown = "{:.1%}" if name == "accuracy" else "{:.3g}"
+            figures.append(f"training {name} {shown.format(values[-1])}")
+            if held_out := self.history.get(f"val_{name}"):
+                figures.append(f"validation {shown.format(held_out[-1])}")
         return ", ".join([*figures, f"{epochs} epoch{'s' * (epochs != 1)}"])
 
 
@@ -40,6 +47,3 @@ def count_trainable(model: Any) -> int:
         True
     """
     return sum(int(np.prod(weight.shape)) for weight in model.trainable_weights)
-
-
-_FIGURES = {"accuracy": "training accuracy", "val_accuracy": "validation"}

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from packaging.version import Version
 
 from tfkit.artifacts import ImageSpec
+from tfkit.tasks import task_named
 from tfkit.verification.artifact_verification import ArtifactVerification
 
 # A share of n images is a float; an exact "one point" must not fail on its last digit.
@@ -17,15 +18,16 @@ class AcceptancePolicy:
     """What an exported file must keep to.
 
     Attributes:
-        max_accuracy_drop: Accuracy it may lose, a fraction (0.01 is one point): against the Keras model it was made
-            from, and against the float model which that was compressed from.
-        min_agreement: Share of images on which it must put the same label on top as Keras.
+        max_accuracy_drop: What of its task's deciding figure (accuracy, F1, R2) it may lose, a fraction (0.01 is one
+            point): against the Keras model it was made from, and against the float model that was compressed.
+        min_agreement: Share of images or texts on which it must give the same answer as Keras.
         max_bytes: Largest size on disk, None for any.
         max_latency_ms_p95: Largest 95th percentile of latency in milliseconds, None for any.
         max_float_ops: Operators of an int8 file that may compute in float, None for any.
         min_cosine: Of embedders: least cosine of any text's vector with Keras's, None for any. Their `min_agreement` is
             the share of texts whose nearest indexed text is the same.
         min_runtime: The oldest TensorFlow Lite runtime that must read a `.tflite` file, such as `2.14`; None for any.
+        tolerance: Of numbers: how far two may lie apart and be the same; None for .1 of their standard deviation.
     """
 
     max_accuracy_drop: float = 0.01
@@ -35,6 +37,7 @@ class AcceptancePolicy:
     max_float_ops: int | None = 0
     min_cosine: float | None = None
     min_runtime: str | None = None
+    tolerance: float | None = None
 
 
 def refusals(
@@ -50,9 +53,9 @@ def refusals(
     Args:
         verification: What running it showed.
         latency_ms_p95: Its 95th percentile of latency in milliseconds, None when it was not measured.
-        keras_accuracy: The accuracy of the model it was made from, None when there is none.
+        keras_accuracy: The deciding figure of the model it was made from, None when there is none.
         policy: What it must keep to.
-        float_accuracy: The accuracy of the model before it was compressed, None when it was not or nobody knows.
+        float_accuracy: That of the model before it was compressed, None when it was not or nobody knows.
 
     Returns:
         One full sentence for each limit it breaks; empty when it is accepted.
@@ -67,8 +70,8 @@ def refusals(
     found = [
         *verification.problems,
         *_chance_faults(verification),
-        *_accuracy_faults(verification.accuracy, keras_accuracy, "Keras's", policy),
-        *_accuracy_faults(verification.accuracy, float_accuracy, "the float model's", policy),
+        *_quality_faults(verification, keras_accuracy, "Keras's", policy),
+        *_quality_faults(verification, float_accuracy, "the float model's", policy),
         *_agreement_faults(verification, policy),
         *_size_faults(verification, policy),
         *_latency_faults(latency_ms_p95, policy),
@@ -78,25 +81,34 @@ def refusals(
 
 
 def _chance_faults(verification: ArtifactVerification) -> list[str]:
-    classes, accuracy = len(verification.artifact.class_names), verification.accuracy
-    if accuracy is None or not classes or verification.examples < max(_TELLING_EXAMPLES, 2 * classes):
+    classes, quality, chance = len(verification.artifact.class_names), verification.quality, verification.chance
+    if quality is None or chance is None or verification.examples < max(_TELLING_EXAMPLES, 2 * classes):
         return []
-    if accuracy > 1 / classes:
+    if quality.value > chance:
         return []
     other = "the tokenizer or the texts"
     if isinstance(verification.artifact.input, ImageSpec):
         other = "the range of the pixels (see --input-range), the order of the channels or the resizing"
     return [
-        f"accuracy {accuracy:.4f} is no better than chance, {1 / classes:.4f}; the model has learned nothing, or it "
-        f"learned with another order of the labels, or {other} is not as it was then"
+        f"{_unit(verification)} {quality.value:.4f} is no better than chance, {chance:.4f}; the model has learned "
+        f"nothing, or it learned with another order of the labels, or {other} is not as it was then"
     ]
 
 
-def _accuracy_faults(accuracy: float | None, compared: float | None, whose: str, policy: AcceptancePolicy) -> list[str]:
-    if accuracy is None or compared is None or compared - accuracy <= policy.max_accuracy_drop + _ROUNDING:
+def _unit(verification: ArtifactVerification) -> str:
+    """What the deciding figure is called."""
+    task = verification.artifact.task
+    return "accuracy" if task == "embedding" else task_named(task).unit
+
+
+def _quality_faults(
+    verification: ArtifactVerification, compared: float | None, whose: str, policy: AcceptancePolicy
+) -> list[str]:
+    value = None if verification.quality is None else verification.quality.value
+    if value is None or compared is None or compared - value <= policy.max_accuracy_drop + _ROUNDING:
         return []
     return [
-        f"accuracy {accuracy:.4f} is {100 * (compared - accuracy):.2f} points below {whose} {compared:.4f}; "
+        f"{_unit(verification)} {value:.4f} is {100 * (compared - value):.2f} points below {whose} {compared:.4f}; "
         f"acceptance.max_accuracy_drop allows {100 * policy.max_accuracy_drop:.2f}"
     ]
 

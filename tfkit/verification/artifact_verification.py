@@ -22,6 +22,7 @@ from tfkit.runtimes import (
     read_operators,
     read_portability,
 )
+from tfkit.tasks import Decision, Quality, task_named, task_of
 from tfkit.verification.input_probe import find_label_order
 
 if TYPE_CHECKING:  # it starts TensorFlow, which nobody needs who only asks what a file is
@@ -32,8 +33,6 @@ Progress = Callable[[int, int], None]
 _BATCH = 32
 # Two signatures of one model differ only in how sums are ordered for another batch size.
 _SIGNATURES_TOLERANCE = 1e-3
-# Of several labels at once, those of so much or more are given.
-_THRESHOLD = 0.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,10 +42,9 @@ class ArtifactVerification:
     Attributes:
         artifact: The model.
         examples: Images it was run on.
-        accuracy: Share of images with the right label on top, None when there are no labels to compare with, as for a
-            model of several labels.
-        agreement: Share of images on which it and the reference put the same label on top, or give the same labels,
-            None without one.
+        quality: How good its answers are by its task, None when there are no labels to compare with.
+        agreement: Share of images on which it and the reference give the same answer, None without one.
+        chance: The deciding figure of a model that has learned nothing, None when there are no labels.
         max_difference: Largest absolute difference of a score from the reference, None without one.
         mean_difference: Mean absolute difference of a score from the reference, None without one.
         float_ops: Operators of a `.tflite` file that compute in float; 0 for a SavedModel, whose graph is none.
@@ -60,7 +58,7 @@ class ArtifactVerification:
 
     artifact: Artifact
     examples: int
-    accuracy: float | None
+    quality: Quality | None
     agreement: float | None
     max_difference: float | None
     mean_difference: float | None
@@ -71,6 +69,7 @@ class ArtifactVerification:
     mean_cosine: float | None = None
     min_cosine: float | None = None
     portability: Portability | None = None
+    chance: float | None = None
 
 
 def reference_scores(model: Any, examples: "Examples", spec: InputSpec, *, batch_size: int = 64) -> NDArray[np.float32]:
@@ -101,6 +100,7 @@ def verify_artifact(
     runtime: Runtime | None = None,
     progress: Progress | None = None,
     index: SearchIndex | None = None,
+    tolerance: float | None = None,
 ) -> ArtifactVerification:
     """Run an exported model over a split and compare it with Keras and with the labels.
 
@@ -120,6 +120,8 @@ def verify_artifact(
         index: For an embedder, whose `reference` is vectors: what its vectors are compared with. Its accuracy is then
             the share of texts with a nearest indexed text of the right label, its agreement the share with the same
             nearest text as the reference.
+        tolerance: Of numbers: how far an answer may be from the reference and still be the same; None for a tenth of
+            the labels' standard deviation.
 
     Returns:
         What was found.
@@ -144,10 +146,8 @@ def verify_artifact(
     difference = None if reference is None else np.abs(scores - _fitting(reference, scores, artifact))
     if index is not None:
         judged = _judge_vectors(scores, examples, reference, index)
-    elif artifact.task == "multilabel":
-        judged = _judge_labels(scores, reference)
     else:
-        judged = _judge_scores(scores, examples, reference)
+        judged = _judge(artifact, scores, examples, reference, Decision(artifact.thresholds, tolerance))
     return ArtifactVerification(
         artifact=artifact,
         examples=len(examples),
@@ -171,33 +171,35 @@ def _fitting(reference: NDArray[np.float32], scores: NDArray[np.float32], artifa
     return reference
 
 
-def _judge_scores(
-    scores: NDArray[np.float32], examples: "Examples", reference: NDArray[np.float32] | None
+def _judge(
+    artifact: Artifact,
+    scores: NDArray[np.float32],
+    examples: "Examples",
+    reference: NDArray[np.float32] | None,
+    decision: Decision,
 ) -> dict[str, Any]:
-    top = scores.argmax(axis=1)
-    agreement = None if reference is None else float(np.mean(top == reference.argmax(axis=1)))
-    return {"accuracy": float(np.mean(top == examples.labels)), "agreement": agreement}
-
-
-def _judge_labels(scores: NDArray[np.float32], reference: NDArray[np.float32] | None) -> dict[str, Any]:
-    """Of several labels at once: examples have one label each, which does not say what the others should be."""
-    if reference is None:
-        return {"accuracy": None, "agreement": None}
-    same = ((scores >= _THRESHOLD) == (reference >= _THRESHOLD)).all(axis=1)
-    return {"accuracy": None, "agreement": float(same.mean())}
+    """By the artifact's task; labels of another kind do not say how good it is, but two models can still agree."""
+    task = task_named(artifact.task)
+    labelled = task_of(examples.labels) is task
+    same = None if reference is None else task.same(scores, reference, examples.labels, decision)
+    return {
+        "quality": task.quality(examples.labels, scores, decision) if labelled else None,
+        "chance": task.chance(examples.labels, scores.shape[1]) if labelled else None,
+        "agreement": None if same is None else float(same.mean()),
+    }
 
 
 def _judge_vectors(
     vectors: NDArray[np.float32], examples: "Examples", reference: NDArray[np.float32] | None, index: SearchIndex
 ) -> dict[str, Any]:
     found = index.nearest(vectors)[0][:, 0]
-    accuracy = float(np.mean(index.labels[found] == examples.labels))
+    quality = Quality({"accuracy": float(np.mean(index.labels[found] == examples.labels))})
     if reference is None:
-        return {"accuracy": accuracy, "agreement": None}
+        return {"quality": quality, "agreement": None}
     lengths = np.linalg.norm(vectors, axis=1) * np.linalg.norm(reference, axis=1)
     cosines = np.sum(vectors * reference, axis=1) / np.maximum(lengths, 1e-12)
     return {
-        "accuracy": accuracy,
+        "quality": quality,
         "agreement": float(np.mean(found == index.nearest(reference)[0][:, 0])),
         "mean_cosine": float(cosines.mean()),
         "min_cosine": float(cosines.min()),
@@ -239,7 +241,7 @@ def _check_classes(artifact: Artifact, examples: "Examples", scores: NDArray[np.
             f"the examples have {_listed(examples.class_names)}",
             hint="give examples of the model's own classes",
         )
-    if int(examples.labels.max()) >= scores.shape[1]:
+    if examples.labels.ndim == 1 and int(examples.labels.max()) >= scores.shape[1]:
         raise DataError(
             f"'{artifact.path}' scores {scores.shape[1]} classes; the examples have label {int(examples.labels.max())}"
         )

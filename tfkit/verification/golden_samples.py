@@ -15,6 +15,7 @@ from tfkit.verification.artifact_verification import ArtifactVerification
 if TYPE_CHECKING:
     from tfkit.data import Examples
 
+_ANSWERS = {"classification": "scores", "multilabel": "scores", "regression": "values", "embedding": "embeddings"}
 _SUFFIXES = {b"\xff\xd8": ".jpg", b"\x89P": ".png", b"BM": ".bmp", b"GI": ".gif", b"RI": ".webp"}
 
 
@@ -30,8 +31,9 @@ def write_golden_samples(
 
     The folder gets what a client sends, images as `image_<n>.<jpg|png|...>` and texts in `golden.json`; `inputs.npz`,
     what a device feeds (`pixels` uint8 (n, height, width, channels), or `token_ids` and `padding_mask` int32
-    (n, length); `labels` int32 (n,)); `expected_<file>.npz` (`scores` float32 (n, classes), or an embedder's
-    `embeddings`, float32 (n, d)) for each artifact; and `golden.json`, which says what belongs together.
+    (n, length); `labels`, as `tfkit.data.targets` says); `expected_<file>.npz` (`scores` float32 (n, classes),
+    `values` of numbers, or an embedder's `embeddings`, float32 (n, d)) for each artifact; and `golden.json`, which says
+    what belongs together.
 
     Args:
         verifications: The exported files, verified on `examples`.
@@ -52,7 +54,7 @@ def write_golden_samples(
     from tfkit.data import encoded_inputs, input_batches
     from tfkit.data.splitting import spread_over_classes
 
-    positions = spread_over_classes(examples.labels, count=count, class_count=len(examples.class_names), seed=0)
+    positions = spread_over_classes(examples.labels, count=count, seed=0)
     chosen = examples.select(positions)
     fed = next(input_batches(chosen, spec, batch_size=count))
     fed = {"pixels": fed} if isinstance(spec, ImageSpec) else fed
@@ -63,7 +65,7 @@ def write_golden_samples(
         np.savez_compressed(directory / "inputs.npz", labels=chosen.labels, **fed)
         for verification in verifications:
             name = _expected_name(verification.artifact)
-            answers = "scores" if verification.artifact.class_names else "embeddings"
+            answers = _ANSWERS[verification.artifact.task]
             np.savez_compressed(directory / name, **{answers: verification.scores[positions]})
         if isinstance(spec, ImageSpec):
             inputs = [{"file": name} for name in _write_images(encoded, directory)]
@@ -96,7 +98,7 @@ def _description(artifacts: tuple[Artifact, ...], chosen: "Examples", inputs: li
         "inputs": "inputs.npz",
         "class_names": list(chosen.class_names),
         "images" if "file" in inputs[0] else "texts": [
-            {**given, "name": name, "label": int(label)}
+            {**given, "name": name, "label": label.tolist()}
             for given, name, label in zip(inputs, chosen.names, chosen.labels, strict=True)
         ],
         "artifacts": [

@@ -8,6 +8,7 @@ import numpy as np
 from tfkit.data.assembly import Part, refuse_odd_names, wanted_classes
 from tfkit.data.examples import LeftOut
 from tfkit.data.reading import PartName
+from tfkit.data.targets import CLASSES, Targets
 from tfkit.data.text.examples import TextExamples
 from tfkit.data.text.normalizing import replace_unusable
 from tfkit.data.text.reading import TextRow
@@ -51,7 +52,10 @@ def clean(
 
 
 def class_names_of(
-    rows: dict[PartName, list[TextRow]], ordered: Sequence[str] | None, wanted: Sequence[str] | None
+    rows: dict[PartName, list[TextRow]],
+    ordered: Sequence[str] | None,
+    wanted: Sequence[str] | None,
+    targets: Targets = CLASSES,
 ) -> tuple[str, ...]:
     """The classes of the training texts: those wanted, or in the data's own order, or sorted (numbers by value).
 
@@ -59,6 +63,10 @@ def class_names_of(
         DataError: When a wanted class is not there, or a name is no line of text.
     """
     learned = rows.get("train") or rows.get("all") or []
+    if targets.kind != "classes":
+        names = targets.names([row.label for row in learned], wanted)
+        refuse_odd_names(set(names))
+        return names
     found = {row.label for row in learned}
     refuse_odd_names(found)
     if wanted is not None:
@@ -69,15 +77,20 @@ def class_names_of(
 
 
 def parts_of(
-    rows: dict[PartName, list[TextRow]], class_names: tuple[str, ...], *, passes_others: bool
+    rows: dict[PartName, list[TextRow]],
+    class_names: tuple[str, ...],
+    *,
+    passes_others: bool,
+    targets: Targets = CLASSES,
 ) -> tuple[dict[PartName, Part[TextExamples]], list[LeftOut]]:
     """Number the labels; rows of other labels are passed over, or given back with a reason each."""
     number_of = {name: number for number, name in enumerate(class_names)}
     parts: dict[PartName, Part[TextExamples]] = {}
     unknown: list[LeftOut] = []
     for part, found in rows.items():
-        known = [row for row in found if row.label in number_of]
-        if not passes_others:
+        all_kept = targets.kind != "classes"
+        known = [row for row in found if all_kept or row.label in number_of]
+        if not passes_others and not all_kept:
             unknown += [
                 LeftOut(row.name, f"its label '{row.label}' is none of the {len(class_names)} classes")
                 for row in found
@@ -85,7 +98,9 @@ def parts_of(
             ]
         examples = TextExamples(
             texts=tuple(row.text for row in known),
-            labels=np.array([number_of[row.label] for row in known], np.int32),
+            labels=targets.values([row.label for row in known], class_names)
+            if all_kept
+            else np.array([number_of[row.label] for row in known], np.int32),
             names=tuple(row.name for row in known),
             class_names=class_names,
         )

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tfkit.data.targets import target_counts
+
 
 @dataclass(frozen=True, eq=False)
 class TextExamples:
@@ -11,9 +13,9 @@ class TextExamples:
 
     Attributes:
         texts: The n texts, clean Unicode (no NUL, no lone surrogate).
-        labels: int32 (n,), positions in `class_names`.
+        labels: int32 (n,), positions in `class_names`; of several labels uint8 (n, k), of numbers float32 (n, k).
         names: How to call each example in reports: `train.csv:17`, the row that starts in line 17.
-        class_names: The labels' names, in the order of a model's scores.
+        class_names: The names of the classes, labels or numbers, in the order of a model's scores.
 
     Example:
         >>> splits = load_text_splits(source="built_in", label_column="intent")
@@ -39,6 +41,5 @@ class TextExamples:
         )
 
     def class_counts(self) -> dict[str, int]:
-        """How many examples each class has, in the order of `class_names`."""
-        counts = np.bincount(self.labels, minlength=len(self.class_names))
-        return {name: int(count) for name, count in zip(self.class_names, counts, strict=True)}
+        """How many examples each class or label has, in the order of `class_names`; of numbers all."""
+        return target_counts(self.labels, self.class_names)

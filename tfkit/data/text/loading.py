@@ -9,6 +9,7 @@ from tfkit.data.checking import same_content
 from tfkit.data.examples import DataReport, DatasetSplits, LeftOut
 from tfkit.data.loading import check_fractions, few_labels, leaking, split_parts
 from tfkit.data.reading import PartName
+from tfkit.data.targets import CLASSES, Targets
 from tfkit.data.text.assembling import class_names_of, clean, parts_of
 from tfkit.data.text.examples import TextExamples
 from tfkit.data.text.reading import TextFormat, TextReading, read_file
@@ -43,6 +44,7 @@ def load_text_splits(
     test_fraction: float = 0.2,
     seed: int = 0,
     bad_rows: BadRows = "error",
+    targets: Targets = CLASSES,
 ) -> DatasetSplits[TextExamples]:
     """Read a table of texts and labels, look at every row, and split what is not split already.
 
@@ -73,6 +75,7 @@ def load_text_splits(
         seed: The same seed gives the same splits.
         bad_rows: What a row that cannot be used does (empty text or label, wrong number of fields, a label that
             the training split does not have): `error` stops with a list of all, `skip` leaves it out and says so.
+        targets: What the labels are: one class, several labels at once, or numbers; of files alone but for classes.
 
     Returns:
         The splits and the account of how they came to be.
@@ -87,18 +90,20 @@ def load_text_splits(
     """
     check_fractions(validation_fraction=validation_fraction, test_fraction=test_fraction)
     files: dict[PartName, Path | None] = {"train": train, "validation": validation, "test": test}
-    layout = TextFormat(text_column, label_column, split_column, header, separator, encoding)
+    if targets.kind != "classes" and source in ("tfds", "built_in"):
+        raise DataError(f"source {source} gives one class a text", hint="write a table: source: csv")
+    layout = TextFormat(text_column, label_column, split_column, header, separator, encoding, targets)
     readings = _read(source, directory=directory, name=name, files=files, layout=layout)
     bad = [item for reading in readings.values() for item in reading.bad]
     total = sum(len(reading.rows) + len(reading.bad) for reading in readings.values())
     ordered = next((reading.class_names for reading in readings.values() if reading.class_names), None)
     rows, notes = clean({part: reading.rows for part, reading in readings.items()}, label_names or {})
-    class_names = class_names_of(rows, ordered, classes)
-    parts, unknown = parts_of(rows, class_names, passes_others=classes is not None)
+    class_names = class_names_of(rows, ordered, classes, targets)
+    parts, unknown = parts_of(rows, class_names, passes_others=classes is not None, targets=targets)
     bad += unknown
     if bad_rows == "error":
         _refuse_bad_rows(bad, total)
-    _refuse_too_little(parts, class_names)
+    _refuse_too_little(parts, class_names, targets)
     everything = list(parts.values())
     parts, split_notes = split_parts(parts, validation_fraction, test_fraction, seed, unit="texts")
     kept = {split: parts[split].examples for split in ("train", "validation", "test")}
@@ -131,6 +136,7 @@ def load_text_examples(
     encoding: str = "utf-8",
     label_names: Mapping[str, str] | None = None,
     bad_rows: BadRows = "error",
+    targets: Targets = CLASSES,
 ) -> TextExamples:
     """Read one labelled file as it is, to judge or calibrate a model that exists already.
 
@@ -144,6 +150,7 @@ def load_text_examples(
         encoding: See there.
         label_names: See there; those that do not occur in the file are passed over.
         bad_rows: See there; a label that is no class of the model is such a row.
+        targets: See there.
 
     Returns:
         The examples in the order of the rows.
@@ -152,16 +159,16 @@ def load_text_examples(
         DataError: When rows cannot be used, or none is left.
     """
     sources: dict[str, Literal["csv", "jsonl"]] = {".csv": "csv", ".jsonl": "jsonl"}
-    layout = TextFormat(text_column, label_column, None, header, separator, encoding)
+    layout = TextFormat(text_column, label_column, None, header, separator, encoding, targets)
     reading = read_file(path, sources.get(path.suffix.lower(), "tsv"), layout, as_part="all")["all"]
     present = {row.label for row in reading.rows}
     renamed = {label: name for label, name in (label_names or {}).items() if label in present}
     rows, _ = clean({"all": reading.rows}, renamed)
-    names = tuple(class_names) if class_names is not None else class_names_of(rows, None, None)
-    parts, unknown = parts_of(rows, names, passes_others=False)
+    names = tuple(class_names) if class_names is not None else class_names_of(rows, None, None, targets)
+    parts, unknown = parts_of(rows, names, passes_others=False, targets=targets)
     if bad_rows == "error":
         _refuse_bad_rows([*reading.bad, *unknown], len(reading.rows) + len(reading.bad))
-    _refuse_too_little(parts, names)
+    _refuse_too_little(parts, names, targets)
     return parts["all"].examples
 
 
@@ -225,10 +232,12 @@ def _refuse_bad_rows(bad: Sequence[LeftOut], total: int) -> None:
     )
 
 
-def _refuse_too_little(parts: dict[PartName, Part[TextExamples]], class_names: tuple[str, ...]) -> None:
+def _refuse_too_little(
+    parts: dict[PartName, Part[TextExamples]], class_names: tuple[str, ...], targets: Targets
+) -> None:
     if not class_names or not ({"train", "all"} & set(parts)):
         raise DataError("no usable text is left to train on", hint="check the file's rows and its split column")
-    if len(class_names) == 1:
+    if len(class_names) == 1 and targets.kind == "classes":
         raise DataError(
             f"only one class was found: '{class_names[0]}'", hint="a classifier needs two or more classes to tell apart"
         )

@@ -10,7 +10,7 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
-from tfkit.data.pipeline import finish_batches, on_host
+from tfkit.data.pipeline import finish_batches, on_host, target_rows
 from tfkit.data.text.augmentation import TextAugmentation
 from tfkit.data.text.examples import TextExamples
 from tfkit.data.text.tokenizer import Tokenizer
@@ -74,7 +74,7 @@ def training_text_batches(
     classes = np.array(length_classes(sequence_length) if buckets else (sequence_length,), np.int32)
     lengths = np.minimum(tokenizer.lengths(examples.texts), sequence_length)
     ranks = on_host(np.searchsorted(classes, lengths).astype(np.int32))
-    labels, class_count = on_host(examples.labels), len(examples.class_names)
+    rows = target_rows(examples.labels, len(examples.class_names))
     order = _epochs(ranks, batch_size=batch_size, seed=seed, first_epoch=first_epoch).batch(batch_size)
     if augmentation is None:
         inputs = _stored(examples, tokenizer, sequence_length)
@@ -88,7 +88,7 @@ def training_text_batches(
         )
     lengths_of_classes = on_host(classes)
     finished = batches.map(
-        lambda found, chosen: (trimmed(found, lengths_of_classes), tf.one_hot(tf.gather(labels, chosen), class_count)),
+        lambda found, chosen: (trimmed(found, lengths_of_classes), rows(chosen)),
         num_parallel_calls=tf.data.AUTOTUNE,
     )
     return finish_batches(finished, len(examples), batch_size)
@@ -109,9 +109,9 @@ def evaluation_text_batches(
         A data set as of `training_text_batches`.
     """
     inputs = _stored(examples, tokenizer, sequence_length)
-    labels, class_count = on_host(examples.labels), len(examples.class_names)
+    rows = target_rows(examples.labels, len(examples.class_names))
     positions = tf.data.Dataset.range(len(examples)).batch(batch_size)
-    batches = positions.map(lambda chosen: (inputs(chosen), tf.one_hot(tf.gather(labels, chosen), class_count)))
+    batches = positions.map(lambda chosen: (inputs(chosen), rows(chosen)))
     return finish_batches(batches, len(examples), batch_size)
 
 

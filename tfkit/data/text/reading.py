@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from tfkit.data.examples import LeftOut
 from tfkit.data.reading import PartName, part_name
+from tfkit.data.targets import CELLS, CLASSES, Targets
 from tfkit.errors import DataError
 from tfkit.files import read_regular_file
 
@@ -29,6 +30,12 @@ class TextFormat:
     header: bool = True
     separator: str | None = None
     encoding: str = "utf-8"
+    targets: Targets = CLASSES
+
+    @property
+    def label_columns(self) -> tuple[str | int | None, ...]:
+        """The columns of the labels: one, or those of `targets`."""
+        return self.targets.columns or (self.label_column,)
 
 
 @dataclass(frozen=True)
@@ -86,21 +93,23 @@ def read_file(
         if isinstance(found, str):
             parts[as_part].bad.append(LeftOut(name, found))
             continue
-        text, label, split = (found[column] if column is not None else "" for column in columns)
-        part = part_name(split) if columns[2] is not None else as_part
+        text, split, *cells = (found[column] if column is not None else "" for column in columns)
+        part = part_name(split) if columns[1] is not None else as_part
         if part is None:
             parts[as_part].bad.append(LeftOut(name, f"its split must be train, val or test; got '{split.strip()}'"))
             continue
-        add_row(parts.setdefault(part, TextReading()), TextRow(name, text.strip(), label.strip()))
+        label = CELLS.join(cell.strip() for cell in cells)
+        add_row(parts.setdefault(part, TextReading()), TextRow(name, text.strip(), label), layout.targets)
     return {part: reading for part, reading in parts.items() if reading.rows or reading.bad or part == as_part}
 
 
-def add_row(reading: TextReading, row: TextRow) -> None:
-    """Put a row where it belongs: an empty text or label cannot be used."""
-    if row.text and row.label:
+def add_row(reading: TextReading, row: TextRow, targets: Targets = CLASSES) -> None:
+    """Put a row where it belongs: an empty text, or a label of another kind, cannot be used."""
+    fault = targets.fault(row.label) if row.text else "its text is empty"
+    if fault is None:
         reading.rows.append(row)
     else:
-        reading.bad.append(LeftOut(row.name, f"its {'label' if row.text else 'text'} is empty"))
+        reading.bad.append(LeftOut(row.name, fault))
 
 
 def _content(path: Path, encoding: str) -> str:
@@ -168,8 +177,8 @@ def _with_count(row: Fields, count: int, text: int, separator: str, source: File
 def _columns(names: list[str] | None, layout: TextFormat, path: Path) -> tuple[int | None, ...]:
     wanted = (
         layout.text_column if layout.text_column is not None else ("text" if names is not None else 0),
-        layout.label_column if layout.label_column is not None else ("label" if names is not None else 1),
         layout.split_column,
+        *(("label" if names is not None else 1) if column is None else column for column in layout.label_columns),
     )
     faults, columns = [], []
     for column in wanted:
@@ -218,16 +227,19 @@ def _plain_rows(content: str, separator: str) -> Iterator[Fields]:
 
 
 def _objects(content: str, layout: TextFormat) -> tuple[tuple[int | None, ...], Iterator[Fields]]:
-    names = (layout.text_column or "text", layout.label_column or "label", layout.split_column)
-    columns = (0, 1, 2 if layout.split_column is not None else None)
+    split = [] if layout.split_column is None else [layout.split_column]
+    labels = [column or "label" for column in layout.label_columns]
+    names = [str(name) for name in (layout.text_column or "text", *split, *labels)]
+    first = 1 + len(split)
+    columns = (0, 1 if split else None, *range(first, first + len(labels)))
     return columns, (
-        (number, _object_fields(line, [str(name) for name in names if name is not None]))
+        (number, _object_fields(line, names, layout.targets))
         for number, line in enumerate(content.split("\n"), start=1)
         if line.strip()
     )
 
 
-def _object_fields(line: str, names: Sequence[str]) -> list[str] | str:
+def _object_fields(line: str, names: Sequence[str], targets: Targets) -> list[str] | str:
     try:
         found: Any = json.loads(line)
     except (ValueError, RecursionError) as fault:
@@ -239,6 +251,15 @@ def _object_fields(line: str, names: Sequence[str]) -> list[str] | str:
         return f"it has no {' and no '.join(missing)}; it has {', '.join(map(str, found)) or 'nothing'}"
     if not isinstance(found[names[0]], str):
         return f"its '{names[0]}' is {type(found[names[0]]).__name__}, expected a string"
-    if any(isinstance(found[name], (dict, list, float)) for name in names[1:]):
+    values = [_listed(found[name], targets) for name in names]
+    if any(
+        isinstance(value, (dict, list)) or (isinstance(value, float) and targets.kind == "classes") for value in values
+    ):
         return "its label must be a string or a whole number"
-    return ["" if found[name] is None else str(found[name]) for name in names]
+    return ["" if value is None else str(value) for value in values]
+
+
+def _listed(value: Any, targets: Targets) -> Any:
+    """A JSON list of labels as a cell of a table holds them."""
+    is_list = targets.kind == "labels" and isinstance(value, list) and all(isinstance(name, str) for name in value)
+    return targets.separator.join(value) if is_list else value

@@ -9,7 +9,7 @@ from keras import ops
 from tfkit.errors import ModelError
 from tfkit.graph import Node, copy_layer, copy_onto, give_weights, read_graph
 from tfkit.layers import RelativePositions
-from tfkit.models.classifier import LOGITS, POOLING, SCORES
+from tfkit.models.classifier import LOGITS, POOLING, SOFTMAX, HeadSpec
 
 Pooling = Literal["cls", "mean"]
 
@@ -17,21 +17,22 @@ TOKENS, PADDING, SEGMENTS = "token_ids", "padding_mask", "segment_ids"
 
 
 def build_text_classifier(
-    backbone: keras.Model, *, classes: int, pooling: Pooling = "cls", dropout: float = 0.1
+    backbone: keras.Model, *, classes: int, pooling: Pooling = "cls", dropout: float = 0.1, head: HeadSpec = SOFTMAX
 ) -> keras.Model:
     """Put a classification head on a text encoder.
 
     Args:
         backbone: A keras-hub encoder, as `build_text_backbone` returns it. Its layers are copied with their weights.
-        classes: Number of classes, 2 or more.
+        classes: Number of classes, 2 or more; of labels or of numbers, 1 or more.
         pooling: What becomes of a text's tokens: `cls` takes the first token's vector, `mean` the mean of the vectors
             that are no padding (Reimers and Gurevych 2019, arXiv:1908.10084; what sentence encoders such as MiniLM
             were trained with).
         dropout: Share of the pooled features dropped while training, in [0, 1).
+        head: What stands behind the logits.
 
     Returns:
-        A flat model from {`token_ids`, `padding_mask`}, both int32 (n, length), to `scores`, float32 (n, classes),
-        probabilities. Segment ids, where the encoder takes them, are zeros made inside.
+        A flat model from {`token_ids`, `padding_mask`}, both int32 (n, length), to `scores`, float32 (n, classes):
+        probabilities, or numbers. Segment ids, where the encoder takes them, are zeros made inside.
 
     Raises:
         ModelError: When an option is out of range, or the backbone is no text encoder.
@@ -41,7 +42,7 @@ def build_text_classifier(
         >>> build_text_classifier(backbone, classes=10).output_shape
         (None, 10)
     """
-    _refuse_faults(backbone, classes, pooling, dropout)
+    _refuse_faults(backbone, classes, pooling, dropout, least=2 if head.activation == "softmax" else 1)
     outputs = backbone.output
     sequence = outputs["sequence_output"] if isinstance(outputs, dict) else outputs
     graph = read_graph(keras.Model(backbone.inputs, sequence))
@@ -58,8 +59,7 @@ def build_text_classifier(
     # Not from zeros, as the image head is: the encoder learns with it from the first step, and zeros pass it nothing.
     # MiniLM on banking77 after one epoch: .709 of the test texts from zeros, .912 from Keras's own start.
     x = keras.layers.Dense(classes, name=LOGITS)(x)
-    scores = keras.layers.Softmax(name=SCORES, dtype="float32")(x)
-    return keras.Model(inputs, scores, name=backbone.name)
+    return keras.Model(inputs, head.scores(x), name=backbone.name)
 
 
 def _loadable(node: Node, copy: Callable[[], Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -71,7 +71,7 @@ def _loadable(node: Node, copy: Callable[[], Any], args: tuple[Any, ...], kwargs
     return outputs
 
 
-def _refuse_faults(backbone: keras.Model, classes: int, pooling: str, dropout: float) -> None:
+def _refuse_faults(backbone: keras.Model, classes: int, pooling: str, dropout: float, *, least: int) -> None:
     faults = []
     taken = getattr(backbone, "input", None)
     names = sorted(taken) if isinstance(taken, dict) else []
@@ -80,8 +80,8 @@ def _refuse_faults(backbone: keras.Model, classes: int, pooling: str, dropout: f
             f"backbone {getattr(backbone, 'name', backbone)} takes {', '.join(names) or 'no named inputs'}; "
             f"expected {TOKENS}, {PADDING} and at most {SEGMENTS}"
         )
-    if classes < 2:
-        faults.append(f"classes must be 2 or more; got {classes}")
+    if classes < least:
+        faults.append(f"classes must be {least} or more; got {classes}")
     if pooling not in ("cls", "mean"):
         faults.append(f"pooling must be cls or mean; got '{pooling}'")
     if not 0 <= dropout < 1:

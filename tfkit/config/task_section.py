@@ -1,0 +1,109 @@
+"""The section about what is asked of the model, and its rules with the other sections."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field
+
+from tfkit.config.faults import Places
+from tfkit.config.keys import POSITIVE, Positive, Text, all_different, choice, key
+from tfkit.config.section import Section
+from tfkit.config.yaml_document import KeyPath
+
+_TABLES = ("csv", "tsv", "jsonl")
+# What is for one class of several alone, with the value that does nothing.
+_OF_CLASSES: dict[KeyPath, Any] = {
+    ("data", "labels_per_class"): None,
+    ("head", "class_weights"): None,
+    ("fine_tune", "class_weights"): None,
+    ("pruning", "class_weights"): None,
+    ("quantization", "class_weights"): None,
+    ("quantization", "engine"): "tfkit",
+    ("fine_tune", "r_drop"): None,
+}
+
+
+class TaskSection(Section):
+    """`task:` - what is asked of the model: one class of several, any of several labels, or numbers."""
+
+    kind: Literal["classification", "multilabel", "regression"] = choice(
+        "One class of several, any of several labels at once, or numbers.", "classification"
+    )
+    label_columns: Annotated[tuple[Text, ...], AfterValidator(all_different)] = key(
+        "a list of different column names",
+        "Tables: a column for each label (1 or 0) or number; empty: the one label column holds all labels.",
+        (),
+    )
+    separator: Annotated[str, Field(min_length=1, max_length=1)] = key(
+        "one character", "multilabel: what stands between the labels of one column.", ";"
+    )
+    operating_point: Annotated[float, Field(gt=0, le=1)] | None = key(
+        "a number in (0, 1], or null",
+        "Sensitivity to reach on the validation split, which sets the threshold: of each label, or the second of two "
+        "classes.",
+        None,
+    )
+    tolerance: Positive | None = key(
+        POSITIVE + ", or null",
+        "regression: how far a file's number may be from Keras's and be the same; null: a tenth of their deviation.",
+        None,
+    )
+
+    def target_options(self) -> dict[str, Any]:
+        """This section as keyword arguments of `tfkit.data.targets.Targets`."""
+        kinds = {"classification": "classes", "multilabel": "labels", "regression": "numbers"}
+        return {"kind": kinds[self.kind], "columns": self.label_columns, "separator": self.separator}
+
+
+def broken_task_rules(tree: dict[str, Any], at_fault: set[KeyPath], places: Places) -> list[str]:
+    """Sentences for every rule between `task:` and the other sections that a recipe breaks; see `broken_rules`."""
+    section = tree.get("task")
+    if not isinstance(section, dict) or ("task", "kind") in at_fault:
+        return []
+    kind = section.get("kind", "classification")
+    broken: list[tuple[KeyPath, str]] = []
+    if kind == "classification":
+        if section.get("label_columns"):
+            broken.append((("task", "label_columns"), "task.label_columns is for kind multilabel or regression"))
+    else:
+        broken += _other_rules(tree, kind)
+    if kind != "regression" and section.get("tolerance") is not None:
+        broken.append((("task", "tolerance"), f"task.tolerance is for kind regression; got {kind}"))
+    if kind == "regression" and section.get("operating_point") is not None:
+        broken.append((("task", "operating_point"), "task.operating_point is for classes and labels, not numbers"))
+    return [f"{sentence} {places.of(path)}" for path, sentence in broken if not {path, path[:1]} & at_fault]
+
+
+def _other_rules(tree: dict[str, Any], kind: str) -> list[tuple[KeyPath, str]]:
+    """Of several labels, and of numbers."""
+    broken: list[tuple[KeyPath, str]] = []
+    source = _value(tree, ("data", "source"))
+    if source is not None and source not in _TABLES:
+        sentence = f"data.source {source} gives one class an example; task.kind {kind} needs a table: csv"
+        broken.append((("data", "source"), sentence))
+    for path, nothing in _OF_CLASSES.items():
+        if (value := _value(tree, path)) is not None and value != nothing:
+            broken.append((path, f"{'.'.join(map(str, path))} is for one class of several; task.kind is {kind}"))
+    if kind == "regression":
+        if _value(tree, ("data", "classes")) is not None:
+            broken.append((("data", "classes"), "data.classes chooses classes or labels; task.kind is regression"))
+        for stage in ("head", "fine_tune", "pruning", "quantization"):
+            if _value(tree, (stage, "label_smoothing")):
+                sentence = f"{stage}.label_smoothing smooths classes or labels; task.kind is regression"
+                broken.append(((stage, "label_smoothing"), sentence))
+    pruning = tree.get("pruning")
+    for name in _measured_by_loss(pruning) if isinstance(pruning, dict) else ():
+        sentence = f"pruning.{name} loss measures the loss of one class of several; task.kind is {kind}: choose another"
+        broken.append((("pruning", name), sentence))
+    return broken
+
+
+def _measured_by_loss(pruning: dict[str, Any]) -> list[str]:
+    """The keys of `pruning:` that rank channels, heads or layers by a classifier's loss, as the default does."""
+    ranks = pruning.get("method") == "channels" or pruning.get("heads") or pruning.get("feedforward")
+    by_loss = ["criterion"] if ranks and pruning.get("criterion", "loss") == "loss" else []
+    return [*by_loss, *(["drop"] if pruning.get("drop") == "loss" else [])]
+
+
+def _value(tree: dict[str, Any], path: KeyPath) -> Any:
+    section = tree.get(str(path[0]))
+    return section.get(path[1]) if isinstance(section, dict) else None
