@@ -29,6 +29,10 @@ def test_the_promised_configs_are_there() -> None:
         "beans",
         "tf_flowers",
         "text_table",
+        "image_labels",
+        "image_numbers",
+        "text_labels",
+        "text_numbers",
     }
 
 
@@ -110,4 +114,4 @@ def test_the_data_section_gives_the_loader_what_it_takes() -> None:
 
     config = load_recipe(next(path for path in CONFIGS if path.stem == "digits"))
     taken = set(inspect.signature(load_image_splits).parameters)
-    assert set(config.data.loading_options()) == taken - {"seed", "progress"}
+    assert set(config.data.loading_options()) == taken - {"seed", "progress", "targets"}

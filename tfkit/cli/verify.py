@@ -360,9 +360,10 @@ def _name(artifact: Artifact) -> str:
 
 
 def _as_json(results: list[Any], examples: Any, keras_accuracy: float | None) -> dict[str, Any]:
-    evaluation = {"examples": len(examples), "metric": "accuracy", "keras": keras_accuracy} if examples else None
+    metric = next((name for result in results for name in result.figures), "accuracy")
+    evaluation = {"examples": len(examples), "metric": metric, "keras": keras_accuracy} if examples else None
     return {
         "accepted": not any(result.refusals for result in results),
         "evaluation": evaluation,
-        "artifacts": [asdict(result) for result in results],
+        "artifacts": [{**asdict(result), metric: result.quality} for result in results],
     }

@@ -246,6 +246,8 @@ def split_parts(
     """Split off what is missing of train, validation and test, and say in sentences what was done."""
     notes: list[str] = []
     parts = dict(parts)
+    one_class = target_kind(next(iter(parts.values())).examples.labels) == "classes"
+    of = " of each class" if one_class else ""
     if "all" in parts:
         parts["train"] = parts.pop("all")
     if "test" not in parts and "validation" in parts:
@@ -253,16 +255,14 @@ def split_parts(
         notes.append(f"There is no test split: the validation {unit} are the test split, on which the model is judged.")
     if "test" not in parts:
         parts["train"], parts["test"] = _hold_out(parts["train"], test_fraction, seed, "test", unit)
-        notes.append(
-            f"{len(parts['test'].examples)} {unit} ({test_fraction:.0%} of each class) were held out for testing."
-        )
+        notes.append(f"{len(parts['test'].examples)} {unit} ({test_fraction:.0%}{of}) were held out for testing.")
     if "validation" not in parts:
         parts["train"], parts["validation"] = _hold_out(
             parts["train"], validation_fraction, seed + 1, "validation", unit
         )
         held_out = len(parts["validation"].examples)
         notes.append(
-            f"{held_out} {unit} ({validation_fraction:.0%} of each class) were held out from training for validation."
+            f"{held_out} {unit} ({validation_fraction:.0%}{of}) were held out from training for validation."
             if held_out
             else "There is no validation split."
         )

@@ -60,6 +60,8 @@ def stratified_holdout(
             f"too few different {unit} to split off a {what} part: {', '.join(too_small)}",
             hint=f"add {unit} to these classes, leave them out with data.classes, or bring a {what} set of your own",
         )
+    if not held_out:  # groups of one: of labels or numbers, which may be drawn from all
+        held_out = [rng.permutation(originals)[: max(1, round(fraction * len(originals)))]]
     is_held_out = np.isin(representative, np.concatenate(held_out))
     return np.flatnonzero(~is_held_out), np.flatnonzero(is_held_out)
 

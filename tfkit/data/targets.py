@@ -16,6 +16,7 @@ from tfkit.errors import DataError
 TargetKind = Literal["classes", "labels", "numbers"]
 CELLS = "\x1f"  # between the cells of several label columns; no cell of a table holds it
 _TRUE, _FALSE = {"1", "1.0", "true", "yes", "y", "x"}, {"", "0", "0.0", "false", "no", "n"}
+_LEAST = 5  # examples of a bin
 _BINS = 10  # numbers are split like classes: by the tenth of all that each lies in
 _SHOWN = 10
 
@@ -132,7 +133,7 @@ def strata(labels: np.ndarray) -> np.ndarray:
         return labels if kind == "classes" else np.zeros(0, np.int32)
     if kind == "numbers":
         ranks = labels[:, 0].argsort(kind="stable").argsort(kind="stable")
-        return (ranks * min(_BINS, len(labels)) // len(labels)).astype(np.int32)
+        return (ranks * min(_BINS, -(-len(labels) // _LEAST)) // len(labels)).astype(np.int32)
     rarity = np.where(labels > 0, labels.sum(axis=0, dtype=np.int64), np.iinfo(np.int64).max)
     groups = np.where(labels.any(axis=1), rarity.argmin(axis=1), labels.shape[1])
     numbers, counts = np.unique(groups, return_counts=True)

@@ -15,6 +15,7 @@ from tfkit.reports.run_report import ArtifactResult, Evaluation, RunReport, Stag
 # Up to here cells hold their number, and up to there classes are named at the axes; a picture with more is a heat map.
 MOST_CLASSES_WITH_NUMBERS = 20
 MOST_CLASSES_WITH_NAMES = 40
+_TITLES = {"auc": "ROC AUC", "mae": "Mean absolute error"}
 _ORDER = {"loss": 0, "learning_rate": 2}
 _WIDTH = 3.7  # inches: a phone's width, so that the figures are read there without zooming
 
@@ -129,7 +130,9 @@ def _curve(stage: StageSummary, metric: str) -> Drawing:
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8, min_n_ticks=1))
         axes.grid(True, axis="y")
         axes.set_xlabel("epoch")
-        axes.set_title(metric.replace("_", " ").capitalize())
+        axes.set_title(
+            {"auc": "ROC AUC", "mae": "Mean absolute error"}.get(metric, metric.replace("_", " ").capitalize())
+        )
         if len(lines) > 1:
             axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=2, borderaxespad=0.2, handlelength=2.2)
     said = ", ".join(f"{label} ends at {values[-1]:.4g}" for label, values, *_ in lines)

@@ -111,7 +111,7 @@ def _best_threshold(true: np.ndarray, scores: np.ndarray, sensitivity: float | N
     else:
         place = int(np.where(last_of_its_score, f1, -1).argmax())
     below = scores[order[place + 1]] if place + 1 < len(scores) else 0.0
-    return float(np.clip((scores[order[place]] + below) / 2, 1e-3, 1 - 1e-3))
+    return float(np.clip((scores[order[place]] + below) / 2, 0.0, 1.0))
 
 
 def _divergence(teacher: Any, student: Any, temperature: float) -> Any:

@@ -39,13 +39,14 @@ def _given(scores: np.ndarray, decision: Decision) -> np.ndarray:
 
 
 def _quality(labels: np.ndarray, scores: np.ndarray, decision: Decision) -> Quality:
-    """R2, mean absolute error and root mean squared error; of several numbers the means over them."""
+    """R2, of several numbers its mean; of one number also its errors, for years and euros have none in common."""
     error = scores.astype(np.float64) - labels
     scale = labels.astype(np.float64).var(axis=0)
     squared = np.square(error).mean(axis=0)
     r2 = 1 - squared / np.where(scale > 1e-12, scale, 1.0)
-    mae, rmse = np.abs(error).mean(axis=0), np.sqrt(squared)
-    figures = {"r2": float(r2.mean()), "mae": float(mae.mean()), "rmse": float(rmse.mean())}
+    figures = {"r2": float(r2.mean())}
+    if labels.shape[1] == 1:
+        figures |= {"mae": float(np.abs(error).mean()), "rmse": float(np.sqrt(squared).mean())}
     return Quality({name: value if np.isfinite(value) else -np.inf for name, value in figures.items()})
 
 

@@ -1,0 +1,152 @@
+"""Every task with every input: one recipe from its data to proved files, a report, `predict`, `verify` and a reload."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+from PIL import Image
+
+import tfkit
+from tfkit.artifacts import read_manifest
+from tfkit.cli.main import main
+
+pytestmark = pytest.mark.slow
+
+WORDS = {"refund": "money back", "late": "where is my parcel", "login": "cannot sign in"}
+IMAGES = {
+    "recipe": "image_folder",
+    "data": {"image_size": 32, "batch_size": 16, "directory": None},
+    "head": None,
+    "fine_tune": {"epochs": 6, "learning_rate": 3e-3, "unfreeze": "all", "batch_norm": "train"},
+    "quantization": {"epochs": 1, "learning_rate": 1e-3},
+    "export": {"formats": ["saved_model", "tflite_float32", "tflite_float16", "tflite_dynamic_int8", "tflite_int8"]},
+}
+TEXTS = {
+    "recipe": "text_table",
+    "data": {"sequence_length": 16},
+    "fine_tune": {"epochs": 8, "learning_rate": 2e-3},
+    "quantization": {"target": "int8", "epochs": 1, "learning_rate": 3e-4},
+    "export": {"formats": ["saved_model", "tflite_float32", "tflite_dynamic_int8", "tflite_int8"]},
+}
+
+
+@dataclass(frozen=True)
+class Case:
+    """A task, an input and a backbone; a new one of them is one row below."""
+
+    task: dict[str, Any]
+    images: bool
+    model: dict[str, Any]
+    name: str
+    output: str
+    metric: str
+
+    @property
+    def id(self) -> str:
+        return f"{self.name}-{self.model['backbone']}"
+
+
+RESNET = {"backbone": "resnet8", "weights": "random", "dropout": 0.0}
+MOBILENET = {"backbone": "mobilenet_v2", "weights": "random", "width": 0.35, "dropout": 0.0}
+BERT = {"backbone": "bert_tiny", "pooling": "mean", "vocabulary_size": 120}
+SETS = {"kind": "multilabel"}
+COLUMNS = {"kind": "multilabel", "label_columns": list(WORDS)}
+NUMBER = {"kind": "regression", "label_columns": ["size"]}
+NUMBERS = {"kind": "regression", "label_columns": ["size", "price"]}
+BINARY = {"operating_point": 0.95}
+CASES = (
+    Case(BINARY, True, RESNET, "binary", "scores", "accuracy"),
+    Case(SETS, True, RESNET, "sets", "scores", "f1"),
+    Case(COLUMNS, True, MOBILENET, "columns", "scores", "f1"),
+    Case(NUMBER, True, RESNET, "number", "values", "r2"),
+    Case(NUMBERS, True, RESNET, "numbers", "values", "r2"),
+    Case(BINARY, False, BERT, "binary", "scores", "accuracy"),
+    Case(COLUMNS, False, BERT, "columns", "scores", "f1"),
+    Case(NUMBER, False, BERT, "number", "values", "r2"),
+)
+
+
+def _example(rng: np.random.Generator) -> tuple[dict[str, int], int]:
+    return {word: int(rng.random() < 0.4) for word in WORDS}, int(rng.integers(4, 14))
+
+
+def _picture(labels: dict[str, int], size: int, rng: np.random.Generator) -> Image.Image:
+    pixels = rng.integers(90, 150, (32, 32, 3)).astype(np.uint8)
+    for place, (there, corner) in enumerate(zip(labels.values(), ((2, 2), (2, 18), (18, 2)), strict=True)):
+        if there:
+            pixels[corner[0] : corner[0] + 12, corner[1] : corner[1] + 12] = np.eye(3, dtype=np.uint8)[place] * 200 + 30
+    pixels[31 - size : 31, 17 : 17 + size] = 250
+    return Image.fromarray(pixels)
+
+
+def _table(case: Case, folder: Path, *, count: int = 160) -> Path:
+    """A table of pictures or texts: a class, a set of labels, a column for each label, and two numbers."""
+    rng = np.random.default_rng(0)
+    rows = [",".join(["path" if case.images else "text", "label", *WORDS, "size", "price"])]
+    for number in range(count):
+        labels, size = _example(rng)
+        if case.images:
+            shown = f"{number}.png"
+            _picture(labels, size, rng).save(folder / shown)
+        else:
+            size = sum(labels.values())
+            parts = [WORDS[word] for word, there in labels.items() if there] + [f"case {rng.integers(50)}"]
+            shown = " and ".join(rng.permutation(parts))
+        named = ";".join(word for word, there in labels.items() if there)
+        label = named if case.name == "sets" else "yes" if labels["refund"] else "no"
+        rows.append(",".join([shown, label, *map(str, labels.values()), f"{size / 2}", f"{1000 + 100 * size}"]))
+    path = folder / "table.csv"
+    path.write_text("\n".join(rows) + "\n")
+    return path
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{'image' if case.images else 'text'}-{case.id}")
+def test_from_data_to_proved_files(case: Case, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    table = _table(case, tmp_path)
+    changes = dict(IMAGES if case.images else TEXTS)
+    recipe = changes.pop("recipe")
+    changes["data"] = changes["data"] | {"source": "csv", "train": table, "validation_fraction": 0.2}
+    changes |= {"run": {"directory": tmp_path, "name": "run"}, "task": case.task, "model": case.model}
+    changes["acceptance"] = {"max_accuracy_drop": 1.0, "min_agreement": 0.5, "max_float_ops": None}
+    report = tfkit.run(recipe, **changes)
+    run = tmp_path / "run"
+    exported = changes["export"]["formats"]
+    assert len(report.artifacts) == len(exported) and report.evaluation.metric == case.metric
+    integer = report.artifacts[-1]
+    # What was trained quantisation-aware is what is shipped: the file answers as the model, whatever the task.
+    assert integer.quantization == "int8" and integer.agreement is not None and integer.agreement >= 0.95
+    assert integer.quality == pytest.approx(report.evaluation.keras, abs=0.05)
+
+    written = json.loads((run / "report.json").read_text())
+    assert written["evaluation"]["task"] == report.evaluation.task.name
+    assert all(row[case.metric] is not None for row in written["artifacts"])
+    page, card = (run / "report.html").read_text(), (run / "MODEL_CARD.md").read_text()
+    assert report.evaluation.task.told(report.evaluation.keras) in page
+    assert all(name in card for name in report.evaluation.class_names)
+
+    artifacts = read_manifest(run / "artifacts")
+    assert {artifact.task for artifact in artifacts} == {report.evaluation.task.name}
+    assert {artifact.thresholds for artifact in artifacts} == {report.evaluation.decision.thresholds}
+    assert case.output in {tensor.name for tensor in artifacts[0].signature.outputs}
+    expected = np.load(run / "golden" / "expected_model_int8.npz")[case.output]
+    assert expected.shape == (8, len(report.evaluation.class_names))
+
+    shown = [str(tmp_path / "0.png")] if case.images else ["where is my parcel and cannot sign in"]
+    capsys.readouterr()
+    for file in ("", "artifacts/saved_model/1", "artifacts/model_float32.tflite", "models/quantized.keras"):
+        assert main(["predict", str(run / file), *shown, "--json"]) == 0
+        told: Any = json.loads(capsys.readouterr().out)
+        (answer,) = told["images" if case.images else "texts"]
+        assert {row["label"] for row in answer["top"]} <= set(report.evaluation.class_names)
+        assert ("labels" in answer) == (case.task.get("kind") == "multilabel")
+    assert main(["verify", str(run / "artifacts" / "model_int8.tflite"), "--data", str(table), "--json"]) == 0
+    (row,) = json.loads(capsys.readouterr().out)["artifacts"]
+    assert row["figures"][case.metric] == pytest.approx(row["quality"])
+
+    keras.backend.clear_session()
+    again = tfkit.run(run / "recipe.yaml", run={"directory": tmp_path, "name": "again"}, export=None)
+    assert again.evaluation.keras == pytest.approx(report.evaluation.keras, abs=0.1)
