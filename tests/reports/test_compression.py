@@ -141,7 +141,7 @@ def test_the_reader_is_warned_when_compression_cost_much(make_report: MakeReport
         StageSummary("quantization", "Train quantisation-aware", 1.0, quality=report.evaluation.keras),
     )
     text = text_of(render_page(replace(report, stages=stages), misclassified=pixels))
-    assert "Mind: compression cost 3.2 points: the float model named 99.0 % correctly" in text
+    assert "Mind: compression cost 3.2 points of accuracy: the float model had 99.0 %" in text
     assert "compression cost" not in text_of(render_page(report, misclassified=pixels))
 
 

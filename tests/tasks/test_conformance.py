@@ -111,7 +111,7 @@ def test_from_data_to_proved_files(case: Case, tmp_path: Path, capsys: pytest.Ca
     recipe = changes.pop("recipe")
     changes["data"] = changes["data"] | {"source": "csv", "train": table, "validation_fraction": 0.2}
     changes |= {"run": {"directory": tmp_path, "name": "run"}, "task": case.task, "model": case.model}
-    changes["acceptance"] = {"max_accuracy_drop": 1.0, "min_agreement": 0.5, "max_float_ops": None}
+    changes["acceptance"] = {"max_accuracy_drop": 1.0, "min_agreement": 0.5}
     report = tfkit.run(recipe, **changes)
     run = tmp_path / "run"
     exported = changes["export"]["formats"]
