@@ -127,7 +127,7 @@ def test_run_without_export_or_control_has_a_page(make_report: MakeReport, pixel
 def test_files_without_latency_or_labels_show_dashes(make_report: MakeReport, pixels: Pixels) -> None:
     report = make_report(12)
     unmeasured: Mapping[str, None] = dict.fromkeys(
-        ("accuracy", "agreement", "max_difference", "mean_difference", "latency_ms_p50", "latency_ms_p95")
+        ("quality", "agreement", "max_difference", "mean_difference", "latency_ms_p50", "latency_ms_p95")
     )
     files = tuple(replace(file, **unmeasured) for file in report.artifacts)
 

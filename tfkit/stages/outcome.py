@@ -1,7 +1,7 @@
 """What a stage of compression gives back."""
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Unpack
 
 from tfkit.artifacts import ImageSpec
 from tfkit.compression import PreparedStage
@@ -9,6 +9,7 @@ from tfkit.data import ImageExamples
 from tfkit.stages.channel_measures import ChannelPruning
 from tfkit.stages.transformer_measures import TransformerPruning
 from tfkit.training import Optimization, StageResult, train_on
+from tfkit.training.options import FineTuneOptions, refuse_unknown
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,11 +38,13 @@ def train_prepared(
     *,
     optimization: Optimization,
     channels: ChannelPruning | None = None,
-    **options: Any,
+    **options: Unpack[FineTuneOptions],
 ) -> CompressedStage:
     """Train what compression has made ready, and finish it; `options` are those of `train_on`."""
-    options |= {"optimization": optimization, "callbacks": prepared.callbacks}
-    return finished_stage(name, prepared, train_on(prepared.model, train, validation, image, **options), channels)
+    refuse_unknown("train_prepared", options, FineTuneOptions)
+    options["callbacks"] = prepared.callbacks
+    result = train_on(prepared.model, train, validation, image, optimization=optimization, **options)
+    return finished_stage(name, prepared, result, channels)
 
 
 def finished_stage(

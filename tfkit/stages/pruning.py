@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from typing import Any, Literal
+from typing import Literal, Unpack
 
 import keras
 
@@ -16,6 +16,7 @@ from tfkit.models import unfreeze
 from tfkit.stages.channel_measures import channel_pruning, measure_unpruned
 from tfkit.stages.outcome import CompressedStage, train_prepared
 from tfkit.training import Optimization
+from tfkit.training.options import FineTuneOptions, PruneOptions, refuse_unknown
 
 # Batches that the criterion `loss` looks at.
 _SCORED_BATCHES = 8
@@ -34,7 +35,7 @@ def prune(
     threads: int = 1,
     objective: Callable[..., keras.Model] | None = None,
     feature_maps: float = 0.0,
-    **options: Any,
+    **options: Unpack[PruneOptions],
 ) -> CompressedStage:
     """Prune a trained classifier and train it on; all of it learns.
 
@@ -62,14 +63,15 @@ def prune(
     Raises:
         ModelError: When the model cannot be pruned so.
     """
-    options |= {"optimization": optimization, "batch_size": batch_size, "objective": objective}
+    refuse_unknown("prune", options, PruneOptions)
     if settings.method != "channels":
         unfreeze(model, "all", batch_norm=batch_norm)
         steps = -(-len(train) // batch_size) * optimization.epochs // optimization.gradient_accumulation
         log_directory = options.get("log_directory")
         few = calibration_pixels(train, image, count=COMPARED_SAMPLES)
         prepared = prepare_weight_pruning(model, settings, steps=steps, inputs=few, log_directory=log_directory)
-        return train_prepared("pruning", prepared, train, validation, image, **options)
+        taught_by: FineTuneOptions = {"batch_size": batch_size, "objective": objective, **options}
+        return train_prepared("pruning", prepared, train, validation, image, optimization=optimization, **taught_by)
     pixels = calibration_pixels(train, image)
     unpruned = measure_unpruned(model, image=image, calibration=pixels, threads=threads)
     seen = training_batches(train, image, batch_size=batch_size, augmentation="none").take(_SCORED_BATCHES)
@@ -80,7 +82,10 @@ def prune(
     prepared = replace(prepared, notes=(*prepared.notes, channels.promise))
     if objective is not None and feature_maps:
         pairs = kept_feature_maps(model, plan, weight=feature_maps)
-        options["objective"] = partial(objective, features=pairs)
+        objective = partial(objective, features=pairs)
         taught = f"the whole network taught it its feature maps behind {', '.join(pair.student for pair in pairs)}"
         prepared = replace(prepared, notes=(*prepared.notes, taught))
-    return train_prepared("pruning", prepared, train, validation, image, channels=channels, **options)
+    given: FineTuneOptions = {"batch_size": batch_size, "objective": objective, **options}
+    return train_prepared(
+        "pruning", prepared, train, validation, image, optimization=optimization, channels=channels, **given
+    )

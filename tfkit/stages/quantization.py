@@ -2,7 +2,7 @@
 
 import time
 from dataclasses import asdict
-from typing import Any, Literal
+from typing import Any, Literal, Unpack
 
 import keras
 
@@ -13,6 +13,7 @@ from tfkit.graph import COMPARED_SAMPLES
 from tfkit.models import unfreeze
 from tfkit.stages.outcome import CompressedStage, train_prepared
 from tfkit.training import Optimization, StageResult, class_weights, uses_jit
+from tfkit.training.options import QuantizeOptions, refuse_unknown
 
 _BATCH_OPTIONS = ("batch_size", "augmentation", "flip", "mixing", "seed", "cache_bytes")
 # What tfkit.compression.tfmot.fit_tfmot takes of an Optimization.
@@ -32,7 +33,7 @@ def quantize(
     calibration_examples: int = 200,
     batch_norm: Literal["frozen", "train"] = "frozen",
     jit: Literal["auto"] | bool = "auto",
-    **options: Any,
+    **options: Unpack[QuantizeOptions],
 ) -> CompressedStage:
     """Train a classifier quantisation-aware; all of it learns.
 
@@ -56,6 +57,7 @@ def quantize(
     Raises:
         ModelError: When a layer cannot be quantised.
     """
+    refuse_unknown("quantize", options, QuantizeOptions)
     unfreeze(model, "all", batch_norm=batch_norm)
     compiled = uses_jit(model, jit)
     if engine == "tfmot":
@@ -69,8 +71,9 @@ def quantize(
         jit_compile=compiled,
         log_directory=options.get("log_directory"),
     )
-    options |= {"optimization": optimization, "jit": jit}
-    return train_prepared("quantization", prepared, train, validation, image, **options)
+    return train_prepared(
+        "quantization", prepared, train, validation, image, optimization=optimization, jit=jit, **options
+    )
 
 
 def _by_tfmot(
@@ -81,11 +84,13 @@ def _by_tfmot(
     optimization: Optimization,
     batch_norm: Literal["frozen", "train"],
     compiled: bool,
-    options: dict[str, Any],
+    options: QuantizeOptions,
 ) -> CompressedStage:
     began = time.perf_counter()
-    batch_options = {"batch_size": 32} | {name: options[name] for name in _BATCH_OPTIONS if name in options}
-    batch_size = batch_options["batch_size"]
+    batch_options: dict[str, Any] = {"batch_size": 32} | {
+        name: value for name, value in options.items() if name in _BATCH_OPTIONS
+    }
+    batch_size: int = batch_options["batch_size"]
     twin, history = quantize_with_tfmot(
         model,
         training_batches(train, image, **batch_options),

@@ -1,7 +1,7 @@
 """The stage that makes a text classifier smaller, and lets the whole one teach it."""
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, Unpack
 
 import keras
 import numpy as np
@@ -15,6 +15,7 @@ from tfkit.stages.outcome import CompressedStage
 from tfkit.stages.text_training import TextTeacher, train_prepared_text
 from tfkit.stages.transformer_measures import transformer_pruning
 from tfkit.training import Optimization
+from tfkit.training.options import TextStepOptions, refuse_unknown
 
 # Batches that the rules named `loss` look at.
 _SCORED_BATCHES = 8
@@ -34,7 +35,7 @@ def prune_text(
     threads: int = 1,
     batch_size: int = 32,
     seed: int = 0,
-    **options: Any,
+    **options: Unpack[TextStepOptions],
 ) -> CompressedStage:
     """Cut layers, heads and neurons out of a trained text classifier and train what is left; all of it learns.
 
@@ -62,6 +63,7 @@ def prune_text(
     Raises:
         ModelError: When the model cannot be opened, or has not what is to stay.
     """
+    refuse_unknown("prune_text", options, TextStepOptions)
     keras.utils.set_random_seed(seed)
     shared: dict[str, Any] = {"sequence_length": sequence_length, "batch_size": batch_size, "seed": seed}
     few = first_tokens(train, tokenizer, sequence_length=sequence_length, count=COMPARED_SAMPLES)
@@ -81,8 +83,9 @@ def prune_text(
         prepared = _with_masks(prepared, few, sparsity, optimization, len(train), batch_size, options)
     if teacher is not None:
         options["objective"] = teacher.objective(pairs)
-    options |= shared | {"optimization": optimization}
-    trained = train_prepared_text("pruning", prepared, train, validation, tokenizer, **options)
+    trained = train_prepared_text(
+        "pruning", prepared, train, validation, tokenizer, optimization=optimization, **shared, **options
+    )
     return replace(trained, transformer=pruning)
 
 
@@ -93,7 +96,7 @@ def _with_masks(
     optimization: Optimization,
     examples: int,
     batch_size: int,
-    options: dict[str, Any],
+    options: TextStepOptions,
 ) -> PreparedStage:
     steps = -(-examples // batch_size) * optimization.epochs // optimization.gradient_accumulation
     masked = prepare_weight_pruning(

@@ -1,6 +1,6 @@
 """The stage that trains a text classifier on the numbers its file computes with."""
 
-from typing import Any, Literal
+from typing import Literal, Unpack
 
 import keras
 
@@ -10,6 +10,7 @@ from tfkit.data.text import TextExamples, Tokenizer, token_arrays
 from tfkit.models.text import open_transformer
 from tfkit.stages.outcome import CompressedStage
 from tfkit.stages.text_training import TextTeacher, train_prepared_text
+from tfkit.training.options import TextStageOptions, TextTrainOptions, refuse_unknown
 
 Target = Literal["dynamic_int8", "int8"]
 # Bits of the activations that each file computes with; 32 leaves them in float.
@@ -33,7 +34,7 @@ def quantize_text(
     calibration_examples: int = 200,
     teacher: TextTeacher | None = None,
     seed: int = 0,
-    **options: Any,
+    **options: Unpack[TextStageOptions],
 ) -> CompressedStage:
     """Train a text classifier quantisation-aware; all of it learns.
 
@@ -58,6 +59,7 @@ def quantize_text(
     Raises:
         ModelError: When a layer cannot be quantised.
     """
+    refuse_unknown("quantize_text", options, TextStageOptions)
     keras.utils.set_random_seed(seed)
     chosen = spread_over_classes(train.labels, count=calibration_examples, seed=seed)
     seen = token_arrays(train.select(chosen), tokenizer, sequence_length=sequence_length)
@@ -72,5 +74,5 @@ def quantize_text(
     )
     if teacher is not None:
         options["objective"] = teacher.objective()
-    options |= {"sequence_length": sequence_length, "seed": seed}
-    return train_prepared_text("quantization", prepared, train, validation, tokenizer, **options)
+    given: TextTrainOptions = {"sequence_length": sequence_length, "seed": seed, **options}
+    return train_prepared_text("quantization", prepared, train, validation, tokenizer, **given)

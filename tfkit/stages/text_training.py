@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Unpack
 
 import keras
 
@@ -14,6 +14,7 @@ from tfkit.models.text import open_transformer
 from tfkit.stages.outcome import CompressedStage, finished_stage
 from tfkit.tasks import CLASSIFICATION, Task
 from tfkit.training.fine_tune_text import train_on_texts
+from tfkit.training.options import TextTrainOptions, refuse_unknown
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -48,7 +49,7 @@ def train_prepared_text(
     train: TextExamples,
     validation: TextExamples,
     tokenizer: Tokenizer,
-    **options: Any,
+    **options: Unpack[TextTrainOptions],
 ) -> CompressedStage:
     """Train what compression has made ready, and finish it.
 
@@ -63,5 +64,6 @@ def train_prepared_text(
     Returns:
         The trained model.
     """
+    refuse_unknown("train_prepared_text", options, TextTrainOptions)
     options["callbacks"] = prepared.callbacks
     return finished_stage(name, prepared, train_on_texts(prepared.model, train, validation, tokenizer, **options))

@@ -2,7 +2,7 @@
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Unpack
 
 import keras
 from keras import ops
@@ -14,6 +14,7 @@ from tfkit.models.text import Adaptation, adapt, merge_adaptation
 from tfkit.models.text.adaptation import Method
 from tfkit.training.fine_tune import train_batches
 from tfkit.training.optimization import Optimization
+from tfkit.training.options import StepOptions, refuse_unknown
 from tfkit.training.result import StageResult
 
 _NEVER = -1e9
@@ -80,7 +81,7 @@ def train_embedder(
     rank: int = 8,
     batch_size: int = 32,
     seed: int = 0,
-    **options: Any,
+    **options: Unpack[StepOptions],
 ) -> TrainedEmbedder:
     """Train a text embedder on texts with labels, or with the texts that answer them.
 
@@ -112,6 +113,7 @@ def train_embedder(
         >>> options = {"sequence_length": 32, "optimization": plan, "batch_size": 64}
         >>> trained = train_embedder(embedder, intents.train, intents.validation, tokenizer, **options)
     """
+    refuse_unknown("train_embedder", options, StepOptions)
     if method == "head":
         raise ModelError("an embedder has no head to train alone", hint="method all, last, lora, adapters or bitfit")
     keras.utils.set_random_seed(seed)

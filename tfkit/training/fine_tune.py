@@ -6,7 +6,7 @@ import dataclasses
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 import keras
 
@@ -18,13 +18,11 @@ from tfkit.training.aim import Aim, aim_of
 from tfkit.training.fitting import Progress, fit, kept_on_failure
 from tfkit.training.narrow_convolutions import narrow_convolutions, narrow_convolutions_crash
 from tfkit.training.optimization import Optimization
+from tfkit.training.options import FineTuneOptions, Jit, Precision, refuse_unknown
 from tfkit.training.result import StageResult, count_trainable
 
 if TYPE_CHECKING:
     from tfkit.data import AugmentationPolicy, ImageExamples, Mixing
-
-Precision = Literal["float32", "mixed_float16", "mixed_bfloat16"]
-Jit = Literal["auto"] | bool
 
 
 def fine_tune(
@@ -36,7 +34,7 @@ def fine_tune(
     optimization: Optimization,
     unfreeze_from: float | str = "all",
     batch_norm: Literal["frozen", "train"] = "frozen",
-    **options: Any,
+    **options: Unpack[FineTuneOptions],
 ) -> StageResult:
     """Train a classifier's head together with the end of its backbone.
 
@@ -61,6 +59,7 @@ def fine_tune(
         >>> fine_tune(model, splits.train, splits.validation, image, optimization=plan).name
         'fine_tune'
     """
+    refuse_unknown("fine_tune", options, FineTuneOptions)
     unfrozen = unfreeze(model, unfreeze_from, batch_norm=batch_norm)
     result = train_on(model, train, validation, image, optimization=optimization, **options)
     return dataclasses.replace(result, name="fine_tune", notes=(*_notes(unfrozen), *result.notes))

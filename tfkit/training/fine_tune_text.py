@@ -3,7 +3,7 @@
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import keras
 
@@ -31,6 +31,7 @@ from tfkit.training.features import Features
 from tfkit.training.fine_tune import train_batches
 from tfkit.training.fitting import Progress, fit
 from tfkit.training.optimization import Optimization
+from tfkit.training.options import StepOptions, TextFineTuneOptions, refuse_unknown
 from tfkit.training.result import StageResult, count_trainable
 from tfkit.training.text_objectives import TextObjectives
 
@@ -60,7 +61,7 @@ def fine_tune_text(
     seed: int = 0,
     progress: Progress | None = None,
     log_directory: Path | None = None,
-    **options: Any,
+    **options: Unpack[TextFineTuneOptions],
 ) -> TrainedText:
     """Train a text classifier.
 
@@ -87,6 +88,7 @@ def fine_tune_text(
         >>> options = {"sequence_length": 32, "optimization": plan, "method": "lora"}
         >>> trained = fine_tune_text(text_classifier, intents.train, intents.validation, tokenizer, **options)
     """
+    refuse_unknown("fine_tune_text", options, TextFineTuneOptions)
     if average_runs < 1:
         raise ModelError(f"average_runs must be 1 or more; got {average_runs}")
     began = time.perf_counter()
@@ -128,7 +130,7 @@ def train_text(
     buckets: bool = True,
     augmentation: TextAugmentation | None = None,
     seed: int = 0,
-    **options: Any,
+    **options: Unpack[StepOptions],
 ) -> TrainedText:
     """Train a text classifier once.
 
@@ -156,6 +158,7 @@ def train_text(
     Raises:
         ModelError: When the model cannot be adapted or trained so.
     """
+    refuse_unknown("train_text", options, StepOptions)
     keras.utils.set_random_seed(seed)
     adaptation = adapt(model, method, layers=layers, rank=rank, bottleneck=rank)
     if method == "head":
@@ -198,7 +201,7 @@ def train_on_texts(
     buckets: bool = True,
     augmentation: TextAugmentation | None = None,
     seed: int = 0,
-    **options: Any,
+    **options: Unpack[StepOptions],
 ) -> StageResult:
     """Train whatever is trainable in a text classifier.
 
@@ -218,6 +221,7 @@ def train_on_texts(
     Returns:
         The course of the training.
     """
+    refuse_unknown("train_on_texts", options, StepOptions)
     batches = training_text_batches(
         train,
         tokenizer,
@@ -249,7 +253,7 @@ def _train_head(
     batch_size: int,
     seed: int,
     optimization: Optimization,
-    options: dict[str, Any],
+    options: StepOptions,
 ) -> StageResult:
     began = time.perf_counter()
 
