@@ -87,3 +87,11 @@ def test_texts_are_shown_to_an_exported_file_without_tensorflow(text_files: Path
     assert process.returncode == 0, process.stderr
     assert with_more.returncode == 0, with_more.stderr
     assert json.loads(process.stdout)["texts"] == json.loads(with_more.stdout)["texts"][:2]
+
+
+def test_the_recipe_for_images_loads_no_library_of_texts() -> None:
+    code = (
+        "import sys, tfkit._recipes.finetune_image; print(sorted({'keras_hub', 'tensorflow_text'} & set(sys.modules)))"
+    )
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300)
+    assert process.stdout.strip() == "[]", process.stderr

@@ -3,6 +3,9 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+# In a tokeniser's folder: what kind it is, and its vocabulary's files.
+SPECIFICATION_FILE = "specification.json"
+
 
 @dataclass(frozen=True)
 class TextSpec:

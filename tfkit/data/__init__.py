@@ -4,8 +4,9 @@ What is named here is loaded when it is first asked for: half of it starts Tenso
 picture to a `.tflite` file can do without.
 """
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from tfkit.on_demand import names_on_demand
 
 if TYPE_CHECKING:
     from tfkit.data.augmentation import AugmentationPolicy, augment_batch
@@ -54,25 +55,21 @@ __all__ = [
     "training_batches",
 ]
 
-_NAMES_OF_MODULES = {
-    "augmentation": "AugmentationPolicy augment_batch",
-    "calibration": "calibration_pixels",
-    "examples": "DataReport DatasetSplits ImageExamples LeftOut",
-    "decoder": "ImageDecoder picture_pixels",
-    "host_images": "decode_on_host fit_on_host",
-    "images": "decode_image fit_image",
-    "inputs": "Examples encoded_inputs host_pixel_batches input_batches",
-    "loading": "SourceName load_image_examples load_image_splits",
-    "mixing": "Mixing mix_batch",
-    "pipeline": "evaluation_batches pixel_batches some_views training_batches",
-    "reading": "IMAGE_SUFFIXES",
-    "sources": "ArraySource FileSource ImageSource",
-}
-
 if not TYPE_CHECKING:  # checkers of types know the names from above
-
-    def __getattr__(name: str) -> Any:
-        for module, names in _NAMES_OF_MODULES.items():
-            if name in names.split():
-                return getattr(importlib.import_module(f"{__name__}.{module}"), name)
-        raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
+    __getattr__ = names_on_demand(
+        __name__,
+        {
+            "augmentation": "AugmentationPolicy augment_batch",
+            "calibration": "calibration_pixels",
+            "examples": "DataReport DatasetSplits ImageExamples LeftOut",
+            "decoder": "ImageDecoder picture_pixels",
+            "host_images": "decode_on_host fit_on_host",
+            "images": "decode_image fit_image",
+            "inputs": "Examples encoded_inputs host_pixel_batches input_batches",
+            "loading": "SourceName load_image_examples load_image_splits",
+            "mixing": "Mixing mix_batch",
+            "pipeline": "evaluation_batches pixel_batches some_views training_batches",
+            "reading": "IMAGE_SUFFIXES",
+            "sources": "ArraySource FileSource ImageSource",
+        },
+    )

@@ -16,7 +16,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from tfkit.artifacts import LABELS_NAME, ImageSpec, InputSpec, TextSpec, labels_file
-from tfkit.data.text.tokenizer import SPECIFICATION_FILE
+from tfkit.artifacts.text_spec import SPECIFICATION_FILE
 from tfkit.errors import ExportError
 from tfkit.exporters.normalization import packed
 from tfkit.runtimes.file_metadata import METADATA

@@ -10,6 +10,7 @@ import keras_hub
 import numpy as np
 import tensorflow as tf
 
+from tfkit.artifacts.text_spec import SPECIFICATION_FILE
 from tfkit.data.text.normalizing import (
     BYTE_PAIR_STEPS,
     VALID_STEP,
@@ -22,7 +23,6 @@ from tfkit.data.text.normalizing import (
 from tfkit.data.text.tokenizer_layers import kind_of, plain_word_pieces, special_tokens, vocabulary_of
 from tfkit.errors import ModelError, RunError
 
-SPECIFICATION_FILE = "specification.json"
 LAYER_FILE = "keras_layer.json"
 
 _CHUNK = 4096  # texts tokenised at a time: bounds the memory of one call
