@@ -4,16 +4,16 @@ import keras
 import numpy as np
 import pytest
 
-from tfkit.artifacts import TextSpec, read_manifest
+from tfkit.artifacts import FORMAT_NAMES, TextSpec, read_manifest
 from tfkit.errors import ExportError
-from tfkit.exporters import FORMATS, export_formats
+from tfkit.exporters import export_formats
 
 
 def test_all_formats_are_written_with_manifest_and_labels(
     small_classifier, image, class_names, random_pixels, tmp_path
 ):
     artifacts = export_formats(
-        small_classifier, FORMATS, tmp_path, spec=image, class_names=class_names, calibration=random_pixels
+        small_classifier, FORMAT_NAMES, tmp_path, spec=image, class_names=class_names, calibration=random_pixels
     )
     assert {path.name for path in tmp_path.iterdir()} == {
         "saved_model",
@@ -36,7 +36,7 @@ def test_unknown_format_is_refused_with_the_known_ones(small_classifier, image, 
     assert "tflite_int8" in refused.value.hint
 
 
-@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("name", FORMAT_NAMES)
 def test_weights_that_are_no_numbers_are_refused(name, small_classifier, image, class_names, tmp_path):
     model = keras.models.clone_model(small_classifier)
     model.get_layer("stem").kernel.assign(np.full((3, 3, 3, 16), np.nan))

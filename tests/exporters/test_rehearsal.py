@@ -4,11 +4,11 @@ import keras
 import numpy as np
 import pytest
 
-from tfkit.artifacts import ImageSpec
+from tfkit.artifacts import FORMAT_NAMES, ImageSpec
 from tfkit.cli.main import main
 from tfkit.compression import QuantizationPolicy
 from tfkit.errors import ExportError
-from tfkit.exporters import FORMATS, rehearse_export
+from tfkit.exporters import rehearse_export
 
 L = keras.layers
 IMAGE = ImageSpec(16, 16, 3)
@@ -41,14 +41,14 @@ def test_every_format_of_an_untrained_model_is_rehearsed_and_its_weights_are_lef
     told = []
     rehearse_export(
         model,
-        FORMATS,
+        FORMAT_NAMES,
         spec=IMAGE,
         class_names=("a", "b", "c"),
         samples=_pixels(),
         quantization=policy,
         progress=lambda done, total, name: told.append(name),
     )
-    assert set(told) | ({"tflite_int8"} if policy else set()) == set(FORMATS)
+    assert set(told) | ({"tflite_int8"} if policy else set()) == set(FORMAT_NAMES)
     assert all(np.array_equal(old, new) for old, new in zip(before, model.get_weights(), strict=True))
 
 

@@ -3,13 +3,21 @@
 from tfkit.artifacts.artifact import (
     OUTSIDE,
     Artifact,
-    ArtifactFormat,
     InputSpec,
-    Quantization,
     TaskName,
     compressed_bytes,
 )
 from tfkit.artifacts.check_sums import refuse_changed_files
+from tfkit.artifacts.format import (
+    FORMAT_NAMES,
+    FORMATS,
+    INTEGER,
+    ArtifactFormat,
+    Format,
+    Quantization,
+    format_label,
+    format_named,
+)
 from tfkit.artifacts.image_spec import ImageSpec, ResizeMode
 from tfkit.artifacts.layer_difference import LayerDifference
 from tfkit.artifacts.manifest import LABELS_NAME, labels_file, labels_of_file, read_manifest, write_manifest
@@ -30,7 +38,10 @@ from tfkit.artifacts.text_spec import TextSpec
 
 __all__ = [
     "CAFFE",
+    "FORMATS",
+    "FORMAT_NAMES",
     "IMAGENET",
+    "INTEGER",
     "LABELS_NAME",
     "OUTSIDE",
     "RAW",
@@ -40,6 +51,7 @@ __all__ = [
     "Artifact",
     "ArtifactFormat",
     "ChannelOrder",
+    "Format",
     "ImageSpec",
     "InputSpec",
     "LayerDifference",
@@ -54,6 +66,8 @@ __all__ = [
     "checked_scaling",
     "compressed_bytes",
     "create_run_directory",
+    "format_label",
+    "format_named",
     "labels_file",
     "labels_of_file",
     "read_manifest",

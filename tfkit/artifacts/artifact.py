@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from tfkit.artifacts.format import ArtifactFormat, Quantization
 from tfkit.artifacts.image_spec import ImageSpec
 from tfkit.artifacts.layer_difference import LayerDifference
 from tfkit.artifacts.signature import ModelSignature
@@ -14,9 +15,6 @@ from tfkit.artifacts.text_spec import TextSpec
 InputSpec = ImageSpec | TextSpec
 # What is asked of a model: one class of several, each label on its own, numbers, or vectors to be compared.
 TaskName = Literal["classification", "multilabel", "regression", "embedding"]
-ArtifactFormat = Literal["saved_model", "tflite"]
-Quantization = Literal["none", "float16", "dynamic_int8", "int8", "int16x8"]
-
 
 # What `made_by` says of a file that tfkit did not write.
 OUTSIDE = "not by tfkit"
@@ -52,6 +50,11 @@ class Artifact:
     task: TaskName = "classification"
     thresholds: tuple[float, ...] = ()
     layers: tuple[LayerDifference, ...] = ()
+
+    @property
+    def file_name(self) -> str:
+        """What the file is called beside its manifest: `model_int8.tflite`, `saved_model`."""
+        return self.path.parent.name if self.format == "saved_model" else self.path.name
 
     @property
     def bytes(self) -> int:

@@ -4,7 +4,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from tfkit.artifacts.artifact import ArtifactFormat, Quantization, TaskName
+from tfkit.artifacts.artifact import TaskName
+from tfkit.artifacts.format import ArtifactFormat, Quantization
 from tfkit.artifacts.image_spec import ImageSpec
 from tfkit.artifacts.signature import ModelSignature
 

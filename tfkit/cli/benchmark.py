@@ -94,7 +94,7 @@ def _rows(
             return [_keras_row(path, said, sizes=sizes, timing=timing)]
     rows = []
     for artifact in find_artifacts(path, image_size=sizes["image_size"]):
-        with display.stage(artifact.path.name if artifact.format == "tflite" else "saved_model"):
+        with display.stage(artifact.file_name):
             latency = measure(artifact, threads=threads, scaling=said, **timing)
         kind = f"{artifact.format} {artifact.quantization}".removesuffix(" none")
         rows.append({"file": str(artifact.path), "kind": kind, "bytes": artifact.bytes, **asdict(latency)})

@@ -2,33 +2,28 @@
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tfkit.artifacts import PixelScaling, ResizeMode
+from tfkit.artifacts import FORMAT_NAMES, PixelScaling, ResizeMode
 from tfkit.cli.custom_objects import CustomObjects
 from tfkit.cli.heads import Task, TaskOption
 from tfkit.cli.input_options import InputChannels, InputMean, InputRange, InputStd, pixel_scaling, runtime_version
 from tfkit.errors import ConfigError, RunError
 
-
-# As in a recipe's export.formats; tfkit.config is not imported here, because --help must come at once.
-class Format(StrEnum):
-    """What can be exported."""
-
-    SAVED_MODEL = "saved_model"
-    TFLITE_FLOAT32 = "tflite_float32"
-    TFLITE_FLOAT16 = "tflite_float16"
-    TFLITE_DYNAMIC_INT8 = "tflite_dynamic_int8"
-    TFLITE_INT8 = "tflite_int8"
+_INT8 = "tflite_int8"
+if TYPE_CHECKING:  # the list of formats is a value; the command takes it for a type
+    ExportFormat = str
+else:
+    ExportFormat = StrEnum("ExportFormat", {name.upper(): name for name in FORMAT_NAMES})
 
 
 def export(
     model: Annotated[Path, typer.Argument(help="A .keras or .h5 file, or a run's folder.", metavar="MODEL")],
     output: Annotated[Path, typer.Option(help="The folder to make; it must be new or empty.", metavar="DIR")],
     formats: Annotated[
-        list[Format] | None, typer.Option("--format", help="May be given more than once.", show_default="tflite_int8")
+        list[ExportFormat] | None, typer.Option("--format", help="May be given more than once.", show_default=_INT8)
     ] = None,
     calibration: Annotated[
         Path | None,
@@ -76,8 +71,8 @@ def export(
     from tfkit.cli.display import Display
     from tfkit.cli.quiet import tensorflow_started
 
-    wanted = list(dict.fromkeys(formats or [Format.TFLITE_INT8]))
-    if Format.TFLITE_INT8 in wanted and calibration is None:
+    wanted = list(dict.fromkeys(map(str, formats or [_INT8])))
+    if _INT8 in wanted and calibration is None:
         raise ConfigError("tflite_int8 needs --calibration DATA", hint="name the training data, or another --format")
     said = pixel_scaling(input_range, input_mean, input_std, input_channels)
     _make_empty(output)

@@ -356,7 +356,7 @@ def _policy(limits: Limits) -> Any:
 
 
 def _name(artifact: Artifact) -> str:
-    return "saved_model" if artifact.format == "saved_model" else artifact.path.name
+    return artifact.file_name
 
 
 def _as_json(results: list[Any], examples: Any, keras_accuracy: float | None) -> dict[str, Any]:

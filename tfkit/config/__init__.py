@@ -5,7 +5,7 @@ from tfkit.config.data_sections import AugmentationSection, DataSection, ModelSe
 from tfkit.config.embedding_sections import EmbeddingRecipeConfig
 from tfkit.config.loader import AnyRecipe, dump_recipe, load_recipe
 from tfkit.config.scripts import RecipeScript, find_script, shipped_scripts
-from tfkit.config.sections import EXPORT_FORMATS, AcceptanceSection, ExportSection, RecipeConfig
+from tfkit.config.sections import AcceptanceSection, ExportSection, RecipeConfig
 from tfkit.config.shipped import ShippedRecipe, find_recipe, shipped_recipe, shipped_recipes
 from tfkit.config.task_section import TaskSection
 from tfkit.config.text_compression_sections import TextDistillationSection, TextPruningSection
@@ -20,7 +20,6 @@ from tfkit.config.text_sections import (
 from tfkit.config.training_sections import FineTuneSection, HeadSection
 
 __all__ = [
-    "EXPORT_FORMATS",
     "AcceptanceSection",
     "AnyRecipe",
     "AugmentationSection",

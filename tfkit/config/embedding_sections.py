@@ -1,9 +1,10 @@
 """The sections of a recipe for sentence embeddings that differ from those for text classifiers."""
 
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
 
+from tfkit.artifacts.format import FORMATS
 from tfkit.config.data_sections import RunSection
 from tfkit.config.keys import (
     COUNT,
@@ -28,7 +29,11 @@ from tfkit.config.text_sections import SEGMENT_IDS_TOLD, TextDataSection, TextMo
 
 _SHARE = "a number in [0, 1]"
 # tflite_int8 needs quantisation-aware training, which embedders do not have yet.
-EmbeddingFormat = Literal["saved_model", "tflite_float32", "tflite_float16", "tflite_dynamic_int8"]
+_FORMATS = tuple(one.name for one in FORMATS if not one.is_integer)
+if TYPE_CHECKING:
+    EmbeddingFormat = str
+else:
+    EmbeddingFormat = Literal[_FORMATS]
 
 
 class EmbeddingDataSection(TextDataSection):
@@ -94,7 +99,7 @@ class EmbeddingExportSection(Section):
     """`export:` - which files are made; every one is then measured on the whole evaluation split."""
 
     formats: Annotated[tuple[EmbeddingFormat, ...], Field(min_length=1), AfterValidator(all_different)] = key(
-        "a list of different formats out of saved_model, tflite_float32, tflite_float16, tflite_dynamic_int8",
+        "a list of different formats out of " + ", ".join(_FORMATS),
         "The files to make.",
         ("saved_model", "tflite_float32", "tflite_dynamic_int8"),
     )

@@ -1,9 +1,10 @@
 """A whole recipe, and the sections about its files; the other sections are in modules of their own."""
 
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
 
+from tfkit.artifacts.format import FORMAT_NAMES
 from tfkit.config.compression_sections import DistillationSection, PruningSection, QuantizationSection
 from tfkit.config.data_sections import AugmentationSection, DataSection, ModelSection, RunSection
 from tfkit.config.keys import (
@@ -23,14 +24,10 @@ from tfkit.config.section import Section
 from tfkit.config.task_section import TaskSection
 from tfkit.config.training_sections import FineTuneSection, HeadSection
 
-ExportFormat = Literal["saved_model", "tflite_float32", "tflite_float16", "tflite_dynamic_int8", "tflite_int8"]
-EXPORT_FORMATS: tuple[ExportFormat, ...] = (
-    "saved_model",
-    "tflite_float32",
-    "tflite_float16",
-    "tflite_dynamic_int8",
-    "tflite_int8",
-)
+if TYPE_CHECKING:  # the list of formats is a value; pydantic takes it for a type
+    ExportFormat = str
+else:
+    ExportFormat = Literal[FORMAT_NAMES]
 
 
 class ExportSection(Section):
@@ -42,7 +39,7 @@ class ExportSection(Section):
     """
 
     formats: Annotated[tuple[ExportFormat, ...], Field(min_length=1), AfterValidator(all_different)] = key(
-        "a list of different formats out of " + ", ".join(EXPORT_FORMATS),
+        "a list of different formats out of " + ", ".join(FORMAT_NAMES),
         "The files to make.",
         ("saved_model", "tflite_float32", "tflite_int8"),
     )

@@ -1,23 +1,15 @@
 """Export one model in several formats, by the names that recipes and the command line use."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from tfkit.artifacts import Artifact, InputSpec, Quantization, TaskName, write_manifest
+from tfkit.artifacts import FORMAT_NAMES, Artifact, Format, InputSpec, TaskName, format_named, write_manifest
 from tfkit.errors import ExportError
 from tfkit.exporters.float_model import exportable_model
 from tfkit.exporters.saved_model import export_saved_model
 from tfkit.exporters.tflite import converted_to_float, export_tflite, makes_its_own_file
-
-_QUANTIZATIONS: dict[str, Quantization] = {
-    "tflite_float32": "none",
-    "tflite_float16": "float16",
-    "tflite_dynamic_int8": "dynamic_int8",
-    "tflite_int8": "int8",
-}
-FORMATS = ("saved_model", *_QUANTIZATIONS)
 
 
 def export_formats(
@@ -63,28 +55,56 @@ def export_formats(
         >>> sorted(path.name for path in Path("artifacts").iterdir())
         [...'model_float32.tflite', 'saved_model'...]
     """
-    if unknown := [name for name in formats if name not in FORMATS]:
-        raise ExportError(f"unknown formats: {', '.join(unknown)}", hint="the formats are " + ", ".join(FORMATS))
+    if unknown := [name for name in formats if name not in FORMAT_NAMES]:
+        raise ExportError(f"unknown formats: {', '.join(unknown)}", hint="the formats are " + ", ".join(FORMAT_NAMES))
     described: dict[str, Any] = {"spec": spec, "class_names": class_names}
+    given = {"calibration": calibration, "allow_float": allow_float, "task": task, "thresholds": thresholds}
+    job = _Export(model, described, **given)
     artifacts: list[Artifact] = []
-    flatbuffer: bytes | None = None
     for name in formats:
         if progress is not None:
             progress(len(artifacts), len(formats), name)
-        if name == "saved_model":
-            artifacts.append(export_saved_model(model, directory / name, task=task, thresholds=thresholds, **described))
-            continue
-        if not makes_its_own_file(model, _QUANTIZATIONS[name]):
-            flatbuffer = flatbuffer or converted_to_float(exportable_model(model, **described), spec)
-        artifact = export_tflite(
-            model,
-            directory / f"{name.replace('tflite', 'model')}.tflite",
-            quantization=_QUANTIZATIONS[name],
-            calibration=calibration if name == "tflite_int8" else None,
-            float_flatbuffer=flatbuffer,
-            allow_float=allow_float,
-            **described,
-        )
+        wanted = format_named(name)
+        artifact = _EXPORTERS[wanted.kind](job, wanted, directory / wanted.file)
         artifacts.append(replace(artifact, task=task if class_names else "embedding", thresholds=thresholds))
     write_manifest(tuple(artifacts), directory)
     return tuple(artifacts)
+
+
+@dataclass
+class _Export:
+    """A model on its way to several files, and what they share."""
+
+    model: Any
+    described: dict[str, Any]
+    calibration: Any
+    allow_float: Sequence[str]
+    task: TaskName
+    thresholds: tuple[float, ...]
+    float_flatbuffer: bytes | None = None
+
+    def converted(self) -> bytes:
+        """The float32 flatbuffer, converted once."""
+        if self.float_flatbuffer is None:
+            plain = exportable_model(self.model, **self.described)
+            self.float_flatbuffer = converted_to_float(plain, self.described["spec"])
+        return self.float_flatbuffer
+
+
+def _saved_model(job: _Export, wanted: Format, path: Path) -> Artifact:
+    return export_saved_model(job.model, path, task=job.task, thresholds=job.thresholds, **job.described)
+
+
+def _tflite(job: _Export, wanted: Format, path: Path) -> Artifact:
+    return export_tflite(
+        job.model,
+        path,
+        quantization=wanted.quantization,
+        calibration=job.calibration if wanted.is_integer else None,
+        float_flatbuffer=None if makes_its_own_file(job.model, wanted.quantization) else job.converted(),
+        allow_float=job.allow_float,
+        **job.described,
+    )
+
+
+_EXPORTERS: dict[str, Callable[[_Export, Format, Path], Artifact]] = {"saved_model": _saved_model, "tflite": _tflite}

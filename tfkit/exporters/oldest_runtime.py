@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from tfkit.artifacts import ImageSpec, InputSpec
+from tfkit.artifacts import ImageSpec, InputSpec, format_named
 from tfkit.errors import ExportError, TfkitError
 from tfkit.exporters.float_model import exportable_model
 from tfkit.exporters.quantization import quantize_to_dynamic_int8, quantize_to_float16, quantize_to_int8
@@ -34,7 +34,7 @@ def refuse_newer_formats(model: Any, formats: Sequence[str], *, spec: InputSpec,
     Example:
         >>> refuse_newer_formats(model, ["tflite_float32"], spec=image, oldest="2.14")
     """
-    wanted = [name for name in formats if name.startswith("tflite_")]
+    wanted = [name for name in formats if format_named(name).kind == "tflite"]
     if not wanted:
         return
     names = () if is_embedder(model) else tuple(map(str, range(int(model.output_shape[-1]))))

@@ -20,6 +20,7 @@ from tfkit.artifacts import (
     Quantization,
     TextSpec,
     compressed_bytes,
+    format_label,
 )
 from tfkit.reports.compression import Compression
 from tfkit.reports.quantities import counted, file_size
@@ -32,14 +33,6 @@ if TYPE_CHECKING:
     from tfkit.runtimes import StoredWeights
     from tfkit.verification import ArtifactVerification, NpuPlacement
     from tfkit.verification.calibration import SearchResult
-
-_PRECISIONS = {
-    "none": "float32",
-    "float16": "float16",
-    "dynamic_int8": "dynamic int8",
-    "int8": "int8",
-    "int16x8": "int16x8",
-}
 
 
 @dataclass(frozen=True)
@@ -230,7 +223,7 @@ class ArtifactResult:
     @property
     def label(self) -> str:
         """The kind of file, for people: `SavedModel`, `TFLite float32`, `TFLite int8`."""
-        return "SavedModel" if self.format == "saved_model" else f"TFLite {_PRECISIONS[self.quantization]}"
+        return format_label(self.format, self.quantization)
 
     @property
     def accepted(self) -> bool:

@@ -81,8 +81,7 @@ def write_golden_samples(
 
 
 def _expected_name(artifact: Artifact) -> str:
-    stem = artifact.path.parent.name if artifact.format == "saved_model" else artifact.path.stem
-    return f"expected_{stem}.npz"
+    return f"expected_{Path(artifact.file_name).stem}.npz"
 
 
 def _write_images(encoded: list[bytes], directory: Path) -> list[str]:
@@ -103,7 +102,7 @@ def _description(artifacts: tuple[Artifact, ...], chosen: "Examples", inputs: li
         ],
         "artifacts": [
             {
-                "file": artifact.path.name if artifact.format == "tflite" else artifact.path.parent.name,
+                "file": artifact.file_name,
                 "format": artifact.format,
                 "quantization": artifact.quantization,
                 "sha256": artifact.sha256,
