@@ -58,7 +58,7 @@ def _show_data(display: "Display", found: "RecipeCheck") -> None:
     for kind in found.class_names:
         table.add_row(Text(printable(kind)), *(str(report.kept[name].get(kind, 0)) for name in names))
     table.add_section()
-    table.add_row("all", *(str(sum(report.kept[name].values())) for name in names), style="bold")
+    table.add_row("examples", *(str(report.examples[name]) for name in names), style="bold")
     display.table(table)
     for note in report.notes:
         display.note(note)

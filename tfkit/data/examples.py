@@ -85,6 +85,7 @@ class DataReport:
         duplicates: Groups of examples with the same content.
         leakage: Those groups that lie in more than one split: a score on them is not earned.
         notes: Decisions in sentences, such as which folder became the test split.
+        examples: Examples per split; more or fewer than the sum of `kept` where an example has several labels.
     """
 
     kept: dict[str, dict[str, int]]
@@ -92,6 +93,7 @@ class DataReport:
     duplicates: tuple[tuple[str, ...], ...]
     leakage: tuple[tuple[str, ...], ...]
     notes: tuple[str, ...]
+    examples: dict[str, int]
 
     def to_json(self) -> dict[str, Any]:
         """The report as plain lists and dicts for `json.dump`."""
@@ -101,6 +103,7 @@ class DataReport:
             "duplicates": [list(group) for group in self.duplicates],
             "leakage": [list(group) for group in self.leakage],
             "notes": list(self.notes),
+            "examples": self.examples,
         }
 
 

@@ -106,6 +106,7 @@ def load_image_splits(
         duplicates=tuple(groups),
         leakage=leaking(groups, kept),
         notes=(*notes, *note_conflicts(groups, everything)),
+        examples={split: len(examples) for split, examples in kept.items()},
     )
     return DatasetSplits(train=kept["train"], validation=kept["validation"], test=kept["test"], report=report)
 

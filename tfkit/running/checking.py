@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from tfkit.config import AnyRecipe, EmbeddingRecipeConfig, RecipeConfig, TextRecipeConfig
 from tfkit.running.display import Display
 from tfkit.running.planned_stages import planned_image_stages, planned_text_stages
-from tfkit.running.task_planning import targets_of
+from tfkit.running.task_planning import head_of, targets_of, with_float_head
 
 if TYPE_CHECKING:
     from tfkit.compression import CompressionCoverage
@@ -35,7 +35,7 @@ class RecipeCheck:
     @property
     def examples(self) -> dict[str, int]:
         """How many examples each split has."""
-        return {split: sum(counts.values()) for split, counts in self.data.kept.items()}
+        return self.data.examples
 
 
 def check_config(config: AnyRecipe, display: Display) -> RecipeCheck:
@@ -73,9 +73,14 @@ def _check_images(config: RecipeConfig, display: Display) -> RecipeCheck:
         stage.result(_counts(splits))
     if config.distillation:
         find_teacher(config, build_classifier(config, image, len(splits.class_names)))
+    config, note = with_float_head(config, len(splits.class_names))
+    if config.task.kind != "classification":
+        head = head_of(config.task, splits.train.labels)
+        model = build_classifier(config, image, len(splits.class_names), head=head)
     rehearse_images(config, model, display, splits.train, image)
     stages = planned_image_stages(config, len(splits.train))
-    return RecipeCheck(splits.class_names, splits.report, plan.coverage, stages, _place(config))
+    notes = (*filter(None, [note]), *_place(config))
+    return RecipeCheck(splits.class_names, splits.report, plan.coverage, stages, notes)
 
 
 def _check_texts(config: TextRecipeConfig, display: Display) -> RecipeCheck:

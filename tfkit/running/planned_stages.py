@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tfkit.config import AcceptanceSection, EmbeddingRecipeConfig, RecipeConfig, TextRecipeConfig
+from tfkit.config import AcceptanceSection, EmbeddingRecipeConfig, RecipeConfig, TaskSection, TextRecipeConfig
 from tfkit.reports.quantities import counted
 
 Rows = tuple[tuple[str, str], ...]
@@ -23,6 +23,7 @@ def planned_image_stages(config: RecipeConfig, examples: int) -> Rows:
     size = f"{height}x{width} pixels, {'grey' if data.channels == 1 else 'RGB'}, {data.resize}"
     return (
         ("data", f"{size}, batches of {data.batch_size}"),
+        ("task", _task(config.task)),
         ("augmentation", f"{config.augmentation.policy}{f' with {mixing}' if mixing else ''}"),
         ("head", f"{counted(head.epochs, 'epoch')}, {head.optimizer} at {head.learning_rate:g}" if head else ""),
         ("fine_tune", f"{_training(tune, examples, data.batch_size)}, unfreeze {tune.unfreeze}" if tune else ""),
@@ -30,7 +31,7 @@ def planned_image_stages(config: RecipeConfig, examples: int) -> Rows:
         ("quantization", _image_quantization(config)),
         ("distillation", _distillation(config)),
         ("export", ", ".join(config.export.formats) if config.export else ""),
-        ("acceptance", _limits(config.acceptance)),
+        ("acceptance", _limits(config.acceptance, config.task.kind)),
     )
 
 
@@ -47,6 +48,8 @@ def planned_text_stages(config: TextRecipeConfig | EmbeddingRecipeConfig, exampl
     """
     data, tune = config.data, config.fine_tune
     rows = [("data", f"batches of {data.batch_size}")]
+    if isinstance(config, TextRecipeConfig):
+        rows.append(("task", _task(config.task)))
     told = ""
     if tune is not None:
         told = f"{tune.method}, {_training(tune, examples, data.batch_size)}"
@@ -69,7 +72,7 @@ def planned_text_stages(config: TextRecipeConfig | EmbeddingRecipeConfig, exampl
         rows.append(("search", search))
     rows += [
         ("export", ", ".join(config.export.formats) if config.export else ""),
-        ("acceptance", _limits(config.acceptance)),
+        ("acceptance", _limits(config.acceptance, config.task.kind if isinstance(config, TextRecipeConfig) else "")),
     ]
     return tuple(rows)
 
@@ -113,8 +116,16 @@ def _distillation(config: RecipeConfig) -> str:
     return f"from {teacher}, temperature {section.temperature:g}, alpha {section.alpha:g}"
 
 
-def _limits(limits: AcceptanceSection) -> str:
+def _task(section: TaskSection) -> str:
+    told: str = section.kind
+    if section.operating_point is not None:
+        told += f", thresholds for a sensitivity of {section.operating_point:.0%}"
+    return told
+
+
+def _limits(limits: AcceptanceSection, kind: str) -> str:
+    figure = {"multilabel": "F1", "regression": "R2"}.get(kind, "accuracy")
     return (
-        f"accuracy at most {100 * limits.max_accuracy_drop:g} % points below Keras, "
+        f"{figure} at most {100 * limits.max_accuracy_drop:g} % points below Keras, "
         f"agreement {100 * limits.min_agreement:g} % or more"
     )

@@ -121,6 +121,7 @@ def load_text_splits(
         duplicates=tuple(groups),
         leakage=leaking(groups, kept),
         notes=(*notes, *note_conflicts(groups, everything, unit="texts")),
+        examples={split: len(examples) for split, examples in kept.items()},
     )
     return DatasetSplits(train=kept["train"], validation=kept["validation"], test=kept["test"], report=report)
 
