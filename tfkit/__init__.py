@@ -9,11 +9,12 @@ Example:
 
 from typing import TYPE_CHECKING, Any
 
+from tfkit.version import __version__
+
 if TYPE_CHECKING:
     from tfkit.running import check, run
 
-__version__ = "0.1.0"
-__all__ = ["check", "run"]
+__all__ = ["__version__", "check", "run"]
 
 if not TYPE_CHECKING:  # checkers of types know the names from above
 

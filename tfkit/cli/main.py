@@ -9,11 +9,11 @@ from typing import Annotated, Any
 
 import typer
 
-from tfkit import __version__
 from tfkit.cli import benchmark, check, doctor, export, optimize, predict, recipes, run, verify
 from tfkit.cli.interruption import ctrl_c_remembered, interrupted_status, was_interrupted
 from tfkit.cli.kept_work import OUT_OF_MEMORY_HINT, InterruptedRunError, is_disk_full, is_out_of_memory
 from tfkit.errors import TfkitError, printable
+from tfkit.version import __version__
 
 USAGE_ERROR = 2
 INTERRUPTED = 130

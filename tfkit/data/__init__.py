@@ -12,10 +12,10 @@ if TYPE_CHECKING:
     from tfkit.data.augmentation import AugmentationPolicy, augment_batch
     from tfkit.data.calibration import calibration_pixels
     from tfkit.data.decoder import ImageDecoder, picture_pixels
-    from tfkit.data.examples import DataReport, DatasetSplits, ImageExamples, LeftOut
+    from tfkit.data.examples import DataReport, DatasetSplits, Examples, ImageExamples, LeftOut
     from tfkit.data.host_images import decode_on_host, fit_on_host
     from tfkit.data.images import decode_image, fit_image
-    from tfkit.data.inputs import Examples, encoded_inputs, host_pixel_batches, input_batches
+    from tfkit.data.inputs import encoded_inputs, host_pixel_batches, input_batches
     from tfkit.data.loading import SourceName, load_image_examples, load_image_splits
     from tfkit.data.mixing import Mixing, mix_batch
     from tfkit.data.pipeline import evaluation_batches, pixel_batches, some_views, training_batches
@@ -61,11 +61,11 @@ if not TYPE_CHECKING:  # checkers of types know the names from above
         {
             "augmentation": "AugmentationPolicy augment_batch",
             "calibration": "calibration_pixels",
-            "examples": "DataReport DatasetSplits ImageExamples LeftOut",
+            "examples": "DataReport DatasetSplits Examples ImageExamples LeftOut",
             "decoder": "ImageDecoder picture_pixels",
             "host_images": "decode_on_host fit_on_host",
             "images": "decode_image fit_image",
-            "inputs": "Examples encoded_inputs host_pixel_batches input_batches",
+            "inputs": "encoded_inputs host_pixel_batches input_batches",
             "loading": "SourceName load_image_examples load_image_splits",
             "mixing": "Mixing mix_batch",
             "pipeline": "evaluation_batches pixel_batches some_views training_batches",

@@ -1,7 +1,7 @@
 """What a data set is once it is read: labelled examples, their splits, and the account of what was done."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic
+from typing import Any, Generic, Protocol, Self
 
 import numpy as np
 from typing_extensions import TypeVar
@@ -9,8 +9,34 @@ from typing_extensions import TypeVar
 from tfkit.data.sources import ImageSource
 from tfkit.data.targets import target_counts
 
-if TYPE_CHECKING:
-    from tfkit.data.inputs import Examples
+
+class Examples(Protocol):
+    """Labelled images or texts of one split.
+
+    Attributes:
+        labels: int32 (n,), positions in `class_names`; of several labels uint8 (n, k), of numbers float32 (n, k).
+        names: How to call each example in reports.
+        class_names: The labels' names, in the order of a model's scores.
+    """
+
+    @property
+    def labels(self) -> np.ndarray: ...
+
+    @property
+    def names(self) -> tuple[str, ...]: ...
+
+    @property
+    def class_names(self) -> tuple[str, ...]: ...
+
+    def __len__(self) -> int: ...
+
+    def select(self, positions: np.ndarray) -> Self:
+        """The examples at `positions` (int (m,), 0..n-1), in that order."""
+        ...
+
+    def class_counts(self) -> dict[str, int]:
+        """How many examples each class or label has, in the order of `class_names`; of numbers all."""
+        ...
 
 
 @dataclass(frozen=True, eq=False)

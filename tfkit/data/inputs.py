@@ -3,41 +3,12 @@
 import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Protocol, Self
+from typing import Any
 
 import numpy as np
 
 from tfkit.artifacts import ImageSpec, InputSpec, TextSpec
 from tfkit.data.examples import ImageExamples
-
-
-class Examples(Protocol):
-    """Labelled images or texts of one split.
-
-    Attributes:
-        labels: int32 (n,), positions in `class_names`; of several labels uint8 (n, k), of numbers float32 (n, k).
-        names: How to call each example in reports.
-        class_names: The labels' names, in the order of a model's scores.
-    """
-
-    @property
-    def labels(self) -> np.ndarray: ...
-
-    @property
-    def names(self) -> tuple[str, ...]: ...
-
-    @property
-    def class_names(self) -> tuple[str, ...]: ...
-
-    def __len__(self) -> int: ...
-
-    def select(self, positions: np.ndarray) -> Self:
-        """The examples at `positions` (int (m,), 0..n-1), in that order."""
-        ...
-
-    def class_counts(self) -> dict[str, int]:
-        """How many examples each class or label has, in the order of `class_names`; of numbers all."""
-        ...
 
 
 def input_batches(examples: Any, spec: InputSpec, *, batch_size: int) -> Iterator[Any]:

@@ -3,21 +3,18 @@
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from tfkit.data.assembly import Part, assemble, classes_of, note_conflicts, refuse_odd_names
 from tfkit.data.checking import BadImages, Progress, same_content
 from tfkit.data.csv_manifest import read_csv
-from tfkit.data.examples import DataReport, DatasetSplits, ExamplesT, ImageExamples
+from tfkit.data.examples import DataReport, DatasetSplits, Examples, ExamplesT, ImageExamples
 from tfkit.data.image_folder import read_image_folder
 from tfkit.data.npz import read_npz
 from tfkit.data.reading import PartName, Reading
 from tfkit.data.splitting import keep_per_class, stratified_holdout
 from tfkit.data.targets import CLASSES, Targets, target_kind
 from tfkit.errors import DataError
-
-if TYPE_CHECKING:
-    from tfkit.data.inputs import Examples
 
 SourceName = Literal["image_folder", "npz", "csv", "tfds", "digits"]
 

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-import tfkit
 from tfkit.artifacts import (
     ArtifactFormat,
     InputSpec,
@@ -25,6 +24,7 @@ from tfkit.artifacts import (
 from tfkit.reports.compression import Compression
 from tfkit.reports.quantities import counted, file_size
 from tfkit.tasks import PLAIN, Decision, Quality, Task, task_of
+from tfkit.version import __version__
 
 # Only for the type checker: both rooms load TensorFlow, and `tfkit --help` must not.
 if TYPE_CHECKING:
@@ -279,7 +279,7 @@ class RunReport:
     explanations: Explanations | None = None
     host: Host = field(default_factory=_this_host)
     created: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
-    tfkit_version: str = tfkit.__version__
+    tfkit_version: str = __version__
 
     @property
     def noun(self) -> str:

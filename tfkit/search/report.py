@@ -9,7 +9,6 @@ from typing import Any
 
 from markupsafe import Markup
 
-import tfkit
 from tfkit.benchmarking import describe_host
 from tfkit.errors import RunError
 from tfkit.files import write_whole
@@ -20,6 +19,7 @@ from tfkit.reports.quantities import counted, file_size, percent
 from tfkit.search.figures import MOST_LAYERS, pareto_drawings, sensitivity_drawing
 from tfkit.search.result import SearchResult
 from tfkit.search.words import described, headline, latency, points, times
+from tfkit.version import __version__
 
 _DOCUMENT_VERSION = 2
 
@@ -83,7 +83,7 @@ def search_document(report: SearchReport) -> dict[str, Any]:
         "misses": list(result.misses),
         "name": report.name,
         "created": report.created,
-        "tfkit_version": tfkit.__version__,
+        "tfkit_version": __version__,
         "budget": asdict(result.budget),
         "reference": asdict(result.reference),
         "chosen_on": result.chosen_on,
@@ -118,7 +118,7 @@ def render_search_page(report: SearchReport) -> str:
         report=report,
         result=result,
         created=date(report.created),
-        tfkit_version=tfkit.__version__,
+        tfkit_version=__version__,
         headline=headline(result),
         sentence=described(shown, result) if shown else "",
         tiles=_tiles(result),

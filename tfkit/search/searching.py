@@ -9,7 +9,6 @@ from pathlib import Path
 
 import keras
 
-import tfkit
 from tfkit.artifacts import ImageSpec
 from tfkit.benchmarking import describe_host
 from tfkit.data import DatasetSplits, calibration_pixels
@@ -24,6 +23,7 @@ from tfkit.search.result import Candidate, Cut, SearchResult
 from tfkit.search.training import Classroom, SearchTraining
 from tfkit.search.variants import FLOAT_PRECISIONS, PRECISIONS, Precision, Variant
 from tfkit.search.workshop import Workshop
+from tfkit.version import __version__
 
 # Predicted sizes are right within a tenth, predicted times within a quarter (`predict_latency`).
 _SLACK_TO_REFUSE = (0.10, 0.25)
@@ -95,7 +95,7 @@ def search_within_budget(
         "data": fingerprint_of_data(splits),
         "image": f"{image.width}x{image.height}x{image.channels} {image.resize}",
         "processor": describe_host().processor,
-        "tfkit": tfkit.__version__,
+        "tfkit": __version__,
         **asdict(budget),
         **asdict(training),
         "sensitivity_images": sensitivity_images,
