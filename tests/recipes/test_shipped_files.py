@@ -78,7 +78,7 @@ def test_every_command_of_readme_and_guides_that_needs_no_network_works(tmp_path
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "page",
-    [README, ROOT / "docs/guides/own_backbone.md", ROOT / "docs/guides/own_recipe.md"],
+    [README, *(ROOT / f"docs/guides/own_{name}.md" for name in ("backbone", "recipe", "task"))],
     ids=lambda page: page.stem,
 )
 def test_the_python_of_readme_and_guides_works(page: Path, tmp_path: Path) -> None:
