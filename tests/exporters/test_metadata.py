@@ -81,6 +81,15 @@ def test_every_file_of_images_says_its_labels_and_how_pixels_go_in(image_files, 
         assert labels.Get(flatbuffers.number_types.Int8Flags, _at(labels, 2)) == 2  # TENSOR_AXIS_LABELS
 
 
+def test_a_file_of_numbers_calls_none_of_them_a_label(small_classifier, image, class_names, tmp_path):
+    described = {"spec": image, "class_names": class_names, "task": "regression"}
+    (file,) = export_formats(small_classifier, ["tflite_float32"], tmp_path, **described)
+    (graph,) = _children(_entry(file.path.read_bytes()), 3)
+    (numbers,) = _children(graph, 3)
+    assert _text(numbers, 0) == "values" and not zipfile.is_zipfile(file.path)
+    assert read_manifest(tmp_path)[0].task == "regression"
+
+
 def test_the_manifest_counts_the_archive_and_the_same_model_gives_the_same_bytes(
     image_files, small_classifier, image, class_names, random_pixels, tmp_path
 ):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from tfkit.artifacts import InputSpec
+from tfkit.artifacts import InputSpec, TaskName
 from tfkit.errors import ExportError, RunError
 from tfkit.exporters.metadata import with_metadata
 from tfkit.exporters.normalization import normalized
@@ -51,13 +51,16 @@ def finished_model(path: Path) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def finished_tflite(path: Path, *, spec: InputSpec, class_names: tuple[str, ...]) -> Iterator[Path]:
+def finished_tflite(
+    path: Path, *, spec: InputSpec, class_names: tuple[str, ...], task: TaskName = "classification"
+) -> Iterator[Path]:
     """As `finished_model`, for a `.tflite` file: it is normalised and described before it gets its name.
 
     Args:
         path: The file that is to be. It must not exist; its parents are made.
         spec: The images or texts it takes.
         class_names: Its labels, in the order of the scores; none for an embedder.
+        task: What is asked of it.
 
     Yields:
         The temporary path beside it, where the body writes a flatbuffer.
@@ -70,7 +73,7 @@ def finished_tflite(path: Path, *, spec: InputSpec, class_names: tuple[str, ...]
         yield unfinished
         _refuse_odd_scales(unfinished, path)
         flatbuffer = normalized(unfinished.read_bytes())
-        unfinished.write_bytes(with_metadata(flatbuffer, spec=spec, class_names=class_names))
+        unfinished.write_bytes(with_metadata(flatbuffer, spec=spec, class_names=class_names, task=task))
 
 
 def _refuse_odd_scales(unfinished: Path, path: Path) -> None:

@@ -103,6 +103,7 @@ def _tflite(job: _Export, wanted: Format, path: Path) -> Artifact:
         calibration=job.calibration if wanted.is_integer else None,
         float_flatbuffer=None if makes_its_own_file(job.model, wanted.quantization) else job.converted(),
         allow_float=job.allow_float,
+        task=job.task,
         **job.described,
     )
 

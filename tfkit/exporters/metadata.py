@@ -15,7 +15,7 @@ import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from tfkit.artifacts import LABELS_NAME, ImageSpec, InputSpec, TextSpec, labels_file
+from tfkit.artifacts import LABELS_NAME, ImageSpec, InputSpec, TaskName, TextSpec, labels_file
 from tfkit.artifacts.text_spec import SPECIFICATION_FILE
 from tfkit.errors import ExportError
 from tfkit.exporters.normalization import packed
@@ -33,10 +33,19 @@ _RGB, _GRAYSCALE = np.int8(1), np.int8(2)  # ColorSpaceType
 _TEXT_NAMES = {"token_ids": "ids", "padding_mask": "mask", SEGMENT_IDS: "segment_ids"}
 _SPECIAL = {"start": "[CLS]", "end": "[SEP]", "unknown": "[UNK]"}
 
+_KINDS = {
+    "classification": "classifier",
+    "multilabel": "classifier of several labels",
+    "regression": "regressor",
+    "embedding": "embedder",
+}
+
 _Table = dict[int, Any]  # values by their field's place in the schema
 
 
-def with_metadata(flatbuffer: bytes, *, spec: InputSpec, class_names: tuple[str, ...]) -> bytes:
+def with_metadata(
+    flatbuffer: bytes, *, spec: InputSpec, class_names: tuple[str, ...], task: TaskName = "classification"
+) -> bytes:
     """Describe a finished `.tflite` model to those who read TFLite metadata.
 
     - Images: size, colours, how pixels become the input (`NormalizationOptions`), labels with the file. The input
@@ -50,6 +59,7 @@ def with_metadata(flatbuffer: bytes, *, spec: InputSpec, class_names: tuple[str,
         flatbuffer: What `normalized` gave.
         spec: The images or texts it takes.
         class_names: Its labels, in the order of the scores; none for an embedder.
+        task: What is asked of it. Numbers have no labels file: who reads one takes them for scores.
 
     Returns:
         The model with the metadata in it, and the archive of their files behind it.
@@ -59,7 +69,8 @@ def with_metadata(flatbuffer: bytes, *, spec: InputSpec, class_names: tuple[str,
     """
     model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(flatbuffer))
     graph = model.subgraphs[0]
-    files = {LABELS_NAME: labels_file(class_names).encode()} if class_names else {}
+    labelled = bool(class_names) and task != "regression"
+    files = {LABELS_NAME: labels_file(class_names).encode()} if labelled else {}
     subgraph: _Table = {}
     if isinstance(spec, ImageSpec):
         subgraph[2] = [_image(graph.tensors[graph.inputs[0]], spec)]
@@ -70,9 +81,9 @@ def with_metadata(flatbuffer: bytes, *, spec: InputSpec, class_names: tuple[str,
             tokenizer = {0: [_file(VOCABULARY_NAME, "Word pieces, one a line, by their id", _VOCABULARY)]}
             subgraph[5] = [{0: _BERT_TOKENIZER, 1: tokenizer}]
         subgraph[2] = [_tokens(graph.tensors[place].name) for place in graph.inputs]
-    subgraph[3] = [_scores(class_names)]
+    subgraph[3] = [_answers(class_names, task)]
     described = {
-        0: "Image classifier" if isinstance(spec, ImageSpec) else "Text classifier" if class_names else "Text embedder",
+        0: f"{'Image' if isinstance(spec, ImageSpec) else 'Text'} {_KINDS[task if class_names else 'embedding']}",
         3: [subgraph],
         4: f"tfkit {metadata.version('tfkit')}",
         7: "1.0.0" if isinstance(spec, ImageSpec) else "1.1.0",
@@ -126,10 +137,12 @@ def _tokens(tensor_name: bytes | str) -> _Table:
     return {0: _TEXT_NAMES[name], 1: told[name], 3: {0: _FEATURE, 1: {}}}
 
 
-def _scores(class_names: tuple[str, ...]) -> _Table:
+def _answers(class_names: tuple[str, ...], task: TaskName) -> _Table:
     content: _Table = {0: _FEATURE, 1: {}}
     if not class_names:
         return {0: "embeddings", 1: "The text's vector, of length 1", 3: content}
+    if task == "regression":
+        return {0: "values", 1: f"In their own units: {', '.join(class_names)}", 3: content}
     labels = _file(LABELS_NAME, "Labels, one a line, in the order of the scores", _AXIS_LABELS)
     return {0: "scores", 1: "How likely each label is", 3: content, 6: [labels]}
 

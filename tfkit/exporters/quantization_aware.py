@@ -12,7 +12,7 @@ from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.tools import flatbuffer_utils
 from numpy.typing import NDArray
 
-from tfkit.artifacts import Artifact, ImageSpec, InputSpec, LayerDifference, Quantization, TextSpec
+from tfkit.artifacts import Artifact, ImageSpec, InputSpec, LayerDifference, Quantization, TaskName, TextSpec
 from tfkit.compression import FoldedModel, Rounding, TrainedKernel, fold
 from tfkit.errors import ExportError
 from tfkit.exporters.answer_tables import with_own_operators
@@ -63,6 +63,7 @@ def export_trained_integers(
     image: ImageSpec,
     class_names: tuple[str, ...],
     pixels: NDArray[np.uint8] | None = None,
+    task: TaskName = "classification",
 ) -> Artifact:
     """Write the integer file of a quantisation-aware model; see `export_integers`.
 
@@ -81,7 +82,7 @@ def export_trained_integers(
         RunError: When it cannot be written.
     """
     check_model(model, spec=image, class_names=class_names)
-    with finished_tflite(path, spec=image, class_names=class_names) as unfinished:
+    with finished_tflite(path, spec=image, class_names=class_names, task=task) as unfinished:
         made = export_integers(model, image=image, pixels=pixels)
         quantization: Quantization = "int16x8" if made.activation_bits == 16 else "int8"
         unfinished.write_bytes(made.flatbuffer)

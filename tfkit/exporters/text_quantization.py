@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tfkit.artifacts import Artifact, LayerDifference, Quantization, TextSpec
+from tfkit.artifacts import Artifact, LayerDifference, Quantization, TaskName, TextSpec
 from tfkit.compression import is_compressed, strip_compression, trained_kernels
 from tfkit.errors import ExportError
 from tfkit.exporters.conversion import convert_text_to_float
@@ -79,6 +79,7 @@ def export_trained_text(
     text: TextSpec,
     class_names: tuple[str, ...],
     texts: Mapping[str, NDArray[np.int32]] | None = None,
+    task: TaskName = "classification",
 ) -> Artifact:
     """Write the file that a text classifier was trained to be.
 
@@ -100,7 +101,7 @@ def export_trained_text(
     check_model(model, spec=text, class_names=class_names)
     length = text.sequence_length
     layers: tuple[LayerDifference, ...] = ()
-    with finished_tflite(path, spec=text, class_names=class_names) as unfinished:
+    with finished_tflite(path, spec=text, class_names=class_names, task=task) as unfinished:
         if quantization == "int8":
             if texts is None:
                 raise ExportError("int8 of texts needs some real texts to compare on; got none")

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tfkit.artifacts import Artifact, ImageSpec, InputSpec, Quantization, TextSpec
+from tfkit.artifacts import Artifact, ImageSpec, InputSpec, Quantization, TaskName, TextSpec
 from tfkit.compression import (
     QuantizationPolicy,
     has_trained_weights,
@@ -41,6 +41,7 @@ def export_tflite(
     calibration: Any = None,
     float_flatbuffer: bytes | None = None,
     allow_float: Sequence[str] = (),
+    task: TaskName = "classification",
 ) -> Artifact:
     """Write a `.tflite` file of builtin operators that takes raw pixels or token ids, one image or text at a time.
 
@@ -62,6 +63,7 @@ def export_tflite(
         float_flatbuffer: What `converted_to_float` gave for this model, to convert once for several files.
         allow_float: Float operators that an int8 file made after training may have: names of operators, or names or
             patterns of layers. `made_by` tells those that it has.
+        task: What is asked of it, for the file's metadata.
 
     Returns:
         The artifact.
@@ -80,19 +82,29 @@ def export_tflite(
     if makes_its_own_file(model, quantization):
         described: dict[str, Any] = {"class_names": class_names, "quantization": quantization}
         if isinstance(spec, TextSpec):
-            return export_trained_text(model, path, text=spec, texts=calibration, **described)
-        return export_trained_integers(model, path, image=spec, class_names=class_names, pixels=calibration)
+            return export_trained_text(model, path, text=spec, texts=calibration, task=task, **described)
+        named: dict[str, Any] = {"class_names": class_names, "task": task}
+        return export_trained_integers(model, path, image=spec, pixels=calibration, **named)
     if quantization == "int8":
         _check_calibration(calibration, spec)
     model = exportable_model(model, spec=spec, class_names=class_names)
+    given: dict[str, Any] = {"allow_float": allow_float, "task": task}
     try:
         return _export_converted(
-            model, path, quantization, spec, class_names, calibration, float_flatbuffer, allow_float=allow_float
+            model,
+            path,
+            quantization,
+            spec,
+            class_names,
+            calibration,
+            float_flatbuffer,
+            allow_float=allow_float,
+            task=task,
         )
     except ExportError as fault:
         if quantization != "int8" or isinstance(spec, TextSpec) or isinstance(fault, LoopError):
             raise
-        return _export_untrained(model, path, spec, class_names, calibration, fault, allow_float=allow_float)
+        return _export_untrained(model, path, spec, class_names, calibration, fault, **given)
 
 
 def _export_converted(
@@ -105,8 +117,9 @@ def _export_converted(
     float_flatbuffer: bytes | None,
     *,
     allow_float: Sequence[str],
+    task: TaskName,
 ) -> Artifact:
-    with finished_tflite(path, spec=spec, class_names=class_names) as unfinished:
+    with finished_tflite(path, spec=spec, class_names=class_names, task=task) as unfinished:
         flatbuffer = float_flatbuffer or converted_to_float(model, spec)
         if quantization == "int8":
             refuse_loops(flatbuffer, model)
@@ -133,6 +146,7 @@ def _export_untrained(
     refusal: ExportError,
     *,
     allow_float: Sequence[str],
+    task: TaskName,
 ) -> Artifact:
     """int8 after training by the rewrites of quantisation-aware training, for what the quantiser has no rule for.
 
@@ -143,7 +157,8 @@ def _export_untrained(
     try:
         rewritten = quantize_aware(model, pixels, policy=QuantizationPolicy(skip=skipped))
         settle_biases(rewritten)
-        made = export_trained_integers(rewritten, path, image=image, class_names=class_names, pixels=pixels)
+        named: dict[str, Any] = {"class_names": class_names, "task": task}
+        made = export_trained_integers(rewritten, path, image=image, pixels=pixels, **named)
     except (ModelError, ExportError) as fault:
         raise ExportError(f"{refusal}; nor as in quantisation-aware training: {fault}", hint=refusal.hint) from fault
     told = f"; in float, as allowed: {', '.join(skipped)}" if skipped else ""
