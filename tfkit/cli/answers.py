@@ -34,18 +34,18 @@ class Answered:
     task: TaskName = "classification"
     thresholds: tuple[float, ...] = ()
 
+    @property
+    def targets(self) -> str:
+        """Whether they are classes, labels or numbers."""
+        from tfkit.tasks import task_named
+
+        return task_named(self.task).targets
+
     def given(self) -> list[set[str]]:
         """Which names each row is answered with: a class, the labels that reach their thresholds, or all numbers."""
-        import numpy as np
-
         from tfkit.tasks import Decision, task_named
 
-        if self.task == "regression":
-            return [set(self.class_names) for _ in self.scores]
-        answers = task_named(self.task).given(self.scores, Decision(self.thresholds))
-        if self.task == "classification":
-            return [{self.class_names[int(place)]} for place in answers]
-        return [{self.class_names[place] for place in np.flatnonzero(row)} for row in answers]
+        return task_named(self.task).names_given(self.scores, self.class_names, Decision(self.thresholds))
 
     def best(self, *, top: int) -> list[Best]:
         """The `top` best labels of each row of scores, best first; numbers, which have no best, all in their order.
@@ -57,7 +57,7 @@ class Answered:
 
         if not np.isfinite(self.scores).all():
             raise ModelError("the model answers with scores that are no numbers (NaN or infinite)", hint=_NO_NUMBERS)
-        if self.task == "regression":
+        if self.targets == "numbers":
             return [list(zip(self.class_names, map(float, row), strict=True)) for row in self.scores]
         return [[(self.class_names[k], float(row[k])) for k in row.argsort()[::-1][:top]] for row in self.scores]
 
@@ -68,7 +68,7 @@ def answers_json(kind: str, inputs: list[Any], answered: Answered, *, top: int) 
     for one, row, given in zip(inputs, answered.best(top=top), answered.given(), strict=True):
         best: list[dict[str, Any]] = [{"label": label, "score": score} for label, score in row]
         answer = {kind: str(one), "top": best}
-        if answered.task == "multilabel":
+        if answered.targets == "labels":
             answer["labels"] = [name for name in answered.class_names if name in given]
         elif answered.thresholds:
             answer["label"] = next(iter(given))
@@ -98,7 +98,7 @@ def show_answers(kind: str, inputs: list[Any], answered: Answered, *, top: int) 
     from tfkit.cli.display import PlainConsole
 
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, header_style="bold", pad_edge=False)
-    numbers = answered.task == "regression"
+    numbers = answered.targets == "numbers"
     table.add_column(kind, overflow="fold")
     table.add_column("number" if numbers else "label", overflow="fold")
     table.add_column("value" if numbers else "score", justify="right", no_wrap=True)
@@ -111,7 +111,7 @@ def show_answers(kind: str, inputs: list[Any], answered: Answered, *, top: int) 
     console = PlainConsole()
     console.print(str(answered.model), style="dim", soft_wrap=True)
     console.print(table)
-    if answered.task == "multilabel":
+    if answered.targets == "labels":
         limits = "their own thresholds" if answered.thresholds else "0.5"
         console.print(f"  several labels may be true at once: those that reach {limits} are given", style="dim")
 

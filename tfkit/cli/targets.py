@@ -3,7 +3,7 @@
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from tfkit.artifacts import (
     OUTSIDE,
@@ -92,17 +92,15 @@ def targets_of_file(artifact: Artifact, data: Path) -> "Targets":
     Data that cannot say several labels, such as folders of classes, are read as one class an example.
     """
     from tfkit.data.targets import CLASSES, Targets
+    from tfkit.tasks import task_named
 
-    kinds: dict[str, Literal["labels", "numbers"]] = {"multilabel": "labels", "regression": "numbers"}
-    if (
-        artifact.task not in kinds
-        or artifact.made_by == OUTSIDE
-        or data.suffix.lower() not in (".csv", ".tsv", ".jsonl")
-    ):
+    kind = CLASSES.kind if artifact.task == "embedding" else task_named(artifact.task).targets
+    is_table = data.suffix.lower() in (".csv", ".tsv", ".jsonl")
+    if kind == CLASSES.kind or artifact.made_by == OUTSIDE or not is_table:
         return CLASSES
     first = read_regular_file(data).split(b"\n", 1)[0].decode("utf-8-sig", "replace")
     own = all(name in first for name in artifact.class_names)
-    return Targets(kinds[artifact.task], columns=artifact.class_names if own else ())
+    return Targets(kind, columns=artifact.class_names if own else ())
 
 
 def refuse_unfinished(path: Path) -> None:

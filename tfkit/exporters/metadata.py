@@ -21,6 +21,7 @@ from tfkit.errors import ExportError
 from tfkit.exporters.normalization import packed
 from tfkit.runtimes.file_metadata import METADATA
 from tfkit.runtimes.litert_runtime import SEGMENT_IDS
+from tfkit.tasks import task_named
 
 VOCABULARY_NAME = "vocab.txt"
 _IDENTIFIER = b"M001"
@@ -32,13 +33,6 @@ _RGB, _GRAYSCALE = np.int8(1), np.int8(2)  # ColorSpaceType
 # What MediaPipe's BERT classifier and embedder call the tensors.
 _TEXT_NAMES = {"token_ids": "ids", "padding_mask": "mask", SEGMENT_IDS: "segment_ids"}
 _SPECIAL = {"start": "[CLS]", "end": "[SEP]", "unknown": "[UNK]"}
-
-_KINDS = {
-    "classification": "classifier",
-    "multilabel": "classifier of several labels",
-    "regression": "regressor",
-    "embedding": "embedder",
-}
 
 _Table = dict[int, Any]  # values by their field's place in the schema
 
@@ -69,7 +63,7 @@ def with_metadata(
     """
     model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(flatbuffer))
     graph = model.subgraphs[0]
-    labelled = bool(class_names) and task != "regression"
+    labelled = bool(class_names) and task_named(task).targets != "numbers"
     files = {LABELS_NAME: labels_file(class_names).encode()} if labelled else {}
     subgraph: _Table = {}
     if isinstance(spec, ImageSpec):
@@ -82,8 +76,9 @@ def with_metadata(
             subgraph[5] = [{0: _BERT_TOKENIZER, 1: tokenizer}]
         subgraph[2] = [_tokens(graph.tensors[place].name) for place in graph.inputs]
     subgraph[3] = [_answers(class_names, task)]
+    noun = task_named(task).noun if class_names else "embedder"
     described = {
-        0: f"{'Image' if isinstance(spec, ImageSpec) else 'Text'} {_KINDS[task if class_names else 'embedding']}",
+        0: f"{'Image' if isinstance(spec, ImageSpec) else 'Text'} {noun}",
         3: [subgraph],
         4: f"tfkit {metadata.version('tfkit')}",
         7: "1.0.0" if isinstance(spec, ImageSpec) else "1.1.0",
@@ -141,8 +136,8 @@ def _answers(class_names: tuple[str, ...], task: TaskName) -> _Table:
     content: _Table = {0: _FEATURE, 1: {}}
     if not class_names:
         return {0: "embeddings", 1: "The text's vector, of length 1", 3: content}
-    if task == "regression":
-        return {0: "values", 1: f"In their own units: {', '.join(class_names)}", 3: content}
+    if task_named(task).targets == "numbers":
+        return {0: task_named(task).output, 1: f"In their own units: {', '.join(class_names)}", 3: content}
     labels = _file(LABELS_NAME, "Labels, one a line, in the order of the scores", _AXIS_LABELS)
     return {0: "scores", 1: "How likely each label is", 3: content, 6: [labels]}
 

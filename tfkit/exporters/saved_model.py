@@ -15,10 +15,9 @@ from tfkit.exporters.destination import finished_model
 from tfkit.exporters.float_model import exportable_model
 from tfkit.models.text.embedder import EMBEDDINGS
 from tfkit.runtimes import held_native_output
+from tfkit.tasks import task_named
 
 Classify = Callable[[Any], dict[str, tf.Tensor]]
-
-VALUES = "values"  # what a model of numbers calls its output
 
 
 def export_saved_model(
@@ -73,7 +72,7 @@ def export_saved_model(
         path=path,
         format="saved_model",
         quantization="none",
-        signature=_signature(spec, class_names, task, width=model.output_shape[-1]),
+        signature=_signature(spec, class_names, task, thresholds, width=model.output_shape[-1]),
         input=spec,
         class_names=class_names,
         task=task if class_names else "embedding",
@@ -85,20 +84,10 @@ def export_saved_model(
 def _archive(
     model: Any, spec: InputSpec, class_names: tuple[str, ...], task: TaskName, thresholds: tuple[float, ...]
 ) -> Any:
-    labels = tf.constant(class_names, tf.string)
-    limits = tf.constant(thresholds or 0.5, tf.float32)
+    answers = _answers(class_names, task, thresholds)
 
     def classify(inputs: Any) -> dict[str, tf.Tensor]:
-        scores = model(inputs, training=False)
-        if not class_names:
-            return {EMBEDDINGS: scores}
-        if task == "regression":
-            return {VALUES: scores}
-        if task == "multilabel":
-            return {"labels": tf.where(scores >= limits, labels[None], tf.constant("")), "scores": scores}
-        if thresholds:
-            return {"labels": tf.where(scores[:, 1] >= limits[0], labels[1], labels[0]), "scores": scores}
-        return {"labels": tf.gather(labels, tf.argmax(scores, axis=-1)), "scores": scores}
+        return answers(model(inputs, training=False))
 
     archive = keras.export.ExportArchive()
     archive.track(model)
@@ -138,13 +127,22 @@ def _add_text_endpoints(archive: Any, classify: Classify, text: TextSpec) -> Non
     archive.add_endpoint("predict", predict, tokens)
 
 
-def _signature(spec: InputSpec, class_names: tuple[str, ...], task: TaskName, *, width: int) -> ModelSignature:
-    name = "image_bytes" if isinstance(spec, ImageSpec) else "texts"
-    given = TensorSpec(name=name, shape=(None,), dtype="string")
+def _answers(
+    class_names: tuple[str, ...], task: TaskName, thresholds: tuple[float, ...]
+) -> Callable[[tf.Tensor], dict[str, tf.Tensor]]:
+    """From a model's output to what the SavedModel gives."""
     if not class_names:
-        return ModelSignature((given,), (TensorSpec(EMBEDDINGS, (None, width), "float32"),))
-    if task == "regression":
-        return ModelSignature((given,), (TensorSpec(VALUES, (None, width), "float32"),))
-    shape = (None, width) if task == "multilabel" else (None,)
-    labels = TensorSpec(name="labels", shape=shape, dtype="string")
-    return ModelSignature((given,), (labels, TensorSpec(name="scores", shape=(None, width), dtype="float32")))
+        return lambda vectors: {EMBEDDINGS: vectors}
+    return lambda scores: task_named(task).serve(scores, class_names, thresholds)
+
+
+def _signature(
+    spec: InputSpec, class_names: tuple[str, ...], task: TaskName, thresholds: tuple[float, ...], *, width: int
+) -> ModelSignature:
+    name = "image_bytes" if isinstance(spec, ImageSpec) else "texts"
+    answers = tf.function(_answers(class_names, task, thresholds))
+    outputs = answers.get_concrete_function(tf.TensorSpec((None, width), tf.float32)).structured_outputs
+    return ModelSignature(
+        (TensorSpec(name=name, shape=(None,), dtype="string"),),
+        tuple(TensorSpec(key, tuple(one.shape.as_list()), one.dtype.name) for key, one in outputs.items()),
+    )

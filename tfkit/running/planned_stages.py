@@ -2,8 +2,10 @@
 
 from typing import Any
 
+from tfkit.artifacts import TaskName
 from tfkit.config import AcceptanceSection, EmbeddingRecipeConfig, RecipeConfig, TaskSection, TextRecipeConfig
 from tfkit.reports.quantities import counted
+from tfkit.tasks import task_named
 
 Rows = tuple[tuple[str, str], ...]
 
@@ -70,9 +72,13 @@ def planned_text_stages(config: TextRecipeConfig | EmbeddingRecipeConfig, exampl
         ]
     else:
         rows.append(("search", search))
+    kind: TaskName = config.task.kind if isinstance(config, TextRecipeConfig) else "classification"
     rows += [
         ("export", ", ".join(config.export.formats) if config.export else ""),
-        ("acceptance", _limits(config.acceptance, config.task.kind if isinstance(config, TextRecipeConfig) else "")),
+        (
+            "acceptance",
+            _limits(config.acceptance, kind),
+        ),
     ]
     return tuple(rows)
 
@@ -123,9 +129,9 @@ def _task(section: TaskSection) -> str:
     return told
 
 
-def _limits(limits: AcceptanceSection, kind: str) -> str:
-    figure = {"multilabel": "F1", "regression": "R2"}.get(kind, "accuracy")
+def _limits(limits: AcceptanceSection, kind: TaskName) -> str:
+    unit = task_named(kind).unit
     return (
-        f"{figure} at most {100 * limits.max_accuracy_drop:g} % points below Keras, "
+        f"{unit} at most {100 * limits.max_accuracy_drop:g} % points below Keras, "
         f"agreement {100 * limits.min_agreement:g} % or more"
     )

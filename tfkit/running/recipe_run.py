@@ -9,7 +9,7 @@ from tfkit.config import EmbeddingRecipeConfig, RecipeConfig, TextRecipeConfig, 
 from tfkit.data import DatasetSplits
 from tfkit.reports.quantities import counted
 from tfkit.running.display import Display
-from tfkit.tasks import MULTILABEL, Decision, task_of
+from tfkit.tasks import Decision, task_of
 
 
 @dataclass
@@ -43,7 +43,7 @@ class RecipeRun:
             return reports.evaluate(model, self.splits.test, self.spec)
         asked, validation = self.config.task, self.splits.validation
         task, thresholds = task_of(validation.labels), tuple[float, ...]()
-        if len(validation) and (task is MULTILABEL or asked.operating_point is not None):
+        if len(validation) and (task.always_thresholds or asked.operating_point is not None):
             scores = reports.evaluate(model, validation, self.spec).scores
             thresholds = task.thresholds(validation.labels, scores, asked.operating_point)
         return reports.evaluate(model, self.splits.test, self.spec, decision=Decision(thresholds, asked.tolerance))

@@ -72,9 +72,19 @@ def _divergence(teacher: Any, student: Any, temperature: float) -> Any:
     return temperature**2 * ops.mean(ops.sum(ops.exp(wanted) * (wanted - given), axis=-1))
 
 
+def _serve(scores: Any, names: tuple[str, ...], thresholds: tuple[float, ...]) -> dict[str, Any]:
+    import tensorflow as tf
+
+    labels = tf.constant(names, tf.string)
+    if thresholds:
+        return {"labels": tf.where(scores[:, 1] >= thresholds[0], labels[1], labels[0]), "scores": scores}
+    return {"labels": tf.gather(labels, tf.argmax(scores, axis=-1)), "scores": scores}
+
+
 CLASSIFICATION = Task(
     name="classification",
     title="classification",
+    noun="classifier",
     targets="classes",
     output="scores",
     activation="softmax",
@@ -87,6 +97,8 @@ CLASSIFICATION = Task(
     same=_same,
     chance=_chance,
     thresholds=_thresholds,
+    always_thresholds=False,
     divergence=_divergence,
     given=_given,
+    serve=_serve,
 )

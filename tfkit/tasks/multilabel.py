@@ -125,9 +125,18 @@ def _divergence(teacher: Any, student: Any, temperature: float) -> Any:
     return temperature**2 * ops.mean(ops.sum(true * yes + (1 - true) * no, axis=-1))
 
 
+def _serve(scores: Any, names: tuple[str, ...], thresholds: tuple[float, ...]) -> dict[str, Any]:
+    """The name of each label that reaches its threshold, and nothing in the place of the others."""
+    import tensorflow as tf
+
+    labels, limits = tf.constant(names, tf.string), tf.constant(thresholds or _HALF, tf.float32)
+    return {"labels": tf.where(scores >= limits, labels[None], tf.constant("")), "scores": scores}
+
+
 MULTILABEL = Task(
     name="multilabel",
     title="multi-label classification",
+    noun="classifier of several labels",
     targets="labels",
     output="scores",
     activation="sigmoid",
@@ -140,6 +149,8 @@ MULTILABEL = Task(
     same=_same,
     chance=_chance,
     thresholds=_thresholds,
+    always_thresholds=True,
     divergence=_divergence,
     given=_given,
+    serve=_serve,
 )

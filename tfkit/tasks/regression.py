@@ -74,9 +74,14 @@ def _divergence(teacher: Any, student: Any, temperature: float) -> Any:
     return ops.mean(ops.square(wanted - given) / scale)
 
 
+def _serve(scores: Any, names: tuple[str, ...], thresholds: tuple[float, ...]) -> dict[str, Any]:
+    return {"values": scores}
+
+
 REGRESSION = Task(
     name="regression",
     title="regression",
+    noun="regressor",
     targets="numbers",
     output="values",
     activation="linear",
@@ -89,6 +94,8 @@ REGRESSION = Task(
     same=_same,
     chance=_chance,
     thresholds=no_thresholds,
+    always_thresholds=False,
     divergence=_divergence,
     given=_given,
+    serve=_serve,
 )

@@ -58,6 +58,7 @@ class Task:
     Attributes:
         name: As manifests and recipes write it.
         title: For people: "multi-label classification".
+        noun: What a model of it is: "classifier".
         targets: What examples are labelled with.
         output: What an exported model calls its numbers.
         activation: The end of its head.
@@ -70,12 +71,15 @@ class Task:
         same: From scores, reference scores, labels and the decision to bool (n,): where both answer alike.
         chance: From labels to the deciding figure of a model that has learned nothing.
         thresholds: From validation labels and scores, and an asked sensitivity, to the decision's thresholds.
+        always_thresholds: Whether thresholds are chosen where no sensitivity is asked for, too.
         divergence: How far a student's logits are from a teacher's, at a temperature; a Keras scalar.
         given: From scores and the decision to answers: classes int (n,), labels bool (n, k), or the numbers themselves.
+        serve: From a tensor of scores (n, k), the names and the thresholds to what a SavedModel gives, by name.
     """
 
     name: TaskName
     title: str
+    noun: str
     targets: TargetKind
     output: str
     activation: Activation
@@ -88,8 +92,19 @@ class Task:
     same: Callable[[np.ndarray, np.ndarray, np.ndarray, Decision], np.ndarray]
     chance: Callable[[np.ndarray, int], float]
     thresholds: Callable[[np.ndarray, np.ndarray, float | None], tuple[float, ...]]
+    always_thresholds: bool
     divergence: Callable[[Any, Any, float], Any]
     given: Callable[[np.ndarray, Decision], np.ndarray]
+    serve: Callable[[Any, tuple[str, ...], tuple[float, ...]], dict[str, Any]]
+
+    def names_given(self, scores: np.ndarray, names: tuple[str, ...], decision: Decision) -> list[set[str]]:
+        """Which names each row of scores is answered with: its class, its labels, or every number's."""
+        if self.targets == "numbers":
+            return [set(names) for _ in scores]
+        answers = self.given(scores, decision)
+        if self.targets == "classes":
+            return [{names[int(place)]} for place in answers]
+        return [{names[place] for place in np.flatnonzero(row)} for row in answers]
 
     def told(self, value: float | None) -> str:
         """The deciding figure for people."""

@@ -10,12 +10,12 @@ import numpy as np
 from tfkit.artifacts import Artifact, ImageSpec, InputSpec
 from tfkit.errors import RunError
 from tfkit.files import write_whole
+from tfkit.tasks import task_named
 from tfkit.verification.artifact_verification import ArtifactVerification
 
 if TYPE_CHECKING:
     from tfkit.data import Examples
 
-_ANSWERS = {"classification": "scores", "multilabel": "scores", "regression": "values", "embedding": "embeddings"}
 _SUFFIXES = {b"\xff\xd8": ".jpg", b"\x89P": ".png", b"BM": ".bmp", b"GI": ".gif", b"RI": ".webp"}
 
 
@@ -65,7 +65,8 @@ def write_golden_samples(
         np.savez_compressed(directory / "inputs.npz", labels=chosen.labels, **fed)
         for verification in verifications:
             name = _expected_name(verification.artifact)
-            answers = _ANSWERS[verification.artifact.task]
+            task = verification.artifact.task
+            answers = "embeddings" if task == "embedding" else task_named(task).output
             np.savez_compressed(directory / name, **{answers: verification.scores[positions]})
         if isinstance(spec, ImageSpec):
             inputs = [{"file": name} for name in _write_images(encoded, directory)]
