@@ -12,6 +12,8 @@ import tfkit._recipes
 
 from tfkit import __version__
 from tfkit.cli.main import main
+from tfkit.config import load_recipe
+from tfkit.errors import ConfigError
 
 HEAVY = {"tensorflow", "keras", "numpy", "matplotlib", "sklearn", "pydantic", "ai_edge_litert"}
 COMMANDS = ("run", "recipes", "check", "export", "verify", "benchmark", "predict", "doctor")
@@ -123,6 +125,17 @@ def test_a_script_has_the_schema_that_it_names(tmp_path: Path, capsys: pytest.Ca
     own = "from tfkit.config import RecipeConfig as Base\nclass RecipeConfig(Base):\n    wanted: int = 0\n"
     script_file.write_text(SCRIPT.replace("from tfkit.config import RecipeConfig\n", own))
     assert main(["run", path, "wanted=3"]) == 3
+
+
+def test_the_recipe_of_a_folder_that_others_made_runs_nothing(tmp_path: Path) -> None:
+    script(tmp_path)
+    own = (
+        "from tfkit.config import RecipeConfig\nopen('ran', 'w')\n\n\nclass Own(RecipeConfig): ...\n\n\nCONFIG = Own\n"
+    )
+    (tmp_path / "of_a_test.py").write_text(own)
+    with pytest.raises(ConfigError, match="is not run for it"):
+        load_recipe(tmp_path / "of_a_test.yaml", may_run=False)
+    assert not Path("ran").exists()
 
 
 @pytest.mark.parametrize(

@@ -122,7 +122,7 @@ def _layout_of_run(model: Path) -> dict[str, Any]:
         if not recipe.is_file():
             continue
         try:
-            config = load_recipe(recipe)
+            config = load_recipe(recipe, may_run=False)  # others may have made this folder
         except TfkitError:  # of another version: the file's own words are all there is
             return {}
         if isinstance(config, TextRecipeConfig) and config.data.source in ("csv", "tsv", "jsonl"):

@@ -31,7 +31,9 @@ _RULES = {
 }
 
 
-def load_recipe(path: Path, overrides: Sequence[str] = (), *, script: Path | None = None) -> AnyRecipe:
+def load_recipe(
+    path: Path, overrides: Sequence[str] = (), *, script: Path | None = None, may_run: bool = True
+) -> AnyRecipe:
     """Read a recipe.
 
     Args:
@@ -39,6 +41,7 @@ def load_recipe(path: Path, overrides: Sequence[str] = (), *, script: Path | Non
         overrides: `section.key=value`, the value written as in YAML; `section=null` drops a
             section. Later ones win.
         script: The recipe script to run, whatever the file says.
+        may_run: Whether a user's script may be imported where it has a schema of its own.
 
     Returns:
         The recipe. `run.name` is the file's own name unless it says another.
@@ -70,7 +73,7 @@ def load_recipe(path: Path, overrides: Sequence[str] = (), *, script: Path | Non
         faults = faults or [f"a recipe is made of sections (data:, model:, ...); got {_short(tree)} ({path.name})"]
         raise _config_error(path, faults)
     overrides = [*overrides, *([] if script is None else [f"recipe={json.dumps(str(script.absolute()))}"])]
-    kind = _schema(tree, overrides)
+    kind = _schema(tree, overrides, may_run=may_run)
     for (name,) in (key for key in document.empty if len(key) == 1 and key[0] in section_types(kind)):
         tree[name] = {}  # `head:` with nothing below it is there, with its defaults
     for override in overrides:
@@ -101,12 +104,12 @@ def dump_recipe(config: AnyRecipe) -> str:
     return dump_yaml({name: value for name, value in tree.items() if value is not None})
 
 
-def _schema(tree: dict[str, Any], overrides: Sequence[str]) -> _Kind:
+def _schema(tree: dict[str, Any], overrides: Sequence[str], *, may_run: bool) -> _Kind:
     """The schema of the script that a recipe names; that of images for a name that is to be refused."""
     said = [parse_yaml(text).value for key, _, text in (one.partition("=") for one in overrides) if key == "recipe"]
     name = str(said[-1] if said else tree.get("recipe"))
     try:
-        return script_schema(find_script(name))
+        return script_schema(find_script(name), may_run=may_run)
     except ConfigError:
         if name.endswith(".py"):
             raise

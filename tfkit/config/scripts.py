@@ -88,11 +88,12 @@ def shipped_scripts() -> dict[str, Path]:
     return {path.stem: path for path in sorted(folder.glob("[!_]*.py"))}
 
 
-def script_schema(script: RecipeScript) -> type[Any]:
+def script_schema(script: RecipeScript, *, may_run: bool = True) -> type[Any]:
     """The schema of a script's configs: read from its `CONFIG = ...` without running it, where that is tfkit's own.
 
     Args:
         script: The script; it is imported when its schema is its own.
+        may_run: Whether it may be imported, which runs it; False for the recipe of a folder that others made.
 
     Returns:
         `tfkit.config.RecipeConfig` or another of them, or a class derived from one.
@@ -113,6 +114,8 @@ def script_schema(script: RecipeScript) -> type[Any]:
     for statement in tree.body:
         if isinstance(statement, ast.Assign) and [getattr(one, "id", "") for one in statement.targets] == [_SCHEMA]:
             known = _names_of_config(tree).get(getattr(statement.value, "id", ""))
+            if not known and not may_run:
+                raise ConfigError(f"the schema of '{script.path}' is its own, and the script is not run for it")
             schema = getattr(tfkit.config, known, None) if known else getattr(script.load(), _SCHEMA)
             if isinstance(schema, type) and issubclass(schema, Section):
                 return schema
