@@ -70,6 +70,7 @@ def compression_view(report: RunReport) -> CompressionView | None:
         return None
     integer = next((file for file in report.artifacts if file.quantization in ("int8", "int16x8")), None)
     layers = integer.layers if integer else ()
+    differing = any(layer.worst_steps >= _EQUAL for layer in layers)  # else its picture is an empty frame
     return CompressionView(
         coverage_sentence=coverage_sentence(compression),
         stored=tuple(file for file in report.artifacts if file.stored_weights),
@@ -77,7 +78,7 @@ def compression_view(report: RunReport) -> CompressionView | None:
         channel_rows=_channel_rows(compression.channels, integer, report) if compression.channels else (),
         layers=layers,
         difference_sentence=_difference_sentence(layers),
-        difference_drawing=Markup(inline_svg(difference_drawing(layers))) if layers else Markup(),
+        difference_drawing=Markup(inline_svg(difference_drawing(layers))) if differing else Markup(),
     )
 
 
