@@ -9,7 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from tfkit.artifacts import InputSpec, TextSpec
+from tfkit.artifacts import InputSpec, TaskName, TextSpec
 from tfkit.compression import QuantizationPolicy, quantize_aware, settle_biases
 from tfkit.exporters.formats import export_formats
 from tfkit.exporters.metadata import bert_vocabulary
@@ -32,6 +32,7 @@ def rehearse_export(
     samples: Any,
     quantization: QuantizationPolicy | None = None,
     allow_float: Sequence[str] = (),
+    task: TaskName = "classification",
     progress: Callable[[int, int, str], None] | None = None,
 ) -> None:
     """Convert a model that is to be trained to each format, and throw the files away.
@@ -51,6 +52,7 @@ def rehearse_export(
             mask, (n, length) each.
         quantization: How it will be trained quantisation-aware; None when it will not.
         allow_float: As for `export_formats`.
+        task: What will be asked of it.
         progress: As for `export_formats`.
 
     Raises:
@@ -77,6 +79,7 @@ def rehearse_export(
             "class_names": class_names,
             "calibration": samples,
             "allow_float": allow_float,
+            "task": task,
         }
         if plain:
             export_formats(model, plain, Path(folder) / "artifacts", progress=progress, **described)

@@ -5,9 +5,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tfkit.config import EmbeddingRecipeConfig
+
 if TYPE_CHECKING:
     from tfkit.artifacts import ImageSpec
-    from tfkit.config import EmbeddingRecipeConfig, RecipeConfig, TextRecipeConfig
+    from tfkit.config import RecipeConfig, TextRecipeConfig
     from tfkit.data import ImageExamples
     from tfkit.data.text import TextExamples, Tokenizer
     from tfkit.running.display import Display
@@ -42,7 +44,8 @@ def rehearse_images(
     policy = QuantizationPolicy(**section.policy_options()) if section else None
     samples = calibration_pixels(train, image, count=_SAMPLES)
     allowed = config.export.allow_float if config.export else ()
-    _rehearse(display, model, formats, spec=image, samples=samples, quantization=policy, allow_float=allowed)
+    given = {"samples": samples, "quantization": policy, "allow_float": allowed, "task": config.task.kind}
+    _rehearse(display, model, formats, spec=image, **given)
 
 
 def rehearse_texts(
@@ -76,7 +79,8 @@ def rehearse_texts(
         tokenizer.save(Path(folder) / "tokenizer")
         segment_ids = config.export is not None and config.export.segment_ids
         spec = TextSpec(sequence_length, Path(folder) / "tokenizer", segment_ids)
-        _rehearse(display, model, formats, spec=spec, samples=samples, quantization=policy)
+        kind = "embedding" if isinstance(config, EmbeddingRecipeConfig) else config.task.kind
+        _rehearse(display, model, formats, spec=spec, samples=samples, quantization=policy, task=kind)
 
 
 def _rehearse(display: "Display", model: Any, formats: Sequence[str], *, spec: Any, **given: Any) -> None:
