@@ -202,4 +202,4 @@ def test_numbers_are_predicted_as_they_are_and_never_served(
     assert main([*words, "--labels", labels]) == 0
     assert "brightness" in _said(capsys)
     assert main(["verify", str(tmp_path / "m.tflite"), "--data", str(shades), "--task", "regression"]) == 1
-    assert "tfkit serves and proves classifiers" in _said(capsys)
+    assert "of models from elsewhere tfkit exports and proves classifiers" in _said(capsys)

@@ -74,8 +74,8 @@ def task_of(
 def numbers_refused(path: Path) -> ModelError:
     """What is told of a model whose outputs the user calls numbers."""
     return ModelError(
-        f"'{path}' gives numbers (--task regression); tfkit serves and proves classifiers",
-        hint="`tfkit predict --task regression` shows them; TensorFlow's converter exports them",
+        f"'{path}' gives numbers (--task regression); of models from elsewhere tfkit exports and proves classifiers",
+        hint="`tfkit predict --task regression` shows them; a recipe of task.kind regression proves its own",
     )
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tfkit.artifacts import OUTSIDE, RAW, Artifact, ImageSpec, PixelScaling, ResizeMode
+from tfkit.artifacts import INTEGER, OUTSIDE, RAW, Artifact, ImageSpec, PixelScaling, ResizeMode
 from tfkit.cli.custom_objects import CustomObjects
 from tfkit.cli.heads import TaskOption, numbers_refused
 from tfkit.cli.input_options import InputChannels, InputMean, InputRange, InputStd, pixel_scaling, runtime_version
@@ -301,7 +301,7 @@ def _placed(artifacts: tuple[Artifact, ...]) -> tuple[Path, ...]:
     """The files that an NPU is asked about: a `.tflite` named alone, of several those of whole numbers."""
     files = [artifact for artifact in artifacts if artifact.format == "tflite"]
     if len(artifacts) > 1:
-        files = [artifact for artifact in files if artifact.quantization in ("int8", "int16x8")]
+        files = [artifact for artifact in files if artifact.quantization in INTEGER]
     if not files:
         raise ConfigError("--npu needs an integer .tflite file, and there is none", hint="export tflite_int8")
     return tuple(artifact.path for artifact in files)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tfkit.artifacts import Quantization
+from tfkit.artifacts import INTEGER, Quantization
 from tfkit.errors import ExportError
 from tfkit.runtimes import Operator, read_operators
 
@@ -68,7 +68,7 @@ def refuse_unasked_operators(
             f"the exported file holds operators that no plain interpreter has: {describe_operators(custom, model)}",
             hint="replace these layers by ones of builtin operators",
         )
-    if quantization not in ("int8", "int16x8"):
+    if quantization not in INTEGER:
         return ""
     names = {layer.name for layer in model._flatten_layers()}
     every = [operator for operator in operators if operator.is_float]

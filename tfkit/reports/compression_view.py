@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
-from tfkit.artifacts import LayerDifference
+from tfkit.artifacts import INTEGER, LayerDifference
 from tfkit.reports.compression import Compression
 from tfkit.reports.drawing import BAD, GOOD, MUTED, Drawing, drawing_style, inline_svg
 from tfkit.reports.quantities import MISSING, count, counted, file_size, milliseconds, percent
@@ -68,7 +68,7 @@ def compression_view(report: RunReport) -> CompressionView | None:
     compression = report.compression
     if compression is None:
         return None
-    integer = next((file for file in report.artifacts if file.quantization in ("int8", "int16x8")), None)
+    integer = next((file for file in report.artifacts if file.quantization in INTEGER), None)
     layers = integer.layers if integer else ()
     differing = any(layer.worst_steps >= _EQUAL for layer in layers)  # else its picture is an empty frame
     return CompressionView(

@@ -1,6 +1,6 @@
 """What is asked of a model, as one value: targets, loss, figures, decisions, and when two models answer alike."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -116,8 +116,3 @@ class Task:
 def no_thresholds(labels: np.ndarray, scores: np.ndarray, sensitivity: float | None) -> tuple[float, ...]:
     """A task that decides without thresholds."""
     return ()
-
-
-def listed(names: Sequence[str], shown: int = 5) -> str:
-    """The first of some names, and how many there are."""
-    return f"{len(names)}: {', '.join(names[:shown])}" + (", ..." if len(names) > shown else "")

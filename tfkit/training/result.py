@@ -32,11 +32,15 @@ class StageResult:
         for name, values in self.history.items():
             if name in ("loss", "learning_rate") or name.startswith("val_"):
                 continue
-            shown = "{:.1%}" if name == "accuracy" else "{:.3g}"
-            figures.append(f"training {name} {shown.format(values[-1])}")
+            figures.append(f"training {name} {_figure(name, values[-1])}")
             if held_out := self.history.get(f"val_{name}"):
-                figures.append(f"validation {shown.format(held_out[-1])}")
+                figures.append(f"validation {_figure(name, held_out[-1])}")
         return ", ".join([*figures, f"{epochs} epoch{'s' * (epochs != 1)}"])
+
+
+def _figure(name: str, value: float) -> str:
+    """An accuracy in per cent, as everywhere on the terminal; another figure as it is."""
+    return f"{100 * value:.1f} %" if name == "accuracy" else f"{value:.3g}"
 
 
 def count_trainable(model: Any) -> int:

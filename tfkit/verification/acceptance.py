@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from packaging.version import Version
 
-from tfkit.artifacts import ImageSpec
+from tfkit.artifacts import INTEGER, ImageSpec
 from tfkit.tasks import task_named
 from tfkit.verification.artifact_verification import ArtifactVerification
 
@@ -136,7 +136,7 @@ def _size_faults(verification: ArtifactVerification, policy: AcceptancePolicy) -
     size = verification.artifact.bytes
     if policy.max_bytes is not None and size > policy.max_bytes:
         faults.append(f"it has {size:,} bytes; acceptance.max_bytes allows {policy.max_bytes:,}")
-    most, integer = policy.max_float_ops, verification.artifact.quantization in ("int8", "int16x8")
+    most, integer = policy.max_float_ops, verification.artifact.quantization in INTEGER
     if integer and most is not None and verification.float_ops > most:
         faults.append(
             f"{verification.float_ops} of its {sum(verification.operators.values())} operators compute in float; "
