@@ -1,6 +1,7 @@
 """A recipe for sentence embeddings from end to end, on the sentences that come with tfkit."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -83,6 +84,6 @@ def test_predict_answers_and_names_the_nearest_texts(run_folder, tfkit):
 def test_check_says_what_would_run(run_folder, tfkit):
     told = tfkit("check", run_folder.parents[1] / "mine.yaml", "fine_tune.method=lora")
     assert told.status == 0, told.err
-    assert 'search: 120 texts; "not sure" below 0; 10 answers, 40 out-of-scope texts' in told.out
+    assert re.search('search +120 texts; "not sure" below 0; 10 answers, 40 out-of-scope texts', told.out)
     told = tfkit("check", run_folder.parents[1] / "mine.yaml", "search.answers=none.csv")
     assert told.status == 1 and "cannot read the answers 'none.csv'" in told.err

@@ -1,8 +1,6 @@
 """The sections of a recipe for texts about making the network smaller."""
 
-from typing import Annotated, Any, Literal
-
-from pydantic import Field
+from typing import Any, Literal
 
 from tfkit.config.keys import (
     COUNT,
@@ -46,7 +44,7 @@ class TextPruningSection(TrainingSection):
     )
     epochs: Count = key(COUNT, "Passes over the training texts.", 5)
     learning_rate: Positive = key(POSITIVE, "Peak learning rate.", 1e-4)
-    weight_decay: Annotated[float, Field(ge=0)] = key("a number of 0 or more", "Decoupled weight decay.", 0.01)
+    weight_decay: NotNegative = key(NOT_NEGATIVE, "Decoupled weight decay.", 0.01)
 
     def learning_options(self) -> dict[str, Any]:
         """The further keyword arguments of `prune_text` that are this section's own, but for the student's size."""

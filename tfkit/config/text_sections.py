@@ -8,6 +8,7 @@ from tfkit.config.data_sections import RunSection
 from tfkit.config.keys import (
     COUNT,
     FRACTION,
+    NOT_NEGATIVE,
     POSITIVE,
     SCRIPT_NAME,
     ClosedFraction,
@@ -17,6 +18,7 @@ from tfkit.config.keys import (
     Fraction,
     Name,
     NameOrPath,
+    NotNegative,
     Positive,
     ScriptName,
     Text,
@@ -143,7 +145,7 @@ class TextFineTuneSection(TrainingSection):
 
     epochs: Count = key(COUNT, "Passes over the training texts.", 3)
     learning_rate: Positive = key(POSITIVE, "Peak learning rate.", 3e-4)
-    weight_decay: Annotated[float, Field(ge=0)] = key("a number of 0 or more", "Decoupled weight decay.", 0.01)
+    weight_decay: NotNegative = key(NOT_NEGATIVE, "Decoupled weight decay.", 0.01)
     method: Literal["all", "head", "last", "lora", "adapters", "bitfit"] = choice(
         "What learns: all of the backbone, only the head (features are computed once), the last layers, low-rank "
         "updates (LoRA), small adapters, or the biases.",
@@ -190,7 +192,7 @@ class TextQuantizationSection(TrainingSection):
     )
     epochs: Count = key(COUNT, "Passes over the training texts.", 1)
     learning_rate: Positive = key(POSITIVE, "Peak learning rate.", 3e-5)
-    weight_decay: Annotated[float, Field(ge=0)] = key("a number of 0 or more", "Decoupled weight decay.", 0.01)
+    weight_decay: NotNegative = key(NOT_NEGATIVE, "Decoupled weight decay.", 0.01)
     moving_epochs: Count = key(COUNT, "int8: epochs in which the ranges of activations still move.", 1)
 
     def learning_options(self) -> dict[str, Any]:
