@@ -1,7 +1,7 @@
 """What each Keras layer and operation is to a quantised model."""
 
 import math
-from typing import Any
+from typing import Any, cast
 
 import keras
 
@@ -258,7 +258,7 @@ def averaged_values(node: Node) -> int:
 def padding_value(node: Node) -> float:
     """The constant that `keras.ops.pad` was called with."""
     given = node.kwargs.get("constant_values", node.args[1] if len(node.args) > 1 else None)
-    return float(given or 0.0)
+    return float(cast("float | None", given) or 0.0)
 
 
 def fixed_range_of(node: Node, bits: int = 8) -> tuple[float, float]:

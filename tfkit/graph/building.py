@@ -4,16 +4,18 @@ import functools
 import inspect
 import re
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import keras
 
 from tfkit.errors import ModelError
 from tfkit.graph.layer_graph import LayerGraph, Node, replace_values
 from tfkit.graph.weights import give_weights
+from tfkit.keras_types import LayerConfig, Tensor
 
-# node, its layer's copy when asked for, positional and keyword arguments -> output tensors
-Call = Callable[[Node, Callable[[], Any], tuple[Any, ...], dict[str, Any]], Any]
+# node, its layer's copy when asked for, positional and keyword arguments (tensors, and the plain ones of an operation)
+# -> output tensors
+Copy = Callable[[], keras.Layer]
+Call = Callable[[Node, Copy, tuple[Tensor, ...], dict[str, object]], Tensor | Sequence[Tensor]]
 
 
 def build_model(graph: LayerGraph, call: Call | None = None, *, name: str | None = None) -> keras.Model:
@@ -42,7 +44,7 @@ def build_model(graph: LayerGraph, call: Call | None = None, *, name: str | None
     return keras.Model(given, _single(outputs), name=name or graph.name)
 
 
-def copy_onto(graph: LayerGraph, inputs: Sequence[Any], call: Call | None = None) -> list[Any]:
+def copy_onto(graph: LayerGraph, inputs: Sequence[Tensor], call: Call | None = None) -> list[Tensor]:
     """Copy a graph's layers, with their weights, onto other tensors.
 
     Args:
@@ -57,7 +59,7 @@ def copy_onto(graph: LayerGraph, inputs: Sequence[Any], call: Call | None = None
     copies = _Copies()
     _keep_names_for(graph)
     for node in graph.nodes:
-        args, kwargs = (replace_values(part, lambda value: tensors[id(value)]) for part in (node.args, node.kwargs))
+        args, kwargs = replace_values((node.args, node.kwargs), lambda value: tensors[id(value)])
         if call is None:
             made = copies.of(node)(*args, **kwargs)
         else:
@@ -68,7 +70,9 @@ def copy_onto(graph: LayerGraph, inputs: Sequence[Any], call: Call | None = None
     return [tensors[id(value)] for value in graph.outputs]
 
 
-def copy_layer(layer: Any, *, name: str | None = None, kind: Any = None, **changes: Any) -> Any:
+def copy_layer(
+    layer: keras.Operation, *, name: str | None = None, kind: type[keras.Layer] | None = None, **changes: object
+) -> keras.Operation:
     """Copy a layer or operation by its configuration, without its weights.
 
     Args:
@@ -93,9 +97,9 @@ def copy_layer(layer: Any, *, name: str | None = None, kind: Any = None, **chang
     return (kind or layer.__class__).from_config(config)
 
 
-def _configuration(layer: Any) -> dict[str, Any]:
+def _configuration(layer: keras.Operation) -> LayerConfig:
     try:
-        config: dict[str, Any] = layer.get_config()
+        config: LayerConfig = layer.get_config()
         return config
     except NotImplementedError as fault:  # Keras's own way to say that an argument cannot be written down
         given = inspect.signature(type(layer).__init__).parameters
@@ -132,9 +136,9 @@ _MOST_DIGITS = 4
 
 class _Copies:
     def __init__(self) -> None:
-        self._copies: dict[int, tuple[Any, Any]] = {}
+        self._copies: dict[int, tuple[keras.Operation, keras.Operation]] = {}
 
-    def of(self, node: Node) -> Any:
+    def of(self, node: Node) -> keras.Operation:
         key = id(node.operation)
         if key not in self._copies:
             self._copies[key] = (node.operation, copy_layer(node.operation, name=node.name))
@@ -146,5 +150,5 @@ class _Copies:
                 give_weights(copied, original.get_weights())
 
 
-def _single(tensors: list[Any]) -> Any:
+def _single(tensors: list[Tensor]) -> Tensor | list[Tensor]:
     return tensors[0] if len(tensors) == 1 else tensors

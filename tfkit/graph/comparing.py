@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import keras
 import numpy as np
@@ -12,6 +11,7 @@ from tfkit.errors import ModelError
 from tfkit.graph.layer_graph import LayerGraph, Node, Value, replace_values
 from tfkit.graph.reading import read_graph
 from tfkit.graph.running import call_node, few_samples, given_values, run_graph
+from tfkit.keras_types import Array, Inputs, Tensor
 
 # Of float32 summed in another order, as a share of a tensor's largest value: in one layer, and through a whole network.
 _ONE_LAYER, _WHOLE = 1e-5, 1e-3
@@ -22,12 +22,13 @@ _NARROW = {"float16": 2.0**-10, "bfloat16": 2.0**-7}
 
 # Which channels of a node's result a narrower copy has, by the node's name: the last axis; None for all.
 Kept = Callable[[str], NDArray[np.bool_] | None]
+_Numbers = NDArray[np.integer | np.floating]
 
 
 def refuse_difference(
     model: keras.Model,
     made: keras.Model,
-    inputs: Any = None,
+    inputs: Inputs | list[Array] | tuple[Array, ...] | None = None,
     *,
     what: str,
     kept: Kept | None = None,
@@ -77,7 +78,7 @@ def refuse_difference(
         raise _refusal(found, name=graph.name, what=what)
 
 
-def _takes(graph: LayerGraph, samples: Mapping[str, Any]) -> bool:
+def _takes(graph: LayerGraph, samples: Mapping[str, Array]) -> bool:
     try:
         run_graph(graph, samples)
     except Exception:  # whatever a layer raises at what it does not take
@@ -85,7 +86,7 @@ def _takes(graph: LayerGraph, samples: Mapping[str, Any]) -> bool:
     return True
 
 
-def refuse_other_values(model: keras.Model, found: Mapping[str, Any], inputs: Any, *, what: str) -> None:
+def refuse_other_values(model: keras.Model, found: Mapping[str, Tensor | Array], inputs: Inputs, *, what: str) -> None:
     """Refuse a model of another library whose layers do not give what those of the model do that it was made of.
 
     Args:
@@ -133,7 +134,7 @@ def _pairs(graph: LayerGraph, copied: LayerGraph) -> list[tuple[Node, Node]] | N
     if len(graph.nodes) != len(copied.nodes) or len(graph.inputs) != len(copied.inputs):
         return None
     same: dict[int, Value] = {id(new): old for new, old in zip(copied.inputs, graph.inputs, strict=True)}
-    waiting: dict[Any, list[Node]] = {}
+    waiting: dict[tuple[str, int, str], list[Node]] = {}
     for node in graph.nodes:
         waiting.setdefault(_key(node, lambda value: id(value)), []).append(node)
     pairs = []
@@ -149,7 +150,7 @@ def _pairs(graph: LayerGraph, copied: LayerGraph) -> list[tuple[Node, Node]] | N
     return pairs if all(new is old for new, old in zip(ends, graph.outputs, strict=True)) else None
 
 
-def _key(node: Node, known: Callable[[Value], int]) -> Any:
+def _key(node: Node, known: Callable[[Value], int]) -> tuple[str, int, str]:
     """What a node and its copy have in common: the class, what goes in, and every other argument."""
     kwargs = {key: value for key, value in node.kwargs.items() if key != "training"}
     told = replace_values((node.args, kwargs), lambda value: ("tensor", known(value)))
@@ -160,7 +161,7 @@ def _first_other_layer(
     graph: LayerGraph,
     copied: LayerGraph,
     pairs: list[tuple[Node, Node]],
-    samples: Mapping[str, Any],
+    samples: Mapping[str, Array],
     *,
     kept: Kept | None,
     skip: Callable[[str], bool] | None,
@@ -170,12 +171,12 @@ def _first_other_layer(
     def channels_of(value: Value) -> NDArray[np.bool_] | None:
         return kept(value.node.name) if kept is not None and value.node is not None else None
 
-    def masked(value: Value) -> Any:
+    def masked(value: Value) -> Tensor:
         channels = channels_of(value)
         tensor = values[id(value)]
         return tensor if channels is None else tensor * keras.ops.cast(channels, tensor.dtype)
 
-    def narrowed(value: Value, tensor: Any) -> Any:
+    def narrowed(value: Value, tensor: Tensor) -> Tensor:
         channels = channels_of(value)
         return tensor if channels is None else keras.ops.take(tensor, np.flatnonzero(channels), axis=-1)
 
@@ -207,12 +208,12 @@ def _tolerance(*nodes: Node) -> float:
 # By what comes out
 
 
-def _other_end(graph: LayerGraph, copied: LayerGraph, samples: Mapping[str, Any], tolerance: float) -> _Other | None:
+def _other_end(graph: LayerGraph, copied: LayerGraph, samples: Mapping[str, Array], tolerance: float) -> _Other | None:
     values, made = run_graph(graph, samples), run_graph(copied, samples)
     ends = zip(graph.outputs, copied.outputs, strict=True)
     results = [(_array(values[id(old)]), _array(made[id(new)])) for old, new in ends]
     wrong = next((other for want, got in results if (other := _difference(want, got, tolerance=tolerance))), None)
-    by_size: dict[int, list[NDArray[Any]]] = {}
+    by_size: dict[int, list[_Numbers]] = {}
     for value in (*copied.inputs, *(output for node in copied.nodes for output in node.outputs)):
         tensor = _array(made[id(value)])
         by_size.setdefault(tensor.size, []).append(tensor)
@@ -240,7 +241,7 @@ def _other_end(graph: LayerGraph, copied: LayerGraph, samples: Mapping[str, Any]
     return _Other(first.name, first.kind, *(other or wrong or (np.nan, np.nan)))
 
 
-def _telling(value: Value, values: Mapping[int, Any]) -> Iterator[Value]:
+def _telling(value: Value, values: Mapping[int, Tensor]) -> Iterator[Value]:
     """What goes into the layer that makes a tensor, and before that where it is the same for every sample."""
     if value.node is None:
         return
@@ -254,7 +255,7 @@ def _telling(value: Value, values: Mapping[int, Any]) -> Iterator[Value]:
             yield from _telling(source, values)
 
 
-def _tells(tensor: NDArray[Any]) -> bool:
+def _tells(tensor: _Numbers) -> bool:
     """Whether a tensor is not the same for every sample."""
     return tensor.ndim < 2 or len(tensor) < 2 or bool(np.any(tensor != tensor[:1]))
 
@@ -268,12 +269,12 @@ def _first_lost(graph: LayerGraph, has: Callable[[Value], bool], tells: Callable
     return next((node for node in graph.nodes if not found[id(node)] and any(map(tells, node.outputs))), None)
 
 
-def _array(tensor: Any) -> NDArray[Any]:
+def _array(tensor: Tensor) -> _Numbers:
     array = np.asarray(keras.ops.convert_to_numpy(tensor))
     return array if array.dtype.kind in "biuf" and array.dtype != np.float16 else array.astype(np.float32)
 
 
-def _difference(expected: NDArray[Any], found: NDArray[Any], *, tolerance: float) -> tuple[float, float] | None:
+def _difference(expected: _Numbers, found: _Numbers, *, tolerance: float) -> tuple[float, float] | None:
     """Both numbers where they are farthest apart; None where that is within a share of the largest."""
     if expected.shape != found.shape:
         return float(np.mean(expected)) if expected.size else np.nan, float(np.mean(found)) if found.size else np.nan

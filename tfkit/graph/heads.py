@@ -1,7 +1,6 @@
 """What a model's outputs are: one softmax score a class, one sigmoid unit, several labels, logits or numbers."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import keras
 
@@ -80,7 +79,7 @@ def _named_outputs(model: keras.Model) -> list[tuple[str, tuple[int | None, ...]
     return [(str(name), tuple(tensor.shape)) for name, tensor in zip(names, model.outputs, strict=True)]
 
 
-def activation_name(layer: Any) -> str:
+def activation_name(layer: keras.Layer) -> str:
     """The name of a layer's activation function: `linear` for none, `custom` for a function Keras has no name for.
 
     Example:

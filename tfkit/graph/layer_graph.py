@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TypeVar
 
 import keras
 
@@ -40,9 +40,9 @@ class Node:
     """
 
     name: str
-    operation: Any
-    args: tuple[Any, ...]
-    kwargs: dict[str, Any]
+    operation: keras.Operation
+    args: tuple[object, ...]
+    kwargs: dict[str, object]
     outputs: tuple[Value, ...] = ()
 
     @property
@@ -104,12 +104,15 @@ class LayerGraph:
         takers = self.consumers(value)
         return takers[0] if len(takers) == 1 and value not in self.outputs else None
 
-    def calls_of(self, operation: Any) -> tuple[Node, ...]:
+    def calls_of(self, operation: keras.Operation) -> tuple[Node, ...]:
         """Every call of one layer: more than one for a shared layer."""
         return tuple(node for node in self.nodes if node.operation is operation)
 
 
-def replace_values(structure: Any, replacement: Callable[[Value], Any]) -> Any:
+Structure = TypeVar("Structure")
+
+
+def replace_values(structure: Structure, replacement: Callable[[Value], object]) -> Structure:
     """Put something else in the place of each `Value` of nested arguments.
 
     Args:
@@ -119,4 +122,7 @@ def replace_values(structure: Any, replacement: Callable[[Value], Any]) -> Any:
     Returns:
         The same nesting.
     """
-    return keras.tree.map_structure(lambda leaf: replacement(leaf) if isinstance(leaf, Value) else leaf, structure)
+    replaced: Structure = keras.tree.map_structure(
+        lambda leaf: replacement(leaf) if isinstance(leaf, Value) else leaf, structure
+    )
+    return replaced

@@ -1,6 +1,6 @@
 """Read a Keras model into a flat layer graph, through the public `clone_model` alone."""
 
-from typing import Any
+from typing import NoReturn
 
 import keras
 
@@ -33,14 +33,14 @@ def read_graph(model: keras.Model) -> LayerGraph:
 class _StandIn(keras.Operation):
     """Takes a layer's place while the graph is read, so that the layer itself is neither called nor copied."""
 
-    def __init__(self, operation: Any) -> None:
+    def __init__(self, operation: keras.Operation) -> None:
         super().__init__(name=operation.name)
         self.operation = operation
 
-    def compute_output_spec(self, *args: Any, **kwargs: Any) -> Any:
+    def compute_output_spec(self, *args: object, **kwargs: object) -> keras.KerasTensor:
         return self.operation.compute_output_spec(*args, **kwargs)
 
-    def call(self, *args: Any, **kwargs: Any) -> Any:
+    def call(self, *args: object, **kwargs: object) -> NoReturn:
         raise TypeError("a stand-in is traced, never run")
 
 
@@ -51,15 +51,15 @@ class _Reader:
     def read(self, model: keras.Model, *, prefix: str = "") -> LayerGraph:
         nodes: list[Node] = []
         values: dict[int, Value] = {}
-        kept: list[Any] = []  # tensors are known by identity, so they must live as long as the reading
+        kept: list[keras.KerasTensor] = []  # tensors are known by identity, so they must live as long as the reading
 
-        def value_of(tensor: Any) -> Value:
+        def value_of(tensor: keras.KerasTensor) -> Value:
             if id(tensor) not in values:
                 values[id(tensor)] = Value(tuple(tensor.shape), str(tensor.dtype), name=tensor.name)
                 kept.append(tensor)
             return values[id(tensor)]
 
-        def record(stand_in: _StandIn, *args: Any, **kwargs: Any) -> Any:
+        def record(stand_in: _StandIn, *args: object, **kwargs: object) -> keras.KerasTensor:
             tensors = stand_in(*args, **kwargs)
             operation = stand_in.operation
             flat = keras.tree.flatten(tensors)
@@ -95,7 +95,7 @@ class _Reader:
         return chosen
 
 
-def _is_tensor(leaf: Any) -> bool:
+def _is_tensor(leaf: object) -> bool:
     return isinstance(leaf, keras.KerasTensor)
 
 

@@ -2,20 +2,19 @@
 
 import inspect
 from collections.abc import Mapping
-from typing import Any
 
 import keras
 import numpy as np
-from numpy.typing import NDArray
 
 from tfkit.errors import ModelError
 from tfkit.graph.layer_graph import LayerGraph, Node, Value, replace_values
+from tfkit.keras_types import Array, Inputs, Tensor
 
 COMPARED_SAMPLES = 4
 _ANY_SIZE, _ANY_LENGTH = 96, 8
 
 
-def call_node(node: Node, args: Any, kwargs: Any) -> list[Any]:
+def call_node(node: Node, args: tuple[object, ...], kwargs: dict[str, object]) -> list[Tensor]:
     """What a node gives for other arguments than its own, outside training."""
     operation = node.operation
     kwargs = {key: value for key, value in kwargs.items() if key != "training"}
@@ -25,7 +24,7 @@ def call_node(node: Node, args: Any, kwargs: Any) -> list[Any]:
     return list(keras.tree.flatten(operation(*args, **kwargs)))
 
 
-def run_graph(graph: LayerGraph, samples: Mapping[str, Any]) -> dict[int, Any]:
+def run_graph(graph: LayerGraph, samples: Mapping[str, Array]) -> dict[int, Tensor]:
     """Every tensor of a graph, by the `id` of its value.
 
     Example:
@@ -39,7 +38,7 @@ def run_graph(graph: LayerGraph, samples: Mapping[str, Any]) -> dict[int, Any]:
     return values
 
 
-def given_values(graph: LayerGraph, samples: Mapping[str, Any]) -> dict[int, Any]:
+def given_values(graph: LayerGraph, samples: Mapping[str, Array]) -> dict[int, Tensor]:
     """The inputs of a graph, by the `id` of their values: by name, or in their order where the names differ."""
     names = graph.input_keys or tuple(value.name for value in graph.inputs)
     given = {}
@@ -49,7 +48,7 @@ def given_values(graph: LayerGraph, samples: Mapping[str, Any]) -> dict[int, Any
     return given
 
 
-def few_samples(graph: LayerGraph, inputs: Any) -> dict[str, NDArray[Any]] | None:
+def few_samples(graph: LayerGraph, inputs: Inputs | list[Array] | tuple[Array, ...] | None) -> dict[str, Array] | None:
     """A few inputs by name; None for a graph that nothing can be drawn for."""
     names = graph.input_keys or tuple(value.name for value in graph.inputs)
     if inputs is not None:
@@ -73,7 +72,7 @@ def few_samples(graph: LayerGraph, inputs: Any) -> dict[str, NDArray[Any]] | Non
     return {name: array for name, array in zip(names, drawn, strict=True) if array is not None}
 
 
-def _drawn(graph: LayerGraph, value: Value, name: str, rng: np.random.Generator) -> NDArray[Any] | None:
+def _drawn(graph: LayerGraph, value: Value, name: str, rng: np.random.Generator) -> Array | None:
     any_size = _ANY_SIZE if len(value.shape) > 2 else _ANY_LENGTH
     shape = (value.shape[0] or 2, *(size or any_size for size in value.shape[1:]))
     if value.dtype == "string":
@@ -88,6 +87,6 @@ def _drawn(graph: LayerGraph, value: Value, name: str, rng: np.random.Generator)
     return rng.integers(0, min([size for size in sizes if size] or [2]), shape).astype(value.dtype)
 
 
-def _rows(layer: Any) -> int | None:
+def _rows(layer: keras.Layer) -> int | None:
     """How many rows a table of a layer has, if it looks some up."""
     return getattr(layer, "input_dim", None) or getattr(layer, "vocabulary_size", None)

@@ -1,10 +1,13 @@
 """Weights from one model to another, with what layers derive from them."""
 
 from collections.abc import Sequence
-from typing import Any
+
+import keras
+
+from tfkit.keras_types import Array
 
 
-def give_weights(owner: Any, weights: Sequence[Any]) -> None:
+def give_weights(owner: keras.Layer, weights: Sequence[Array]) -> None:
     """Set the weights of a layer or model as `set_weights` does, and what its layers compute from them.
 
     A `Normalization` layer computes with a mean and a variance that it derives from its weights in `finalize_state`,

@@ -1,12 +1,13 @@
 """Sums and differences of two tensors, as XNNPACK's integer kernels compute them."""
 
 import math
-from typing import Any
+from collections.abc import Sequence
 
 import keras
 import numpy as np
 from keras import ops
 
+from tfkit.keras_types import LayerConfig, Tensor
 from tfkit.layers.whole_numbers import straight_through
 
 _BITS = 20  # of the larger multiplier, at least
@@ -29,7 +30,7 @@ class _Settled:
 
     sign: int
 
-    def __init__(self, *, settled: list[float] | None = None, **kwargs: Any) -> None:
+    def __init__(self, *, settled: list[float] | None = None, **kwargs: object) -> None:
         super().__init__(**kwargs)
         self.settled = settled
         self.enabled = True
@@ -43,7 +44,7 @@ class _Settled:
         """
         self.settled = [first, second, result]
 
-    def call(self, inputs: Any, training: bool | None = None) -> Any:
+    def call(self, inputs: Sequence[Tensor], training: bool | None = None) -> Tensor:
         if training:
             self.settled = None  # what is trained on has other ranges
         plain = super().call(inputs)  # type: ignore[misc]
@@ -55,13 +56,13 @@ class _Settled:
         multipliers = [
             sign * round(math.ldexp(ratio, shift)) for sign, ratio in zip((1, self.sign), ratios, strict=True)
         ]
-        total: Any = 2 ** (shift - 1)
+        total: Tensor = 2 ** (shift - 1)
         for tensor, step, multiplier in zip(inputs, given, multipliers, strict=True):
             total = total + ops.cast(ops.round(tensor * (1 / step)), "int32") * multiplier
         return straight_through(plain, ops.cast(ops.right_shift(total, shift), "float32") * result)
 
-    def get_config(self) -> dict[str, Any]:
-        config: dict[str, Any] = super().get_config()  # type: ignore[misc]
+    def get_config(self) -> LayerConfig:
+        config: LayerConfig = super().get_config()  # type: ignore[misc]
         return config | {"settled": self.settled}
 
 

@@ -1,10 +1,12 @@
 """Pixels with their channels in another order, as `keras.applications`' Caffe networks want them."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Unpack
 
 import keras
 from keras import ops
+
+from tfkit.keras_types import LayerConfig, LayerOptions, Tensor
 
 
 @keras.saving.register_keras_serializable(package="tfkit")
@@ -23,16 +25,16 @@ class ChannelOrder(keras.layers.Layer):
         [[3.0, 2.0, 1.0]]
     """
 
-    def __init__(self, order: Sequence[int], **kwargs: Any) -> None:
+    def __init__(self, order: Sequence[int], **kwargs: Unpack[LayerOptions]) -> None:
         super().__init__(**kwargs)
         self.order = tuple(int(channel) for channel in order)
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: Tensor) -> Tensor:
         return ops.take(inputs, list(self.order), axis=-1)
 
-    def get_config(self) -> dict[str, Any]:
-        config: dict[str, Any] = super().get_config()
+    def get_config(self) -> LayerConfig:
+        config: LayerConfig = super().get_config()
         return config | {"order": list(self.order)}
 
-    def compute_output_spec(self, inputs: Any) -> Any:
+    def compute_output_spec(self, inputs: Tensor) -> keras.KerasTensor:
         return keras.KerasTensor((*inputs.shape[:-1], len(self.order)), dtype=inputs.dtype)

@@ -1,13 +1,15 @@
 """Keras layers whose kernel is masked (pruning) and rounded to a low-bit grid (quantisation) when they run."""
 
 import itertools
-from typing import Any
+from collections.abc import MutableMapping
+from typing import Literal, TypedDict
 
 import keras
 import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
+from tfkit.keras_types import LayerConfig, Shape, Tensor
 from tfkit.layers.addition import Add, Subtract
 from tfkit.layers.hard_sigmoid import SettledHardSigmoid
 from tfkit.layers.hard_silu import SettledHardSilu
@@ -20,7 +22,33 @@ OWN_SETTINGS = ("weight_bits", "masked", "settled")
 # Float32 holds whole numbers up to here: a sum of smaller ones is the same in any order.
 _EXACT = 2**24
 _LARGEST_INPUT = 255  # of 8 bits, from any zero point
-_FLOATS = ("counted", "scale", "shift")
+
+
+class SettledKernel(TypedDict):
+    """What a settled `WholeKernel` predicts by: arrays as text, their little-endian bytes in hexadecimal.
+
+    Attributes:
+        counted: What a sum of the file's kernel counts in, float32 for each output channel; 0: not known.
+        scale, shift: float32, of the normalisation behind the layer.
+        bias: int32, what the kernel adds to each sum.
+        input_step: Width of a step of the inputs' grid.
+        step: Width of a step of the result's.
+        kernel: How sums are rounded.
+        parts: Into how many parts of the input channels the sums are cut.
+    """
+
+    counted: str
+    scale: str
+    shift: str
+    bias: str
+    input_step: float
+    step: float
+    kernel: Kernel
+    parts: int
+
+
+# The arrays of floats among them.
+_FLOATS: tuple[Literal["counted", "scale", "shift"], ...] = ("counted", "scale", "shift")
 
 
 class CompressedKernel:
@@ -48,23 +76,23 @@ class CompressedKernel:
 
     def __init__(
         self,
-        *args: Any,
+        *args: object,
         weight_bits: int | None = None,
         masked: bool = False,
-        settled: dict[str, Any] | None = None,
-        **kwargs: Any,
+        settled: SettledKernel | None = None,
+        **kwargs: object,
     ) -> None:
         super().__init__(*args, **kwargs)
         self.weight_bits, self.masked, self.settled = weight_bits, masked, settled
         self.enabled = True
 
-    def build(self, input_shape: Any) -> None:
+    def build(self, input_shape: Shape) -> None:
         super().build(input_shape)  # type: ignore[misc]
         if self.masked:
             shape = tuple(self.kernel.shape)  # type: ignore[attr-defined]
             self.mask = self.add_weight(name="mask", shape=shape, initializer="ones", trainable=False)  # type: ignore[attr-defined]
 
-    def effective_kernel(self) -> Any:
+    def effective_kernel(self) -> Tensor:
         """The kernel as it is used: masked, and rounded to its grid.
 
         Example:
@@ -75,7 +103,7 @@ class CompressedKernel:
         """
         return self._compress(self.kernel)  # type: ignore[attr-defined]
 
-    def kernel_scale(self) -> Any:
+    def kernel_scale(self) -> Tensor:
         """Width of a step for each output channel, the kernel's rank kept; 1 for a channel of zeros.
 
         Example:
@@ -93,7 +121,7 @@ class CompressedKernel:
         used, width = (ops.convert_to_numpy(array) for array in (self.effective_kernel(), self.kernel_scale()))
         self.kernel.assign(np.rint(used.astype(np.float64) / width) * width)  # type: ignore[attr-defined]
 
-    def _compress(self, kernel: Any) -> Any:
+    def _compress(self, kernel: Tensor) -> Tensor:
         if self.masked:
             kernel = kernel * ops.cast(self.mask, kernel.dtype)
         if self.weight_bits is None or not self.enabled:
@@ -103,14 +131,14 @@ class CompressedKernel:
         return kernel + (ops.round(frozen / scale) * scale - frozen)
 
     # Conv and Dense write their kernel and bias only, so that a mask would be lost; every layer's own way writes all.
-    def save_own_variables(self, store: Any) -> None:
+    def save_own_variables(self, store: MutableMapping[str, NDArray[np.generic]]) -> None:
         keras.layers.Layer.save_own_variables(self, store)
 
-    def load_own_variables(self, store: Any) -> None:
+    def load_own_variables(self, store: MutableMapping[str, NDArray[np.generic]]) -> None:
         keras.layers.Layer.load_own_variables(self, store)
 
-    def get_config(self) -> dict[str, Any]:
-        config: dict[str, Any] = super().get_config()  # type: ignore[misc]
+    def get_config(self) -> LayerConfig:
+        config: LayerConfig = super().get_config()  # type: ignore[misc]
         return config | {name: getattr(self, name) for name in OWN_SETTINGS}
 
 
@@ -131,9 +159,9 @@ class WholeKernel(CompressedKernel):
     """
 
     use_bias: bool
-    bias: Any
+    bias: keras.Variable | None
 
-    def _product(self, inputs: Any, kernel: Any) -> Any:
+    def _product(self, inputs: Tensor, kernel: Tensor) -> Tensor:
         raise NotImplementedError
 
     def settle(
@@ -164,12 +192,16 @@ class WholeKernel(CompressedKernel):
         if parts is None:
             return False
         channels = len(counted)
-        numbers: dict[str, NDArray[Any]] = {"counted": counted, "scale": scale, "shift": shift, "bias": bias}
-        text = {
-            name: np.broadcast_to(array, channels).astype("<i4" if name == "bias" else "<f4").tobytes().hex()
-            for name, array in numbers.items()
+        self.settled = {
+            "counted": _as_text(counted, channels, "<f4"),
+            "scale": _as_text(scale, channels, "<f4"),
+            "shift": _as_text(shift, channels, "<f4"),
+            "bias": _as_text(bias, channels, "<i4"),
+            "input_step": input_step,
+            "step": step,
+            "kernel": kernel,
+            "parts": parts,
         }
-        self.settled = {**text, "input_step": input_step, "step": step, "kernel": kernel, "parts": parts}
         return True
 
     def _parts_of_sums(self) -> int | None:
@@ -188,7 +220,7 @@ class WholeKernel(CompressedKernel):
                 return parts
         return None
 
-    def _predicted(self, inputs: Any, told: dict[str, Any]) -> Any:
+    def _predicted(self, inputs: Tensor, told: SettledKernel) -> Tensor:
         width = ops.stop_gradient(self.kernel_scale())
         weights = self.effective_kernel() / width
         kernel = straight_through(weights, ops.round(weights))
@@ -207,7 +239,7 @@ class WholeKernel(CompressedKernel):
         exact = (rounded * told["step"] - ops.convert_to_tensor(shift)) / ops.convert_to_tensor(behind)
         return straight_through(plain, ops.where(ops.convert_to_tensor(known), exact, plain))
 
-    def _cut(self, inputs: Any, kernel: Any, parts: int) -> list[tuple[Any, Any]]:
+    def _cut(self, inputs: Tensor, kernel: Tensor, parts: int) -> list[tuple[Tensor, Tensor]]:
         if parts == 1 or self.input_axis is None:
             return [(inputs, kernel)]
         ends = [0, *np.cumsum([len(some) for some in np.array_split(np.arange(inputs.shape[-1]), parts)]).tolist()]
@@ -217,7 +249,7 @@ class WholeKernel(CompressedKernel):
             for start, end in itertools.pairwise(ends)
         ]
 
-    def call(self, inputs: Any, training: bool | None = None) -> Any:
+    def call(self, inputs: Tensor, training: bool | None = None) -> Tensor:
         if training:
             self.settled = None  # what is trained on has other weights
         if self.settled is not None and self.enabled and inputs.dtype == "float32":
@@ -243,7 +275,7 @@ class CompressedConv2D(WholeKernel, keras.layers.Conv2D):
 
     reduced_axes = (0, 1, 2)
 
-    def _product(self, inputs: Any, kernel: Any) -> Any:
+    def _product(self, inputs: Tensor, kernel: Tensor) -> Tensor:
         return self.convolution_op(inputs, kernel)
 
 
@@ -254,7 +286,7 @@ class CompressedConv1D(WholeKernel, keras.layers.Conv1D):
     reduced_axes = (0, 1)
 
     # Conv1D has a call of its own, which does not go through `convolution_op`.
-    def _product(self, inputs: Any, kernel: Any) -> Any:
+    def _product(self, inputs: Tensor, kernel: Tensor) -> Tensor:
         padding = self.padding
         if padding == "causal":
             before = [self.dilation_rate[0] * (self.kernel_size[0] - 1), 0]
@@ -273,7 +305,7 @@ class CompressedConv1D(WholeKernel, keras.layers.Conv1D):
 class _Depthwise(WholeKernel):
     input_axis = None
 
-    def _product(self, inputs: Any, kernel: Any) -> Any:
+    def _product(self, inputs: Tensor, kernel: Tensor) -> Tensor:
         return ops.depthwise_conv(
             inputs,
             kernel,
@@ -301,7 +333,7 @@ class CompressedDepthwiseConv2D(_Depthwise, keras.layers.DepthwiseConv2D):
 class _Transposed(WholeKernel):
     input_axis = -1
 
-    def _product(self, inputs: Any, kernel: Any) -> Any:
+    def _product(self, inputs: Tensor, kernel: Tensor) -> Tensor:
         return ops.conv_transpose(
             inputs,
             kernel,
@@ -339,11 +371,11 @@ class CompressedDense(WholeKernel, keras.layers.Dense):
 
     reduced_axes = (0,)
 
-    def _product(self, inputs: Any, kernel: Any) -> Any:
+    def _product(self, inputs: Tensor, kernel: Tensor) -> Tensor:
         return ops.matmul(inputs, kernel)
 
 
-def compressed_class(layer: Any) -> type | None:
+def compressed_class(layer: keras.Layer) -> type | None:
     """The compressed twin of a Keras layer's class.
 
     Args:
@@ -361,7 +393,7 @@ def compressed_class(layer: Any) -> type | None:
     return _TWINS.get(type(layer))
 
 
-def plain_class(layer: Any) -> type:
+def plain_class(layer: keras.Layer) -> type:
     """The Keras class that a compressed or settled layer stands for; a plain layer's own class.
 
     Example:
@@ -393,6 +425,10 @@ _SETTLED: dict[type, type | tuple[type, ...]] = {
 }
 
 
-def _scale(kernel: Any, axes: tuple[int, ...], bits: int) -> Any:
+def _as_text(numbers: NDArray[np.float32] | NDArray[np.float64], channels: int, dtype: Literal["<f4", "<i4"]) -> str:
+    return np.broadcast_to(numbers, channels).astype(dtype).tobytes().hex()
+
+
+def _scale(kernel: Tensor, axes: tuple[int, ...], bits: int) -> Tensor:
     largest = ops.max(ops.abs(kernel), axis=axes, keepdims=True)
     return ops.where(largest > 0, largest, ops.ones_like(largest)) / (2 ** (bits - 1) - 1)

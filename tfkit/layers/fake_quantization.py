@@ -1,13 +1,14 @@
 """Layers that round activations to the grid the exported file will hold them on."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Literal, TypedDict, Unpack
 
 import keras
 import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
+from tfkit.keras_types import LayerConfig, LayerOptions, Shape, Tensor
 from tfkit.layers.whole_numbers import (
     LARGEST_OF_16,
     Kernel,
@@ -29,6 +30,28 @@ _WIDE = 16
 SHARES = (-128 / 127, 1.0)
 # What is narrower is a tensor of zeros: all its units are dead. LiteRT has no such range, and one of width 1 does.
 _DEAD = 1e-9
+
+
+class SettledSums(TypedDict):
+    """What a settled `FakeQuantize` predicts by: arrays as text, the bytes of little-endian float32 in hexadecimal.
+
+    Attributes:
+        sum_steps: What a sum counts in, for each channel or for all; 0: not known.
+        shift: What the inputs hold that the kernel adds as a whole number.
+        ranges: Of each channel, or 1.
+        kernel: How sums are rounded.
+        range: Of the file's tensor: lowest, highest.
+    """
+
+    sum_steps: str
+    shift: str
+    ranges: str
+    kernel: Kernel
+    range: list[float]
+
+
+# The arrays among them.
+_ARRAYS: tuple[Literal["sum_steps", "shift"], ...] = ("sum_steps", "shift")
 
 
 @keras.saving.register_keras_serializable(package="tfkit")
@@ -69,8 +92,8 @@ class FakeQuantize(keras.layers.Layer):
         fixed_range: tuple[float, float] | None = None,
         fused: bool = True,
         moving_rate: float = 0.05,
-        settled: dict[str, Any] | None = None,
-        **kwargs: Any,
+        settled: SettledSums | None = None,
+        **kwargs: Unpack[LayerOptions],
     ) -> None:
         super().__init__(**kwargs)
         self.settled = settled
@@ -80,9 +103,9 @@ class FakeQuantize(keras.layers.Layer):
         self.fused = fused
         self.initial_moving_rate = moving_rate
         self.enabled = True
-        self._collected: list[Any] | None = None
+        self._collected: list[tuple[Tensor, Tensor]] | None = None
 
-    def build(self, input_shape: Any) -> None:
+    def build(self, input_shape: Shape) -> None:
         # Pooled tensors are rounded to their input's grid with the same layer, and must not narrow its range.
         self._observed_shape = tuple(input_shape[1:])
         if self.fixed_range is None:
@@ -95,8 +118,8 @@ class FakeQuantize(keras.layers.Layer):
         self.built = True
 
     def call(
-        self, inputs: Any, training: bool | None = None, averaged: int | None = None, upwards: bool = False
-    ) -> Any:
+        self, inputs: Tensor, training: bool | None = None, averaged: int | None = None, upwards: bool = False
+    ) -> Tensor:
         """Round a tensor.
 
         Args:
@@ -147,15 +170,15 @@ class FakeQuantize(keras.layers.Layer):
             shift: What the inputs hold that the kernel adds as a whole number; (channels,) or (1,), default nothing.
             real_range: Of the file's tensor; default the layer's.
         """
-        numbers: dict[str, NDArray[Any]] = {
-            "sum_steps": np.atleast_1d(sum_steps),
-            "shift": np.zeros(1) if shift is None else shift,
-            "ranges": self.channel_ranges() if self.per_channel else np.ones(1),
+        self.settled = {
+            "sum_steps": _as_text(np.atleast_1d(sum_steps)),
+            "shift": _as_text(np.zeros(1) if shift is None else shift),
+            "ranges": _as_text(self.channel_ranges() if self.per_channel else np.ones(1)),
+            "kernel": kernel,
+            "range": list(real_range or self.real_range()),
         }
-        text = {name: array.astype("<f4").tobytes().hex() for name, array in numbers.items()}
-        self.settled = {**text, "kernel": kernel, "range": list(real_range or self.real_range())}
 
-    def _of_sums(self, inputs: Any, settled: dict[str, Any]) -> Any:
+    def _of_sums(self, inputs: Tensor, settled: SettledSums) -> Tensor:
         """Find the whole numbers that float32 has come near, and round them as the kernel does."""
         low, high = settled["range"]
         step = step_width(low, high, bits=self.bits)
@@ -164,7 +187,7 @@ class FakeQuantize(keras.layers.Layer):
         zero = int(-low / step + 0.5)
         return ops.clip(self._steps_of_sums(inputs, settled, step), -zero, 255 - zero) * step
 
-    def _of_shares(self, inputs: Any, settled: dict[str, Any]) -> Any:
+    def _of_shares(self, inputs: Tensor, settled: SettledSums) -> Tensor:
         """Shares of each channel's range in 8 bits, then in 16, then the channels on one grid of 16 bits."""
         ranges = np.frombuffer(bytes.fromhex(settled["ranges"]), "<f4")
         share, wide = (step_width(*SHARES, bits=bits) for bits in (8, _WIDE))
@@ -176,8 +199,8 @@ class FakeQuantize(keras.layers.Layer):
         return ops.cast(steps, "float32") * result
 
     @staticmethod
-    def _steps_of_sums(inputs: Any, settled: dict[str, Any], step: float) -> Any:
-        sum_steps, shift = (np.frombuffer(bytes.fromhex(settled[name]), "<f4") for name in ("sum_steps", "shift"))
+    def _steps_of_sums(inputs: Tensor, settled: SettledSums, step: float) -> Tensor:
+        sum_steps, shift = (np.frombuffer(bytes.fromhex(settled[name]), "<f4") for name in _ARRAYS)
         known = sum_steps > 0
         counted = np.where(known, sum_steps, np.float32(1))
         sums = ops.round((inputs - ops.convert_to_tensor(shift)) * ops.convert_to_tensor(1 / counted))
@@ -187,17 +210,17 @@ class FakeQuantize(keras.layers.Layer):
             return steps
         return ops.where(ops.convert_to_tensor(known), steps, ops.floor(inputs * (1 / step) + 0.5))
 
-    def _on_channel_grids(self, inputs: Any) -> Any:
+    def _on_channel_grids(self, inputs: Tensor) -> Tensor:
         ranges = ops.maximum(-ops.convert_to_tensor(self.minimum), self.maximum)
         rounded = round_to_steps(inputs, -ranges, ranges, bits=self.bits, fused=False, symmetric=True)
         largest = ops.max(ranges)
         return round_to_steps(rounded, -largest, largest, bits=_WIDE, fused=self.fused)
 
-    def _is_observed(self, shape: Any) -> bool:
+    def _is_observed(self, shape: Shape) -> bool:
         pairs = zip(shape, self._observed_shape, strict=True) if len(shape) == len(self._observed_shape) else [(0, 1)]
         return all(size == built or None in (size, built) for size, built in pairs)
 
-    def _follow(self, inputs: Any) -> None:
+    def _follow(self, inputs: Tensor) -> None:
         seen = ops.cast(ops.stop_gradient(inputs[:OBSERVED_IMAGES]), "float32")
         axes = tuple(range(len(seen.shape) - self.per_channel))
         for end, value in (
@@ -243,19 +266,19 @@ class FakeQuantize(keras.layers.Layer):
         """Let tensors pass as they are from now on, and keep each image's extremes: run the model eagerly."""
         self._collected = []
 
-    def take_collected(self) -> list[Any]:
+    def take_collected(self) -> list[tuple[Tensor, Tensor]]:
         """Give the extremes kept, (minima (n,), maxima (n,)) for each batch, and go back to rounding."""
         collected, self._collected = self._collected or [], None
         return collected
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> LayerConfig:
         own = {"bits": self.bits, "per_channel": self.per_channel, "fixed_range": self.fixed_range, "fused": self.fused}
-        config: dict[str, Any] = super().get_config()
+        config: LayerConfig = super().get_config()
         return config | own | {"moving_rate": self.initial_moving_rate, "settled": self.settled}
 
     def compute_output_spec(
-        self, inputs: Any, training: bool | None = None, averaged: int | None = None, upwards: bool = False
-    ) -> Any:
+        self, inputs: Tensor, training: bool | None = None, averaged: int | None = None, upwards: bool = False
+    ) -> keras.KerasTensor:
         return keras.KerasTensor(inputs.shape, dtype=inputs.dtype)
 
 
@@ -276,7 +299,9 @@ class PixelGrid(keras.layers.Layer):
         **kwargs: As for every Keras layer.
     """
 
-    def __init__(self, *, scale: float, offset: float, float_layers: Sequence[str] = (), **kwargs: Any) -> None:
+    def __init__(
+        self, *, scale: float, offset: float, float_layers: Sequence[str] = (), **kwargs: Unpack[LayerOptions]
+    ) -> None:
         super().__init__(**kwargs)
         self.scale, self.offset = float(scale), float(offset)
         self.float_layers = tuple(float_layers)
@@ -296,24 +321,30 @@ class PixelGrid(keras.layers.Layer):
         """Width of a step of the grid, as the file holds it."""
         return step_width(*self.real_range, bits=8)
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: Tensor) -> Tensor:
         if not self.enabled:
             return inputs
         pixels = ops.clip(ops.round((ops.cast(inputs, "float32") - self.offset) / self.scale), 0.0, 255.0)
         return ops.cast(self.scale * (pixels - self.zero_point), inputs.dtype)
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> LayerConfig:
         own = {"scale": self.scale, "offset": self.offset, "float_layers": list(self.float_layers)}
-        config: dict[str, Any] = super().get_config()
+        config: LayerConfig = super().get_config()
         return config | own
 
-    def compute_output_spec(self, inputs: Any) -> Any:
+    def compute_output_spec(self, inputs: Tensor) -> keras.KerasTensor:
         return keras.KerasTensor(inputs.shape, dtype=inputs.dtype)
 
 
 def round_to_steps(
-    inputs: Any, minimum: Any, maximum: Any, *, bits: int, fused: bool, symmetric: bool | None = None
-) -> Any:
+    inputs: Tensor,
+    minimum: float | Tensor,
+    maximum: float | Tensor,
+    *,
+    bits: int,
+    fused: bool,
+    symmetric: bool | None = None,
+) -> Tensor:
     """Fake-quantise a tensor over a range; see `FakeQuantize`.
 
     Args:
@@ -339,7 +370,9 @@ def round_to_steps(
     return ops.cast(clipped + ops.stop_gradient(rounded - clipped), dtype)
 
 
-def round_means(inputs: Any, minimum: Any, maximum: Any, *, bits: int, averaged: int, upwards: bool = False) -> Any:
+def round_means(
+    inputs: Tensor, minimum: float | Tensor, maximum: float | Tensor, *, bits: int, averaged: int, upwards: bool = False
+) -> Tensor:
     """Fake-quantise means of values that lie on the grid already, as LiteRT's integer kernels do.
 
     Average pooling adds up int8 numbers and divides, half a step going away from zero
@@ -367,11 +400,17 @@ def round_means(inputs: Any, minimum: Any, maximum: Any, *, bits: int, averaged:
     return ops.cast(clipped + ops.stop_gradient(rounded - clipped), inputs.dtype)
 
 
-def _in_16_bits(steps: Any) -> Any:
+def _as_text(numbers: NDArray[np.float32] | NDArray[np.float64]) -> str:
+    return numbers.astype("<f4").tobytes().hex()
+
+
+def _in_16_bits(steps: Tensor) -> Tensor:
     return ops.clip(steps, -LARGEST_OF_16 - 1, LARGEST_OF_16)
 
 
-def _whole_range(minimum: Any, maximum: Any, *, bits: int, symmetric: bool | None) -> tuple[Any, Any, bool]:
+def _whole_range(
+    minimum: float | Tensor, maximum: float | Tensor, *, bits: int, symmetric: bool | None
+) -> tuple[Tensor, Tensor, bool]:
     """The range with 0 in it, and whether it is symmetric."""
     narrow = bits == _WIDE if symmetric is None else symmetric
     low, high = ops.minimum(ops.convert_to_tensor(minimum, "float32"), 0.0), ops.maximum(maximum, 0.0)
@@ -382,7 +421,7 @@ def _whole_range(minimum: Any, maximum: Any, *, bits: int, symmetric: bool | Non
     return low, high, narrow
 
 
-def _clipped(inputs: Any, low: Any, high: Any, *, bits: int, narrow: bool) -> tuple[Any, Any, Any]:
+def _clipped(inputs: Tensor, low: Tensor, high: Tensor, *, bits: int, narrow: bool) -> tuple[Tensor, Tensor, Tensor]:
     """Width of a step, which step is zero, and the tensor clipped to the first and the last one."""
     first, last = (1.0 if narrow else 0.0), float(2**bits - 1)
     scale = (high - low) / (last - first)

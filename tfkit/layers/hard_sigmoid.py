@@ -1,11 +1,12 @@
 """A hard sigmoid that adds what the exported file adds."""
 
-from typing import Any
+from typing import Unpack
 
 import keras
 import numpy as np
 from keras import ops
 
+from tfkit.keras_types import LayerConfig, LayerOptions, Tensor
 from tfkit.layers.whole_numbers import straight_through
 
 _SHIFT = 3.0
@@ -34,7 +35,12 @@ class SettledHardSigmoid(keras.layers.Activation):
     """
 
     def __init__(
-        self, activation: Any = "hard_sigmoid", *, shift: float = _SHIFT, input_step: float = 0.0, **kwargs: Any
+        self,
+        activation: str = "hard_sigmoid",
+        *,
+        shift: float = _SHIFT,
+        input_step: float = 0.0,
+        **kwargs: Unpack[LayerOptions],
     ) -> None:
         super().__init__(activation, **kwargs)
         self.shift, self.input_step = float(shift), float(input_step)
@@ -50,7 +56,7 @@ class SettledHardSigmoid(keras.layers.Activation):
         self.shift = round(_SHIFT / (input_step / _ONE)) * (input_step / _ONE)
         self.input_step = input_step if bits == _NARROW else 0.0
 
-    def call(self, inputs: Any, training: bool | None = None) -> Any:
+    def call(self, inputs: Tensor, training: bool | None = None) -> Tensor:
         if not self.enabled:
             return super().call(inputs)
         if training:
@@ -65,6 +71,6 @@ class SettledHardSigmoid(keras.layers.Activation):
         steps = ops.round(whole * ops.convert_to_tensor(counted / given))
         return straight_through(super().call(inputs), ops.clip(steps, 0.0, 255.0) * (1 / 255))
 
-    def get_config(self) -> dict[str, Any]:
-        config: dict[str, Any] = super().get_config()
+    def get_config(self) -> LayerConfig:
+        config: LayerConfig = super().get_config()
         return config | {"shift": self.shift, "input_step": self.input_step}

@@ -1,12 +1,14 @@
 """A hard SiLU that gives what LiteRT's integer kernel gives."""
 
 import math
-from typing import Any
+from typing import Unpack
 
 import keras
 import numpy as np
 from keras import ops
+from numpy.typing import NDArray
 
+from tfkit.keras_types import LayerOptions, Shape, Tensor
 from tfkit.layers.whole_numbers import straight_through
 
 _STEPS = 256
@@ -29,11 +31,11 @@ class SettledHardSilu(keras.layers.Activation):
         enabled: False computes as Keras does.
     """
 
-    def __init__(self, activation: Any = "hard_silu", **kwargs: Any) -> None:
+    def __init__(self, activation: str = "hard_silu", **kwargs: Unpack[LayerOptions]) -> None:
         super().__init__(activation, **kwargs)
         self.enabled = True
 
-    def build(self, input_shape: Any) -> None:
+    def build(self, input_shape: Shape) -> None:
         still = {"trainable": False, "dtype": "float32", "autocast": False, "initializer": "zeros"}
         self.table = self.add_weight(name="table", shape=(_STEPS,), **still)
         self.grid = self.add_weight(name="grid", shape=(2,), **still)
@@ -54,7 +56,7 @@ class SettledHardSilu(keras.layers.Activation):
         self.table.assign(np.clip(answers, -given_zero, _STEPS - 1 - given_zero) * given_step)
         self.grid.assign([-zero * taken_step, taken_step])
 
-    def call(self, inputs: Any, training: bool | None = None) -> Any:
+    def call(self, inputs: Tensor, training: bool | None = None) -> Tensor:
         outputs = super().call(inputs)
         if training or not self.enabled:
             return outputs
@@ -64,7 +66,7 @@ class SettledHardSilu(keras.layers.Activation):
         return straight_through(outputs, ops.where(step > 0, ops.cast(answers, outputs.dtype), outputs))
 
 
-def kernel_answers(inputs: Any, input_step: float, output_step: float) -> Any:
+def kernel_answers(inputs: NDArray[np.int64], input_step: float, output_step: float) -> NDArray[np.int64]:
     """LiteRT's int8 HARD_SWISH, bit by bit (`reference_ops::HardSwish`), before the output's zero point is added.
 
     Args:
@@ -97,16 +99,16 @@ def _fixed_point(factor: float) -> tuple[int, int]:
     return (_MOST if whole >= 2**31 - 1 - 2**15 else (whole + 2**15) >> 16), shift
 
 
-def _clipped(values: Any) -> Any:
+def _clipped(values: NDArray[np.int64]) -> NDArray[np.int64]:
     return np.clip(values, -_MOST - 1, _MOST)
 
 
-def _product(values: Any, factor: int) -> Any:
+def _product(values: NDArray[np.int64], factor: int) -> NDArray[np.int64]:
     """The upper half of twice a product, rounded up: what x86 (PMULHRSW) and ARM (VQRDMULH) have an instruction for."""
     return _clipped((values * factor + 2**14) >> 15)
 
 
-def _rounded_shift(values: Any, places: int) -> Any:
+def _rounded_shift(values: NDArray[np.int64], places: int) -> NDArray[np.int64]:
     """Division by a power of two, half a step going away from zero."""
     mask = (1 << places) - 1
     return (values >> places) + ((values & mask) > (mask >> 1) + (values < 0))

@@ -1,18 +1,17 @@
 """The inverse root that an integer file computes."""
 
-from typing import Any
-
 import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
+from tfkit.keras_types import Tensor
 from tfkit.layers.whole_numbers import LARGEST_OF_16, half_away
 
 _SEGMENTS = 512  # over all of int16; those below zero are never asked for
 _WIDTH = 128  # steps of the input in one of them
 
 
-def tabulated_inverse_root(inputs: Any, *, input_step: Any, output_step: Any) -> Any:
+def tabulated_inverse_root(inputs: Tensor, *, input_step: Tensor, output_step: Tensor) -> Tensor:
     """`1 / sqrt(x)` as LiteRT's 16-bit kernel gives it: from a table, in straight lines between its entries.
 
     The table has an entry for each 128 steps of the input, moved by half of the error in the middle of a line. Where
@@ -53,7 +52,7 @@ def tabulated_inverse_root(inputs: Any, *, input_step: Any, output_step: Any) ->
     return (line + ops.stop_gradient(whole - line)) * output_step
 
 
-def looked_up_inverse_root(steps: Any, *, input_step: float, output_step: float) -> Any:
+def looked_up_inverse_root(steps: Tensor, *, input_step: float, output_step: float) -> Tensor:
     """`1 / sqrt(x)` as LiteRT's 16-bit kernel gives it, to the bit; without a gradient.
 
     Args:
@@ -81,7 +80,7 @@ def _table(input_step: np.float32, output_step: np.float32) -> NDArray[np.int32]
     )
     places = lowest + np.arange(_SEGMENTS, dtype=np.float32) * width
 
-    def root(values: Any) -> Any:
+    def root(values: NDArray[np.floating] | np.floating) -> NDArray[np.floating]:
         roots = np.float32(1) / np.sqrt(np.where(values > 0, values, np.float32(1)))
         return np.where(values > 0, roots, output_step * np.float32(LARGEST_OF_16)) * scaling
 
@@ -93,5 +92,6 @@ def _table(input_step: np.float32, output_step: np.float32) -> NDArray[np.int32]
     return whole
 
 
-def _half_away(values: Any) -> Any:
-    return np.sign(values) * np.floor(np.abs(values) + np.float32(0.5))
+def _half_away(values: NDArray[np.floating]) -> NDArray[np.floating]:
+    rounded: NDArray[np.floating] = np.sign(values) * np.floor(np.abs(values) + np.float32(0.5))
+    return rounded

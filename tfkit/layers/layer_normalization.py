@@ -1,12 +1,12 @@
 """Layer normalisation in the steps that an integer file computes it in."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
 import keras
 import numpy as np
 from keras import ops
 
+from tfkit.keras_types import LayerConfig, Shape, Tensor
 from tfkit.layers.fake_quantization import FakeQuantize
 from tfkit.layers.inverse_root import looked_up_inverse_root, tabulated_inverse_root
 from tfkit.layers.whole_numbers import (
@@ -50,11 +50,11 @@ class QuantizedLayerNormalization(keras.layers.LayerNormalization):
 
     def __init__(
         self,
-        *args: Any,
+        *args: object,
         bits: int = 8,
         fused: bool = True,
         settled: dict[str, Sequence[float]] | None = None,
-        **kwargs: Any,
+        **kwargs: object,
     ) -> None:
         super().__init__(*args, **kwargs)
         self.bits, self.fused = bits, fused
@@ -67,14 +67,14 @@ class QuantizedLayerNormalization(keras.layers.LayerNormalization):
             for step in self.STEPS
         }
 
-    def build(self, input_shape: Any) -> None:
+    def build(self, input_shape: Shape) -> None:
         super().build(input_shape)
         for step, quantizer in self.quantizers.items():
             per_position = step in ("mean", "variance", "inverse_deviation")
             per_position |= step == "squares" and len(input_shape) == _SEQUENCES
             quantizer.build((*input_shape[:-1], 1) if per_position else input_shape)
 
-    def call(self, inputs: Any, training: bool | None = None) -> Any:
+    def call(self, inputs: Tensor, training: bool | None = None) -> Tensor:
         if not self.enabled:
             return super().call(inputs)
         if training:
@@ -83,12 +83,12 @@ class QuantizedLayerNormalization(keras.layers.LayerNormalization):
             exact = ops.cast(self._as_file(inputs, self.settled), inputs.dtype)
             return self._scaled(straight_through(self.steps(inputs, lambda step, value: value), exact))
 
-        def rounded(step: str, value: Any) -> Any:
+        def rounded(step: str, value: Tensor) -> Tensor:
             return value if step == "inverse_deviation" else self.quantizers[step](value, training=training)
 
         return self._scaled(self.steps(inputs, rounded, inverse_root=lambda value: self._inverse_root(value, training)))
 
-    def _scaled(self, normalized: Any) -> Any:
+    def _scaled(self, normalized: Tensor) -> Tensor:
         outputs = normalized * ops.cast(self.gamma, normalized.dtype) if self.scale else normalized
         return outputs + ops.cast(self.beta, outputs.dtype) if self.center else outputs
 
@@ -104,7 +104,7 @@ class QuantizedLayerNormalization(keras.layers.LayerNormalization):
         grids = {"input": (*input_range, input_bits)} | {step: (*ranges[step], bits[step]) for step in self.STEPS}
         self.settled = {name: [float(number) for number in grid] for name, grid in grids.items()}
 
-    def _as_file(self, inputs: Any, grids: dict[str, Sequence[float]]) -> Any:
+    def _as_file(self, inputs: Tensor, grids: dict[str, Sequence[float]]) -> Tensor:
         """The normalised values as the file's kernels give them, each tensor in whole steps of its grid.
 
         Source: the kernels for 16 bits of TensorFlow Lite's `kernels/internal/reference`: `reduce.h`, `sub.h`,
@@ -144,7 +144,7 @@ class QuantizedLayerNormalization(keras.layers.LayerNormalization):
         steps = rounded_twice(normalized, width["normalized"] / given)
         return ops.clip(steps, -zero, 2**bits - 1 - zero) * given
 
-    def _inverse_root(self, variance: Any, training: bool | None) -> Any:
+    def _inverse_root(self, variance: Tensor, training: bool | None) -> Tensor:
         """Of the variance on its grid: the file's answer, once both ranges are known."""
         source, result = self.quantizers["variance"], self.quantizers["inverse_deviation"]
         # A variance of less than half a step is zero on its grid; the gradient at zero is not finite.
@@ -158,7 +158,13 @@ class QuantizedLayerNormalization(keras.layers.LayerNormalization):
         looked_up = tabulated_inverse_root(ops.cast(variance, "float32"), input_step=steps[0], output_step=steps[1])
         return ops.where(known, ops.cast(looked_up, followed.dtype), followed)
 
-    def steps(self, inputs: Any, rounded: Any, *, inverse_root: Any = ops.rsqrt) -> Any:
+    def steps(
+        self,
+        inputs: Tensor,
+        rounded: Callable[[str, Tensor], Tensor],
+        *,
+        inverse_root: Callable[[Tensor], Tensor] = ops.rsqrt,
+    ) -> Tensor:
         """The normalised values, before scale and shift.
 
         Args:
@@ -183,8 +189,8 @@ class QuantizedLayerNormalization(keras.layers.LayerNormalization):
         inverse = rounded("inverse_deviation", inverse_root(variance))
         return rounded("normalized", ops.multiply(centred, inverse))
 
-    def get_config(self) -> dict[str, Any]:
-        config: dict[str, Any] = super().get_config()
+    def get_config(self) -> LayerConfig:
+        config: LayerConfig = super().get_config()
         return config | {"bits": self.bits, "fused": self.fused, "settled": self.settled}
 
 
@@ -193,5 +199,5 @@ def _product_step(first: float, second: float, result: float) -> float:
     return float(np.float32(first) * np.float32(second) / np.float32(result))
 
 
-def _in_16_bits(steps: Any) -> Any:
+def _in_16_bits(steps: Tensor) -> Tensor:
     return ops.clip(steps, -LARGEST_OF_16 - 1, LARGEST_OF_16)

@@ -1,10 +1,11 @@
 """Sigmoid and tanh to the last bit of float32."""
 
-from typing import Any
+from typing import Unpack
 
 import keras
 from keras import ops
 
+from tfkit.keras_types import LayerOptions, Tensor
 from tfkit.layers.whole_numbers import PRECISE
 
 
@@ -22,11 +23,11 @@ class PreciseActivation(keras.layers.Activation):
         enabled: False computes as Keras does.
     """
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: object, **kwargs: Unpack[LayerOptions]) -> None:
         super().__init__(*args, **kwargs)
         self.enabled = True
 
-    def call(self, inputs: Any, training: bool | None = None) -> Any:
+    def call(self, inputs: Tensor, training: bool | None = None) -> Tensor:
         if training or not self.enabled or inputs.dtype != "float32":
             return super().call(inputs)
         return ops.cast(super().call(ops.cast(inputs, PRECISE)), "float32")

@@ -1,9 +1,11 @@
 """Layers of text encoders that keras-hub lacks, or that it cannot load again."""
 
-from typing import Any
+from typing import Unpack
 
 import keras
 from keras import ops
+
+from tfkit.keras_types import LayerConfig, LayerOptions, Shape, Tensor
 
 
 @keras.saving.register_keras_serializable(package="tfkit")
@@ -28,7 +30,7 @@ class Adapter(keras.layers.Layer):
         [1, 3, 8]
     """
 
-    def __init__(self, units: int, *, dropout: float = 0.0, **kwargs: Any) -> None:
+    def __init__(self, units: int, *, dropout: float = 0.0, **kwargs: Unpack[LayerOptions]) -> None:
         super().__init__(**kwargs)
         self.units = units
         self.dropout = keras.layers.Dropout(dropout, dtype=self.dtype_policy, name="dropout")
@@ -36,22 +38,22 @@ class Adapter(keras.layers.Layer):
         self.down = keras.layers.Dense(
             units, activation="gelu", kernel_initializer=narrow, dtype=self.dtype_policy, name="down"
         )
-        self.up: Any = None
+        self.up: keras.layers.Dense = None  # `build` makes it: its width is the input's
 
-    def build(self, input_shape: Any) -> None:
+    def build(self, input_shape: Shape) -> None:
         self.down.build(input_shape)
         self.up = keras.layers.Dense(input_shape[-1], kernel_initializer="zeros", dtype=self.dtype_policy, name="up")
         self.up.build((*input_shape[:-1], self.units))
 
-    def call(self, inputs: Any, training: bool | None = None) -> Any:
+    def call(self, inputs: Tensor, training: bool | None = None) -> Tensor:
         inputs = self.dropout(inputs, training=training)
         return inputs + self.up(self.down(inputs))
 
-    def compute_output_shape(self, input_shape: Any) -> Any:
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         return tuple(input_shape)
 
-    def get_config(self) -> dict[str, Any]:
-        config: dict[str, Any] = super().get_config()
+    def get_config(self) -> LayerConfig:
+        config: LayerConfig = super().get_config()
         return config | {"units": self.units, "dropout": self.dropout.rate}
 
 
@@ -75,8 +77,8 @@ class RelativePositions(keras.layers.Layer):
         hidden_dim: int,
         bucket_size: int,
         layer_norm_epsilon: float = 1e-5,
-        kernel_initializer: Any = "glorot_uniform",
-        **kwargs: Any,
+        kernel_initializer: str | LayerConfig | keras.initializers.Initializer = "glorot_uniform",
+        **kwargs: Unpack[LayerOptions],
     ) -> None:
         super().__init__(**kwargs)
         self.hidden_dim, self.bucket_size = hidden_dim, bucket_size
@@ -86,20 +88,20 @@ class RelativePositions(keras.layers.Layer):
             epsilon=layer_norm_epsilon, dtype=self.dtype_policy, name="rel_embeddings_layer_norm"
         )
 
-    def build(self, input_shape: Any) -> None:
+    def build(self, input_shape: Shape) -> None:
         shape = (2 * self.bucket_size, self.hidden_dim)
         self.rel_embeddings = self.add_weight(shape=shape, initializer=self.kernel_initializer, name="rel_embedding")
         self.layer_norm.build((None, *shape))
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: Tensor) -> Tensor:
         table = self.layer_norm(ops.expand_dims(ops.convert_to_tensor(self.rel_embeddings), 0))
         return ops.repeat(table, ops.shape(inputs)[0], axis=0)
 
-    def compute_output_shape(self, input_shape: Any) -> Any:
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         return (input_shape[0], 2 * self.bucket_size, self.hidden_dim)
 
-    def get_config(self) -> dict[str, Any]:
-        config: dict[str, Any] = super().get_config()
+    def get_config(self) -> LayerConfig:
+        config: LayerConfig = super().get_config()
         return config | {
             "hidden_dim": self.hidden_dim,
             "bucket_size": self.bucket_size,

@@ -1,11 +1,12 @@
 """Plain layers that a transformer encoder is opened into, one for each operator that Keras has no layer for."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Unpack
 
 import keras
 from keras import ops
 
+from tfkit.keras_types import LayerConfig, LayerOptions, Shape, Tensor
 from tfkit.layers.compressed import CompressedKernel
 from tfkit.layers.fake_quantization import FakeQuantize, round_to_steps
 
@@ -31,22 +32,22 @@ class AddPositions(keras.layers.Layer):
         enabled: False leaves the rows unrounded.
     """
 
-    def __init__(self, *, positions: int, bits: int | None = None, **kwargs: Any) -> None:
+    def __init__(self, *, positions: int, bits: int | None = None, **kwargs: Unpack[LayerOptions]) -> None:
         super().__init__(**kwargs)
         self.positions, self.bits = positions, bits
         self.enabled = True
 
-    def build(self, input_shape: Any) -> None:
+    def build(self, input_shape: Shape) -> None:
         self.embeddings = self.add_weight(
             name="embeddings", shape=(self.positions, input_shape[-1]), initializer="uniform"
         )
         self.built = True
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: Tensor) -> Tensor:
         length = inputs.shape[1] if inputs.shape[1] is not None else ops.shape(inputs)[1]
         return ops.add(inputs, self.rows(length, dtype=inputs.dtype))
 
-    def rows(self, length: Any, *, dtype: Any = "float32") -> Any:
+    def rows(self, length: int | Tensor, *, dtype: str = "float32") -> Tensor:
         """The first rows of the table as they are added, (length, hidden)."""
         rows = ops.convert_to_tensor(self.embeddings)[:length]
         if self.bits is not None and self.enabled:
@@ -55,11 +56,11 @@ class AddPositions(keras.layers.Layer):
             rows = round_to_steps(rows, low, high, bits=self.bits, fused=False)
         return ops.cast(rows, dtype)
 
-    def compute_output_shape(self, input_shape: Any) -> Any:
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         return tuple(input_shape)
 
-    def get_config(self) -> dict[str, Any]:
-        config: dict[str, Any] = super().get_config()
+    def get_config(self) -> LayerConfig:
+        config: LayerConfig = super().get_config()
         return config | {"positions": self.positions, "bits": self.bits}
 
 
@@ -77,19 +78,19 @@ class MatMul(keras.layers.Layer):
         [1, 2, 2]
     """
 
-    def __init__(self, *, scale: float = 1.0, **kwargs: Any) -> None:
+    def __init__(self, *, scale: float = 1.0, **kwargs: Unpack[LayerOptions]) -> None:
         super().__init__(**kwargs)
         self.scale = float(scale)
 
-    def call(self, left: Any, right: Any) -> Any:
+    def call(self, left: Tensor, right: Tensor) -> Tensor:
         product = ops.matmul(left, right)
         return product if self.scale == 1.0 else ops.multiply(product, ops.cast(self.scale, product.dtype))
 
-    def compute_output_shape(self, left_shape: Any, right_shape: Any) -> Any:
+    def compute_output_shape(self, left_shape: Shape, right_shape: Shape) -> Shape:
         return (*left_shape[:-1], right_shape[-1])
 
-    def get_config(self) -> dict[str, Any]:
-        config: dict[str, Any] = super().get_config()
+    def get_config(self) -> LayerConfig:
+        config: LayerConfig = super().get_config()
         return config | {"scale": self.scale}
 
 
@@ -104,19 +105,19 @@ class AttentionMask(keras.layers.Layer):
         **kwargs: As for every Keras layer.
     """
 
-    def __init__(self, *, score: float = HIDDEN_SCORE, **kwargs: Any) -> None:
+    def __init__(self, *, score: float = HIDDEN_SCORE, **kwargs: Unpack[LayerOptions]) -> None:
         super().__init__(**kwargs)
         self.score = float(score)
 
-    def call(self, scores: Any, padding_mask: Any) -> Any:
+    def call(self, scores: Tensor, padding_mask: Tensor) -> Tensor:
         kept = ops.cast(ops.expand_dims(padding_mask, (1, 2)), "bool")
         return ops.where(kept, scores, ops.cast(self.score, scores.dtype))
 
-    def compute_output_shape(self, scores_shape: Any, padding_mask_shape: Any) -> Any:
+    def compute_output_shape(self, scores_shape: Shape, padding_mask_shape: Shape) -> Shape:
         return tuple(scores_shape)
 
-    def get_config(self) -> dict[str, Any]:
-        config: dict[str, Any] = super().get_config()
+    def get_config(self) -> LayerConfig:
+        config: LayerConfig = super().get_config()
         return config | {"score": self.score}
 
 
@@ -129,15 +130,15 @@ class ApproximateGelu(keras.layers.Layer):
         0.84
     """
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: Tensor) -> Tensor:
         return ops.gelu(inputs, approximate=True)
 
-    def compute_output_shape(self, input_shape: Any) -> Any:
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         return tuple(input_shape)
 
     # Keras's own way refuses a layer that was given a dtype policy.
-    def get_config(self) -> dict[str, Any]:
-        config: dict[str, Any] = super().get_config()
+    def get_config(self) -> LayerConfig:
+        config: LayerConfig = super().get_config()
         return dict(config)
 
 
@@ -162,7 +163,7 @@ class MaskedMean(keras.layers.Layer):
     BITS = 16
 
     def __init__(
-        self, *, rounded: bool = False, score: float = HIDDEN_SCORE, fused: bool = True, **kwargs: Any
+        self, *, rounded: bool = False, score: float = HIDDEN_SCORE, fused: bool = True, **kwargs: Unpack[LayerOptions]
     ) -> None:
         super().__init__(**kwargs)
         self.rounded, self.score, self.fused = rounded, float(score), fused
@@ -173,17 +174,17 @@ class MaskedMean(keras.layers.Layer):
             for step, ends in ranges.items()
         }
 
-    def build(self, rows_shape: Any, padding_mask_shape: Any) -> None:
+    def build(self, rows_shape: Shape, padding_mask_shape: Shape) -> None:
         for quantizer in self.quantizers.values():
             quantizer.build((rows_shape[0], 1, rows_shape[1]))
         self.built = True
 
-    def call(self, rows: Any, padding_mask: Any) -> Any:
+    def call(self, rows: Tensor, padding_mask: Tensor) -> Tensor:
         if not self.enabled or not self.rounded:
             return self.steps(rows, padding_mask, lambda step, value: value)
         return self.steps(rows, padding_mask, lambda step, value: self.quantizers[step](value))
 
-    def steps(self, rows: Any, padding_mask: Any, rounded: Any) -> Any:
+    def steps(self, rows: Tensor, padding_mask: Tensor, rounded: Callable[[str, Tensor], Tensor]) -> Tensor:
         """The mean, operator by operator.
 
         Args:
@@ -200,11 +201,11 @@ class MaskedMean(keras.layers.Layer):
         weights = rounded("weights", ops.softmax(scores, axis=-1))
         return ops.reshape(ops.matmul(weights, rows), (-1, rows.shape[-1]))
 
-    def compute_output_shape(self, rows_shape: Any, padding_mask_shape: Any) -> Any:
+    def compute_output_shape(self, rows_shape: Shape, padding_mask_shape: Shape) -> Shape:
         return (rows_shape[0], rows_shape[-1])
 
-    def get_config(self) -> dict[str, Any]:
-        config: dict[str, Any] = super().get_config()
+    def get_config(self) -> LayerConfig:
+        config: LayerConfig = super().get_config()
         return config | {"rounded": self.rounded, "score": self.score, "fused": self.fused}
 
 
@@ -217,18 +218,18 @@ class TokenIds(keras.layers.Layer):
         **kwargs: As for every Keras layer.
     """
 
-    def __init__(self, *, float_layers: Sequence[str] = (), **kwargs: Any) -> None:
+    def __init__(self, *, float_layers: Sequence[str] = (), **kwargs: Unpack[LayerOptions]) -> None:
         super().__init__(**kwargs)
         self.float_layers = tuple(float_layers)
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: Tensor) -> Tensor:
         return inputs
 
-    def compute_output_spec(self, inputs: Any) -> Any:
+    def compute_output_spec(self, inputs: Tensor) -> keras.KerasTensor:
         return keras.KerasTensor(inputs.shape, dtype=inputs.dtype)
 
-    def get_config(self) -> dict[str, Any]:
-        config: dict[str, Any] = super().get_config()
+    def get_config(self) -> LayerConfig:
+        config: LayerConfig = super().get_config()
         return config | {"float_layers": list(self.float_layers)}
 
 
@@ -239,11 +240,11 @@ class CompressedEmbedding(CompressedKernel, keras.layers.Embedding):
     reduced_axes = (-1,)
 
     @property
-    def kernel(self) -> Any:
+    def kernel(self) -> Tensor:
         """The table."""
         return self.embeddings
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: Tensor) -> Tensor:
         # Only the rows looked up are rounded: a table of 30,000 rows would take as long as a layer.
         rows = ops.take(self.embeddings, ops.cast(inputs, "int32"), axis=0)
         return ops.cast(self._compress(rows), self.compute_dtype)

@@ -1,11 +1,14 @@
 """The whole-number arithmetic of LiteRT's kernels, on real numbers that hold whole ones."""
 
-from typing import Any, Literal
+from collections.abc import Callable
+from typing import Literal
 
 import keras
 import numpy as np
 from keras import ops
 from numpy.typing import NDArray
+
+from tfkit.keras_types import Tensor
 
 # float, or one for each channel of the last axis.
 Multiplier = float | NDArray[np.float64]
@@ -17,7 +20,7 @@ LARGEST_OF_16 = 32767  # a 16-bit grid is symmetric about zero
 PRECISE = "float32" if keras.backend.backend() == "jax" else "float64"
 
 
-def rounded_twice(numbers: Any, multiplier: Multiplier, *, divided_by: int = 1, upwards: bool = False) -> Any:
+def rounded_twice(numbers: Tensor, multiplier: Multiplier, *, divided_by: int = 1, upwards: bool = False) -> Tensor:
     """Whole numbers times a real one, as LiteRT's reference kernels give it back in whole numbers.
 
     A multiplier below one half is a number of 31 bits between one half and one, and a shift to the right. The product
@@ -52,11 +55,11 @@ def rounded_twice(numbers: Any, multiplier: Multiplier, *, divided_by: int = 1, 
     return ops.floor(once * shift + 0.5) if upwards else half_away(once * shift)
 
 
-def _constant(values: NDArray[np.float64]) -> Any:
+def _constant(values: NDArray[np.float64]) -> Tensor:
     return ops.convert_to_tensor(values, PRECISE)
 
 
-def rounded_coarsely(numbers: Any, multiplier: Multiplier) -> Any:
+def rounded_coarsely(numbers: Tensor, multiplier: Multiplier) -> Tensor:
     """Whole numbers of up to 48 bits times a real one, of which LiteRT takes the first 15 bits alone.
 
     Source: the `MultiplyByQuantizedMultiplier` for int64 of TensorFlow Lite's `kernels/internal/common.h`, which sums
@@ -78,7 +81,7 @@ def rounded_coarsely(numbers: Any, multiplier: Multiplier) -> Any:
     return ops.floor(ops.cast(numbers, PRECISE) * _constant(short * 2.0 ** (exponent - 15.0)) + 0.5)
 
 
-def rounded_sums(sums: Any, counted: NDArray[np.float32], step: float, *, kernel: Kernel) -> Any:
+def rounded_sums(sums: Tensor, counted: NDArray[np.float32], step: float, *, kernel: Kernel) -> Tensor:
     """Whole sums in steps of a result, not clipped, as a kernel rounds them.
 
     Args:
@@ -98,7 +101,7 @@ def rounded_sums(sums: Any, counted: NDArray[np.float32], step: float, *, kernel
     return ops.cast(rounded, "float32")
 
 
-def difference(first: Any, second: Any, *, steps: tuple[float, float, float]) -> Any:
+def difference(first: Tensor, second: Tensor, *, steps: tuple[float, float, float]) -> Tensor:
     """The difference of two 16-bit tensors, as LiteRT's SUB gives it.
 
     Source: `PrepareGeneralSubOp` of TensorFlow Lite's `kernels/sub.cc`: both are brought to a finer common step first.
@@ -138,11 +141,11 @@ def step_width(low: float, high: float, *, bits: int) -> float:
     return float((np.float32(high) - np.float32(low)) / np.float32(2**bits - 1))
 
 
-def straight_through(value: Any, rounded: Any) -> Any:
+def straight_through(value: Tensor, rounded: Tensor) -> Tensor:
     """`rounded`, with the gradient of `value`: explanations ask a model for it when it predicts."""
 
-    def passed(value: Any, rounded: Any) -> Any:
-        def gradient(*arguments: Any, upstream: Any = None) -> Any:
+    def passed(value: Tensor, rounded: Tensor) -> tuple[Tensor, Callable[..., tuple[Tensor, Tensor]]]:
+        def gradient(*arguments: Tensor, upstream: Tensor | None = None) -> tuple[Tensor, Tensor]:
             upstream = arguments[0] if upstream is None else upstream
             return upstream, ops.zeros_like(upstream)
 
@@ -151,7 +154,7 @@ def straight_through(value: Any, rounded: Any) -> Any:
     return ops.custom_gradient(passed)(value, rounded)
 
 
-def half_away(numbers: Any) -> Any:
+def half_away(numbers: Tensor) -> Tensor:
     """The nearest whole numbers, halves away from zero.
 
     Example:
