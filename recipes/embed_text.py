@@ -24,6 +24,7 @@ from tfkit.running.recipe_run import RecipeRun
 from tfkit.running.rehearsal import rehearse_texts
 from tfkit.running.text_run import begin_text_run, read_texts
 from tfkit.stages.search_index import BuiltIndex, build_search_index
+from tfkit.tasks import EMBEDDING, Decision
 from tfkit.training import PeakMemory
 from tfkit.training.contrastive import train_embedder
 
@@ -43,11 +44,10 @@ def run(config: EmbeddingRecipeConfig, display: Display) -> reports.RunReport:
         model = train(job, model, read.tokenizer)
     models.save_model_file(model, job.folder.float_model)
     built, evaluation = index(job, model, searched)
-    found = {"index": built.index, "reference": built.test_vectors}
-    results = job.export_and_prove(model, evaluation, class_names=(), **found)
+    results = job.export_and_prove(model, evaluation)
     shown = {"misclassified": reports.texts_of(job.splits.test), "search": built.result}
     shown["predict"] = f"tfkit predict {job.folder.path} '{job.splits.test.texts[0]}' --nearest"
-    return job.report("sentence embeddings", model, evaluation, results, **shown)
+    return job.report(evaluation.task.title, model, evaluation, results, **shown)
 
 
 def train(job: RecipeRun, model: Any, tokenizer: Tokenizer) -> Any:
@@ -75,8 +75,8 @@ def index(job: RecipeRun, model: Any, searched: dict[str, Any]) -> tuple[BuiltIn
         built = build_search_index(model, job.splits, job.spec, **searched)
         built.index.save(job.folder.search_index)
         test = job.splits.test
-        scores = built.index.probabilities(built.test_vectors)
-        evaluation = reports.Evaluation(test.class_names, test.labels, scores, test.names)
+        found = Decision(index=built.index)
+        evaluation = reports.Evaluation(test.class_names, test.labels, built.test_vectors, test.names, found, EMBEDDING)
         stage.result(f"the nearest text has the right label for {evaluation.keras:.1%} of the test texts")
         stage.note(built.result.sentence)
     summary = {"notes": built.notes, "quality": evaluation.keras}

@@ -68,7 +68,7 @@ def run(config: RecipeConfig, display: Display) -> reports.RunReport:
     def some_pixels() -> Any:
         return data.calibration_pixels(splits.train, image, count=config.export.calibration_examples)
 
-    results = job.export_and_prove(model, evaluation, class_names=splits.class_names, calibration=some_pixels)
+    results = job.export_and_prove(model, evaluation, calibration=some_pixels)
     smaller = reports.describe_compression(model, plan.coverage, channels=channels, teacher=plan.taught_by)
     shown = {"misclassified": reports.pixels_of(splits.test, image), "compression": smaller, "control": control}
     shown["predict"] = f"tfkit predict {folder.path} {folder.golden if results else 'PICTURE.jpg'}"

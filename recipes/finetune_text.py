@@ -62,7 +62,7 @@ def run(config: TextRecipeConfig, display: Display) -> reports.RunReport:
         seen = splits.train.select(np.arange(min(len(splits.train), config.export.calibration_examples)))
         return token_arrays(seen, tokenizer, sequence_length=job.spec.sequence_length)
 
-    results = job.export_and_prove(model, evaluation, class_names=splits.class_names, calibration=first_texts)
+    results = job.export_and_prove(model, evaluation, calibration=first_texts)
     explanations = explain(job, evaluation)
     smaller = reports.describe_compression(model, coverage, transformer=cut, teacher=taught_by(config))
     shown = {"misclassified": reports.texts_of(splits.test), "compression": smaller, "explanations": explanations}

@@ -94,7 +94,7 @@ def targets_of_file(artifact: Artifact, data: Path) -> "Targets":
     from tfkit.data.targets import CLASSES, Targets
     from tfkit.tasks import task_named
 
-    kind = CLASSES.kind if artifact.task == "embedding" else task_named(artifact.task).targets
+    kind = task_named(artifact.task).targets
     is_table = data.suffix.lower() in (".csv", ".tsv", ".jsonl")
     if kind == CLASSES.kind or artifact.made_by == OUTSIDE or not is_table:
         return CLASSES

@@ -166,7 +166,7 @@ def _examples(
     from tfkit.data import load_image_examples
 
     first = artifacts[0]
-    if first.made_by != OUTSIDE and not first.class_names:
+    if first.task == "embedding":
         raise DataError(
             f"'{first.path}' gives sentence embeddings, which have no labels of their own",
             hint="its run's report.html says how often the nearest indexed text has the right label; leave --data out",

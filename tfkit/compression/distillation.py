@@ -113,7 +113,8 @@ class _Distiller(keras.Model):
         )
         self.teacher = build_model(_with_outputs(teacher, [pair.teacher for pair in features]))
         self.teacher.trainable = False
-        self._temperature, self._alpha, self._divergence = temperature, alpha, task.divergence
+        self._temperature, self._alpha = temperature, alpha
+        self._divergence = task.learned_from_labels().divergence
         self._weights_of_features = tuple(pair.weight for pair in features)
         self._seen = _Seen()
         self._channels = tuple(pair.channels for pair in features)

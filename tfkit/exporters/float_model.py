@@ -2,11 +2,12 @@
 
 from typing import Any
 
-from tfkit.artifacts import ImageSpec, InputSpec, TextSpec
+from tfkit.artifacts import ImageSpec, InputSpec, TaskName, TextSpec
 from tfkit.compression import is_compressed, strip_compression
 from tfkit.errors import ExportError
 from tfkit.models import weight_that_is_no_number, with_dtype_policy, with_float_pixels
 from tfkit.models.text.embedder import is_embedder
+from tfkit.tasks import EMBEDDING
 
 
 def exportable_model(model: Any, *, spec: InputSpec, class_names: tuple[str, ...]) -> Any:
@@ -44,8 +45,8 @@ def check_model(model: Any, *, spec: InputSpec, class_names: tuple[str, ...]) ->
         ExportError: Tells every fault.
     """
     faults = _text_faults(model, spec) if isinstance(spec, TextSpec) else _image_faults(model, spec)
-    if is_embedder(model) and not class_names:
-        pass
+    if is_embedder(model):
+        faults += [f"it gives vectors; expected scores of {len(class_names)} classes"] if class_names else []
     elif len(model.outputs) != 1 or tuple(model.outputs[0].shape[1:]) != (len(class_names),):
         shapes = ", ".join(str(tuple(tensor.shape)) for tensor in model.outputs)
         faults.append(f"it gives {shapes}; expected scores of {len(class_names)} classes")
@@ -56,6 +57,11 @@ def check_model(model: Any, *, spec: InputSpec, class_names: tuple[str, ...]) ->
             hint="one unit that stands for two classes gets a score for each by with_two_scores" if one else "",
         )
     refuse_weights_that_are_no_numbers(model)
+
+
+def task_of_model(model: Any, asked: TaskName) -> TaskName:
+    """What is asked of a model: an embedder says it itself."""
+    return EMBEDDING.name if is_embedder(model) else asked
 
 
 def refuse_weights_that_are_no_numbers(model: Any) -> None:

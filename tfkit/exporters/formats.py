@@ -7,7 +7,7 @@ from typing import Any
 
 from tfkit.artifacts import FORMAT_NAMES, Artifact, Format, InputSpec, TaskName, format_named, write_manifest
 from tfkit.errors import ExportError
-from tfkit.exporters.float_model import exportable_model
+from tfkit.exporters.float_model import exportable_model, task_of_model
 from tfkit.exporters.saved_model import export_saved_model
 from tfkit.exporters.tflite import converted_to_float, export_tflite, makes_its_own_file
 
@@ -37,7 +37,7 @@ def export_formats(
         calibration: For `tflite_int8`: uint8 (n, height, width, channels), some hundred real training images; for
             texts a dict of int32 `token_ids` and `padding_mask`.
         allow_float: Float operators that `tflite_int8` made after training may have, as for `export_tflite`.
-        task: What is asked of the model; `embedding` where there are no class names.
+        task: What is asked of the model; `embedding` of an embedder, which has no class names.
         thresholds: What turns scores into answers; as for `Artifact`.
         progress: Called after each file with files done, files in all, and the format.
 
@@ -57,6 +57,7 @@ def export_formats(
     """
     if unknown := [name for name in formats if name not in FORMAT_NAMES]:
         raise ExportError(f"unknown formats: {', '.join(unknown)}", hint="the formats are " + ", ".join(FORMAT_NAMES))
+    task = task_of_model(model, task)
     described: dict[str, Any] = {"spec": spec, "class_names": class_names}
     given = {"calibration": calibration, "allow_float": allow_float, "task": task, "thresholds": thresholds}
     job = _Export(model, described, **given)
@@ -66,7 +67,7 @@ def export_formats(
             progress(len(artifacts), len(formats), name)
         wanted = format_named(name)
         artifact = _EXPORTERS[wanted.kind](job, wanted, directory / wanted.file)
-        artifacts.append(replace(artifact, task=task if class_names else "embedding", thresholds=thresholds))
+        artifacts.append(replace(artifact, task=task, thresholds=thresholds))
     write_manifest(tuple(artifacts), directory)
     return tuple(artifacts)
 

@@ -21,7 +21,7 @@ from tfkit.errors import ExportError
 from tfkit.exporters.normalization import packed
 from tfkit.runtimes.file_metadata import METADATA
 from tfkit.runtimes.litert_runtime import SEGMENT_IDS
-from tfkit.tasks import task_named
+from tfkit.tasks import Task, task_named
 
 VOCABULARY_NAME = "vocab.txt"
 _IDENTIFIER = b"M001"
@@ -63,8 +63,8 @@ def with_metadata(
     """
     model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(flatbuffer))
     graph = model.subgraphs[0]
-    labelled = bool(class_names) and task_named(task).targets != "numbers"
-    files = {LABELS_NAME: labels_file(class_names).encode()} if labelled else {}
+    asked = task_named(task)
+    files = {LABELS_NAME: labels_file(class_names).encode()} if asked.has_labels else {}
     subgraph: _Table = {}
     if isinstance(spec, ImageSpec):
         subgraph[2] = [_image(graph.tensors[graph.inputs[0]], spec)]
@@ -75,10 +75,9 @@ def with_metadata(
             tokenizer = {0: [_file(VOCABULARY_NAME, "Word pieces, one a line, by their id", _VOCABULARY)]}
             subgraph[5] = [{0: _BERT_TOKENIZER, 1: tokenizer}]
         subgraph[2] = [_tokens(graph.tensors[place].name) for place in graph.inputs]
-    subgraph[3] = [_answers(class_names, task)]
-    noun = task_named(task).noun if class_names else "embedder"
+    subgraph[3] = [_answers(class_names, asked)]
     described = {
-        0: f"{'Image' if isinstance(spec, ImageSpec) else 'Text'} {noun}",
+        0: f"{'Image' if isinstance(spec, ImageSpec) else 'Text'} {asked.noun}",
         3: [subgraph],
         4: f"tfkit {metadata.version('tfkit')}",
         7: "1.0.0" if isinstance(spec, ImageSpec) else "1.1.0",
@@ -132,14 +131,11 @@ def _tokens(tensor_name: bytes | str) -> _Table:
     return {0: _TEXT_NAMES[name], 1: told[name], 3: {0: _FEATURE, 1: {}}}
 
 
-def _answers(class_names: tuple[str, ...], task: TaskName) -> _Table:
-    content: _Table = {0: _FEATURE, 1: {}}
-    if not class_names:
-        return {0: "embeddings", 1: "The text's vector, of length 1", 3: content}
-    if task_named(task).targets == "numbers":
-        return {0: task_named(task).output, 1: f"In their own units: {', '.join(class_names)}", 3: content}
-    labels = _file(LABELS_NAME, "Labels, one a line, in the order of the scores", _AXIS_LABELS)
-    return {0: "scores", 1: "How likely each label is", 3: content, 6: [labels]}
+def _answers(class_names: tuple[str, ...], task: Task) -> _Table:
+    told: _Table = {0: task.output, 1: task.described(class_names), 3: {0: _FEATURE, 1: {}}}
+    if task.has_labels:
+        told[6] = [_file(LABELS_NAME, "Labels, one a line, in the order of the scores", _AXIS_LABELS)]
+    return told
 
 
 def _file(name: str, description: str, kind: np.int8) -> _Table:

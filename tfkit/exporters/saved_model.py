@@ -12,8 +12,7 @@ from tfkit.artifacts import Artifact, ImageSpec, InputSpec, ModelSignature, Task
 from tfkit.data.images import decode_image, fit_image
 from tfkit.errors import ExportError
 from tfkit.exporters.destination import finished_model
-from tfkit.exporters.float_model import exportable_model
-from tfkit.models.text.embedder import EMBEDDINGS
+from tfkit.exporters.float_model import exportable_model, task_of_model
 from tfkit.runtimes import held_native_output
 from tfkit.tasks import task_named
 
@@ -45,7 +44,7 @@ def export_saved_model(
         directory: The folder above the version folder `1`; the version folder must not exist.
         spec: The images or texts it takes.
         class_names: Its labels, in the order of the scores; none for an embedder.
-        task: What is asked of the model.
+        task: What is asked of the model; `embedding` of an embedder.
         thresholds: As for `Artifact`.
 
     Returns:
@@ -58,7 +57,7 @@ def export_saved_model(
     Example:
         >>> artifact = export_saved_model(model, Path("ants_or_bees"), spec=image, class_names=("ants", "bees"))
     """
-    model = exportable_model(model, spec=spec, class_names=class_names)
+    model, task = exportable_model(model, spec=spec, class_names=class_names), task_of_model(model, task)
     if len(class_names) == 1 and task == "classification":
         raise ExportError(
             f"model '{model.name}' cannot be exported: it gives one score, so that every answer would be "
@@ -75,7 +74,7 @@ def export_saved_model(
         signature=_signature(spec, class_names, task, thresholds, width=model.output_shape[-1]),
         input=spec,
         class_names=class_names,
-        task=task if class_names else "embedding",
+        task=task,
         thresholds=thresholds,
         made_by=f"ExportArchive of Keras {metadata.version('keras')}, TensorFlow {metadata.version('tensorflow')}",
     )
@@ -84,10 +83,8 @@ def export_saved_model(
 def _archive(
     model: Any, spec: InputSpec, class_names: tuple[str, ...], task: TaskName, thresholds: tuple[float, ...]
 ) -> Any:
-    answers = _answers(class_names, task, thresholds)
-
     def classify(inputs: Any) -> dict[str, tf.Tensor]:
-        return answers(model(inputs, training=False))
+        return task_named(task).serve(model(inputs, training=False), class_names, thresholds)
 
     archive = keras.export.ExportArchive()
     archive.track(model)
@@ -127,20 +124,11 @@ def _add_text_endpoints(archive: Any, classify: Classify, text: TextSpec) -> Non
     archive.add_endpoint("predict", predict, tokens)
 
 
-def _answers(
-    class_names: tuple[str, ...], task: TaskName, thresholds: tuple[float, ...]
-) -> Callable[[tf.Tensor], dict[str, tf.Tensor]]:
-    """From a model's output to what the SavedModel gives."""
-    if not class_names:
-        return lambda vectors: {EMBEDDINGS: vectors}
-    return lambda scores: task_named(task).serve(scores, class_names, thresholds)
-
-
 def _signature(
     spec: InputSpec, class_names: tuple[str, ...], task: TaskName, thresholds: tuple[float, ...], *, width: int
 ) -> ModelSignature:
     name = "image_bytes" if isinstance(spec, ImageSpec) else "texts"
-    answers = tf.function(_answers(class_names, task, thresholds))
+    answers = tf.function(lambda scores: task_named(task).serve(scores, class_names, thresholds))
     outputs = answers.get_concrete_function(tf.TensorSpec((None, width), tf.float32)).structured_outputs
     return ModelSignature(
         (TensorSpec(name=name, shape=(None,), dtype="string"),),

@@ -22,7 +22,7 @@ from tfkit.compression.tfmot import TfKerasTwin, export_tfmot_int8
 from tfkit.errors import ExportError, ModelError
 from tfkit.exporters.conversion import convert_to_float
 from tfkit.exporters.destination import finished_tflite
-from tfkit.exporters.float_model import exportable_model, refuse_weights_that_are_no_numbers
+from tfkit.exporters.float_model import exportable_model, refuse_weights_that_are_no_numbers, task_of_model
 from tfkit.exporters.inspection import LoopError, refuse_loops, refuse_unasked_operators
 from tfkit.exporters.quantization import quantize_to_dynamic_int8, quantize_to_float16, quantize_to_int8
 from tfkit.exporters.quantization_aware import export_trained_integers
@@ -77,6 +77,7 @@ def export_tflite(
         >>> options = {"spec": image, "class_names": ("ants", "bees")}
         >>> artifact = export_tflite(model, Path("ants.tflite"), quantization="int8", calibration=pixels, **options)
     """
+    task = task_of_model(model, task)
     if isinstance(model, TfKerasTwin):
         return _export_twin(model, path, spec=spec, class_names=class_names)
     if makes_its_own_file(model, quantization):

@@ -24,7 +24,6 @@ from tfkit.reports.findings import (
 from tfkit.reports.run_report import RunReport, float_accuracy
 from tfkit.reports.task_view import task_view, wrong_answers
 from tfkit.reports.text_input import describe_text_input
-from tfkit.tasks import CLASSIFICATION
 
 DOCUMENT_VERSION = 1
 # A matrix of 1,000 classes is a million numbers; its confused pairs say the same in a few lines.
@@ -50,7 +49,7 @@ def report_document(report: RunReport) -> dict[str, Any]:
         "evaluation": _evaluation(report),
         "control": asdict(report.control) if report.control else None,
         "artifacts": [
-            {**asdict(file), report.evaluation.metric: file.quality, "accepted": file.accepted}
+            {**asdict(file), report.evaluation.metric: file.quality, **file.compared, "accepted": file.accepted}
             for file in report.artifacts
         ],
         "acceptance": report.policy,
@@ -79,7 +78,7 @@ def _evaluation(report: RunReport) -> dict[str, Any]:
         "float": float_accuracy(report.stages),
         "class_names": evaluation.class_names,
     }
-    if evaluation.task is not CLASSIFICATION:
+    if evaluation.task.targets != "classes":
         return described
     low, high = accuracy_interval(evaluation.keras, evaluation.examples)
     few = len(evaluation.class_names) <= MOST_CLASSES_WITH_MATRIX

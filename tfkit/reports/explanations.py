@@ -14,7 +14,6 @@ from tfkit.errors import ModelError
 from tfkit.reports.findings import Mistake, mistakes
 from tfkit.reports.quantities import percent
 from tfkit.reports.run_report import Evaluation
-from tfkit.tasks import CLASSIFICATION
 
 # Only for the type checker: these rooms load TensorFlow, and `tfkit --help` must not.
 if TYPE_CHECKING:
@@ -101,7 +100,7 @@ def explain_mistakes(
     """
     from tfkit.explaining import open_explainer
 
-    if evaluation.task is not CLASSIFICATION:
+    if evaluation.task.targets != "classes":
         return Explanations("", (), ("words are weighed for classes only, not for labels or numbers",))
     wrong = mistakes(evaluation)[:MOST_EXPLAINED]
     if not wrong:

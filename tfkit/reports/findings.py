@@ -82,7 +82,7 @@ def confusion_matrix(evaluation: Evaluation) -> np.ndarray:
     from sklearn.metrics import confusion_matrix as count_confusions  # a second to import
 
     classes = np.arange(len(evaluation.class_names))
-    counts: np.ndarray = count_confusions(evaluation.labels, evaluation.scores.argmax(axis=-1), labels=classes)
+    counts: np.ndarray = count_confusions(evaluation.labels, evaluation.answers, labels=classes)
     return counts
 
 
@@ -92,7 +92,7 @@ def class_scores(evaluation: Evaluation) -> tuple[ClassScore, ...]:
 
     columns = precision_recall_fscore_support(
         evaluation.labels,
-        evaluation.scores.argmax(axis=-1),
+        evaluation.answers,
         labels=np.arange(len(evaluation.class_names)),
         zero_division=np.nan,
     )
@@ -118,17 +118,17 @@ def most_confused(evaluation: Evaluation) -> tuple[Confusion, ...]:
 
 def mistakes(evaluation: Evaluation) -> tuple[Mistake, ...]:
     """Every wrongly classified example, the most confident mistake first."""
-    predicted = evaluation.scores.argmax(axis=-1)
+    predicted, confidences = evaluation.answers, evaluation.confidences
     wrong = np.flatnonzero(predicted != evaluation.labels)
-    ordered = wrong[np.argsort(-evaluation.scores[wrong, predicted[wrong]], kind="stable")]
+    ordered = wrong[np.argsort(-confidences[wrong, predicted[wrong]], kind="stable")]
     return tuple(
         Mistake(
             position=int(position),
             name=evaluation.names[position],
             true=evaluation.class_names[evaluation.labels[position]],
             predicted=evaluation.class_names[predicted[position]],
-            confidence=float(evaluation.scores[position, predicted[position]]),
-            true_confidence=float(evaluation.scores[position, evaluation.labels[position]]),
+            confidence=float(confidences[position, predicted[position]]),
+            true_confidence=float(confidences[position, evaluation.labels[position]]),
         )
         for position in ordered
     )
@@ -139,8 +139,8 @@ def calibration(evaluation: Evaluation) -> tuple[CalibrationBin, ...]:
 
     See Guo et al., "On Calibration of Modern Neural Networks", 2017.
     """
-    confidence = evaluation.scores.max(axis=-1)
-    right = evaluation.scores.argmax(axis=-1) == evaluation.labels
+    confidence = np.take_along_axis(evaluation.confidences, evaluation.answers[:, None], axis=1)[:, 0]
+    right = evaluation.answers == evaluation.labels
     tenth = np.clip((confidence * CALIBRATION_BINS).astype(int), 0, CALIBRATION_BINS - 1)
     members = [tenth == number for number in range(CALIBRATION_BINS)]
     return tuple(

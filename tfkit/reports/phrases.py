@@ -9,7 +9,6 @@ from typing import Any
 from tfkit.reports.data_summary import DataSummary
 from tfkit.reports.quantities import counted, file_size, milliseconds, percent
 from tfkit.reports.run_report import ArtifactResult, RunReport, float_accuracy
-from tfkit.tasks import CLASSIFICATION
 
 # In the order they are told; a limit that is null in the recipe does not hold.
 _LIMITS: Mapping[str, Callable[[Any, str], str]] = {
@@ -65,7 +64,7 @@ def warnings(report: RunReport, data: DataSummary) -> tuple[str, ...]:
             f"{leaked} in two splits at once; if one of them is the evaluation split, the accuracy is flattered."
         )
     examples = report.evaluation.examples
-    if examples < FEW_EXAMPLES and report.evaluation.task is CLASSIFICATION:
+    if examples < FEW_EXAMPLES and report.evaluation.task.targets == "classes":
         told.append(
             f"with {counted(examples, f'evaluation {report.noun}')} one {report.noun} more or less moves the accuracy "
             f"by {100 / examples:.1f} points; evaluate on more before deciding on small differences."

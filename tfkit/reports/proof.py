@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
-
-import numpy as np
 
 from tfkit.artifacts import Artifact, RunDirectory
 from tfkit.reports.run_report import ArtifactResult, Evaluation, artifact_result
@@ -13,7 +12,6 @@ from tfkit.reports.tensorboard import write_layer_errors
 
 # Only for the type checker: these rooms load TensorFlow, and `tfkit --help` must not.
 if TYPE_CHECKING:
-    from tfkit.artifacts.search_index import SearchIndex
     from tfkit.data import Examples
     from tfkit.verification import AcceptancePolicy
 
@@ -27,8 +25,6 @@ def prove_artifacts(
     policy: AcceptancePolicy,
     threads: int = 1,
     progress: Callable[[int, int, str], None] | None = None,
-    index: SearchIndex | None = None,
-    reference: np.ndarray | None = None,
     float_accuracy: float | None = None,
 ) -> tuple[ArtifactResult, ...]:
     """Run every exported file over the evaluation split in its own runtime, time it, and judge it.
@@ -44,8 +40,6 @@ def prove_artifacts(
         policy: What a file must keep to.
         threads: CPU threads a file runs on.
         progress: Called with images or texts done, those in all (over all files), and the file's name.
-        index: Of an embedder: what its vectors are compared with.
-        reference: Of an embedder: the Keras model's vectors of the same split, float32 (n, d).
         float_accuracy: What the model had before it was pruned or quantised; None when it was not. The files are
             judged against it too: `evaluation` knows the compressed model only.
 
@@ -61,7 +55,7 @@ def prove_artifacts(
     from tfkit.runtimes import open_runtime, read_stored_weights
     from tfkit.verification import refusals, verify_artifact, write_golden_samples
 
-    compared = evaluation.scores if reference is None else reference
+    decision = replace(evaluation.decision, tolerance=policy.tolerance)
     one = next(input_batches(examples, artifacts[0].input, batch_size=1))
     verifications, results = [], []
     for number, artifact in enumerate(artifacts):
@@ -70,11 +64,10 @@ def prove_artifacts(
             verification = verify_artifact(
                 artifact,
                 examples,
-                reference=compared,
+                reference=evaluation.scores,
                 runtime=runtime,
                 progress=report,
-                index=index,
-                tolerance=policy.tolerance,
+                decision=decision,
             )
             latency = measure_latency(runtime, one)
         reasons = refusals(

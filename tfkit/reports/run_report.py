@@ -92,9 +92,10 @@ class Evaluation:
     Attributes:
         class_names: The k labels, in the order of the scores.
         labels: The true classes, int (n,); or rows of labels or numbers, as `tfkit.data.targets` says.
-        scores: float32 (n, k), the Keras model's scores or numbers.
+        scores: float32 (n, k), the Keras model's scores or numbers; (n, d) vectors of an embedder.
         names: What to call each example (its path in the data folder).
         decision: What turns scores into answers.
+        asked: What is asked of the model; None for what its labels say.
     """
 
     class_names: tuple[str, ...]
@@ -102,11 +103,22 @@ class Evaluation:
     scores: np.ndarray
     names: tuple[str, ...]
     decision: Decision = PLAIN
+    asked: Task | None = None
 
     @property
     def task(self) -> Task:
         """What is asked of the model."""
-        return task_of(self.labels)
+        return self.asked or task_of(self.labels)
+
+    @cached_property
+    def answers(self) -> np.ndarray:
+        """What it answers: classes int (n,), labels bool (n, k), or the numbers themselves."""
+        return self.task.given(self.scores, self.decision)
+
+    @cached_property
+    def confidences(self) -> np.ndarray:
+        """How sure it is of each possible answer, float32 (n, k)."""
+        return self.task.confidences(self.scores, self.decision)
 
     @cached_property
     def quality(self) -> Quality:
@@ -181,8 +193,7 @@ class ArtifactResult:
         stored_weights: Weights in a `.tflite` file's kernels, None for a SavedModel; so are the next two.
         stored_zeros: How many of them are zero.
         deflated_bytes: Its size as an app's archive holds it.
-        mean_cosine: Of an embedder: mean cosine of its vectors with Keras's; None otherwise.
-        min_cosine: The smallest of them.
+        compared: Further figures of how alike its answers and Keras's are: `mean_cosine` and `min_cosine` of vectors.
         min_runtime: The first TensorFlow Lite runtime that reads a `.tflite` file, None for a SavedModel.
         portability_faults: What makes other runtimes refuse the file or answer wrongly.
         npu: Where its operators would run on an NPU, None when nobody asked.
@@ -213,8 +224,7 @@ class ArtifactResult:
     stored_weights: int | None = None
     stored_zeros: int | None = None
     deflated_bytes: int | None = None
-    mean_cosine: float | None = None
-    min_cosine: float | None = None
+    compared: Mapping[str, float] = field(default_factory=dict)
     min_runtime: str | None = None
     portability_faults: tuple[str, ...] = ()
     npu: NpuPlacement | None = None
@@ -340,8 +350,7 @@ def artifact_result(
         stored_weights=stored.weights if stored else None,
         stored_zeros=stored.zeros if stored else None,
         deflated_bytes=deflated,
-        mean_cosine=verification.mean_cosine,
-        min_cosine=verification.min_cosine,
+        compared=verification.compared,
         min_runtime=portability.min_runtime if portability else None,
         portability_faults=portability.faults if portability else (),
         figures=dict(verification.quality.figures) if verification.quality else {},

@@ -18,7 +18,6 @@ from tfkit.reports.gallery import Misclassified, MisclassifiedPixels, quoted
 from tfkit.reports.quantities import percent
 from tfkit.reports.run_report import Evaluation
 from tfkit.reports.task_view import task_view, wrong_answers
-from tfkit.tasks import CLASSIFICATION
 
 _COLUMNS = 4
 _MOST_PICTURES = 16
@@ -118,7 +117,7 @@ def _answer_drawings(evaluation: Evaluation, *, noun: str) -> dict[str, Drawing]
 
 
 def _worst(evaluation: Evaluation) -> tuple[Mistake, ...]:
-    chosen = mistakes if evaluation.task is CLASSIFICATION else wrong_answers
+    chosen = mistakes if evaluation.task.targets == "classes" else wrong_answers
     return chosen(evaluation)[:_MOST_PICTURES]
 
 

@@ -8,7 +8,6 @@ from tfkit.reports.findings import accuracy_interval
 from tfkit.reports.quantities import count, counted, file_size, milliseconds, percent, points
 from tfkit.reports.run_report import ArtifactResult, Evaluation, RunReport
 from tfkit.reports.task_view import FIGURES, told_figure
-from tfkit.tasks import CLASSIFICATION
 
 
 @dataclass(frozen=True)
@@ -94,7 +93,7 @@ def _fastest_accepted(report: RunReport) -> ArtifactResult | None:
 
 def _keras_remark(report: RunReport) -> str:
     evaluation = report.evaluation
-    if evaluation.task is not CLASSIFICATION:
+    if evaluation.task.targets != "classes":
         others = [f"{FIGURES[name]} {told_figure(name, value)}" for name, value in _others(evaluation)]
         return f"{FIGURES[evaluation.metric]}, on {counted(evaluation.examples, report.noun)}; {'; '.join(others)}"
     low, high = accuracy_interval(evaluation.keras, evaluation.examples)
@@ -111,7 +110,7 @@ def _others(evaluation: Evaluation) -> list[tuple[str, float]]:
 def _described(file: ArtifactResult, evaluation: Evaluation) -> str:
     if file.quality is None:
         return file.label
-    told = "right on " if evaluation.task is CLASSIFICATION else f"{evaluation.task.unit} "
+    told = "right on " if evaluation.task.targets == "classes" else f"{evaluation.task.unit} "
     return f"{file.label}, {told}{evaluation.task.told(file.quality)}"
 
 
@@ -138,7 +137,7 @@ def _headline(report: RunReport) -> str:
 def _sentences(report: RunReport) -> tuple[str, ...]:
     evaluation = report.evaluation
     of = counted(evaluation.examples, f"evaluation {report.noun}")
-    if evaluation.task is CLASSIFICATION:
+    if evaluation.task.targets == "classes":
         right = count(round(evaluation.keras * evaluation.examples))
         sentences = [f"The trained Keras model names {right} of {of} correctly ({percent(evaluation.keras)})."]
     else:
@@ -151,7 +150,9 @@ def _sentences(report: RunReport) -> tuple[str, ...]:
     if smallest:
         told = evaluation.task.told(smallest.quality)
         named = (
-            f" and names {told} correctly" if evaluation.task is CLASSIFICATION else f"; {evaluation.task.unit} {told}"
+            f" and names {told} correctly"
+            if evaluation.task.targets == "classes"
+            else f"; {evaluation.task.unit} {told}"
         )
         accuracy = named if smallest.quality is not None else ""
         sentences.append(

@@ -39,8 +39,7 @@ class RecipeRun:
 
     def evaluate(self, model: Any) -> reports.Evaluation:
         """A model's answers on the test split; thresholds, where the task has some, come from the validation split."""
-        if isinstance(self.config, EmbeddingRecipeConfig):
-            return reports.evaluate(model, self.splits.test, self.spec)
+        assert not isinstance(self.config, EmbeddingRecipeConfig)  # its answers need an index: `recipes/embed_text.py`
         asked, validation = self.config.task, self.splits.validation
         task, thresholds = task_of(validation.labels), tuple[float, ...]()
         if len(validation) and (task.always_thresholds or asked.operating_point is not None):
@@ -53,18 +52,14 @@ class RecipeRun:
         model: Any,
         evaluation: reports.Evaluation,
         *,
-        class_names: tuple[str, ...],
         calibration: Callable[[], Any] | None = None,
-        **search: Any,
     ) -> tuple[reports.ArtifactResult, ...]:
         """Export a model; every file is run over the whole test split in its own runtime, timed and judged.
 
         Args:
             model: The trained model.
             evaluation: What it answers on the test split.
-            class_names: What the files name their scores; empty for an embedder.
             calibration: Gives the inputs that ranges are measured on; called when something is exported.
-            **search: Of an embedder: `index` and `reference` of `tfkit.reports.prove_artifacts`.
 
         Returns:
             One result for each file; none when the recipe exports nothing.
@@ -73,7 +68,8 @@ class RecipeRun:
         if export is None:
             return ()
         with self.display.stage("Export") as stage:
-            described: dict[str, Any] = {"spec": self.spec, "class_names": class_names, "progress": stage.progress}
+            named = evaluation.class_names if evaluation.task.has_names else ()
+            described: dict[str, Any] = {"spec": self.spec, "class_names": named, "progress": stage.progress}
             if calibration is not None:
                 described["calibration"] = calibration()
             described["allow_float"] = getattr(export, "allow_float", ())  # files of embedders have no such key
@@ -83,7 +79,7 @@ class RecipeRun:
         self.log.append(reports.StageSummary("export", stage.title, stage.seconds))
         with self.display.stage("Prove every file") as stage:
             options: dict[str, Any] = {"policy": self.policy, "threads": self.config.acceptance.latency_threads}
-            options |= {"progress": stage.progress, "float_accuracy": reports.float_accuracy(self.log)} | search
+            options |= {"progress": stage.progress, "float_accuracy": reports.float_accuracy(self.log)}
             results = reports.prove_artifacts(files, self.splits.test, evaluation, self.folder, **options)
             whole = reports.float_accuracy(self.log)
             before = "" if whole is None else f"; {evaluation.task.told(whole)} before compression"

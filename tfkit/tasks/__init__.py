@@ -1,23 +1,26 @@
-"""What is asked of a model: one class of several, several labels, or numbers."""
+"""What is asked of a model: one class of several, several labels, numbers, or a vector."""
 
 import numpy as np
 
 from tfkit.artifacts import TaskName
 from tfkit.data.targets import target_kind
 from tfkit.tasks.classification import CLASSIFICATION
+from tfkit.tasks.embedding import EMBEDDING
 from tfkit.tasks.multilabel import MULTILABEL
 from tfkit.tasks.regression import REGRESSION
-from tfkit.tasks.task import PLAIN, Decision, Quality, Task
+from tfkit.tasks.task import PLAIN, Decision, Objective, Quality, Task
 
-TASKS = (CLASSIFICATION, MULTILABEL, REGRESSION)
+TASKS = (CLASSIFICATION, MULTILABEL, REGRESSION, EMBEDDING)
 
 __all__ = [
     "CLASSIFICATION",
+    "EMBEDDING",
     "MULTILABEL",
     "PLAIN",
     "REGRESSION",
     "TASKS",
     "Decision",
+    "Objective",
     "Quality",
     "Task",
     "task_named",
@@ -31,5 +34,5 @@ def task_named(name: TaskName) -> Task:
 
 
 def task_of(labels: np.ndarray) -> Task:
-    """The task that an array of labels is of; see `tfkit.data.targets`."""
+    """The task that an array of labels is of; classes are `CLASSIFICATION`'s. See `tfkit.data.targets`."""
     return next(task for task in TASKS if task.targets == target_kind(labels))

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from tfkit.tasks.task import Decision, Quality, Task
+from tfkit.tasks.task import Decision, Objective, Quality, Task
 
 
 def _loss(labels: np.ndarray, label_smoothing: float) -> Any:
@@ -81,24 +81,26 @@ def _serve(scores: Any, names: tuple[str, ...], thresholds: tuple[float, ...]) -
     return {"labels": tf.gather(labels, tf.argmax(scores, axis=-1)), "scores": scores}
 
 
+def _described(names: tuple[str, ...]) -> str:
+    return "How likely each label is"
+
+
 CLASSIFICATION = Task(
     name="classification",
     title="classification",
     noun="classifier",
     targets="classes",
     output="scores",
+    described=_described,
     activation="softmax",
     metric="accuracy",
     unit="accuracy",
     is_share=True,
-    loss=_loss,
-    metrics=_metrics,
+    objective=Objective(_loss, _metrics, _divergence),
     quality=_quality,
     same=_same,
     chance=_chance,
     thresholds=_thresholds,
-    always_thresholds=False,
-    divergence=_divergence,
     given=_given,
     serve=_serve,
 )

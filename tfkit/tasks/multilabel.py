@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from tfkit.tasks.task import Decision, Quality, Task
+from tfkit.tasks.task import Decision, Objective, Quality, Task
 
 _HALF = 0.5
 
@@ -133,24 +133,27 @@ def _serve(scores: Any, names: tuple[str, ...], thresholds: tuple[float, ...]) -
     return {"labels": tf.where(scores >= limits, labels[None], tf.constant("")), "scores": scores}
 
 
+def _described(names: tuple[str, ...]) -> str:
+    return "How likely each label is"
+
+
 MULTILABEL = Task(
     name="multilabel",
     title="multi-label classification",
     noun="classifier of several labels",
     targets="labels",
     output="scores",
+    described=_described,
     activation="sigmoid",
     metric="f1",
     unit="F1",
     is_share=True,
-    loss=_loss,
-    metrics=_metrics,
+    objective=Objective(_loss, _metrics, _divergence),
     quality=_quality,
     same=_same,
     chance=_chance,
     thresholds=_thresholds,
     always_thresholds=True,
-    divergence=_divergence,
     given=_given,
     serve=_serve,
 )

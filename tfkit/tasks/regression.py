@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from tfkit.tasks.task import Decision, Quality, Task, no_thresholds
+from tfkit.tasks.task import Decision, Objective, Quality, Task
 
 # Two numbers are called the same when they lie no further apart than this share of the targets' standard deviation.
 TOLERANCE = 0.1
@@ -78,24 +78,26 @@ def _serve(scores: Any, names: tuple[str, ...], thresholds: tuple[float, ...]) -
     return {"values": scores}
 
 
+def _described(names: tuple[str, ...]) -> str:
+    return f"In their own units: {', '.join(names)}"
+
+
 REGRESSION = Task(
     name="regression",
     title="regression",
     noun="regressor",
     targets="numbers",
     output="values",
+    described=_described,
     activation="linear",
     metric="r2",
     unit="R²",
     is_share=False,
-    loss=_loss,
-    metrics=_metrics,
+    objective=Objective(_loss, _metrics, _divergence),
     quality=_quality,
     same=_same,
     chance=_chance,
-    thresholds=no_thresholds,
-    always_thresholds=False,
-    divergence=_divergence,
     given=_given,
     serve=_serve,
+    has_labels=False,
 )

@@ -2,12 +2,16 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from tfkit.artifacts import TaskName
-from tfkit.data.targets import TargetKind
+from tfkit.data.targets import TargetKind, target_kind
+from tfkit.errors import ModelError
+
+if TYPE_CHECKING:
+    from tfkit.artifacts.search_index import SearchIndex
 
 Activation = Literal["softmax", "sigmoid", "linear"]
 
@@ -42,13 +46,46 @@ class Decision:
             one half, and the largest score.
         tolerance: Of numbers: how far two may lie apart and still be called the same; None for a tenth of their
             standard deviation.
+        index: Of vectors: the known ones that they are compared with; without it vectors are compared with each other
+            and have no quality.
     """
 
     thresholds: tuple[float, ...] = ()
     tolerance: float | None = None
+    index: "SearchIndex | None" = None
 
 
 PLAIN = Decision()
+
+
+@dataclass(frozen=True)
+class Objective:
+    """What training on examples minimises and shows.
+
+    Attributes:
+        loss: From training labels and label smoothing to a Keras loss on logits.
+        metrics: Keras metrics on logits, shown while it trains.
+        divergence: How far a student's logits are from a teacher's, at a temperature; a Keras scalar.
+    """
+
+    loss: Callable[[np.ndarray, float], Any]
+    metrics: Callable[[], list[Any]]
+    divergence: Callable[[Any, Any, float], Any]
+
+
+def no_thresholds(labels: np.ndarray, scores: np.ndarray, sensitivity: float | None) -> tuple[float, ...]:
+    """A task that decides without thresholds."""
+    return ()
+
+
+def nothing_compared(scores: np.ndarray, reference: np.ndarray) -> dict[str, float]:
+    """Two models' answers are the same or not; nothing else is told of them."""
+    return {}
+
+
+def as_they_are(scores: np.ndarray, decision: Decision) -> np.ndarray:
+    """Scores that are probabilities already."""
+    return scores
 
 
 @dataclass(frozen=True)
@@ -61,20 +98,23 @@ class Task:
         noun: What a model of it is: "classifier".
         targets: What examples are labelled with.
         output: What an exported model calls its numbers.
+        described: From the names of the outputs to what these numbers are, in a sentence, for a file's metadata.
         activation: The end of its head.
         metric: The figure that decides; higher is better.
         unit: What the figure is called for people: "accuracy".
         is_share: Whether the figure is a share that people read in per cent.
-        loss: From training labels and label smoothing to a Keras loss on logits.
-        metrics: Keras metrics on logits, shown while it trains.
+        objective: What training minimises; None where a training of its own does it (`train_embedder`).
         quality: From labels, scores and the decision to the figures.
         same: From scores, reference scores, labels and the decision to bool (n,): where both answer alike.
-        chance: From labels to the deciding figure of a model that has learned nothing.
-        thresholds: From validation labels and scores, and an asked sensitivity, to the decision's thresholds.
-        always_thresholds: Whether thresholds are chosen where no sensitivity is asked for, too.
-        divergence: How far a student's logits are from a teacher's, at a temperature; a Keras scalar.
+        chance: From labels to the deciding figure of a model that has learned nothing; None when it is not known.
         given: From scores and the decision to answers: classes int (n,), labels bool (n, k), or the numbers themselves.
         serve: From a tensor of scores (n, k), the names and the thresholds to what a SavedModel gives, by name.
+        thresholds: From validation labels and scores, and an asked sensitivity, to the decision's thresholds.
+        always_thresholds: Whether thresholds are chosen where no sensitivity is asked for, too.
+        compared: From scores and reference scores to further figures of how alike they are, by name.
+        confidences: From scores and the decision to how sure each possible answer is, float32 (n, k).
+        has_names: Whether each output has a name, which `labels.txt` and the manifest keep: all but vectors.
+        has_labels: Whether these names are labels, for readers of TFLite metadata: all but numbers and vectors.
     """
 
     name: TaskName
@@ -82,20 +122,40 @@ class Task:
     noun: str
     targets: TargetKind
     output: str
+    described: Callable[[tuple[str, ...]], str]
     activation: Activation
     metric: str
     unit: str
     is_share: bool
-    loss: Callable[[np.ndarray, float], Any]
-    metrics: Callable[[], list[Any]]
+    objective: Objective | None
     quality: Callable[[np.ndarray, np.ndarray, Decision], Quality]
     same: Callable[[np.ndarray, np.ndarray, np.ndarray, Decision], np.ndarray]
-    chance: Callable[[np.ndarray, int], float]
-    thresholds: Callable[[np.ndarray, np.ndarray, float | None], tuple[float, ...]]
-    always_thresholds: bool
-    divergence: Callable[[Any, Any, float], Any]
+    chance: Callable[[np.ndarray, int], float | None]
     given: Callable[[np.ndarray, Decision], np.ndarray]
     serve: Callable[[Any, tuple[str, ...], tuple[float, ...]], dict[str, Any]]
+    thresholds: Callable[[np.ndarray, np.ndarray, float | None], tuple[float, ...]] = no_thresholds
+    always_thresholds: bool = False
+    compared: Callable[[np.ndarray, np.ndarray], Mapping[str, float]] = nothing_compared
+    confidences: Callable[[np.ndarray, Decision], np.ndarray] = as_they_are
+    has_names: bool = True
+    has_labels: bool = True
+
+    def learned_from_labels(self) -> Objective:
+        """Its objective.
+
+        Raises:
+            ModelError: When labels alone do not train a model of it.
+        """
+        if self.objective is None:
+            raise ModelError(
+                f"{self.title} are not learned from labels alone", hint="train with train_embedder, on pairs of texts"
+            )
+        return self.objective
+
+    def judged(self, labels: np.ndarray, scores: np.ndarray, decision: Decision) -> Quality | None:
+        """Its quality; None where labels are of another kind, or vectors have no known ones to be compared with."""
+        unknown = not self.has_names and decision.index is None
+        return None if unknown or target_kind(labels) != self.targets else self.quality(labels, scores, decision)
 
     def names_given(self, scores: np.ndarray, names: tuple[str, ...], decision: Decision) -> list[set[str]]:
         """Which names each row of scores is answered with: its class, its labels, or every number's."""
@@ -111,8 +171,3 @@ class Task:
         if value is None:
             return "–"
         return f"{100 * value:.1f} %" if self.is_share else f"{value:.3f}"
-
-
-def no_thresholds(labels: np.ndarray, scores: np.ndarray, sensitivity: float | None) -> tuple[float, ...]:
-    """A task that decides without thresholds."""
-    return ()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tfkit.errors import DataError
-from tfkit.tasks import CLASSIFICATION, task_of
+from tfkit.tasks import CLASSIFICATION, Task, task_of
 from tfkit.training.optimization import Optimization, class_weights
 
 if TYPE_CHECKING:
@@ -44,10 +44,14 @@ def aim_of(optimization: Optimization, train: Examples) -> Aim:
     if task is not CLASSIFICATION and optimization.class_weights is not None:
         raise DataError(f"class_weights is for one class of several; this is {task.title}", hint="leave it out")
     weights = class_weights(optimization, train) if task is CLASSIFICATION else None
-    return Aim(task.loss(train.labels, optimization.label_smoothing), tuple(task.metrics()), weights)
+    return _aim(task, train.labels, optimization, weights)
 
 
 def plain_aim(optimization: Optimization) -> Aim:
     """The aim of telling classes apart that all weigh the same."""
-    task = CLASSIFICATION
-    return Aim(task.loss(np.zeros(0, np.int32), optimization.label_smoothing), tuple(task.metrics()))
+    return _aim(CLASSIFICATION, np.zeros(0, np.int32), optimization, None)
+
+
+def _aim(task: Task, labels: np.ndarray, optimization: Optimization, weights: dict[int, float] | None) -> Aim:
+    objective = task.learned_from_labels()
+    return Aim(objective.loss(labels, optimization.label_smoothing), tuple(objective.metrics()), weights)

@@ -97,8 +97,7 @@ def _chance_faults(verification: ArtifactVerification) -> list[str]:
 
 def _unit(verification: ArtifactVerification) -> str:
     """What the deciding figure is called."""
-    task = verification.artifact.task
-    return "accuracy" if task == "embedding" else task_named(task).unit
+    return task_named(verification.artifact.task).unit
 
 
 def _quality_faults(
@@ -122,7 +121,7 @@ def _agreement_faults(verification: ArtifactVerification, policy: AcceptancePoli
             f"it agrees with Keras on {agreement:.4f} of {verification.examples} {kind}; "
             f"acceptance.min_agreement asks for {policy.min_agreement:.4f}"
         )
-    cosine = verification.min_cosine
+    cosine = verification.compared.get("min_cosine")
     if cosine is not None and policy.min_cosine is not None and cosine < policy.min_cosine - _ROUNDING:
         faults.append(
             f"a text's vector has a cosine of {cosine:.4f} with Keras's; acceptance.min_cosine asks for "

@@ -1,7 +1,7 @@
 """Run an exported model over a whole split through its real runtime, and compare it with Keras."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tfkit.artifacts import OUTSIDE, Artifact, ImageSpec, InputSpec
-from tfkit.artifacts.search_index import SearchIndex
 from tfkit.errors import DataError
 from tfkit.runtimes import (
     KerasRuntime,
@@ -22,7 +21,7 @@ from tfkit.runtimes import (
     read_operators,
     read_portability,
 )
-from tfkit.tasks import Decision, Quality, task_named, task_of
+from tfkit.tasks import CLASSIFICATION, Decision, Quality, task_named
 from tfkit.verification.input_probe import find_label_order
 
 if TYPE_CHECKING:  # it starts TensorFlow, which nobody needs who only asks what a file is
@@ -51,8 +50,8 @@ class ArtifactVerification:
         operators: How often each operator is in a `.tflite` file; empty for a SavedModel.
         problems: What makes the file unfit whatever its accuracy, in sentences; empty when it is fit.
         scores: float32 (n, classes), what it answered; (n, d) vectors of an embedder.
-        mean_cosine: Of an embedder: mean cosine of its vectors with the reference's, None otherwise.
-        min_cosine: The smallest of them.
+        compared: Further figures of how alike its answers and the reference's are, by name: `mean_cosine` and
+            `min_cosine` of an embedder's vectors.
         portability: Which runtimes read a `.tflite` file; None for a SavedModel.
     """
 
@@ -66,8 +65,7 @@ class ArtifactVerification:
     operators: dict[str, int]
     problems: tuple[str, ...]
     scores: NDArray[np.float32] = field(repr=False)
-    mean_cosine: float | None = None
-    min_cosine: float | None = None
+    compared: Mapping[str, float] = field(default_factory=dict)
     portability: Portability | None = None
     chance: float | None = None
 
@@ -99,8 +97,7 @@ def verify_artifact(
     threads: int = 1,
     runtime: Runtime | None = None,
     progress: Progress | None = None,
-    index: SearchIndex | None = None,
-    tolerance: float | None = None,
+    decision: Decision | None = None,
 ) -> ArtifactVerification:
     """Run an exported model over a split and compare it with Keras and with the labels.
 
@@ -117,11 +114,8 @@ def verify_artifact(
         threads: CPU threads.
         runtime: The artifact opened already, for callers who have more to do with it; None opens and closes one.
         progress: Called with (images or texts done, those in all).
-        index: For an embedder, whose `reference` is vectors: what its vectors are compared with. Its accuracy is then
-            the share of texts with a nearest indexed text of the right label, its agreement the share with the same
-            nearest text as the reference.
-        tolerance: Of numbers: how far an answer may be from the reference and still be the same; None for a tenth of
-            the labels' standard deviation.
+        decision: What turns scores into answers: the tolerance of numbers, what an embedder's vectors are compared
+            with. None for the artifact's own thresholds.
 
     Returns:
         What was found.
@@ -135,22 +129,27 @@ def verify_artifact(
         0.995
     """
     operators = read_operators(artifact.path) if artifact.format == "tflite" else ()
+    task = task_named(artifact.task)
     with nullcontext(runtime) if runtime else open_runtime(artifact, threads=threads) as opened:
         scores = _run(opened, artifact, examples, progress)
         problems = [*_score_problems(scores), *_operator_problems(artifact, operators), *portability_problems(artifact)]
-        if index is None:
+        if task.has_names:
             _check_classes(artifact, examples, scores)
-            problems += _order_problems(scores, examples) if artifact.task == "classification" else []
+        if task is CLASSIFICATION:
+            problems += _order_problems(scores, examples)
         if isinstance(opened, SavedModelRuntime):
             problems += _signature_problems(opened, artifact, examples, scores)
     difference = None if reference is None else np.abs(scores - _fitting(reference, scores, artifact))
-    if index is not None:
-        judged = _judge_vectors(scores, examples, reference, index)
-    else:
-        judged = _judge(artifact, scores, examples, reference, Decision(artifact.thresholds, tolerance))
+    decision = decision or Decision(artifact.thresholds)
+    same = None if reference is None else task.same(scores, reference, examples.labels, decision)
+    quality = task.judged(examples.labels, scores, decision)
     return ArtifactVerification(
         artifact=artifact,
         examples=len(examples),
+        quality=quality,
+        chance=None if quality is None else task.chance(examples.labels, scores.shape[1]),
+        agreement=None if same is None else float(same.mean()),
+        compared={} if reference is None else task.compared(scores, reference),
         max_difference=None if difference is None else float(difference.max()),
         mean_difference=None if difference is None else float(difference.mean()),
         float_ops=sum(operator.is_float for operator in operators),
@@ -158,7 +157,6 @@ def verify_artifact(
         problems=tuple(problems),
         scores=scores,
         portability=read_portability(artifact.path) if artifact.format == "tflite" else None,
-        **judged,
     )
 
 
@@ -169,41 +167,6 @@ def _fitting(reference: NDArray[np.float32], scores: NDArray[np.float32], artifa
             hint="give reference_scores of the model that the file was made from, on the same examples",
         )
     return reference
-
-
-def _judge(
-    artifact: Artifact,
-    scores: NDArray[np.float32],
-    examples: "Examples",
-    reference: NDArray[np.float32] | None,
-    decision: Decision,
-) -> dict[str, Any]:
-    """By the artifact's task; labels of another kind do not say how good it is, but two models can still agree."""
-    task = task_named(artifact.task)
-    labelled = task_of(examples.labels) is task
-    same = None if reference is None else task.same(scores, reference, examples.labels, decision)
-    return {
-        "quality": task.quality(examples.labels, scores, decision) if labelled else None,
-        "chance": task.chance(examples.labels, scores.shape[1]) if labelled else None,
-        "agreement": None if same is None else float(same.mean()),
-    }
-
-
-def _judge_vectors(
-    vectors: NDArray[np.float32], examples: "Examples", reference: NDArray[np.float32] | None, index: SearchIndex
-) -> dict[str, Any]:
-    found = index.nearest(vectors)[0][:, 0]
-    quality = Quality({"accuracy": float(np.mean(index.labels[found] == examples.labels))})
-    if reference is None:
-        return {"quality": quality, "agreement": None}
-    lengths = np.linalg.norm(vectors, axis=1) * np.linalg.norm(reference, axis=1)
-    cosines = np.sum(vectors * reference, axis=1) / np.maximum(lengths, 1e-12)
-    return {
-        "quality": quality,
-        "agreement": float(np.mean(found == index.nearest(reference)[0][:, 0])),
-        "mean_cosine": float(cosines.mean()),
-        "min_cosine": float(cosines.min()),
-    }
 
 
 def _run(runtime: Runtime, artifact: Artifact, examples: "Examples", progress: Progress | None) -> NDArray[np.float32]:
@@ -235,7 +198,7 @@ def _score_batches(runtime: Runtime, artifact: Artifact, examples: "Examples") -
 
 
 def _check_classes(artifact: Artifact, examples: "Examples", scores: NDArray[np.float32]) -> None:
-    if artifact.class_names and artifact.class_names != examples.class_names:
+    if artifact.class_names != examples.class_names:
         raise DataError(
             f"'{artifact.path}' has the classes {_listed(artifact.class_names)}; "
             f"the examples have {_listed(examples.class_names)}",

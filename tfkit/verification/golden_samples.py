@@ -65,8 +65,7 @@ def write_golden_samples(
         np.savez_compressed(directory / "inputs.npz", labels=chosen.labels, **fed)
         for verification in verifications:
             name = _expected_name(verification.artifact)
-            task = verification.artifact.task
-            answers = "embeddings" if task == "embedding" else task_named(task).output
+            answers = task_named(verification.artifact.task).output
             np.savez_compressed(directory / name, **{answers: verification.scores[positions]})
         if isinstance(spec, ImageSpec):
             inputs = [{"file": name} for name in _write_images(encoded, directory)]
