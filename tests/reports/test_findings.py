@@ -17,6 +17,7 @@ from tfkit.reports.findings import (
     most_confused,
 )
 from tfkit.reports.phrases import warnings
+from tfkit.tasks import Decision
 
 
 @pytest.fixture
@@ -49,6 +50,16 @@ def test_class_never_named_has_no_precision_and_an_f1_of_zero() -> None:
     _, never_named = class_scores(always_first)
 
     assert (never_named.precision, never_named.recall, never_named.f1) == (None, 0.0, 0.0)
+
+
+def test_a_threshold_of_two_classes_counts_in_every_table() -> None:
+    scores = np.array([[0.7, 0.3], [0.9, 0.1], [0.6, 0.4], [0.2, 0.8]], np.float32)
+    cautious = Evaluation(("well", "ill"), np.array([0, 0, 1, 1]), scores, tuple("abcd"), Decision((0.25,)))
+    assert confusion_matrix(cautious).tolist() == [[1, 1], [0, 2]]
+    assert [found.recall for found in class_scores(cautious)] == [0.5, 1.0]
+    (mistake,) = mistakes(cautious)
+    assert (mistake.name, mistake.predicted, round(mistake.confidence, 2)) == ("a", "ill", 0.3)
+    assert sum(tenth.accuracy * tenth.examples for tenth in calibration(cautious)) == 4 * cautious.keras
 
 
 def test_mistakes_come_with_the_surest_first(evaluation: Evaluation) -> None:

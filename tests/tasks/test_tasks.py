@@ -4,7 +4,9 @@ import keras
 import numpy as np
 import pytest
 
-from tfkit.tasks import CLASSIFICATION, MULTILABEL, PLAIN, REGRESSION, TASKS, Decision, task_named, task_of
+from tfkit.artifacts.search_index import SearchIndex
+from tfkit.errors import ModelError
+from tfkit.tasks import CLASSIFICATION, EMBEDDING, MULTILABEL, PLAIN, REGRESSION, TASKS, Decision, task_named, task_of
 from tfkit.tasks.multilabel import label_figures
 
 CLASSES = np.array([0, 0, 1, 1], np.int32)
@@ -88,17 +90,35 @@ def test_the_mean_of_the_labels_is_at_chance() -> None:
     assert MULTILABEL.quality(LABELS, everything, PLAIN).value == pytest.approx(MULTILABEL.chance(LABELS, 2))
 
 
-@pytest.mark.parametrize("task", TASKS, ids=lambda task: task.name)
+@pytest.mark.parametrize("task", [task for task in TASKS if task.objective], ids=lambda task: task.name)
 def test_a_student_that_answers_as_its_teacher_has_no_divergence(task) -> None:  # type: ignore[no-untyped-def]
     rng = np.random.default_rng(0)
     teacher = rng.normal(size=(8, 3)).astype(np.float32)
-    same = float(keras.ops.convert_to_numpy(task.divergence(teacher, teacher, 2.0)))
-    other = float(keras.ops.convert_to_numpy(task.divergence(teacher, teacher[::-1].copy(), 2.0)))
+    same = float(keras.ops.convert_to_numpy(task.objective.divergence(teacher, teacher, 2.0)))
+    other = float(keras.ops.convert_to_numpy(task.objective.divergence(teacher, teacher[::-1].copy(), 2.0)))
     assert same == pytest.approx(0, abs=1e-5) and other > 0.1
 
 
 def test_a_number_weighs_by_its_deviation() -> None:
     labels = np.array([[1.0, 1000.0], [3.0, 3000.0]], np.float32)
-    loss = REGRESSION.loss(labels, 0.0)
+    loss = REGRESSION.learned_from_labels().loss(labels, 0.0)
     off = labels + np.array([[1.0, 1000.0]], np.float32)
     assert float(np.mean(keras.ops.convert_to_numpy(loss(labels, off)))) == pytest.approx(1.0)
+
+
+def test_vectors_are_judged_by_what_is_near_them() -> None:
+    texts, names = ("where is it?", "my money back"), ("refund", "parcel")
+    known = SearchIndex(texts, np.int32([1, 0]), names, np.float32(np.eye(2)))
+    vectors = np.float32([[0.8, 0.6], [0.0, 1.0]])
+    decision, labels = Decision(index=known), np.int32([1, 1])
+    assert EMBEDDING.given(vectors, decision).tolist() == [1, 0]
+    assert EMBEDDING.judged(labels, vectors, decision) == EMBEDDING.quality(labels, vectors, decision)
+    assert EMBEDDING.quality(labels, vectors, decision).figures == {"accuracy": 0.5}
+    assert EMBEDDING.judged(labels, vectors, PLAIN) is None, "nothing is known to compare them with"
+    turned = vectors[:, ::-1]
+    assert EMBEDDING.same(turned, vectors, labels, decision).tolist() == [False, False]
+    assert EMBEDDING.same(turned, vectors, labels, PLAIN).tolist() == [False, False]
+    assert EMBEDDING.compared(turned, vectors) == pytest.approx({"mean_cosine": 0.48, "min_cosine": 0.0})
+    assert EMBEDDING.confidences(vectors, decision).argmax(axis=1).tolist() == [1, 0]
+    with pytest.raises(ModelError, match="not learned from labels alone"):
+        EMBEDDING.learned_from_labels()
