@@ -29,7 +29,7 @@ Inputs: TypeAlias = Array | Mapping[str, Array]
 LayerConfig: TypeAlias = dict[str, object]
 
 # What Keras tells a callback: the loss and the metrics by name.
-Logs: TypeAlias = Mapping[str, float]
+Logs: TypeAlias = dict[str, float]
 
 
 class LayerOptions(TypedDict, total=False):

@@ -1,7 +1,5 @@
 """Put the biases of a quantisation-aware model on the grid that its file holds them on."""
 
-from typing import Any
-
 import keras
 import numpy as np
 from numpy.typing import NDArray
@@ -81,11 +79,11 @@ def _settle_shift(node: Node) -> bool:
     return True
 
 
-def _has_shift(layer: Any) -> bool:
+def _has_shift(layer: keras.Layer) -> bool:
     return isinstance(layer, keras.layers.Rescaling) or getattr(layer, "beta", None) is not None
 
 
-def _move_shift(layer: Any, by: NDArray[np.float64]) -> None:
+def _move_shift(layer: keras.Layer, by: NDArray[np.float64]) -> None:
     if isinstance(layer, keras.layers.Rescaling):
         layer.offset = (np.asarray(layer.offset, np.float64) + by).tolist()
     else:
@@ -93,7 +91,7 @@ def _move_shift(layer: Any, by: NDArray[np.float64]) -> None:
 
 
 def _settle(graph: LayerGraph, node: Node, input_scale: float) -> bool:
-    layer: Any = node.operation
+    layer: keras.Layer = node.operation
     step = np.ravel(np.asarray(keras.ops.convert_to_numpy(layer.kernel_scale()), np.float64)) * input_scale
     bias = np.asarray(keras.ops.convert_to_numpy(layer.bias), np.float64) if layer.use_bias else np.zeros(step.shape)
     norm = _folded_norm(graph, node)
@@ -116,7 +114,7 @@ def _settle(graph: LayerGraph, node: Node, input_scale: float) -> bool:
     return True
 
 
-def _folded_norm(graph: LayerGraph, node: Node) -> Any:
+def _folded_norm(graph: LayerGraph, node: Node) -> keras.Layer | None:
     taker = graph.only_consumer(node.output)
     while taker is not None and treatment_of(taker) == "absent":
         taker = graph.only_consumer(taker.output)

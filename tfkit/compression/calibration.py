@@ -2,13 +2,13 @@
 
 import contextlib
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import TypeAlias
 
 import keras
 import numpy as np
-from numpy.typing import NDArray
 
 from tfkit.errors import ModelError
+from tfkit.keras_types import Inputs, Tensor
 from tfkit.layers import (
     OFF_THE_GRID,
     Add,
@@ -26,8 +26,7 @@ from tfkit.layers import (
 )
 
 # What a model takes, at once or in batches.
-Inputs = NDArray[Any] | Mapping[str, NDArray[Any]]
-Calibration = Inputs | Iterable[Inputs]
+Calibration: TypeAlias = Inputs | Iterable[Inputs]
 
 # The percentile, over images, of each image's own extremes: finer steps for all at the cost of clipping a few
 # values of the most extreme images. The post-training quantiser of tfkit.exporters uses the same.
@@ -53,7 +52,9 @@ def calibrate(model: keras.Model, calibration: Calibration, *, batch_size: int =
     try:
         for batch in _batches(calibration, batch_size):
             if isinstance(batch, Mapping):
-                tensors: Any = {name: keras.ops.convert_to_tensor(values) for name, values in batch.items()}
+                tensors: Tensor | dict[str, Tensor] = {
+                    name: keras.ops.convert_to_tensor(values) for name, values in batch.items()
+                }
             else:
                 tensors = keras.ops.convert_to_tensor(batch, model.inputs[0].dtype)
             model(tensors, training=False)

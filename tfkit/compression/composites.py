@@ -1,17 +1,17 @@
 """Layers that are several operators in the file, written as layers of one operator each."""
 
 import math
-from typing import Any
 
 import keras
 import numpy as np
 from numpy.typing import NDArray
 
 from tfkit.graph import Node
+from tfkit.keras_types import Tensor
 from tfkit.layers import MatMul
 
 
-def opened_composite(node: Node, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def opened_composite(node: Node, args: tuple[Tensor, ...], kwargs: dict[str, object]) -> Tensor | None:
     """Call a group normalisation or an attention operator by operator, with its weights.
 
     Args:
@@ -33,7 +33,7 @@ def _is_known_norm(node: Node) -> bool:
     return len(shape) == 4 and node.operation.axis in (-1, 3) and all(shape[1:])
 
 
-def _normalized_groups(node: Node, tensor: Any) -> Any:
+def _normalized_groups(node: Node, tensor: Tensor) -> Tensor:
     """A layer normalisation of each group as one row; scale and shift are a depthwise convolution's weights."""
     layer = node.operation
     height, width, channels = (int(size) for size in tensor.shape[1:])
@@ -56,7 +56,7 @@ def _normalized_groups(node: Node, tensor: Any) -> Any:
     return outputs
 
 
-def _is_known_attention(node: Node, kwargs: dict[str, Any]) -> bool:
+def _is_known_attention(node: Node, kwargs: dict[str, object]) -> bool:
     layer = node.operation
     given = {name for name, value in kwargs.items() if value is not None and value is not False}
     plain = given <= {"query", "value", "key", "training"} and len(node.args) <= 3 and len(node.outputs) == 1
@@ -64,7 +64,7 @@ def _is_known_attention(node: Node, kwargs: dict[str, Any]) -> bool:
     return plain and all(len(value.shape) == 3 and all(value.shape[1:]) for value in node.inputs)
 
 
-def _attention(node: Node, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def _attention(node: Node, args: tuple[Tensor, ...], kwargs: dict[str, object]) -> Tensor:
     """Three projections, the product of queries and keys, a softmax, its product with the values, a projection."""
     layer, name = node.operation, node.name
     given = dict(zip(("query", "value", "key"), args, strict=False)) | kwargs
@@ -85,7 +85,7 @@ def _attention(node: Node, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any
     return _dense(node, name, joined, kernel.reshape(-1, kernel.shape[-1]), layer.output_dense.bias)
 
 
-def _heads(node: Node, part: str, tensor: Any, *, order: tuple[int, int, int]) -> Any:
+def _heads(node: Node, part: str, tensor: Tensor, *, order: tuple[int, int, int]) -> Tensor:
     projection = getattr(node.operation, f"{part}_dense")
     kernel = _numbers(projection.kernel)
     inputs, heads, width = kernel.shape
@@ -95,7 +95,9 @@ def _heads(node: Node, part: str, tensor: Any, *, order: tuple[int, int, int]) -
     return keras.layers.Permute(order, name=f"{name}_permuted")(split)
 
 
-def _dense(node: Node, name: str, tensor: Any, kernel: NDArray[np.float32], bias: Any) -> Any:
+def _dense(
+    node: Node, name: str, tensor: Tensor, kernel: NDArray[np.float32], bias: NDArray[np.float64] | None
+) -> Tensor:
     layer = node.operation
     dense = keras.layers.Dense(
         kernel.shape[-1], use_bias=bias is not None, name=name, dtype=layer.dtype_policy, trainable=layer.trainable
@@ -105,5 +107,5 @@ def _dense(node: Node, name: str, tensor: Any, kernel: NDArray[np.float32], bias
     return outputs
 
 
-def _numbers(weight: Any) -> NDArray[np.float32]:
+def _numbers(weight: keras.Variable) -> NDArray[np.float32]:
     return np.asarray(keras.ops.convert_to_numpy(weight), np.float32)

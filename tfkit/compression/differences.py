@@ -1,7 +1,6 @@
 """Find differences that are zero by the rules of arithmetic, whatever the images."""
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Sequence
 
 import keras
 import numpy as np
@@ -9,6 +8,8 @@ import numpy as np
 from tfkit.compression.planning import LayerPlan
 from tfkit.errors import ModelError
 from tfkit.graph import LayerGraph, Node, build_model
+from tfkit.graph.building import Copy
+from tfkit.keras_types import Tensor
 
 _IMAGES = 2
 _SIDE = 64  # of images of any size
@@ -33,9 +34,9 @@ def refuse_zero_differences(graph: LayerGraph, plans: dict[str, LayerPlan]) -> N
     suspects = [node for node in graph.nodes if _may_cancel(node, plans)]
     if not suspects or any(value.dtype.startswith("int") for value in graph.inputs):
         return
-    made: dict[str, Any] = {}
+    made: dict[str, Tensor] = {}
 
-    def call(node: Node, copy: Callable[[], Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def call(node: Node, copy: Copy, args: tuple[Tensor, ...], kwargs: dict[str, object]) -> Tensor | Sequence[Tensor]:
         outputs = copy()(*args, **kwargs)
         if any(node is suspect for suspect in suspects):
             made[node.name] = [*keras.tree.flatten(args), outputs]
@@ -65,5 +66,5 @@ def _may_cancel(node: Node, plans: dict[str, LayerPlan]) -> bool:
     return node.kind == "Subtract" or (node.kind == "Add" and negative)
 
 
-def _largest(tensor: Any) -> float:
+def _largest(tensor: Tensor) -> float:
     return float(np.max(np.abs(keras.ops.convert_to_numpy(tensor))))

@@ -3,7 +3,6 @@
 import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import keras
 from keras import ops
@@ -11,6 +10,7 @@ from keras import ops
 from tfkit.compression.pruning import strip_pruning
 from tfkit.errors import ModelError
 from tfkit.graph import LayerGraph, Value, build_model, read_graph
+from tfkit.keras_types import Tensor
 from tfkit.tasks import CLASSIFICATION, Task
 
 
@@ -92,7 +92,7 @@ def distiller(
 class _Seen:
     """The student's features of the step at work: a plain object, so that Keras does not track them."""
 
-    features: tuple[Any, ...] = ()
+    features: tuple[Tensor, ...] = ()
 
 
 class _Distiller(keras.Model):
@@ -125,14 +125,19 @@ class _Distiller(keras.Model):
         ]
         self.built = True
 
-    def call(self, inputs: Any, training: bool | None = None) -> Any:
+    def call(self, inputs: Tensor, training: bool | None = None) -> Tensor:
         logits, *features = _listed(self.student(inputs, training=training))
         self._seen.features = tuple(features)
         return logits
 
     def compute_loss(
-        self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
-    ) -> Any:
+        self,
+        x: Tensor | None = None,
+        y: Tensor | None = None,
+        y_pred: Tensor | None = None,
+        sample_weight: Tensor | None = None,
+        training: bool = True,
+    ) -> Tensor:
         hard = super().compute_loss(x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, training=training)
         if not training:
             return hard
@@ -154,7 +159,7 @@ def _with_outputs(graph: LayerGraph, names: Sequence[str]) -> LayerGraph:
     return replace(graph, outputs=(graph.outputs[0], *(nodes[name].output for name in names)))
 
 
-def _projection(own: Sequence[int], wanted: Sequence[int]) -> Any:
+def _projection(own: Sequence[int], wanted: Sequence[int]) -> keras.Layer:
     if own[-1] == wanted[-1]:
         return keras.layers.Identity()
     projection = keras.layers.Dense(wanted[-1], use_bias=False, dtype="float32")
@@ -162,11 +167,11 @@ def _projection(own: Sequence[int], wanted: Sequence[int]) -> Any:
     return projection
 
 
-def _listed(outputs: Any) -> list[Any]:
+def _listed(outputs: Tensor | Sequence[Tensor]) -> list[Tensor]:
     return list(outputs) if isinstance(outputs, (list, tuple)) else [outputs]
 
 
-def _difference(wanted: Any, given: Any) -> Any:
+def _difference(wanted: Tensor, given: Tensor) -> Tensor:
     wanted, given = ops.cast(wanted, "float32"), ops.cast(given, "float32")
     return ops.mean(ops.square(wanted - given)) / (ops.mean(ops.square(wanted)) + keras.config.epsilon())
 

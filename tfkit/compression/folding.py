@@ -1,9 +1,8 @@
 """The plain model a quantisation-aware one stands for: kernels on their grid, BatchNorm folded, roundings noted."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import keras
 import numpy as np
@@ -38,6 +37,8 @@ from tfkit.compression.sums import LARGEST_BIAS
 from tfkit.compression.tables import AnswerTable, answer_table
 from tfkit.errors import ModelError
 from tfkit.graph import LayerGraph, Node, activation_name, build_model, read_graph
+from tfkit.graph.building import Copy
+from tfkit.keras_types import Tensor
 from tfkit.layers import (
     SHARES,
     Add,
@@ -114,12 +115,12 @@ class FoldedModel:
     model: keras.Model
     input: Rounding | None
     activation_bits: int
-    roundings: tuple[tuple[Rounding, Any], ...]
-    joined: tuple[tuple[Any, tuple[Any, ...]], ...]
+    roundings: tuple[tuple[Rounding, Tensor], ...]
+    joined: tuple[tuple[Tensor, tuple[Tensor, ...]], ...]
     kernels: tuple[TrainedKernel, ...]
-    four_bit: tuple[Any, ...]
+    four_bit: tuple[Tensor, ...]
     float_layers: tuple[str, ...]
-    float_tensors: tuple[Any, ...]
+    float_tensors: tuple[Tensor, ...]
     tables: tuple[AnswerTable, ...] = ()
     smaller: tuple[str, ...] = ()
 
@@ -170,21 +171,23 @@ class _Folding:
         self.bits = min((quantizer.bits for quantizer in quantizers), default=8)
         tokens = any(isinstance(grid, TokenIds) for grid in grids)
         self.input = None if tokens else Rounding("pixel_grid", 0.0, 255.0, self.bits)
-        self.roundings: list[tuple[Rounding, Any]] = []
-        self.joined: list[tuple[Any, tuple[Any, ...]]] = []
+        self.roundings: list[tuple[Rounding, Tensor]] = []
+        self.joined: list[tuple[Tensor, tuple[Tensor, ...]]] = []
         self.kernels: list[TrainedKernel] = []
-        self.four_bit: list[Any] = []
+        self.four_bit: list[Tensor] = []
         self.float_layers = tuple(dict.fromkeys(name for grid in grids for name in grid.float_layers))
-        self.float_tensors: list[Any] = []
+        self.float_tensors: list[Tensor] = []
         self.tables: list[AnswerTable] = []
         self.smaller: list[str] = []
         self._ranges: dict[int, Rounding] = {}
         self._bounded: set[int] = set()
-        self._kept: list[Any] = []  # tensors are known by identity
+        self._kept: list[Tensor] = []  # tensors are known by identity
         self._folded_away: set[str] = set()
         self._scalings: Counter[tuple[int, bytes]] = Counter()  # of a tensor, by its identity, with one scale
 
-    def call(self, node: Node, copy: Callable[[], Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def call(
+        self, node: Node, copy: Copy, args: tuple[Tensor, ...], kwargs: dict[str, object]
+    ) -> Tensor | Sequence[Tensor]:
         layer = node.operation
         if isinstance(layer, PixelGrid):
             return self._pixels(layer, args[0])
@@ -209,7 +212,7 @@ class _Folding:
             self.four_bit.append(outputs)  # it runs inside the operator, whose output this is
         return outputs
 
-    def _outputs(self, node: Node, copy: Callable[[], Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def _outputs(self, node: Node, copy: Copy, args: tuple[Tensor, ...], kwargs: dict[str, object]) -> Tensor:
         layer, treatment = node.operation, treatment_of(node)
         if treatment == "kernel":
             return self._kernel(node, args[0])
@@ -262,13 +265,13 @@ class _Folding:
             return outputs
         return self._passed_on(node, copy, args, kwargs)
 
-    def _bounded_by_range(self, tensor: Any) -> Any:
+    def _bounded_by_range(self, tensor: Tensor) -> Tensor:
         """Note a tensor that nothing but the end of its own range keeps below a bound."""
         self._bounded.add(id(tensor))
         self._kept.append(tensor)
         return tensor
 
-    def _prelu(self, node: Node, tensor: Any) -> Any:
+    def _prelu(self, node: Node, tensor: Tensor) -> Tensor:
         follower, own = self._next(node), self._ranges.get(id(tensor))
         above = self._moved(tensor, name=f"{node.name}_above", activation="relu")
         turned = self._told_apart(tensor, np.full(1, -1.0))
@@ -283,7 +286,7 @@ class _Folding:
                 self._with_range(tensor, replace(target, name=f"{node.name}_{name}"))
         return outputs
 
-    def _tabulated(self, node: Node, args: tuple[Any, ...]) -> Any:
+    def _tabulated(self, node: Node, args: tuple[Tensor, ...]) -> Tensor:
         """A stand-in of one operator that has a range of its own; the file's exporter puts the table in its place."""
         tensor = next(argument for argument in args if isinstance(argument, keras.KerasTensor))
         own, follower = self._ranges.get(id(tensor)), self._next(node)
@@ -300,7 +303,7 @@ class _Folding:
             )
         return keras.ops.gelu(tensor, approximate=False)
 
-    def _passed_on(self, node: Node, copy: Callable[[], Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def _passed_on(self, node: Node, copy: Copy, args: tuple[Tensor, ...], kwargs: dict[str, object]) -> Tensor:
         treatment = treatment_of(node)
         rounding = self._ranges.get(id(args[0]))
         if node.kind == "Pad" and padding_value(node) and rounding is not None:
@@ -323,7 +326,7 @@ class _Folding:
             self.joined.append((outputs, (args[0],)))
         return outputs
 
-    def _scaled_product(self, node: Node, args: tuple[Any, ...]) -> Any:
+    def _scaled_product(self, node: Node, args: tuple[Tensor, ...]) -> Tensor:
         """A product on the grid that its scale turns into that of the scores, so that scaling rounds nothing."""
         scale = node.operation.scale
         product = keras.ops.matmul(*args)
@@ -336,7 +339,7 @@ class _Folding:
             self._with_range(product, Rounding(f"{node.name}_unscaled", low, high, target.bits))
         return keras.ops.multiply(product, scale)
 
-    def _table(self, node: Node, ids: Any) -> Any:
+    def _table(self, node: Node, ids: Tensor) -> Tensor:
         follower = self._next(node)
         quantizer = follower.operation if follower is not None else None
         outputs, steps = plain_lookup(node.operation, quantizer if isinstance(quantizer, FakeQuantize) else None, ids)
@@ -344,7 +347,7 @@ class _Folding:
             self.kernels.append(TrainedKernel(node.name, steps, 8, is_table=True))
         return outputs
 
-    def _on_one_grid(self, node: Node, tensors: list[Any]) -> list[Any]:
+    def _on_one_grid(self, node: Node, tensors: list[Tensor]) -> list[Tensor]:
         """Put tensors that are on grids of their own on that of what they are joined to.
 
         XNNPACK's QUANTIZE from int8 to int8 multiplies by a number of 8 bits, a quarter of a step wrong at the ends of
@@ -354,7 +357,7 @@ class _Folding:
         if follower is None or not isinstance(follower.operation, FakeQuantize):
             return tensors
         target = _rounding_of(follower.operation)
-        on_grid: dict[int, Any] = {}  # one tensor may go in twice
+        on_grid: dict[int, Tensor] = {}  # one tensor may go in twice
         for number, tensor in enumerate(tensors):
             own = self._ranges.get(id(tensor))
             if id(tensor) in on_grid or own is None or _range(own) == _range(target):
@@ -365,7 +368,7 @@ class _Folding:
             self._with_range(on_grid[id(tensor)], replace(target, name=f"{target.name}_input{number}"))
         return [on_grid.get(id(tensor), tensor) for tensor in tensors]
 
-    def _moved(self, tensor: Any, *, name: str, activation: Any = None) -> Any:
+    def _moved(self, tensor: Tensor, *, name: str, activation: str | None = None) -> Tensor:
         """A tensor as it is, by an operator of its own: on another grid, or with an activation.
 
         What stands behind its name tells the file's tensor from others that hold the same.
@@ -373,16 +376,16 @@ class _Folding:
         one = self._told_apart(tensor, np.ones(1))
         return affine(tensor, one, np.zeros(1), name=f"{name}_moved", activation=activation)
 
-    def _affine(self, node: Node, tensor: Any) -> Any:
+    def _affine(self, node: Node, tensor: Tensor) -> Tensor:
         scale, shift = channel_affine(node.operation, channels=int(node.output.shape[-1] or 1))
         return affine(tensor, self._told_apart(tensor, scale), shift, name=node.name)
 
-    def _told_apart(self, tensor: Any, scale: NDArray[np.float64]) -> NDArray[np.float64]:
+    def _told_apart(self, tensor: Tensor, scale: NDArray[np.float64]) -> NDArray[np.float64]:
         key = id(tensor), np.broadcast_to(scale, int(tensor.shape[-1])).astype(np.float32).tobytes()
         self._scalings[key] += 1
         return told_apart(scale, number=self._scalings[key] - 1)
 
-    def _rounded(self, tensor: Any, rounding: Rounding) -> Any:
+    def _rounded(self, tensor: Tensor, rounding: Rounding) -> Tensor:
         """A tensor of 16 bits that is rounded to eight for some takers is one tensor, on the range of the eight."""
         wide = self._ranges.get(id(tensor))
         if wide is not None and (wide.bits, rounding.bits) == (16, 8):
@@ -390,13 +393,13 @@ class _Folding:
             rounding = replace(rounding, name=wide.name)
         return self._with_range(tensor, rounding)
 
-    def _with_range(self, tensor: Any, rounding: Rounding) -> Any:
+    def _with_range(self, tensor: Tensor, rounding: Rounding) -> Tensor:
         self._ranges[id(tensor)] = rounding
         self._kept.append(tensor)
         self.roundings.append((rounding, tensor))
         return tensor
 
-    def _pixels(self, grid: PixelGrid, tensor: Any) -> Any:
+    def _pixels(self, grid: PixelGrid, tensor: Tensor) -> Tensor:
         if self.bits == 8:
             self.input = Rounding(grid.name, *grid.real_range, 8)
             return self._with_range(tensor, self.input)
@@ -419,7 +422,7 @@ class _Folding:
             source = source.inputs[0].node
         return source is not None and runs_activation(source) and self._next(source) is node
 
-    def _scaled(self, node: Node, tensor: Any) -> Any:
+    def _scaled(self, node: Node, tensor: Tensor) -> Tensor:
         """Scaling alike for all channels is in the input's scale and zero point; else the last one does it all."""
         chain = [node.operation]
         source = node.inputs[0].node
@@ -433,7 +436,7 @@ class _Folding:
             return tensor
         return scaled_pixels(tensor, *composed_scaling(chain, channels=channels), name=node.name)
 
-    def _kernel(self, node: Node, tensor: Any) -> Any:
+    def _kernel(self, node: Node, tensor: Tensor) -> Tensor:
         layer = node.operation
         bits = layer.weight_bits if isinstance(layer, CompressedKernel) else None
         used = layer.effective_kernel() if isinstance(layer, CompressedKernel) else layer.kernel
@@ -470,7 +473,9 @@ class _Folding:
             self.four_bit.append(outputs)
         return outputs
 
-    def _alive(self, layer: Any, kernel: NDArray[np.float64], bias: Any, tensor: Any) -> NDArray[np.float64]:
+    def _alive(
+        self, layer: keras.Layer, kernel: NDArray[np.float64], bias: NDArray[np.float64] | None, tensor: Tensor
+    ) -> NDArray[np.float64]:
         """1 for each channel, 0 for a dead one, whose weights are lost beside its bias.
 
         An int32 bias counts in steps of input times weights: weights a hundred-millionth of the bias leave it no
@@ -483,7 +488,7 @@ class _Folding:
         input_step = max(rounding.maximum - rounding.minimum, 1e-9) / 255
         return np.asarray(largest >= 127 * np.abs(bias) / (input_step * LARGEST_BIAS), np.float64)
 
-    def _layer_normalization(self, layer: QuantizedLayerNormalization, tensor: Any) -> Any:
+    def _layer_normalization(self, layer: QuantizedLayerNormalization, tensor: Tensor) -> Tensor:
         normalized = layer.steps(
             tensor, lambda step, value: self._with_range(value, _rounding_of(layer.quantizers[step]))
         )

@@ -1,14 +1,15 @@
 """Find how a model scales its pixels, so that the exported file can take them raw."""
 
 from dataclasses import dataclass
-from typing import Any
 
+import keras
 import numpy as np
 
 from tfkit.compression.rules import is_leading_scaling, treatment_of
 from tfkit.compression.scaling import composed_scaling, holds_zero
 from tfkit.errors import ModelError
 from tfkit.graph import LayerGraph, Node, Value
+from tfkit.keras_types import Tensor
 from tfkit.layers import PixelGrid, TokenIds
 
 
@@ -32,9 +33,9 @@ class InputGrid:
     rounds_behind: bool = False
     float_layers: tuple[str, ...] = ()
     tokens: bool = False
-    _layer: Any = None
+    _layer: keras.Layer | None = None
 
-    def layer_for(self, tensor: Any) -> Any:
+    def layer_for(self, tensor: Tensor) -> Tensor:
         """The tensor on the grid; nothing is done for an output of scaling channel by channel."""
         if self.rounds_behind:
             return tensor

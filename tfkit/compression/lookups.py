@@ -1,16 +1,17 @@
 """The tables of rows of a transformer, on the grids that its integer file holds them on."""
 
-from typing import Any
-
 import keras
 import numpy as np
 from numpy.typing import NDArray
 
 from tfkit.graph import copy_layer
+from tfkit.keras_types import Tensor
 from tfkit.layers import AddPositions, FakeQuantize
 
 
-def plain_lookup(layer: Any, quantizer: FakeQuantize | None, ids: Any) -> tuple[Any, NDArray[np.int8] | None]:
+def plain_lookup(
+    layer: keras.Layer, quantizer: FakeQuantize | None, ids: Tensor
+) -> tuple[Tensor, NDArray[np.int8] | None]:
     """Call an Embedding with its rows on the grid of what is looked up.
 
     Args:
@@ -29,7 +30,7 @@ def plain_lookup(layer: Any, quantizer: FakeQuantize | None, ids: Any) -> tuple[
     return _called(layer, rounded, ids), steps
 
 
-def plain_positions(layer: AddPositions, tensor: Any) -> Any:
+def plain_positions(layer: AddPositions, tensor: Tensor) -> Tensor:
     """Add the rows that a sequence of this length gets, on the grid they were trained on.
 
     Args:
@@ -43,8 +44,8 @@ def plain_positions(layer: AddPositions, tensor: Any) -> Any:
     return _called(layer, rows, tensor, positions=len(rows), bits=None)
 
 
-def _called(layer: Any, rows: Any, tensor: Any, **changes: Any) -> Any:
-    made = copy_layer(layer, name=layer.name, **changes)
+def _called(layer: keras.Layer, rows: Tensor | NDArray[np.float32], tensor: Tensor, **changes: object) -> Tensor:
+    made = copy_layer(layer, name=layer.name, kind=None, **changes)
     outputs = made(tensor)
     made.set_weights([keras.ops.convert_to_numpy(rows)])
     return outputs

@@ -1,7 +1,6 @@
 """Plain Keras layers chosen so that the TFLite converter makes operators of them that have integer kernels."""
 
 import math
-from typing import Any
 
 import keras
 import numpy as np
@@ -9,6 +8,7 @@ from numpy.typing import NDArray
 
 from tfkit.compression.rules import negative_slope_of
 from tfkit.compression.scaling import composed_scaling
+from tfkit.keras_types import Tensor
 from tfkit.layers import OWN_SETTINGS, plain_class
 
 _DEPTHWISE = (keras.layers.DepthwiseConv1D, keras.layers.DepthwiseConv2D)
@@ -20,7 +20,7 @@ _NOTHING = 1e-30
 _LEAST = 2.0**-23
 
 
-def channel_affine(layer: Any, *, channels: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def channel_affine(layer: keras.Layer, *, channels: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Scale and shift for each channel of a BatchNorm as it infers, a LayerNorm's, a LayerScale or a scaling layer.
 
     Args:
@@ -31,7 +31,7 @@ def channel_affine(layer: Any, *, channels: int) -> tuple[NDArray[np.float64], N
         (channels,) each.
     """
 
-    def numbers(weight: Any, default: float, like: Any) -> NDArray[np.float64]:
+    def numbers(weight: keras.Variable | None, default: float, like: Tensor) -> NDArray[np.float64]:
         if weight is None:
             return np.full(tuple(like.shape), default)
         return np.asarray(keras.ops.convert_to_numpy(weight), np.float64)
@@ -47,8 +47,8 @@ def channel_affine(layer: Any, *, channels: int) -> tuple[NDArray[np.float64], N
 
 
 def affine(
-    tensor: Any, scale: NDArray[np.float64], shift: NDArray[np.float64], *, name: str, activation: Any = None
-) -> Any:
+    tensor: Tensor, scale: NDArray[np.float64], shift: NDArray[np.float64], *, name: str, activation: str | None = None
+) -> Tensor:
     """Scale and shift each channel with a 1x1 depthwise convolution, the operator that has per-channel int8 scales.
 
     Args:
@@ -77,8 +77,8 @@ def affine(
 
 
 def scaled_pixels(
-    tensor: Any, scale: NDArray[np.float64], shift: NDArray[np.float64], order: tuple[int, ...], *, name: str
-) -> Any:
+    tensor: Tensor, scale: NDArray[np.float64], shift: NDArray[np.float64], order: tuple[int, ...], *, name: str
+) -> Tensor:
     """Scale and shift each channel of pixels, and put the channels in another order, as one operator.
 
     Args:
@@ -116,8 +116,8 @@ def told_apart(scale: NDArray[np.float64], *, number: int) -> NDArray[np.float64
 
 
 def convolution(
-    layer: Any, kernel: NDArray[np.float64], bias: NDArray[np.float64] | None, tensor: Any, *, name: str
-) -> Any:
+    layer: keras.Layer, kernel: NDArray[np.float64], bias: NDArray[np.float64] | None, tensor: Tensor, *, name: str
+) -> Tensor:
     """Call the plain float32 twin of a layer with a kernel.
 
     Args:
@@ -154,18 +154,20 @@ def convolution(
     return outputs
 
 
-def layer_pads_causally(layer: Any) -> bool:
+def layer_pads_causally(layer: keras.Layer) -> bool:
     """Whether a layer pads in front only; `causal_padding` is then the padding."""
     return getattr(layer, "padding", None) == "causal"
 
 
-def causal_padding(layer: Any, tensor: Any, *, name: str) -> Any:
+def causal_padding(layer: keras.Layer, tensor: Tensor, *, name: str) -> Tensor:
     """Pad in front, as a causal convolution does: the converter's padding is an operator of its own."""
     before = layer.dilation_rate[0] * (layer.kernel_size[0] - 1)
     return keras.layers.ZeroPadding1D((before, 0), name=f"{name}_padding")(tensor)
 
 
-def on_output_channels(scale: NDArray[np.float64], layer: Any, kernel: NDArray[np.float64]) -> NDArray[np.float64]:
+def on_output_channels(
+    scale: NDArray[np.float64], layer: keras.Layer, kernel: NDArray[np.float64]
+) -> NDArray[np.float64]:
     """A factor for each output channel in a shape that multiplies the layer's kernel."""
     if isinstance(layer, _DEPTHWISE):
         return scale.reshape(kernel.shape[-2:])
@@ -174,7 +176,7 @@ def on_output_channels(scale: NDArray[np.float64], layer: Any, kernel: NDArray[n
     return scale
 
 
-def replaced_operator(layer: Any, tensor: Any) -> Any:
+def replaced_operator(layer: keras.Layer, tensor: Tensor) -> Tensor:
     """Call a layer in a form that LiteRT has integer operators for, where its own conversion has none.
 
     Args:
@@ -197,7 +199,7 @@ def replaced_operator(layer: Any, tensor: Any) -> Any:
     return None
 
 
-def leaky_relu(layer: Any, tensor: Any, *, moved: Any = None) -> tuple[Any, Any]:
+def leaky_relu(layer: keras.Layer, tensor: Tensor, *, moved: Tensor = None) -> tuple[Tensor, Tensor]:
     """A leaky ReLU as the larger of a tensor and a share of it.
 
     Args:
@@ -212,7 +214,9 @@ def leaky_relu(layer: Any, tensor: Any, *, moved: Any = None) -> tuple[Any, Any]
     return keras.ops.maximum(tensor if moved is None else moved, share), share
 
 
-def prelu(layer: Any, tensor: Any, *, moved: Any, turned: NDArray[np.float64], name: str) -> tuple[Any, Any, Any]:
+def prelu(
+    layer: keras.Layer, tensor: Tensor, *, moved: Tensor, turned: NDArray[np.float64], name: str
+) -> tuple[Tensor, Tensor, Tensor]:
     """A PReLU as what is above zero and the share of what is below: one of them is zero everywhere.
 
     Args:
@@ -237,7 +241,7 @@ def prelu(layer: Any, tensor: Any, *, moved: Any, turned: NDArray[np.float64], n
     return keras.ops.add(moved, keras.ops.reshape(share, (-1, *shape))), below, share
 
 
-def hard_sigmoid(tensor: Any, *, one: NDArray[np.float64], shift: float, name: str) -> tuple[Any, Any]:
+def hard_sigmoid(tensor: Tensor, *, one: NDArray[np.float64], shift: float, name: str) -> tuple[Tensor, Tensor]:
     """A hard sigmoid as a shift, a ReLU6 and a division.
 
     Args:
@@ -253,7 +257,7 @@ def hard_sigmoid(tensor: Any, *, one: NDArray[np.float64], shift: float, name: s
     return keras.ops.multiply(sixfold, 1 / 6), sixfold
 
 
-def _global_maximum(layer: Any, tensor: Any) -> Any:
+def _global_maximum(layer: keras.Layer, tensor: Tensor) -> Tensor:
     sizes, channels = tuple(int(size) for size in tensor.shape[1:-1]), int(tensor.shape[-1])
     spread = tensor if len(sizes) == 2 else keras.ops.reshape(tensor, (-1, sizes[0], 1, channels))
     pooled = keras.layers.MaxPooling2D(sizes if len(sizes) == 2 else (sizes[0], 1), name=layer.name)(spread)
@@ -261,15 +265,15 @@ def _global_maximum(layer: Any, tensor: Any) -> Any:
     return keras.ops.reshape(pooled, (-1, *shape))
 
 
-def _is_depthwise(layer: Any, kernel: NDArray[np.float64]) -> bool:
+def _is_depthwise(layer: keras.Layer, kernel: NDArray[np.float64]) -> bool:
     if plain_class(layer) not in (keras.layers.Conv1D, keras.layers.Conv2D):
         return False
     return bool(layer.groups > 1 and kernel.shape[-2] == 1)
 
 
 def _depthwise(
-    layer: Any, kernel: NDArray[np.float64], bias: NDArray[np.float64] | None, *, channels: int, name: str
-) -> tuple[Any, NDArray[np.float64]]:
+    layer: keras.Layer, kernel: NDArray[np.float64], bias: NDArray[np.float64] | None, *, channels: int, name: str
+) -> tuple[keras.Layer, NDArray[np.float64]]:
     kind = keras.layers.DepthwiseConv2D if layer.rank == 2 else keras.layers.DepthwiseConv1D
     plain = kind(
         layer.kernel_size,

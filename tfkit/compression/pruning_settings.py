@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal, TypedDict
 
 import keras
 
@@ -15,6 +15,15 @@ from tfkit.compression.pruning.callback import Scope
 _PRUNING_SHARE = 2 / 3
 # How often masks are set anew until then.
 _UPDATES = 20
+
+
+class MaskOptions(TypedDict):
+    """Which layers `prunable` gives masks; see there."""
+
+    skip: Sequence[str]
+    first: bool
+    last: bool
+    depthwise: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,15 +66,19 @@ class PruningSettings:
     width_multiple: int = 8
     min_width: int = 16
 
-    def mask_options(self) -> dict[str, Any]:
+    def mask_options(self) -> MaskOptions:
         """The keyword arguments of `prunable`.
 
         Example:
             >>> PruningSettings(skip=("logits",)).mask_options()
             {'skip': ('logits',), 'first': False, 'last': True, 'depthwise': False}
         """
-        ends = {"first": self.prune_first, "last": self.prune_last, "depthwise": self.prune_depthwise}
-        return {"skip": self.skip, **ends}
+        return {
+            "skip": self.skip,
+            "first": self.prune_first,
+            "last": self.prune_last,
+            "depthwise": self.prune_depthwise,
+        }
 
     def schedule(self, *, steps: int) -> Schedule:
         """The schedule of a training of so many steps of the optimizer; it ends after two thirds of them.
@@ -112,7 +125,12 @@ class PruningSettings:
     def plan_before_training(self, model: keras.Model) -> ChannelPlan:
         """What can be known before training and measuring: every refusal but those of latency and of the data."""
         widths = WidthRule(multiple_of=self.width_multiple, min_width=self.min_width)
-        budget: dict[str, Any] = {"max_parameters": self.max_parameters, "max_multiply_adds": self.max_multiply_adds}
-        budget["keep"] = 1.0 if self.max_latency_ms is not None else self.keep
         criterion: Criterion = "weight_norm" if self.criterion == "loss" else self.criterion
-        return plan_channel_pruning(model, criterion=criterion, widths=widths, **budget)
+        return plan_channel_pruning(
+            model,
+            criterion=criterion,
+            keep=1.0 if self.max_latency_ms is not None else self.keep,
+            max_parameters=self.max_parameters,
+            max_multiply_adds=self.max_multiply_adds,
+            widths=widths,
+        )

@@ -1,13 +1,13 @@
 """Rewrite a trained Keras model so that it trains on the numbers its int8 file will compute with."""
 
 import itertools
-from collections.abc import Callable, Mapping
-from typing import Any, Literal
+from collections.abc import Mapping, Sequence
+from typing import Literal, TypedDict
 
 import keras
 import numpy as np
 
-from tfkit.compression.calibration import Calibration, Inputs, calibrate, unrounded
+from tfkit.compression.calibration import Calibration, calibrate, unrounded
 from tfkit.compression.differences import refuse_zero_differences
 from tfkit.compression.input_grid import InputGrid, input_grids
 from tfkit.compression.planning import LayerPlan, coverage_rows, layers_in_float, plan_layers
@@ -26,6 +26,8 @@ from tfkit.graph import (
     read_graph,
     refuse_difference,
 )
+from tfkit.graph.building import Copy
+from tfkit.keras_types import Inputs, LayerConfig, Tensor
 from tfkit.layers import (
     BOUNDED_SCORE,
     Add,
@@ -43,11 +45,15 @@ from tfkit.layers import (
 from tfkit.models import with_float_pixels
 
 _LOOKED_UP = ("sigmoid", "tanh")
-_SUMS: dict[str, Any] = {"Add": Add, "Subtract": Subtract}
+_SUMS: dict[str, type[keras.Layer]] = {"Add": Add, "Subtract": Subtract}
 _FINE = 10_000  # nothing but a tie is as near to one as a quarter of one in so many
 # How far numbers of the model on 255 steps of their range may move what comes out, as a share of it.
 _ROUNDED_CONSTANTS = 0.03
 BatchNorm = Literal["frozen", "train"]
+
+
+class _Slack(TypedDict, total=False):
+    tolerance: float
 
 
 def quantize_aware(
@@ -105,7 +111,7 @@ def quantize_aware(
     rewritten = build_model(graph, rewriting.call, name=model.name)
     first, calibration = _first_of(calibration)
     with unrounded(rewritten):
-        slack: dict[str, Any] = {"tolerance": _ROUNDED_CONSTANTS} if rewriting.rounds_constants else {}
+        slack: _Slack = {"tolerance": _ROUNDED_CONSTANTS} if rewriting.rounds_constants else {}
         refuse_difference(model, rewritten, first, what="quantisation-aware copy", **slack)
     if not policy.weights_only:
         calibrate(rewritten, calibration)
@@ -162,12 +168,15 @@ class _Rewriting:
         self._graph, self._plans, self._grids = graph, plans, grids
         self._bits, self._batch_norm, self._fused = bits, batch_norm, fused
         self._quantizers: dict[int, FakeQuantize] = {}
-        self._narrow: dict[int, Any] = {}
-        self._unrounded: dict[int, tuple[Any, Any]] = {}  # what a layer in float gave, by the rounded tensor's identity
+        self._narrow: dict[int, Tensor] = {}
+        # What a layer in float gave, by the rounded tensor's identity.
+        self._unrounded: dict[int, tuple[Tensor, Tensor]] = {}
         self.rounds_constants = False
         self._wide = wide_values(graph) if bits == 8 else WideValues()
 
-    def call(self, node: Node, copy: Callable[[], Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def call(
+        self, node: Node, copy: Copy, args: tuple[Tensor, ...], kwargs: dict[str, object]
+    ) -> Tensor | Sequence[Tensor]:
         plan = self._plans[node.name]
         args = self._on_input_grid(node, args)
         if plan.treatment == "kernel":
@@ -182,14 +191,14 @@ class _Rewriting:
             self._unrounded[id(rounded)] = rounded, outputs
         return rounded
 
-    def _as_float_layers_gave_it(self, argument: Any) -> Any:
+    def _as_float_layers_gave_it(self, argument: object) -> object:
         """The file rounds what a layer in float gives for layers of integers alone."""
         return self._unrounded.get(id(argument), (None, argument))[1]
 
-    def _on_input_grid(self, node: Node, args: tuple[Any, ...]) -> tuple[Any, ...]:
+    def _on_input_grid(self, node: Node, args: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         """Put the pixel grid between a model input and the layer that takes it, where that is its place."""
 
-        def placed(value: Any, tensor: Any) -> Any:
+        def placed(value: object, tensor: Tensor) -> Tensor:
             grid = self._grids.get(id(value)) if isinstance(value, Value) else None
             return grid.layer_for(tensor) if grid is not None else tensor
 
@@ -197,7 +206,7 @@ class _Rewriting:
         placed_tensors = [placed(value, tensor) for value, tensor in zip(flat_values, flat_tensors, strict=True)]
         return tuple(keras.tree.pack_sequence_as(args, placed_tensors))
 
-    def _constant(self, argument: Any) -> Any:
+    def _constant(self, argument: object) -> object:
         """An argument, numbers of the file on the grid that it holds them on: all alike, over their own range."""
         is_number = isinstance(argument, np.ndarray) or keras.ops.is_tensor(argument)
         if isinstance(argument, keras.KerasTensor) or not (is_number or isinstance(argument, keras.Variable)):
@@ -210,7 +219,7 @@ class _Rewriting:
         rounded = round_to_steps(keras.ops.convert_to_tensor(numbers), *ends, bits=self._bits, fused=False)
         return np.asarray(keras.ops.convert_to_numpy(rounded))
 
-    def _narrowed(self, node: Node, tensor: Any) -> Any:
+    def _narrowed(self, node: Node, tensor: Tensor) -> Tensor:
         """What a kernel of an 8-bit model takes of a tensor of 16 bits."""
         value = node.inputs[0]
         wide = self._quantizers.get(id(value))
@@ -221,7 +230,9 @@ class _Rewriting:
             self._narrow[id(value)] = FakeQuantize(fused=self._fused, name=f"{name}_narrowed_quantizer")(tensor)
         return self._narrow[id(value)]
 
-    def _layer(self, node: Node, copy: Callable[[], Any], plan: LayerPlan, args: Any, kwargs: Any) -> Any:
+    def _layer(
+        self, node: Node, copy: Copy, plan: LayerPlan, args: tuple[Tensor, ...], kwargs: dict[str, object]
+    ) -> Tensor | Sequence[Tensor]:
         if plan.weight_bits is not None:
             kind = CompressedEmbedding if plan.treatment == "table" else compressed_class(node.operation)
             layer = copy_layer(node.operation, name=node.name, kind=kind, weight_bits=plan.weight_bits)
@@ -238,7 +249,7 @@ class _Rewriting:
             return outputs
         changes = self._transformer_changes(node) if plan.treatment != "float" else {}
         if changes:
-            layer = copy_layer(node.operation, name=node.name, **changes)
+            layer = copy_layer(node.operation, name=node.name, kind=None, **changes)
             outputs = layer(*args, **kwargs)
             give_weights(layer, node.operation.get_weights())
             return outputs
@@ -261,16 +272,16 @@ class _Rewriting:
         wide = any(self._wide.has_16_bits(value) for value in (node.output, *node.inputs))
         return alike and self._bits == 8 and not wide and node.output.dtype == "float32"
 
-    def _transformer_changes(self, node: Node) -> dict[str, Any]:
+    def _transformer_changes(self, node: Node) -> LayerConfig:
         """What a layer of an opened transformer is told, so that it computes as the integer file does."""
-        changes: dict[str, dict[str, Any]] = {
+        changes: dict[str, LayerConfig] = {
             "AddPositions": {"bits": self._bits},
             "AttentionMask": {"score": BOUNDED_SCORE},
             "MaskedMean": {"score": BOUNDED_SCORE, "rounded": True, "fused": self._fused},
         }
         return changes.get(node.kind, {})
 
-    def _rounded(self, node: Node, plan: LayerPlan, outputs: Any) -> Any:
+    def _rounded(self, node: Node, plan: LayerPlan, outputs: Tensor | Sequence[Tensor]) -> Tensor | Sequence[Tensor]:
         name = f"{node.name}_quantizer"
         if plan.treatment == "input":
             grid = self._grids.get(id(node.output))

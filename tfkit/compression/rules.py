@@ -1,7 +1,7 @@
 """What each Keras layer and operation is to a quantised model."""
 
 import math
-from typing import Any, cast
+from typing import cast
 
 import keras
 
@@ -233,7 +233,7 @@ def runs_activation(node: Node) -> bool:
     return node.kind in _FUSING or isinstance(node.operation, QuantizedLayerNormalization)
 
 
-def negative_slope_of(layer: Any) -> float | None:
+def negative_slope_of(layer: keras.Layer) -> float | None:
     """The slope below zero of a leaky ReLU that is the larger of a number and its share; None for any other layer.
 
     Example:
@@ -353,7 +353,7 @@ def _places_of_inner_softmax(graph: LayerGraph, node: Node) -> int:
     return math.prod(node.output.shape[number] or 1 for number in axes)
 
 
-def _layer_normalization_fault(layer: Any, *, rank: int) -> str | None:
+def _layer_normalization_fault(layer: keras.Layer, *, rank: int) -> str | None:
     axes = layer.axis if isinstance(layer.axis, list | tuple) else [layer.axis]
     if list(axes) not in ([-1], [rank - 1]):
         return f"it normalises over axis {layer.axis}; the rule is for the last axis"
@@ -389,7 +389,7 @@ def is_leading_scaling(graph: LayerGraph, node: Node) -> bool:
     """
     if node.kind not in (*_INPUT, "ChannelOrder"):
         return False
-    value: Any = node.inputs[0]
+    value = node.inputs[0]
     if graph.only_consumer(value) is not node:
         return False  # what takes the raw pixels too cannot take them scaled
     while value.node is not None and _passes_pixels(value.node):

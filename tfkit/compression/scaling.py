@@ -1,7 +1,5 @@
 """What layers that only scale do to each channel."""
 
-from typing import Any
-
 import keras
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +10,7 @@ _GREY_LEVELS = 256
 
 
 def composed_scaling(
-    layers: list[Any], *, channels: int
+    layers: list[keras.Layer], *, channels: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], tuple[int, ...]]:
     """Scale, offset and order of channels of Rescaling, Normalization and ChannelOrder layers, one behind the other.
 
@@ -39,7 +37,7 @@ def composed_scaling(
     return scale, offset, order
 
 
-def scaling_fault(layer: Any, *, channels: int) -> str | None:
+def scaling_fault(layer: keras.Layer, *, channels: int) -> str | None:
     """Why a Rescaling or Normalization layer is no scaling channel by channel; None for all that are.
 
     Args:
@@ -75,7 +73,7 @@ def _of_channels(numbers: NDArray[np.float64]) -> NDArray[np.float64]:
     return numbers.reshape(-1, numbers.shape[-1])[0] if numbers.ndim else numbers.reshape(1)
 
 
-def _scale_and_offset(layer: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _scale_and_offset(layer: keras.Layer) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """As the layer holds them: numbers, or arrays that fit what it takes."""
     if isinstance(layer, keras.layers.Rescaling):
         return np.asarray(layer.scale, np.float64), np.asarray(layer.offset, np.float64)

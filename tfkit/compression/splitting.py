@@ -1,15 +1,16 @@
 """Bring a layer graph into the form that quantisation works on: one operation for each layer."""
 
 import math
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
 
 import keras
 import numpy as np
 
 from tfkit.compression.composites import opened_composite
 from tfkit.graph import LayerGraph, Node, Value, activation_name, build_model, copy_layer, give_weights, read_graph
+from tfkit.graph.building import Copy
 from tfkit.graph.layer_graph import replace_values
+from tfkit.keras_types import LayerConfig, Tensor
 from tfkit.layers import (
     ApproximateGelu,
     ChannelOrder,
@@ -24,6 +25,8 @@ _SEPARABLE = {
     keras.layers.SeparableConv1D: (keras.layers.DepthwiseConv1D, keras.layers.Conv1D),
     keras.layers.SeparableConv2D: (keras.layers.DepthwiseConv2D, keras.layers.Conv2D),
 }
+# Scale and offset: of all channels, or of each.
+_Scaling = tuple[float | list[float], float | list[float]]
 # Each step of these is an operator of its own in the file, and rounds.
 _CHAINED = {
     keras.layers.Add: keras.layers.Add,
@@ -34,7 +37,7 @@ _CHAINED = {
 }
 _EXTREMES = {"Maximum": keras.layers.Maximum, "Minimum": keras.layers.Minimum}
 # Operations of `keras.ops` that are a layer: what they are called with, from their settings.
-_AS_LAYERS: dict[str, Callable[[dict[str, Any], str], Any]] = {
+_AS_LAYERS: dict[str, Callable[[LayerConfig, str], keras.Layer]] = {
     "LeakyRelu": lambda settings, name: keras.layers.LeakyReLU(settings["negative_slope"], name=name),
     "Softmax": lambda settings, name: keras.layers.Softmax(settings["axis"], name=name),
     "Gelu": lambda settings, name: (
@@ -99,7 +102,7 @@ def scaling_as_layers(graph: LayerGraph) -> LayerGraph:
     if all(_scaling_of(node) is None for node in graph.nodes):
         return graph
 
-    def call(node: Node, copy: Callable[[], Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def call(node: Node, copy: Copy, args: tuple[Tensor, ...], kwargs: dict[str, object]) -> Tensor | Sequence[Tensor]:
         scaling = _scaling_of(node)
         return copy()(*args, **kwargs) if scaling is None else _rescaled(node, scaling, args)
 
@@ -110,16 +113,18 @@ class _Splitting:
     """What to put in each node's place; remembers the blocks that do not open, and what shared layers became."""
 
     def __init__(self) -> None:
-        self._closed: dict[int, Any] = {}
-        self._linear: dict[int, Any] = {}
-        self._separated: dict[int, tuple[Any, Any]] = {}
+        self._closed: dict[int, keras.Layer] = {}
+        self._linear: dict[int, keras.Layer] = {}
+        self._separated: dict[int, tuple[keras.Layer, keras.Layer]] = {}
         self.shared: set[int] = set()  # the layers of the graph that are called more than once
-        self._taken: dict[int, Any] = {}  # the tensor that each channel of pixels was taken from
+        self._taken: dict[int, Tensor] = {}  # the tensor that each channel of pixels was taken from
 
-    def is_block(self, layer: Any) -> bool:
+    def is_block(self, layer: keras.Layer) -> bool:
         return _holds_layers(layer) and id(layer) not in self._closed
 
-    def call(self, node: Node, copy: Callable[[], Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def call(
+        self, node: Node, copy: Copy, args: tuple[Tensor, ...], kwargs: dict[str, object]
+    ) -> Tensor | Sequence[Tensor]:
         layer = node.operation
         if not self.is_block(layer):
             return layer(*args, **kwargs) if id(layer) in self._closed else self._split(node, copy, args, kwargs)
@@ -129,7 +134,9 @@ class _Splitting:
             self._closed[id(layer)] = layer
             return layer(*args, **kwargs)  # planning refuses it by name
 
-    def _split(self, node: Node, copy: Callable[[], Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def _split(
+        self, node: Node, copy: Copy, args: tuple[Tensor, ...], kwargs: dict[str, object]
+    ) -> Tensor | Sequence[Tensor]:
         layer = node.operation
         # One set of weights for several calls would become several.
         if id(layer) not in self.shared and (opened := opened_composite(node, args, kwargs)) is not None:
@@ -161,7 +168,7 @@ class _Splitting:
         except (ValueError, TypeError, NotImplementedError):  # what Keras raises for a layer without a configuration
             return layer(*args, **kwargs)  # planning refuses it by name
 
-    def _without_activation(self, node: Node, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def _without_activation(self, node: Node, args: tuple[Tensor, ...], kwargs: dict[str, object]) -> Tensor:
         layer = node.operation
         known = self._linear.get(id(layer))
         if known is not None:
@@ -171,7 +178,7 @@ class _Splitting:
         give_weights(linear, layer.get_weights())
         return outputs
 
-    def _ordered(self, node: Node, args: tuple[Any, ...]) -> Any:
+    def _ordered(self, node: Node, args: tuple[Tensor, ...]) -> Tensor | None:
         """Pixels whose channels are put in another order; None for any other node."""
         if not _is_of_pixels(node):
             return None
@@ -234,7 +241,7 @@ def _order_of(node: Node) -> list[int] | None:
     return order if in_place else None
 
 
-def _scaling_of(node: Node) -> tuple[Any, Any] | None:
+def _scaling_of(node: Node) -> _Scaling | None:
     """Scale and offset of arithmetic with a number, or with one for each channel.
 
     The converter folds such arithmetic into the kernel before it, or rounds its numbers to eight bits: as a scaling
@@ -263,12 +270,12 @@ def _scaling_of(node: Node) -> tuple[Any, Any] | None:
     }[node.kind]
 
 
-def _rescaled(node: Node, scaling: tuple[Any, Any], args: tuple[Any, ...]) -> Any:
+def _rescaled(node: Node, scaling: _Scaling, args: tuple[Tensor, ...]) -> Tensor:
     tensor = next(argument for argument in args if isinstance(argument, keras.KerasTensor))
     return keras.layers.Rescaling(*scaling, name=node.name, dtype=node.output.dtype)(tensor)
 
 
-def _holds_layers(layer: Any) -> bool:
+def _holds_layers(layer: keras.Layer) -> bool:
     if not isinstance(layer, keras.layers.Layer) or isinstance(
         layer, FakeQuantize | MaskedMean | QuantizedLayerNormalization
     ):
@@ -278,7 +285,7 @@ def _holds_layers(layer: Any) -> bool:
     return any(True for _ in layer._flatten_layers(include_self=False))
 
 
-def _opened(node: Node, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def _opened(node: Node, args: tuple[Tensor, ...], kwargs: dict[str, object]) -> Tensor | Sequence[Tensor]:
     """Run the `call` of a layer made of layers on symbolic tensors, which records the layers as a nested model's."""
     layer = node.operation
     symbols = [keras.Input(batch_shape=value.shape, dtype=value.dtype) for value in node.inputs]
@@ -290,7 +297,7 @@ def _opened(node: Node, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     return nested(tensors)
 
 
-def _activated(node: Node, tensor: Any, *, name: str | None = None) -> Any:
+def _activated(node: Node, tensor: Tensor, *, name: str | None = None) -> Tensor:
     activation = activation_name(node.operation)
     name = name or f"{node.name}_{activation}"
     if activation == "linear":
@@ -300,13 +307,13 @@ def _activated(node: Node, tensor: Any, *, name: str | None = None) -> Any:
     return keras.layers.Activation(node.operation.activation, name=name)(tensor)
 
 
-def _gated(tensor: Any, *, name: str) -> Any:
+def _gated(tensor: Tensor, *, name: str) -> Tensor:
     """SiLU as the file has it."""
     gate = keras.layers.Activation("sigmoid", name=f"{name}_sigmoid")(tensor)
     return keras.layers.Multiply(name=name)([tensor, gate])
 
 
-def _chained(node: Node, tensors: list[Any]) -> Any:
+def _chained(node: Node, tensors: list[Tensor]) -> Tensor:
     """A merge of many tensors as merges of two, in the order Keras goes through them."""
     averages = isinstance(node.operation, keras.layers.Average)
     merged = tensors[0]
@@ -319,8 +326,12 @@ def _chained(node: Node, tensors: list[Any]) -> Any:
 
 
 def separated(
-    node: Node, tensor: Any, *, activation: Any = None, made: dict[int, tuple[Any, Any]] | None = None
-) -> Any:
+    node: Node,
+    tensor: Tensor,
+    *,
+    activation: str | Callable[[Tensor], Tensor] | None = None,
+    made: dict[int, tuple[keras.Layer, keras.Layer]] | None = None,
+) -> Tensor:
     """Call a separable convolution as the two convolutions it is made of, with its weights.
 
     Args:

@@ -1,21 +1,27 @@
 """What a training stage of pruning or quantisation trains, and with which callbacks."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import keras
-from numpy.typing import NDArray
 
 from tfkit.compression.biases import settle_biases
 from tfkit.compression.calibration import FreezeRanges
 from tfkit.compression.channels import ChannelPlan, prune_channels_restored
 from tfkit.compression.policy import QuantizationPolicy
 from tfkit.compression.pruning import PruneWeights, check_pruning, prunable
+from tfkit.compression.pruning.callback import Scope
 from tfkit.compression.pruning_settings import PruningSettings
 from tfkit.compression.quantization import BatchNorm, quantize_aware
 from tfkit.compression.watching import WatchRanges
+from tfkit.keras_types import Array, Inputs
+
+
+class _Asked(TypedDict, total=False):
+    scope: Scope
+    budgets: Mapping[str, float] | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,7 +38,7 @@ class PreparedStage:
     model: keras.Model
     callbacks: tuple[keras.callbacks.Callback, ...] = ()
     notes: tuple[str, ...] = ()
-    finish: Callable[[], Any] = lambda: None
+    finish: Callable[[], object] = lambda: None
 
 
 def prepare_weight_pruning(
@@ -40,7 +46,7 @@ def prepare_weight_pruning(
     settings: PruningSettings,
     *,
     steps: int,
-    inputs: Any = None,
+    inputs: Inputs | None = None,
     log_directory: Path | None = None,
 ) -> PreparedStage:
     """Give a model masks, and the callback that sets them while it trains.
@@ -65,7 +71,7 @@ def prepare_weight_pruning(
     """
     masked = prunable(model, inputs, **settings.mask_options())
     schedule = settings.schedule(steps=steps)
-    asked: dict[str, Any] = {}
+    asked: _Asked = {}
     if settings.method == "magnitude":
         asked = {"scope": settings.scope, "budgets": settings.budgets}
     check_pruning(masked, schedule, **asked)
@@ -73,7 +79,7 @@ def prepare_weight_pruning(
     return PreparedStage(masked, (PruneWeights(schedule, log_directory=log_directory, **asked),), (note,))
 
 
-def prepare_channel_pruning(model: keras.Model, plan: ChannelPlan, pixels: NDArray[Any]) -> PreparedStage:
+def prepare_channel_pruning(model: keras.Model, plan: ChannelPlan, pixels: Array) -> PreparedStage:
     """Build the narrower model of a plan.
 
     Args:
@@ -92,7 +98,7 @@ def prepare_channel_pruning(model: keras.Model, plan: ChannelPlan, pixels: NDArr
 
 def prepare_quantization(
     model: keras.Model,
-    calibration: NDArray[Any] | dict[str, NDArray[Any]],
+    calibration: Array | dict[str, Array],
     *,
     policy: QuantizationPolicy,
     moving_epochs: int,
@@ -126,7 +132,7 @@ def prepare_quantization(
     student = quantize_aware(model, calibration, policy=policy, batch_norm=batch_norm, jit_compile=jit_compile)
     if policy.activation_bits == 32:
         return PreparedStage(student, (), ("weights rounded to int8, activations left in float",), lambda: None)
-    callbacks: tuple[Any, ...] = (FreezeRanges(after_epochs=moving_epochs),)
+    callbacks: tuple[keras.callbacks.Callback, ...] = (FreezeRanges(after_epochs=moving_epochs),)
     if log_directory is not None:
         callbacks += (WatchRanges(student, calibration, log_directory),)
     if isinstance(calibration, dict):

@@ -1,12 +1,15 @@
 """Turn a compressed model back into one of plain Keras layers, with the kernels it really uses."""
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Sequence
 
 import keras
+import numpy as np
+from numpy.typing import NDArray
 
 from tfkit.compression.calibration import unrounded
 from tfkit.graph import Node, build_model, give_weights, read_graph, refuse_difference
+from tfkit.graph.building import Copy
+from tfkit.keras_types import Tensor
 from tfkit.layers import (
     OWN_SETTINGS,
     Add,
@@ -61,9 +64,11 @@ def is_compressed(model: keras.Model) -> bool:
 
 class _Stripping:
     def __init__(self) -> None:
-        self._made: dict[int, Any] = {}
+        self._made: dict[int, keras.Layer] = {}
 
-    def call(self, node: Node, copy: Callable[[], Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def call(
+        self, node: Node, copy: Copy, args: tuple[Tensor, ...], kwargs: dict[str, object]
+    ) -> Tensor | Sequence[Tensor]:
         layer = node.operation
         if isinstance(layer, FakeQuantize | PixelGrid | TokenIds):
             return args[0]
@@ -84,7 +89,14 @@ class _Stripping:
             return self._plain(node, ("settled", "shift", "input_step"), [], args, kwargs)
         return copy()(*args, **kwargs)
 
-    def _plain(self, node: Node, dropped: tuple[str, ...], weights: list[Any], args: Any, kwargs: Any) -> Any:
+    def _plain(
+        self,
+        node: Node,
+        dropped: tuple[str, ...],
+        weights: list[NDArray[np.float32]],
+        args: tuple[Tensor, ...],
+        kwargs: dict[str, object],
+    ) -> Tensor:
         """Call the plain layer in the place of a compressed one: the same one for each call of a shared layer."""
         layer = node.operation
         if id(layer) in self._made:
@@ -96,5 +108,5 @@ class _Stripping:
         return outputs
 
 
-def _numbers(weight: Any) -> Any:
-    return keras.ops.convert_to_numpy(weight)
+def _numbers(weight: keras.Variable) -> NDArray[np.float32]:
+    return np.asarray(keras.ops.convert_to_numpy(weight))

@@ -2,7 +2,6 @@
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import keras
 import numpy as np
@@ -47,7 +46,7 @@ class _Sums:
         shift: What it adds, where that is not a whole number of steps yet.
     """
 
-    steps: Any
+    steps: NDArray[np.float32] | np.float32
     kernel: Kernel = "once"
     shift: NDArray[np.float64] | None = None
 
@@ -173,7 +172,7 @@ def _of_joined(graph: LayerGraph, node: Node, quantizer: FakeQuantize) -> _Sums 
     return _Sums(np.concatenate(parts))
 
 
-def _counted(graph: LayerGraph, value: Value, quantizer: FakeQuantize) -> Any:
+def _counted(graph: LayerGraph, value: Value, quantizer: FakeQuantize) -> NDArray[np.float32] | np.float32:
     """What a tensor counts in that is joined with others, float32; 0: not known."""
     step, source = _step(value), _source_of(value)
     if step is not None:
@@ -190,7 +189,7 @@ def _counted(graph: LayerGraph, value: Value, quantizer: FakeQuantize) -> Any:
 
 def _of_pixels(node: Node) -> _Sums | None:
     """Of pixels scaled channel by channel, the last scaling given: one operator for all of them."""
-    chain: list[Any] = []
+    chain: list[keras.Layer] = []
     before: Node | None = node
     while before is not None and not isinstance(before.operation, PixelGrid):
         if treatment_of(before) != "absent":
@@ -216,8 +215,10 @@ def _with_whole_kernel(graph: LayerGraph, source: Node, quantizer: FakeQuantize,
     bias = np.asarray(keras.ops.convert_to_numpy(layer.bias), np.float64) if layer.use_bias else np.zeros(1)
     known = counted > 0
     whole = np.where(known, np.rint((bias * scale + shift) / np.where(known, counted, 1)), 0)
-    told: dict[str, Any] = {"scale": scale, "shift": shift, "step": quantizer.step(), "kernel": sums.kernel}
-    if not layer.settle(step, counted=counted, bias=whole, **told):
+    settled = layer.settle(
+        step, counted=counted, bias=whole, scale=scale, shift=shift, step=quantizer.step(), kernel=sums.kernel
+    )
+    if not settled:
         return sums
     return _Sums(np.where(known, np.float32(quantizer.step()), np.float32(0)))
 
@@ -254,12 +255,19 @@ def _of_kernel(node: Node, scale: NDArray[np.float64], shift: NDArray[np.float64
     return _weighted(np.where(kept, weights, 0), step, bits=bits, kernel="up" if bits == 4 and convolves else "once")
 
 
-def _weighted(largest: NDArray[np.float64], step: float | None, *, bits: int = _BITS, **told: Any) -> _Sums | None:
+def _weighted(
+    largest: NDArray[np.float64],
+    step: float | None,
+    *,
+    bits: int = _BITS,
+    kernel: Kernel = "once",
+    shift: NDArray[np.float64] | None = None,
+) -> _Sums | None:
     """A step of the input times one of the weights, of which the largest of each channel is given."""
     if step is None:
         return None
     weight_steps = np.abs(largest).astype(np.float32) / np.float32(2 ** (bits - 1) - 1)
-    return _Sums(np.float32(step) * weight_steps, **told)
+    return _Sums(np.float32(step) * weight_steps, kernel=kernel, shift=shift)
 
 
 def _step(value: Value) -> float | None:

@@ -1,6 +1,6 @@
 """A whole stage of quantisation-aware training by tensorflow-model-optimization."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Unpack
 
 import keras
 
@@ -9,17 +9,22 @@ from tfkit.compression.pruning import strip_pruning
 from tfkit.compression.quantization import BatchNorm
 from tfkit.compression.stripping import is_compressed
 from tfkit.compression.tfmot import TfKerasTwin, fit_tfmot, rebuild_in_tf_keras, tfmot_quantize_aware
+from tfkit.compression.tfmot.fitting import FittingOptions
 from tfkit.errors import ModelError
+from tfkit.keras_types import Array
+
+if TYPE_CHECKING:
+    import tensorflow as tf
 
 
 def quantize_with_tfmot(
     model: keras.Model,
-    batches: Any,
-    validation: Any,
+    batches: "tf.data.Dataset",
+    validation: "tf.data.Dataset | None",
     *,
-    inputs: Any = None,
+    inputs: Array | None = None,
     batch_norm: BatchNorm = "frozen",
-    **fitting: Any,
+    **fitting: Unpack[FittingOptions],
 ) -> tuple[TfKerasTwin, dict[str, list[float]]]:
     """Rebuild a classifier in tf-keras, give it tfmot's quantisers, and train it.
 

@@ -1,7 +1,5 @@
 """The whole numbers that a model's weights were trained on, when its activations stay in float."""
 
-from typing import Any
-
 import keras
 import numpy as np
 from numpy.typing import NDArray
@@ -59,5 +57,5 @@ def has_trained_weights(model: keras.Model) -> bool:
     return rounded and not is_quantize_aware(model)
 
 
-def _numbers(weight: Any) -> NDArray[np.float64]:
+def _numbers(weight: keras.Variable) -> NDArray[np.float64]:
     return np.asarray(keras.ops.convert_to_numpy(weight), np.float64)

@@ -1,14 +1,15 @@
 """Show in TensorBoard what a quantisation-aware model's ranges do while it trains."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
 
-from tfkit.compression.calibration import Inputs, fake_quantizers
+from tfkit.compression.calibration import fake_quantizers
 from tfkit.graph import Node, build_model, read_graph
+from tfkit.graph.building import Copy
+from tfkit.keras_types import Inputs, Tensor
 from tfkit.layers import FakeQuantize
 
 _IMAGES = 16
@@ -30,10 +31,10 @@ class WatchRanges(keras.callbacks.Callback):
         self._trained, self._directory = model, log_directory
         # Token ids come in a dictionary and stay whole numbers.
         if isinstance(pixels, Mapping):
-            self._inputs: Any = {name: values[:_IMAGES] for name, values in pixels.items()}
+            self._inputs: Inputs = {name: values[:_IMAGES] for name, values in pixels.items()}
         else:
             self._inputs = pixels[:_IMAGES].astype(np.float32)
-        self._probe: Any = None
+        self._probe: tuple[list[FakeQuantize], keras.Model | None] | None = None
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         _ = self.model  # under JAX, asking for the model brings its weights up to date
@@ -48,23 +49,22 @@ class WatchRanges(keras.callbacks.Callback):
         if self._probe is None:
             self._probe = _inputs_of_quantizers(self._trained)
         quantizers, probe = self._probe
-        if not quantizers:
+        if probe is None:
             return {}
         shares: dict[str, float] = {}
         for quantizer, values in zip(quantizers, probe(self._inputs, training=False), strict=True):
-            low, high = quantizer.real_range()
-            if quantizer.per_channel:
-                low, high = -quantizer.channel_ranges(), quantizer.channel_ranges()
+            ranges = quantizer.channel_ranges() if quantizer.per_channel else None
+            low, high = quantizer.real_range() if ranges is None else (-ranges, ranges)
             seen = keras.ops.convert_to_numpy(values)
             shares[f"clipped/{quantizer.name}"] = float(np.mean((seen < low) | (seen > high)))
         return shares
 
 
-def _inputs_of_quantizers(model: keras.Model) -> tuple[list[FakeQuantize], Any]:
+def _inputs_of_quantizers(model: keras.Model) -> tuple[list[FakeQuantize], keras.Model | None]:
     """The learned quantisers, and a model on the same layers that gives what goes into each."""
-    inputs: dict[int, tuple[FakeQuantize, Any]] = {}
+    inputs: dict[int, tuple[FakeQuantize, Tensor]] = {}
 
-    def call(node: Node, copy: Callable[[], Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def call(node: Node, copy: Copy, args: tuple[Tensor, ...], kwargs: dict[str, object]) -> Tensor | Sequence[Tensor]:
         layer = node.operation
         if isinstance(layer, FakeQuantize) and layer.fixed_range is None:
             inputs.setdefault(id(layer), (layer, args[0]))

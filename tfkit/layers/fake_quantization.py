@@ -155,7 +155,7 @@ class FakeQuantize(keras.layers.Layer):
 
     def settle(
         self,
-        sum_steps: NDArray[np.float32],
+        sum_steps: NDArray[np.float32] | np.float32,
         *,
         kernel: Kernel = "once",
         shift: NDArray[np.float64] | None = None,

@@ -1,13 +1,12 @@
 """Which feature maps of a whole network a channel-pruned one is to give again."""
 
-from typing import Any
-
 import keras
 
 from tfkit.compression.channels.planning import ChannelPlan
 from tfkit.compression.channels.rebuilding import channels_of_maps
 from tfkit.compression.distillation import FeaturePair
 from tfkit.graph import Node, read_graph
+from tfkit.keras_types import Shape
 
 _MERGES = ("Add", "Concatenate")
 
@@ -28,7 +27,7 @@ def kept_feature_maps(model: keras.Model, plan: ChannelPlan, *, weight: float = 
         What `distiller` takes as `features`; empty for a model without feature maps.
     """
     kept = channels_of_maps(model, plan)
-    by_size: dict[tuple[Any, ...], Node] = {}
+    by_size: dict[Shape, Node] = {}
     last: Node | None = None
     for node in read_graph(model).nodes:
         if node.name not in kept:

@@ -1,8 +1,7 @@
 """Decide, before anything is trained, which channels go and what that saves."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import keras
 import numpy as np
@@ -198,7 +197,7 @@ class _Choice:
         return predict_latency(self.profile, before=before, after=costs)
 
 
-def _within_budget(choice: _Choice, budget: dict[str, Any], rule: WidthRule) -> Widths:
+def _within_budget(choice: _Choice, budget: Mapping[str, float | None], rule: WidthRule) -> Widths:
     name, most = next((name, value) for name, value in budget.items() if value is not None)
     widths = widths_within(choice.groups, choice.scores, rule, lambda widths: choice.measure(name, widths) <= most)
     reached = choice.measure(name, widths)
@@ -241,7 +240,9 @@ def _unscored_pinned(groups: Sequence[ChannelGroup], scores: Scores, criterion: 
     ]
 
 
-def _check(criterion: str, budget: dict[str, Any], profile: object, batches: object, widths: WidthRule) -> None:
+def _check(
+    criterion: str, budget: Mapping[str, float | None], profile: object, batches: object, widths: WidthRule
+) -> None:
     faults = []
     given = {name: value for name, value in budget.items() if value is not None}
     if criterion not in _CRITERIA:

@@ -1,7 +1,6 @@
 """Build the smaller model that a plan describes."""
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Sequence
 
 import keras
 import numpy as np
@@ -13,11 +12,13 @@ from tfkit.compression.channels.rules import trace_channels
 from tfkit.compression.channels.tracing import ChannelTrace
 from tfkit.errors import ModelError
 from tfkit.graph import LayerGraph, Node, build_model, copy_layer, give_weights, read_graph, refuse_difference
+from tfkit.graph.building import Copy
+from tfkit.keras_types import Inputs, Tensor
 
 _OVER_CHANNELS = ("LayerNormalization", "RMSNormalization")
 
 
-def prune_channels(model: keras.Model, plan: ChannelPlan, inputs: Any = None) -> keras.Model:
+def prune_channels(model: keras.Model, plan: ChannelPlan, inputs: Inputs | None = None) -> keras.Model:
     """Build the model without the channels that a plan removes.
 
     Where every activation gives 0 for 0, the outputs are those of the original with the removed channels' weights
@@ -108,9 +109,11 @@ class _Cutter:
     def __init__(self, trace: ChannelTrace, stays: NDArray[np.bool_]) -> None:
         self._trace = trace
         self._stays = stays[trace.labels]
-        self._made: dict[int, tuple[Any, Any]] = {}
+        self._made: dict[int, tuple[keras.Layer, keras.Layer]] = {}
 
-    def call(self, node: Node, copy: Callable[[], Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def call(
+        self, node: Node, copy: Copy, args: tuple[Tensor, ...], kwargs: dict[str, object]
+    ) -> Tensor | Sequence[Tensor]:
         cut = id(node.operation) in self._trace.axes or node.name in self._trace.reshaped
         return (self._narrow(node) if cut else copy())(*args, **kwargs)
 
@@ -152,12 +155,12 @@ class _Cutter:
                 found[self._trace.owners[key][0]] = (roles["takes"], roles["makes"])
         return found
 
-    def _narrow(self, node: Node) -> Any:
+    def _narrow(self, node: Node) -> keras.Layer:
         key = id(node.operation)
         if key not in self._made:
             changes = {}
             layout = self._trace.layouts[id(node.output)]
             if node.name in self._trace.reshaped and not self._stays[layout].all():
                 changes = self._trace.reshaped[node.name](int(self._stays[layout].sum()))
-            self._made[key] = (node.operation, copy_layer(node.operation, name=node.name, **changes))
+            self._made[key] = (node.operation, copy_layer(node.operation, name=node.name, kind=None, **changes))
         return self._made[key][1]

@@ -1,14 +1,15 @@
 """Let the channels that stay stand in for those that go."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
 
 import keras
 import numpy as np
 from numpy.typing import NDArray
 
 from tfkit.graph import LayerGraph, Node, build_model, read_graph
+from tfkit.graph.building import Copy
+from tfkit.keras_types import Tensor
 
 _BATCH = 16
 # Places of each image that a layer is fitted on.
@@ -58,26 +59,26 @@ def refit_kernels(model: keras.Model, pruned: keras.Model, kept: KeptChannels, i
             layer.bias.assign_add(mean @ wanted - mean[rows] @ fitted)
 
 
-def _can_be_refitted(layer: Any) -> bool:
+def _can_be_refitted(layer: keras.Layer) -> bool:
     if isinstance(layer, keras.layers.Conv2D):
         return bool(layer.groups == 1 and layer.data_format == "channels_last")
     return isinstance(layer, keras.layers.Dense)
 
 
 def _input_moments(
-    graph: LayerGraph, layers: Mapping[str, Any], images: NDArray[np.float32]
+    graph: LayerGraph, layers: Mapping[str, keras.Layer], images: NDArray[np.float32]
 ) -> dict[str, tuple[int, NDArray[np.float64], NDArray[np.float64]]]:
     """For each layer's name in the graph: how many inputs were seen, their sum, and that of their outer products."""
-    taken: dict[str, Any] = {}
+    taken: dict[str, Tensor] = {}
 
-    def call(node: Node, copy: Callable[[], Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def call(node: Node, copy: Copy, args: tuple[Tensor, ...], kwargs: dict[str, object]) -> Tensor | Sequence[Tensor]:
         if node.name in layers:
             taken[node.name] = args[0]
         return copy()(*args, **kwargs)
 
     probe = keras.Model(build_model(graph, call).inputs[0], list(taken.values()))
     rng = np.random.default_rng(0)
-    sums: dict[str, Any] = {}
+    sums: dict[str, tuple[int, NDArray[np.float64], NDArray[np.float64]]] = {}
     for batch in _batches(images):
         given = probe(batch, training=False)
         for name, tensor in zip(taken, given if len(taken) > 1 else [given], strict=True):
@@ -92,7 +93,7 @@ def _batches(images: NDArray[np.float32]) -> Iterator[NDArray[np.float32]]:
         yield images[start : start + _BATCH]
 
 
-def _positions(layer: Any, tensor: Any, rng: np.random.Generator) -> NDArray[np.float64]:
+def _positions(layer: keras.Layer, tensor: Tensor, rng: np.random.Generator) -> NDArray[np.float64]:
     """(n, numbers that one output is made of) at some of the places that a layer is applied to."""
     if isinstance(layer, keras.layers.Conv2D):
         settings = {"strides": layer.strides, "dilation_rate": layer.dilation_rate, "padding": layer.padding}

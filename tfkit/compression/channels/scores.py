@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from tfkit.compression.channels.tracing import ChannelTrace, WeightAxis
 from tfkit.errors import ModelError
+from tfkit.keras_types import Array
 
 Criterion = Literal["bn_scale", "weight_norm", "loss"]
 Scores = NDArray[np.float64]
@@ -99,24 +100,24 @@ def loss_scores(trace: ChannelTrace, model: keras.Model, batches: Batches, *, lo
     return np.where(reached, total / seen, np.nan)
 
 
-def _pieces(batches: Batches) -> Iterator[tuple[Any, Any]]:
+def _pieces(batches: Batches) -> Iterator[tuple[Array, Array]]:
     for images, labels in batches:
         for start in range(0, len(images), _PIECE):
             yield images[start : start + _PIECE], labels[start : start + _PIECE]
 
 
-def _axes(trace: ChannelTrace, role: str) -> Iterable[tuple[WeightAxis, Any]]:
+def _axes(trace: ChannelTrace, role: str) -> Iterable[tuple[WeightAxis, keras.Layer]]:
     for key, axes in trace.axes.items():
         for axis in axes:
             if axis.role == role:
                 yield axis, trace.owners[key][1]
 
 
-def _weight(layer: Any, axis: WeightAxis) -> Any:
+def _weight(layer: keras.Layer, axis: WeightAxis) -> keras.Variable:
     return next(weight for weight in layer.weights if weight.name == axis.weight)
 
 
-def _value(layer: Any, axis: WeightAxis) -> NDArray[np.float64]:
+def _value(layer: keras.Layer, axis: WeightAxis) -> NDArray[np.float64]:
     return np.asarray(keras.ops.convert_to_numpy(_weight(layer, axis)), np.float64)
 
 

@@ -1,7 +1,6 @@
 """Bring a channel-pruned network as near to the whole one as can be done without training."""
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Sequence
 
 import keras
 import numpy as np
@@ -11,13 +10,15 @@ from tfkit.compression.channels.planning import ChannelPlan
 from tfkit.compression.channels.rebuilding import channels_of_layers, prune_channels
 from tfkit.compression.channels.reconstruction import refit_kernels
 from tfkit.graph import Node, build_model, copy_layer, give_weights, read_graph
+from tfkit.graph.building import Copy
+from tfkit.keras_types import Array, Tensor
 
 # Images that statistics are taken from: all of them go through the narrower network at once.
 _IMAGES = 64
 _BATCH = 16
 
 
-def prune_channels_restored(model: keras.Model, plan: ChannelPlan, pixels: NDArray[Any]) -> keras.Model:
+def prune_channels_restored(model: keras.Model, plan: ChannelPlan, pixels: Array) -> keras.Model:
     """Remove a plan's channels, fit the kernels behind them, and spread every BatchNorm's outputs as they were before.
 
     Kernels that lost inputs are fitted by least squares (`refit_kernels`): MobileNetV2 on 12 kinds of flowers, half of
@@ -50,20 +51,20 @@ def prune_channels_restored(model: keras.Model, plan: ChannelPlan, pixels: NDArr
     return pruned
 
 
-def _norms(model: keras.Model) -> list[Any]:
+def _norms(model: keras.Model) -> list[keras.layers.BatchNormalization]:
     norms = [layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)]
     return [norm for norm in norms if norm.gamma is not None and norm.beta is not None]
 
 
-def _statistics(norm: Any) -> tuple[Any, Any]:
+def _statistics(norm: keras.layers.BatchNormalization) -> tuple[keras.Variable, keras.Variable]:
     return norm.moving_mean, norm.moving_variance
 
 
 def _with_output_statistics(model: keras.Model, images: NDArray[np.float32]) -> keras.Model:
     """A copy whose BatchNorm layers hold, instead of their own statistics, those of their outputs."""
-    outputs: dict[str, Any] = {}
+    outputs: dict[str, Tensor] = {}
 
-    def call(node: Node, copy: Callable[[], Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def call(node: Node, copy: Copy, args: tuple[Tensor, ...], kwargs: dict[str, object]) -> Tensor | Sequence[Tensor]:
         made = copy()(*args, **kwargs)
         if node.kind == "BatchNormalization":
             outputs[node.name] = made
@@ -75,7 +76,7 @@ def _with_output_statistics(model: keras.Model, images: NDArray[np.float32]) -> 
     if not names:
         return copied
     probe = keras.Model(copied.inputs[0], [outputs[name] for name in names])
-    sums: dict[str, Any] = {}
+    sums: dict[str, NDArray[np.float64]] = {}
     for start in range(0, len(images), _BATCH):
         given = probe(images[start : start + _BATCH], training=False)
         for name, values in zip(names, given if len(names) > 1 else [given], strict=True):
@@ -92,7 +93,7 @@ def _with_output_statistics(model: keras.Model, images: NDArray[np.float32]) -> 
 def _estimate(pruned: keras.Model, images: NDArray[np.float32]) -> None:
     """Set the statistics of all BatchNorm layers from one batch, each on what the ones before it give."""
 
-    def call(node: Node, copy: Callable[[], Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def call(node: Node, copy: Copy, args: tuple[Tensor, ...], kwargs: dict[str, object]) -> Tensor | Sequence[Tensor]:
         if node.kind != "BatchNormalization":
             return copy()(*args, **kwargs)
         learner = copy_layer(node.operation, name=node.name, momentum=0.0, trainable=True)

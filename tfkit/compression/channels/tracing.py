@@ -3,12 +3,14 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
+import keras
 import numpy as np
 from numpy.typing import NDArray
 
 from tfkit.graph import LayerGraph, Node, Value
+from tfkit.keras_types import LayerConfig
 
 Atoms = NDArray[np.int64]
 Role = Literal["makes", "takes", "scales"]
@@ -52,8 +54,8 @@ class ChannelTrace:
     graph: LayerGraph
     layouts: dict[int, Atoms] = field(default_factory=dict)
     axes: dict[int, list[WeightAxis]] = field(default_factory=dict)
-    owners: dict[int, tuple[str, Any]] = field(default_factory=dict)
-    reshaped: dict[str, Callable[[int], dict[str, Any]]] = field(default_factory=dict)
+    owners: dict[int, tuple[str, keras.Layer]] = field(default_factory=dict)
+    reshaped: dict[str, Callable[[int], LayerConfig]] = field(default_factory=dict)
     labels: Atoms = field(default_factory=lambda: np.zeros(0, np.int64))
     pinned: dict[int, str] = field(default_factory=dict)
 
@@ -126,7 +128,7 @@ class Tracer:
                 return
         known.append(WeightAxis(weight, axis, atoms, role))
 
-    def reshapes(self, node: Node, changes: Callable[[int], dict[str, Any]]) -> None:
+    def reshapes(self, node: Node, changes: Callable[[int], LayerConfig]) -> None:
         """Say how a layer's configuration follows the width of its output."""
         self._trace.reshaped[node.name] = changes
 

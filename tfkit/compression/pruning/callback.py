@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import keras
 import numpy as np
@@ -11,6 +11,7 @@ from tfkit.compression.pruning.masks import input_axis, input_channels, magnitud
 from tfkit.compression.pruning.names import matches, unknown_names
 from tfkit.compression.pruning.schedules import NOfM, Schedule, share_faults
 from tfkit.errors import ModelError
+from tfkit.keras_types import Logs
 
 Scope = Literal["layer", "global"]
 
@@ -89,10 +90,10 @@ class PruneWeights(keras.callbacks.Callback):
         super().__init__()
         self._schedule, self._scope, self._budgets = schedule, scope, dict(budgets or {})
         self._log_directory = log_directory
-        self._layers: list[Any] = []
+        self._layers: list[keras.Layer] = []
         self._shares: list[float] = []
 
-    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+    def on_train_begin(self, logs: Logs | None = None) -> None:
         model = self.model
         check_pruning(model, self._schedule, scope=self._scope, budgets=self._budgets)
         self._layers = masked_layers(model)
@@ -108,14 +109,14 @@ class PruneWeights(keras.callbacks.Callback):
         if due is not None and (due == self._first_step or not any(self._shares)):
             self._update(due)
 
-    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+    def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
         # Counted here: asking the optimizer in every step would wait for the device.
         self._batches = self._batches_before_epoch + batch + 1
         due = self._schedule.last_update(self._first_step + self._batches // self._accumulation)
         if due != self._updated and due is not None:
             self._update(due)
 
-    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         self._batches_before_epoch = self._batches
         if logs is not None:
             sizes = [float(np.prod(layer.mask.shape)) for layer in self._layers]
@@ -159,7 +160,7 @@ class PruneWeights(keras.callbacks.Callback):
             )
 
 
-def _n_of_m_faults(layers: list[Any], schedule: NOfM) -> list[str]:
+def _n_of_m_faults(layers: list[keras.Layer], schedule: NOfM) -> list[str]:
     channels = {layer.name: input_channels(layer) for layer in layers}
     odd = [f"'{name}' has {count}" for name, count in channels.items() if count % schedule.m]
     if not odd:

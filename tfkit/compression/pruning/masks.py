@@ -1,7 +1,6 @@
 """Which weights are pruned: masks of ones and zeros by the weights' magnitudes."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import keras
 import numpy as np
@@ -9,14 +8,14 @@ import numpy as np
 from tfkit.layers import CompressedKernel, plain_class
 
 
-def masked_layers(model: keras.Model) -> list[Any]:
+def masked_layers(model: keras.Model) -> list[keras.Layer]:
     """The layers of a model that have a mask, nested models' too, each once, in order.
 
     Example:
         >>> [layer.name for layer in masked_layers(prunable(model))][-1]
         'logits'
     """
-    found: dict[int, Any] = {}
+    found: dict[int, keras.Layer] = {}
     for layer in model.layers:
         if isinstance(layer, CompressedKernel) and layer.masked:
             found[id(layer)] = layer
@@ -25,12 +24,12 @@ def masked_layers(model: keras.Model) -> list[Any]:
     return list(found.values())
 
 
-def input_axis(layer: Any) -> int:
+def input_axis(layer: keras.Layer) -> int:
     """The axis of a layer's kernel that runs over its input channels."""
     return -1 if issubclass(plain_class(layer), (keras.layers.Conv1DTranspose, keras.layers.Conv2DTranspose)) else -2
 
 
-def input_channels(layer: Any) -> int:
+def input_channels(layer: keras.Layer) -> int:
     """How many input channels each output of a layer is made from."""
     depthwise = issubclass(plain_class(layer), (keras.layers.DepthwiseConv1D, keras.layers.DepthwiseConv2D))
     return 1 if depthwise else int(layer.kernel.shape[input_axis(layer)])

@@ -1,8 +1,7 @@
 """Give a model's layers masks to be pruned by, and take the masks away again."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import keras
 import numpy as np
@@ -11,6 +10,8 @@ from tfkit.compression.pruning.names import matches, unknown_names
 from tfkit.compression.splitting import separated
 from tfkit.errors import ModelError
 from tfkit.graph import LayerGraph, Node, build_model, copy_layer, read_graph, refuse_difference
+from tfkit.graph.building import Copy
+from tfkit.keras_types import Inputs, Tensor
 from tfkit.layers import OWN_SETTINGS, CompressedKernel, compressed_class, plain_class
 
 _SEPARABLE = ("SeparableConv1D", "SeparableConv2D")
@@ -56,7 +57,7 @@ class PruningCoverage:
 
 def prunable(
     model: keras.Model,
-    inputs: Any = None,
+    inputs: Inputs | None = None,
     *,
     skip: Sequence[str] = (),
     first: bool = False,
@@ -153,9 +154,11 @@ class _Replacing:
     """Puts a layer of another class in a layer's place, the same one for each call of a shared layer."""
 
     def __init__(self) -> None:
-        self._made: dict[int, Any] = {}
+        self._made: dict[int, keras.Layer] = {}
 
-    def replaced(self, node: Node, args: Any, kwargs: Any, *, kind: type, **changes: Any) -> Any:
+    def replaced(
+        self, node: Node, args: tuple[Tensor, ...], kwargs: dict[str, object], *, kind: type, **changes: object
+    ) -> Tensor:
         layer = node.operation
         if id(layer) in self._made:
             return self._made[id(layer)](*args, **kwargs)
@@ -177,7 +180,9 @@ class _Splitting:
     def __init__(self, pruned: set[str]) -> None:
         self._pruned = pruned
 
-    def call(self, node: Node, copy: Callable[[], Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def call(
+        self, node: Node, copy: Copy, args: tuple[Tensor, ...], kwargs: dict[str, object]
+    ) -> Tensor | Sequence[Tensor]:
         halves = {f"{node.name}_depthwise", f"{node.name}_pointwise"}
         if node.kind in _SEPARABLE and halves & self._pruned:
             return separated(node, args[0], activation=node.operation.activation)
@@ -189,7 +194,9 @@ class _Masking(_Replacing):
         super().__init__()
         self._pruned = pruned
 
-    def call(self, node: Node, copy: Callable[[], Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def call(
+        self, node: Node, copy: Copy, args: tuple[Tensor, ...], kwargs: dict[str, object]
+    ) -> Tensor | Sequence[Tensor]:
         kind = compressed_class(node.operation)
         # The second call of a shared layer has a name of its own; its first call decides.
         if kind is None or not (node.name in self._pruned or id(node.operation) in self._made):
@@ -198,7 +205,9 @@ class _Masking(_Replacing):
 
 
 class _Stripping(_Replacing):
-    def call(self, node: Node, copy: Callable[[], Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def call(
+        self, node: Node, copy: Copy, args: tuple[Tensor, ...], kwargs: dict[str, object]
+    ) -> Tensor | Sequence[Tensor]:
         layer = node.operation
         if not (isinstance(layer, CompressedKernel) and layer.masked):
             return copy()(*args, **kwargs)
@@ -206,7 +215,7 @@ class _Stripping(_Replacing):
         return self.replaced(node, args, kwargs, kind=type(layer) if quantized else plain_class(layer), masked=False)
 
 
-def _of_kind(layer: Any, kind: type, *, name: str, **changes: Any) -> Any:
+def _of_kind(layer: keras.Layer, kind: type, *, name: str, **changes: object) -> keras.Layer:
     if issubclass(kind, CompressedKernel):
         return copy_layer(layer, name=name, kind=kind, **changes)
     config = {key: value for key, value in layer.get_config().items() if key not in OWN_SETTINGS}
@@ -268,7 +277,7 @@ def _layer_rows(graph: LayerGraph, node: Node, *, depthwise: bool) -> list[Pruna
     return [PrunableLayer(node.name, node.kind, count, False, reason)]
 
 
-def _unusual(layer: Any) -> str:
+def _unusual(layer: keras.Layer) -> str:
     if getattr(layer, "quantization_mode", None):
         return f"its weights are quantised already ({layer.quantization_mode})"
     return "it has LoRA weights" if getattr(layer, "lora_enabled", False) else ""

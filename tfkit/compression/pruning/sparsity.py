@@ -1,7 +1,6 @@
 """How many of a model's weights are zero."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import keras
 import numpy as np
@@ -98,21 +97,21 @@ def sparsity(model: keras.Model) -> SparsityReport:
     )
 
 
-def _leaves(model: Any) -> list[Any]:
-    found: dict[int, Any] = {}
+def _leaves(model: keras.Model) -> list[keras.Layer]:
+    found: dict[int, keras.Layer] = {}
     for layer in model.layers:
         inner = _leaves(layer) if hasattr(layer, "layers") else [layer]
         found |= {id(leaf): leaf for leaf in inner}
     return list(found.values())
 
 
-def _kernel_shape(layer: Any) -> tuple[int, ...]:
+def _kernel_shape(layer: keras.Layer) -> tuple[int, ...]:
     kernel = getattr(layer, "kernel", None) if layer.built else None
     shape = tuple(getattr(kernel, "shape", ()))
     return shape if len(shape) > 1 else ()
 
 
-def _row(layer: Any) -> LayerSparsity:
+def _row(layer: keras.Layer) -> LayerSparsity:
     compressed = isinstance(layer, CompressedKernel)
     kernel = keras.ops.convert_to_numpy(layer.effective_kernel() if compressed else layer.kernel)
     masked = None

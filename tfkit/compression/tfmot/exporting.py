@@ -2,7 +2,7 @@
 
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -10,6 +10,10 @@ from tfkit.compression.tfmot.quantization import fix_input_range, is_quantised
 from tfkit.compression.tfmot.twin import TfKerasTwin
 from tfkit.errors import ExportError
 from tfkit.runtimes import held_native_output, read_operators, read_signature
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+    import tf_keras
 
 _SIGNATURE = "serving_default"
 
@@ -44,12 +48,12 @@ def export_tfmot_int8(twin: TfKerasTwin) -> bytes:
     return flatbuffer
 
 
-def _write_saved_model(model: Any, folder: str) -> None:
+def _write_saved_model(model: "tf_keras.Model", folder: str) -> None:
     import tensorflow as tf
 
     shape = (1, *model.inputs[0].shape[1:])
 
-    def serve(pixels: Any) -> dict[str, Any]:
+    def serve(pixels: "tf.Tensor") -> dict[str, "tf.Tensor"]:
         return {"scores": model(pixels, training=False)}
 
     archive = tf.Module()

@@ -3,13 +3,18 @@
 import math
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Literal, Required, TypedDict
 
 from tfkit.compression.tfmot.loading import load_tf_keras, load_tfmot
 from tfkit.compression.tfmot.quantization import fix_input_range
 from tfkit.compression.tfmot.sparsity import is_pruned
 from tfkit.compression.tfmot.twin import TfKerasTwin
 from tfkit.errors import TrainingError
+from tfkit.keras_types import Logs
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+    import tf_keras
 
 OptimizerName = Literal["adam", "adamw", "sgd"]
 Schedule = Literal["constant", "cosine"]
@@ -17,10 +22,27 @@ Schedule = Literal["constant", "cosine"]
 Progress = Callable[[int, int, str], None]
 
 
+class FittingOptions(TypedDict, total=False):
+    """The keyword arguments of `fit_tfmot`; see there."""
+
+    epochs: Required[int]
+    learning_rate: Required[float]
+    steps_per_epoch: Required[int]
+    optimizer: OptimizerName
+    weight_decay: float
+    schedule: Schedule
+    warmup: float
+    label_smoothing: float
+    class_weight: dict[int, float] | None
+    jit_compile: bool
+    log_directory: Path | None
+    progress: Progress | None
+
+
 def fit_tfmot(
     twin: TfKerasTwin,
-    batches: Any,
-    validation: Any,
+    batches: "tf.data.Dataset",
+    validation: "tf.data.Dataset | None",
     *,
     epochs: int,
     learning_rate: float,
@@ -90,7 +112,7 @@ def fit_tfmot(
     return {**numbers, "learning_rate": rates}
 
 
-def _logits_model(model: Any) -> tuple[Any, bool]:
+def _logits_model(model: "tf_keras.Model") -> tuple["tf_keras.Model", bool]:
     """The model up to its logits, sharing its layers, and whether these are logits."""
     last = model.get_layer(model.output_names[0])
     wrapped = getattr(last, "layer", last)
@@ -104,7 +126,9 @@ def _logits_model(model: Any) -> tuple[Any, bool]:
     return model, name != "softmax"
 
 
-def _learning_rate(peak: float, *, schedule: Schedule, warmup_steps: int, steps: int) -> Any:
+def _learning_rate(
+    peak: float, *, schedule: Schedule, warmup_steps: int, steps: int
+) -> "float | tf_keras.optimizers.schedules.LearningRateSchedule":
     schedules = load_tf_keras().optimizers.schedules
     if schedule == "cosine":
         return schedules.CosineDecay(
@@ -118,7 +142,9 @@ def _learning_rate(peak: float, *, schedule: Schedule, warmup_steps: int, steps:
     return peak
 
 
-def _optimizer(name: OptimizerName, rate: Any, weight_decay: float) -> Any:
+def _optimizer(
+    name: OptimizerName, rate: "float | tf_keras.optimizers.schedules.LearningRateSchedule", weight_decay: float
+) -> "tf_keras.optimizers.Optimizer":
     optimizers = load_tf_keras().optimizers
     options = {"learning_rate": rate} | ({"weight_decay": weight_decay} if weight_decay else {})
     if name == "sgd":
@@ -126,22 +152,22 @@ def _optimizer(name: OptimizerName, rate: Any, weight_decay: float) -> Any:
     return {"adam": optimizers.Adam, "adamw": optimizers.AdamW}[name](**options)
 
 
-def _rescaled(batches: Any, twin: TfKerasTwin) -> Any:
+def _rescaled(batches: "tf.data.Dataset", twin: TfKerasTwin) -> "tf.data.Dataset":
     return batches.map(lambda pixels, *rest: (twin.rescale(pixels), *rest))
 
 
 def _callbacks(
     twin: TfKerasTwin,
-    model: Any,
-    rate: Any,
+    model: "tf_keras.Model",
+    rate: "float | tf_keras.optimizers.schedules.LearningRateSchedule",
     rates: list[float],
     log_directory: Path | None,
     progress: Progress | None,
     extent: tuple[int, int],
-) -> list[Any]:
+) -> list["tf_keras.callbacks.Callback"]:
     callbacks = load_tf_keras().callbacks
 
-    def keep_rate(epoch: int, logs: Any) -> None:
+    def keep_rate(epoch: int, logs: Logs) -> None:
         done = model.optimizer.iterations
         rates.append(float(rate(done) if callable(rate) else rate))
 
@@ -153,7 +179,7 @@ def _callbacks(
     if progress is not None:
         steps, epochs = extent
 
-        def report(batch: int, logs: Any) -> None:
+        def report(batch: int, logs: Logs) -> None:
             done = int(model.optimizer.iterations.numpy())
             text = f"epoch {min((done - 1) // steps + 1, epochs)}/{epochs}, loss {logs['loss']:.3f}"
             progress(min(done, steps * epochs), steps * epochs, text)
@@ -162,10 +188,10 @@ def _callbacks(
     return watching
 
 
-def _stop_at_no_number(model: Any) -> Any:
+def _stop_at_no_number(model: "tf_keras.Model") -> "tf_keras.callbacks.Callback":
     good = [model.get_weights()]
 
-    def look(batch: int, logs: Any) -> None:
+    def look(batch: int, logs: Logs) -> None:
         if not math.isfinite(logs["loss"]):
             step, rate = int(model.optimizer.iterations.numpy()), float(model.optimizer.lr.numpy())
             model.set_weights(good[0])
@@ -174,7 +200,7 @@ def _stop_at_no_number(model: Any) -> Any:
                 hint="lower the stage's learning_rate, or let it rise slowly with warmup",
             )
 
-    def keep(epoch: int, logs: Any) -> None:
+    def keep(epoch: int, logs: Logs) -> None:
         good[0] = model.get_weights()
 
     return load_tf_keras().callbacks.LambdaCallback(on_train_batch_end=look, on_epoch_end=keep)

@@ -3,12 +3,16 @@
 import inspect
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import keras
 
 from tfkit.compression.tfmot.loading import load_tf_keras, load_tfmot
 from tfkit.graph import LayerGraph, Node
+from tfkit.keras_types import LayerConfig
+
+if TYPE_CHECKING:
+    import tf_keras
 
 Technique = Literal["quantization", "pruning", "clustering"]
 
@@ -45,7 +49,7 @@ class _RefusedError(Exception):
     pass
 
 
-def twin_layers(node: Node) -> tuple[Any, ...]:
+def twin_layers(node: Node) -> tuple["tf_keras.layers.Layer", ...]:
     """Build the tf-keras layers that do together what a node does, without their weights.
 
     Args:
@@ -89,7 +93,7 @@ def find_refusals(
     return refusals
 
 
-def _twin_layers(node: Node) -> tuple[Any, ...]:
+def _twin_layers(node: Node) -> tuple["tf_keras.layers.Layer", ...]:
     layers = load_tf_keras().layers
     operation = node.operation
     if not isinstance(operation, keras.layers.Layer):
@@ -108,7 +112,7 @@ def _twin_layers(node: Node) -> tuple[Any, ...]:
     return (_layer(node.kind, config, name=node.name),)
 
 
-def _split_separable(name: str, config: dict[str, Any]) -> tuple[Any, ...]:
+def _split_separable(name: str, config: LayerConfig) -> tuple["tf_keras.layers.Layer", ...]:
     """A depthwise and a pointwise convolution: tfmot's own way to split hangs on Xception's residual branches."""
     bare = {"use_bias": False, "activation": None, "bias_regularizer": None, "activity_regularizer": None}
     point = {"kernel_size": 1, "strides": 1, "dilation_rate": 1, "padding": "valid"}
@@ -120,13 +124,13 @@ def _split_separable(name: str, config: dict[str, Any]) -> tuple[Any, ...]:
     )
 
 
-def _layer(kind: str, config: dict[str, Any], *, name: str) -> Any:
+def _layer(kind: str, config: LayerConfig, *, name: str) -> "tf_keras.layers.Layer":
     made = getattr(load_tf_keras().layers, kind)
     known = inspect.signature(made.__init__).parameters
     return made(**{key: value for key, value in config.items() if key in known}, name=name)
 
 
-def _in_tf_keras(key: str, value: Any) -> Any:
+def _in_tf_keras(key: str, value: object) -> object:
     if key.endswith("_initializer"):
         return "zeros"  # the weights are copied, and initialisers are written differently
     if isinstance(value, dict) and key.endswith(("_regularizer", "_constraint")):
@@ -142,7 +146,7 @@ def _refuse_structure(graph: LayerGraph, node: Node) -> None:
         raise _RefusedError("it has several outputs")
 
 
-def _check_quantization(graph: LayerGraph, node: Node, layer: Any) -> None:
+def _check_quantization(graph: LayerGraph, node: Node, layer: "tf_keras.layers.Layer") -> None:
     registry = load_tfmot().quantization.keras.default_8bit.Default8BitQuantizeRegistry()
     if node.kind == "BatchNormalization":
         before = node.inputs[0].node
@@ -163,11 +167,11 @@ def _is_foldable(node: Node) -> bool:
     return node.kind in _FOLDABLE and (activation is None or activation is keras.activations.linear)
 
 
-def _check_pruning(graph: LayerGraph, node: Node, layer: Any) -> None:
+def _check_pruning(graph: LayerGraph, node: Node, layer: "tf_keras.layers.Layer") -> None:
     load_tfmot().sparsity.keras.prune_low_magnitude(layer)  # raises ValueError for a class it does not know
 
 
-def _check_clustering(graph: LayerGraph, node: Node, layer: Any) -> None:
+def _check_clustering(graph: LayerGraph, node: Node, layer: "tf_keras.layers.Layer") -> None:
     names = load_tfmot().clustering.keras
     # These are asked for weights, which they have only once built; tfmot takes them.
     if not isinstance(layer, load_tf_keras().layers.Conv2D):

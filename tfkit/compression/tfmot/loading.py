@@ -9,19 +9,19 @@ put back as it was.
 import functools
 import importlib
 import os
-from typing import Any
+from types import ModuleType
 
 _FLAG = "TF_USE_LEGACY_KERAS"
 
 
 @functools.cache
-def load_tf_keras() -> Any:
+def load_tf_keras() -> ModuleType:
     """The `tf_keras` package, Keras 2 under its own name."""
     return importlib.import_module("tf_keras")
 
 
 @functools.cache
-def load_tfmot() -> Any:
+def load_tfmot() -> ModuleType:
     """The `tensorflow_model_optimization` package, bound to tf-keras."""
     import tensorflow as tf
 

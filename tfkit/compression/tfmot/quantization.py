@@ -1,7 +1,7 @@
 """Quantisation-aware training with tensorflow-model-optimization."""
 
 import dataclasses
-from typing import Any, Literal
+from typing import Literal
 
 from tfkit.compression.tfmot.loading import load_tfmot
 from tfkit.compression.tfmot.twin import TfKerasTwin, copied_model
@@ -68,7 +68,7 @@ def is_quantised(twin: TfKerasTwin) -> bool:
     return any(type(layer).__name__ == "QuantizeLayer" for layer in twin.model.layers)
 
 
-def _scheme(preserve: Preserved | None) -> Any:
+def _scheme(preserve: Preserved | None) -> object:
     tfmot = load_tfmot()
     if preserve == "sparsity":
         return tfmot.experimental.combine.Default8BitPrunePreserveQuantizeScheme()

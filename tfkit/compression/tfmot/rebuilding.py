@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import keras
 import numpy as np
@@ -14,6 +14,10 @@ from tfkit.compression.tfmot.loading import load_tf_keras
 from tfkit.compression.tfmot.twin import TfKerasTwin
 from tfkit.errors import ModelError
 from tfkit.graph import LayerGraph, Node, Value, give_weights, read_graph, refuse_other_values
+from tfkit.keras_types import Array
+
+if TYPE_CHECKING:
+    import tensorflow as tf
 
 BatchNorm = Literal["frozen", "train"]
 
@@ -25,7 +29,7 @@ _PREPROCESSING = "tfmot_preprocessing"
 
 def rebuild_in_tf_keras(
     model: keras.Model,
-    inputs: NDArray[Any] | None = None,
+    inputs: Array | None = None,
     *,
     techniques: Collection[Technique] = _QUANTIZATION,
     batch_norm: BatchNorm = "frozen",
@@ -106,7 +110,7 @@ def copy_weights_back(twin: TfKerasTwin, model: keras.Model) -> None:
         ModelError: When the twin still has wrappers, or is another model's.
     """
     nodes = {node.name: node for node in read_graph(model).nodes}
-    learned: dict[str, list[Any]] = {}
+    learned: dict[str, list[Array]] = {}
     for layer in twin.model.layers:
         if layer.weights and layer.name != _PREPROCESSING:
             learned.setdefault(layer.name.removesuffix(DEPTHWISE_SUFFIX), []).extend(layer.get_weights())
@@ -200,7 +204,7 @@ def _build(plan: _Plan, batch_norm: BatchNorm) -> TfKerasTwin:
     return TfKerasTwin(model, pixel_scale=scale, pixel_offset=offset, left_out=plan.left_out)
 
 
-def _call(node: Node, inputs: list[Any], batch_norm: BatchNorm) -> Any:
+def _call(node: Node, inputs: list["tf.Tensor"], batch_norm: BatchNorm) -> "tf.Tensor":
     tensor = inputs[0] if len(inputs) == 1 else inputs
     weights = node.operation.get_weights() if isinstance(node.operation, keras.layers.Layer) else []
     for layer in twin_layers(node):
@@ -221,7 +225,7 @@ def _without_rescaling(plan: _Plan) -> tuple[float, float] | None:
     return (scale, offset) if fits else None
 
 
-def _depthwise_preprocessing(plan: _Plan, pixels: Any) -> Any:
+def _depthwise_preprocessing(plan: _Plan, pixels: "tf.Tensor") -> "tf.Tensor":
     channels = int(pixels.shape[-1])
     layer = load_tf_keras().layers.DepthwiseConv2D(1, name=_PREPROCESSING)
     preprocessed = layer(pixels)
@@ -230,7 +234,7 @@ def _depthwise_preprocessing(plan: _Plan, pixels: Any) -> Any:
     return preprocessed
 
 
-def _refuse_difference(model: keras.Model, twin: TfKerasTwin, inputs: NDArray[Any] | None) -> None:
+def _refuse_difference(model: keras.Model, twin: TfKerasTwin, inputs: Array | None) -> None:
     shape = (_CHECKED_IMAGES, *model.inputs[0].shape[1:])
     if None in shape:
         raise ModelError(f"'{model.name}' takes images of any size {shape[1:]}; the tfmot engine needs a fixed one")

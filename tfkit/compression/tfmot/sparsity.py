@@ -1,11 +1,15 @@
 """Pruning and weight clustering with tensorflow-model-optimization."""
 
 import dataclasses
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from tfkit.compression.tfmot.loading import load_tfmot
 from tfkit.compression.tfmot.twin import TfKerasTwin, copied_model
 from tfkit.errors import ModelError
+
+if TYPE_CHECKING:
+    import tf_keras
 
 
 def tfmot_prune(
@@ -103,7 +107,7 @@ def is_pruned(twin: TfKerasTwin) -> bool:
     return any(type(layer).__name__ == "PruneLowMagnitude" for layer in twin.model.layers)
 
 
-def _wrapped(twin: TfKerasTwin, wrap: Any) -> TfKerasTwin:
+def _wrapped(twin: TfKerasTwin, wrap: Callable[["tf_keras.Model"], "tf_keras.Model"]) -> TfKerasTwin:
     try:
         return dataclasses.replace(twin, model=wrap(copied_model(twin.model)))
     except ValueError as fault:

@@ -1,13 +1,18 @@
 """A tf-keras model together with how its pixels are rescaled before they go in."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tfkit.compression.tfmot.loading import load_tf_keras
 from tfkit.graph import give_weights
+from tfkit.keras_types import Array
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+    import tf_keras
 
 _LARGEST_PIXEL = 255.0
 
@@ -26,7 +31,7 @@ class TfKerasTwin:
             which do nothing outside training (augment in the batches instead).
     """
 
-    model: Any
+    model: "tf_keras.Model"
     pixel_scale: float = 1.0
     pixel_offset: float = 0.0
     left_out: tuple[str, ...] = ()
@@ -36,14 +41,14 @@ class TfKerasTwin:
         """The uint8 pixel that stands for 0 after rescaling, to the nearest whole one."""
         return int(np.floor(-self.pixel_offset / self.pixel_scale + 0.5))
 
-    def rescale(self, pixels: Any) -> Any:
+    def rescale(self, pixels: "tf.Tensor | Array") -> "tf.Tensor":
         """Turn pixels in 0..255 (any type; a tensor or an array) into the model's float32 input."""
         import tensorflow as tf
 
         clipped = tf.clip_by_value(tf.cast(pixels, tf.float32), 0.0, _LARGEST_PIXEL)
         return clipped * self.pixel_scale + self.pixel_offset
 
-    def scores(self, pixels: NDArray[Any], *, batch_size: int = 64) -> NDArray[np.float32]:
+    def scores(self, pixels: Array, *, batch_size: int = 64) -> NDArray[np.float32]:
         """Run the model as it runs outside training, its quantisers included.
 
         Args:
@@ -60,7 +65,7 @@ class TfKerasTwin:
         return np.concatenate([run(pixels[start : start + batch_size]).numpy() for start in starts])
 
 
-def copied_model(model: Any) -> Any:
+def copied_model(model: "tf_keras.Model") -> "tf_keras.Model":
     """Copy a tf-keras model of plain layers with its weights: tfmot shares layers with the model that it is given."""
     copy = load_tf_keras().models.clone_model(model)
     give_weights(copy, model.get_weights())

@@ -1,6 +1,6 @@
 """The layers of an opened transformer encoder, and the same model with some of them removed or made narrower."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from tfkit.compression.stripping import is_compressed
 from tfkit.errors import ModelError
 from tfkit.graph import LayerGraph, Node, build_model, copy_layer, read_graph
+from tfkit.graph.building import Copy
+from tfkit.keras_types import Tensor
 
 # What `open_transformer` calls the parts of a block.
 ATTENTION_OUTPUT, FEEDFORWARD_OUTPUT = "attention_output", "feedforward_output_dense"
@@ -118,7 +120,7 @@ def cut_transformer(model: keras.Model, cuts: tuple[BlockCut, ...]) -> keras.Mod
     for cut in cuts:
         rules |= _removal(cut.block.name) if cut.removed else _narrowing(cut)
 
-    def call(node: Node, copy: Callable[[], Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def call(node: Node, copy: Copy, args: tuple[Tensor, ...], kwargs: dict[str, object]) -> Tensor | Sequence[Tensor]:
         return rules[node.name](node, args) if node.name in rules else copy()(*args, **kwargs)
 
     return build_model(read_graph(model), call)
@@ -161,7 +163,7 @@ def _narrowing(cut: BlockCut) -> dict[str, _Rule]:
 
 
 def _dense(kept: NDArray[np.intp], *, axis: int) -> _Rule:
-    def call(node: Node, args: tuple[Any, ...]) -> Any:
+    def call(node: Node, args: tuple[Tensor, ...]) -> Tensor | Sequence[Tensor]:
         kernel, bias = (keras.ops.convert_to_numpy(weight) for weight in node.operation.get_weights())
         kernel, bias = np.take(kernel, kept, axis), bias if axis == 0 else bias[kept]
         layer = copy_layer(node.operation, name=node.name, units=kernel.shape[1])

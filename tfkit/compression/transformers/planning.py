@@ -1,7 +1,6 @@
 """How small a student of a transformer is to be, and what of the teacher stays in it."""
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 import keras
 import numpy as np
@@ -141,6 +140,6 @@ def plan_student(model: keras.Model, size: StudentSize, *, batches: Batches = ()
     return StudentPlan(size, tuple(cut(block) for block in blocks))
 
 
-def _best(scores: NDArray[Any], count: int | None) -> tuple[int, ...]:
+def _best(scores: NDArray[np.float64], count: int | None) -> tuple[int, ...]:
     order = np.argsort(-scores, kind="stable")[: count or len(scores)]
     return tuple(int(place) for place in np.sort(order))

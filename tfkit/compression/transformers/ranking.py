@@ -16,6 +16,7 @@ from tfkit.compression.transformers.blocks import (
     encoder_layers,
 )
 from tfkit.errors import ModelError
+from tfkit.keras_types import Tensor
 from tfkit.models import logits_model
 
 Criterion = Literal["loss", "weight_norm"]
@@ -100,7 +101,9 @@ def _loss_without(model: keras.Model, gone: tuple[Block, ...], batches: Batches)
     return float(np.mean([_array(loss(targets, shorter(inputs, training=False))) for inputs, targets in batches]))
 
 
-def _products(model: keras.Model, kernels: dict[str, Any], batches: Batches) -> Iterator[dict[str, NDArray[Any]]]:
+def _products(
+    model: keras.Model, kernels: dict[str, keras.Variable], batches: Batches
+) -> Iterator[dict[str, NDArray[np.float64]]]:
     """Each kernel times the loss's gradient by it, for a few texts at a time."""
     _refuse_no_batches(batches)
     if keras.backend.backend() != "tensorflow":
@@ -125,9 +128,9 @@ def _refuse_no_batches(batches: Batches) -> None:
         raise ModelError("ranking by 'loss' needs batches; got none", hint="batches=[(inputs, one_hot_targets), ...]")
 
 
-def _by_unit(rows: NDArray[Any], units: int) -> NDArray[np.float64]:
+def _by_unit(rows: NDArray[np.float64], units: int) -> NDArray[np.float64]:
     return np.asarray(rows.reshape(units, -1).sum(axis=1), np.float64)
 
 
-def _array(tensor: Any) -> NDArray[np.float64]:
+def _array(tensor: Tensor) -> NDArray[np.float64]:
     return np.asarray(keras.ops.convert_to_numpy(tensor), np.float64)
