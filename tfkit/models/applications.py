@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import keras
 
@@ -28,7 +27,7 @@ class Application:
     constructor: str
     preprocessing: Preprocessing
     has_width: bool = False
-    options: tuple[tuple[str, Any], ...] = ()
+    options: tuple[tuple[str, bool | str], ...] = ()
 
     @property
     def build(self) -> Callable[..., keras.Model]:

@@ -5,16 +5,16 @@ then three stages of n blocks with 16, 32 and 64 filters, 6n+2 layers in all. Wh
 is a 1x1 convolution (option B of the paper), which every edge runtime has a kernel for.
 """
 
-from typing import Any
-
 import keras
+
+from tfkit.keras_types import Tensor
 
 _FILTERS = (16, 32, 64)
 # 0.99 leaves the running statistics of a short run far behind: 0.9 follows within tens of steps.
 _MOMENTUM = 0.9
 
 
-def cifar_resnet(depth: int, *, inputs: Any) -> keras.Model:
+def cifar_resnet(depth: int, *, inputs: Tensor) -> keras.Model:
     """Build the feature extractor of a CIFAR-style ResNet.
 
     Args:
@@ -44,7 +44,7 @@ def cifar_resnet(depth: int, *, inputs: Any) -> keras.Model:
     return keras.Model(inputs, x, name=f"resnet{depth}")
 
 
-def _residual_block(x: Any, filters: int, *, strides: int, name: str) -> Any:
+def _residual_block(x: Tensor, filters: int, *, strides: int, name: str) -> Tensor:
     shortcut = x
     x = _convolution(x, filters, strides=strides, name=f"{name}_1")
     x = keras.layers.ReLU(name=f"{name}_1_relu")(x)
@@ -55,7 +55,7 @@ def _residual_block(x: Any, filters: int, *, strides: int, name: str) -> Any:
     return keras.layers.ReLU(name=f"{name}_relu")(x)
 
 
-def _convolution(x: Any, filters: int, *, name: str, kernel_size: int = 3, strides: int = 1) -> Any:
+def _convolution(x: Tensor, filters: int, *, name: str, kernel_size: int = 3, strides: int = 1) -> Tensor:
     x = keras.layers.Conv2D(
         filters,
         kernel_size,

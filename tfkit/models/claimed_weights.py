@@ -5,16 +5,21 @@ import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, cast
 
 from tfkit.errors import ModelError
+
+if TYPE_CHECKING:
+    import keras
+
+    from tfkit.keras_types import Shape
 
 _NUMBERS_A_BYTE = 4  # int4 puts two into one
 _FEW = 1 << 20  # numbers that layers may make and not store
 
 
 @contextmanager
-def held_weights_only(path: Path, layer_class: Any) -> Iterator[None]:
+def held_weights_only(path: Path, layer_class: "type[keras.Layer]") -> Iterator[None]:
     """Refuse, while a model is loaded, a layer that asks for more numbers than the file can hold.
 
     A file says in its settings how large a layer's weights are (`units`, the shape that it was built for), and Keras
@@ -34,9 +39,10 @@ def held_weights_only(path: Path, layer_class: Any) -> Iterator[None]:
     left = _NUMBERS_A_BYTE * _stored_bytes(path) + _FEW
     add_weight = layer_class.add_weight
 
-    def counted(layer: Any, *args: Any, **settings: Any) -> Any:
+    def counted(layer: "keras.Layer", *args: object, **settings: object) -> "keras.Variable":
         nonlocal left
-        given = settings.get("shape", next((value for value in args if isinstance(value, tuple | list)), ()))
+        of_args = next((value for value in args if isinstance(value, tuple | list)), ())
+        given = cast("int | Shape | None", settings.get("shape", of_args))
         shape = [given] if isinstance(given, int) else list(given or ())
         left -= math.prod(size for size in shape if isinstance(size, int))
         if left < 0:

@@ -1,11 +1,12 @@
 """An image classifier: a backbone, pooling, and one Dense layer that is trained first."""
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import keras
 
 from tfkit.errors import ModelError
+from tfkit.keras_types import Tensor
 
 # Where the head begins and ends; freezing, feature caching and export find their way by these names.
 POOLING, LOGITS, SCORES = "pooling", "logits", "scores"
@@ -27,7 +28,7 @@ class HeadSpec:
     means: tuple[float, ...] = ()
     deviations: tuple[float, ...] = ()
 
-    def scores(self, logits: Any) -> Any:
+    def scores(self, logits: Tensor) -> Tensor:
         """The model's output from its logits, float32 (n, k)."""
         if self.activation == "softmax":
             return keras.layers.Softmax(name=SCORES, dtype="float32")(logits)
@@ -150,6 +151,6 @@ def backbone_layers(model: keras.Model) -> tuple[keras.layers.Layer, ...]:
     return tuple(model.layers[: model.layers.index(model.get_layer(POOLING))])
 
 
-def _inputs(model: keras.Model) -> Any:
+def _inputs(model: keras.Model) -> keras.KerasTensor | dict[str, keras.KerasTensor]:
     """A text classifier takes a dict of inputs, an image classifier one."""
     return model.input if isinstance(model.input, dict) else model.inputs[0]

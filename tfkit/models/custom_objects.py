@@ -7,7 +7,7 @@ import json
 import sys
 import zipfile
 from pathlib import Path
-from typing import Any
+from types import ModuleType
 
 import h5py
 import keras
@@ -56,7 +56,7 @@ def register_custom_objects(module: str | None) -> tuple[str, ...]:
     return tuple(own)
 
 
-def _imported(module: str) -> Any:
+def _imported(module: str) -> ModuleType:
     is_file = module.endswith(".py") or "/" in module
     if is_file and not Path(module).is_file():
         raise ModelError(f"there is no file '{module}' of custom objects", hint="name a Python file, or a module")
@@ -109,7 +109,7 @@ def unknown_layers(file: Path) -> tuple[str, ...]:
     return tuple(dict.fromkeys(_unknown(config)))
 
 
-def _unknown(node: Any) -> list[str]:
+def _unknown(node: object) -> list[str]:
     if isinstance(node, list):
         return [name for item in node for name in _unknown(item)]
     if not isinstance(node, dict):

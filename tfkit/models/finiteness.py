@@ -1,12 +1,15 @@
 """Whether a model's weights are numbers: neither NaN nor infinite."""
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import keras
 import numpy as np
 
+if TYPE_CHECKING:
+    import tf_keras
 
-def weight_that_is_no_number(model: Any) -> str | None:
+
+def weight_that_is_no_number(model: "keras.Model | tf_keras.Model") -> str | None:
     """Find the first weight of a model that holds NaN or infinity.
 
     Args:

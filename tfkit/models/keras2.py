@@ -7,18 +7,25 @@ import importlib
 import json
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import h5py
 import keras
 import numpy as np
+from numpy.typing import NDArray
 
 from tfkit.errors import ModelError
 from tfkit.graph import give_weights
+from tfkit.keras_types import Array, LayerConfig, Tensor
 from tfkit.models.claimed_weights import held_weights_only
 from tfkit.models.keras2_layers import OPERATIONS, converted_layer, converted_operation, plain_name
+
+if TYPE_CHECKING:
+    import tf_keras
+    from tf_keras.src.engine.keras_tensor import KerasTensor as Keras2Tensor
+    from tf_keras.src.engine.node import Node as Keras2Node
 
 _TRUSTED = ("keras", "tf_keras", "tensorflow.keras", "tensorflow.python.keras", "builtins")
 _PYTHON = {"Lambda", "__lambda__", "function"}
@@ -95,14 +102,15 @@ _HINT = "save it again in the environment that made it, as an .h5 file of built-
 class _Conversion:
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._made: dict[int, Any] = {}
-        self._pairs: list[tuple[str, Any, Any]] = []  # of the outer model: the layer's name, its old and new output
+        self._made: dict[int, keras.Layer] = {}
+        # Of the outer model: the layer's name, its old and new output.
+        self._pairs: list[tuple[str, Keras2Tensor, keras.KerasTensor]] = []
 
-    def model(self, old: Any) -> keras.Model:
+    def model(self, old: "tf_keras.Model") -> keras.Model:
         """A functional or sequential model, and those nested in it."""
         inputs = [self._input(tensor) for tensor in old.inputs]
         tensors = {id(before): after for before, after in zip(old.inputs, inputs, strict=True)}
-        kept: list[tuple[str, Any, Any]] = []
+        kept: list[tuple[str, Keras2Tensor, keras.KerasTensor]] = []
         for depth in sorted(old._nodes_by_depth, reverse=True):
             for node in old._nodes_by_depth[depth]:
                 if not node.is_input:
@@ -111,7 +119,7 @@ class _Conversion:
         outputs = _replaced(old.output, tensors)
         return keras.Model(_replaced(old.input, tensors), outputs, name=plain_name(old.name))
 
-    def compare(self, old: Any, new: keras.Model) -> None:
+    def compare(self, old: "tf_keras.Model", new: keras.Model) -> None:
         """Run both on the same values, pixels and small numbers, and refuse a difference by its first layer."""
         generator = np.random.default_rng(0)
         for top in (255, 1):
@@ -123,17 +131,19 @@ class _Conversion:
                     hint="replace that layer in Keras 2 by one that both have, and save the model again",
                 )
 
-    def _first(self, old: Any, new: keras.Model, given: list[Any]) -> str:
+    def _first(self, old: "tf_keras.Model", new: keras.Model, given: list[Array]) -> str:
         for name, before, after in self._pairs:
             if not _same(_answers(old.inputs, [before], given)[0], _answers(new.inputs, [after], given)[0]):
                 return f"'{name}'"
         return "before its output"
 
-    def _input(self, tensor: Any) -> Any:
+    def _input(self, tensor: "Keras2Tensor") -> keras.KerasTensor:
         name = plain_name(tensor.node.layer.name)
         return keras.Input(batch_shape=tuple(tensor.shape), dtype=tensor.dtype.name, name=name)
 
-    def _call(self, node: Any, tensors: dict[int, Any], kept: list[tuple[str, Any, Any]]) -> None:
+    def _call(
+        self, node: "Keras2Node", tensors: dict[int, Tensor], kept: list[tuple[str, "Keras2Tensor", keras.KerasTensor]]
+    ) -> None:
         old = node.layer
         args, kwargs = _replaced(node.call_args, tensors), _replaced(node.call_kwargs, tensors)
         kwargs = {key: value for key, value in kwargs.items() if value is not None}
@@ -152,7 +162,7 @@ class _Conversion:
         tensors.update({id(was): now for was, now in zip(before, after, strict=True)})
         kept.append((old.name, before[0], after[0]))
 
-    def _run(self, old: Any, args: Any, kwargs: dict[str, Any]) -> Any:
+    def _run(self, old: "tf_keras.layers.Layer", args: tuple[object, ...], kwargs: dict[str, object]) -> Tensor:
         if hasattr(old, "symbol"):
             return converted_operation(old.symbol, args, kwargs)
         nested = hasattr(old, "_nodes_by_depth")
@@ -168,7 +178,7 @@ class _Conversion:
         return outputs
 
 
-def _replaced(structure: Any, tensors: dict[int, Any]) -> Any:
+def _replaced(structure: object, tensors: dict[int, Tensor]) -> Tensor:
     """Nested arguments with the new model's tensors, and numbers in the place of TensorFlow's constants."""
     if isinstance(structure, dict):
         return {key: _replaced(value, tensors) for key, value in structure.items()}
@@ -179,18 +189,18 @@ def _replaced(structure: Any, tensors: dict[int, Any]) -> Any:
     return structure.numpy() if hasattr(structure, "numpy") else structure
 
 
-def _values(tensor: Any, generator: Any, top: int) -> Any:
+def _values(tensor: "Keras2Tensor", generator: np.random.Generator, top: int) -> Array:
     shape = [2, *(size or 32 for size in tensor.shape[1:])]
     return generator.integers(0, top, shape, endpoint=True).astype(tensor.dtype.name)
 
 
-def _answers(inputs: Any, outputs: Any, given: list[Any]) -> list[Any]:
+def _answers(inputs: Sequence[Tensor], outputs: Sequence[Tensor], given: list[Array]) -> list[NDArray[np.float32]]:
     kinds = keras if isinstance(inputs[0], keras.KerasTensor) else importlib.import_module("tf_keras")
     told = kinds.Model(list(inputs), list(outputs))(given, training=False)
     return [np.asarray(answer) for answer in keras.tree.flatten(told)]
 
 
-def _same(wanted: Any, found: Any) -> bool:
+def _same(wanted: NDArray[np.float32], found: NDArray[np.float32]) -> bool:
     size = max(1.0, float(np.abs(wanted).max()))
     return wanted.shape == found.shape and bool(np.allclose(found / size, wanted / size, rtol=0, atol=_TOLERANCE))
 
@@ -216,7 +226,7 @@ def _refuse_code(path: Path) -> None:
             )
 
 
-def _configurations(path: Path) -> list[Any]:
+def _configurations(path: Path) -> list[object]:
     try:
         if path.is_dir():
             metadata = importlib.import_module("tf_keras.protobuf.saved_metadata_pb2").SavedMetadata()
@@ -236,7 +246,7 @@ def _configurations(path: Path) -> list[Any]:
         raise ModelError(f"'{path}' holds no whole model of Keras 2: {fault}", hint=_HINT) from fault
 
 
-def _parts(node: Any) -> Iterator[dict[str, Any]]:
+def _parts(node: object) -> Iterator[LayerConfig]:
     waiting = [node]
     while waiting:
         found = waiting.pop()
@@ -248,5 +258,5 @@ def _parts(node: Any) -> Iterator[dict[str, Any]]:
             waiting.extend(found)
 
 
-def _text(value: Any) -> str:
+def _text(value: str | bytes) -> str:
     return value.decode() if isinstance(value, bytes) else str(value)

@@ -1,11 +1,17 @@
 """Layers and operations of Keras 2 in the words of Keras 3."""
 
 import inspect
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, cast
 
 import keras
 import numpy as np
+
+from tfkit.keras_types import Tensor
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+    import tf_keras
 
 # What Keras 2 wrote into configurations and Keras 3 does without; none of them changes what a layer answers.
 _WITHOUT_MEANING = {
@@ -36,7 +42,7 @@ def plain_name(name: str) -> str:
     return name.replace("/", "_")
 
 
-def converted_layer(old: Any) -> keras.layers.Layer:
+def converted_layer(old: "tf_keras.layers.Layer") -> keras.layers.Layer:
     """A Keras 3 layer with the configuration of a tf-keras layer, not built.
 
     Args:
@@ -72,27 +78,27 @@ def converted_layer(old: Any) -> keras.layers.Layer:
     return made(**{**given, **wrapped, "name": plain_name(old.name)})
 
 
-def _value(key: str, value: Any) -> Any:
+def _value(key: str, value: object) -> object:
     if key == "dtype":
         return value["config"]["name"] if isinstance(value, dict) else value
     if key == "axis" and isinstance(value, list | tuple) and len(value) == 1:
         return int(value[0])
     if key.endswith("activation"):
-        return _activation(value)
+        return _activation(cast("str | Mapping[str, str] | None", value))
     if isinstance(value, dict) and key.endswith(("_regularizer", "_constraint")):
         module = keras.regularizers if key.endswith("_regularizer") else keras.constraints
         return module.deserialize({"class_name": value["class_name"], "config": value["config"]})
     return list(value) if isinstance(value, tuple) else value
 
 
-def _activation(value: Any) -> Any:
+def _activation(value: str | Mapping[str, str] | None) -> str | None:
     name = value if isinstance(value, str) or value is None else value.get("registered_name") or value.get("config")
     if name in _CHANGED_ACTIVATIONS:
         raise ValueError(f"'{name}' is another function in Keras 3")
     return name
 
 
-def converted_operation(symbol: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def converted_operation(symbol: str, args: tuple[object, ...], kwargs: dict[str, object]) -> Tensor:
     """Call the Keras 3 operation that a TensorFlow operation of a functional model stands for.
 
     Args:
@@ -110,8 +116,8 @@ def converted_operation(symbol: str, args: tuple[Any, ...], kwargs: dict[str, An
     return OPERATIONS[symbol](*args, **{key: value for key, value in kwargs.items() if key != "name"})
 
 
-def _slice(x: Any, slice_spec: Any) -> Any:
-    def part(entry: Any) -> Any:
+def _slice(x: Tensor, slice_spec: object) -> Tensor:
+    def part(entry: object) -> object:
         if isinstance(entry, dict):
             return slice(*(entry[end] for end in ("start", "stop", "step")))
         return Ellipsis if entry == "..." else entry
@@ -120,43 +126,43 @@ def _slice(x: Any, slice_spec: Any) -> Any:
     return x[tuple(map(part, spec))]
 
 
-def _reduced(operation: Callable[..., Any]) -> Callable[..., Any]:
-    def call(input_tensor: Any, axis: Any = None, keepdims: bool = False) -> Any:
+def _reduced(operation: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    def call(input_tensor: Tensor, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> Tensor:
         return operation(input_tensor, axis=axis, keepdims=keepdims)
 
     return call
 
 
-def _of_two(operation: Callable[..., Any]) -> Callable[..., Any]:
+def _of_two(operation: Callable[..., Tensor]) -> Callable[..., Tensor]:
     return lambda x, y: operation(*(np.asarray(part, "float32") if isinstance(part, list) else part for part in (x, y)))
 
 
-def _of_one(operation: Callable[..., Any]) -> Callable[..., Any]:
-    def call(x: Any = None, features: Any = None) -> Any:
+def _of_one(operation: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    def call(x: Tensor | None = None, features: Tensor | None = None) -> Tensor:
         return operation(features if x is None else x)
 
     return call
 
 
-def _cast(x: Any, dtype: Any) -> Any:
+def _cast(x: Tensor, dtype: "str | tf.DType") -> Tensor:
     return keras.ops.cast(x, getattr(dtype, "name", dtype))
 
 
-def _softmax(logits: Any, axis: int | None = None) -> Any:
+def _softmax(logits: Tensor, axis: int | None = None) -> Tensor:
     return keras.ops.softmax(logits, axis=-1 if axis is None else axis)
 
 
-def _bias_add(value: Any, bias: Any, data_format: str | None = None) -> Any:
+def _bias_add(value: Tensor, bias: Tensor | list[float], data_format: str | None = None) -> Tensor:
     if data_format not in (None, "NHWC", "channels_last"):
         raise ValueError(f"the bias is added to {data_format}")
     return keras.ops.add(value, np.asarray(bias, "float32") if isinstance(bias, list) else bias)
 
 
-def _clip(t: Any, clip_value_min: Any, clip_value_max: Any) -> Any:
+def _clip(t: Tensor, clip_value_min: float | Tensor, clip_value_max: float | Tensor) -> Tensor:
     return keras.ops.clip(t, clip_value_min, clip_value_max)
 
 
-OPERATIONS: dict[str, Callable[..., Any]] = {
+OPERATIONS: dict[str, Callable[..., Tensor]] = {
     "math.truediv": _of_two(keras.ops.true_divide),
     "math.divide": _of_two(keras.ops.true_divide),
     "math.multiply": _of_two(keras.ops.multiply),

@@ -1,13 +1,12 @@
 """Keras's own LoRA layers: which there are, the same ones in a copy, and their weights merged."""
 
-from typing import Any
-
 import keras
 import numpy as np
-from numpy.typing import NDArray
+
+from tfkit.keras_types import Array
 
 
-def low_rank_layers(model: keras.Model) -> tuple[Any, ...]:
+def low_rank_layers(model: keras.Model) -> tuple[keras.Layer, ...]:
     """The layers of a model, nested ones too, in which `enable_lora` was called.
 
     Example:
@@ -31,7 +30,7 @@ def repeat_low_rank(model: keras.Model, copy: keras.Model) -> None:
             new.enable_lora(old.lora_rank, lora_alpha=old.lora_alpha)
 
 
-def merged_weights(layer: Any) -> list[NDArray[Any]]:
+def merged_weights(layer: keras.Layer) -> list[Array]:
     """The weights of a layer as it would have them without LoRA: W + alpha / rank * A B in the place of W.
 
     Args:

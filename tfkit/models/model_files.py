@@ -8,7 +8,6 @@ import warnings
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
@@ -19,6 +18,7 @@ from tfkit.artifacts import RunDirectory
 from tfkit.errors import ModelError, RunError
 from tfkit.files import inflated_fault
 from tfkit.foreign_hdf5 import hdf5_fault
+from tfkit.keras_types import LayerConfig, Shape
 from tfkit.models.claimed_weights import held_weights_only
 from tfkit.models.custom_objects import unknown_layers
 from tfkit.models.keras2 import is_keras_2, load_keras_2
@@ -28,7 +28,7 @@ class _Keras2DepthwiseConv2D(keras.layers.DepthwiseConv2D):
     """Reads the config of Keras 2, whose DepthwiseConv2D wrote a `groups` that it never used."""
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]) -> keras.layers.Layer:
+    def from_config(cls, config: LayerConfig) -> keras.layers.Layer:
         known = {key: value for key, value in config.items() if key != "groups"}
         return keras.layers.DepthwiseConv2D.from_config(known)
 
@@ -37,10 +37,14 @@ class _Keras2Functional(keras.Model):
     """Reads the config of Keras 2, which wrapped a nested model's only input and output in one more list."""
 
     @classmethod
-    def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> keras.Model:
+    def from_config(
+        cls, config: LayerConfig, custom_objects: dict[str, type[keras.Layer]] | None = None
+    ) -> keras.Model:
         ends = {key: config[key] for key in ("input_layers", "output_layers") if key in config}
-        single: dict[str, Any] = {
-            key: end[0] for key, end in ends.items() if len(end) == 1 and isinstance(end[0], list)
+        single: LayerConfig = {
+            key: end[0]
+            for key, end in ends.items()
+            if isinstance(end, list) and len(end) == 1 and isinstance(end[0], list)
         }
         return keras.Model.from_config({**config, **single}, custom_objects=custom_objects)
 
@@ -51,7 +55,7 @@ _LAYER_FAILED = re.compile(
 )
 _NO_WORDS = re.compile(r"\x1b\[\d*m|\{\{.*?\}\}|\[Op:\w+\] name:")
 _MOST_TRIED = 1 << 20  # numbers of an input: larger ones take seconds to run
-_KERAS_2: dict[str, Any] = {"DepthwiseConv2D": _Keras2DepthwiseConv2D, "Functional": _Keras2Functional}
+_KERAS_2: dict[str, type[keras.Layer]] = {"DepthwiseConv2D": _Keras2DepthwiseConv2D, "Functional": _Keras2Functional}
 
 
 def load_model_file(path: Path) -> keras.Model:
@@ -130,7 +134,7 @@ def _refuse_what_no_memory_holds(model: keras.Model, file: Path) -> None:
             )
 
 
-def _answer_shapes(model: keras.Model) -> Iterator[tuple[str, tuple[Any, ...]]]:
+def _answer_shapes(model: keras.Model) -> Iterator[tuple[str, Shape]]:
     operations = model.layers if isinstance(model, keras.Sequential) else getattr(model, "operations", model.layers)
     for operation in operations:
         if isinstance(operation, keras.Model):
@@ -142,7 +146,7 @@ def _answer_shapes(model: keras.Model) -> Iterator[tuple[str, tuple[Any, ...]]]:
 def _refuse_uncallable(model: keras.Model, file: Path) -> None:
     """Run zeros through a model: Keras builds layers whose settings do not fit what they are given."""
 
-    def shape(tensor: Any) -> tuple[int, ...]:
+    def shape(tensor: keras.KerasTensor) -> tuple[int, ...]:
         return (tensor.shape[0] or 1, *tensor.shape[1:])
 
     taken = model.inputs[0] if isinstance(model, keras.Sequential) else model.input

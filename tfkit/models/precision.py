@@ -1,18 +1,18 @@
 """A model in another floating-point precision: mixed for training, float32 for everything else."""
 
 import json
-from typing import Any
 
 import keras
 
 from tfkit.graph import build_model, give_weights, read_graph, refuse_difference
+from tfkit.keras_types import Inputs
 from tfkit.models.low_rank import repeat_low_rank
 
 _IMAGE_RANK = 4
 _POLICY_CLASSES = {"DTypePolicy", "FloatDTypePolicy"}
 
 
-def with_dtype_policy(model: keras.Model, policy: str, inputs: Any = None) -> keras.Model:
+def with_dtype_policy(model: keras.Model, policy: str, inputs: Inputs | None = None) -> keras.Model:
     """The same model with the same weights under another dtype policy.
 
     Mixed precision is a property of the layers, so a float32 model is rebuilt to train in it, and rebuilt in float32
@@ -71,7 +71,7 @@ def with_float_pixels(model: keras.Model) -> keras.Model:
     return made
 
 
-def _replace_policies(node: Any, policy: str) -> Any:
+def _replace_policies(node: object, policy: str) -> object:
     if isinstance(node, list):
         return [_replace_policies(item, policy) for item in node]
     if not isinstance(node, dict):

@@ -6,7 +6,6 @@ import tempfile
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import h5py
 import keras
@@ -123,11 +122,11 @@ def _fault_of_tree(model: keras.Model, path: Path) -> tuple[int, str] | None:
     return None if found == len(weights) else (found, reason)
 
 
-def _absent(weight: Any) -> float:
+def _absent(weight: keras.Variable) -> float:
     return np.nan if np.issubdtype(np.dtype(weight.dtype), np.floating) else -1
 
 
-def _is_absent(weight: Any) -> bool:
+def _is_absent(weight: keras.Variable) -> bool:
     values = keras.ops.convert_to_numpy(weight)
     gone = np.isnan(values) if np.issubdtype(values.dtype, np.floating) else values == -1
     return bool(values.size and gone.all())
@@ -137,7 +136,7 @@ def _groups_of_models(file: h5py.File) -> list[h5py.Group]:
     """Every group that holds layers: the file's own when Keras 3 spells it differently, and those of nested models."""
     groups: list[h5py.Group] = [file] if _CONTAINERS[1] in file else []
 
-    def visit(name: str, item: Any) -> None:
+    def visit(name: str, item: h5py.Group | h5py.Dataset) -> None:
         if isinstance(item, h5py.Group) and any(container in item for container in _CONTAINERS):
             groups.append(item)
 

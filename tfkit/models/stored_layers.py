@@ -4,13 +4,16 @@ import difflib
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING
 
 import keras
 import numpy as np
-from numpy.typing import NDArray
 
 from tfkit.graph import give_weights
+from tfkit.keras_types import Array
+
+if TYPE_CHECKING:
+    import h5py
 
 
 @dataclass
@@ -25,7 +28,7 @@ class StoredLayer:
 
     name: str
     names: list[str] = field(default_factory=list)
-    arrays: list[NDArray[Any]] = field(default_factory=list)
+    arrays: list[Array] = field(default_factory=list)
 
     @property
     def shapes(self) -> list[tuple[int, ...]]:
@@ -33,7 +36,7 @@ class StoredLayer:
         return [tuple(array.shape) for array in self.arrays]
 
 
-def read_stored_layers(root: Any) -> list[StoredLayer]:
+def read_stored_layers(root: "h5py.Group") -> list[StoredLayer]:
     """Every layer of a file of Keras 2, those of nested models one by one.
 
     Args:
@@ -111,7 +114,7 @@ def nearest_layer(layer: keras.layers.Layer, stored: Sequence[StoredLayer]) -> s
     return f"'{layer.name}' is not in it" + (f"; the nearest name is '{near[0]}'" if near else "")
 
 
-def _attribute(group: Any, name: str) -> list[str]:
+def _attribute(group: "h5py.Group", name: str) -> list[str]:
     """A list of names, which HDF5 makes Keras cut into `name0`, `name1`... where it is long."""
     parts = (
         [name]
@@ -134,7 +137,7 @@ def _spellings(path: str) -> set[str]:
     return {_spelled("/".join(parts[start:])) for start in range(len(parts))}
 
 
-def _fitting_arrays(layer: keras.layers.Layer, item: StoredLayer) -> list[NDArray[Any]]:
+def _fitting_arrays(layer: keras.layers.Layer, item: StoredLayer) -> list[Array]:
     if len(item.arrays) == len(layer.weights):
         return item.arrays
     # Keras 2's Normalization kept a count beside mean and variance.

@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import keras
 import numpy as np
 
 from tfkit.errors import ModelError
 from tfkit.graph import give_weights, refuse_difference
+from tfkit.keras_types import Inputs
 from tfkit.models.classifier import POOLING, backbone_layers
 from tfkit.models.freezing import freeze_backbone
 from tfkit.models.low_rank import low_rank_layers, merged_weights
@@ -101,7 +102,7 @@ def adapt(
     return _told(model, method, layers=layers, rank=rank, bottleneck=bottleneck)
 
 
-def merge_adaptation(model: keras.Model, inputs: Any = None) -> keras.Model:
+def merge_adaptation(model: keras.Model, inputs: Inputs | None = None) -> keras.Model:
     """A plain copy of an adapted classifier with equal outputs, to export, compress or train further.
 
     LoRA's products are added to the kernels they stand beside. Adapters are nonlinear and stay, as layers.
@@ -129,7 +130,7 @@ def merge_adaptation(model: keras.Model, inputs: Any = None) -> keras.Model:
     return merged
 
 
-def _enable_low_rank(blocks: Iterable[Any], *, rank: int, alpha: float | None, everywhere: bool) -> None:
+def _enable_low_rank(blocks: Iterable[keras.Layer], *, rank: int, alpha: float | None, everywhere: bool) -> None:
     kernels = (keras.layers.Dense, keras.layers.EinsumDense)
     for block in blocks:
         for layer in inner_layers(block):
@@ -151,7 +152,7 @@ def _with_adapters(model: keras.Model, units: int) -> keras.Model:
     return adapted
 
 
-def _only(model: keras.Model, learns: Callable[[Any], bool]) -> None:
+def _only(model: keras.Model, learns: Callable[[keras.Variable], bool]) -> None:
     """Freeze the backbone's weights one by one but for some; a frozen layer would freeze what was added to it."""
     for layer in backbone_layers(model):
         for weight in layer.trainable_weights:
@@ -176,13 +177,13 @@ def _told(model: keras.Model, method: Method, *, layers: int, rank: int, bottlen
     return Adaptation(model, method, learning, share, (note,))
 
 
-def _count(weights: Iterable[Any]) -> int:
+def _count(weights: Iterable[keras.Variable]) -> int:
     return sum(int(np.prod(weight.shape)) for weight in weights)
 
 
 def _faults(
     model: keras.Model,
-    blocks: tuple[Any, ...],
+    blocks: tuple[keras.Layer, ...],
     method: str,
     *,
     layers: int,

@@ -1,11 +1,10 @@
 """Adapters inside the blocks of a frozen encoder."""
 
-from typing import Any
-
 import keras
 import keras_hub
 
 from tfkit.graph import give_weights, refuse_difference
+from tfkit.keras_types import LayerConfig, Shape
 from tfkit.layers import Adapter
 
 
@@ -21,11 +20,11 @@ class AdaptedTransformerEncoder(keras_hub.layers.TransformerEncoder):
         **kwargs: What `TransformerEncoder` takes.
     """
 
-    def __init__(self, *, adapter_units: int, **kwargs: Any) -> None:
+    def __init__(self, *, adapter_units: int, **kwargs: object) -> None:
         super().__init__(**kwargs)
         self.adapter_units = adapter_units
 
-    def build(self, inputs_shape: Any) -> None:
+    def build(self, inputs_shape: Shape) -> None:
         super().build(inputs_shape)
         # Each part of a block ends in its dropout: the adapter drops first, then adapts. So `call` stays keras-hub's.
         for part in ("_self_attention_dropout", "_feedforward_dropout"):
@@ -39,8 +38,8 @@ class AdaptedTransformerEncoder(keras_hub.layers.TransformerEncoder):
         """The one behind the attention and the one behind the feed-forward part."""
         return self._self_attention_dropout, self._feedforward_dropout
 
-    def get_config(self) -> dict[str, Any]:
-        config: dict[str, Any] = super().get_config()
+    def get_config(self) -> LayerConfig:
+        config: LayerConfig = super().get_config()
         return config | {"adapter_units": self.adapter_units}
 
 
@@ -59,7 +58,7 @@ def with_adapters(model: keras.Model, *, units: int) -> keras.Model:
         (None, 10)
     """
 
-    def copied(layer: Any) -> Any:
+    def copied(layer: keras.Layer) -> keras.Layer:
         if not isinstance(layer, keras_hub.layers.TransformerEncoder):
             return layer.__class__.from_config(layer.get_config())
         return AdaptedTransformerEncoder.from_config(layer.get_config() | {"adapter_units": units})

@@ -4,7 +4,7 @@ import difflib
 import functools
 import re
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import keras
 
@@ -109,16 +109,23 @@ def _option_faults(
     return faults
 
 
-def _from_scratch(name: str, **options: Any) -> keras.Model:
+def _from_scratch(name: str, *, vocabulary_size: int | None, max_sequence_length: int, **changes: float) -> keras.Model:
     import keras_hub
 
     layers, hidden, heads = _SIZES[name]
     return keras_hub.models.BertBackbone(
-        num_layers=layers, num_heads=heads, hidden_dim=hidden, intermediate_dim=4 * hidden, name=name, **options
+        vocabulary_size=vocabulary_size,
+        num_layers=layers,
+        num_heads=heads,
+        hidden_dim=hidden,
+        intermediate_dim=4 * hidden,
+        max_sequence_length=max_sequence_length,
+        name=name,
+        **changes,
     )
 
 
-def _from_preset(name: str, *, random: bool, **changes: Any) -> keras.Model:
+def _from_preset(name: str, *, random: bool, **changes: float) -> keras.Model:
     import keras_hub
 
     try:

@@ -1,13 +1,15 @@
 """A text classifier: an encoder, one vector for each text, and a Dense layer over it."""
 
-from collections.abc import Callable
-from typing import Any, Literal
+from collections.abc import Sequence
+from typing import Literal
 
 import keras
 from keras import ops
 
 from tfkit.errors import ModelError
 from tfkit.graph import Node, copy_layer, copy_onto, give_weights, read_graph
+from tfkit.graph.building import Copy
+from tfkit.keras_types import Tensor
 from tfkit.layers import RelativePositions
 from tfkit.models.classifier import LOGITS, POOLING, SOFTMAX, HeadSpec
 
@@ -62,7 +64,7 @@ def build_text_classifier(
     return keras.Model(inputs, head.scores(x), name=backbone.name)
 
 
-def _loadable(node: Node, copy: Callable[[], Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def _loadable(node: Node, copy: Copy, args: tuple[Tensor, ...], kwargs: dict[str, object]) -> Tensor | Sequence[Tensor]:
     if node.kind != "RelativeEmbedding":
         return copy()(*args, **kwargs)
     layer = copy_layer(node.operation, kind=RelativePositions)

@@ -1,7 +1,5 @@
 """A text embedder: an encoder and one vector of length 1 for each text; a dot product says how alike two texts are."""
 
-from typing import Any
-
 import keras
 
 from tfkit.models.classifier import POOLING
@@ -36,7 +34,7 @@ def build_text_embedder(backbone: keras.Model, *, pooling: Pooling = "mean", dro
     return keras.Model(classifier.input, vectors, name=backbone.name)
 
 
-def is_embedder(model: Any) -> bool:
+def is_embedder(model: object) -> bool:
     """Whether a model gives embeddings, not scores.
 
     Example:

@@ -1,7 +1,5 @@
 """Where things are in a text model: its blocks, its token table, and the layers inside a layer."""
 
-from typing import Any
-
 import keras
 
 from tfkit.errors import ModelError
@@ -9,12 +7,12 @@ from tfkit.errors import ModelError
 _BLOCK_PART = "feedforward_output_dense"  # keras-hub's name of it in every encoder of the BERT family
 
 
-def inner_layers(layer: Any) -> tuple[Any, ...]:
+def inner_layers(layer: keras.Layer) -> tuple[keras.Layer, ...]:
     """The layers inside a layer or model, at any depth."""
     return tuple(layer._flatten_layers(include_self=False))
 
 
-def encoder_blocks(model: keras.Model) -> tuple[Any, ...]:
+def encoder_blocks(model: keras.Model) -> tuple[keras.Layer, ...]:
     """The encoder's blocks (attention and feed-forward), in running order.
 
     Args:
@@ -43,7 +41,7 @@ def encoder_blocks(model: keras.Model) -> tuple[Any, ...]:
     return blocks
 
 
-def token_embedding(model: keras.Model) -> Any:
+def token_embedding(model: keras.Model) -> keras.layers.Embedding:
     """The layer that looks tokens up in a table.
 
     Args:

@@ -1,7 +1,6 @@
 """Open a keras-hub text classifier into plain layers, one for each operator of its exported file."""
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Sequence
 
 import keras
 import numpy as np
@@ -9,6 +8,8 @@ from numpy.typing import NDArray
 
 from tfkit.errors import ModelError
 from tfkit.graph import LayerGraph, Node, Value, build_model, read_graph, refuse_difference
+from tfkit.graph.building import Copy
+from tfkit.keras_types import Inputs, Tensor
 from tfkit.layers import AddPositions, ApproximateGelu, AttentionMask, MaskedMean, MatMul
 
 _Weights = dict[str, NDArray[np.float32]]
@@ -21,7 +22,7 @@ _OPENED = (
 _MERGED_FIRST = "lora"
 
 
-def open_transformer(model: keras.Model, inputs: Any = None) -> keras.Model:
+def open_transformer(model: keras.Model, inputs: Inputs | None = None) -> keras.Model:
     """Rewrite a text classifier into a flat functional model of plain layers, with its weights.
 
     Each layer of the result is one operator of the exported file: lookups, additions, Dense layers on
@@ -92,7 +93,7 @@ def with_sequence_length(model: keras.Model, *, sequence_length: int) -> keras.M
     return made
 
 
-def _opened(model: keras.Model, graph: LayerGraph, inputs: Any = None) -> keras.Model:
+def _opened(model: keras.Model, graph: LayerGraph, inputs: Inputs | None = None) -> keras.Model:
     opened = build_model(graph, _Opening(graph).call)
     refuse_difference(model, opened, inputs, what="opened copy")
     return opened
@@ -128,7 +129,9 @@ class _Opening:
     def __init__(self, graph: LayerGraph) -> None:
         self._graph = graph
 
-    def call(self, node: Node, copy: Callable[[], Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def call(
+        self, node: Node, copy: Copy, args: tuple[Tensor, ...], kwargs: dict[str, object]
+    ) -> Tensor | Sequence[Tensor]:
         layer = node.operation
         if node.kind == "TransformerEncoder":
             return _encoder(node, args[0], kwargs.get("padding_mask", args[1] if len(args) > 1 else None))
@@ -146,7 +149,7 @@ class _Opening:
             return MaskedMean(name=node.name, dtype=layer.dtype_policy)(args[0], mask)
         return copy()(*args, **kwargs)
 
-    def _embeddings_added(self, node: Node, copy: Callable[[], Any], args: tuple[Any, ...]) -> Any:
+    def _embeddings_added(self, node: Node, copy: Copy, args: tuple[Tensor, ...]) -> Tensor | Sequence[Tensor]:
         """Token rows plus position rows; the row of the one segment there is goes into those of the positions."""
         values = keras.tree.flatten(node.args)
         positions = [value for value in values if _kind(value) == "PositionEmbedding"]
@@ -167,7 +170,7 @@ class _Opening:
         return _kind(node.inputs[0]) == "ZerosLike"
 
 
-def _encoder(node: Node, tensor: Any, padding_mask: Any) -> Any:
+def _encoder(node: Node, tensor: Tensor, padding_mask: Tensor | None) -> Tensor:
     layer = node.operation
     block = _Block(node.name, layer)
     first = layer.normalize_first
@@ -185,12 +188,12 @@ def _encoder(node: Node, tensor: Any, padding_mask: Any) -> Any:
 class _Block:
     """The parts of one `TransformerEncoder`, made anew with its weights."""
 
-    def __init__(self, name: str, layer: Any) -> None:
+    def __init__(self, name: str, layer: keras.Layer) -> None:
         self._name, self._layer = name, layer
         self._weights = _weights_of(layer)
         self._settings = {"dtype": layer.dtype_policy, "trainable": layer.trainable}
 
-    def attention(self, tensor: Any, padding_mask: Any) -> Any:
+    def attention(self, tensor: Tensor, padding_mask: Tensor | None) -> Tensor:
         hidden = int(tensor.shape[-1])
         width = hidden // self._layer.num_heads
         queries = self._heads("query", tensor, order=(2, 1, 3))
@@ -207,40 +210,40 @@ class _Block:
         joined = self._dense("attention_output", joined, kernel.reshape(hidden, -1), bias)
         return self.dropout("self_attention_dropout", joined)
 
-    def _heads(self, part: str, tensor: Any, *, order: tuple[int, int, int]) -> Any:
+    def _heads(self, part: str, tensor: Tensor, *, order: tuple[int, int, int]) -> Tensor:
         kernel, bias = (self._weights[f"{part}/{weight}"] for weight in ("kernel", "bias"))
         hidden, heads, width = kernel.shape
         projected = self._dense(part, tensor, kernel.reshape(hidden, -1), bias.ravel())
         split = keras.layers.Reshape((-1, heads, width), name=f"{self._name}_{part}_heads")(projected)
         return keras.layers.Permute(order, name=f"{self._name}_{part}_permuted")(split)
 
-    def dense(self, part: str, tensor: Any) -> Any:
+    def dense(self, part: str, tensor: Tensor) -> Tensor:
         return self._dense(part, tensor, self._weights[f"{part}/kernel"], self._weights[f"{part}/bias"])
 
-    def _dense(self, part: str, tensor: Any, kernel: NDArray[np.float32], bias: NDArray[np.float32]) -> Any:
+    def _dense(self, part: str, tensor: Tensor, kernel: NDArray[np.float32], bias: NDArray[np.float32]) -> Tensor:
         layer = keras.layers.Dense(kernel.shape[-1], name=f"{self._name}_{part}", **self._settings)
         outputs = layer(tensor)
         layer.set_weights([kernel, bias])
         return outputs
 
-    def norm(self, part: str, tensor: Any) -> Any:
+    def norm(self, part: str, tensor: Tensor) -> Tensor:
         epsilon = self._layer.layer_norm_epsilon
         layer = keras.layers.LayerNormalization(epsilon=epsilon, name=f"{self._name}_{part}", **self._settings)
         outputs = layer(tensor)
         layer.set_weights([self._weights[f"{part}/gamma"], self._weights[f"{part}/beta"]])
         return outputs
 
-    def dropout(self, part: str, tensor: Any) -> Any:
+    def dropout(self, part: str, tensor: Tensor) -> Tensor:
         return keras.layers.Dropout(self._layer.dropout, name=f"{self._name}_{part}")(tensor)
 
-    def activation(self, tensor: Any) -> Any:
+    def activation(self, tensor: Tensor) -> Tensor:
         function, name = self._layer.activation, f"{self._name}_activation"
         if getattr(function, "__name__", "") == "gelu_approximate":
             return ApproximateGelu(name=name, dtype=self._layer.dtype_policy)(tensor)
         return keras.layers.Activation(function, name=name, dtype=self._layer.dtype_policy)(tensor)
 
 
-def _lookup(layer: Any, name: str, table: NDArray[np.float32], ids: Any) -> Any:
+def _lookup(layer: keras.Layer, name: str, table: NDArray[np.float32], ids: Tensor) -> Tensor:
     settings = {"dtype": layer.dtype_policy, "trainable": layer.trainable}
     made = keras.layers.Embedding(*table.shape, name=name, **settings)
     outputs = made(ids)
@@ -248,21 +251,21 @@ def _lookup(layer: Any, name: str, table: NDArray[np.float32], ids: Any) -> Any:
     return outputs
 
 
-def _add_rows(layer: Any, name: str, rows: NDArray[np.float32], tensor: Any) -> Any:
+def _add_rows(layer: keras.Layer, name: str, rows: NDArray[np.float32], tensor: Tensor) -> Tensor:
     made = AddPositions(positions=len(rows), name=name, dtype=layer.dtype_policy, trainable=layer.trainable)
     outputs = made(tensor)
     made.set_weights([rows])
     return outputs
 
 
-def _weights_of(layer: Any) -> _Weights:
+def _weights_of(layer: keras.Layer) -> _Weights:
     """A layer's weights by the last two parts of their paths, such as `query/kernel`."""
     return {"/".join(weight.path.split("/")[-2:]): _array(weight) for weight in layer.weights}
 
 
-def _array(weight: Any) -> NDArray[np.float32]:
+def _array(weight: keras.Variable) -> NDArray[np.float32]:
     return np.asarray(keras.ops.convert_to_numpy(weight), np.float32)
 
 
-def _kind(value: Any) -> str:
+def _kind(value: object) -> str:
     return value.node.kind if isinstance(value, Value) and value.node is not None else ""
