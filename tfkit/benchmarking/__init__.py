@@ -1,6 +1,6 @@
 """How fast an exported model runs, and on what machine that was measured."""
 
-from tfkit.benchmarking.host import Host, describe_host
-from tfkit.benchmarking.latency import LatencyResult, measure_latency
+from lazy_loader import attach_stub
 
-__all__ = ["Host", "LatencyResult", "describe_host", "measure_latency"]
+# The names stand in __init__.pyi; each is imported when it is first asked for.
+__getattr__, __dir__, __all__ = attach_stub(__name__, __file__)

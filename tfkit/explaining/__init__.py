@@ -1,18 +1,6 @@
 """Why a model answered as it did."""
 
-from tfkit.explaining.integrated_gradients import Integral, integrate_gradients
-from tfkit.explaining.kept_models import OpenedExplainer, open_explainer
-from tfkit.explaining.text_explainer import Explanation, TextExplainer, WordShare
-from tfkit.explaining.words import Word, words_of
+from lazy_loader import attach_stub
 
-__all__ = [
-    "Explanation",
-    "Integral",
-    "OpenedExplainer",
-    "TextExplainer",
-    "Word",
-    "WordShare",
-    "integrate_gradients",
-    "open_explainer",
-    "words_of",
-]
+# The names stand in __init__.pyi; each is imported when it is first asked for.
+__getattr__, __dir__, __all__ = attach_stub(__name__, __file__)

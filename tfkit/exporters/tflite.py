@@ -10,24 +10,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tfkit import compression
 from tfkit.artifacts import Artifact, ImageSpec, InputSpec, Quantization, TaskName, TextSpec
-from tfkit.compression import (
-    QuantizationPolicy,
-    has_trained_weights,
-    is_quantize_aware,
-    quantize_aware,
-    settle_biases,
-)
-from tfkit.compression.tfmot import TfKerasTwin, export_tfmot_int8
+from tfkit.compression import tfmot
+from tfkit.compression.tfmot.twin import TfKerasTwin
 from tfkit.errors import ExportError, ModelError
 from tfkit.exporters.conversion import convert_to_float
 from tfkit.exporters.destination import finished_tflite
 from tfkit.exporters.float_model import exportable_model, refuse_weights_that_are_no_numbers, task_of_model
 from tfkit.exporters.inspection import LoopError, refuse_loops, refuse_unasked_operators
 from tfkit.exporters.quantization import quantize_to_dynamic_int8, quantize_to_float16, quantize_to_int8
-from tfkit.exporters.quantization_aware import export_trained_integers
-from tfkit.exporters.text_quantization import export_text_floats, export_trained_text
-from tfkit.models.text import opened_if_possible
+from tfkit.models import text as text_models
 from tfkit.runtimes import read_signature
 
 
@@ -81,6 +74,9 @@ def export_tflite(
     if isinstance(model, TfKerasTwin):
         return _export_twin(model, path, spec=spec, class_names=class_names)
     if makes_its_own_file(model, quantization):
+        from tfkit.exporters.quantization_aware import export_trained_integers
+        from tfkit.exporters.text_quantization import export_trained_text
+
         described: dict[str, Any] = {"class_names": class_names, "quantization": quantization}
         if isinstance(spec, TextSpec):
             return export_trained_text(model, path, text=spec, texts=calibration, task=task, **described)
@@ -154,10 +150,12 @@ def _export_untrained(
     Raises:
         ExportError: The quantiser's refusal, with why training's rewrites do not take the model either.
     """
+    from tfkit.exporters.quantization_aware import export_trained_integers
+
     skipped = [name for name in allow_float if fnmatch.filter([layer.name for layer in model._flatten_layers()], name)]
     try:
-        rewritten = quantize_aware(model, pixels, policy=QuantizationPolicy(skip=skipped))
-        settle_biases(rewritten)
+        rewritten = compression.quantize_aware(model, pixels, policy=compression.QuantizationPolicy(skip=skipped))
+        compression.settle_biases(rewritten)
         named: dict[str, Any] = {"class_names": class_names, "task": task}
         made = export_trained_integers(rewritten, path, image=image, pixels=pixels, **named)
     except (ModelError, ExportError) as fault:
@@ -177,22 +175,26 @@ def converted_to_float(model: Any, spec: InputSpec) -> bytes:
     """
     if isinstance(spec, ImageSpec):
         return convert_to_float(model, image=spec)
-    return export_text_floats(opened_if_possible(model), sequence_length=spec.sequence_length)
+    from tfkit.exporters.text_quantization import export_text_floats
+
+    return export_text_floats(text_models.opened_if_possible(model), sequence_length=spec.sequence_length)
 
 
 def makes_its_own_file(model: Any, quantization: Quantization) -> bool:
     """Whether a model's file comes from its own training, not from the plain float file."""
     if isinstance(model, TfKerasTwin):
         return True
+    if not compression.is_compressed(model):
+        return False
     if quantization == "dynamic_int8":
-        return isinstance(model.input, dict) and has_trained_weights(model)
-    return quantization == "int8" and is_quantize_aware(model)
+        return isinstance(model.input, dict) and compression.has_trained_weights(model)
+    return quantization == "int8" and compression.is_quantize_aware(model)
 
 
 def _export_twin(twin: TfKerasTwin, path: Path, *, spec: InputSpec, class_names: tuple[str, ...]) -> Artifact:
     refuse_weights_that_are_no_numbers(twin.model)
     with finished_tflite(path, spec=spec, class_names=class_names) as unfinished:
-        unfinished.write_bytes(export_tfmot_int8(twin))
+        unfinished.write_bytes(tfmot.export_tfmot_int8(twin))
     return Artifact(
         path=path,
         format="tflite",

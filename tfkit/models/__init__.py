@@ -1,42 +1,6 @@
 """Backbones, heads, model files, and which layers learn."""
 
-from tfkit.models.backbones import backbone_names, build_backbone
-from tfkit.models.classifier import (
-    HeadSpec,
-    backbone_layers,
-    build_classifier,
-    feature_extractor,
-    head_on_features,
-    is_of_numbers,
-    logits_model,
-)
-from tfkit.models.custom_objects import register_custom_objects
-from tfkit.models.finiteness import weight_that_is_no_number
-from tfkit.models.freezing import Unfrozen, freeze_backbone, unfreeze
-from tfkit.models.model_files import load_model_file, save_model_file
-from tfkit.models.precision import with_dtype_policy, with_float_pixels
-from tfkit.models.preprocessing import preprocessor_scaling, scales_its_pixels, taking_raw_pixels
+from lazy_loader import attach_stub
 
-__all__ = [
-    "HeadSpec",
-    "Unfrozen",
-    "backbone_layers",
-    "backbone_names",
-    "build_backbone",
-    "build_classifier",
-    "feature_extractor",
-    "freeze_backbone",
-    "head_on_features",
-    "is_of_numbers",
-    "load_model_file",
-    "logits_model",
-    "preprocessor_scaling",
-    "register_custom_objects",
-    "save_model_file",
-    "scales_its_pixels",
-    "taking_raw_pixels",
-    "unfreeze",
-    "weight_that_is_no_number",
-    "with_dtype_policy",
-    "with_float_pixels",
-]
+# The names stand in __init__.pyi; each is imported when it is first asked for.
+__getattr__, __dir__, __all__ = attach_stub(__name__, __file__)

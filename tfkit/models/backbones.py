@@ -72,14 +72,15 @@ def build_backbone(
             f"'{name}' brings its own preprocessing; got pixels as {scaling.words}",
             hint="leave model.input_range and the like out: they go with a backbone from a file",
         )
-    if name.startswith("hf://") or name in preset_names() or _is_preset_folder(Path(name)):
-        return build_preset(name, image=image, random=weights == "random")
-    if is_file:
-        return _from_file(Path(name), image=image, weights=weights, scaling=scaling)
     if name in APPLICATIONS:
         return _from_application(name, image=image, weights=weights or "imagenet", width=width)
     if (match := re.fullmatch(r"resnet(\d+)", name)) and int(match.group(1)) in _OWN_DEPTHS:
         return _own_resnet(int(match.group(1)), image=image, weights=weights)
+    # keras-hub is asked last: it takes seconds to import, with tensorflow-text.
+    if name.startswith("hf://") or _is_preset_folder(Path(name)) or (not is_file and name in preset_names()):
+        return build_preset(name, image=image, random=weights == "random")
+    if is_file:
+        return _from_file(Path(name), image=image, weights=weights, scaling=scaling)
     if "/" in name:
         raise ModelError(
             f"there is no run, preset folder or file at '{name}'",

@@ -3,44 +3,7 @@
 TensorFlow, Keras and matplotlib are loaded only by the functions that need them.
 """
 
-from tfkit.reports.compression import Compression, describe_compression, parameters_of
-from tfkit.reports.evaluating import evaluate, pixels_of, texts_of, write_stage_pictures
-from tfkit.reports.explanations import Explanations, explain_mistakes
-from tfkit.reports.files import write_run_report
-from tfkit.reports.proof import prove_artifacts
-from tfkit.reports.run_report import (
-    ArtifactResult,
-    Control,
-    Evaluation,
-    RunReport,
-    StageSummary,
-    artifact_result,
-    float_accuracy,
-)
-from tfkit.reports.tensorboard import write_layer_errors, write_tensorboard_images, write_tensorboard_texts
-from tfkit.reports.terminal import result_table
+from lazy_loader import attach_stub
 
-__all__ = [
-    "ArtifactResult",
-    "Compression",
-    "Control",
-    "Evaluation",
-    "Explanations",
-    "RunReport",
-    "StageSummary",
-    "artifact_result",
-    "describe_compression",
-    "evaluate",
-    "explain_mistakes",
-    "float_accuracy",
-    "parameters_of",
-    "pixels_of",
-    "prove_artifacts",
-    "result_table",
-    "texts_of",
-    "write_layer_errors",
-    "write_run_report",
-    "write_stage_pictures",
-    "write_tensorboard_images",
-    "write_tensorboard_texts",
-]
+# The names stand in __init__.pyi; each is imported when it is first asked for.
+__getattr__, __dir__, __all__ = attach_stub(__name__, __file__)

@@ -1,22 +1,6 @@
 """The smallest or quickest file within a budget: composes compression, export and proof."""
 
-from tfkit.search.budget import Budget, UnreachableBudgetError
-from tfkit.search.judgement import TestJudgement
-from tfkit.search.report import write_search_report
-from tfkit.search.result import Candidate, LayerSensitivity, SearchResult
-from tfkit.search.searching import search_within_budget
-from tfkit.search.training import SearchTraining
-from tfkit.search.variants import Variant
+from lazy_loader import attach_stub
 
-__all__ = [
-    "Budget",
-    "Candidate",
-    "LayerSensitivity",
-    "SearchResult",
-    "SearchTraining",
-    "TestJudgement",
-    "UnreachableBudgetError",
-    "Variant",
-    "search_within_budget",
-    "write_search_report",
-]
+# The names stand in __init__.pyi; each is imported when it is first asked for.
+__getattr__, __dir__, __all__ = attach_stub(__name__, __file__)

@@ -1,15 +1,19 @@
 """What a stage of compression gives back."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass, replace
-from typing import Any, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
 from tfkit.artifacts import ImageSpec
-from tfkit.compression import PreparedStage
 from tfkit.data import ImageExamples
-from tfkit.stages.channel_measures import ChannelPruning
-from tfkit.stages.transformer_measures import TransformerPruning
 from tfkit.training import Optimization, StageResult, train_on
 from tfkit.training.options import FineTuneOptions, refuse_unknown
+
+if TYPE_CHECKING:
+    from tfkit.compression import PreparedStage
+    from tfkit.stages.channel_measures import ChannelPruning
+    from tfkit.stages.transformer_measures import TransformerPruning
 
 
 @dataclass(frozen=True, eq=False)

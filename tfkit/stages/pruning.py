@@ -1,22 +1,26 @@
 """The stage that takes weights or channels away, and trains what is left."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from typing import Literal, Unpack
+from typing import TYPE_CHECKING, Literal, Unpack
 
 import keras
 
+from tfkit import compression
 from tfkit.artifacts import ImageSpec
-from tfkit.compression import PruningSettings, prepare_channel_pruning, prepare_weight_pruning
-from tfkit.compression.channels import kept_feature_maps
+from tfkit.compression import channels as channels_of
 from tfkit.data import ImageExamples, calibration_pixels, training_batches
 from tfkit.graph import COMPARED_SAMPLES
 from tfkit.models import unfreeze
-from tfkit.stages.channel_measures import channel_pruning, measure_unpruned
 from tfkit.stages.outcome import CompressedStage, train_prepared
 from tfkit.training import Optimization
 from tfkit.training.options import FineTuneOptions, PruneOptions, refuse_unknown
+
+if TYPE_CHECKING:
+    from tfkit.compression import PruningSettings
 
 # Batches that the criterion `loss` looks at.
 _SCORED_BATCHES = 8
@@ -69,19 +73,23 @@ def prune(
         steps = -(-len(train) // batch_size) * optimization.epochs // optimization.gradient_accumulation
         log_directory = options.get("log_directory")
         few = calibration_pixels(train, image, count=COMPARED_SAMPLES)
-        prepared = prepare_weight_pruning(model, settings, steps=steps, inputs=few, log_directory=log_directory)
+        prepared = compression.prepare_weight_pruning(
+            model, settings, steps=steps, inputs=few, log_directory=log_directory
+        )
         taught_by: FineTuneOptions = {"batch_size": batch_size, "objective": objective, **options}
         return train_prepared("pruning", prepared, train, validation, image, optimization=optimization, **taught_by)
+    from tfkit.stages.channel_measures import channel_pruning, measure_unpruned
+
     pixels = calibration_pixels(train, image)
     unpruned = measure_unpruned(model, image=image, calibration=pixels, threads=threads)
     seen = training_batches(train, image, batch_size=batch_size, augmentation="none").take(_SCORED_BATCHES)
     plan = settings.plan(model, profile=unpruned.profile if unpruned else None, batches=seen)
     channels = channel_pruning(plan, unpruned)
-    prepared = prepare_channel_pruning(model, plan, pixels)
+    prepared = compression.prepare_channel_pruning(model, plan, pixels)
     unfreeze(prepared.model, "all", batch_norm=batch_norm)
     prepared = replace(prepared, notes=(*prepared.notes, channels.promise))
     if objective is not None and feature_maps:
-        pairs = kept_feature_maps(model, plan, weight=feature_maps)
+        pairs = channels_of.kept_feature_maps(model, plan, weight=feature_maps)
         objective = partial(objective, features=pairs)
         taught = f"the whole network taught it its feature maps behind {', '.join(pair.student for pair in pairs)}"
         prepared = replace(prepared, notes=(*prepared.notes, taught))

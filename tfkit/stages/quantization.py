@@ -1,19 +1,24 @@
 """The stage that trains a model on the numbers its int8 file computes with."""
 
+from __future__ import annotations
+
 import time
 from dataclasses import asdict
-from typing import Any, Literal, Unpack
+from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 import keras
 
+from tfkit import compression
 from tfkit.artifacts import ImageSpec
-from tfkit.compression import QuantizationPolicy, prepare_quantization, quantize_with_tfmot
 from tfkit.data import ImageExamples, calibration_pixels, evaluation_batches, training_batches
 from tfkit.graph import COMPARED_SAMPLES
 from tfkit.models import unfreeze
 from tfkit.stages.outcome import CompressedStage, train_prepared
 from tfkit.training import Optimization, StageResult, class_weights, uses_jit
 from tfkit.training.options import QuantizeOptions, refuse_unknown
+
+if TYPE_CHECKING:
+    from tfkit.compression import QuantizationPolicy
 
 _BATCH_OPTIONS = ("batch_size", "augmentation", "flip", "mixing", "seed", "cache_bytes")
 # What tfkit.compression.tfmot.fit_tfmot takes of an Optimization.
@@ -62,10 +67,10 @@ def quantize(
     compiled = uses_jit(model, jit)
     if engine == "tfmot":
         return _by_tfmot(model, train, validation, image, optimization, batch_norm, compiled, options)
-    prepared = prepare_quantization(
+    prepared = compression.prepare_quantization(
         model,
         calibration_pixels(train, image, count=calibration_examples),
-        policy=policy or QuantizationPolicy(),
+        policy=policy or compression.QuantizationPolicy(),
         moving_epochs=moving_epochs,
         batch_norm=batch_norm,
         jit_compile=compiled,
@@ -91,7 +96,7 @@ def _by_tfmot(
         name: value for name, value in options.items() if name in _BATCH_OPTIONS
     }
     batch_size: int = batch_options["batch_size"]
-    twin, history = quantize_with_tfmot(
+    twin, history = compression.quantize_with_tfmot(
         model,
         training_batches(train, image, **batch_options),
         evaluation_batches(validation, image, batch_size=batch_size) if len(validation) else None,

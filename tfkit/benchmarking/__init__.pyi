@@ -1,0 +1,9 @@
+from .host import Host, describe_host
+from .latency import LatencyResult, measure_latency
+
+__all__ = [
+    "Host",
+    "LatencyResult",
+    "describe_host",
+    "measure_latency",
+]

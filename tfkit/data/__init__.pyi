@@ -1,0 +1,45 @@
+from .augmentation import AugmentationPolicy, augment_batch
+from .calibration import calibration_pixels
+from .decoder import ImageDecoder, picture_pixels
+from .examples import DataReport, DatasetSplits, Examples, ImageExamples, LeftOut
+from .host_images import decode_on_host, fit_on_host
+from .images import decode_image, fit_image
+from .inputs import encoded_inputs, host_pixel_batches, input_batches
+from .loading import SourceName, load_image_examples, load_image_splits
+from .mixing import Mixing, mix_batch
+from .pipeline import evaluation_batches, pixel_batches, some_views, training_batches
+from .reading import IMAGE_SUFFIXES
+from .sources import ArraySource, FileSource, ImageSource
+
+__all__ = [
+    "IMAGE_SUFFIXES",
+    "ArraySource",
+    "AugmentationPolicy",
+    "DataReport",
+    "DatasetSplits",
+    "Examples",
+    "FileSource",
+    "ImageDecoder",
+    "ImageExamples",
+    "ImageSource",
+    "LeftOut",
+    "Mixing",
+    "SourceName",
+    "augment_batch",
+    "calibration_pixels",
+    "decode_image",
+    "decode_on_host",
+    "encoded_inputs",
+    "evaluation_batches",
+    "fit_image",
+    "fit_on_host",
+    "host_pixel_batches",
+    "input_batches",
+    "load_image_examples",
+    "load_image_splits",
+    "mix_batch",
+    "picture_pixels",
+    "pixel_batches",
+    "some_views",
+    "training_batches",
+]

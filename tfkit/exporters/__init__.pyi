@@ -1,0 +1,15 @@
+from .conversion import convert_to_float
+from .formats import export_formats
+from .heads import with_two_scores
+from .rehearsal import rehearse_export
+from .saved_model import export_saved_model
+from .tflite import export_tflite
+
+__all__ = [
+    "convert_to_float",
+    "export_formats",
+    "export_saved_model",
+    "export_tflite",
+    "rehearse_export",
+    "with_two_scores",
+]

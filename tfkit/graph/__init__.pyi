@@ -1,0 +1,25 @@
+from .building import Call, build_model, copy_layer, copy_onto
+from .comparing import refuse_difference, refuse_other_values
+from .heads import Head, activation_name, read_head
+from .layer_graph import LayerGraph, Node, Value
+from .reading import read_graph
+from .running import COMPARED_SAMPLES
+from .weights import give_weights
+
+__all__ = [
+    "COMPARED_SAMPLES",
+    "Call",
+    "Head",
+    "LayerGraph",
+    "Node",
+    "Value",
+    "activation_name",
+    "build_model",
+    "copy_layer",
+    "copy_onto",
+    "give_weights",
+    "read_graph",
+    "read_head",
+    "refuse_difference",
+    "refuse_other_values",
+]

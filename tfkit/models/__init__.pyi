@@ -1,0 +1,40 @@
+from .backbones import backbone_names, build_backbone
+from .classifier import (
+    HeadSpec,
+    backbone_layers,
+    build_classifier,
+    feature_extractor,
+    head_on_features,
+    is_of_numbers,
+    logits_model,
+)
+from .custom_objects import register_custom_objects
+from .finiteness import weight_that_is_no_number
+from .freezing import Unfrozen, freeze_backbone, unfreeze
+from .model_files import load_model_file, save_model_file
+from .precision import with_dtype_policy, with_float_pixels
+from .preprocessing import preprocessor_scaling, scales_its_pixels, taking_raw_pixels
+
+__all__ = [
+    "HeadSpec",
+    "Unfrozen",
+    "backbone_layers",
+    "backbone_names",
+    "build_backbone",
+    "build_classifier",
+    "feature_extractor",
+    "freeze_backbone",
+    "head_on_features",
+    "is_of_numbers",
+    "load_model_file",
+    "logits_model",
+    "preprocessor_scaling",
+    "register_custom_objects",
+    "save_model_file",
+    "scales_its_pixels",
+    "taking_raw_pixels",
+    "unfreeze",
+    "weight_that_is_no_number",
+    "with_dtype_policy",
+    "with_float_pixels",
+]

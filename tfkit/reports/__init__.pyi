@@ -1,0 +1,33 @@
+from .compression import Compression, describe_compression, parameters_of
+from .evaluating import evaluate, pixels_of, texts_of, write_stage_pictures
+from .explanations import Explanations, explain_mistakes
+from .files import write_run_report
+from .proof import prove_artifacts
+from .run_report import ArtifactResult, Control, Evaluation, RunReport, StageSummary, artifact_result, float_accuracy
+from .tensorboard import write_layer_errors, write_tensorboard_images, write_tensorboard_texts
+from .terminal import result_table
+
+__all__ = [
+    "ArtifactResult",
+    "Compression",
+    "Control",
+    "Evaluation",
+    "Explanations",
+    "RunReport",
+    "StageSummary",
+    "artifact_result",
+    "describe_compression",
+    "evaluate",
+    "explain_mistakes",
+    "float_accuracy",
+    "parameters_of",
+    "pixels_of",
+    "prove_artifacts",
+    "result_table",
+    "texts_of",
+    "write_layer_errors",
+    "write_run_report",
+    "write_stage_pictures",
+    "write_tensorboard_images",
+    "write_tensorboard_texts",
+]

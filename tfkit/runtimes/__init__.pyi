@@ -1,0 +1,33 @@
+from .file_metadata import metadata_labels, metadata_scaling
+from .flatbuffer import Operator, read_last_function, read_operators, read_signature, scale_that_is_no_number
+from .isolated_litert import IsolatedLiteRTRuntime
+from .keras_runtime import KerasRuntime
+from .litert_runtime import LiteRTRuntime
+from .native_output import held_native_output
+from .opening import open_runtime
+from .portability import Portability, read_portability
+from .protocol import ModelInputs, Runtime
+from .saved_model_runtime import SavedModelRuntime
+from .stored_weights import StoredWeights, read_stored_weights
+
+__all__ = [
+    "IsolatedLiteRTRuntime",
+    "KerasRuntime",
+    "LiteRTRuntime",
+    "ModelInputs",
+    "Operator",
+    "Portability",
+    "Runtime",
+    "SavedModelRuntime",
+    "StoredWeights",
+    "held_native_output",
+    "metadata_labels",
+    "metadata_scaling",
+    "open_runtime",
+    "read_last_function",
+    "read_operators",
+    "read_portability",
+    "read_signature",
+    "read_stored_weights",
+    "scale_that_is_no_number",
+]

@@ -1,0 +1,20 @@
+from .budget import Budget, UnreachableBudgetError
+from .judgement import TestJudgement
+from .report import write_search_report
+from .result import Candidate, LayerSensitivity, SearchResult
+from .searching import search_within_budget
+from .training import SearchTraining
+from .variants import Variant
+
+__all__ = [
+    "Budget",
+    "Candidate",
+    "LayerSensitivity",
+    "SearchResult",
+    "SearchTraining",
+    "TestJudgement",
+    "UnreachableBudgetError",
+    "Variant",
+    "search_within_budget",
+    "write_search_report",
+]

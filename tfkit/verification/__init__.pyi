@@ -1,0 +1,22 @@
+from .acceptance import AcceptancePolicy, refusals
+from .artifact_verification import ArtifactVerification, portability_problems, reference_scores, verify_artifact
+from .golden_samples import write_golden_samples
+from .input_probe import InputFinding, LabelOrder, find_label_order, probe_inputs
+from .npu import NpuPlacement, npu_faults, place_on_npu
+
+__all__ = [
+    "AcceptancePolicy",
+    "ArtifactVerification",
+    "InputFinding",
+    "LabelOrder",
+    "NpuPlacement",
+    "find_label_order",
+    "npu_faults",
+    "place_on_npu",
+    "portability_problems",
+    "probe_inputs",
+    "reference_scores",
+    "refusals",
+    "verify_artifact",
+    "write_golden_samples",
+]
