@@ -1,20 +1,23 @@
 """What compression would do with each layer of a model, and what it refuses, before anything is trained."""
 
+from __future__ import annotations
+
 import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import keras
 
-from tfkit.compression.channels import ChannelPlan
-from tfkit.compression.policy import LayerCoverage, QuantizationPolicy
-from tfkit.compression.pruning import PruningCoverage, pruning_coverage
-from tfkit.compression.pruning_settings import PruningSettings
-from tfkit.compression.quantization import quantization_coverage
-from tfkit.compression.tfmot import tfmot_refusals
+from tfkit import compression
 from tfkit.errors import ModelError, TfkitError
+
+if TYPE_CHECKING:
+    from tfkit.compression.channels import ChannelPlan
+    from tfkit.compression.policy import LayerCoverage, QuantizationPolicy
+    from tfkit.compression.pruning import PruningCoverage
+    from tfkit.compression.pruning_settings import PruningSettings
 
 Engine = Literal["tfkit", "tfmot"]
 
@@ -109,7 +112,7 @@ def compression_coverage(
     channels: ChannelPlan | None = None
     try:
         if quantization is not None and engine == "tfkit":
-            rows = quantization_coverage(model, policy=quantization)
+            rows = compression.quantization_coverage(model, policy=quantization)
         elif quantization is not None:
             _refuse_for_tfmot(model)
     except TfkitError as fault:
@@ -118,6 +121,8 @@ def compression_coverage(
         if pruning is not None and pruning.method == "channels":
             channels = pruning.plan_before_training(model)
         elif pruning is not None:
+            from tfkit.compression.pruning import pruning_coverage
+
             weights = pruning_coverage(model, **pruning.mask_options())
             pruning.schedule(steps=100)
     except TfkitError as fault:
@@ -155,6 +160,8 @@ def grouped_coverage(rows: Sequence[LayerCoverage]) -> tuple[CoverageGroup, ...]
 
 
 def _refuse_for_tfmot(model: keras.Model) -> None:
+    from tfkit.compression.tfmot import tfmot_refusals
+
     if refusals := tfmot_refusals(model):
         raise ModelError(
             f"tensorflow-model-optimization cannot take {len(refusals)} layers of '{model.name}':\n"

@@ -1,20 +1,24 @@
 """Export a model before it is trained: what no file can hold is told in seconds, not after hours of training."""
 
+from __future__ import annotations
+
 import contextlib
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
 
+from tfkit import compression
 from tfkit.artifacts import InputSpec, TaskName, TextSpec
-from tfkit.compression import QuantizationPolicy, quantize_aware, settle_biases
 from tfkit.exporters.formats import export_formats
 from tfkit.exporters.metadata import bert_vocabulary
-from tfkit.exporters.quantization_aware import rehearse_integers
-from tfkit.models.text import open_transformer
+from tfkit.models import text as text_models
+
+if TYPE_CHECKING:
+    from tfkit.compression import QuantizationPolicy
 
 _INTEGERS = "tflite_int8"
 # How far training may move a weight that is the same for all units yet, such as a bias of zeros.
@@ -68,10 +72,12 @@ def rehearse_export(
     with tempfile.TemporaryDirectory(prefix="tfkit-") as folder, _as_if_trained(model):
         plain = list(formats)
         if quantization is not None:
-            opened = open_transformer(model, samples) if isinstance(spec, TextSpec) else model
-            model = quantize_aware(opened, samples, policy=quantization)
-            settle_biases(model)
+            opened = text_models.open_transformer(model, samples) if isinstance(spec, TextSpec) else model
+            model = compression.quantize_aware(opened, samples, policy=quantization)
+            compression.settle_biases(model)
             if _INTEGERS in plain and not quantization.weights_only:
+                from tfkit.exporters.quantization_aware import rehearse_integers
+
                 plain.remove(_INTEGERS)
                 rehearse_integers(model, spec=spec, samples=samples)
         described: dict[str, Any] = {

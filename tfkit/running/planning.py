@@ -89,7 +89,7 @@ def plan_compression(
 
     _note_pixels(config, model, display)
     if not (config.pruning or config.quantization or config.distillation):
-        return CompressionPlan(None)
+        return CompressionPlan(compression.CompressionCoverage())
     with display.stage(_TITLE) as stage:
         _refuse_untrainable(config, model)
         coverage = compression.compression_coverage(

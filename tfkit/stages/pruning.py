@@ -71,11 +71,9 @@ def prune(
     if settings.method != "channels":
         unfreeze(model, "all", batch_norm=batch_norm)
         steps = -(-len(train) // batch_size) * optimization.epochs // optimization.gradient_accumulation
-        log_directory = options.get("log_directory")
         few = calibration_pixels(train, image, count=COMPARED_SAMPLES)
-        prepared = compression.prepare_weight_pruning(
-            model, settings, steps=steps, inputs=few, log_directory=log_directory
-        )
+        logs = options.get("log_directory")
+        prepared = compression.prepare_weight_pruning(model, settings, steps=steps, inputs=few, log_directory=logs)
         taught_by: FineTuneOptions = {"batch_size": batch_size, "objective": objective, **options}
         return train_prepared("pruning", prepared, train, validation, image, optimization=optimization, **taught_by)
     from tfkit.stages.channel_measures import channel_pruning, measure_unpruned
