@@ -24,7 +24,8 @@ def api_pages(package: Path) -> list[tuple[str, str, str]]:
 
 
 def _public_names(file: Path) -> list[str]:
-    for statement in ast.parse(file.read_text(encoding="utf-8")).body:
+    stub = file.with_suffix(".pyi")  # of a room that loads its modules on demand
+    for statement in ast.parse((stub if stub.exists() else file).read_text(encoding="utf-8")).body:
         if isinstance(statement, ast.Assign) and getattr(statement.targets[0], "id", "") == "__all__":
             return list(ast.literal_eval(statement.value))
     return []
