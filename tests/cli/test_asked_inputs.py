@@ -10,8 +10,8 @@ import tensorflow as tf
 from PIL import Image
 
 from tfkit.artifacts import CAFFE, IMAGENET, RAW, SYMMETRIC, UNIT, ImageSpec, PixelScaling
-from tfkit.cli.input_options import pixel_scaling
 from tfkit.cli.main import main
+from tfkit.cli.options import pixel_scaling
 from tfkit.errors import ConfigError
 from tfkit.models import scales_its_pixels, taking_raw_pixels
 from tfkit.runtimes import LiteRTRuntime

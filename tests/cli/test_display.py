@@ -5,7 +5,7 @@ import pytest
 from rich.console import Console
 from rich.table import Table
 
-from tfkit.cli.display import Display, PlainConsole
+from tfkit.terminal.display import Display, PlainConsole
 
 
 def display(*, terminal: bool, width: int = 80) -> tuple[Display, io.StringIO]:

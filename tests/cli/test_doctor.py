@@ -3,17 +3,18 @@ from pathlib import Path
 
 import pytest
 
-from tfkit.cli import doctor, doctor_checks
-from tfkit.cli.doctor_checks import Finding
+from tfkit import diagnosis
+from tfkit.cli import doctor
 from tfkit.cli.main import main
+from tfkit.diagnosis import Finding
 
 
 def test_this_machine_passes_the_quick_checks(tmp_path: Path) -> None:
     findings = [
-        doctor_checks.check_python(),
-        *doctor_checks.check_packages(),
-        *doctor_checks.check_processor(),
-        doctor_checks.check_disk(tmp_path),
+        diagnosis.check_python(),
+        *diagnosis.check_packages(),
+        *diagnosis.check_processor(),
+        diagnosis.check_disk(tmp_path),
     ]
     assert "fail" not in {finding.level for finding in findings}
     assert all(finding.mend for finding in findings if finding.level != "ok")
@@ -21,8 +22,8 @@ def test_this_machine_passes_the_quick_checks(tmp_path: Path) -> None:
 
 def test_a_package_that_is_missing_or_of_another_version_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = ["numpy<1", "no-such-package>=2", "pydantic>=2", 'only-elsewhere; python_version < "3"']
-    monkeypatch.setattr(doctor_checks.metadata, "requires", lambda name: asked)
-    findings = doctor_checks.check_packages()
+    monkeypatch.setattr(diagnosis.metadata, "requires", lambda name: asked)
+    findings = diagnosis.check_packages()
     assert [(finding.level, finding.subject) for finding in findings] == [
         ("fail", "numpy"),
         ("fail", "no-such-package"),
@@ -32,9 +33,9 @@ def test_a_package_that_is_missing_or_of_another_version_fails(monkeypatch: pyte
 
 
 def test_little_memory_and_little_disk_are_warned_of(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    usage = doctor_checks.shutil.disk_usage(tmp_path)
-    monkeypatch.setattr(doctor_checks.shutil, "disk_usage", lambda folder: usage._replace(free=2**29))
-    assert doctor_checks.check_disk(tmp_path).level == "warn"
+    usage = diagnosis.shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(diagnosis.shutil, "disk_usage", lambda folder: usage._replace(free=2**29))
+    assert diagnosis.check_disk(tmp_path).level == "warn"
 
 
 def test_a_failed_check_exits_with_1_and_is_told_with_its_mending(

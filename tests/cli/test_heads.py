@@ -11,7 +11,7 @@ from PIL import Image
 
 from tfkit.artifacts import read_manifest
 from tfkit.cli.main import main
-from tfkit.cli.targets import read_labels
+from tfkit.opening.targets import read_labels
 
 
 def _model(units: int, activation: str | None, outputs: int = 1) -> keras.Model:

@@ -10,10 +10,16 @@ import pytest
 import typer
 
 from tfkit.cli import main as command_line
-from tfkit.cli.display import Display
-from tfkit.cli.interruption import ctrl_c_remembered, interrupted_status, stop_if_interrupted, was_interrupted
-from tfkit.cli.kept_work import InterruptedRunError, kept_work_noted
 from tfkit.errors import ExportError
+from tfkit.terminal.display import Display
+from tfkit.terminal.interruption import (
+    InterruptedRunError,
+    ctrl_c_remembered,
+    interrupted_status,
+    kept_work_noted,
+    stop_if_interrupted,
+    was_interrupted,
+)
 
 
 @pytest.fixture(autouse=True)

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tfkit.cli.kept_work import InterruptedRunError, kept_work_noted
 from tfkit.errors import DataError, RunError
+from tfkit.terminal.interruption import InterruptedRunError, kept_work_noted
 
 
 def save(run: Path, name: str, *, written: int) -> Path:

@@ -19,7 +19,7 @@ def run(body: str) -> subprocess.CompletedProcess[str]:
 import os, sys, types
 for name in ("tensorflow", "keras"):
     sys.modules[name] = types.ModuleType(name)
-from tfkit.cli.quiet import tensorflow_started
+from tfkit.terminal.quiet import tensorflow_started
 CHATTER, ERROR = {CHATTER!r}, {ERROR!r}
 {body}
 """

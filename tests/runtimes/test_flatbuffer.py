@@ -5,8 +5,8 @@ import tensorflow as tf
 from ai_edge_litert.tools import flatbuffer_utils
 
 from tfkit.artifacts import OUTSIDE
-from tfkit.cli.targets import find_artifacts
 from tfkit.errors import ModelError
+from tfkit.opening.targets import find_artifacts
 from tfkit.runtimes import LiteRTRuntime, read_operators, read_signature, scale_that_is_no_number
 
 

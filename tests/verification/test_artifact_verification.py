@@ -6,11 +6,11 @@ import keras
 import numpy as np
 import pytest
 
-from tfkit.cli.targets import find_artifacts
 from tfkit.compression import quantize_aware, settle_biases
 from tfkit.data import ArraySource, ImageExamples
 from tfkit.errors import DataError
 from tfkit.exporters import export_saved_model, export_tflite
+from tfkit.opening.targets import find_artifacts
 from tfkit.verification import reference_scores, verify_artifact, write_golden_samples
 
 

@@ -9,13 +9,13 @@ import pytest
 import tensorflow as tf
 
 from tfkit.artifacts import ImageSpec
-from tfkit.cli.targets import find_artifacts
 from tfkit.compression import FreezeRanges, quantize_aware, settle_biases
 from tfkit.data import calibration_pixels, decode_image, fit_image, load_image_examples
 from tfkit.data.pipeline import pixel_batches
 from tfkit.exporters import export_tflite
 from tfkit.graph import build_model, read_graph
 from tfkit.models import with_dtype_policy
+from tfkit.opening.targets import find_artifacts
 from tfkit.runtimes import open_runtime
 from tfkit.verification import reference_scores, verify_artifact
 

@@ -95,7 +95,7 @@ def show_answers(kind: str, inputs: list[Any], answered: Answered, *, top: int) 
     from rich.table import Table
     from rich.text import Text
 
-    from tfkit.cli.display import PlainConsole
+    from tfkit.terminal.display import PlainConsole
 
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, header_style="bold", pad_edge=False)
     numbers = answered.targets == "numbers"

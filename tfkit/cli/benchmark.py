@@ -8,8 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from tfkit.artifacts import Artifact, ImageSpec, InputSpec, PixelScaling
-from tfkit.cli.custom_objects import CustomObjects
-from tfkit.cli.input_options import InputChannels, InputMean, InputRange, InputStd, pixel_scaling
+from tfkit.cli.options import CustomObjects, InputChannels, InputMean, InputRange, InputStd, pixel_scaling
 
 
 def benchmark(
@@ -33,9 +32,9 @@ def benchmark(
     as_json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
 ) -> int:
     """Time a model on one image or text at a time, and say on what machine."""
-    from tfkit.cli.display import Display, PlainConsole
-    from tfkit.cli.quiet import chatter_dropped, tensorflow_started
-    from tfkit.cli.targets import is_keras_file
+    from tfkit.opening.targets import is_keras_file
+    from tfkit.terminal.display import Display, PlainConsole
+    from tfkit.terminal.quiet import chatter_dropped, tensorflow_started
 
     said = pixel_scaling(input_range, input_mean, input_std, input_channels)
     timing = {"warmup_runs": warmup_runs, "min_runs": runs, "max_seconds": seconds}
@@ -86,7 +85,7 @@ def _rows(
     sizes: dict[str, int | None],
     timing: dict[str, Any],
 ) -> list[dict[str, Any]]:
-    from tfkit.cli.targets import find_artifacts, is_keras_file, refuse_unfinished
+    from tfkit.opening.targets import find_artifacts, is_keras_file, refuse_unfinished
 
     refuse_unfinished(path)
     if is_keras_file(path):
@@ -105,10 +104,10 @@ def _keras_row(
     path: Path, said: PixelScaling | None, *, sizes: dict[str, int | None], timing: dict[str, Any]
 ) -> dict[str, Any]:
     from tfkit.benchmarking import measure_latency
-    from tfkit.cli.asked_inputs import given_pixels, on_raw_pixels_of
-    from tfkit.cli.targets import keras_image
-    from tfkit.cli.text_targets import keras_text
     from tfkit.models import load_model_file
+    from tfkit.opening.inputs import given_pixels, on_raw_pixels_of
+    from tfkit.opening.targets import keras_image
+    from tfkit.opening.texts import keras_text
     from tfkit.runtimes import KerasRuntime
 
     model = load_model_file(path)

@@ -1,16 +1,18 @@
 """`tfkit check`: read a recipe and its data, and say what would run, before anything is trained."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from tfkit.errors import printable
 
 if TYPE_CHECKING:
-    from tfkit.cli.display import Display
+    from tfkit.compression import CompressionCoverage
     from tfkit.running.checking import RecipeCheck
+    from tfkit.terminal.display import Display
 
 _MOST_SHOWN = 3
+_MOST_NAMES = 6
 
 
 def check(
@@ -20,10 +22,9 @@ def check(
     ] = None,
 ) -> int:
     """Check a recipe and its data; nothing is trained or written."""
-    from tfkit.cli.coverage import show_coverage
-    from tfkit.cli.display import Display
-    from tfkit.cli.quiet import tensorflow_started
     from tfkit.config import find_recipe, find_script, load_recipe
+    from tfkit.terminal.display import Display
+    from tfkit.terminal.quiet import tensorflow_started
 
     path = find_recipe(recipe)
     config = load_recipe(path, overrides or [])
@@ -35,7 +36,7 @@ def check(
 
         found = check_config(config, display)
     if found.coverage is not None:
-        show_coverage(display, found.coverage)
+        _show_coverage(display, found.coverage)
     _show_data(display, found)
     _show_stages(display, found.stages)
     for note in found.notes:
@@ -81,3 +82,69 @@ def _show_stages(display: "Display", stages: tuple[tuple[str, str], ...]) -> Non
         style = "" if text else "dim"
         table.add_row(Text(name, style="bold" if text else "dim"), Text(text or "does not run", style=style))
     display.table(table)
+
+
+def _show_coverage(display: "Display", coverage: "CompressionCoverage") -> None:
+    """Show what quantisation and pruning will do, layers that are treated alike in one row.
+
+    Args:
+        display: The terminal.
+        coverage: What was found out before training.
+    """
+    if coverage.quantization:
+        display.table(_quantization_table(coverage))
+    if coverage.pruning is not None:
+        display.table(_pruning_table(coverage.pruning))
+    if coverage.channels is not None:
+        display.table(_channel_table(coverage.channels))
+
+
+def _quantization_table(coverage: "CompressionCoverage") -> Any:
+    from tfkit.compression import grouped_coverage
+
+    table = _table("in the file", "layers", "why", "kinds")
+    for group in grouped_coverage(coverage.quantization):
+        style = "bold" if group.precision == "float32" else ""
+        precision = "not there" if group.precision == "-" else group.precision
+        table.add_row(precision, str(group.layers), group.reason, _listed(group.kinds), style=style)
+    return table
+
+
+def _pruning_table(coverage: Any) -> Any:
+    table = _table("pruning", "layers", "weights", "which")
+    reasons: dict[str, list[Any]] = {}
+    for row in coverage.layers:
+        reasons.setdefault("pruned" if row.pruned else f"dense: {row.reason}", []).append(row)
+    for reason, rows in reasons.items():
+        weights = sum(row.weights for row in rows)
+        table.add_row(reason, str(len(rows)), f"{weights:,}", _listed([row.layer for row in rows]))
+    return table
+
+
+def _channel_table(plan: Any) -> Any:
+    table = _table("channels", "groups", "before", "which")
+    kinds: dict[str, list[Any]] = {}
+    for group in plan.groups:
+        narrower = len(group.kept) < group.width
+        kinds.setdefault("narrower" if narrower else f"whole: {group.pinned or 'narrow enough'}", []).append(group)
+    for kind, groups in kinds.items():
+        before = sum(group.width for group in groups)
+        table.add_row(kind, str(len(groups)), f"{before:,}", _listed([group.name for group in groups]))
+    return table
+
+
+def _table(first: str, second: str, third: str, fourth: str) -> Any:
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, header_style="bold", pad_edge=False)
+    table.add_column(first)
+    table.add_column(second, justify="right")
+    table.add_column(third, justify="left" if third == "why" else "right")
+    table.add_column(fourth, style="dim")
+    return table
+
+
+def _listed(names: Any) -> str:
+    more = len(names) - _MOST_NAMES
+    return ", ".join(names[:_MOST_NAMES]) + (f" and {more} more" if more > 0 else "")

@@ -9,14 +9,14 @@ import typer
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from tfkit.cli.doctor_checks import Finding
+    from tfkit.diagnosis import Finding
 
 
 def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
 ) -> int:
     """Is this machine ready? If not, how to mend it."""
-    from tfkit.cli.display import PlainConsole
+    from tfkit.terminal.display import PlainConsole
 
     console = PlainConsole(stderr=as_json)
     findings: list[Finding] = []
@@ -39,7 +39,7 @@ def doctor(
 
 
 def _checks() -> "tuple[tuple[str, Callable[[], list[Finding]]], ...]":
-    from tfkit.cli import doctor_checks as checks
+    from tfkit import diagnosis as checks
 
     return (
         ("Python", lambda: [checks.check_python()]),

@@ -26,7 +26,7 @@ def models_to_explain(path: Path) -> tuple[Path, ...]:
     Raises:
         ModelError: When there are none: an exported file has no gradients.
     """
-    from tfkit.cli.targets import is_keras_file
+    from tfkit.opening.targets import is_keras_file
 
     if path.is_file() and is_keras_file(path):
         return (path,)
@@ -81,7 +81,7 @@ class Explained:
 
     def show(self) -> None:
         """Print the words of each text, and which model was asked."""
-        from tfkit.cli.display import PlainConsole
+        from tfkit.terminal.display import PlainConsole
 
         console = PlainConsole()
         console.print(f"\nexplained with {self.model}", style="dim", soft_wrap=True)
@@ -116,8 +116,8 @@ def explain_texts(
     Raises:
         ModelError: When nothing there has gradients.
     """
-    from tfkit.cli.text_targets import keras_text
     from tfkit.explaining import open_explainer
+    from tfkit.opening.texts import keras_text
 
     text = keras_text(path, tokenizer=tokenizer, sequence_length=sequence_length)
     opened = open_explainer(models_to_explain(path), text)

@@ -7,10 +7,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tfkit.artifacts import FORMAT_NAMES, PixelScaling, ResizeMode
-from tfkit.cli.custom_objects import CustomObjects
-from tfkit.cli.heads import Task, TaskOption
-from tfkit.cli.input_options import InputChannels, InputMean, InputRange, InputStd, pixel_scaling, runtime_version
+from tfkit.cli.options import (
+    CustomObjects,
+    InputChannels,
+    InputMean,
+    InputRange,
+    InputStd,
+    TaskOption,
+    pixel_scaling,
+    runtime_version,
+)
 from tfkit.errors import ConfigError, RunError
+from tfkit.opening.heads import Task
 
 _INT8 = "tflite_int8"
 if TYPE_CHECKING:  # the list of formats is a value; the command takes it for a type
@@ -68,8 +76,8 @@ def export(
 
     The files of images take raw pixels, whatever the model took: its scaling is put inside.
     """
-    from tfkit.cli.display import Display
-    from tfkit.cli.quiet import tensorflow_started
+    from tfkit.terminal.display import Display
+    from tfkit.terminal.quiet import tensorflow_started
 
     wanted = list(dict.fromkeys(map(str, formats or [_INT8])))
     if _INT8 in wanted and calibration is None:
@@ -80,9 +88,9 @@ def export(
     display.header(f"{model} to {output}")
     with tensorflow_started():
         from tfkit.cli.text_export import export_texts
-        from tfkit.cli.text_targets import keras_takes_texts
         from tfkit.exporters.metadata import beyond_mediapipe
         from tfkit.models import register_custom_objects
+        from tfkit.opening.texts import keras_takes_texts
         from tfkit.reports.quantities import file_size
 
         register_custom_objects(custom_objects)
@@ -127,14 +135,14 @@ def _export_images(
     task: Task | None,
     min_runtime: str | None,
 ) -> tuple[Any, ...]:
-    from tfkit.cli.asked_inputs import given_pixels, on_raw_pixels_of, try_on
-    from tfkit.cli.heads import judge_head
-    from tfkit.cli.targets import keras_image
     from tfkit.data import calibration_pixels
     from tfkit.exporters import export_formats
     from tfkit.exporters.oldest_runtime import refuse_newer_formats
     from tfkit.graph import read_head
     from tfkit.models import load_model_file
+    from tfkit.opening.heads import judge_head
+    from tfkit.opening.inputs import given_pixels, on_raw_pixels_of, try_on
+    from tfkit.opening.targets import keras_image
 
     with display.stage("Model") as stage:
         loaded = load_model_file(path)
@@ -167,7 +175,7 @@ def _export_images(
 
 def _known_names(path: Path, classes: int, labels: Path | None) -> tuple[str, ...]:
     """The class names of the file given, or of the run; none where nobody says them."""
-    from tfkit.cli.targets import read_labels, run_labels
+    from tfkit.opening.targets import read_labels, run_labels
 
     names = read_labels(labels) if labels else run_labels(path)
     if names and len(names) != classes:

@@ -10,9 +10,16 @@ from typing import Annotated, Any
 import typer
 
 from tfkit.cli import benchmark, check, doctor, export, optimize, predict, recipes, run, verify
-from tfkit.cli.interruption import ctrl_c_remembered, interrupted_status, was_interrupted
-from tfkit.cli.kept_work import OUT_OF_MEMORY_HINT, InterruptedRunError, is_disk_full, is_out_of_memory
 from tfkit.errors import TfkitError, printable
+from tfkit.terminal.interruption import (
+    OUT_OF_MEMORY_HINT,
+    InterruptedRunError,
+    ctrl_c_remembered,
+    interrupted_status,
+    is_disk_full,
+    is_out_of_memory,
+    was_interrupted,
+)
 from tfkit.version import __version__
 
 USAGE_ERROR = 2

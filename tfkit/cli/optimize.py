@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tfkit.artifacts import PixelScaling, ResizeMode
-from tfkit.cli.custom_objects import CustomObjects
-from tfkit.cli.heads import Task, TaskOption
-from tfkit.cli.input_options import InputChannels, InputMean, InputRange, InputStd, pixel_scaling
+from tfkit.cli.options import CustomObjects, InputChannels, InputMean, InputRange, InputStd, TaskOption, pixel_scaling
 from tfkit.errors import ConfigError, ModelError
+from tfkit.opening.heads import Task
 
 if TYPE_CHECKING:
-    from tfkit.cli.display import Display
+    from tfkit.terminal.display import Display
 
 NOT_MET = 3
 # These images choose among a dozen files: more than stop a training early.
@@ -120,9 +119,9 @@ def optimize(
 
     Exit status 3: no file met the budget; the nearest is named.
     """
-    from tfkit.cli.display import Display
-    from tfkit.cli.kept_work import InterruptedRunError
-    from tfkit.cli.quiet import tensorflow_started
+    from tfkit.terminal.display import Display
+    from tfkit.terminal.interruption import InterruptedRunError
+    from tfkit.terminal.quiet import tensorflow_started
 
     images = Images(data, test_data, validation_data, labels)
     folder = output or Path("runs") / f"{model.stem}_optimized"
@@ -209,12 +208,12 @@ def _load(
     resize: ResizeMode,
     seed: int,
 ) -> tuple[Any, Any, Any]:
-    from tfkit.cli.asked_inputs import given_pixels, on_raw_pixels_of, try_on
-    from tfkit.cli.heads import judge_head
-    from tfkit.cli.targets import keras_image, read_labels, run_labels
     from tfkit.data import load_image_splits
     from tfkit.graph import read_head
     from tfkit.models import load_model_file
+    from tfkit.opening.heads import judge_head
+    from tfkit.opening.inputs import given_pixels, on_raw_pixels_of, try_on
+    from tfkit.opening.targets import keras_image, read_labels, run_labels
     from tfkit.reports.quantities import counted
 
     with display.stage("Model") as stage:

@@ -8,11 +8,10 @@ import typer
 
 from tfkit.artifacts import OUTSIDE, ImageSpec, PixelScaling, ResizeMode, TaskName
 from tfkit.cli.answers import Answered, answers_json, echo_json, show_answers, tell_numbered
-from tfkit.cli.custom_objects import CustomObjects
-from tfkit.cli.heads import Task, TaskOption
-from tfkit.cli.input_options import InputChannels, InputMean, InputRange, InputStd, pixel_scaling
+from tfkit.cli.options import CustomObjects, InputChannels, InputMean, InputRange, InputStd, TaskOption, pixel_scaling
 from tfkit.errors import DataError, ModelError
 from tfkit.files import read_regular_file, refuse_irregular
+from tfkit.opening.heads import Task
 
 if TYPE_CHECKING:
     import numpy as np
@@ -62,10 +61,10 @@ def predict(
 ) -> int:
     """Classify pictures with any model, exported or not; or texts with one that tfkit made."""
     from tfkit.cli.explanation import refuse_unexplainable
-    from tfkit.cli.quiet import chatter_dropped
-    from tfkit.cli.targets import refuse_unfinished, takes_texts
     from tfkit.cli.text_predict import predict_texts
     from tfkit.cli.text_search import find_search_index, refuse_nearest, search_texts
+    from tfkit.opening.targets import refuse_unfinished, takes_texts
+    from tfkit.terminal.quiet import chatter_dropped
 
     refuse_unfinished(path)
     said = pixel_scaling(input_range, input_mean, input_std, input_channels)
@@ -104,10 +103,9 @@ def _answered(
     """What a file or a Keras model says."""
     import numpy as np
 
-    from tfkit.cli.asked_inputs import given_pixels, on_raw_pixels_of, refuse_other_channels
-    from tfkit.cli.heads import judge_head
-    from tfkit.cli.quiet import import_tensorflow
-    from tfkit.cli.targets import (
+    from tfkit.opening.heads import judge_head
+    from tfkit.opening.inputs import given_pixels, on_raw_pixels_of, refuse_other_channels
+    from tfkit.opening.targets import (
         best_artifact,
         find_artifacts,
         is_keras_file,
@@ -117,6 +115,7 @@ def _answered(
         run_thresholds,
     )
     from tfkit.runtimes import KerasRuntime, SavedModelRuntime, open_runtime
+    from tfkit.terminal.quiet import import_tensorflow
 
     if is_keras_file(path):
         import_tensorflow()

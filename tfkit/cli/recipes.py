@@ -19,8 +19,8 @@ def list_recipes() -> None:
     from rich import box
     from rich.table import Table
 
-    from tfkit.cli.display import PlainConsole
     from tfkit.config import shipped_recipes
+    from tfkit.terminal.display import PlainConsole
 
     console = PlainConsole()
     table = Table(

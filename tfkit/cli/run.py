@@ -24,11 +24,11 @@ def run(
     config_file: Annotated[Path | None, typer.Option("--config", help="The YAML file, instead of RECIPE.")] = None,
 ) -> int:
     """Train, export, verify and report, as a recipe says."""
-    from tfkit.cli.display import Display
-    from tfkit.cli.kept_work import kept_work_noted
-    from tfkit.cli.quiet import tensorflow_started
     from tfkit.config import find_recipe, find_script, load_recipe
     from tfkit.running import run_config
+    from tfkit.terminal.display import Display
+    from tfkit.terminal.interruption import kept_work_noted
+    from tfkit.terminal.quiet import tensorflow_started
 
     script, changes = None, list(overrides or [])
     if recipe.endswith(".py"):  # `python my_recipe.py --config FILE key=value` comes here too

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tfkit.cli.heads import Task
 from tfkit.errors import ConfigError
+from tfkit.opening.heads import Task
 
 
 def export_texts(
@@ -45,14 +45,14 @@ def export_texts(
         The artifacts.
     """
     from tfkit.artifacts import TaskName, TextSpec
-    from tfkit.cli.heads import judge_head
-    from tfkit.cli.text_targets import keras_text, read_labelled_texts
     from tfkit.data.text import open_tokenizer
     from tfkit.exporters import export_formats
     from tfkit.exporters.oldest_runtime import refuse_newer_formats
     from tfkit.graph import read_head
     from tfkit.models import load_model_file
     from tfkit.models.text.embedder import is_embedder
+    from tfkit.opening.heads import judge_head
+    from tfkit.opening.texts import keras_text, read_labelled_texts
 
     with display.stage("Model") as stage:
         given = keras_text(path, tokenizer=tokenizer, sequence_length=sequence_length)
@@ -86,7 +86,7 @@ def export_texts(
 
 def _labels(display: Any, path: Path, classes: int, *, labels: Path | None) -> tuple[tuple[str, ...], bool]:
     """The class names, numbers where nobody says them; and whether somebody does."""
-    from tfkit.cli.targets import read_labels, run_labels
+    from tfkit.opening.targets import read_labels, run_labels
 
     names = read_labels(labels) if labels else run_labels(path)
     if names and len(names) != classes:

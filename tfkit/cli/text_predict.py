@@ -23,8 +23,8 @@ def predict_texts(
     explain: bool = False,
 ) -> int:
     """Classify texts with a model that tfkit exported, or with a Keras file whose tokeniser is known."""
-    from tfkit.cli.quiet import chatter_dropped, import_tensorflow
-    from tfkit.cli.targets import is_keras_file
+    from tfkit.opening.targets import is_keras_file
+    from tfkit.terminal.quiet import chatter_dropped, import_tensorflow
 
     texts = read_texts(words)
     explained: Explained | None = None
@@ -60,11 +60,11 @@ def keras_scores(
     path: Path, texts: list[str], *, labels: Path | None, tokenizer: Path | None, sequence_length: int | None
 ) -> Answered:
     """The same of a Keras file."""
-    from tfkit.cli.heads import judge_head
-    from tfkit.cli.targets import read_labels, run_labels, run_thresholds
-    from tfkit.cli.text_targets import keras_text
     from tfkit.data.text import open_tokenizer
     from tfkit.models import load_model_file
+    from tfkit.opening.heads import judge_head
+    from tfkit.opening.targets import read_labels, run_labels, run_thresholds
+    from tfkit.opening.texts import keras_text
     from tfkit.runtimes import KerasRuntime
 
     text = keras_text(path, tokenizer=tokenizer, sequence_length=sequence_length)
@@ -85,8 +85,8 @@ def scores_on_host(
     import numpy as np
 
     from tfkit.artifacts import TextSpec
-    from tfkit.cli.targets import best_artifact, find_artifacts, is_keras_file
     from tfkit.data.host_texts import token_ids_on_host
+    from tfkit.opening.targets import best_artifact, find_artifacts, is_keras_file
     from tfkit.runtimes import open_runtime
 
     if is_keras_file(path):
@@ -110,9 +110,9 @@ def text_scores(path: Path, texts: list[str], *, labels: Path | None, tokenizer:
     """What the best file of a path says."""
     import numpy as np
 
-    from tfkit.cli.targets import best_artifact, find_artifacts
     from tfkit.data import input_batches
     from tfkit.data.text import TextExamples
+    from tfkit.opening.targets import best_artifact, find_artifacts
     from tfkit.runtimes import SavedModelRuntime, open_runtime
 
     artifact = best_artifact(find_artifacts(path, labels=labels, tokenizer=tokenizer))

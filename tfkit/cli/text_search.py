@@ -45,9 +45,9 @@ def search_texts(path: Path, folder: Path, words: list[str], *, nearest: bool, t
     from tfkit.artifacts import refuse_changed_files
     from tfkit.artifacts.search_index import load_search_index
     from tfkit.cli.answers import echo_document
-    from tfkit.cli.quiet import chatter_dropped, import_tensorflow
-    from tfkit.cli.targets import is_keras_file
     from tfkit.cli.text_predict import read_texts, scores_on_host, text_scores
+    from tfkit.opening.targets import is_keras_file
+    from tfkit.terminal.quiet import chatter_dropped, import_tensorflow
 
     texts = read_texts(words)
     with chatter_dropped():
@@ -76,9 +76,9 @@ def search_texts(path: Path, folder: Path, words: list[str], *, nearest: bool, t
 
 
 def _keras_vectors(path: Path, texts: list[str]) -> "np.ndarray":
-    from tfkit.cli.text_targets import keras_text
     from tfkit.data.text import open_tokenizer
     from tfkit.models import load_model_file
+    from tfkit.opening.texts import keras_text
     from tfkit.runtimes import KerasRuntime
 
     text = keras_text(path, tokenizer=None, sequence_length=None)
@@ -117,7 +117,7 @@ def _show(model: Path, answers: list[dict[str, Any]], *, nearest: bool) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from tfkit.cli.display import PlainConsole
+    from tfkit.terminal.display import PlainConsole
 
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, header_style="bold", pad_edge=False)
     for heading in ("text", "nearest" if nearest else "answer", "label"):

@@ -8,13 +8,21 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tfkit.artifacts import INTEGER, OUTSIDE, RAW, Artifact, ImageSpec, PixelScaling, ResizeMode
-from tfkit.cli.custom_objects import CustomObjects
-from tfkit.cli.heads import TaskOption, numbers_refused
-from tfkit.cli.input_options import InputChannels, InputMean, InputRange, InputStd, pixel_scaling, runtime_version
+from tfkit.cli.options import (
+    CustomObjects,
+    InputChannels,
+    InputMean,
+    InputRange,
+    InputStd,
+    TaskOption,
+    pixel_scaling,
+    runtime_version,
+)
 from tfkit.errors import ConfigError, DataError, ModelError
+from tfkit.opening.heads import numbers_refused
 
 if TYPE_CHECKING:
-    from tfkit.cli.display import Display
+    from tfkit.terminal.display import Display
 
 REFUSED = 3
 _DOUBTFUL = 0.6  # a reference that is right so seldom may be given other pixels than it learned on
@@ -92,9 +100,9 @@ def verify(
 
     Exit status 3: a limit was missed and the file is refused.
     """
-    from tfkit.cli.display import Display, PlainConsole
-    from tfkit.cli.quiet import chatter_dropped, import_tensorflow
     from tfkit.cli.verify_results import show_results
+    from tfkit.terminal.display import Display, PlainConsole
+    from tfkit.terminal.quiet import chatter_dropped, import_tensorflow
 
     limits = Limits(max_accuracy_drop, min_agreement, max_bytes, max_latency_ms_p95, max_float_ops, min_runtime)
     said = pixel_scaling(input_range, input_mean, input_std, input_channels)
@@ -102,7 +110,7 @@ def verify(
     display = Display(PlainConsole(stderr=as_json))
     with chatter_dropped():
         from tfkit.artifacts import refuse_changed_files
-        from tfkit.cli.targets import brings_labels, find_artifacts
+        from tfkit.opening.targets import brings_labels, find_artifacts
 
         if task == "regression":
             raise numbers_refused(path)
@@ -161,9 +169,9 @@ def _examples(
     display: "Display", artifacts: tuple[Artifact, ...], data: Path, *, named: bool, table: dict[str, Any]
 ) -> tuple[Any, tuple[Artifact, ...]]:
     """The labelled images or texts; a file without labels of its own gets theirs, when there are as many."""
-    from tfkit.cli.targets import targets_of_file
-    from tfkit.cli.text_targets import read_labelled_texts
     from tfkit.data import load_image_examples
+    from tfkit.opening.targets import targets_of_file
+    from tfkit.opening.texts import read_labelled_texts
 
     first = artifacts[0]
     if first.task == "embedding":
@@ -200,7 +208,7 @@ def _ask(display: "Display", artifact: Artifact, examples: Any, said: PixelScali
     if artifact.made_by != OUTSIDE or not isinstance(artifact.input, ImageSpec):
         return
     examples = examples if artifact.task == "classification" else None
-    from tfkit.cli.asked_inputs import ask, order_told, range_told, refuse_other_channels
+    from tfkit.opening.inputs import ask, order_told, range_told, refuse_other_channels
     from tfkit.runtimes import IsolatedLiteRTRuntime, SavedModelRuntime, open_runtime
 
     refuse_other_channels(said, artifact.input, artifact.path)
@@ -237,9 +245,9 @@ def _reference(
     said: PixelScaling | None,
     custom_objects: str | None,
 ) -> tuple[Any, float | None]:
-    from tfkit.cli.asked_inputs import given_pixels, on_raw_pixels_of, try_on
-    from tfkit.cli.heads import judge_head
     from tfkit.models import load_model_file, register_custom_objects
+    from tfkit.opening.heads import judge_head
+    from tfkit.opening.inputs import given_pixels, on_raw_pixels_of, try_on
     from tfkit.tasks import CLASSIFICATION, Decision, task_named, task_of
     from tfkit.verification import reference_scores
 

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tfkit.cli.display import Display
+    from tfkit.terminal.display import Display
 
 
 def show_results(

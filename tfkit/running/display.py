@@ -1,4 +1,4 @@
-"""Where a running recipe shows how far it is; on the command line `tfkit.cli.display.Display`, else nowhere."""
+"""Where a running recipe shows how far it is; on the command line `tfkit.terminal.display.Display`, else nowhere."""
 
 import time
 from collections.abc import Iterator

@@ -19,10 +19,10 @@ from tfkit.artifacts import (
     read_manifest,
     running_process,
 )
-from tfkit.cli.heads import Task, task_of
-from tfkit.cli.text_targets import keras_takes_texts, run_of
 from tfkit.errors import ConfigError, ExportError, ModelError, RunError
 from tfkit.files import read_regular_file
+from tfkit.opening.heads import Task, task_of
+from tfkit.opening.texts import keras_takes_texts, run_of
 
 if TYPE_CHECKING:
     from tfkit.data.targets import Targets

@@ -1,18 +1,12 @@
 """What a model's outputs are and what shall become of them: found in the model, told, or asked with `--task`."""
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
-
-import typer
+from typing import Any, Literal
 
 from tfkit.artifacts import TaskName
 from tfkit.errors import ModelError
 
 Task = Literal["classification", "multilabel", "regression"]
-TaskOption = Annotated[
-    Task | None,
-    typer.Option("--task", help="What the outputs are, where the model does not say: one class, several, or numbers."),
-]
 _ASK = (
     "say what they are: --task classification (logits: the largest is the class), --task multilabel (several labels "
     "at once) or --task regression; --labels FILE names classes"

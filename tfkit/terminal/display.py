@@ -19,8 +19,8 @@ from rich.progress import (
 from rich.segment import Segment
 from rich.text import Text
 
-from tfkit.cli.interruption import stop_if_interrupted
 from tfkit.errors import printable
+from tfkit.terminal.interruption import stop_if_interrupted
 
 _TITLE_WIDTH = 32
 

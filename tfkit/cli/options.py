@@ -1,4 +1,4 @@
-"""How the command line says what a model takes for a picture's raw pixels."""
+"""Options that several commands have: what a model takes and gives, and where its own layers are defined."""
 
 import math
 import re
@@ -8,7 +8,16 @@ import typer
 
 from tfkit.artifacts import ChannelOrder, PixelScaling, checked_scaling
 from tfkit.errors import ConfigError
+from tfkit.opening.heads import Task
 
+CustomObjects = Annotated[
+    str | None,
+    typer.Option(help="A Python file or module that defines the model's own layers; it is run.", metavar="MODULE"),
+]
+TaskOption = Annotated[
+    Task | None,
+    typer.Option("--task", help="What the outputs are, where the model does not say: one class, several, or numbers."),
+]
 InputRange = Annotated[
     tuple[float, float] | None,
     typer.Option(

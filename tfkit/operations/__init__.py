@@ -1,0 +1,1 @@
+"""What tfkit does with a model that the user names: predict, verify, export, optimize and time it."""
