@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 # Symbolic while a model is built, a tensor of the backend while it runs: under JAX a `jax.Array`.
 Tensor: TypeAlias = Union[keras.KerasTensor, "tf.Tensor"]
 
+# What a model is called with: one tensor, or several by the names of its inputs.
+Tensors: TypeAlias = Tensor | dict[str, Tensor]
+
 # A tensor's shape, the batch first; None where a size is not known.
 Shape: TypeAlias = tuple[int | None, ...]
 

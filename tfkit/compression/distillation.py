@@ -10,7 +10,7 @@ from keras import ops
 from tfkit.compression.pruning import strip_pruning
 from tfkit.errors import ModelError
 from tfkit.graph import LayerGraph, Value, build_model, read_graph
-from tfkit.keras_types import Tensor
+from tfkit.keras_types import Tensor, Tensors
 from tfkit.tasks import CLASSIFICATION, Task
 
 
@@ -125,14 +125,14 @@ class _Distiller(keras.Model):
         ]
         self.built = True
 
-    def call(self, inputs: Tensor, training: bool | None = None) -> Tensor:
+    def call(self, inputs: Tensors, training: bool | None = None) -> Tensor:
         logits, *features = _listed(self.student(inputs, training=training))
         self._seen.features = tuple(features)
         return logits
 
     def compute_loss(
         self,
-        x: Tensor | None = None,
+        x: Tensors | None = None,
         y: Tensor | None = None,
         y_pred: Tensor | None = None,
         sample_weight: Tensor | None = None,

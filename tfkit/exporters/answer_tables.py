@@ -1,7 +1,6 @@
 """Put tables of answers into a quantised file where a function has no integer kernel in LiteRT."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
@@ -58,10 +57,10 @@ def with_own_operators(flatbuffer: bytes, tables: Mapping[str, NDArray[np.int8]]
 
 
 class _Editing:
-    def __init__(self, model: Any) -> None:
+    def __init__(self, model: schema.ModelT) -> None:
         self._model, self.graph = model, model.subgraphs[0]
 
-    def lookup(self, operator: Any, answers: NDArray[np.int8]) -> list[Any]:
+    def lookup(self, operator: schema.OperatorT, answers: NDArray[np.int8]) -> list[schema.OperatorT]:
         source, target = int(operator.inputs[0]), int(operator.outputs[0])
         shape = self.graph.tensors[target].shape
         if self.graph.tensors[source].type != _TYPE.INT8 or self.graph.tensors[target].type != _TYPE.INT8:
@@ -85,7 +84,7 @@ class _Editing:
             self._operator(_OPERATOR.GATHER, [table, places], target, schema.BuiltinOptions.GatherOptions, gathered),
         ]
 
-    def _whole_numbers(self, name: str, source: int) -> tuple[int, list[Any]]:
+    def _whole_numbers(self, name: str, source: int) -> tuple[int, list[schema.OperatorT]]:
         """A tensor of the same integers that stand for themselves, and the operators that make it."""
         grid, shape = self.graph.tensors[source].quantization, self.graph.tensors[source].shape
         step, zero = float(grid.scale[0]), int(grid.zeroPoint[0])
@@ -108,7 +107,14 @@ class _Editing:
         self._model.operatorCodes.append(code)
         return len(self._model.operatorCodes) - 1
 
-    def _operator(self, builtin: int, inputs: list[int], output: int, kind: int, options: Any) -> Any:
+    def _operator(
+        self,
+        builtin: int,
+        inputs: list[int],
+        output: int,
+        kind: int,
+        options: schema.CastOptionsT | schema.AddOptionsT | schema.GatherOptionsT | schema.MulOptionsT,
+    ) -> schema.OperatorT:
         operator = schema.OperatorT()
         operator.opcodeIndex = self.code(builtin)
         operator.inputs, operator.outputs = inputs, [output]
@@ -116,7 +122,12 @@ class _Editing:
         return operator
 
     def _tensor(
-        self, name: str, shape: Any, kind: int, content: Any = None, grid: tuple[float, int] | None = None
+        self,
+        name: str,
+        shape: Sequence[int] | NDArray[np.int32],
+        kind: int,
+        content: NDArray[np.int32] | NDArray[np.int8] | None = None,
+        grid: tuple[float, int] | None = None,
     ) -> int:
         tensor = schema.TensorT()
         if grid is not None:

@@ -1,12 +1,14 @@
 """Keras model to a float32 `.tflite` flatbuffer of builtin operators."""
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Unpack
 
 import keras
+import numpy as np
 import tensorflow as tf
+from numpy.typing import NDArray
 
 from tfkit.artifacts import ImageSpec
 from tfkit.compression.operators import leaky_relu, replaced_operator
@@ -14,6 +16,8 @@ from tfkit.compression.rules import negative_slope_of
 from tfkit.errors import ExportError
 from tfkit.exporters.inspection import describe_operators
 from tfkit.graph import Node, build_model, read_graph
+from tfkit.graph.building import Copy
+from tfkit.keras_types import LayerOptions, Shape, Tensor
 from tfkit.models.text.embedder import EMBEDDINGS, is_embedder
 from tfkit.runtimes import held_native_output, read_operators
 
@@ -23,7 +27,7 @@ OUTPUT_NAME = "scores"
 SIGNATURE = "serving_default"
 
 
-def convert_to_float(model: Any, *, image: ImageSpec) -> bytes:
+def convert_to_float(model: keras.Model, *, image: ImageSpec) -> bytes:
     """Convert a Keras model for one image at a time, with the signature `pixels` -> `scores`.
 
     Args:
@@ -48,12 +52,12 @@ def convert_to_float(model: Any, *, image: ImageSpec) -> bytes:
     )
 
 
-def _with_integer_operators(model: Any) -> Any:
+def _with_integer_operators(model: keras.Model) -> keras.Model:
     """The model with layers that have no integer operator in forms that have one, of the same answers."""
     if not any(isinstance(layer, _REWRITTEN) for layer in model._flatten_layers()):
         return model
 
-    def call(node: Node, copy: Callable[[], Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def call(node: Node, copy: Copy, args: tuple[Tensor, ...], kwargs: dict[str, object]) -> Tensor | Sequence[Tensor]:
         if isinstance(node.operation, keras.layers.LeakyReLU):
             slope = negative_slope_of(node.operation)
             return leaky_relu(node.operation, args[0])[0] if slope is not None and 0 < slope < 1 else copy()(args[0])
@@ -77,7 +81,7 @@ _REWRITTEN = (
 )
 
 
-def convert_text_to_float(model: Any, *, sequence_length: int) -> bytes:
+def convert_text_to_float(model: keras.Model, *, sequence_length: int) -> bytes:
     """Convert a text model for one text at a time, with the signature `token_ids`, `padding_mask` -> `scores`.
 
     Args:
@@ -94,7 +98,7 @@ def convert_text_to_float(model: Any, *, sequence_length: int) -> bytes:
     model = build_model(read_graph(model), _with_plain_lookups)
     names, answer = TEXT_INPUT_NAMES, EMBEDDINGS if is_embedder(model) else OUTPUT_NAME
 
-    def scores(token_ids: Any, padding_mask: Any) -> dict[str, Any]:
+    def scores(token_ids: tf.Tensor, padding_mask: tf.Tensor) -> dict[str, tf.Tensor]:
         given = dict(zip(names, (token_ids, padding_mask), strict=True))
         return {answer: model(given, training=False)}
 
@@ -105,23 +109,25 @@ def convert_text_to_float(model: Any, *, sequence_length: int) -> bytes:
 class _PlainLookup(keras.layers.Layer):
     """Rows of a table by ids that are known to be in it."""
 
-    def build(self, input_shape: Any) -> None:
+    def build(self, input_shape: Shape) -> None:
         self.built = True
 
-    def __init__(self, table: Any, **kwargs: Any) -> None:
+    def __init__(self, table: NDArray[np.float32], **kwargs: Unpack[LayerOptions]) -> None:
         super().__init__(**kwargs)
         self.table = self.add_weight(name="table", shape=table.shape, initializer=lambda shape, dtype=None: table)
 
-    def call(self, ids: Any) -> Any:
+    def call(self, ids: tf.Tensor) -> Tensor | Sequence[Tensor]:
         # One-dimensional ids: what EMBEDDING_LOOKUP takes.
         rows = tf.gather(tf.convert_to_tensor(self.table), tf.reshape(ids, [-1]))
         return tf.reshape(rows, (-1, ids.shape[1], self.table.shape[1]))
 
-    def compute_output_shape(self, input_shape: Any) -> Any:
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         return (*input_shape, self.table.shape[1])
 
 
-def _with_plain_lookups(node: Node, copy: Callable[[], Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def _with_plain_lookups(
+    node: Node, copy: Copy, args: tuple[Tensor, ...], kwargs: dict[str, object]
+) -> Tensor | Sequence[Tensor]:
     layer = node.operation
     # keras-hub's ReversibleEmbedding is one, and may be called to give scores of tokens instead.
     reads = isinstance(layer, keras.layers.Embedding) and not layer.mask_zero and not kwargs.get("reverse")
@@ -130,7 +136,9 @@ def _with_plain_lookups(node: Node, copy: Callable[[], Any], args: tuple[Any, ..
     return copy()(*args, **kwargs)
 
 
-def _converted(model: Any, endpoint: Callable[..., Any], signature: list[Any]) -> bytes:
+def _converted(
+    model: keras.Model, endpoint: Callable[..., dict[str, tf.Tensor]], signature: list[tf.TensorSpec]
+) -> bytes:
     with tempfile.TemporaryDirectory(prefix="tfkit-") as folder, held_native_output():
         _write_for_conversion(model, Path(folder), endpoint, signature)
         try:
@@ -140,7 +148,9 @@ def _converted(model: Any, endpoint: Callable[..., Any], signature: list[Any]) -
             raise _unknown_operators(_convert(folder, allow_custom_ops=True), model) or fault from None
 
 
-def _write_for_conversion(model: Any, folder: Path, endpoint: Callable[..., Any], signature: list[Any]) -> None:
+def _write_for_conversion(
+    model: keras.Model, folder: Path, endpoint: Callable[..., dict[str, tf.Tensor]], signature: list[tf.TensorSpec]
+) -> None:
     archive = keras.export.ExportArchive()
     archive.track(model)
     archive.add_endpoint(SIGNATURE, endpoint, input_signature=signature)
@@ -158,7 +168,7 @@ def _convert(folder: str, *, allow_custom_ops: bool) -> bytes:
         raise ExportError(f"the TFLite converter refused the model: {reason[0]}") from fault
 
 
-def _unknown_operators(flatbuffer: bytes, model: Any) -> ExportError | None:
+def _unknown_operators(flatbuffer: bytes, model: keras.Model) -> ExportError | None:
     with tempfile.NamedTemporaryFile(suffix=".tflite") as file:
         file.write(flatbuffer)
         file.flush()

@@ -1,7 +1,5 @@
 """Turn the GATHER of a token table into EMBEDDING_LOOKUP, the operator that runs on int8 rows."""
 
-from typing import Any
-
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.tools import flatbuffer_utils
 
@@ -37,7 +35,7 @@ def with_embedding_lookups(flatbuffer: bytes) -> bytes:
     return bytes(flatbuffer_utils.convert_object_to_bytearray(model))
 
 
-def _is_lookup(model: Any, graph: Any, operator: Any) -> bool:
+def _is_lookup(model: schema.ModelT, graph: schema.SubGraphT, operator: schema.OperatorT) -> bool:
     if model.operatorCodes[operator.opcodeIndex].builtinCode != _OPERATOR.GATHER:
         return False
     table, ids = (graph.tensors[number] for number in operator.inputs)

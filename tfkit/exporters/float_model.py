@@ -1,6 +1,8 @@
 """A Keras model as it is exported: in float32, whatever precision it was trained in."""
 
-from typing import Any
+from typing import TYPE_CHECKING
+
+import keras
 
 from tfkit.artifacts import ImageSpec, InputSpec, TaskName, TextSpec
 from tfkit.compression import is_compressed, strip_compression
@@ -9,8 +11,11 @@ from tfkit.models import weight_that_is_no_number, with_dtype_policy, with_float
 from tfkit.models.text.embedder import is_embedder
 from tfkit.tasks import EMBEDDING
 
+if TYPE_CHECKING:
+    import tf_keras
 
-def exportable_model(model: Any, *, spec: InputSpec, class_names: tuple[str, ...]) -> Any:
+
+def exportable_model(model: keras.Model, *, spec: InputSpec, class_names: tuple[str, ...]) -> keras.Model:
     """Check that a model is what the exporters take, and rebuild it plain, in float32, when it is not so.
 
     Args:
@@ -33,7 +38,7 @@ def exportable_model(model: Any, *, spec: InputSpec, class_names: tuple[str, ...
     return model
 
 
-def check_model(model: Any, *, spec: InputSpec, class_names: tuple[str, ...]) -> None:
+def check_model(model: keras.Model, *, spec: InputSpec, class_names: tuple[str, ...]) -> None:
     """Refuse a model that does not take the images or texts, does not give the scores, or has weights of NaN.
 
     Args:
@@ -59,12 +64,12 @@ def check_model(model: Any, *, spec: InputSpec, class_names: tuple[str, ...]) ->
     refuse_weights_that_are_no_numbers(model)
 
 
-def task_of_model(model: Any, asked: TaskName) -> TaskName:
+def task_of_model(model: keras.Model, asked: TaskName) -> TaskName:
     """What is asked of a model: an embedder says it itself."""
     return EMBEDDING.name if is_embedder(model) else asked
 
 
-def refuse_weights_that_are_no_numbers(model: Any) -> None:
+def refuse_weights_that_are_no_numbers(model: "keras.Model | tf_keras.Model") -> None:
     """Refuse a model of Keras or tf-keras with NaN or infinity in its weights: no file of it could answer.
 
     Raises:
@@ -77,7 +82,7 @@ def refuse_weights_that_are_no_numbers(model: Any) -> None:
         )
 
 
-def _image_faults(model: Any, image: ImageSpec) -> list[str]:
+def _image_faults(model: keras.Model, image: ImageSpec) -> list[str]:
     fitting = (image.shape, (None, None, image.channels))
     if len(model.inputs) == 1 and tuple(model.inputs[0].shape[1:]) in fitting:
         return []
@@ -85,7 +90,7 @@ def _image_faults(model: Any, image: ImageSpec) -> list[str]:
     return [f"it takes {shapes}; expected one input of images {image.shape}"]
 
 
-def _text_faults(model: Any, text: TextSpec) -> list[str]:
+def _text_faults(model: keras.Model, text: TextSpec) -> list[str]:
     if isinstance(model.input, dict) and set(model.input) == {"token_ids", "padding_mask"}:
         lengths = {tensor.shape[1] for tensor in model.inputs}
         if lengths <= {None, text.sequence_length}:

@@ -3,23 +3,26 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+
+import keras
 
 from tfkit.artifacts import FORMAT_NAMES, Artifact, Format, InputSpec, TaskName, format_named, write_manifest
+from tfkit.compression.tfmot.twin import TfKerasTwin
 from tfkit.errors import ExportError
 from tfkit.exporters.float_model import exportable_model, task_of_model
 from tfkit.exporters.saved_model import export_saved_model
 from tfkit.exporters.tflite import converted_to_float, export_tflite, makes_its_own_file
+from tfkit.keras_types import Inputs
 
 
 def export_formats(
-    model: Any,
+    model: keras.Model | TfKerasTwin,
     formats: Sequence[str],
     directory: Path,
     *,
     spec: InputSpec,
     class_names: tuple[str, ...],
-    calibration: Any = None,
+    calibration: Inputs | None = None,
     allow_float: Sequence[str] = (),
     task: TaskName = "classification",
     thresholds: tuple[float, ...] = (),
@@ -58,9 +61,7 @@ def export_formats(
     if unknown := [name for name in formats if name not in FORMAT_NAMES]:
         raise ExportError(f"unknown formats: {', '.join(unknown)}", hint="the formats are " + ", ".join(FORMAT_NAMES))
     task = task_of_model(model, task)
-    described: dict[str, Any] = {"spec": spec, "class_names": class_names}
-    given = {"calibration": calibration, "allow_float": allow_float, "task": task, "thresholds": thresholds}
-    job = _Export(model, described, **given)
+    job = _Export(model, spec, class_names, calibration, allow_float, task, thresholds)
     artifacts: list[Artifact] = []
     for name in formats:
         if progress is not None:
@@ -76,9 +77,10 @@ def export_formats(
 class _Export:
     """A model on its way to several files, and what they share."""
 
-    model: Any
-    described: dict[str, Any]
-    calibration: Any
+    model: keras.Model | TfKerasTwin
+    spec: InputSpec
+    class_names: tuple[str, ...]
+    calibration: Inputs | None
     allow_float: Sequence[str]
     task: TaskName
     thresholds: tuple[float, ...]
@@ -87,13 +89,15 @@ class _Export:
     def converted(self) -> bytes:
         """The float32 flatbuffer, converted once."""
         if self.float_flatbuffer is None:
-            plain = exportable_model(self.model, **self.described)
-            self.float_flatbuffer = converted_to_float(plain, self.described["spec"])
+            plain = exportable_model(self.model, spec=self.spec, class_names=self.class_names)
+            self.float_flatbuffer = converted_to_float(plain, self.spec)
         return self.float_flatbuffer
 
 
 def _saved_model(job: _Export, wanted: Format, path: Path) -> Artifact:
-    return export_saved_model(job.model, path, task=job.task, thresholds=job.thresholds, **job.described)
+    return export_saved_model(
+        job.model, path, spec=job.spec, class_names=job.class_names, task=job.task, thresholds=job.thresholds
+    )
 
 
 def _tflite(job: _Export, wanted: Format, path: Path) -> Artifact:
@@ -101,11 +105,12 @@ def _tflite(job: _Export, wanted: Format, path: Path) -> Artifact:
         job.model,
         path,
         quantization=wanted.quantization,
+        spec=job.spec,
+        class_names=job.class_names,
         calibration=job.calibration if wanted.is_integer else None,
         float_flatbuffer=None if makes_its_own_file(job.model, wanted.quantization) else job.converted(),
         allow_float=job.allow_float,
         task=job.task,
-        **job.described,
     )
 
 

@@ -1,7 +1,6 @@
 """A score for each of two classes, where a model has one unit for both."""
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Sequence
 
 import keras
 import numpy as np
@@ -9,6 +8,8 @@ import numpy as np
 from tfkit.compression import is_compressed
 from tfkit.errors import ModelError
 from tfkit.graph import Head, Node, build_model, copy_layer, read_graph
+from tfkit.graph.building import Copy
+from tfkit.keras_types import Tensor
 
 
 def with_two_scores(model: keras.Model, head: Head) -> keras.Model:
@@ -35,7 +36,7 @@ def with_two_scores(model: keras.Model, head: Head) -> keras.Model:
     graph = read_graph(model)
     last = graph.outputs[0].node
 
-    def call(node: Node, copy: Callable[[], Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def call(node: Node, copy: Copy, args: tuple[Tensor, ...], kwargs: dict[str, object]) -> Tensor | Sequence[Tensor]:
         if node is not last:
             return copy()(*args, **kwargs)
         layer = node.operation
@@ -54,7 +55,7 @@ def with_two_scores(model: keras.Model, head: Head) -> keras.Model:
     return build_model(graph, call)
 
 
-def _both(tensor: Any, *, halves: tuple[float, float], bias: tuple[float, float], activation: str) -> Any:
+def _both(tensor: Tensor, *, halves: tuple[float, float], bias: tuple[float, float], activation: str) -> Tensor:
     layer = keras.layers.Dense(2, activation=activation, name="both_scores")
     scores = layer(tensor)
     layer.set_weights([np.array([halves], np.float32), np.array(bias, np.float32)])

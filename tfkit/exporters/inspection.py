@@ -5,11 +5,14 @@ import re
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from tfkit.artifacts import INTEGER, Quantization
 from tfkit.errors import ExportError
 from tfkit.runtimes import Operator, read_operators
+
+if TYPE_CHECKING:
+    import keras
 
 CONVERSIONS = ("QUANTIZE", "DEQUANTIZE")
 _SHOWN = 5
@@ -20,7 +23,7 @@ class LoopError(ExportError):
     """A model goes step by step, or decides while it runs what comes next; no integer file has an operator for it."""
 
 
-def refuse_loops(flatbuffer: bytes, model: Any) -> None:
+def refuse_loops(flatbuffer: bytes, model: "keras.Model") -> None:
     """Refuse a float file whose values int8 after training could not measure: those inside of loops.
 
     Args:
@@ -44,7 +47,12 @@ def refuse_loops(flatbuffer: bytes, model: Any) -> None:
 
 
 def refuse_unasked_operators(
-    path: Path, *, quantization: Quantization, model: Any, float_operators: int = 0, allow_float: Sequence[str] = ()
+    path: Path,
+    *,
+    quantization: Quantization,
+    model: "keras.Model",
+    float_operators: int = 0,
+    allow_float: Sequence[str] = (),
 ) -> str:
     """Read a finished file back and refuse what the converter and the quantiser leave in it silently.
 
@@ -95,7 +103,7 @@ def _is_allowed(operator: Operator, allow_float: Sequence[str], layer_names: set
     return any(operator.name == name or fnmatch.fnmatchcase(layer, name) for name in allow_float)
 
 
-def describe_operators(operators: Sequence[Operator], model: Any) -> str:
+def describe_operators(operators: Sequence[Operator], model: "keras.Model") -> str:
     """Name operators with the Keras layers they come from.
 
     Args:

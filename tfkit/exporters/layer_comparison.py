@@ -1,7 +1,6 @@
 """Compare a quantised file with its quantisation-aware Keras model, layer by layer."""
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import keras
 import numpy as np
@@ -11,6 +10,8 @@ from tfkit.artifacts import LayerDifference
 from tfkit.compression import Rounding
 from tfkit.exporters.tensor_matching import FileTensor, Samples, keras_values, read_tensors
 from tfkit.graph import Node, build_model, read_graph
+from tfkit.graph.building import Copy
+from tfkit.keras_types import Tensor
 from tfkit.layers import FakeQuantize, round_to_steps
 
 
@@ -77,11 +78,11 @@ def _on_grid(values: NDArray[np.float32], rounding: Rounding) -> NDArray[np.floa
     return np.asarray(keras.ops.convert_to_numpy(rounded))
 
 
-def _rounded_tensors(model: keras.Model) -> tuple[keras.Model, dict[str, Any]]:
+def _rounded_tensors(model: keras.Model) -> tuple[keras.Model, dict[str, Tensor]]:
     """The model built anew, and what each of its quantisers gives, by its name; pooled tensors by their layers'."""
-    outputs: dict[str, Any] = {}
+    outputs: dict[str, Tensor] = {}
 
-    def call(node: Node, copy: Callable[[], Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def call(node: Node, copy: Copy, args: tuple[Tensor, ...], kwargs: dict[str, object]) -> Tensor | Sequence[Tensor]:
         made = copy()(*args, **kwargs)
         if isinstance(node.operation, FakeQuantize):
             source = node.inputs[0].node

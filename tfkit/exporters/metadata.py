@@ -9,11 +9,12 @@ import json
 import zipfile
 from collections.abc import Mapping
 from importlib import metadata
-from typing import Any
+from typing import cast
 
 import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
+from numpy.typing import NDArray
 
 from tfkit.artifacts import LABELS_NAME, ImageSpec, InputSpec, TaskName, TextSpec, labels_file
 from tfkit.artifacts.text_spec import SPECIFICATION_FILE
@@ -34,7 +35,8 @@ _RGB, _GRAYSCALE = np.int8(1), np.int8(2)  # ColorSpaceType
 _TEXT_NAMES = {"token_ids": "ids", "padding_mask": "mask", SEGMENT_IDS: "segment_ids"}
 _SPECIAL = {"start": "[CLS]", "end": "[SEP]", "unknown": "[UNK]"}
 
-_Table = dict[int, Any]  # values by their field's place in the schema
+# Strings, numbers, arrays of floats, tables and lists of tables, by their field's place in the schema.
+_Table = dict[int, object]
 
 
 def with_metadata(
@@ -76,7 +78,7 @@ def with_metadata(
             subgraph[5] = [{0: _BERT_TOKENIZER, 1: tokenizer}]
         subgraph[2] = [_tokens(graph.tensors[place].name) for place in graph.inputs]
     subgraph[3] = [_answers(class_names, asked)]
-    described = {
+    described: _Table = {
         0: f"{'Image' if isinstance(spec, ImageSpec) else 'Text'} {asked.noun}",
         3: [subgraph],
         4: f"tfkit {metadata.version('tfkit')}",
@@ -99,7 +101,7 @@ def beyond_mediapipe(spec: InputSpec) -> str | None:
     return None if spec.segment_ids else wanted
 
 
-def _image(tensor: Any, image: ImageSpec) -> _Table:
+def _image(tensor: schema.TensorT, image: ImageSpec) -> _Table:
     quantization = tensor.quantization
     scale, zero = 1.0, 0.0
     if quantization is not None and quantization.scale is not None:
@@ -117,7 +119,7 @@ def _image(tensor: Any, image: ImageSpec) -> _Table:
     }
 
 
-def _floats(value: float) -> Any:
+def _floats(value: float) -> NDArray[np.float32]:
     return np.array([value], np.float32)
 
 
@@ -169,7 +171,7 @@ def bert_vocabulary(text: TextSpec) -> bytes:
     return vocabulary
 
 
-def _add_segment_ids(model: Any) -> None:
+def _add_segment_ids(model: schema.ModelT) -> None:
     graph, signature = model.subgraphs[0], model.signatureDefs[0]
     tensor, entry = schema.TensorT(), schema.TensorMapT()
     tensor.name, tensor.type, tensor.buffer = f"serving_default_{SEGMENT_IDS}:0", schema.TensorType.INT32, 0
@@ -180,7 +182,7 @@ def _add_segment_ids(model: Any) -> None:
     signature.inputs.append(entry)  # LiteRT's compiled models refuse a signature that leaves an input out
 
 
-def _add_entry(model: Any, content: bytes) -> None:
+def _add_entry(model: schema.ModelT, content: bytes) -> None:
     buffer = schema.BufferT()
     buffer.data = np.frombuffer(content, np.uint8)
     entry = schema.MetadataT()
@@ -206,7 +208,7 @@ def _packed_table(table: _Table) -> bytes:
     return bytes(builder.Output())
 
 
-def _write(builder: Any, value: Any) -> int:
+def _write(builder: flatbuffers.Builder, value: object) -> int:
     """Write a string, floats, a list of tables or a table, and give its place."""
     if isinstance(value, str):
         return int(builder.CreateString(value))
@@ -224,8 +226,11 @@ def _write(builder: Any, value: Any) -> int:
         np.uint32: builder.PrependUint32Slot,
     }
     # What a table refers to is written before the table is begun.
-    fields = {at: int(field) if type(field) in scalars else _write(builder, field) for at, field in value.items()}
+    table = cast(_Table, value)
+    fields = {
+        at: int(field) if isinstance(field, np.integer) else _write(builder, field) for at, field in table.items()
+    }
     builder.StartObject(max(fields, default=-1) + 1)
     for at, field in fields.items():
-        scalars.get(type(value[at]), builder.PrependUOffsetTRelativeSlot)(at, field, 0)
+        scalars.get(type(table[at]), builder.PrependUOffsetTRelativeSlot)(at, field, 0)
     return int(builder.EndObject())

@@ -5,8 +5,6 @@ flatbuffer, and does not fill in the older field of operator codes. Runtimes oth
 answer wrongly without an error.
 """
 
-from typing import Any
-
 import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
@@ -49,7 +47,7 @@ def normalized(flatbuffer: bytes) -> bytes:
     return packed(model)
 
 
-def packed(model: Any) -> bytes:
+def packed(model: schema.ModelT) -> bytes:
     """Write a model whose buffers are inside.
 
     Args:
@@ -68,9 +66,9 @@ def packed(model: Any) -> bytes:
 class _AlignedBuffer(schema.BufferT):
     """A buffer whose data start at a multiple of 16 bytes, as kernels expect."""
 
-    def Pack(self, builder: Any) -> Any:  # noqa: N802 - the schema's own name
+    def Pack(self, builder: flatbuffers.Builder) -> int:  # noqa: N802 - the schema's own name
         if self.data is None:
-            return super().Pack(builder)
+            return int(super().Pack(builder))
         content = np.asarray(self.data, np.uint8).tobytes()
         builder.StartVector(1, len(content), _ALIGNMENT)
         builder.head -= len(content)
@@ -78,10 +76,10 @@ class _AlignedBuffer(schema.BufferT):
         data = builder.EndVector()
         schema.BufferStart(builder)
         schema.BufferAddData(builder, data)
-        return schema.BufferEnd(builder)
+        return int(schema.BufferEnd(builder))
 
 
-def _take_buffers_in(model: Any, flatbuffer: bytes) -> None:
+def _take_buffers_in(model: schema.ModelT, flatbuffer: bytes) -> None:
     inside = []
     for buffer in model.buffers:
         data = buffer.data
@@ -97,7 +95,7 @@ def _take_buffers_in(model: Any, flatbuffer: bytes) -> None:
     model.buffers = inside
 
 
-def _say_runtime(model: Any, version: str) -> None:
+def _say_runtime(model: schema.ModelT, version: str) -> None:
     content = np.zeros(_VERSION_BYTES, np.uint8)
     content[: len(version)] = np.frombuffer(version.encode(), np.uint8)
     model.metadata = list(model.metadata) if model.metadata is not None else []

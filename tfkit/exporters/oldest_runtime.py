@@ -1,9 +1,9 @@
 """Which formats of a model an older runtime cannot read, found before anything is trained or written."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
+from ai_edge_litert import schema_py_generated as schema
 
 from tfkit.artifacts import ImageSpec, InputSpec, format_named
 from tfkit.errors import ExportError, TfkitError
@@ -16,7 +16,7 @@ from tfkit.runtimes.portability import newer_operators
 _TRIED_IMAGES = 2
 
 
-def refuse_newer_formats(model: Any, formats: Sequence[str], *, spec: InputSpec, oldest: str) -> None:
+def refuse_newer_formats(model: schema.ModelT, formats: Sequence[str], *, spec: InputSpec, oldest: str) -> None:
     """Refuse formats whose operators came after a TensorFlow Lite runtime.
 
     The model is converted as it is, trained or not: which operators a file has depends on its layers. Not known before

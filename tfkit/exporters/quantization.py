@@ -2,7 +2,7 @@
 
 import os
 import re
-from typing import Any
+from collections.abc import Mapping
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
@@ -26,6 +26,11 @@ _PIXELS_TENSOR = f"{SIGNATURE}_{INPUT_NAME}:0"
 # 95 and 80, and a moving average: ResNet-8 agreed with Keras on 98.2 % of images instead of 97.6 %, and the
 # MobileNets as before.
 _PERCENTILE = 90
+
+# What to do with which operators, as litert-quantizer's `RecipeManager` gives it.
+Recipe = list[dict[str, object]]
+# A tensor's smallest and largest value (`min`, `max`): of one image, or of each that was seen.
+_Extremes = Mapping[str, NDArray[np.float32] | list[NDArray[np.float32]]]
 
 
 def quantize_to_float16(flatbuffer: bytes) -> bytes:
@@ -128,7 +133,7 @@ def quantize_to_int8(flatbuffer: bytes, calibration: NDArray[np.uint8]) -> bytes
     return _with_unread_values_on_grids(quantize_with(flatbuffer, recipes.get_quantization_recipe(), ranges))
 
 
-def _activation_ranges(flatbuffer: bytes, calibration: NDArray[np.uint8], recipes: Any) -> Ranges:
+def _activation_ranges(flatbuffer: bytes, calibration: NDArray[np.uint8], recipes: RecipeManager) -> Ranges:
     with held_native_output():
         images = [{INPUT_NAME: image[np.newaxis].astype(np.float32)} for image in calibration]
         try:
@@ -179,26 +184,26 @@ def _with_unread_values_on_grids(flatbuffer: bytes) -> bytes:
     return bytes(flatbuffer_utils.convert_object_to_bytearray(model)) if changed else flatbuffer
 
 
-def _unread(graph: Any) -> set[int]:
+def _unread(graph: schema.SubGraphT) -> set[int]:
     read = {tensor for operator in graph.operators for tensor in operator.inputs} | set(graph.outputs)
     return {tensor for operator in graph.operators for tensor in operator.outputs} - read
 
 
-def _append_extremes(seen: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
+def _append_extremes(seen: _Extremes, new: Mapping[str, NDArray[np.float32]]) -> _Extremes:
     """Collect each image's extremes in a list, where the quantiser's own way is to merge them at once."""
     return {
         end: [*values, new[end]] if isinstance(values, list) else [values, new[end]] for end, values in seen.items()
     }
 
 
-def _percentile(values: Any, percentile: float) -> NDArray[np.float32]:
+def _percentile(values: NDArray[np.float32] | list[NDArray[np.float32]], percentile: float) -> NDArray[np.float32]:
     collected = values if isinstance(values, list) else [values]  # one image leaves the quantiser's own array
     numbers = np.stack(collected).astype(np.float32)  # a comparison's answers are no numbers yet
     found: NDArray[np.float32] = np.percentile(numbers, percentile, axis=0).astype(np.float32)
     return found
 
 
-def _uint8_activations() -> Any:
+def _uint8_activations() -> qtyping.OpQuantizationConfig:
     return qtyping.OpQuantizationConfig(
         activation_tensor_config=qtyping.TensorQuantizationConfig(
             num_bits=8, symmetric=False, dtype=qtyping.TensorDataType.UINT
@@ -210,7 +215,7 @@ def _uint8_activations() -> Any:
     )
 
 
-def quantize_with(flatbuffer: bytes, recipe: Any, ranges: dict[str, Any] | None = None) -> bytes:
+def quantize_with(flatbuffer: bytes, recipe: Recipe, ranges: Ranges | None = None) -> bytes:
     """Quantise a flatbuffer with litert-quantizer.
 
     Args:

@@ -5,8 +5,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Any
 
+import keras
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.tools import flatbuffer_utils
@@ -57,7 +57,7 @@ class IntegerFile:
 
 
 def export_trained_integers(
-    model: Any,
+    model: keras.Model,
     path: Path,
     *,
     image: ImageSpec,
@@ -102,7 +102,7 @@ def export_trained_integers(
     )
 
 
-def export_integers(model: Any, *, image: ImageSpec, pixels: NDArray[np.uint8] | None = None) -> IntegerFile:
+def export_integers(model: keras.Model, *, image: ImageSpec, pixels: NDArray[np.uint8] | None = None) -> IntegerFile:
     """Make the integer file of a quantisation-aware model: uint8 pixels in, uint8 scores out.
 
     Nothing is calibrated: ranges and weights are the trained ones. Before the file is handed out, each kernel is
@@ -140,7 +140,7 @@ class _Integers:
     kernels: int
 
 
-def _integers(model: Any, *, image: ImageSpec, pixels: NDArray[np.uint8]) -> _Integers:
+def _integers(model: keras.Model, *, image: ImageSpec, pixels: NDArray[np.uint8]) -> _Integers:
     folded = fold(model)
     if folded.input is None:
         raise ExportError("the model takes token ids, not images", hint="use export_text_integers")
@@ -149,7 +149,7 @@ def _integers(model: Any, *, image: ImageSpec, pixels: NDArray[np.uint8]) -> _In
     return _finished(*quantize_as_trained(convert_to_float(folded.model, image=image), folded, scaled), folded)
 
 
-def _text_integers(model: Any, *, sequence_length: int, texts: Samples) -> _Integers:
+def _text_integers(model: keras.Model, *, sequence_length: int, texts: Samples) -> _Integers:
     folded = fold(model)
     floats = convert_text_to_float(folded.model, sequence_length=sequence_length)
     return _finished(*quantize_as_trained(floats, folded, texts), folded)
@@ -164,7 +164,7 @@ def _finished(flatbuffer: bytes, roundings: dict[str, Rounding], folded: FoldedM
     return _Integers(flatbuffer, roundings, folded, check_kernels(flatbuffer, folded.kernels))
 
 
-def rehearse_integers(model: Any, *, spec: InputSpec, samples: Any) -> None:
+def rehearse_integers(model: keras.Model, *, spec: InputSpec, samples: Samples) -> None:
     """Make the integer file of a quantisation-aware model that is not trained yet, and throw it away.
 
     Every tensor of the file must be one that the model is trained on, every kernel in it, and every operator what
@@ -193,7 +193,9 @@ def rehearse_integers(model: Any, *, spec: InputSpec, samples: Any) -> None:
         refuse_unasked_operators(Path(file.name), quantization=quantization, model=model, float_operators=asked)
 
 
-def export_text_integers(model: Any, *, sequence_length: int, texts: Mapping[str, NDArray[np.int32]]) -> IntegerFile:
+def export_text_integers(
+    model: keras.Model, *, sequence_length: int, texts: Mapping[str, NDArray[np.int32]]
+) -> IntegerFile:
     """Make the integer file of a quantisation-aware text classifier: int32 ids and mask in, uint8 scores out.
 
     Everything between is computed in whole numbers; the kernels and the token table are read back as trained, and
@@ -233,7 +235,7 @@ def check_texts(texts: Mapping[str, NDArray[np.int32]], *, sequence_length: int)
         raise ExportError(f"expected {' and '.join(TEXT_INPUT_NAMES)}, int32 (n, {sequence_length}) each; got {told}")
 
 
-def _proven(model: Any, made: _Integers, samples: Samples) -> IntegerFile:
+def _proven(model: keras.Model, made: _Integers, samples: Samples) -> IntegerFile:
     """Run the file beside its model."""
     rows = compare_layers(model, made.flatbuffer, made.roundings, samples)
     refuse_drift(rows, activation_bits=made.folded.activation_bits)
@@ -262,7 +264,7 @@ def refuse_drift(rows: tuple[LayerDifference, ...], *, activation_bits: int) -> 
         )
 
 
-def _last_layer(model: Any) -> str:
+def _last_layer(model: keras.Model) -> str:
     """The layer that gives a model's output; its operator has the output's name in a file, and not its own."""
     node = read_graph(model).outputs[0].node
     return node.name if node is not None else ""

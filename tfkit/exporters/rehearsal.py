@@ -6,7 +6,7 @@ import contextlib
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import keras
 import numpy as np
@@ -15,6 +15,7 @@ from tfkit import compression
 from tfkit.artifacts import InputSpec, TaskName, TextSpec
 from tfkit.exporters.formats import export_formats
 from tfkit.exporters.metadata import bert_vocabulary
+from tfkit.keras_types import Inputs
 from tfkit.models import text as text_models
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ def rehearse_export(
     *,
     spec: InputSpec,
     class_names: tuple[str, ...],
-    samples: Any,
+    samples: Inputs,
     quantization: QuantizationPolicy | None = None,
     allow_float: Sequence[str] = (),
     task: TaskName = "classification",
@@ -80,15 +81,18 @@ def rehearse_export(
 
                 plain.remove(_INTEGERS)
                 rehearse_integers(model, spec=spec, samples=samples)
-        described: dict[str, Any] = {
-            "spec": spec,
-            "class_names": class_names,
-            "calibration": samples,
-            "allow_float": allow_float,
-            "task": task,
-        }
         if plain:
-            export_formats(model, plain, Path(folder) / "artifacts", progress=progress, **described)
+            export_formats(
+                model,
+                plain,
+                Path(folder) / "artifacts",
+                spec=spec,
+                class_names=class_names,
+                calibration=samples,
+                allow_float=allow_float,
+                task=task,
+                progress=progress,
+            )
 
 
 @contextlib.contextmanager
@@ -108,7 +112,7 @@ def _as_if_trained(model: keras.Model) -> Iterator[None]:
             weight.assign(values)
 
 
-def _learned(model: keras.Model) -> Iterator[Any]:
+def _learned(model: keras.Model) -> Iterator[keras.Variable]:
     """Every number that training moves, frozen now or not, and a BatchNorm's statistics."""
     for weight in model.weights:
         statistics = weight.name in ("moving_mean", "moving_variance")

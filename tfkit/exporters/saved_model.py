@@ -20,7 +20,7 @@ Classify = Callable[[Any], dict[str, tf.Tensor]]
 
 
 def export_saved_model(
-    model: Any,
+    model: keras.Model,
     directory: Path,
     *,
     spec: InputSpec,
@@ -81,9 +81,9 @@ def export_saved_model(
 
 
 def _archive(
-    model: Any, spec: InputSpec, class_names: tuple[str, ...], task: TaskName, thresholds: tuple[float, ...]
-) -> Any:
-    def classify(inputs: Any) -> dict[str, tf.Tensor]:
+    model: keras.Model, spec: InputSpec, class_names: tuple[str, ...], task: TaskName, thresholds: tuple[float, ...]
+) -> keras.export.ExportArchive:
+    def classify(inputs: tf.Tensor | dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         return task_named(task).serve(model(inputs, training=False), class_names, thresholds)
 
     archive = keras.export.ExportArchive()
@@ -95,7 +95,7 @@ def _archive(
     return archive
 
 
-def _add_image_endpoints(archive: Any, classify: Classify, image: ImageSpec) -> None:
+def _add_image_endpoints(archive: keras.export.ExportArchive, classify: Classify, image: ImageSpec) -> None:
     def decode(encoded: tf.Tensor) -> tf.Tensor:
         return fit_image(decode_image(encoded, channels=image.channels), image)
 
@@ -107,7 +107,7 @@ def _add_image_endpoints(archive: Any, classify: Classify, image: ImageSpec) -> 
     archive.add_endpoint("predict", classify, [tf.TensorSpec((None, *image.shape), tf.float32, name="pixels")])
 
 
-def _add_text_endpoints(archive: Any, classify: Classify, text: TextSpec) -> None:
+def _add_text_endpoints(archive: keras.export.ExportArchive, classify: Classify, text: TextSpec) -> None:
     from tfkit.data.text import open_tokenizer  # keras-hub takes seconds to import: only where there are texts
 
     tokenizer = open_tokenizer(text.tokenizer)

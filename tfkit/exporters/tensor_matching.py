@@ -4,7 +4,7 @@ import contextlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TypedDict
 
 import keras
 import numpy as np
@@ -13,10 +13,30 @@ from ai_edge_litert.interpreter import Interpreter
 from ai_edge_litert.tools import flatbuffer_utils
 from numpy.typing import NDArray
 
+from tfkit.keras_types import Array, Inputs
 from tfkit.runtimes import held_native_output
 
 # Inputs of a file or a model: images, or token ids and padding masks by name.
-Samples = NDArray[Any] | Mapping[str, NDArray[Any]]
+Samples = Inputs
+
+
+class _Grid(TypedDict):
+    scales: NDArray[np.float32]
+    zero_points: NDArray[np.int32]
+
+
+class _Detail(TypedDict):
+    """What is read of what LiteRT tells of a tensor."""
+
+    quantization_parameters: _Grid
+
+
+class _Source(TypedDict):
+    """What is read of what LiteRT tells of an input."""
+
+    name: str
+
+
 _WHOLE_NUMBERS = (schema.TensorType.INT32, schema.TensorType.INT64, schema.TensorType.BOOL)
 # Of float32 computed in another order, over networks of some hundred layers.
 _TOLERANCE = 2e-3
@@ -100,7 +120,7 @@ def _run(flatbuffer: bytes, samples: Samples, wanted: tuple[int, ...]) -> dict[i
     return seen
 
 
-def each_sample(samples: Samples) -> Iterator[Any]:
+def each_sample(samples: Samples) -> Iterator[Samples]:
     """The samples one by one, each a batch of one."""
     if not isinstance(samples, Mapping):
         yield from (sample[np.newaxis] for sample in samples)
@@ -116,14 +136,16 @@ def first_samples(samples: Samples, count: int) -> Samples:
     return samples[:count]
 
 
-def _input_of(sample: Any, source: dict[str, Any]) -> NDArray[Any]:
+def _input_of(sample: Samples, source: _Source) -> Array:
     """A file's input in a sample: the converter puts the signature's name into the tensor's."""
     if not isinstance(sample, Mapping):
         return np.asarray(sample)
     return np.asarray(next(values for name, values in sample.items() if name in source["name"]))
 
 
-def keras_values(model: keras.Model, tensors: Sequence[Any], samples: Samples) -> list[NDArray[np.float32]]:
+def keras_values(
+    model: keras.Model, tensors: Sequence[keras.KerasTensor], samples: Samples
+) -> list[NDArray[np.float32]]:
     """Compute inner tensors of a functional model.
 
     Args:
@@ -145,7 +167,7 @@ def keras_values(model: keras.Model, tensors: Sequence[Any], samples: Samples) -
     return [found[id(tensor)] for tensor in tensors]
 
 
-def layer_names(model: keras.Model, tensors: Sequence[Any]) -> list[str]:
+def layer_names(model: keras.Model, tensors: Sequence[keras.KerasTensor]) -> list[str]:
     """The name of the layer that writes each of a functional model's tensors.
 
     Args:
@@ -208,7 +230,7 @@ def _difference(expected: NDArray[np.float32], found: NDArray[np.float32]) -> fl
     return glance if glance > _TOLERANCE else float(np.max(np.abs(expected - found))) / largest
 
 
-def _real(values: NDArray[Any], detail: dict[str, Any]) -> NDArray[np.float32]:
+def _real(values: NDArray[np.number], detail: _Detail) -> NDArray[np.float32]:
     parameters = detail["quantization_parameters"]
     # The batch of one goes; where the converter flattened (1, length, hidden), or dropped the batch, all rows stay.
     held = values.reshape(-1, *values.shape[2:]) if values.ndim > 1 else values.ravel()

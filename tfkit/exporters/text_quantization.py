@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Any
 
+import keras
 import numpy as np
 from numpy.typing import NDArray
 
@@ -35,7 +35,7 @@ class DynamicFile:
     kernels_on_grid: int
 
 
-def export_text_floats(model: Any, *, sequence_length: int) -> bytes:
+def export_text_floats(model: keras.Model, *, sequence_length: int) -> bytes:
     """Make the float32 file of a text classifier.
 
     Args:
@@ -50,7 +50,7 @@ def export_text_floats(model: Any, *, sequence_length: int) -> bytes:
     return convert_text_to_float(model, sequence_length=sequence_length)
 
 
-def export_text_dynamic_int8(model: Any, *, sequence_length: int) -> DynamicFile:
+def export_text_dynamic_int8(model: keras.Model, *, sequence_length: int) -> DynamicFile:
     """Make the file with int8 weights and float activations of a text classifier: what CPUs run fastest.
 
     When the weights were trained on their grid (`quantize_aware` with `activation_bits=32`), every kernel, and the
@@ -72,7 +72,7 @@ def export_text_dynamic_int8(model: Any, *, sequence_length: int) -> DynamicFile
 
 
 def export_trained_text(
-    model: Any,
+    model: keras.Model,
     path: Path,
     *,
     quantization: Quantization,

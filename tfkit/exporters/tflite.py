@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import cast
 
+import keras
 import numpy as np
 from numpy.typing import NDArray
 
@@ -20,18 +21,19 @@ from tfkit.exporters.destination import finished_tflite
 from tfkit.exporters.float_model import exportable_model, refuse_weights_that_are_no_numbers, task_of_model
 from tfkit.exporters.inspection import LoopError, refuse_loops, refuse_unasked_operators
 from tfkit.exporters.quantization import quantize_to_dynamic_int8, quantize_to_float16, quantize_to_int8
+from tfkit.keras_types import Inputs
 from tfkit.models import text as text_models
 from tfkit.runtimes import read_signature
 
 
 def export_tflite(
-    model: Any,
+    model: keras.Model | TfKerasTwin,
     path: Path,
     *,
     quantization: Quantization,
     spec: InputSpec,
     class_names: tuple[str, ...],
-    calibration: Any = None,
+    calibration: Inputs | None = None,
     float_flatbuffer: bytes | None = None,
     allow_float: Sequence[str] = (),
     task: TaskName = "classification",
@@ -73,19 +75,25 @@ def export_tflite(
     task = task_of_model(model, task)
     if isinstance(model, TfKerasTwin):
         return _export_twin(model, path, spec=spec, class_names=class_names)
+    pixels = cast("NDArray[np.uint8] | None", calibration)  # or of texts
     if makes_its_own_file(model, quantization):
         from tfkit.exporters.quantization_aware import export_trained_integers
         from tfkit.exporters.text_quantization import export_trained_text
 
-        described: dict[str, Any] = {"class_names": class_names, "quantization": quantization}
         if isinstance(spec, TextSpec):
-            return export_trained_text(model, path, text=spec, texts=calibration, task=task, **described)
-        named: dict[str, Any] = {"class_names": class_names, "task": task}
-        return export_trained_integers(model, path, image=spec, pixels=calibration, **named)
+            return export_trained_text(
+                model,
+                path,
+                text=spec,
+                class_names=class_names,
+                quantization=quantization,
+                texts=cast("dict[str, NDArray[np.int32]] | None", calibration),
+                task=task,
+            )
+        return export_trained_integers(model, path, image=spec, class_names=class_names, pixels=pixels, task=task)
     if quantization == "int8":
-        _check_calibration(calibration, spec)
+        _check_calibration(pixels, spec)
     model = exportable_model(model, spec=spec, class_names=class_names)
-    given: dict[str, Any] = {"allow_float": allow_float, "task": task}
     try:
         return _export_converted(
             model,
@@ -93,24 +101,24 @@ def export_tflite(
             quantization,
             spec,
             class_names,
-            calibration,
+            pixels,
             float_flatbuffer,
             allow_float=allow_float,
             task=task,
         )
     except ExportError as fault:
-        if quantization != "int8" or isinstance(spec, TextSpec) or isinstance(fault, LoopError):
+        if pixels is None or quantization != "int8" or isinstance(spec, TextSpec) or isinstance(fault, LoopError):
             raise
-        return _export_untrained(model, path, spec, class_names, calibration, fault, **given)
+        return _export_untrained(model, path, spec, class_names, pixels, fault, allow_float=allow_float, task=task)
 
 
 def _export_converted(
-    model: Any,
+    model: keras.Model,
     path: Path,
     quantization: Quantization,
     spec: InputSpec,
     class_names: tuple[str, ...],
-    calibration: Any,
+    calibration: NDArray[np.uint8] | None,
     float_flatbuffer: bytes | None,
     *,
     allow_float: Sequence[str],
@@ -135,7 +143,7 @@ def _export_converted(
 
 
 def _export_untrained(
-    model: Any,
+    model: keras.Model,
     path: Path,
     image: ImageSpec,
     class_names: tuple[str, ...],
@@ -156,8 +164,7 @@ def _export_untrained(
     try:
         rewritten = compression.quantize_aware(model, pixels, policy=compression.QuantizationPolicy(skip=skipped))
         compression.settle_biases(rewritten)
-        named: dict[str, Any] = {"class_names": class_names, "task": task}
-        made = export_trained_integers(rewritten, path, image=image, pixels=pixels, **named)
+        made = export_trained_integers(rewritten, path, image=image, class_names=class_names, pixels=pixels, task=task)
     except (ModelError, ExportError) as fault:
         raise ExportError(f"{refusal}; nor as in quantisation-aware training: {fault}", hint=refusal.hint) from fault
     told = f"; in float, as allowed: {', '.join(skipped)}" if skipped else ""
@@ -166,7 +173,7 @@ def _export_untrained(
     )
 
 
-def converted_to_float(model: Any, spec: InputSpec) -> bytes:
+def converted_to_float(model: keras.Model, spec: InputSpec) -> bytes:
     """The float32 flatbuffer of what `exportable_model` gave; texts have the full length there.
 
     Example:
@@ -180,7 +187,7 @@ def converted_to_float(model: Any, spec: InputSpec) -> bytes:
     return export_text_floats(text_models.opened_if_possible(model), sequence_length=spec.sequence_length)
 
 
-def makes_its_own_file(model: Any, quantization: Quantization) -> bool:
+def makes_its_own_file(model: keras.Model | TfKerasTwin, quantization: Quantization) -> bool:
     """Whether a model's file comes from its own training, not from the plain float file."""
     if isinstance(model, TfKerasTwin):
         return True

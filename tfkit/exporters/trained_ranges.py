@@ -2,7 +2,6 @@
 
 import re
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from litert_quantizer import qtyping, recipe
@@ -12,7 +11,7 @@ from numpy.typing import NDArray
 
 from tfkit.compression import FoldedModel, Rounding
 from tfkit.errors import ExportError
-from tfkit.exporters.quantization import quantize_with
+from tfkit.exporters.quantization import Recipe, quantize_with
 from tfkit.exporters.tensor_matching import (
     FileTensor,
     Samples,
@@ -132,12 +131,12 @@ def _range(rounding: Rounding, rank: int) -> dict[str, NDArray[np.float32]]:
     return {"min": np.full((1,) * rank, low, np.float32), "max": np.full((1,) * rank, high, np.float32)}
 
 
-def _recipe(tensors: tuple[FileTensor, ...], matches: _Matches, folded: FoldedModel) -> Any:
+def _recipe(tensors: tuple[FileTensor, ...], matches: _Matches, folded: FoldedModel) -> Recipe:
     wide = folded.activation_bits == 16
     recipes = RecipeManager()
     recipes.load_quantization_recipe(recipe.static_wi8_ai16() if wide else recipe.static_wi8_ai8())
 
-    def set_for(tensor: FileTensor, config: Any) -> None:
+    def set_for(tensor: FileTensor, config: qtyping.OpQuantizationConfig | None) -> None:
         way = AlgorithmName.NO_QUANTIZE if config is None else AlgorithmName.MIN_MAX_UNIFORM_QUANT
         scope = rf"^{re.escape(tensor.name)};$"
         recipes.add_quantization_config(scope, qtyping.TFLOperationName.ALL_SUPPORTED, config, way)
@@ -155,7 +154,8 @@ def _recipe(tensors: tuple[FileTensor, ...], matches: _Matches, folded: FoldedMo
             set_for(tensor, _operator_config(weight_bits=4))
         elif not wide and _runs_in_16_bits(tensor, matches.roundings):
             set_for(tensor, _operator_config(activation_bits=16))
-    return recipes.get_quantization_recipe()
+    made: Recipe = recipes.get_quantization_recipe()
+    return made
 
 
 def _runs_in_16_bits(tensor: FileTensor, roundings: dict[int, Rounding]) -> bool:
@@ -165,7 +165,9 @@ def _runs_in_16_bits(tensor: FileTensor, roundings: dict[int, Rounding]) -> bool
     return bool((rounding is not None and rounding.bits == 16) or (sources and max(sources) == 16))
 
 
-def _operator_config(*, weight_bits: int = 8, activation_bits: int = 8, signed: bool = True) -> Any:
+def _operator_config(
+    *, weight_bits: int = 8, activation_bits: int = 8, signed: bool = True
+) -> qtyping.OpQuantizationConfig:
     return qtyping.OpQuantizationConfig(
         activation_tensor_config=qtyping.TensorQuantizationConfig(
             num_bits=activation_bits,

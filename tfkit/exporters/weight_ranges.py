@@ -1,7 +1,5 @@
 """Weight ranges wide enough that the bias of a dead channel survives int8 quantisation."""
 
-from typing import Any
-
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.tools import flatbuffer_utils
@@ -75,7 +73,7 @@ def table_ranges(flatbuffer: bytes, ranges: Ranges) -> Ranges:
     return found
 
 
-def _constant(model: Any, tensor: Any) -> NDArray[np.float32] | None:
+def _constant(model: schema.ModelT, tensor: schema.TensorT) -> NDArray[np.float32] | None:
     data = model.buffers[tensor.buffer].data
     if data is None or len(data) == 0 or tensor.type != schema.TensorType.FLOAT32:
         return None

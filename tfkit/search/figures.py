@@ -3,12 +3,16 @@
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, TypedDict
 
 from tfkit.reports.drawing import BAD, GOOD, INK, MUTED, ON_COLOUR, Drawing, drawing_style
 from tfkit.reports.quantities import file_size, percent
 from tfkit.search.result import LayerSensitivity, SearchResult
 from tfkit.search.words import latency
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 MOST_LAYERS = 24
 _WIDE = 20  # times the smallest: then the axis is logarithmic
@@ -142,7 +146,7 @@ def _pareto(
     return Drawing(figure, f"{title}; float32 {percent(result.reference.accuracy, decimals=2)}, {said}")
 
 
-def _budget_lines(axes: Any, *, least: float, most: float | None, left: float, right: float) -> None:
+def _budget_lines(axes: "Axes", *, least: float, most: float | None, left: float, right: float) -> None:
     from matplotlib.patches import Rectangle
 
     top = axes.get_ylim()[1]
@@ -162,7 +166,7 @@ def _front(points: Sequence[tuple[float, float]]) -> list[int]:
     return front
 
 
-def _stairs(axes: Any, front: Sequence[_Dot], *, right: float) -> None:
+def _stairs(axes: "Axes", front: Sequence[_Dot], *, right: float) -> None:
     if front:
         axes.step(
             [*(dot.x for dot in front), right],
@@ -174,15 +178,23 @@ def _stairs(axes: Any, front: Sequence[_Dot], *, right: float) -> None:
         )
 
 
-def _dots(axes: Any, dots: Sequence[_Dot]) -> None:
-    looks = {
+class _Look(TypedDict):
+    marker: str
+    s: float
+    facecolor: str
+
+
+def _dots(axes: "Axes", dots: Sequence[_Dot]) -> None:
+    looks: dict[str, _Look] = {
         "float": {"marker": "s", "s": 44, "facecolor": MUTED},
         "accepted": {"marker": "o", "s": 48, "facecolor": GOOD},
         "chosen": {"marker": "o", "s": 74, "facecolor": GOOD},
         "refused": {"marker": "X", "s": 58, "facecolor": BAD},
     }
     for dot in dots:
-        look = looks[dot.kind] | ({"marker": "v"} if dot.below else {})
+        look = looks[dot.kind]
+        if dot.below:
+            look = {**look, "marker": "v"}
         axes.scatter([dot.x], [dot.y], zorder=3, linewidth=0, clip_on=False, **look)
         if dot.kind == "chosen":
             axes.scatter(
@@ -191,7 +203,7 @@ def _dots(axes: Any, dots: Sequence[_Dot]) -> None:
 
 
 def _labels(
-    figure: Any, axes: Any, dots: Sequence[_Dot], *, front: Sequence[int], least: float, most: float | None
+    figure: "Figure", axes: "Axes", dots: Sequence[_Dot], *, front: Sequence[int], least: float, most: float | None
 ) -> None:
     """Names beside the dots, where they touch no dot, no other name, no step of the stairs and no limit."""
     figure.draw_without_rendering()  # only then is the axes' size known

@@ -5,7 +5,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TypedDict, Unpack
 
 import keras
 import numpy as np
@@ -16,6 +16,7 @@ from tfkit.errors import RunError
 from tfkit.files import write_whole
 from tfkit.graph import read_graph
 from tfkit.graph.layer_graph import replace_values
+from tfkit.keras_types import LayerConfig
 from tfkit.search.judgement import TestJudgement
 from tfkit.search.result import Candidate, Cut, Failed, FloatChoice, LayerSensitivity, Reference
 from tfkit.search.variants import Variant
@@ -75,6 +76,19 @@ class SearchState:
     tests: tuple[TestJudgement, ...] = ()
 
 
+class _Found(TypedDict, total=False):
+    """Fields of `SearchState` that a search fills in."""
+
+    reference: Reference | None
+    sensitivity: tuple[LayerSensitivity, ...] | None
+    float_choice: FloatChoice | None
+    cuts: tuple[Cut, ...] | None
+    candidates: tuple[Candidate, ...]
+    failed: tuple[Failed, ...]
+    finish: Finish | None
+    tests: tuple[TestJudgement, ...]
+
+
 _STATE = TypeAdapter(SearchState)
 
 
@@ -100,7 +114,7 @@ class SearchFolder:
         """The state's file."""
         return self.path / "search.json"
 
-    def keep(self, **found: Any) -> None:
+    def keep(self, **found: Unpack[_Found]) -> None:
         """Add what was found to the state, on the disk at once: whole, or not at all.
 
         Args:
@@ -165,17 +179,17 @@ def fingerprint_of_model(model: keras.Model) -> str:
     return digest.hexdigest()
 
 
-def _settings(operation: Any) -> Any:
+def _settings(operation: keras.Operation) -> LayerConfig:
     try:
         return {name: value for name, value in operation.get_config().items() if name != "name"}
     except NotImplementedError:  # a layer of someone's own that says nothing of its settings
         return {}
 
 
-def _plain(value: Any) -> str:
+def _plain(value: object) -> str:
     """A setting as a text without addresses in memory, equal for equal settings."""
 
-    def named(other: Any) -> Any:
+    def named(other: object) -> object:
         if isinstance(other, np.ndarray | np.generic):
             return [str(other.dtype), np.asarray(other).tolist()]
         if hasattr(other, "get_config"):

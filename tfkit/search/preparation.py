@@ -1,13 +1,14 @@
 """Any Keras classifier in the one form that the steps of a search share."""
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Sequence
 
 import keras
 
 from tfkit.compression import is_compressed
 from tfkit.errors import ModelError
 from tfkit.graph import Node, activation_name, build_model, copy_layer, give_weights, read_graph, refuse_difference
+from tfkit.graph.building import Copy
+from tfkit.keras_types import Inputs, Tensor
 from tfkit.models import with_dtype_policy, with_float_pixels
 
 # `tfkit.models.logits_model` finds the scores by this name.
@@ -16,7 +17,7 @@ _SCORES = "scores"
 _MOST_MOMENTUM = 0.9
 
 
-def searchable_classifier(model: keras.Model, inputs: Any = None) -> keras.Model:
+def searchable_classifier(model: keras.Model, inputs: Inputs | None = None) -> keras.Model:
     """Rebuild a classifier flat, in float32, with a softmax of its own behind the logits.
 
     Args:
@@ -42,7 +43,7 @@ def searchable_classifier(model: keras.Model, inputs: Any = None) -> keras.Model
     graph = read_graph(with_float_pixels(model))
     last = graph.outputs[0].node
 
-    def call(node: Node, copy: Callable[[], Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def call(node: Node, copy: Copy, args: tuple[Tensor, ...], kwargs: dict[str, object]) -> Tensor | Sequence[Tensor]:
         if node is last:
             return keras.layers.Softmax(name=_SCORES)(_logits(node, copy, args, kwargs))
         return _trainable(copy())(*args, **kwargs)
@@ -74,7 +75,7 @@ def _faults(model: keras.Model) -> list[str]:
     return faults
 
 
-def _logits(node: Node, copy: Callable[[], Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def _logits(node: Node, copy: Copy, args: tuple[Tensor, ...], kwargs: dict[str, object]) -> Tensor | Sequence[Tensor]:
     layer = node.operation
     if node.kind == "Softmax" or isinstance(layer, keras.layers.Activation):
         return args[0]
@@ -86,7 +87,7 @@ def _logits(node: Node, copy: Callable[[], Any], args: tuple[Any, ...], kwargs: 
     return _trainable(copy())(*args, **kwargs)
 
 
-def _trainable(layer: Any) -> Any:
+def _trainable(layer: keras.Layer) -> keras.Layer:
     if isinstance(layer, keras.layers.Layer):
         layer.trainable = True
     if isinstance(layer, keras.layers.BatchNormalization):

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
@@ -17,7 +16,7 @@ class Proposal:
     """A variant that was proposed; its figures are to be told."""
 
     variant: Variant
-    trial: Any
+    trial: optuna.Trial
 
 
 class Proposals:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TypedDict, Unpack
 
 import keras
 import numpy as np
@@ -16,8 +16,9 @@ from tfkit.exporters import export_tflite
 from tfkit.runtimes import open_runtime
 from tfkit.search.budget import Budget
 from tfkit.search.judgement import TestJudgement, accuracy_drop_interval
-from tfkit.search.result import Candidate
+from tfkit.search.result import Candidate, FloatLayer
 from tfkit.search.training import Classroom
+from tfkit.search.variants import Variant
 from tfkit.verification import ArtifactVerification, reference_scores, verify_artifact
 
 Progress = Callable[[int, int, str], None]
@@ -130,7 +131,21 @@ class Prover:
         )
 
 
-def judged(proof: Proof, *, budget: Budget, float_accuracy: float, directory: Path, **known: Any) -> Candidate:
+class Known(TypedDict):
+    """What is known of a candidate before its file is proved; see `Candidate`."""
+
+    variant: Variant
+    checkpoint: str
+    float_layers: tuple[FloatLayer, ...]
+    parameters: int
+    predicted_bytes: int | None
+    predicted_latency_ms: float | None
+    seconds: float
+
+
+def judged(
+    proof: Proof, *, budget: Budget, float_accuracy: float, directory: Path, **known: Unpack[Known]
+) -> Candidate:
     """Bring what was measured on a file, and what is known of it, together, and hold it against the budget.
 
     Args:

@@ -1,15 +1,13 @@
 """Write a search's report: report.json for programs, report.html for people."""
 
 import json
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from markupsafe import Markup
 
-from tfkit.benchmarking import describe_host
+from tfkit.benchmarking import Host, describe_host
 from tfkit.errors import RunError
 from tfkit.files import write_whole
 from tfkit.reports.drawing import inline_svg
@@ -38,7 +36,7 @@ class SearchReport:
     name: str
     result: SearchResult
     created: str
-    host: Mapping[str, Any]
+    host: Host
 
 
 def write_search_report(result: SearchResult, directory: Path, *, name: str) -> Path:
@@ -56,14 +54,14 @@ def write_search_report(result: SearchResult, directory: Path, *, name: str) -> 
         RunError: When a file cannot be written; what was there before stays whole.
     """
     created = datetime.now(UTC).isoformat(timespec="seconds")
-    report = SearchReport(name, result, created, asdict(describe_host()))
+    report = SearchReport(name, result, created, describe_host())
     text = json.dumps(search_document(report), indent=2, ensure_ascii=False, allow_nan=False)
     _write(directory / "report.json", text + "\n")
     _write(directory / "report.html", render_search_page(report))
     return directory / "report.html"
 
 
-def search_document(report: SearchReport) -> dict[str, Any]:
+def search_document(report: SearchReport) -> dict[str, object]:
     """Everything in the report as plain JSON values.
 
     Args:
@@ -98,7 +96,7 @@ def search_document(report: SearchReport) -> dict[str, Any]:
         "sensitivity": [asdict(layer) for layer in result.sensitivity],
         "sensitivity_images": result.sensitivity_images,
         "training": dict(result.training),
-        "host": dict(report.host),
+        "host": asdict(report.host),
     }
 
 
@@ -167,16 +165,16 @@ def _tiles(result: SearchResult) -> list[tuple[str, str, str]]:
     ]
 
 
-def _environment(host: Mapping[str, Any]) -> list[tuple[str, str]]:
+def _environment(host: Host) -> list[tuple[str, str]]:
     return [
         (
             "Processor",
-            f"{host['cpu']} ({host['instruction_set']}), {counted(host['cores'], 'core')}; latencies on one thread",
+            f"{host.cpu} ({host.instruction_set}), {counted(host.cores, 'core')}; latencies on one thread",
         ),
-        ("Memory", f"{host['memory_gib']:.1f} GiB"),
-        ("Operating system", host["operating_system"]),
-        ("Python", host["python"]),
-        ("Packages", ", ".join(f"{name} {version}" for name, version in host["versions"].items())),
+        ("Memory", f"{host.memory_gib:.1f} GiB"),
+        ("Operating system", host.operating_system),
+        ("Python", host.python),
+        ("Packages", ", ".join(f"{name} {version}" for name, version in host.versions.items())),
     ]
 
 

@@ -3,7 +3,6 @@
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import keras
 import numpy as np
@@ -22,6 +21,8 @@ _SMALLEST = 1e-7  # of a probability, so that its logarithm is finite
 _MOST_IN_FLOAT = 0.5
 _NAMED_BY_POLICY = ("kernel", "affine", "activation", "compute", "joined", "same", "same_rounded")
 
+_Switch = CompressedKernel | FakeQuantize | QuantizedLayerNormalization
+
 
 @dataclass(frozen=True, eq=False)
 class _Unit:
@@ -30,7 +31,7 @@ class _Unit:
     names: tuple[str, ...]
     layers: tuple[str, ...]
     takers: tuple[str, ...]
-    switches: tuple[Any, ...]
+    switches: tuple[_Switch, ...]
 
     def switch(self, *, enabled: bool) -> None:
         for switch in self.switches:
@@ -169,7 +170,7 @@ def _units(model: keras.Model) -> list[_Unit]:
     """
     graph = read_graph(model)
     chains: dict[str, list[Node]] = {}
-    switches: dict[str, list[Any]] = {}
+    switches: dict[str, list[_Switch]] = {}
     seen: set[int] = set()
     for node in graph.nodes:
         layer = node.operation

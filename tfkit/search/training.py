@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import TypedDict
 
 import keras
 import numpy as np
@@ -12,15 +12,30 @@ from numpy.typing import NDArray
 from tfkit.artifacts import ImageSpec
 from tfkit.compression import QuantizationPolicy
 from tfkit.compression.channels import kept_feature_maps, plan_channel_pruning, prune_channels_restored
-from tfkit.compression.distillation import distiller
+from tfkit.compression.distillation import FeaturePair, distiller
 from tfkit.data import AugmentationPolicy, DatasetSplits, ImageExamples, pixel_batches
 from tfkit.data.splitting import spread_over_classes
 from tfkit.errors import ModelError
 from tfkit.models import logits_model
 from tfkit.stages import quantize
 from tfkit.training import Optimization, train_on
+from tfkit.training.options import FineTuneOptions
 
 Progress = Callable[[int, int, str], None]
+
+
+class Limit(TypedDict, total=False):
+    """How much of a cut model stays; one of them, as for `pruned`."""
+
+    keep: float
+    max_parameters: int
+    max_multiply_adds: int
+
+
+class _Training(FineTuneOptions):
+    optimization: Optimization
+
+
 _SCORING_BATCH = 25
 
 
@@ -149,13 +164,21 @@ class Classroom:
         )
         student = prune_channels_restored(self.teacher, plan, self.calibration)
         settings = self.settings
-        options = self._options(settings.recovery_epochs, settings.recovery_learning_rate, distillation, progress)
-        if options["objective"] is not None:
-            options["objective"] = partial(options["objective"], features=kept_feature_maps(self.teacher, plan))
+        features = kept_feature_maps(self.teacher, plan) if distillation else ()
+        options = self._options(
+            settings.recovery_epochs, settings.recovery_learning_rate, distillation, progress, features
+        )
         train_on(student, self.splits.train, self.splits.validation, self.image, **options)
         return student
 
-    def _options(self, epochs: int, rate: float, distillation: float, progress: Progress | None) -> dict[str, Any]:
+    def _options(
+        self,
+        epochs: int,
+        rate: float,
+        distillation: float,
+        progress: Progress | None,
+        features: tuple[FeaturePair, ...] = (),
+    ) -> _Training:
         settings = self.settings
         return {
             "optimization": Optimization(epochs=epochs, learning_rate=rate, schedule="cosine", warmup=0.05),
@@ -164,14 +187,20 @@ class Classroom:
             "flip": settings.flip,
             "seed": settings.seed,
             "progress": progress,
-            "objective": self._teaching(distillation) if distillation else None,
+            "objective": self._teaching(distillation, features) if distillation else None,
         }
 
-    def _teaching(self, distillation: float) -> Callable[..., keras.Model]:
+    def _teaching(self, distillation: float, features: tuple[FeaturePair, ...]) -> Callable[[keras.Model], keras.Model]:
         teacher = logits_model(self.teacher)
-        return partial(distiller, teacher=teacher, temperature=self.settings.temperature, alpha=distillation)
+        return partial(
+            distiller,
+            teacher=teacher,
+            temperature=self.settings.temperature,
+            alpha=distillation,
+            features=features,
+        )
 
-    def _scored_images(self) -> list[tuple[Any, Any]]:
+    def _scored_images(self) -> list[tuple[NDArray[np.float32], NDArray[np.int32]]]:
         pixels, labels = some_images(self.splits.train, self.image, self.settings.calibration_images)
         return [
             (pixels[start : start + _SCORING_BATCH].astype(np.float32), labels[start : start + _SCORING_BATCH])

@@ -4,7 +4,6 @@ import shutil
 import time
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
@@ -24,7 +23,7 @@ from tfkit.search.progress import Stage, Stages
 from tfkit.search.proving import Prover, judged
 from tfkit.search.result import Candidate, Cut, Failed, FloatChoice, FloatLayer, LayerSensitivity, Reference
 from tfkit.search.sensitivity import accuracy, choose_float_layers, measure_sensitivity
-from tfkit.search.training import Classroom, some_images
+from tfkit.search.training import Classroom, Limit, some_images
 from tfkit.search.variants import Variant
 from tfkit.search.words import latency, points
 
@@ -249,7 +248,7 @@ class Workshop:
         path = self._folder.candidates / f"{variant.base}.float.keras"
         if path.is_file():
             return load_model_file(path)
-        limit: dict[str, Any] = {"keep": variant.keep}
+        limit: Limit = {"keep": variant.keep}
         if variant.widths == "ranked":
             assert cut is not None, "a ranked cut leaves as much as the even one that was predicted"
             quick = self._budget.minimize == "latency"
@@ -270,8 +269,8 @@ class Workshop:
         policy = self._policy(variant, base, skip=tuple(layer.name for layer in float_layers))
         if not variant.trained:
             return quantize_aware(base, self._room.calibration, policy=policy), float_layers
-        options: dict[str, Any] = {"policy": policy, "distillation": variant.distillation}
-        return self._room.quantized(base, progress=stage.progress, **options), float_layers
+        trained = self._room.quantized(base, policy=policy, distillation=variant.distillation, progress=stage.progress)
+        return trained, float_layers
 
     def _policy(self, variant: Variant, base: keras.Model, *, skip: tuple[str, ...]) -> QuantizationPolicy:
         if variant.precision == "int16x8":

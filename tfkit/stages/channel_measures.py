@@ -1,9 +1,12 @@
 """What channel pruning promises on this machine, from the operator times of the file it starts from."""
 
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
 
 from tfkit.artifacts import ImageSpec
 from tfkit.benchmarking.op_profile import OpProfile, profile_operators
@@ -65,7 +68,9 @@ class ChannelPruning:
         )
 
 
-def measure_unpruned(model: Any, *, image: ImageSpec, calibration: Any, threads: int = 1) -> UnprunedFile | None:
+def measure_unpruned(
+    model: keras.Model, *, image: ImageSpec, calibration: NDArray[np.uint8], threads: int = 1
+) -> UnprunedFile | None:
     """Export the model's int8 file as it is and time its operators: what pruning its channels is judged by.
 
     Args:
@@ -100,14 +105,21 @@ def channel_pruning(plan: ChannelPlan, unpruned: UnprunedFile | None) -> Channel
     Returns:
         What the report tells.
     """
-    counted = ("parameters_before", "parameters_after", "multiply_adds_before", "multiply_adds_after")
-    known: dict[str, Any] = {name: getattr(plan, name) for name in counted}
-    if unpruned is not None:
-        before, after = plan.costs_before, plan.costs_after
-        known |= {
-            "latency_ms_before": unpruned.profile.latency_ms,
-            "expected_latency_ms": predict_latency(unpruned.profile, before=before, after=after),
-            "bytes_before": unpruned.bytes,
-            "expected_bytes": predict_bytes(unpruned.bytes, before=before, after=after),
-        }
-    return ChannelPruning(criterion=plan.criterion, groups=plan.groups, **known)
+    counted = ChannelPruning(
+        criterion=plan.criterion,
+        groups=plan.groups,
+        parameters_before=plan.parameters_before,
+        parameters_after=plan.parameters_after,
+        multiply_adds_before=plan.multiply_adds_before,
+        multiply_adds_after=plan.multiply_adds_after,
+    )
+    if unpruned is None:
+        return counted
+    before, after = plan.costs_before, plan.costs_after
+    return replace(
+        counted,
+        latency_ms_before=unpruned.profile.latency_ms,
+        expected_latency_ms=predict_latency(unpruned.profile, before=before, after=after),
+        bytes_before=unpruned.bytes,
+        expected_bytes=predict_bytes(unpruned.bytes, before=before, after=after),
+    )

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Unpack
+
+import keras
 
 from tfkit.artifacts import ImageSpec
 from tfkit.data import ImageExamples
@@ -12,6 +14,7 @@ from tfkit.training.options import FineTuneOptions, refuse_unknown
 
 if TYPE_CHECKING:
     from tfkit.compression import PreparedStage
+    from tfkit.compression.tfmot.twin import TfKerasTwin
     from tfkit.stages.channel_measures import ChannelPruning
     from tfkit.stages.transformer_measures import TransformerPruning
 
@@ -27,7 +30,7 @@ class CompressedStage:
         transformer: What was removed from a text classifier's encoder; None where nothing was.
     """
 
-    model: Any
+    model: keras.Model | TfKerasTwin
     result: StageResult
     channels: ChannelPruning | None = None
     transformer: TransformerPruning | None = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any, Literal, Unpack
+from typing import TYPE_CHECKING, Literal, Unpack, cast
 
 import keras
 
@@ -15,12 +15,11 @@ from tfkit.graph import COMPARED_SAMPLES
 from tfkit.models import unfreeze
 from tfkit.stages.outcome import CompressedStage, train_prepared
 from tfkit.training import Optimization, StageResult, class_weights, uses_jit
-from tfkit.training.options import QuantizeOptions, refuse_unknown
+from tfkit.training.options import BatchOptions, QuantizeOptions, refuse_unknown
 
 if TYPE_CHECKING:
     from tfkit.compression import QuantizationPolicy
 
-_BATCH_OPTIONS = ("batch_size", "augmentation", "flip", "mixing", "seed", "cache_bytes")
 # What tfkit.compression.tfmot.fit_tfmot takes of an Optimization.
 _TFMOT_OPTIMIZATION = ("epochs", "learning_rate", "optimizer", "weight_decay", "schedule", "warmup", "label_smoothing")
 
@@ -92,13 +91,11 @@ def _by_tfmot(
     options: QuantizeOptions,
 ) -> CompressedStage:
     began = time.perf_counter()
-    batch_options: dict[str, Any] = {"batch_size": 32} | {
-        name: value for name, value in options.items() if name in _BATCH_OPTIONS
-    }
-    batch_size: int = batch_options["batch_size"]
+    named = {name: value for name, value in options.items() if name in BatchOptions.__annotations__}
+    batch_size, batch_options = options.get("batch_size", 32), cast(BatchOptions, named)
     twin, history = compression.quantize_with_tfmot(
         model,
-        training_batches(train, image, **batch_options),
+        training_batches(train, image, batch_size=batch_size, **batch_options),
         evaluation_batches(validation, image, batch_size=batch_size) if len(validation) else None,
         inputs=calibration_pixels(train, image, count=COMPARED_SAMPLES),
         batch_norm=batch_norm,

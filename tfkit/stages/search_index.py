@@ -1,9 +1,9 @@
 """The stage that makes texts findable: their vectors, a calibrated confidence, and what is then answered."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
 
+import keras
 import numpy as np
 from numpy.typing import NDArray
 
@@ -33,7 +33,7 @@ class BuiltIndex:
 
 
 def build_search_index(
-    model: Any,
+    model: keras.Model,
     splits: DatasetSplits[TextExamples],
     text: TextSpec,
     *,
@@ -64,12 +64,18 @@ def build_search_index(
     """
     indexed = label_texts(splits.train) if labels_are_texts else splits.train
     vectors = reference_scores(model, indexed, text)
-    described: dict[str, Any] = {"threshold": min_confidence, "answers": dict(answers or {})}
-    index = SearchIndex(indexed.texts, indexed.labels, splits.class_names, vectors, **described)
+    index = SearchIndex(
+        indexed.texts,
+        indexed.labels,
+        splits.class_names,
+        vectors,
+        threshold=min_confidence,
+        answers=dict(answers or {}),
+    )
     similarities = index.class_similarities(reference_scores(model, splits.validation, text))
     temperature = fit_temperature(similarities, splits.validation.labels)
-    described |= {"temperature": temperature, "min_cosine": float(np.quantile(similarities.max(axis=1), novel_share))}
-    index = SearchIndex(indexed.texts, indexed.labels, splits.class_names, vectors, **described)
+    least = float(np.quantile(similarities.max(axis=1), novel_share))
+    index = replace(index, temperature=temperature, min_cosine=least)
     test = reference_scores(model, splits.test, text)
     unfit = reference_scores(model, _unlabelled(out_of_scope), text) if out_of_scope else None
     result = measure_search(index, test, splits.test.labels, out_of_scope=unfit)

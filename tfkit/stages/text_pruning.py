@@ -1,10 +1,11 @@
 """The stage that makes a text classifier smaller, and lets the whole one teach it."""
 
 from dataclasses import replace
-from typing import Any, Unpack
+from typing import TypedDict, Unpack
 
 import keras
 import numpy as np
+from numpy.typing import NDArray
 
 from tfkit.compression import FeaturePair, PreparedStage, PruningSettings, prepare_weight_pruning
 from tfkit.compression.transformers import StudentSize, cut_transformer, plan_student
@@ -19,6 +20,12 @@ from tfkit.training.options import TextStepOptions, refuse_unknown
 
 # Batches that the rules named `loss` look at.
 _SCORED_BATCHES = 8
+
+
+class _Shared(TypedDict):
+    sequence_length: int
+    batch_size: int
+    seed: int
 
 
 def prune_text(
@@ -65,7 +72,7 @@ def prune_text(
     """
     refuse_unknown("prune_text", options, TextStepOptions)
     keras.utils.set_random_seed(seed)
-    shared: dict[str, Any] = {"sequence_length": sequence_length, "batch_size": batch_size, "seed": seed}
+    shared: _Shared = {"sequence_length": sequence_length, "batch_size": batch_size, "seed": seed}
     few = first_tokens(train, tokenizer, sequence_length=sequence_length, count=COMPARED_SAMPLES)
     whole = open_transformer(model, few)
     whole.trainable = True
@@ -91,7 +98,7 @@ def prune_text(
 
 def _with_masks(
     prepared: PreparedStage,
-    inputs: Any,
+    inputs: dict[str, NDArray[np.int32]],
     sparsity: float,
     optimization: Optimization,
     examples: int,

@@ -1,10 +1,9 @@
 """Adversarial training on the token table (FGM)."""
 
-from typing import Any
-
 import keras
 
 from tfkit.errors import ModelError
+from tfkit.keras_types import Tensor, Tensors
 from tfkit.models.text import token_embedding
 from tfkit.training.objectives import Objective
 
@@ -50,13 +49,13 @@ def _learner(model: keras.Model) -> keras.Model:
 
 
 class _Adversarial(Objective):
-    def __init__(self, inner: keras.Model, embedding: Any, epsilon: float, weight: float) -> None:
+    def __init__(self, inner: keras.Model, embedding: keras.layers.Embedding, epsilon: float, weight: float) -> None:
         super().__init__(inner, f"{inner.name}_adversarial")
         # By name: the table may be one that LoRA froze, or that quantisation rounds.
         self._table = next(variable for variable in embedding.weights if variable.name == "embeddings")
         self._epsilon, self._weight = epsilon, weight
 
-    def train_step(self, data: Any) -> dict[str, Any]:
+    def train_step(self, data: tuple[Tensors, ...]) -> dict[str, Tensor]:
         import tensorflow as tf
 
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
@@ -76,7 +75,9 @@ class _Adversarial(Objective):
         shown.update_state(loss, sample_weight=tf.shape(tf.nest.flatten(x)[0])[0])
         return dict(self.compute_metrics(x, y, logits, sample_weight=sample_weight))
 
-    def _gradients(self, x: Any, y: Any, sample_weight: Any) -> tuple[Any, Any, list[Any], Any]:
+    def _gradients(
+        self, x: Tensors, y: Tensor, sample_weight: Tensor | None
+    ) -> tuple[Tensor, Tensor, list[Tensor | None], Tensor]:
         """Loss, logits, the gradients of what learns, and that of the token table."""
         import tensorflow as tf
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+import keras
 import numpy as np
 
 from tfkit.errors import DataError
@@ -25,8 +26,8 @@ class Aim:
         class_weight: Weight by class index; None when all weigh the same.
     """
 
-    loss: Any
-    metrics: tuple[Any, ...]
+    loss: keras.losses.Loss
+    metrics: tuple[keras.metrics.Metric, ...]
     class_weight: dict[int, float] | None = None
 
 

@@ -2,11 +2,11 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import keras
 
 from tfkit.graph import give_weights, refuse_difference
+from tfkit.keras_types import Inputs
 from tfkit.training.fitting import Progress
 from tfkit.training.weight_averaging import average_weights, greedy_soup
 
@@ -56,7 +56,7 @@ def progress_of_run(progress: Progress | None, run: int, runs: int) -> Progress 
     return lambda done, total, text: progress(run * total + done, runs * total, f"run {run + 1}/{runs}, {text}")
 
 
-def copied(model: Any, inputs: Any = None) -> Any:
+def copied(model: keras.Model, inputs: Inputs | None = None) -> keras.Model:
     """A model of the same layers with the same weights, to train one run on.
 
     Args:

@@ -2,7 +2,8 @@
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Any, Unpack
+from functools import partial
+from typing import Unpack
 
 import keras
 from keras import ops
@@ -10,6 +11,7 @@ from keras import ops
 from tfkit.data.text import TextExamples, Tokenizer, first_tokens, pair_batches
 from tfkit.errors import ModelError
 from tfkit.graph import COMPARED_SAMPLES
+from tfkit.keras_types import Tensor
 from tfkit.models.text import Adaptation, adapt, merge_adaptation
 from tfkit.models.text.adaptation import Method
 from tfkit.training.fine_tune import train_batches
@@ -40,7 +42,7 @@ class InBatchNegatives(keras.Model):
         self.embedder, self.temperature = embedder, temperature
         self.built = True
 
-    def call(self, inputs: Any, training: bool | None = None) -> Any:
+    def call(self, inputs: dict[str, Tensor], training: bool | None = None) -> Tensor:
         tokens = {name: values for name, values in inputs.items() if name != "groups"}
         vectors = self.embedder(tokens, training=training)
         anchors, partners = ops.split(vectors, 2, axis=0)
@@ -118,10 +120,17 @@ def train_embedder(
         raise ModelError("an embedder has no head to train alone", hint="method all, last, lora, adapters or bitfit")
     keras.utils.set_random_seed(seed)
     partners = train if partners is None else partners
-    described: dict[str, Any] = {"sequence_length": sequence_length, "batch_size": batch_size, "seed": seed}
-    batches = pair_batches(train, partners, tokenizer, **described)
+    pairs = partial(
+        pair_batches,
+        partners=partners,
+        tokenizer=tokenizer,
+        sequence_length=sequence_length,
+        batch_size=batch_size,
+        seed=seed,
+    )
+    batches = pairs(train)
     enough = len(set(validation.labels.tolist())) > 1
-    held_out = pair_batches(validation, partners, tokenizer, **described, repeats=True) if enough else None
+    held_out = pairs(validation, repeats=True) if enough else None
     adaptation = adapt(model, method, layers=layers, rank=rank, bottleneck=rank)
     few = first_tokens(train, tokenizer, sequence_length=sequence_length, count=COMPARED_SAMPLES)
     result = train_batches(

@@ -2,11 +2,11 @@
 
 import math
 import threading
-from typing import Any
 
 import keras
 
 from tfkit.errors import ModelError, TrainingError
+from tfkit.keras_types import Array
 from tfkit.models import weight_that_is_no_number
 
 _HINT = (
@@ -40,7 +40,7 @@ class StopAtNoNumber(keras.callbacks.Callback):
 
     def __init__(self) -> None:
         super().__init__()
-        self._good: list[Any] = []
+        self._good: list[Array] = []
         self._epoch, self._good_epochs = 0, 0
         self._noted = threading.Condition()
         self._done = 0  # steps of this epoch whose loss is known

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import keras
 import numpy as np
 
 from tfkit.artifacts import ImageSpec
+from tfkit.keras_types import Logs
 from tfkit.models import feature_extractor
 from tfkit.training.fitting import Progress
 
@@ -131,7 +132,7 @@ class _ReportImages(keras.callbacks.Callback):
         super().__init__()
         self._progress, self._batch_size, self._done, self._total = progress, batch_size, done, total
 
-    def on_predict_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+    def on_predict_batch_end(self, batch: int, logs: Logs | None = None) -> None:
         if self._progress is not None:
             done = min(self._done + (batch + 1) * self._batch_size, self._total)
             self._progress(done, self._total, f"features {done}/{self._total}")

@@ -6,13 +6,14 @@ import dataclasses
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Unpack
+from typing import TYPE_CHECKING, Literal, Unpack
 
 import keras
 
 from tfkit.artifacts import ImageSpec
 from tfkit.errors import ModelError
 from tfkit.graph import COMPARED_SAMPLES, give_weights
+from tfkit.keras_types import Inputs
 from tfkit.models import Unfrozen, logits_model, save_model_file, unfreeze, with_dtype_policy
 from tfkit.training.aim import Aim, aim_of
 from tfkit.training.fitting import Progress, fit, kept_on_failure
@@ -22,6 +23,8 @@ from tfkit.training.options import FineTuneOptions, Jit, Precision, refuse_unkno
 from tfkit.training.result import StageResult, count_trainable
 
 if TYPE_CHECKING:
+    import tensorflow as tf
+
     from tfkit.data import AugmentationPolicy, ImageExamples, Mixing
 
 
@@ -156,13 +159,13 @@ def train_on(
 
 def train_batches(
     model: keras.Model,
-    batches: Any,
-    validation: Any,
+    batches: tf.data.Dataset,
+    validation: tf.data.Dataset | None,
     *,
     optimization: Optimization,
     steps_per_epoch: int,
     aim: Aim | None = None,
-    inputs: Any = None,
+    inputs: Inputs | None = None,
     precision: Precision = "float32",
     jit: Jit = "auto",
     log_directory: Path | None = None,

@@ -3,7 +3,7 @@
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Unpack
+from typing import Unpack
 
 import keras
 
@@ -96,9 +96,18 @@ def fine_tune_text(
     few = first_tokens(train, tokenizer, sequence_length=options["sequence_length"], count=COMPARED_SAMPLES)
     for number in range(average_runs):
         logs = log_directory / f"run_{number + 1}" if log_directory and number else log_directory
-        watched: dict[str, Any] = {"progress": progress_of_run(progress, number, average_runs), "log_directory": logs}
         start = model if average_runs == 1 else copied(model, few)
-        runs.append(train_text(start, train, validation, tokenizer, seed=seed + number, **watched, **options))
+        trained = train_text(
+            start,
+            train,
+            validation,
+            tokenizer,
+            seed=seed + number,
+            progress=progress_of_run(progress, number, average_runs),
+            log_directory=logs,
+            **options,
+        )
+        runs.append(trained)
     if average_runs == 1:
         return runs[0]
     arrays = token_arrays(validation, tokenizer, sequence_length=options["sequence_length"])

@@ -4,7 +4,7 @@ import contextlib
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import keras
 
@@ -15,14 +15,17 @@ from tfkit.training.divergence import StopAtNoNumber
 from tfkit.training.optimization import Optimization, build_optimizer
 from tfkit.training.quick_steps import quick_steps
 
+if TYPE_CHECKING:
+    import tensorflow as tf
+
 # done, total, what is being done
 Progress = Callable[[int, int, str], None]
 
 
 def fit(
     model: keras.Model,
-    batches: Any,
-    validation: Any,
+    batches: "tf.data.Dataset",
+    validation: "tf.data.Dataset | None",
     *,
     optimization: Optimization,
     steps_per_epoch: int,

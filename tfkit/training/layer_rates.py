@@ -1,12 +1,12 @@
 """Layer-wise learning-rate decay: what a pretrained encoder learned first moves least."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import keras
 from keras import ops
 
 from tfkit.errors import ModelError
+from tfkit.keras_types import LayerConfig, Tensor
 from tfkit.models.text import encoder_blocks
 from tfkit.training.objectives import Objective
 
@@ -86,7 +86,7 @@ def with_layer_rates(optimizer: keras.optimizers.Optimizer, factors: Mapping[str
         'LayerwiseAdam'
     """
     if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):  # of mixed_float16: around the one that steps
-        scaled: dict[str, Any] = {name: optimizer.get_config()[name] for name in _SCALING}
+        scaled: LayerConfig = {name: optimizer.get_config()[name] for name in _SCALING}
         return keras.optimizers.LossScaleOptimizer(with_layer_rates(optimizer.inner_optimizer, factors), **scaled)
     kind = _KINDS.get(type(optimizer))
     if kind is None:
@@ -111,24 +111,24 @@ class _Layerwise(keras.optimizers.Optimizer):
 
     weight_decay: float | None
 
-    def __init__(self, *args: Any, factors: Mapping[str, float] | None = None, **kwargs: Any) -> None:
+    def __init__(self, *args: object, factors: Mapping[str, float] | None = None, **kwargs: object) -> None:
         super().__init__(*args, **kwargs)
         self.factors = dict(factors or {})
         # Keras decays all weights before the step, by the whole learning rate; here each is decayed by its own.
         self._decay, self.weight_decay = self.weight_decay, None
 
-    def build(self, variables: Any) -> None:
+    def build(self, variables: Sequence[keras.Variable]) -> None:
         if not self.built:
             self._shares = [self.factors.get(variable.path, 1.0) for variable in variables]
         super().build(variables)
 
-    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
+    def update_step(self, gradient: Tensor, variable: keras.Variable, learning_rate: Tensor) -> None:
         rate = ops.cast(learning_rate, variable.dtype) * self._shares[self._get_variable_index(variable)]
         if self._decay:
             self.assign_sub(variable, ops.convert_to_tensor(variable) * self._decay * rate)
         super().update_step(gradient, variable, rate)
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> LayerConfig:
         return {**super().get_config(), "weight_decay": self._decay, "factors": self.factors}
 
 
@@ -148,7 +148,7 @@ class LayerwiseSGD(_Layerwise, keras.optimizers.SGD):
 
 
 _SCALING = ("initial_scale", "dynamic_growth_steps")
-_KINDS: dict[Any, Any] = {
+_KINDS: dict[type[keras.optimizers.Optimizer], type[_Layerwise]] = {
     keras.optimizers.Adam: LayerwiseAdam,
     keras.optimizers.AdamW: LayerwiseAdamW,
     keras.optimizers.SGD: LayerwiseSGD,

@@ -1,8 +1,8 @@
 """What the ways to train a model differently have in common: a model around the model, so that they go together."""
 
-from typing import Any
-
 import keras
+
+from tfkit.keras_types import Tensor, Tensors
 
 
 class Objective(keras.Model):
@@ -21,7 +21,12 @@ class Objective(keras.Model):
         self.inner = inner
         self.built = True
 
-    def compile(self, optimizer: Any = "rmsprop", loss: Any = None, **options: Any) -> None:
+    def compile(
+        self,
+        optimizer: str | keras.optimizers.Optimizer | None = "rmsprop",
+        loss: str | keras.losses.Loss | None = None,
+        **options: object,
+    ) -> None:
         """As Keras's; the inner model gets the loss, and may change the optimizer."""
         stepping = None if optimizer is None else self.prepared(keras.optimizers.get(optimizer))
         super().compile(optimizer=stepping, loss=loss, **options)
@@ -31,10 +36,15 @@ class Objective(keras.Model):
         """The optimizer to step with, given the one asked for."""
         return self.inner.prepared(optimizer) if isinstance(self.inner, Objective) else optimizer
 
-    def call(self, inputs: Any, training: bool | None = None) -> Any:
+    def call(self, inputs: Tensors, training: bool | None = None) -> Tensor:
         return self.inner(inputs, training=training)
 
     def compute_loss(
-        self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
-    ) -> Any:
+        self,
+        x: Tensors | None = None,
+        y: Tensor | None = None,
+        y_pred: Tensor | None = None,
+        sample_weight: Tensor | None = None,
+        training: bool = True,
+    ) -> Tensor:
         return self.inner.compute_loss(x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, training=training)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import keras
 import numpy as np
@@ -10,6 +10,7 @@ from sklearn.utils.class_weight import compute_class_weight
 
 from tfkit.data import Examples
 from tfkit.errors import DataError
+from tfkit.keras_types import LayerConfig, Tensor
 
 OptimizerName = Literal["adam", "adamw", "sgd"]
 Schedule = Literal["constant", "cosine", "linear"]
@@ -65,14 +66,14 @@ class LinearDecay(keras.optimizers.schedules.LearningRateSchedule):
     def __init__(self, peak: float, *, steps: int, warmup_steps: int = 0) -> None:
         self.peak, self.steps, self.warmup_steps = peak, steps, warmup_steps
 
-    def __call__(self, step: Any) -> Any:
+    def __call__(self, step: int | Tensor) -> Tensor:
         done = keras.ops.cast(step, "float32")
         share = keras.ops.maximum(self.steps - done, 0.0) / max(1, self.steps - self.warmup_steps)
         if self.warmup_steps:
             share = keras.ops.minimum(share, done / self.warmup_steps)
         return self.peak * share
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> LayerConfig:
         return {"peak": self.peak, "steps": self.steps, "warmup_steps": self.warmup_steps}
 
 
@@ -90,7 +91,7 @@ def build_optimizer(optimization: Optimization, *, steps: int) -> keras.optimize
         >>> type(build_optimizer(Optimization(epochs=1, learning_rate=1e-3), steps=10)).__name__
         'Adam'
     """
-    options: dict[str, Any] = {"learning_rate": _learning_rate(optimization, steps)}
+    options: dict[str, object] = {"learning_rate": _learning_rate(optimization, steps)}
     if optimization.weight_decay:
         options["weight_decay"] = optimization.weight_decay
     if optimization.ema is not None:
@@ -135,7 +136,7 @@ def class_weights(optimization: Optimization, examples: Examples) -> dict[int, f
     return {index: float(wanted.get(name, 1.0)) for index, name in enumerate(names)}
 
 
-def _learning_rate(optimization: Optimization, steps: int) -> Any:
+def _learning_rate(optimization: Optimization, steps: int) -> float | keras.optimizers.schedules.LearningRateSchedule:
     warmup_steps = round(optimization.warmup * steps)
     if optimization.schedule == "cosine":
         return keras.optimizers.schedules.CosineDecay(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypedDict
+from typing import TYPE_CHECKING, Literal, TypedDict
 
 import keras
 
@@ -45,14 +45,18 @@ class StepOptions(WatchingOptions, total=False):
     objective: Objective | None
 
 
-class ImageOptions(WatchingOptions, total=False):
-    """How batches of images are made."""
+class BatchOptions(TypedDict, total=False):
+    """How batches of images are made, but for their size; see `tfkit.data.training_batches`."""
 
     augmentation: AugmentationPolicy
     mixing: Mixing | None
     flip: bool
     seed: int
     cache_bytes: int
+
+
+class ImageOptions(WatchingOptions, BatchOptions, total=False):
+    """How batches of images are made, and what training on them takes."""
 
 
 class FineTuneOptions(ImageOptions, total=False):
@@ -112,7 +116,7 @@ class TextFineTuneOptions(KeepingOptions, total=False):
     jit: Jit
 
 
-def refuse_unknown(function: str, options: Mapping[str, Any], known: type[Any]) -> None:
+def refuse_unknown(function: str, options: Mapping[str, object], known: type) -> None:
     """Refuse keyword arguments that nobody further down takes, as Python does, and before any work is done.
 
     Args:

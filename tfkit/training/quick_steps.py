@@ -3,10 +3,11 @@
 import contextlib
 import functools
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import keras
 from keras import ops
+
+from tfkit.keras_types import Tensor
 
 # Rows of a table up to which its gradient is a sum for each of them: BERT's segments are two.
 _FEW_ROWS = 4
@@ -43,7 +44,7 @@ def quick_steps(model: keras.Model) -> Iterator[None]:
             delattr(layer, method)
 
 
-def _changes(model: keras.Model) -> Iterator[tuple[Any, str, Callable[..., Any]]]:
+def _changes(model: keras.Model) -> Iterator[tuple[keras.Layer, str, Callable[..., Tensor | tuple[Tensor, Tensor]]]]:
     """Layers, the method of each that is changed, and to what; a method that is not Keras's own is left alone."""
     for layer in model._flatten_layers():
         for kind, method, quick in (
@@ -55,7 +56,7 @@ def _changes(model: keras.Model) -> Iterator[tuple[Any, str, Callable[..., Any]]
                 yield layer, method, quick
 
 
-def _moments(norm: Any, inputs: Any, mask: Any) -> tuple[Any, Any]:
+def _moments(norm: keras.layers.BatchNormalization, inputs: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
     """Mean and variance of float32 maps, (channels,) each; with a mask, Keras's way."""
     if mask is not None:
         return keras.layers.BatchNormalization._moments(norm, inputs, mask)  # type: ignore[no-any-return]
@@ -68,7 +69,7 @@ def _moments(norm: Any, inputs: Any, mask: Any) -> tuple[Any, Any]:
     return mean + shift, ops.maximum(variance, 0.0)
 
 
-def _look_up(table: Any, inputs: Any) -> Any:
+def _look_up(table: keras.layers.Embedding, inputs: Tensor) -> Tensor:
     """Rows of a table of few, to the bit: (..., hidden)."""
     ids = ops.expand_dims(inputs, -1)
     rows = ops.cast(table.embeddings, table.compute_dtype)

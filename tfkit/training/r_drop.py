@@ -1,11 +1,10 @@
 """R-Drop: two passes with other dropout are to give the same answer."""
 
-from typing import Any
-
 import keras
 from keras import ops
 
 from tfkit.errors import ModelError
+from tfkit.keras_types import Tensor, Tensors
 from tfkit.training.objectives import Objective
 
 
@@ -44,8 +43,13 @@ class _RDrop(Objective):
         self._alpha = alpha
 
     def compute_loss(
-        self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
-    ) -> Any:
+        self,
+        x: Tensors | None = None,
+        y: Tensor | None = None,
+        y_pred: Tensor | None = None,
+        sample_weight: Tensor | None = None,
+        training: bool = True,
+    ) -> Tensor:
         first = super().compute_loss(x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, training=training)
         if not training:
             return first
@@ -54,7 +58,7 @@ class _RDrop(Objective):
         return (first + second) / 2 + self._alpha * _divergence(y_pred, again)
 
 
-def _divergence(one: Any, other: Any) -> Any:
+def _divergence(one: Tensor, other: Tensor) -> Tensor:
     """Half of KL(p || q) + KL(q || p), which is half of sum((p - q) * (log p - log q)); the mean over the batch."""
     p, q = (ops.log_softmax(ops.cast(logits, "float32")) for logits in (one, other))
     return ops.mean(ops.sum((ops.exp(p) - ops.exp(q)) * (p - q), axis=-1)) / 2

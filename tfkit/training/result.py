@@ -1,8 +1,8 @@
 """What a training stage did."""
 
 from dataclasses import dataclass
-from typing import Any
 
+import keras
 import numpy as np
 
 
@@ -43,7 +43,7 @@ def _figure(name: str, value: float) -> str:
     return f"{100 * value:.1f} %" if name == "accuracy" else f"{value:.3g}"
 
 
-def count_trainable(model: Any) -> int:
+def count_trainable(model: keras.Model) -> int:
     """How many numbers of a model learn.
 
     Example:
