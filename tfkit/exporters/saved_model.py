@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
-from typing import Any
 
 import keras
 import tensorflow as tf
@@ -16,7 +15,7 @@ from tfkit.exporters.float_model import exportable_model, task_of_model
 from tfkit.runtimes import held_native_output
 from tfkit.tasks import task_named
 
-Classify = Callable[[Any], dict[str, tf.Tensor]]
+Classify = Callable[[tf.Tensor | dict[str, tf.Tensor]], dict[str, tf.Tensor]]
 
 
 def export_saved_model(

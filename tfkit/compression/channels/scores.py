@@ -1,7 +1,7 @@
 """How much each channel matters, by one of three criteria."""
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, Literal
+from typing import Literal
 
 import keras
 import numpy as np
@@ -9,12 +9,14 @@ from numpy.typing import NDArray
 
 from tfkit.compression.channels.tracing import ChannelTrace, WeightAxis
 from tfkit.errors import ModelError
-from tfkit.keras_types import Array
+from tfkit.keras_types import Array, Tensor
 
 Criterion = Literal["bn_scale", "weight_norm", "loss"]
 Scores = NDArray[np.float64]
-Batches = Iterable[tuple[Any, Any]]
-Loss = Callable[[Any, Any], Any]
+# Images and labels.
+Batches = Iterable[tuple[Tensor | Array, Tensor | Array]]
+# Labels, outputs -> the loss.
+Loss = Callable[[Tensor, Tensor], Tensor]
 _PIECE = 4
 
 
@@ -100,7 +102,7 @@ def loss_scores(trace: ChannelTrace, model: keras.Model, batches: Batches, *, lo
     return np.where(reached, total / seen, np.nan)
 
 
-def _pieces(batches: Batches) -> Iterator[tuple[Array, Array]]:
+def _pieces(batches: Batches) -> Iterator[tuple[Tensor | Array, Tensor | Array]]:
     for images, labels in batches:
         for start in range(0, len(images), _PIECE):
             yield images[start : start + _PIECE], labels[start : start + _PIECE]

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import keras
 import numpy as np
@@ -126,7 +125,7 @@ def cut_transformer(model: keras.Model, cuts: tuple[BlockCut, ...]) -> keras.Mod
     return build_model(read_graph(model), call)
 
 
-_Rule = Callable[[Node, tuple[Any, ...]], Any]
+_Rule = Callable[[Node, tuple[Tensor, ...]], Tensor]
 
 
 def _block(graph: LayerGraph, name: str) -> Block:

@@ -1,7 +1,7 @@
 """Which layers, heads and neurons of an opened transformer matter least."""
 
-from collections.abc import Iterator, Sequence
-from typing import Any, Literal
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Literal
 
 import keras
 import numpy as np
@@ -16,12 +16,13 @@ from tfkit.compression.transformers.blocks import (
     encoder_layers,
 )
 from tfkit.errors import ModelError
-from tfkit.keras_types import Tensor
+from tfkit.keras_types import Array, Tensor
 from tfkit.models import logits_model
 
 Criterion = Literal["loss", "weight_norm"]
 LayerRule = Literal["even", "last", "loss"]
-Batches = Sequence[tuple[Any, Any]]
+# Inputs by name, and one-hot targets.
+Batches = Sequence[tuple[Mapping[str, Tensor | Array], Tensor | Array]]
 # Texts whose slopes are added before they are squared: over many texts of a trained model they cancel.
 _PIECE = 4
 
