@@ -1,7 +1,6 @@
 """Rules between the keys of `pruning:`, `quantization:`, `distillation:` and the sections around them."""
 
 import json
-from typing import Any
 
 from tfkit.config.compression_sections import (
     CHANNEL_BUDGETS,
@@ -12,9 +11,7 @@ from tfkit.config.compression_sections import (
 )
 from tfkit.config.faults import Places
 from tfkit.config.section import Section
-from tfkit.config.yaml_document import KeyPath
-
-Tree = dict[str, Any]
+from tfkit.config.yaml_document import KeyPath, Plain, Tree
 
 
 def broken_compression_rules(tree: Tree, at_fault: set[KeyPath], places: Places) -> list[str]:
@@ -52,8 +49,9 @@ def _pruning_rules(tree: Tree) -> list[tuple[KeyPath, str]]:
         broken.append(
             (("pruning", "budgets"), "pruning.budgets are for each layer on its own: leave pruning.scope at layer")
         )
-    pattern: Any = pruning.get("pattern")
-    if method == "n_of_m" and _is_pair(pattern) and pattern[0] >= pattern[1]:
+    pattern = pruning.get("pattern")
+    pair = _pair_of_numbers(pattern)
+    if method == "n_of_m" and pair is not None and pair[0] >= pair[1]:
         broken.append((("pruning", "pattern"), f"pruning.pattern keeps n of m weights, n below m; got {pattern}"))
     return broken
 
@@ -135,5 +133,6 @@ def _is_set(section: Tree, kind: type[Section], name: str) -> bool:
     return bool(section[name] != default)
 
 
-def _is_pair(value: Any) -> bool:
-    return isinstance(value, list | tuple) and len(value) == 2 and all(isinstance(part, int) for part in value)
+def _pair_of_numbers(value: Plain) -> tuple[int, int] | None:
+    numbers = [part for part in value if isinstance(part, int)] if isinstance(value, list) and len(value) == 2 else []
+    return (numbers[0], numbers[1]) if len(numbers) == 2 else None

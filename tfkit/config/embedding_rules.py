@@ -1,15 +1,13 @@
 """Rules between keys of a recipe for sentence embeddings."""
 
-from typing import Any
-
 from tfkit.config.faults import Places
 from tfkit.config.text_rules import broken_text_rules
-from tfkit.config.yaml_document import KeyPath
+from tfkit.config.yaml_document import KeyPath, Tree
 
 _MEANINGLESS = ("class_weights", "label_smoothing")
 
 
-def broken_embedding_rules(tree: dict[str, Any], at_fault: set[KeyPath], places: Places) -> list[str]:
+def broken_embedding_rules(tree: Tree, at_fault: set[KeyPath], places: Places) -> list[str]:
     """Sentences for every rule that the recipe breaks; see `broken_text_rules`."""
     sentences = broken_text_rules(tree, at_fault, places)
     data, fine_tune = tree.get("data"), tree.get("fine_tune")

@@ -2,12 +2,15 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
-from typing import Any, get_args
+from typing import TYPE_CHECKING, get_args
 
 from pydantic.fields import FieldInfo
 
 from tfkit.config.section import Section
-from tfkit.config.yaml_document import KeyPath
+from tfkit.config.yaml_document import KeyPath, Tree
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
 
 _LONGEST_VALUE = 60
 
@@ -44,7 +47,9 @@ def section_types(recipe: type[Section]) -> dict[str, type[Section]]:
     return found
 
 
-def describe_errors(errors: Sequence[Any], tree: dict[str, Any], places: Places, *, recipe: type[Section]) -> list[str]:
+def describe_errors(
+    errors: Sequence["ErrorDetails"], tree: Tree, places: Places, *, recipe: type[Section]
+) -> list[str]:
     """One sentence for every key at fault.
 
     Args:
@@ -77,7 +82,7 @@ def nearest(name: str, known: Iterable[str]) -> str:
     return f"did you mean {close[0]}?" if close else f"expected one of {', '.join(names)}"
 
 
-def shown(value: Any) -> str:
+def shown(value: object) -> str:
     """A value as a recipe would write it, cut when it is long.
 
     Example:
@@ -90,7 +95,7 @@ def shown(value: Any) -> str:
     return text if len(text) <= _LONGEST_VALUE else f"{text[: _LONGEST_VALUE - 3]}..."
 
 
-def _sentence(path: KeyPath, error: Any, tree: dict[str, Any], recipe: type[Section]) -> str:
+def _sentence(path: KeyPath, error: "ErrorDetails", tree: Tree, recipe: type[Section]) -> str:
     name = ".".join(str(part) for part in path)
     kinds = section_types(recipe)
     inside = len(error["loc"]) > len(path)  # a fault of an item: the key itself is told
@@ -108,10 +113,12 @@ def _sentence(path: KeyPath, error: Any, tree: dict[str, Any], recipe: type[Sect
     if error["type"] == "missing" and not inside:
         return f"{name} is missing; it must be {expected}"
     value = tree[str(path[0])]
-    return f"{name} must be {expected}; got {shown(value[path[1]] if len(path) == 2 else value)}"
+    if len(path) == 2 and isinstance(value, dict):
+        value = value[str(path[1])]
+    return f"{name} must be {expected}; got {shown(value)}"
 
 
-def _bound(error: Any) -> str:
+def _bound(error: "ErrorDetails") -> str:
     """The limit that the words leave out, because nobody comes near it but by mistake."""
     limits, came = error.get("ctx", {}), error.get("input")
     if error["type"] == "less_than_equal" and limits["le"] > 1:
@@ -120,7 +127,7 @@ def _bound(error: Any) -> str:
     return f", at least {limits['ge']:g}" if tiny else ""
 
 
-def _expected(field: FieldInfo, error: Any) -> str:
+def _expected(field: FieldInfo, error: "ErrorDetails") -> str:
     extra = field.json_schema_extra
     if isinstance(extra, dict) and "expected" in extra:
         return str(extra["expected"]) + _bound(error)

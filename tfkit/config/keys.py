@@ -1,7 +1,7 @@
 """What the keys of a recipe may hold: types, and in words what is expected of them."""
 
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypedDict, TypeVar, Unpack
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
@@ -10,7 +10,7 @@ from tfkit.errors import is_printable
 T = TypeVar("T")
 
 
-def text_of_number(value: Any) -> Any:
+def text_of_number(value: object) -> object:
     # `classes: [5, 6]` and `run.name=2024` mean names, though YAML reads numbers there.
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
@@ -67,7 +67,15 @@ EARLY_STOPPING = "a whole number of epochs of 1 or more, or null"
 FLAG = "true or false"
 
 
-def key(expected: str, description: str, default: Any = ..., **constraints: Any) -> Any:
+class _Constraints(TypedDict, total=False):
+    """What pydantic's `Field` takes besides, of which only this is needed."""
+
+    pattern: str
+    ge: int
+    lt: int
+
+
+def key(expected: str, description: str, default: Any = ..., **constraints: Unpack[_Constraints]) -> Any:
     """A field that knows, in words, which values it takes; the loader's messages say them."""
     return Field(default, description=description, json_schema_extra={"expected": expected}, **constraints)
 

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from pydantic import ValidationError
 
@@ -16,7 +15,7 @@ from tfkit.config.section import Section
 from tfkit.config.sections import RecipeConfig
 from tfkit.config.text_rules import broken_text_rules
 from tfkit.config.text_sections import TextRecipeConfig
-from tfkit.config.yaml_document import dump_yaml, parse_yaml
+from tfkit.config.yaml_document import Tree, dump_yaml, parse_yaml
 from tfkit.errors import ConfigError, printable
 from tfkit.files import read_regular_file
 
@@ -75,7 +74,7 @@ def load_recipe(
     overrides = [*overrides, *([] if script is None else [f"recipe={json.dumps(str(script.absolute()))}"])]
     kind = _schema(tree, overrides, may_run=may_run)
     for (name,) in (key for key in document.empty if len(key) == 1 and key[0] in section_types(kind)):
-        tree[name] = {}  # `head:` with nothing below it is there, with its defaults
+        tree[str(name)] = {}  # `head:` with nothing below it is there, with its defaults
     for override in overrides:
         faults += _apply(override, tree, places, kind)
     config, wrong = _validated(tree, places, kind)
@@ -104,7 +103,7 @@ def dump_recipe(config: AnyRecipe) -> str:
     return dump_yaml({name: value for name, value in tree.items() if value is not None})
 
 
-def _schema(tree: dict[str, Any], overrides: Sequence[str], *, may_run: bool) -> _Kind:
+def _schema(tree: Tree, overrides: Sequence[str], *, may_run: bool) -> _Kind:
     """The schema of the script that a recipe names; that of images for a name that is to be refused."""
     said = [parse_yaml(text).value for key, _, text in (one.partition("=") for one in overrides) if key == "recipe"]
     name = str(said[-1] if said else tree.get("recipe"))
@@ -116,7 +115,7 @@ def _schema(tree: dict[str, Any], overrides: Sequence[str], *, may_run: bool) ->
         return RecipeConfig
 
 
-def _validated(tree: dict[str, Any], places: Places, kind: _Kind) -> tuple[AnyRecipe | None, list[str]]:
+def _validated(tree: Tree, places: Places, kind: _Kind) -> tuple[AnyRecipe | None, list[str]]:
     broken = next(rules for schema, rules in _RULES.items() if issubclass(kind, schema))
     try:
         # Through JSON, because pydantic's strict mode then takes a list for a tuple and text for a path, but
@@ -129,7 +128,7 @@ def _validated(tree: dict[str, Any], places: Places, kind: _Kind) -> tuple[AnyRe
     return config, broken(tree, set(), places)
 
 
-def _apply(override: str, tree: dict[str, Any], places: Places, kind: type[Section]) -> list[str]:
+def _apply(override: str, tree: Tree, places: Places, kind: type[Section]) -> list[str]:
     """Put one `key=value` into the tree; faults come back as sentences."""
     key, equals, text = override.partition("=")
     parts = key.strip().split(".")
@@ -144,16 +143,17 @@ def _apply(override: str, tree: dict[str, Any], places: Places, kind: type[Secti
     for part in parts[:-1]:
         if branch.get(part) is None:
             branch[part] = {}
-        if not isinstance(branch[part], dict):
+        inner = branch[part]
+        if not isinstance(inner, dict):
             return [f"{key} cannot be set, because {part} is not a section (command line)"]
-        branch = branch[part]
+        branch = inner
     empty_section = len(parts) == 1 and not text.strip() and parts[0] in section_types(kind)
     branch[parts[-1]] = {} if empty_section else document.value
     places.came_from_command_line(tuple(parts))
     return []
 
 
-def _unknown_section(parts: list[str], tree: dict[str, Any], kind: type[Section]) -> str:
+def _unknown_section(parts: list[str], tree: Tree, kind: type[Section]) -> str:
     """An unknown first word; a key without its section (`epochs=3`) is told which sections have it."""
     name = parts[0]
     homes = [section for section, keys in section_types(kind).items() if name in keys.model_fields]
@@ -180,5 +180,5 @@ def _cut(fault: str) -> str:
     return f"{fault[:half]} ... {fault[-half:]}"
 
 
-def _short(value: Any) -> str:
+def _short(value: object) -> str:
     return "an empty file" if value is None else f"'{value}'"[:60]

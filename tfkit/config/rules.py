@@ -1,12 +1,11 @@
 """Rules between keys of a recipe, which a single key's type cannot tell."""
 
 from collections.abc import Mapping
-from typing import Any
 
 from tfkit.config.compression_rules import broken_compression_rules
 from tfkit.config.faults import Places
 from tfkit.config.task_section import broken_task_rules
-from tfkit.config.yaml_document import KeyPath
+from tfkit.config.yaml_document import KeyPath, Tree
 
 # What each source cannot do without, and what only some of them read.
 _NEEDED = {
@@ -24,7 +23,7 @@ _READ_BY = {
 }
 
 
-def broken_rules(tree: dict[str, Any], at_fault: set[KeyPath], places: Places) -> list[str]:
+def broken_rules(tree: Tree, at_fault: set[KeyPath], places: Places) -> list[str]:
     """Sentences for every rule that the recipe breaks.
 
     Args:
@@ -46,7 +45,7 @@ def broken_rules(tree: dict[str, Any], at_fault: set[KeyPath], places: Places) -
 
 
 def source_rules(
-    data: dict[str, Any],
+    data: Tree,
     places: Places,
     *,
     needed: Mapping[str, tuple[str, ...]],
@@ -66,7 +65,7 @@ def source_rules(
     return sentences
 
 
-def fraction_rules(data: dict[str, Any], places: Places) -> list[str]:
+def fraction_rules(data: Tree, places: Places) -> list[str]:
     """Whether the shares that are split off leave anything to train on."""
     said = [data.get(key, 0.0) for key in ("validation_fraction", "test_fraction")]
     total = sum(share for share in said if isinstance(share, float | int) and 0 <= share < 1)

@@ -7,11 +7,11 @@ from pydantic import AfterValidator, Field
 from tfkit.config.faults import Places
 from tfkit.config.keys import POSITIVE, Positive, Text, all_different, choice, key
 from tfkit.config.section import Section
-from tfkit.config.yaml_document import KeyPath
+from tfkit.config.yaml_document import KeyPath, Plain, Tree
 
 _TABLES = ("csv", "tsv", "jsonl")
 # What is for one class of several alone, with the value that does nothing.
-_OF_CLASSES: dict[KeyPath, Any] = {
+_OF_CLASSES: dict[KeyPath, str | None] = {
     ("data", "labels_per_class"): None,
     ("head", "class_weights"): None,
     ("fine_tune", "class_weights"): None,
@@ -54,12 +54,12 @@ class TaskSection(Section):
         return {"kind": kinds[self.kind], "columns": self.label_columns, "separator": self.separator}
 
 
-def broken_task_rules(tree: dict[str, Any], at_fault: set[KeyPath], places: Places) -> list[str]:
+def broken_task_rules(tree: Tree, at_fault: set[KeyPath], places: Places) -> list[str]:
     """Sentences for every rule between `task:` and the other sections that a recipe breaks; see `broken_rules`."""
     section = tree.get("task")
     if not isinstance(section, dict) or ("task", "kind") in at_fault:
         return []
-    kind = section.get("kind", "classification")
+    kind = str(section.get("kind", "classification"))
     broken: list[tuple[KeyPath, str]] = []
     if kind == "classification":
         if section.get("label_columns"):
@@ -73,7 +73,7 @@ def broken_task_rules(tree: dict[str, Any], at_fault: set[KeyPath], places: Plac
     return [f"{sentence} {places.of(path)}" for path, sentence in broken if not {path, path[:1]} & at_fault]
 
 
-def _other_rules(tree: dict[str, Any], kind: str) -> list[tuple[KeyPath, str]]:
+def _other_rules(tree: Tree, kind: str) -> list[tuple[KeyPath, str]]:
     """Of several labels, and of numbers."""
     broken: list[tuple[KeyPath, str]] = []
     source = _value(tree, ("data", "source"))
@@ -97,13 +97,13 @@ def _other_rules(tree: dict[str, Any], kind: str) -> list[tuple[KeyPath, str]]:
     return broken
 
 
-def _measured_by_loss(pruning: dict[str, Any]) -> list[str]:
+def _measured_by_loss(pruning: Tree) -> list[str]:
     """The keys of `pruning:` that rank channels, heads or layers by a classifier's loss, as the default does."""
     ranks = pruning.get("method") == "channels" or pruning.get("heads") or pruning.get("feedforward")
     by_loss = ["criterion"] if ranks and pruning.get("criterion", "loss") == "loss" else []
     return [*by_loss, *(["drop"] if pruning.get("drop") == "loss" else [])]
 
 
-def _value(tree: dict[str, Any], path: KeyPath) -> Any:
+def _value(tree: Tree, path: KeyPath) -> Plain:
     section = tree.get(str(path[0]))
-    return section.get(path[1]) if isinstance(section, dict) else None
+    return section.get(str(path[1])) if isinstance(section, dict) else None

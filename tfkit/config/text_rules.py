@@ -1,12 +1,10 @@
 """Rules between keys of a recipe for texts."""
 
-from typing import Any
-
 from tfkit.config.faults import Places
 from tfkit.config.rules import fraction_rules, source_rules
 from tfkit.config.task_section import broken_task_rules
 from tfkit.config.text_compression_sections import STUDENT_KEYS
-from tfkit.config.yaml_document import KeyPath
+from tfkit.config.yaml_document import KeyPath, Tree
 
 _FILES = ("csv", "tsv", "jsonl")
 _NEEDED = {**{source: ("train",) for source in _FILES}, "tfds": ("name",)}
@@ -22,7 +20,7 @@ _READ_BY = {
 }
 
 
-def broken_text_rules(tree: dict[str, Any], at_fault: set[KeyPath], places: Places) -> list[str]:
+def broken_text_rules(tree: Tree, at_fault: set[KeyPath], places: Places) -> list[str]:
     """Sentences for every rule that the recipe breaks.
 
     Args:
@@ -45,7 +43,7 @@ def broken_text_rules(tree: dict[str, Any], at_fault: set[KeyPath], places: Plac
     return sentences + _fine_tune_rules(tree, at_fault, places) + _smaller_rules(tree, at_fault, places)
 
 
-def _fine_tune_rules(tree: dict[str, Any], at_fault: set[KeyPath], places: Places) -> list[str]:
+def _fine_tune_rules(tree: Tree, at_fault: set[KeyPath], places: Places) -> list[str]:
     section = tree.get("fine_tune")
     if not isinstance(section, dict) or section.get("method") != "head":
         return []
@@ -58,7 +56,7 @@ def _fine_tune_rules(tree: dict[str, Any], at_fault: set[KeyPath], places: Place
     ]
 
 
-def _smaller_rules(tree: dict[str, Any], at_fault: set[KeyPath], places: Places) -> list[str]:
+def _smaller_rules(tree: Tree, at_fault: set[KeyPath], places: Places) -> list[str]:
     """Of `pruning` and `distillation`."""
     broken: list[tuple[KeyPath, str]] = []
     pruning, teaching = tree.get("pruning"), tree.get("distillation")

@@ -6,11 +6,15 @@ Scalars follow the YAML 1.2 core schema, not PyYAML's 1.1: `1e-3` is a number, `
 
 import re
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TypeAlias, cast
 
 import yaml
 
 KeyPath = tuple[str | int, ...]
+
+# What a recipe's text holds: plain values, valid or not; and a section, or the whole recipe.
+Plain: TypeAlias = "bool | int | float | str | list[Plain] | dict[str, Plain] | None"
+Tree: TypeAlias = dict[str, Plain]
 
 # (tag, pattern, first characters) of the words that are not text.
 _SCALARS = (
@@ -34,17 +38,17 @@ _PLAIN_TAGS = ("tag:yaml.org,2002:map", "tag:yaml.org,2002:seq")
 class _Loader(yaml.SafeLoader):
     """Counts while it reads: what an alias stands for counts again, so that aliases of aliases end before they grow."""
 
-    yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012 - PyYAML's own name and form
+    yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012 - PyYAML's own name and form
 
     def __init__(self, text: str) -> None:
         super().__init__(text)
         self._values, self._depth = 0, 0
         self._behind: dict[int, int] = {}  # values that a node holds, itself among them
 
-    def compose_node(self, parent: Any, index: Any) -> Any:
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         """PyYAML's own, within `_MOST_VALUES` and `_DEEPEST`."""
-        event: Any = self.peek_event()  # type: ignore[no-untyped-call]
-        mark, before = event.start_mark, self._values
+        event: yaml.Event = self.peek_event()  # type: ignore[no-untyped-call]
+        mark, before = cast("yaml.Mark", event.start_mark), self._values
         if self._depth > _DEEPEST:
             raise yaml.MarkedYAMLError(problem=_TOO_DEEP, problem_mark=mark)
         is_alias = isinstance(event, yaml.AliasEvent)
@@ -80,7 +84,7 @@ class YamlDocument:
         empty: Paths whose value was left out (`head:` and nothing after it).
     """
 
-    value: Any = None
+    value: Plain = None
     lines: dict[KeyPath, int] = field(default_factory=dict)
     faults: list[tuple[int, str]] = field(default_factory=list)
     empty: set[KeyPath] = field(default_factory=set)
@@ -100,7 +104,7 @@ def parse_yaml(text: str) -> YamlDocument:
         {'head': {'learning_rate': 0.001}}
     """
     document = YamlDocument()
-    loader: Any = None
+    loader: _Loader | None = None
     try:
         loader = _Loader(text)
         node = loader.get_single_node()
@@ -116,7 +120,7 @@ def parse_yaml(text: str) -> YamlDocument:
     return document
 
 
-def dump_yaml(value: Any) -> str:
+def dump_yaml(value: object) -> str:
     """Write plain values as YAML that `parse_yaml` reads back to the same values.
 
     Example:
@@ -126,7 +130,7 @@ def dump_yaml(value: Any) -> str:
     return yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=110)
 
 
-def _value(node: Any, path: KeyPath, document: YamlDocument, loader: Any, parents: frozenset[int]) -> Any:
+def _value(node: yaml.Node, path: KeyPath, document: YamlDocument, loader: "_Loader", parents: frozenset[int]) -> Plain:
     if id(node) in parents:
         document.faults.append((node.start_mark.line + 1, "an alias (*) stands inside its own anchor (&)"))
         return None
@@ -146,10 +150,11 @@ def _value(node: Any, path: KeyPath, document: YamlDocument, loader: Any, parent
         for position, item in enumerate(node.value):
             document.lines[(*path, position)] = item.start_mark.line + 1
         return [_value(item, (*path, i), document, loader, parents) for i, item in enumerate(node.value)]
+    assert isinstance(node, yaml.ScalarNode)  # there is no fourth kind
     if node.value == "" and node.style is None:
         document.empty.add(path)
     try:
-        value = loader.construct_object(node)
+        value: Plain = loader.construct_object(node)
     except (ValueError, KeyError, IndexError, TypeError, AttributeError):  # `!!int foo`, or thousands of digits
         document.faults.append((line, f"not valid YAML: '{node.value[:40]}' is no {node.tag.rpartition(':')[2]}"))
         return None
@@ -159,8 +164,10 @@ def _value(node: Any, path: KeyPath, document: YamlDocument, loader: Any, parent
     return value
 
 
-def _mapping(node: Any, path: KeyPath, document: YamlDocument, loader: Any, parents: frozenset[int]) -> dict[str, Any]:
-    values: dict[str, Any] = {}
+def _mapping(
+    node: yaml.MappingNode, path: KeyPath, document: YamlDocument, loader: "_Loader", parents: frozenset[int]
+) -> Tree:
+    values: Tree = {}
     for key_node, value_node in node.value:
         line = key_node.start_mark.line + 1
         if not isinstance(key_node, yaml.ScalarNode):
