@@ -15,9 +15,12 @@ import time
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from tfkit.files import is_inflated, refuse_irregular
+
+if TYPE_CHECKING:
+    import h5py
 
 _SECONDS = 2  # of processor time, beside what Python's start took: a busy or slow machine makes nothing fail
 _BYTES_A_SECOND = 20 << 20
@@ -60,7 +63,7 @@ def _read_all(path: Path) -> str | None:
     return None
 
 
-def _sources(path: Path) -> Iterator[Any]:
+def _sources(path: Path) -> Iterator[Path | io.BytesIO]:
     if not zipfile.is_zipfile(path):
         yield path
         return
@@ -70,7 +73,7 @@ def _sources(path: Path) -> Iterator[Any]:
                 yield io.BytesIO(archive.read(name))
 
 
-def _read_objects(source: Any) -> str | None:
+def _read_objects(source: Path | io.BytesIO) -> str | None:
     """Read every attribute and dataset; why the file is refused, or None."""
     import h5py
 
@@ -103,7 +106,7 @@ def _read_objects(source: Any) -> str | None:
     return None
 
 
-def _names(holder: Any) -> list[str]:
+def _names(holder: "h5py.Group | h5py.AttributeManager") -> list[str]:
     try:
         return list(holder)
     except Exception:  # whatever HDF5 says of a damaged list

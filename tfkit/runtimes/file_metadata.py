@@ -9,7 +9,7 @@ import math
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from flatbuffers import encode, number_types, packer
@@ -19,6 +19,10 @@ from tfkit.artifacts import PixelScaling, labels_of_file
 from tfkit.errors import ModelError
 from tfkit.files import inflated_fault
 from tfkit.runtimes.flatbuffer import opened_flatbuffer
+
+if TYPE_CHECKING:
+    from ai_edge_litert import schema_py_generated as schema
+    from flatbuffers.number_types import TFlags
 
 METADATA = "TFLITE_METADATA"
 # Fields of the schema by their places in their tables, and its numbers of kinds.
@@ -90,7 +94,7 @@ def metadata_labels(path: Path) -> tuple[str, ...]:
         raise ModelError(message, hint=hint) from None
 
 
-def _tensors(model: Any, side: int) -> Iterator[Table]:
+def _tensors(model: "schema.Model", side: int) -> Iterator[Table]:
     """What is told of the first input or output."""
     for number in range(model.MetadataLength()):
         entry = model.Metadata(number)
@@ -124,7 +128,7 @@ def _tables(table: Table, field: int) -> Iterator[Table]:
             yield Table(table.Bytes, table.Indirect(start + 4 * number))
 
 
-def _number(table: Table, field: int, kind: Any) -> int:
+def _number(table: Table, field: int, kind: "type[TFlags]") -> int:
     offset = table.Offset(_entry(field))
     return int(table.Get(kind, table.Pos + offset)) if offset else 0
 

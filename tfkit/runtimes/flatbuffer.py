@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from ai_edge_litert import schema_py_generated as schema
 
@@ -159,7 +158,7 @@ def scale_that_is_no_number(path: Path) -> str | None:
 
 
 @contextmanager
-def opened_flatbuffer(path: Path) -> Iterator[Any]:
+def opened_flatbuffer(path: Path) -> Iterator[schema.Model]:
     """The file's model; a fault while it is read is a damaged file, for its parts are only found when asked for."""
     try:
         content = read_regular_file(path)
@@ -180,11 +179,11 @@ def _names_of(enumeration: type) -> dict[int, str]:
     return {code: name for name, code in vars(enumeration).items() if isinstance(code, int)}
 
 
-def _type_name(tensor: Any) -> str:
+def _type_name(tensor: schema.Tensor) -> str:
     return _names_of(schema.TensorType)[tensor.Type()].lower()
 
 
-def _read_operator(model: Any, graph: Any, operator: Any, *, index: int) -> Operator:
+def _read_operator(model: schema.Model, graph: schema.SubGraph, operator: schema.Operator, *, index: int) -> Operator:
     code = model.OperatorCodes(operator.OpcodeIndex())
     # Codes above 126 do not fit the old one-byte field; the larger of the two is the right one.
     number = max(code.DeprecatedBuiltinCode(), code.BuiltinCode())
@@ -205,7 +204,9 @@ def _read_operator(model: Any, graph: Any, operator: Any, *, index: int) -> Oper
     )
 
 
-def _computes_in_float(model: Any, graph: Any, name: str, inputs: list[int], outputs: list[int]) -> bool:
+def _computes_in_float(
+    model: schema.Model, graph: schema.SubGraph, name: str, inputs: list[int], outputs: list[int]
+) -> bool:
     if not any(_type_name(graph.Tensors(n)) in _FLOATS for n in (*inputs, *outputs)):
         return False
     if name not in _CONVERSIONS:
@@ -215,16 +216,16 @@ def _computes_in_float(model: Any, graph: Any, name: str, inputs: list[int], out
     return not (at_input or at_output or _is_constant(model, graph.Tensors(inputs[0])))
 
 
-def _is_constant(model: Any, tensor: Any) -> bool:
+def _is_constant(model: schema.Model, tensor: schema.Tensor) -> bool:
     buffer = model.Buffers(tensor.Buffer())
     return bool(buffer.DataLength() or buffer.Size())
 
 
-def _shape(tensor: Any) -> tuple[int, ...]:
+def _shape(tensor: schema.Tensor) -> tuple[int, ...]:
     return tuple(tensor.Shape(n) for n in range(tensor.ShapeLength()))
 
 
-def _tensor_spec(graph: Any, number: int, name: bytes | None = None) -> TensorSpec:
+def _tensor_spec(graph: schema.SubGraph, number: int, name: bytes | None = None) -> TensorSpec:
     tensor = graph.Tensors(number)
     shape: tuple[int | None, ...] = _shape(tensor)
     if tensor.ShapeSignatureLength():
@@ -241,5 +242,5 @@ def _tensor_spec(graph: Any, number: int, name: bytes | None = None) -> TensorSp
     )
 
 
-def _zero_point(quantization: Any) -> int:
+def _zero_point(quantization: schema.QuantizationParameters) -> int:
     return int(quantization.ZeroPoint(0)) if quantization.ZeroPointLength() else 0

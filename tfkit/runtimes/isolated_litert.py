@@ -7,6 +7,7 @@ opens it by SIGSEGV, or keeps it busy for ever.
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -91,5 +92,4 @@ class IsolatedLiteRTRuntime(Runtime):
             answer = self.process.ask(np.array(request), np.array(names), *inputs.values())
         else:
             answer = self.process.ask(np.array(request), np.array("null"), inputs)
-        scores: NDArray[np.float32] = answer
-        return scores
+        return cast("NDArray[np.float32]", answer)

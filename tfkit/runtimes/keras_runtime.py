@@ -1,7 +1,7 @@
 """Run a Keras model in this process: the reference every exported file is compared with."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,6 +9,9 @@ from numpy.typing import NDArray
 from tfkit.artifacts import ModelSignature, TensorSpec
 from tfkit.errors import ModelError
 from tfkit.runtimes.protocol import ModelInputs, Runtime, input_count, some_inputs
+
+if TYPE_CHECKING:
+    import keras
 
 
 class KerasRuntime(Runtime):
@@ -29,7 +32,7 @@ class KerasRuntime(Runtime):
         (40, 2)
     """
 
-    def __init__(self, model: Any, *, batch_size: int = 64) -> None:
+    def __init__(self, model: "keras.Model", *, batch_size: int = 64) -> None:
         named = isinstance(model.input, dict)
         if not (named or len(model.inputs) == 1) or len(model.outputs) != 1:
             raise ModelError(
@@ -79,9 +82,9 @@ class KerasRuntime(Runtime):
         return np.asarray(scores[0] if isinstance(scores, list) else scores, np.float32)
 
 
-def _values(inputs: ModelInputs) -> Any:
+def _values(inputs: ModelInputs) -> NDArray[np.float32] | dict[str, NDArray[np.int32]]:
     return inputs if isinstance(inputs, dict) else inputs.astype(np.float32)
 
 
-def _tensor_spec(tensor: Any) -> TensorSpec:
+def _tensor_spec(tensor: "keras.KerasTensor") -> TensorSpec:
     return TensorSpec(name=tensor.name, shape=tuple(tensor.shape), dtype=str(tensor.dtype))

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
@@ -139,13 +138,13 @@ class LiteRTRuntime(Runtime):
         ):
             raise ModelError(f"the model takes images of shape {expected}; got an array of shape {pixels.shape}")
 
-    def _decode(self, values: NDArray[Any]) -> NDArray[np.float32]:
+    def _decode(self, values: NDArray[np.number]) -> NDArray[np.float32]:
         if self._output.scale is None or self._output.zero_point is None:
             return values.astype(np.float32)
         return (values.astype(np.float32) - self._output.zero_point) * np.float32(self._output.scale)
 
 
-def _input_indices(interpreter: Any, *, by_name: bool) -> dict[str, int]:
+def _input_indices(interpreter: Interpreter, *, by_name: bool) -> dict[str, int]:
     """The tensor of each input, by the signature's names; one without a name for an image."""
     if by_name:
         if not interpreter.get_signature_list():
@@ -161,7 +160,7 @@ def _input_indices(interpreter: Any, *, by_name: bool) -> dict[str, int]:
     return {"": int(interpreter.get_input_details()[0]["index"])}
 
 
-def _open_interpreter(path: Path, *, threads: int) -> Any:
+def _open_interpreter(path: Path, *, threads: int) -> Interpreter:
     custom = sorted({operator.name for operator in read_operators(path) if operator.custom})
     with held_native_output():
         try:

@@ -9,18 +9,20 @@ import json
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO, cast
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tfkit.errors import ModelError
 from tfkit.runtimes.array_pipe import receive_arrays, send_arrays
 from tfkit.runtimes.litert_runtime import LiteRTRuntime
 from tfkit.runtimes.model_process import DAMAGED, serve_on_pipes
 from tfkit.runtimes.pixel_encoding import scaling_as_json, scaling_of_json
+from tfkit.runtimes.protocol import ModelInputs
 
 
-def serve(path: Path, *, options: Any, requests: BinaryIO, answers: BinaryIO) -> None:
+def serve(path: Path, *, options: argparse.Namespace, requests: BinaryIO, answers: BinaryIO) -> None:
     """Open the file, say what is measured, then answer requests until they end.
 
     A request is `scores` or `prepare`, JSON with the inputs' names (null for pixels), and the inputs; `run`, whose
@@ -55,7 +57,7 @@ def serve(path: Path, *, options: Any, requests: BinaryIO, answers: BinaryIO) ->
         except EOFError:
             return
         try:
-            answer: Any = 0.0
+            answer: float | NDArray[np.float32] = 0.0
             if str(request) == "run":
                 answer = _seconds(prepared)
             elif str(request) == "scaling":
@@ -70,9 +72,10 @@ def serve(path: Path, *, options: Any, requests: BinaryIO, answers: BinaryIO) ->
             send_arrays(answers, np.array("ok"), np.asarray(answer))
 
 
-def _inputs(given: list[Any]) -> Any:
+def _inputs(given: list[NDArray[np.generic]]) -> ModelInputs:
     names = json.loads(str(given[0]))
-    return given[1] if names is None else dict(zip(names, given[1:], strict=True))
+    inputs = given[1] if names is None else dict(zip(names, given[1:], strict=True))
+    return cast("ModelInputs", inputs)
 
 
 def _seconds(run: Callable[[], object]) -> float:

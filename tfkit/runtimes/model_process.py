@@ -6,9 +6,11 @@ import subprocess
 import sys
 import tempfile
 import threading
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import BinaryIO
 
+import numpy as np
 from numpy.typing import NDArray
 
 from tfkit.errors import ModelError
@@ -50,7 +52,7 @@ class ModelProcess:
             start_new_session=True,
         )
 
-    def ask(self, *arrays: NDArray[Any]) -> Any:
+    def ask(self, *arrays: NDArray[np.generic]) -> NDArray[np.generic]:
         """Send a request and receive its answer.
 
         Raises:
@@ -62,7 +64,7 @@ class ModelProcess:
             raise self._ended() from None
         return self.receive()
 
-    def receive(self) -> Any:
+    def receive(self) -> NDArray[np.generic]:
         """The array of the next answer.
 
         Raises:
@@ -116,7 +118,7 @@ class ModelProcess:
         )
 
 
-def serve_on_pipes(serve: Any) -> None:
+def serve_on_pipes(serve: Callable[[BinaryIO, BinaryIO], None]) -> None:
     """Call `serve(requests, answers)` with this process's own pipes.
 
     Anything that prints must not get between the answers: stdout is handed over, then points to stderr.

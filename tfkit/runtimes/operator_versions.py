@@ -7,7 +7,6 @@ converter: `tensorflow/compiler/mlir/lite/tools/versioning/op_version.cc` (Tenso
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 
 @dataclass(frozen=True)
@@ -28,7 +27,7 @@ class OperatorTypes:
     shapes: tuple[tuple[int, ...], ...]
     per_channel: bool
     scales: tuple[float, ...]
-    options: Any
+    options: object
 
     @property
     def ranks(self) -> tuple[int, ...]:
@@ -40,7 +39,7 @@ class OperatorTypes:
         """Whether float values meet int8 weights."""
         return self.inputs[0] == "float32" and self.inputs[1] == "int8" and self.outputs[0] == "float32"
 
-    def says(self, option: str) -> Any:
+    def says(self, option: str) -> object:
         """An option's value, None without it."""
         return getattr(self.options, option, None)
 

@@ -2,7 +2,6 @@
 
 import json
 from dataclasses import asdict
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -85,7 +84,7 @@ class PixelEncoder:
 
     def __init__(self, tensor: TensorSpec, scaling: PixelScaling) -> None:
         self._dtype, self._scaling = np.dtype(tensor.dtype), scaling
-        self._table: NDArray[Any] | None = None
+        self._table: NDArray[np.number] | None = None
         self._added = 0
         if self._dtype == np.float32:
             return
@@ -104,7 +103,7 @@ class PixelEncoder:
         if not as_it_is or scaling.blue_first:
             self._table = table
 
-    def encoded(self, pixels: NDArray[Any]) -> NDArray[Any]:
+    def encoded(self, pixels: NDArray[np.uint8]) -> NDArray[np.number]:
         """The input for pictures.
 
         Args:
@@ -117,6 +116,6 @@ class PixelEncoder:
             return self._scaling.applied(pixels)
         if self._table is not None:
             ordered = pixels[..., ::-1] if self._scaling.blue_first else pixels
-            encoded: NDArray[Any] = self._table[ordered, np.arange(ordered.shape[-1]) % self._table.shape[1]]
+            encoded: NDArray[np.number] = self._table[ordered, np.arange(ordered.shape[-1]) % self._table.shape[1]]
             return encoded
         return pixels if self._dtype == np.uint8 else (pixels.astype(np.int16) + self._added).astype(self._dtype)

@@ -3,7 +3,6 @@
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from ai_edge_litert import schema_py_generated as schema
 from packaging.version import Version
@@ -55,7 +54,7 @@ def read_portability(path: Path) -> Portability:
         return Portability(least_runtime(model, versions), tuple(_faults(model, versions)))
 
 
-def needed_versions(model: Any) -> dict[int, int]:
+def needed_versions(model: schema.ModelT) -> dict[int, int]:
     """The smallest version of each operator code that all of its operators' tensors and options need.
 
     Args:
@@ -74,7 +73,7 @@ def needed_versions(model: Any) -> dict[int, int]:
     return needed
 
 
-def least_runtime(model: Any, versions: dict[int, int]) -> str:
+def least_runtime(model: schema.ModelT, versions: dict[int, int]) -> str:
     """The first runtime that has all operators of a file.
 
     Args:
@@ -129,7 +128,7 @@ def newer_operators(flatbuffer: bytes, oldest: str) -> NewerOperators | None:
     return NewerOperators(runtime, tuple(newer))
 
 
-def _said_runtime(model: Any) -> tuple[int, int]:
+def _said_runtime(model: schema.ModelT) -> tuple[int, int]:
     for entry in model.metadata if model.metadata is not None else ():
         data = model.buffers[entry.buffer].data if entry.name == MIN_RUNTIME.encode() else None
         if data is not None and (said := re.match(rb"(\d+)\.(\d+)", bytes(data))):
@@ -137,7 +136,7 @@ def _said_runtime(model: Any) -> tuple[int, int]:
     return _UNKNOWN
 
 
-def operator_name(model: Any, place: int) -> str:
+def operator_name(model: schema.ModelT, place: int) -> str:
     """The builtin operator's name of an operator code, whichever of its two fields says it."""
     code = model.operatorCodes[place]
     name: str = _OPERATORS.get(max(code.builtinCode, code.deprecatedBuiltinCode), "UNKNOWN")
@@ -149,12 +148,12 @@ def deprecated_code(code: int) -> int:
     return min(code, _LARGEST_DEPRECATED_CODE)
 
 
-def is_outside(buffer: Any) -> bool:
+def is_outside(buffer: schema.BufferT) -> bool:
     """Whether a buffer's data lie behind the flatbuffer."""
     return bool(buffer.offset > _INSIDE)
 
 
-def _faults(model: Any, versions: dict[int, int]) -> list[str]:
+def _faults(model: schema.ModelT, versions: dict[int, int]) -> list[str]:
     faults = []
     low = [
         f"{operator_name(model, place)} says version {model.operatorCodes[place].version} and needs {version}"
@@ -179,11 +178,11 @@ def _faults(model: Any, versions: dict[int, int]) -> list[str]:
     return faults
 
 
-def _says_both(code: Any) -> bool:
+def _says_both(code: schema.OperatorCodeT) -> bool:
     return bool(code.deprecatedBuiltinCode == deprecated_code(code.builtinCode))
 
 
-def _types(graph: Any, operator: Any) -> OperatorTypes:
+def _types(graph: schema.SubGraphT, operator: schema.OperatorT) -> OperatorTypes:
     inputs = [graph.tensors[place] if place >= 0 else None for place in operator.inputs]
     outputs = [graph.tensors[place] for place in operator.outputs]
     weights = inputs[1] if len(inputs) > 1 else (inputs + outputs)[0]
@@ -199,7 +198,7 @@ def _types(graph: Any, operator: Any) -> OperatorTypes:
     )
 
 
-def _scales(tensor: Any) -> list[float]:
+def _scales(tensor: schema.TensorT | None) -> list[float]:
     if tensor is None or tensor.quantization is None or tensor.quantization.scale is None:
         return []
     return [float(scale) for scale in tensor.quantization.scale]

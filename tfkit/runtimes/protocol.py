@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +23,7 @@ def input_count(inputs: ModelInputs) -> int:
     return len(next(iter(inputs.values()))) if isinstance(inputs, dict) else len(inputs)
 
 
-def some_inputs(inputs: ModelInputs, chosen: slice) -> Any:
+def some_inputs(inputs: ModelInputs, chosen: slice) -> ModelInputs:
     """Some of them, as they came.
 
     Example:

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -121,11 +121,10 @@ class SavedModelRuntime(Runtime):
         """End the process."""
         self.process.close()
 
-    def _request(self, signature: str | None, what: str, *arrays: NDArray[Any]) -> NDArray[np.float32]:
+    def _request(self, signature: str | None, what: str, *arrays: NDArray[np.generic]) -> NDArray[np.float32]:
         if signature is None:
             raise ModelError(f"SavedModel '{self._path}' has no signature that takes {what}: {self._names()}")
-        scores: NDArray[np.float32] = self.process.ask(np.array(signature), *arrays)
-        return scores
+        return cast("NDArray[np.float32]", self.process.ask(np.array(signature), *arrays))
 
     def _signature_taking(self, *, numbers: bool) -> str | None:
         names = sorted(self._signatures, key=lambda name: name not in ("predict", "serving_default"))
@@ -146,5 +145,5 @@ class SavedModelRuntime(Runtime):
         )
 
 
-def _tensor_specs(tensors: list[Any]) -> tuple[TensorSpec, ...]:
+def _tensor_specs(tensors: list[tuple[str, list[int | None], str]]) -> tuple[TensorSpec, ...]:
     return tuple(TensorSpec(name=name, shape=tuple(shape), dtype=kind) for name, shape, kind in tensors)

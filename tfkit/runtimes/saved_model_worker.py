@@ -10,12 +10,17 @@ import importlib.util
 import json
 import sys
 from pathlib import Path
-from typing import Any, BinaryIO
+from types import ModuleType
+from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tfkit.runtimes.array_pipe import receive_arrays, send_arrays, split_bytes
 from tfkit.runtimes.model_process import serve_on_pipes
+
+if TYPE_CHECKING:
+    import tensorflow as tf
 
 
 def serve(folder: str, *, threads: int | None, requests: BinaryIO, answers: BinaryIO) -> None:
@@ -55,15 +60,15 @@ def serve(folder: str, *, threads: int | None, requests: BinaryIO, answers: Bina
             send_arrays(answers, np.array("error"), np.array(_message(fault)))
 
 
-def _load_text_operators(tf: Any) -> None:
+def _load_text_operators(tensorflow: ModuleType) -> None:
     """TF Text's kernels, which servers have built in; its Python package would want Keras."""
     found = importlib.util.find_spec("tensorflow_text")
     for root in (found.submodule_search_locations or ()) if found else ():
         for library in sorted((Path(root) / "python" / "ops").glob("*.so")):
-            tf.load_op_library(str(library))
+            tensorflow.load_op_library(str(library))
 
 
-def _run(function: Any, inputs: list[Any]) -> Any:
+def _run(function: "tf.types.experimental.ConcreteFunction", inputs: list[NDArray[np.generic]]) -> NDArray[np.float32]:
     import tensorflow as tf
 
     specs = function.structured_input_signature[1]
@@ -76,10 +81,11 @@ def _run(function: Any, inputs: list[Any]) -> Any:
     else:
         given = {only: tf.cast(inputs[0], spec.dtype)}
     outputs = function(**given)
-    return outputs[_scores_name(function)].numpy().astype(np.float32)
+    scores: NDArray[np.float32] = outputs[_scores_name(function)].numpy().astype(np.float32)
+    return scores
 
 
-def _scores_name(function: Any) -> str:
+def _scores_name(function: "tf.types.experimental.ConcreteFunction") -> str:
     floats = [name for name, spec in function.structured_outputs.items() if spec.dtype.is_floating]
     if "scores" in floats:
         return "scores"
@@ -88,8 +94,8 @@ def _scores_name(function: Any) -> str:
     return str(floats[0])
 
 
-def _describe(function: Any) -> dict[str, list[tuple[str, list[int | None], str]]]:
-    def tensors(specs: dict[str, Any]) -> list[tuple[str, list[int | None], str]]:
+def _describe(function: "tf.types.experimental.ConcreteFunction") -> dict[str, list[tuple[str, list[int | None], str]]]:
+    def tensors(specs: dict[str, "tf.TensorSpec"]) -> list[tuple[str, list[int | None], str]]:
         return [
             (name, spec.shape.as_list() if spec.shape.rank is not None else [], spec.dtype.name)
             for name, spec in specs.items()

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
@@ -54,7 +53,7 @@ def read_stored_weights(path: Path) -> StoredWeights:
         True
     """
     # read_model would keep the file open for as long as the process lives.
-    model: Any = flatbuffer_utils.read_model_from_bytearray(bytearray(path.read_bytes()))
+    model: schema.ModelT = flatbuffer_utils.read_model_from_bytearray(bytearray(path.read_bytes()))
     weights = zeros = 0
     for graph in model.subgraphs:
         for number in sorted(_kernels(model, graph)):
@@ -65,7 +64,7 @@ def read_stored_weights(path: Path) -> StoredWeights:
     return StoredWeights(weights, zeros)
 
 
-def _kernels(model: Any, graph: Any) -> set[int]:
+def _kernels(model: schema.ModelT, graph: schema.SubGraphT) -> set[int]:
     """The tensors that are some operator's kernel; a float16 file's are behind a DEQUANTIZE."""
     sources = {
         int(operator.outputs[0]): int(operator.inputs[0])
@@ -81,7 +80,7 @@ def _kernels(model: Any, graph: Any) -> set[int]:
     return found
 
 
-def _values(tensor: Any, data: Any) -> NDArray[Any]:
+def _values(tensor: schema.TensorT, data: NDArray[np.uint8] | None) -> NDArray[np.number]:
     if data is None or len(data) == 0:
         return np.empty(0, np.int8)
     octets = np.frombuffer(bytes(data), np.uint8)
