@@ -1,6 +1,6 @@
 """The sections about making the network smaller: every key, its type, its default and its meaning."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -21,6 +21,15 @@ from tfkit.config.keys import (
     Text,
     choice,
     key,
+)
+from tfkit.config.options import (
+    DistillerOptions,
+    FeatureOptions,
+    ImageLearningOptions,
+    PolicyOptions,
+    PruningOptions,
+    QuantizeOptions,
+    options_of,
 )
 from tfkit.config.section import ImageTrainingSection, Section
 
@@ -46,7 +55,6 @@ PRUNING_KEYS: dict[str, tuple[str, ...]] = {
     "min_width": ("channels",),
 }
 CHANNEL_BUDGETS = ("keep", "max_parameters", "max_multiply_adds", "max_latency_ms")
-_POLICY_KEYS = ("weight_bits", "activation_bits", "skip", "eight_bit_ends", "eight_bit")
 # What tensorflow-model-optimization's engine cannot do: these keys keep their defaults.
 NOT_OF_TFMOT = (
     "weight_bits",
@@ -103,18 +111,18 @@ class PruningSection(ImageTrainingSection):
     min_width: Count = key(COUNT, "No layer gets narrower than this.", 16)
     learning_rate: Positive = key(POSITIVE, "Peak learning rate.", 1e-4)
 
-    def learning_options(self) -> dict[str, Any]:
+    def learning_options(self) -> ImageLearningOptions:
         """The further keyword arguments of `tfkit.stages.prune` that are this section's own; but for its settings."""
-        return super().learning_options() | {"batch_norm": self.batch_norm}
+        return options_of(self, ImageLearningOptions)
 
-    def pruning_options(self) -> dict[str, Any]:
+    def pruning_options(self) -> PruningOptions:
         """What of this section `tfkit.compression.PruningSettings` takes.
 
         Example:
             >>> PruningSettings(**PruningSection(sparsity=0.8).pruning_options()).sparsity
             0.8
         """
-        return {name: getattr(self, name) for name in ("method", *PRUNING_KEYS)}
+        return options_of(self, PruningOptions)
 
 
 class QuantizationSection(ImageTrainingSection):
@@ -143,20 +151,24 @@ class QuantizationSection(ImageTrainingSection):
     epochs: Count = key(COUNT, "Passes over the training images.", 3)
     learning_rate: Positive = key(POSITIVE, "Peak learning rate.", 1e-5)
 
-    def policy_options(self) -> dict[str, Any]:
+    def policy_options(self) -> PolicyOptions:
         """What of this section `tfkit.compression.QuantizationPolicy` takes.
 
         Example:
             >>> QuantizationPolicy(**QuantizationSection(weight_bits=4).policy_options()).weight_bits
             4
         """
-        return {name: getattr(self, name) for name in _POLICY_KEYS}
+        return options_of(self, PolicyOptions)
 
-    def learning_options(self) -> dict[str, Any]:
+    def learning_options(self) -> QuantizeOptions:
         """The further keyword arguments of `tfkit.stages.quantize` that are this section's own; but for its policy."""
         moving = max(1, self.epochs - 1) if self.moving_epochs is None else self.moving_epochs
-        own = {"engine": self.engine, "calibration_examples": self.calibration_examples, "moving_epochs": moving}
-        return super().learning_options() | own | {"batch_norm": self.batch_norm}
+        return {
+            **options_of(self, ImageLearningOptions),
+            "engine": self.engine,
+            "calibration_examples": self.calibration_examples,
+            "moving_epochs": moving,
+        }
 
 
 class FeatureSection(Section):
@@ -194,7 +206,10 @@ class DistillationSection(Section):
         (),
     )
 
-    def distiller_options(self) -> dict[str, Any]:
+    def distiller_options(self) -> DistillerOptions:
         """What of this section `tfkit.compression.distiller` takes; `features` are plain dicts."""
-        features = [feature.model_dump() for feature in self.features]
-        return {"temperature": self.temperature, "alpha": self.alpha, "features": features}
+        return options_of(self, DistillerOptions)
+
+    def feature_options(self) -> list[FeatureOptions]:
+        """What `tfkit.compression.FeaturePair` takes, for each of `features`."""
+        return [options_of(feature, FeatureOptions) for feature in self.features]

@@ -1,7 +1,7 @@
 """The sections about a run's place, its images and its network: every key, its type, its default and its meaning."""
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
@@ -24,23 +24,8 @@ from tfkit.config.keys import (
     key,
     text_of_number,
 )
+from tfkit.config.options import AugmentationOptions, ClassifierOptions, LoadingOptions, options_of
 from tfkit.config.section import Section
-
-# What `tfkit.data.load_image_splits` takes; the other keys of `data:` say how images are fitted and batched.
-_LOADING_KEYS = (
-    "source",
-    "directory",
-    "name",
-    "train",
-    "validation",
-    "test",
-    "classes",
-    "labels_per_class",
-    "channels",
-    "validation_fraction",
-    "test_fraction",
-    "bad_images",
-)
 
 
 def _folder_name(name: str) -> str:
@@ -116,14 +101,14 @@ class DataSection(Section):
         """
         return (self.image_size, self.image_size) if isinstance(self.image_size, int) else self.image_size
 
-    def loading_options(self) -> dict[str, Any]:
+    def loading_options(self) -> LoadingOptions:
         """This section as keyword arguments of `tfkit.data.load_image_splits`; only the seed is added.
 
         Example:
             >>> DataSection(source="digits", labels_per_class=10).loading_options()["labels_per_class"]
             10
         """
-        return {name: getattr(self, name) for name in _LOADING_KEYS}
+        return options_of(self, LoadingOptions)
 
 
 class AugmentationSection(Section):
@@ -142,7 +127,7 @@ class AugmentationSection(Section):
     )
     flip: bool = key(FLAG, "Mirror images left to right; false for digits, text and signs.", True)
 
-    def batch_options(self) -> dict[str, Any]:
+    def batch_options(self) -> AugmentationOptions:
         """This section as keyword arguments of `tfkit.data.training_batches` and of the training stages."""
         return {"augmentation": self.policy, "mixing": self.mixing, "flip": self.flip}
 
@@ -187,6 +172,6 @@ class ModelSection(Section):
     dropout: Fraction = key(FRACTION, "Dropout before the classifier.", 0.2)
     l2: NotNegative = key(NOT_NEGATIVE, "L2 penalty of the classifier's weights.", 0.0)
 
-    def classifier_options(self) -> dict[str, Any]:
+    def classifier_options(self) -> ClassifierOptions:
         """What of this section `tfkit.models.build_classifier` takes."""
-        return {"pooling": self.pooling, "dropout": self.dropout, "l2": self.l2}
+        return options_of(self, ClassifierOptions)

@@ -1,6 +1,6 @@
 """The sections of a recipe for sentence embeddings that differ from those for text classifiers."""
 
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
@@ -23,6 +23,7 @@ from tfkit.config.keys import (
     choice,
     key,
 )
+from tfkit.config.options import AcceptanceLimits, ContrastiveOptions, TextModelOptions, options_of
 from tfkit.config.section import Section, TrainingSection
 from tfkit.config.sections import AcceptanceSection
 from tfkit.config.text_sections import SEGMENT_IDS_TOLD, TextDataSection, TextModelSection
@@ -51,9 +52,9 @@ class EmbeddingModelSection(TextModelSection):
 
     dropout: Fraction = key(FRACTION, "Dropout of the pooled vector in training.", 0.0)
 
-    def embedder_options(self) -> dict[str, Any]:
+    def embedder_options(self) -> TextModelOptions:
         """What of this section `tfkit.models.text.build_text_embedder` takes."""
-        return {"pooling": self.pooling, "dropout": self.dropout}
+        return options_of(self, TextModelOptions)
 
 
 class ContrastiveSection(TrainingSection):
@@ -70,10 +71,9 @@ class ContrastiveSection(TrainingSection):
     rank: Count = key(COUNT, "method lora: the updates' rank; adapters: their width.", 8)
     temperature: Positive = key(POSITIVE, "What cosines are divided by in the loss.", 0.05)
 
-    def learning_options(self) -> dict[str, Any]:
+    def learning_options(self) -> ContrastiveOptions:
         """The further keyword arguments of `train_embedder` that are this section's own."""
-        own = {name: getattr(self, name) for name in ("method", "layers", "rank", "temperature")}
-        return super().learning_options() | own
+        return options_of(self, ContrastiveOptions)
 
 
 class SearchSection(Section):
@@ -125,6 +125,6 @@ class EmbeddingRecipeConfig(Section):
     export: EmbeddingExportSection | None = None
     acceptance: EmbeddingAcceptanceSection = EmbeddingAcceptanceSection()
 
-    def limits(self) -> dict[str, Any]:
+    def limits(self) -> AcceptanceLimits:
         """What a file must keep to, as keyword arguments of `tfkit.verification.AcceptancePolicy`."""
         return self.acceptance.limits()

@@ -1,6 +1,6 @@
 """What all sections of a recipe share, and the keys that all training stages share."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -19,18 +19,7 @@ from tfkit.config.keys import (
     choice,
     key,
 )
-
-# What `tfkit.training.Optimization` takes: of head: the first ones, of the other stages: all.
-OPTIMIZATION_KEYS = (
-    "epochs",
-    "learning_rate",
-    "optimizer",
-    "weight_decay",
-    "label_smoothing",
-    "class_weights",
-    "early_stopping",
-)
-FURTHER_OPTIMIZATION_KEYS = ("warmup", "schedule", "ema", "gradient_accumulation")
+from tfkit.config.options import LearningOptions, OptimizationOptions, options_of
 
 
 class Section(BaseModel):
@@ -62,13 +51,13 @@ class TrainingSection(Section):
     precision: Literal["float32", "mixed_float16", "mixed_bfloat16"] = choice("Number format of training.", "float32")
     jit: Literal["auto"] | bool = key("'auto', true or false", "Compile the training step with XLA.", "auto")
 
-    def optimization_options(self) -> dict[str, Any]:
+    def optimization_options(self) -> OptimizationOptions:
         """What of this section `tfkit.training.Optimization` takes."""
-        return {name: getattr(self, name) for name in (*OPTIMIZATION_KEYS, *FURTHER_OPTIMIZATION_KEYS)}
+        return options_of(self, OptimizationOptions)
 
-    def learning_options(self) -> dict[str, Any]:
+    def learning_options(self) -> LearningOptions:
         """The further keyword arguments of `tfkit.training.train_on` that are this section's own."""
-        return {"precision": self.precision, "jit": self.jit}
+        return options_of(self, LearningOptions)
 
 
 class ImageTrainingSection(TrainingSection):

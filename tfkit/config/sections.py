@@ -1,6 +1,6 @@
 """A whole recipe, and the sections about its files; the other sections are in modules of their own."""
 
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, cast
 
 from pydantic import AfterValidator, Field
 
@@ -20,6 +20,7 @@ from tfkit.config.keys import (
     all_different,
     key,
 )
+from tfkit.config.options import AcceptanceLimits
 from tfkit.config.section import Section
 from tfkit.config.task_section import TaskSection
 from tfkit.config.training_sections import FineTuneSection, HeadSection
@@ -75,14 +76,14 @@ class AcceptanceSection(Section):
     )
     latency_threads: Count = key(COUNT, "Threads used when latency is measured.", 1)
 
-    def limits(self) -> dict[str, Any]:
+    def limits(self) -> AcceptanceLimits:
         """The limits as keyword arguments of `tfkit.verification.AcceptancePolicy`.
 
         Example:
             >>> AcceptanceSection(max_bytes=100_000).limits()["max_bytes"]
             100000
         """
-        return self.model_dump(exclude={"latency_threads"})
+        return cast(AcceptanceLimits, self.model_dump(exclude={"latency_threads"}))
 
 
 class RecipeConfig(Section):
@@ -107,7 +108,7 @@ class RecipeConfig(Section):
     export: ExportSection | None = None
     acceptance: AcceptanceSection = AcceptanceSection()
 
-    def limits(self) -> dict[str, Any]:
+    def limits(self) -> AcceptanceLimits:
         """What a file must keep to, as keyword arguments of `tfkit.verification.AcceptancePolicy`.
 
         Example:
@@ -117,5 +118,8 @@ class RecipeConfig(Section):
         # The exporter refuses every float operator that no skipped layer asks for.
         asked = self.quantization is not None and bool(self.quantization.skip)
         asked = asked or (self.export is not None and bool(self.export.allow_float))
-        tolerance = {"tolerance": self.task.tolerance}
-        return self.acceptance.limits() | tolerance | ({"max_float_ops": None} if asked else {})
+        limits = self.acceptance.limits()
+        limits["tolerance"] = self.task.tolerance
+        if asked:
+            limits["max_float_ops"] = None
+        return limits

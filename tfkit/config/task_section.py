@@ -1,11 +1,12 @@
 """The section about what is asked of the model, and its rules with the other sections."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
 from tfkit.config.faults import Places
 from tfkit.config.keys import POSITIVE, Positive, Text, all_different, choice, key
+from tfkit.config.options import TargetOptions
 from tfkit.config.section import Section
 from tfkit.config.yaml_document import KeyPath, Plain, Tree
 
@@ -19,6 +20,12 @@ _OF_CLASSES: dict[KeyPath, str | None] = {
     ("quantization", "class_weights"): None,
     ("quantization", "engine"): "tfkit",
     ("fine_tune", "r_drop"): None,
+}
+
+_KINDS: dict[str, Literal["classes", "labels", "numbers"]] = {
+    "classification": "classes",
+    "multilabel": "labels",
+    "regression": "numbers",
 }
 
 
@@ -48,10 +55,9 @@ class TaskSection(Section):
         None,
     )
 
-    def target_options(self) -> dict[str, Any]:
+    def target_options(self) -> TargetOptions:
         """This section as keyword arguments of `tfkit.data.targets.Targets`."""
-        kinds = {"classification": "classes", "multilabel": "labels", "regression": "numbers"}
-        return {"kind": kinds[self.kind], "columns": self.label_columns, "separator": self.separator}
+        return {"kind": _KINDS[self.kind], "columns": self.label_columns, "separator": self.separator}
 
 
 def broken_task_rules(tree: Tree, at_fault: set[KeyPath], places: Places) -> list[str]:

@@ -1,6 +1,6 @@
 """The sections of a recipe for texts about making the network smaller."""
 
-from typing import Any, Literal
+from typing import Literal
 
 from tfkit.config.keys import (
     COUNT,
@@ -15,6 +15,7 @@ from tfkit.config.keys import (
     choice,
     key,
 )
+from tfkit.config.options import StudentOptions, TextPruneOptions, TextTeacherOptions, options_of
 from tfkit.config.section import Section, TrainingSection
 
 STUDENT_KEYS = ("layers", "heads", "feedforward")
@@ -46,15 +47,15 @@ class TextPruningSection(TrainingSection):
     learning_rate: Positive = key(POSITIVE, "Peak learning rate.", 1e-4)
     weight_decay: NotNegative = key(NOT_NEGATIVE, "Decoupled weight decay.", 0.01)
 
-    def learning_options(self) -> dict[str, Any]:
+    def learning_options(self) -> TextPruneOptions:
         """The further keyword arguments of `prune_text` that are this section's own, but for the student's size."""
-        return super().learning_options() | {"sparsity": self.sparsity}
+        return options_of(self, TextPruneOptions)
 
-    def size_options(self) -> dict[str, Any]:
+    def size_options(self) -> StudentOptions:
         """What of this section `tfkit.compression.transformers.StudentSize` takes; empty when nothing is cut."""
         if all(getattr(self, name) is None for name in STUDENT_KEYS):
             return {}
-        return {name: getattr(self, name) for name in (*STUDENT_KEYS, "drop", "criterion")}
+        return options_of(self, StudentOptions)
 
 
 class TextDistillationSection(Section):
@@ -71,6 +72,6 @@ class TextDistillationSection(Section):
         NOT_NEGATIVE, "pruning: what the teacher's layers' results count in the loss, beside its answers.", 0.0
     )
 
-    def teacher_options(self) -> dict[str, Any]:
+    def teacher_options(self) -> TextTeacherOptions:
         """This section as keyword arguments of `tfkit.stages.text_training.TextTeacher`; only its model is added."""
-        return self.model_dump()
+        return options_of(self, TextTeacherOptions)

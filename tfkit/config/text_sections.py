@@ -1,6 +1,6 @@
 """The sections of a recipe for texts that differ from those for images."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -25,30 +25,20 @@ from tfkit.config.keys import (
     choice,
     key,
 )
+from tfkit.config.options import (
+    AcceptanceLimits,
+    ObjectiveOptions,
+    TextAugmentationOptions,
+    TextFineTuneOptions,
+    TextLoadingOptions,
+    TextModelOptions,
+    TextQuantizeOptions,
+    options_of,
+)
 from tfkit.config.section import Section, TrainingSection
 from tfkit.config.sections import AcceptanceSection, ExportSection
 from tfkit.config.task_section import TaskSection
 from tfkit.config.text_compression_sections import TextDistillationSection, TextPruningSection
-
-# What `tfkit.data.text.load_text_splits` takes; the other keys of `data:` say how texts are tokenised and batched.
-_LOADING_KEYS = (
-    "source",
-    "directory",
-    "name",
-    "train",
-    "validation",
-    "test",
-    "text_column",
-    "label_column",
-    "separator",
-    "encoding",
-    "header",
-    "label_names",
-    "bad_rows",
-    "validation_fraction",
-    "test_fraction",
-)
-
 
 Column = CountFromZero | Name | None
 _COLUMN = "a column's name, its number from 0, or null"
@@ -86,9 +76,9 @@ class TextDataSection(Section):
     test_fraction: Fraction = key(FRACTION, "Share kept for evaluation where the data has no test file.", 0.2)
     batch_size: Count = key(COUNT, "Texts in a batch.", 32)
 
-    def loading_options(self) -> dict[str, Any]:
+    def loading_options(self) -> TextLoadingOptions:
         """This section as keyword arguments of `tfkit.data.text.load_text_splits`; only the seed is added."""
-        return {name: getattr(self, name) for name in _LOADING_KEYS}
+        return options_of(self, TextLoadingOptions)
 
 
 class TextAugmentationSection(Section):
@@ -105,9 +95,9 @@ class TextAugmentationSection(Section):
     synonyms: ClosedFraction = key("a number in [0, 1]", "Share of words replaced by a near one of word_vectors.", 0.0)
     word_vectors: FilePath | None = key("a file, or null", "Word vectors as text: a word and its numbers a line.", None)
 
-    def augmentation_options(self) -> dict[str, Any]:
+    def augmentation_options(self) -> TextAugmentationOptions:
         """This section as keyword arguments of `tfkit.data.text.TextAugmentation`."""
-        return self.model_dump()
+        return options_of(self, TextAugmentationOptions)
 
 
 class TextModelSection(Section):
@@ -130,9 +120,9 @@ class TextModelSection(Section):
     pooling: Literal["cls", "mean"] = choice("How token vectors become one: the first token's, or their mean.", "mean")
     dropout: Fraction = key(FRACTION, "Dropout before the classifier.", 0.1)
 
-    def classifier_options(self) -> dict[str, Any]:
+    def classifier_options(self) -> TextModelOptions:
         """What of this section `tfkit.models.text.build_text_classifier` takes."""
-        return {"pooling": self.pooling, "dropout": self.dropout}
+        return options_of(self, TextModelOptions)
 
 
 class TextFineTuneSection(TrainingSection):
@@ -168,14 +158,13 @@ class TextFineTuneSection(TrainingSection):
         COUNT, "Trainings with other seeds, of which the weights are averaged as far as that helps.", 1
     )
 
-    def learning_options(self) -> dict[str, Any]:
+    def learning_options(self) -> TextFineTuneOptions:
         """The further keyword arguments of `tfkit.training.fine_tune_text` that are this section's own."""
-        own = {name: getattr(self, name) for name in ("method", "layers", "rank", "average_runs")}
-        return super().learning_options() | own
+        return options_of(self, TextFineTuneOptions)
 
-    def objective_options(self) -> dict[str, Any]:
+    def objective_options(self) -> ObjectiveOptions:
         """This section's keys as keyword arguments of `tfkit.training.TextObjectives`."""
-        return {name: getattr(self, name) for name in ("layer_decay", "adversarial", "r_drop")}
+        return options_of(self, ObjectiveOptions)
 
 
 class TextQuantizationSection(TrainingSection):
@@ -195,9 +184,9 @@ class TextQuantizationSection(TrainingSection):
     weight_decay: NotNegative = key(NOT_NEGATIVE, "Decoupled weight decay.", 0.01)
     moving_epochs: Count = key(COUNT, "int8: epochs in which the ranges of activations still move.", 1)
 
-    def learning_options(self) -> dict[str, Any]:
+    def learning_options(self) -> TextQuantizeOptions:
         """The further keyword arguments of `quantize_text` that are this section's own."""
-        return super().learning_options() | {"target": self.target, "moving_epochs": self.moving_epochs}
+        return options_of(self, TextQuantizeOptions)
 
 
 SEGMENT_IDS_TOLD = (
@@ -228,6 +217,8 @@ class TextRecipeConfig(Section):
     export: TextExportSection | None = None
     acceptance: AcceptanceSection = AcceptanceSection()
 
-    def limits(self) -> dict[str, Any]:
+    def limits(self) -> AcceptanceLimits:
         """What a file must keep to, as keyword arguments of `tfkit.verification.AcceptancePolicy`."""
-        return self.acceptance.limits() | {"tolerance": self.task.tolerance}
+        limits = self.acceptance.limits()
+        limits["tolerance"] = self.task.tolerance
+        return limits

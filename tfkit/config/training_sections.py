@@ -1,6 +1,6 @@
 """The sections about training in float: every key, its type, its default and its meaning."""
 
-from typing import Any, Literal
+from typing import Literal
 
 from tfkit.config.keys import (
     CLASS_WEIGHTS,
@@ -20,7 +20,8 @@ from tfkit.config.keys import (
     choice,
     key,
 )
-from tfkit.config.section import OPTIMIZATION_KEYS, ImageTrainingSection, Section
+from tfkit.config.options import FineTuneOptions, HeadOptimizationOptions, HeadOptions, ImageLearningOptions, options_of
+from tfkit.config.section import ImageTrainingSection, Section
 
 
 class HeadSection(Section):
@@ -46,14 +47,16 @@ class HeadSection(Section):
     )
     random_backbone_control: bool = key(FLAG, "Train the same head on a random backbone too, to compare.", False)
 
-    def optimization_options(self) -> dict[str, Any]:
+    def optimization_options(self) -> HeadOptimizationOptions:
         """What of this section `tfkit.training.Optimization` takes."""
-        return {name: getattr(self, name) for name in OPTIMIZATION_KEYS}
+        return options_of(self, HeadOptimizationOptions)
 
-    def learning_options(self) -> dict[str, Any]:
+    def learning_options(self) -> HeadOptions:
         """The further keyword arguments of `tfkit.training.train_head` that are this section's own."""
-        batch_size = {} if self.batch_size is None else {"batch_size": self.batch_size}
-        return {"cached_views": self.cached_views, **batch_size}
+        options: HeadOptions = {"cached_views": self.cached_views}
+        if self.batch_size is not None:
+            options["batch_size"] = self.batch_size
+        return options
 
 
 class FineTuneSection(ImageTrainingSection):
@@ -70,6 +73,6 @@ class FineTuneSection(ImageTrainingSection):
         "all",
     )
 
-    def learning_options(self) -> dict[str, Any]:
+    def learning_options(self) -> FineTuneOptions:
         """The further keyword arguments of `tfkit.training.fine_tune` that are this section's own."""
-        return super().learning_options() | {"unfreeze_from": self.unfreeze, "batch_norm": self.batch_norm}
+        return {**options_of(self, ImageLearningOptions), "unfreeze_from": self.unfreeze}

@@ -68,8 +68,9 @@ def _check_images(config: RecipeConfig, display: Display) -> RecipeCheck:
     plan = plan_compression(config, model, display, teacher_too=False)
     plan_formats(config, model, image, display)
     with display.stage("Data: every image is read") as stage:
-        options = data.loading_options() | {"targets": targets_of(config)}
-        splits = load_image_splits(**options, seed=config.run.seed, progress=stage.progress)
+        splits = load_image_splits(
+            **data.loading_options(), targets=targets_of(config), seed=config.run.seed, progress=stage.progress
+        )
         stage.result(_counts(splits))
     if config.distillation:
         find_teacher(config, build_classifier(config, image, len(splits.class_names)))
@@ -160,8 +161,7 @@ def _read(config: TextRecipeConfig | EmbeddingRecipeConfig, display: Display) ->
     from tfkit.data.text import load_text_splits
 
     with display.stage("Data: every text is read") as stage:
-        options = config.data.loading_options() | {"targets": targets_of(config)}
-        splits = load_text_splits(**options, seed=config.run.seed)
+        splits = load_text_splits(**config.data.loading_options(), targets=targets_of(config), seed=config.run.seed)
         stage.result(_counts(splits))
     return splits
 

@@ -177,7 +177,7 @@ def _teaching(config: "RecipeConfig", teacher: Any) -> Callable[[Any], Any] | No
     if config.distillation is None or teacher is None:
         return None
     options = config.distillation.distiller_options()
-    pairs = tuple(compression.FeaturePair(**pair) for pair in options.pop("features"))
+    pairs = tuple(compression.FeaturePair(**pair) for pair in config.distillation.feature_options())
     task = task_named(config.task.kind)
     return partial(compression.distiller, teacher=models.logits_model(teacher), features=pairs, task=task, **options)
 
