@@ -3,7 +3,7 @@
 import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Generic
+from typing import Generic
 
 import numpy as np
 
@@ -109,7 +109,9 @@ def assemble(
     return parts, ignored + damaged
 
 
-def note_conflicts(groups: Sequence[tuple[str, ...]], parts: Sequence[Part[Any]], *, unit: str = "images") -> list[str]:
+def note_conflicts(
+    groups: Sequence[tuple[str, ...]], parts: Sequence[Part[ExamplesT]], *, unit: str = "images"
+) -> list[str]:
     """A sentence when examples with the same content have different labels, else nothing."""
     label_of = {
         name: tuple(np.ravel(label).tolist())

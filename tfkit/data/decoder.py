@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -10,6 +10,9 @@ from tfkit.artifacts import ImageSpec
 from tfkit.data.damage import is_jpeg, jpeg_warnings, png_fault
 from tfkit.data.host_images import decode_on_host, fit_on_host
 from tfkit.errors import DataError
+
+if TYPE_CHECKING:
+    import tensorflow as tf
 
 
 class ImageDecoder:
@@ -23,13 +26,13 @@ class ImageDecoder:
         self._channels = channels
 
     @cached_property
-    def _shape(self) -> Callable[[bytes], Any]:
+    def _shape(self) -> Callable[[bytes], "tf.Tensor"]:
         """What decodes; made, and TensorFlow started, when it is first needed."""
         import tensorflow as tf
 
         from tfkit.data.images import decode_image
 
-        function: Callable[[bytes], Any] = tf.function(
+        function: Callable[[bytes], tf.Tensor] = tf.function(
             lambda encoded: tf.shape(decode_image(encoded, channels=self._channels)),
             input_signature=[tf.TensorSpec([], tf.string)],
         )

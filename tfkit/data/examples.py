@@ -1,7 +1,7 @@
 """What a data set is once it is read: labelled examples, their splits, and the account of what was done."""
 
 from dataclasses import dataclass
-from typing import Any, Generic, Protocol, Self
+from typing import Generic, Protocol, Self
 
 import numpy as np
 from typing_extensions import TypeVar
@@ -121,7 +121,7 @@ class DataReport:
     notes: tuple[str, ...]
     examples: dict[str, int]
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """The report as plain lists and dicts for `json.dump`."""
         return {
             "kept": self.kept,

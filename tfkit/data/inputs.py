@@ -3,15 +3,18 @@
 import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
 from tfkit.artifacts import ImageSpec, InputSpec, TextSpec
-from tfkit.data.examples import ImageExamples
+from tfkit.data.examples import Examples, ImageExamples
+
+if TYPE_CHECKING:
+    from tfkit.data.text import TextExamples
 
 
-def input_batches(examples: Any, spec: InputSpec, *, batch_size: int) -> Iterator[Any]:
+def input_batches(examples: Examples, spec: InputSpec, *, batch_size: int) -> Iterator[Any]:
     """What a model takes, in the examples' order.
 
     Args:
@@ -28,18 +31,19 @@ def input_batches(examples: Any, spec: InputSpec, *, batch_size: int) -> Iterato
         (4, 32, 32, 1)
     """
     if not isinstance(spec, TextSpec):
-        if not examples.source.is_encoded:  # quicker than making a pipeline for them
-            yield from host_pixel_batches(examples, spec, batch_size=batch_size)
+        pictures = cast(ImageExamples, examples)
+        if not pictures.source.is_encoded:  # quicker than making a pipeline for them
+            yield from host_pixel_batches(pictures, spec, batch_size=batch_size)
             return
         from tfkit.data.pipeline import pixel_batches  # it starts TensorFlow
 
-        yield from pixel_batches(examples, spec, batch_size=batch_size)
+        yield from pixel_batches(pictures, spec, batch_size=batch_size)
         return
     from tfkit.data.text import open_tokenizer  # keras-hub takes seconds to import: only where there are texts
 
-    tokenizer = open_tokenizer(spec.tokenizer)
-    for start in range(0, len(examples), batch_size):
-        yield tokenizer(examples.texts[start : start + batch_size], sequence_length=spec.sequence_length)
+    tokenizer, texts = open_tokenizer(spec.tokenizer), cast("TextExamples", examples).texts
+    for start in range(0, len(texts), batch_size):
+        yield tokenizer(texts[start : start + batch_size], sequence_length=spec.sequence_length)
 
 
 def host_pixel_batches(examples: ImageExamples, image: ImageSpec, *, batch_size: int) -> Iterator[np.ndarray]:
@@ -62,8 +66,8 @@ def host_pixel_batches(examples: ImageExamples, image: ImageSpec, *, batch_size:
             yield np.stack(list(pool.map(lambda index: examples.source.fitted_pixels(index, image), chosen)))
 
 
-def encoded_inputs(examples: Any) -> list[bytes]:
+def encoded_inputs(examples: Examples) -> list[bytes]:
     """What a client of a server sends: encoded images, or texts in UTF-8."""
     if isinstance(examples, ImageExamples):
         return list(examples.source.encoded(examples.indices))
-    return [text.encode() for text in examples.texts]
+    return [text.encode() for text in cast("TextExamples", examples).texts]

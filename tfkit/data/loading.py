@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from tfkit.data.assembly import Part, assemble, classes_of, note_conflicts, refuse_odd_names
 from tfkit.data.checking import BadImages, Progress, same_content
@@ -144,8 +144,9 @@ def load_image_examples(
     if class_names is not None and targets.kind == "classes":
         reading = _in_classes_of_model(reading, tuple(class_names), path)
     names = tuple(class_names) if class_names is not None else _names({chosen: reading}, targets, None)
-    checked: dict[str, Any] = {"bad_images": bad_images, "progress": progress, "may_lack": True}
-    parts, _ = assemble({chosen: reading}, names, targets=targets, **checked)
+    parts, _ = assemble(
+        {chosen: reading}, names, targets=targets, bad_images=bad_images, progress=progress, may_lack=True
+    )
     return parts[chosen].examples
 
 

@@ -3,7 +3,6 @@
 import math
 import zipfile
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -131,5 +130,5 @@ def _labels(
 def _in_order(labels: tuple[str, ...]) -> tuple[str, ...]:
     """Class numbers in the order of numbers (10 after 9), names in the order of names."""
     unique = set(labels)
-    key: Any = int if all(label.lstrip("-").isdigit() for label in unique) else str
+    key: type[int] | type[str] = int if all(label.lstrip("-").isdigit() for label in unique) else str
     return tuple(sorted(unique, key=key))

@@ -8,7 +8,7 @@ import urllib.request
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import tensorflow as tf
@@ -20,6 +20,9 @@ from tfkit.data.images import decode_image
 from tfkit.data.reading import PartName, Reading, part_name
 from tfkit.data.sources import ImageSource
 from tfkit.errors import DataError
+
+if TYPE_CHECKING:
+    import tensorflow_datasets as tfds
 
 _CATALOG = "https://www.tensorflow.org/datasets/catalog"
 _LENGTH_BYTES = 8
@@ -109,7 +112,7 @@ def read_tfds(name: str, *, directory: Path | None, channels: int) -> dict[PartN
     return {**readings, "train": replace(readings["train"], left_out=tuple(left_out))}
 
 
-def open_builder(name: str, directory: Path | None) -> Any:
+def open_builder(name: str, directory: Path | None) -> "tfds.core.DatasetBuilder":
     """The TFDS builder of a data set that is on disk, downloaded first when it is not.
 
     Raises:
@@ -146,7 +149,7 @@ def _require_network() -> None:
             raise OSError("there is no network") from None
 
 
-def _keys(builder: Any, name: str) -> tuple[str, str]:
+def _keys(builder: "tfds.core.DatasetBuilder", name: str) -> tuple[str, str]:
     features = builder.info.features
     kinds = {key: type(feature).__name__ for key, feature in features.items()}
     keys = builder.info.supervised_keys
@@ -163,7 +166,7 @@ def _keys(builder: Any, name: str) -> tuple[str, str]:
     return keys[0], keys[1]
 
 
-def _record_files(split: Any, name: str) -> list[Path]:
+def _record_files(split: "tfds.core.SplitInfo", name: str) -> list[Path]:
     files = [Path(path) for path in split.filepaths]
     if any("tfrecord" not in file.name for file in files):
         raise DataError(

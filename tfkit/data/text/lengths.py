@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -35,7 +34,7 @@ class LengthReport:
         cut = f"{self.truncated_share:.1%} of the texts are cut" if self.truncated_share else "no text is cut"
         return f"{self.sequence_length} tokens a text (half have {half} or fewer, the longest {longest}); {cut}"
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """The report as plain values for `json.dump`."""
         return {
             "texts": self.texts,

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import keras
 import keras_hub
@@ -19,7 +18,7 @@ from tfkit.files import refuse_irregular
 _SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 
 
-def open_tokenizer(source: Path | str | Any) -> Tokenizer:
+def open_tokenizer(source: Path | str | keras_hub.tokenizers.Tokenizer) -> Tokenizer:
     """A tokeniser that was saved, comes with a model, or is a keras-hub layer already.
 
     Args:

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from tfkit.data.examples import LeftOut
 from tfkit.data.reading import PartName, part_name
@@ -241,7 +241,7 @@ def _objects(content: str, layout: TextFormat) -> tuple[tuple[int | None, ...], 
 
 def _object_fields(line: str, names: Sequence[str], targets: Targets) -> list[str] | str:
     try:
-        found: Any = json.loads(line)
+        found: object = json.loads(line)
     except (ValueError, RecursionError) as fault:
         return f"it is not JSON ({fault})"
     if not isinstance(found, dict):
@@ -259,7 +259,8 @@ def _object_fields(line: str, names: Sequence[str], targets: Targets) -> list[st
     return ["" if value is None else str(value) for value in values]
 
 
-def _listed(value: Any, targets: Targets) -> Any:
+def _listed(value: object, targets: Targets) -> object:
     """A JSON list of labels as a cell of a table holds them."""
-    is_list = targets.kind == "labels" and isinstance(value, list) and all(isinstance(name, str) for name in value)
-    return targets.separator.join(value) if is_list else value
+    if targets.kind == "labels" and isinstance(value, list) and all(isinstance(name, str) for name in value):
+        return targets.separator.join(value)
+    return value

@@ -1,13 +1,16 @@
 """Texts of TensorFlow Datasets by name."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from tfkit.data.examples import LeftOut
 from tfkit.data.reading import PartName, part_name
 from tfkit.data.text.reading import TextReading, TextRow, add_row
 from tfkit.data.tfds_records import open_builder
 from tfkit.errors import DataError
+
+if TYPE_CHECKING:
+    import tensorflow_datasets as tfds
 
 
 def read_tfds_texts(
@@ -58,7 +61,9 @@ def read_tfds_texts(
     return readings
 
 
-def _keys(builder: Any, name: str, text_column: str | None, label_column: str | None) -> tuple[str, str]:
+def _keys(
+    builder: "tfds.core.DatasetBuilder", name: str, text_column: str | None, label_column: str | None
+) -> tuple[str, str]:
     kinds = {key: type(feature).__name__ for key, feature in builder.info.features.items()}
     chosen = []
     for wanted, kind in ((text_column, "Text"), (label_column, "ClassLabel")):

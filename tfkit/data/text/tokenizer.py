@@ -1,9 +1,8 @@
 """Texts to token ids: one graph for training, for serving and for whoever asks, so that the ids are the same."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import keras
 import keras_hub
@@ -61,7 +60,9 @@ class Tokenizer:
         (1, 8)
     """
 
-    def __init__(self, layer: Any, *, lowercase: bool | None = None, strip_accents: bool | None = None) -> None:
+    def __init__(
+        self, layer: keras_hub.tokenizers.Tokenizer, *, lowercase: bool | None = None, strip_accents: bool | None = None
+    ) -> None:
         self.kind = kind_of(layer)
         self.lowercase = False
         self.strip_accents = False
@@ -81,7 +82,7 @@ class Tokenizer:
         self._vocabulary = vocabulary_of(layer)
         self.vocabulary_size = len(self._vocabulary)
         self._pieces = tf.function(self._cut).get_concrete_function(tf.TensorSpec([None], tf.string))
-        self._packed: dict[int, Any] = {}
+        self._packed: dict[int, Callable[[tf.Tensor], dict[str, tf.Tensor]]] = {}
 
     def __call__(self, texts: Sequence[str], *, sequence_length: int) -> dict[str, np.ndarray]:
         """Token ids of texts, cut or padded to one length.
@@ -156,7 +157,7 @@ class Tokenizer:
             raise ModelError(f"ids must be in [0, {self.vocabulary_size}); got {', '.join(map(str, wrong[:10]))}")
         return [self._vocabulary[int(number)] for number in ids]
 
-    def specification(self) -> dict[str, Any]:
+    def specification(self) -> dict[str, object]:
         """All that is needed to write this tokeniser again on a device, as plain values for `json.dump`."""
         specials = {role: {"token": token, "id": number} for role, (token, number) in self._special.items()}
         common = {

@@ -1,6 +1,6 @@
 """What is asked of a keras-hub tokeniser layer, whichever family it is of."""
 
-from typing import Any, Literal
+from typing import Literal
 
 import keras_hub
 
@@ -11,13 +11,13 @@ TokenizerKind = Literal["word_piece", "byte_pair", "sentence_piece"]
 _ROLES = {"start": "start_token", "end": "end_token", "padding": "pad_token"}
 
 
-def kind_of(layer: Any) -> TokenizerKind:
+def kind_of(layer: keras_hub.tokenizers.Tokenizer) -> TokenizerKind:
     """The algorithm of a keras-hub tokeniser.
 
     Raises:
         ModelError: When it is another layer, or pads by itself.
     """
-    kinds: dict[TokenizerKind, Any] = {
+    kinds: dict[TokenizerKind, type[keras_hub.tokenizers.Tokenizer]] = {
         "word_piece": keras_hub.tokenizers.WordPieceTokenizer,
         "byte_pair": keras_hub.tokenizers.BytePairTokenizer,
         "sentence_piece": keras_hub.tokenizers.SentencePieceTokenizer,
@@ -36,7 +36,7 @@ def kind_of(layer: Any) -> TokenizerKind:
     return kind
 
 
-def plain_word_pieces(layer: Any) -> Any:
+def plain_word_pieces(layer: keras_hub.tokenizers.Tokenizer) -> keras_hub.tokenizers.WordPieceTokenizer:
     """The same vocabulary without any change of case or accents: tfkit does that before."""
     return type(layer)(
         vocabulary=list(layer.get_vocabulary()),
@@ -47,7 +47,7 @@ def plain_word_pieces(layer: Any) -> Any:
     )
 
 
-def special_tokens(layer: Any) -> dict[str, tuple[str, int]]:
+def special_tokens(layer: keras_hub.tokenizers.Tokenizer) -> dict[str, tuple[str, int]]:
     """Token and id of `start`, `end` and `padding`.
 
     Raises:
@@ -62,7 +62,7 @@ def special_tokens(layer: Any) -> dict[str, tuple[str, int]]:
     return {role: (getattr(layer, name), int(getattr(layer, f"{name}_id"))) for role, name in _ROLES.items()}
 
 
-def vocabulary_of(layer: Any) -> tuple[str, ...]:
+def vocabulary_of(layer: keras_hub.tokenizers.Tokenizer) -> tuple[str, ...]:
     """The tokens in the order of their ids."""
     vocabulary = layer.get_vocabulary()
     if isinstance(layer, keras_hub.tokenizers.BytePairTokenizer):
