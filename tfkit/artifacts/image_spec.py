@@ -1,7 +1,7 @@
 """The images a model takes, and how a picture of any size becomes one."""
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 ResizeMode = Literal["crop", "pad", "stretch"]
 
@@ -22,7 +22,7 @@ class ImageSpec:
         (224, 224, 3)
     """
 
-    __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}  # where a manifest is read
+    __pydantic_config__: ClassVar[dict[str, object]] = {"extra": "forbid"}  # where a manifest is read
 
     height: int
     width: int

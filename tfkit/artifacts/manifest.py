@@ -5,7 +5,7 @@ import json
 import os
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tfkit.artifacts.artifact import Artifact, InputSpec
 from tfkit.artifacts.check_sums import CHECK_SUMS_NAME, read_check_sums, refuse_changed_files, write_check_sums
@@ -180,7 +180,7 @@ def _inside(name: str, directory: Path) -> Path:
     return path
 
 
-def _input_entry(given: InputSpec, directory: Path) -> dict[str, Any]:
+def _input_entry(given: InputSpec, directory: Path) -> dict[str, object]:
     if isinstance(given, ImageSpec):
         return {"image": asdict(given)}
     tokenizer = Path(os.path.relpath(given.tokenizer, directory)).as_posix()

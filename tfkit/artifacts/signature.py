@@ -1,7 +1,7 @@
 """What a model file takes and gives: names, shapes, dtypes and quantisation of its tensors."""
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class TensorSpec:
         'uint8'
     """
 
-    __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}  # where a manifest is read
+    __pydantic_config__: ClassVar[dict[str, object]] = {"extra": "forbid"}  # where a manifest is read
 
     name: str
     shape: tuple[int | None, ...]
@@ -39,7 +39,7 @@ class ModelSignature:
         (1, 2)
     """
 
-    __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}
+    __pydantic_config__: ClassVar[dict[str, object]] = {"extra": "forbid"}
 
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]

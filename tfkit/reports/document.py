@@ -30,7 +30,7 @@ DOCUMENT_VERSION = 1
 MOST_CLASSES_WITH_MATRIX = 200
 
 
-def report_document(report: RunReport) -> dict[str, Any]:
+def report_document(report: RunReport) -> dict[str, object]:
     """Everything in the report as plain JSON values; what is not known is null.
 
     Args:
@@ -66,9 +66,9 @@ def report_document(report: RunReport) -> dict[str, Any]:
     return {name: _plain(value) for name, value in document.items()}
 
 
-def _evaluation(report: RunReport) -> dict[str, Any]:
+def _evaluation(report: RunReport) -> dict[str, object]:
     evaluation = report.evaluation
-    described = {
+    described: dict[str, object] = {
         "examples": evaluation.examples,
         "task": evaluation.task.name,
         "metric": evaluation.metric,
@@ -89,7 +89,7 @@ def _evaluation(report: RunReport) -> dict[str, Any]:
     }
 
 
-def _answers(report: RunReport) -> dict[str, Any]:
+def _answers(report: RunReport) -> dict[str, object]:
     """What the evaluation says beyond its figures."""
     evaluation = report.evaluation
     if (view := task_view(evaluation)) is not None:
@@ -103,12 +103,12 @@ def _answers(report: RunReport) -> dict[str, Any]:
     }
 
 
-def _input(report: RunReport) -> dict[str, Any]:
+def _input(report: RunReport) -> dict[str, object]:
     spec = report.input
     return asdict(describe_text_input(spec) if isinstance(spec, TextSpec) else spec)
 
 
-def _pair(pair: Confusion, noun: str) -> dict[str, Any]:
+def _pair(pair: Confusion, noun: str) -> dict[str, object]:
     return {"true": pair.true, "predicted": pair.predicted, f"{noun}s": pair.examples, "of": pair.of}
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -123,7 +123,7 @@ def explain_mistakes(
     return Explanations(opened.model.relative_to(run.path).as_posix(), tuple(explained), tuple(notes))
 
 
-def explanations_document(explanations: Explanations) -> dict[str, Any]:
+def explanations_document(explanations: Explanations) -> dict[str, object]:
     """The explained mistakes as plain values for report.json."""
     return {
         "method": METHOD,

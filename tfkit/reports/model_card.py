@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from tfkit.artifacts import TextSpec
 from tfkit.reports.compression_view import coverage_sentence
 from tfkit.reports.data_summary import summarize_data
@@ -32,7 +30,7 @@ def render_model_card(report: RunReport) -> str:
     evaluation, data = report.evaluation, summarize_data(report.data, noun=report.noun)
     view = task_view(evaluation)
     classes = class_scores(evaluation) if view is None else ()
-    context: dict[str, Any] = {
+    context: dict[str, object] = {
         "report": report,
         "evaluation": evaluation,
         "created": date(report.created),

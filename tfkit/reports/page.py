@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from markupsafe import Markup, escape
 
@@ -54,7 +54,7 @@ def render_page(report: RunReport, *, misclassified: Misclassified) -> str:
     evaluation, data = report.evaluation, summarize_data(report.data, noun=report.noun)
     view = task_view(evaluation)
     wrong = mistakes(evaluation) if view is None else wrong_answers(evaluation)
-    context: dict[str, Any] = {
+    context: dict[str, object] = {
         "report": report,
         "evaluation": evaluation,
         "created": date(report.created),
@@ -82,7 +82,7 @@ def render_page(report: RunReport, *, misclassified: Misclassified) -> str:
     return template("report.html.j2").render(context)
 
 
-def _of_classes(report: RunReport) -> dict[str, Any]:
+def _of_classes(report: RunReport) -> dict[str, object]:
     """What the sections about classes and confidence show."""
     evaluation, bins = report.evaluation, calibration(report.evaluation)
     return {

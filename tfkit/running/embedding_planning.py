@@ -1,10 +1,20 @@
 """From the sections of a recipe for sentence embeddings to the values that the library takes."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 if TYPE_CHECKING:
     from tfkit.config import EmbeddingRecipeConfig
     from tfkit.data.text import TextExamples
+
+
+class SearchOptions(TypedDict):
+    """What `build_search_index` is told by a recipe."""
+
+    min_confidence: float
+    novel_share: float
+    labels_are_texts: bool
+    answers: dict[str, str]
+    out_of_scope: tuple[str, ...]
 
 
 def build_embedder(config: "EmbeddingRecipeConfig", backbone: Any) -> Any:
@@ -14,7 +24,7 @@ def build_embedder(config: "EmbeddingRecipeConfig", backbone: Any) -> Any:
     return build_text_embedder(backbone, **config.model.embedder_options())
 
 
-def contrastive_options(config: "EmbeddingRecipeConfig", train: "TextExamples") -> dict[str, Any]:
+def contrastive_options(config: "EmbeddingRecipeConfig", train: "TextExamples") -> dict[str, object]:
     """What a recipe says about training, as keyword arguments of `train_embedder`.
 
     Args:
@@ -34,7 +44,7 @@ def contrastive_options(config: "EmbeddingRecipeConfig", train: "TextExamples") 
     return options | {"optimization": Optimization(**section.optimization_options()), "partners": partners}
 
 
-def search_options(config: "EmbeddingRecipeConfig", class_names: tuple[str, ...]) -> dict[str, Any]:
+def search_options(config: "EmbeddingRecipeConfig", class_names: tuple[str, ...]) -> SearchOptions:
     """What a recipe says about answering, as keyword arguments of `build_search_index`; its files are read.
 
     Raises:

@@ -126,7 +126,7 @@ def _note_pixels(config: "RecipeConfig", model: Any, display: "Display") -> None
         )
 
 
-def stage_options(config: "RecipeConfig", name: str, teacher: Any = None) -> dict[str, Any]:
+def stage_options(config: "RecipeConfig", name: str, teacher: Any = None) -> dict[str, object]:
     """What a recipe says about one stage, as keyword arguments of the function that runs it.
 
     Args:
@@ -151,7 +151,7 @@ def stage_options(config: "RecipeConfig", name: str, teacher: Any = None) -> dic
     return options if name == "head" else options | {"objective": _teaching(config, teacher)}
 
 
-def batch_options(config: "RecipeConfig") -> dict[str, Any]:
+def batch_options(config: "RecipeConfig") -> dict[str, object]:
     """Augmentation, batch size, cache and seed: keyword arguments of `tfkit.data.training_batches`."""
     sizes = {"batch_size": config.data.batch_size, "cache_bytes": config.data.cache_mb << 20}
     return config.augmentation.batch_options() | sizes | {"seed": config.run.seed}

@@ -69,18 +69,31 @@ class RecipeRun:
             return ()
         with self.display.stage("Export") as stage:
             named = evaluation.class_names if evaluation.task.has_names else ()
-            described: dict[str, Any] = {"spec": self.spec, "class_names": named, "progress": stage.progress}
-            if calibration is not None:
-                described["calibration"] = calibration()
-            described["allow_float"] = getattr(export, "allow_float", ())  # files of embedders have no such key
-            described |= {"task": evaluation.task.name, "thresholds": evaluation.decision.thresholds}
-            files = exporters.export_formats(model, export.formats, self.folder.artifacts, **described)
+            files = exporters.export_formats(
+                model,
+                export.formats,
+                self.folder.artifacts,
+                spec=self.spec,
+                class_names=named,
+                calibration=None if calibration is None else calibration(),
+                allow_float=getattr(export, "allow_float", ()),  # files of embedders have no such key
+                task=evaluation.task.name,
+                thresholds=evaluation.decision.thresholds,
+                progress=stage.progress,
+            )
             stage.result(counted(len(files), "file"))
         self.log.append(reports.StageSummary("export", stage.title, stage.seconds))
         with self.display.stage("Prove every file") as stage:
-            options: dict[str, Any] = {"policy": self.policy, "threads": self.config.acceptance.latency_threads}
-            options |= {"progress": stage.progress, "float_accuracy": reports.float_accuracy(self.log)}
-            results = reports.prove_artifacts(files, self.splits.test, evaluation, self.folder, **options)
+            results = reports.prove_artifacts(
+                files,
+                self.splits.test,
+                evaluation,
+                self.folder,
+                policy=self.policy,
+                threads=self.config.acceptance.latency_threads,
+                progress=stage.progress,
+                float_accuracy=reports.float_accuracy(self.log),
+            )
             whole = reports.float_accuracy(self.log)
             before = "" if whole is None else f"; {evaluation.task.told(whole)} before compression"
             stage.result(f"{sum(result.accepted for result in results)} of {len(results)} accepted{before}")

@@ -58,7 +58,7 @@ def build_classifier(config: "TextRecipeConfig", backbone: Any, classes: int, he
     return build_text_classifier(backbone, classes=classes, head=head, **config.model.classifier_options())
 
 
-def stage_options(config: "TextRecipeConfig", name: str, whole: Any = None) -> dict[str, Any]:
+def stage_options(config: "TextRecipeConfig", name: str, whole: Any = None) -> dict[str, object]:
     """What a recipe says about one stage, as keyword arguments of the function that runs it.
 
     Args:
@@ -75,7 +75,7 @@ def stage_options(config: "TextRecipeConfig", name: str, whole: Any = None) -> d
     from tfkit.training import Optimization, TextObjectives
 
     section, data, augmentation = getattr(config, name), config.data, config.augmentation
-    options: dict[str, Any] = {"batch_size": data.batch_size, "buckets": data.buckets, "seed": config.run.seed}
+    options: dict[str, object] = {"batch_size": data.batch_size, "buckets": data.buckets, "seed": config.run.seed}
     options |= {"optimization": Optimization(**section.optimization_options())} | section.learning_options()
     if name == "fine_tune":
         options["objectives"] = TextObjectives(**section.objective_options())

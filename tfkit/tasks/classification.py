@@ -72,7 +72,7 @@ def _divergence(teacher: Any, student: Any, temperature: float) -> Any:
     return temperature**2 * ops.mean(ops.sum(ops.exp(wanted) * (wanted - given), axis=-1))
 
 
-def _serve(scores: Any, names: tuple[str, ...], thresholds: tuple[float, ...]) -> dict[str, Any]:
+def _serve(scores: Any, names: tuple[str, ...], thresholds: tuple[float, ...]) -> dict[str, object]:
     import tensorflow as tf
 
     labels = tf.constant(names, tf.string)

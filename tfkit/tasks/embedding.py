@@ -47,7 +47,7 @@ def _confidences(vectors: np.ndarray, decision: Decision) -> np.ndarray:
     return decision.index.probabilities(vectors)
 
 
-def _serve(vectors: Any, names: tuple[str, ...], thresholds: tuple[float, ...]) -> dict[str, Any]:
+def _serve(vectors: Any, names: tuple[str, ...], thresholds: tuple[float, ...]) -> dict[str, object]:
     return {"embeddings": vectors}
 
 

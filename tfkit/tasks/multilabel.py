@@ -125,7 +125,7 @@ def _divergence(teacher: Any, student: Any, temperature: float) -> Any:
     return temperature**2 * ops.mean(ops.sum(true * yes + (1 - true) * no, axis=-1))
 
 
-def _serve(scores: Any, names: tuple[str, ...], thresholds: tuple[float, ...]) -> dict[str, Any]:
+def _serve(scores: Any, names: tuple[str, ...], thresholds: tuple[float, ...]) -> dict[str, object]:
     """The name of each label that reaches its threshold, and nothing in the place of the others."""
     import tensorflow as tf
 

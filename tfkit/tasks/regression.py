@@ -74,7 +74,7 @@ def _divergence(teacher: Any, student: Any, temperature: float) -> Any:
     return ops.mean(ops.square(wanted - given) / scale)
 
 
-def _serve(scores: Any, names: tuple[str, ...], thresholds: tuple[float, ...]) -> dict[str, Any]:
+def _serve(scores: Any, names: tuple[str, ...], thresholds: tuple[float, ...]) -> dict[str, object]:
     return {"values": scores}
 
 

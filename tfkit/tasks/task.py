@@ -132,7 +132,7 @@ class Task:
     same: Callable[[np.ndarray, np.ndarray, np.ndarray, Decision], np.ndarray]
     chance: Callable[[np.ndarray, int], float | None]
     given: Callable[[np.ndarray, Decision], np.ndarray]
-    serve: Callable[[Any, tuple[str, ...], tuple[float, ...]], dict[str, Any]]
+    serve: Callable[[Any, tuple[str, ...], tuple[float, ...]], dict[str, object]]
     thresholds: Callable[[np.ndarray, np.ndarray, float | None], tuple[float, ...]] = no_thresholds
     always_thresholds: bool = False
     compared: Callable[[np.ndarray, np.ndarray], Mapping[str, float]] = nothing_compared

@@ -1,9 +1,9 @@
 """A few real inputs with the outputs every exported file must give, for tests on the device."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -91,7 +91,9 @@ def _write_images(encoded: list[bytes], directory: Path) -> list[str]:
     return names
 
 
-def _description(artifacts: tuple[Artifact, ...], chosen: "Examples", inputs: list[dict[str, Any]]) -> dict[str, Any]:
+def _description(
+    artifacts: tuple[Artifact, ...], chosen: "Examples", inputs: Sequence[Mapping[str, object]]
+) -> dict[str, object]:
     return {
         "version": 1,
         "inputs": "inputs.npz",
