@@ -95,9 +95,7 @@ def _heads(node: Node, part: str, tensor: Tensor, *, order: tuple[int, int, int]
     return keras.layers.Permute(order, name=f"{name}_permuted")(split)
 
 
-def _dense(
-    node: Node, name: str, tensor: Tensor, kernel: NDArray[np.float32], bias: NDArray[np.float64] | None
-) -> Tensor:
+def _dense(node: Node, name: str, tensor: Tensor, kernel: NDArray[np.float32], bias: keras.Variable | None) -> Tensor:
     layer = node.operation
     dense = keras.layers.Dense(
         kernel.shape[-1], use_bias=bias is not None, name=name, dtype=layer.dtype_policy, trainable=layer.trainable

@@ -31,7 +31,7 @@ def channel_affine(layer: keras.Layer, *, channels: int) -> tuple[NDArray[np.flo
         (channels,) each.
     """
 
-    def numbers(weight: keras.Variable | None, default: float, like: Tensor) -> NDArray[np.float64]:
+    def numbers(weight: keras.Variable | None, default: float, like: keras.Variable) -> NDArray[np.float64]:
         if weight is None:
             return np.full(tuple(like.shape), default)
         return np.asarray(keras.ops.convert_to_numpy(weight), np.float64)
@@ -176,7 +176,7 @@ def on_output_channels(
     return scale
 
 
-def replaced_operator(layer: keras.Layer, tensor: Tensor) -> Tensor:
+def replaced_operator(layer: keras.Layer, tensor: Tensor) -> Tensor | None:
     """Call a layer in a form that LiteRT has integer operators for, where its own conversion has none.
 
     Args:
@@ -199,7 +199,7 @@ def replaced_operator(layer: keras.Layer, tensor: Tensor) -> Tensor:
     return None
 
 
-def leaky_relu(layer: keras.Layer, tensor: Tensor, *, moved: Tensor = None) -> tuple[Tensor, Tensor]:
+def leaky_relu(layer: keras.Layer, tensor: Tensor, *, moved: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """A leaky ReLU as the larger of a tensor and a share of it.
 
     Args:

@@ -38,7 +38,7 @@ class Adapter(keras.layers.Layer):
         self.down = keras.layers.Dense(
             units, activation="gelu", kernel_initializer=narrow, dtype=self.dtype_policy, name="down"
         )
-        self.up: keras.layers.Dense = None  # `build` makes it: its width is the input's
+        self.up: keras.layers.Dense | None = None  # `build` makes it: its width is the input's
 
     def build(self, input_shape: Shape) -> None:
         self.down.build(input_shape)
@@ -46,6 +46,7 @@ class Adapter(keras.layers.Layer):
         self.up.build((*input_shape[:-1], self.units))
 
     def call(self, inputs: Tensor, training: bool | None = None) -> Tensor:
+        assert self.up is not None  # Keras builds before it calls
         inputs = self.dropout(inputs, training=training)
         return inputs + self.up(self.down(inputs))
 
