@@ -5,7 +5,7 @@ import os
 import numpy as np
 import pytest
 
-from tfkit.runtimes.array_pipe import join_bytes, receive_arrays, send_arrays, split_bytes
+from tfkit.runtimes.model_process import join_bytes, receive_arrays, send_arrays, split_bytes
 
 
 def test_arrays_and_byte_strings_arrive_as_they_were_sent():

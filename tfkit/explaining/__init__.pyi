@@ -1,6 +1,5 @@
 from .integrated_gradients import Integral, integrate_gradients
-from .kept_models import OpenedExplainer, open_explainer
-from .text_explainer import Explanation, TextExplainer, WordShare
+from .text_explainer import Explanation, OpenedExplainer, TextExplainer, WordShare, open_explainer
 from .words import Word, words_of
 
 __all__ = [

@@ -1,6 +1,8 @@
-"""Why a text classifier answered as it did: what each word added."""
+"""Why a text classifier answered as it did: what each word added; and which Keras model of a run can say so."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -8,11 +10,12 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from tfkit.data.text import Tokenizer
+from tfkit.artifacts import TextSpec
+from tfkit.data.text import Tokenizer, open_tokenizer
 from tfkit.errors import ModelError
 from tfkit.explaining.integrated_gradients import Integral, integrate_gradients
 from tfkit.explaining.words import Word, words_of
-from tfkit.models import logits_model
+from tfkit.models import load_model_file, logits_model
 from tfkit.models.text import token_embedding
 from tfkit.models.text.encoder import inner_layers
 
@@ -227,3 +230,49 @@ def _outer(model: keras.Model, table: Any) -> Any:
     raise ModelError(
         f"model '{model.name}' looks its tokens up inside a nested model", hint="name a model that tfkit trained"
     )
+
+
+@dataclass(frozen=True, eq=False)
+class OpenedExplainer:
+    """A text explainer, and which model it asks.
+
+    Attributes:
+        explainer: Explains texts.
+        model: The model's file.
+        notes: Sentences about models that were passed over; empty when it is the one that was exported.
+    """
+
+    explainer: TextExplainer
+    model: Path
+    notes: tuple[str, ...] = ()
+
+
+def open_explainer(models: Sequence[Path], text: TextSpec) -> OpenedExplainer:
+    """Load the first of some models that passes gradients on to its tokens' vectors.
+
+    Args:
+        models: Model files, the most wanted first, as `RunDirectory.finished_models` gives them.
+        text: The texts they take.
+
+    Returns:
+        The explainer.
+
+    Raises:
+        ModelError: When none of them can explain a text; says why for each.
+
+    Example:
+        >>> run = RunDirectory(Path("runs/intents"))  # doctest: +SKIP
+        >>> open_explainer(run.finished_models, spec).explainer.explain("where is my card?")  # doctest: +SKIP
+    """
+    tokenizer = open_tokenizer(text.tokenizer)
+    passed_over: list[str] = []
+    for path in models:
+        try:
+            explainer = TextExplainer(load_model_file(path), tokenizer, sequence_length=text.sequence_length)
+            explainer.refuse_without_gradients()
+        except ModelError as fault:
+            passed_over.append(f"{path.name} was passed over: {fault}")
+        else:
+            return OpenedExplainer(explainer, path, tuple(passed_over))
+    told = "; ".join(passed_over) or "no Keras model was kept"
+    raise ModelError(f"no text can be explained: {told}", hint="run the recipe again: a run keeps its models/*.keras")

@@ -1,7 +1,7 @@
 """The process that runs a `.tflite` file for `IsolatedLiteRTRuntime`.
 
 `python -m tfkit.runtimes.litert_worker FILE NAME --threads N` reads requests from stdin and answers on stdout until
-stdin ends; see `array_pipe` for the format. NAME is what messages call the file.
+stdin ends; see `model_process` for the format. NAME is what messages call the file.
 """
 
 import argparse
@@ -15,9 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tfkit.errors import ModelError
-from tfkit.runtimes.array_pipe import receive_arrays, send_arrays
 from tfkit.runtimes.litert_runtime import LiteRTRuntime
-from tfkit.runtimes.model_process import DAMAGED, serve_on_pipes
+from tfkit.runtimes.model_process import DAMAGED, receive_arrays, send_arrays, serve_on_pipes
 from tfkit.runtimes.pixel_encoding import scaling_as_json, scaling_of_json
 from tfkit.runtimes.protocol import ModelInputs
 

@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 
 from tfkit.artifacts import RAW, ModelSignature, PixelScaling, TensorSpec
 from tfkit.errors import ModelError
-from tfkit.runtimes.array_pipe import join_bytes
-from tfkit.runtimes.model_process import ModelProcess, absolute
+from tfkit.runtimes.model_process import ModelProcess, absolute, join_bytes
 from tfkit.runtimes.protocol import ModelInputs, Runtime, input_count, some_inputs
 
 # A request holds every image decoded at once, about 10 MB for a photo of a phone.

@@ -1,7 +1,7 @@
 """The process that runs a SavedModel for `SavedModelRuntime`: loaded afresh, with none of the code that made it.
 
 `python -m tfkit.runtimes.saved_model_worker FOLDER --threads N` reads requests from stdin and answers on stdout
-until stdin ends; see `array_pipe` for the format. Keras cannot be imported in it, so that a SavedModel which needs
+until stdin ends; see `model_process` for the format. Keras cannot be imported in it, so that a SavedModel which needs
 more than TensorFlow's own runtime fails here as it would in a server.
 """
 
@@ -16,8 +16,7 @@ from typing import TYPE_CHECKING, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from tfkit.runtimes.array_pipe import receive_arrays, send_arrays, split_bytes
-from tfkit.runtimes.model_process import serve_on_pipes
+from tfkit.runtimes.model_process import receive_arrays, send_arrays, serve_on_pipes, split_bytes
 
 if TYPE_CHECKING:
     import tensorflow as tf
