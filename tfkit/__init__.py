@@ -5,6 +5,8 @@ Importing this package does no work: TensorFlow and Keras are imported by the ro
 Example:
     >>> import tfkit
     >>> report = tfkit.run("digits", run={"name": "first"})  # doctest: +SKIP
+    >>> tfkit.predict("runs/first", "seven.png").best(top=1)  # doctest: +SKIP
+    [[('7', 0.998)]]
 """
 
 from typing import TYPE_CHECKING, Any
@@ -12,15 +14,16 @@ from typing import TYPE_CHECKING, Any
 from tfkit.version import __version__
 
 if TYPE_CHECKING:
+    from tfkit.operations import export, optimize, predict, verify
     from tfkit.running import check, run
 
-__all__ = ["__version__", "check", "run"]
+__all__ = ["__version__", "check", "export", "optimize", "predict", "run", "verify"]
 
 if not TYPE_CHECKING:  # checkers of types know the names from above
 
     def __getattr__(name: str) -> Any:
         if name not in __all__:
             raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
-        import tfkit.running
+        from tfkit import operations, running
 
-        return getattr(tfkit.running, name)
+        return getattr(running if name in ("check", "run") else operations, name)

@@ -106,8 +106,7 @@ def test_a_model_of_images_does_not_take_texts(small_classifier, exported, tmp_p
 
 
 def test_one_text_is_timed(exported):
-    from tfkit.benchmarking import measure_latency
-    from tfkit.cli.benchmark import noise
+    from tfkit.benchmarking import measure_latency, noise
 
     _, spec, _, artifacts = exported
     with open_runtime(artifacts[2]) as runtime:

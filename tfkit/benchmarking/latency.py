@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tfkit.artifacts import ImageSpec, InputSpec
 from tfkit.runtimes import ModelInputs, Runtime
 
 _SETTLED_SECONDS = 1.0
@@ -85,3 +86,11 @@ def measure_latency(
         batch_size=1,
         measures=runtime.measures,
     )
+
+
+def noise(spec: InputSpec) -> ModelInputs:
+    """One image of noise, or one text of full length: latency does not depend on what it shows or says."""
+    if isinstance(spec, ImageSpec):
+        return np.random.default_rng(0).integers(0, 256, (1, *spec.shape), dtype=np.uint8)
+    ones = np.ones((1, spec.sequence_length), np.int32)
+    return {"token_ids": ones, "padding_mask": ones}

@@ -1,25 +1,27 @@
 """`tfkit predict`: what a model says about pictures or texts."""
 
-from collections.abc import Iterator
+import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tfkit.artifacts import OUTSIDE, ImageSpec, PixelScaling, ResizeMode, TaskName
-from tfkit.cli.answers import Answered, answers_json, echo_json, show_answers, tell_numbered
+from tfkit.artifacts import ResizeMode
 from tfkit.cli.options import CustomObjects, InputChannels, InputMean, InputRange, InputStd, TaskOption, pixel_scaling
-from tfkit.errors import DataError, ModelError
-from tfkit.files import read_regular_file, refuse_irregular
-from tfkit.opening.heads import Task
 
 if TYPE_CHECKING:
-    import numpy as np
+    from collections.abc import Sequence
 
-_WANTED = "name JPEG, PNG, BMP, GIF or WebP files, or folders of them; for texts outside of a run say --tokenizer"
-# tfkit.data knows them too, but a wrong path is told before TensorFlow is started.
-_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp"})
-_BATCH = 32  # pictures held at a time
+    from rich.table import Table
+
+    from tfkit.explaining import Explanation, WordShare
+    from tfkit.operations import FoundTexts, Prediction
+    from tfkit.operations.values import Explained
+    from tfkit.terminal import PlainConsole
+
+_NOT_SURE = "not sure"
+_MOST_WORDS = 16  # a table of more is no answer: of longer texts the strongest are shown
+_BAR = 12  # characters of the longest bar
 
 
 def predict(
@@ -60,170 +62,160 @@ def predict(
     as_json: Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")] = False,
 ) -> int:
     """Classify pictures with any model, exported or not; or texts with one that tfkit made."""
-    from tfkit.cli.explanation import refuse_unexplainable
-    from tfkit.cli.text_predict import predict_texts
-    from tfkit.cli.text_search import find_search_index, refuse_nearest, search_texts
-    from tfkit.opening.targets import refuse_unfinished, takes_texts
-    from tfkit.terminal.quiet import chatter_dropped
+    from tfkit.operations import FoundTexts, predict
+    from tfkit.terminal import chatter_dropped
 
-    refuse_unfinished(path)
     said = pixel_scaling(input_range, input_mean, input_std, input_channels)
-    if explain:
-        classifies = not nearest and not find_search_index(path) and takes_texts(path, tokenizer=tokenizer)
-        refuse_unexplainable(path, classifies_texts=classifies)
-    if index := find_search_index(path):
-        return search_texts(path, index, inputs, nearest=nearest, top=top, as_json=as_json)
-    if nearest:
-        raise refuse_nearest(path)
-    outside: dict[str, Any] = {"tokenizer": tokenizer, "sequence_length": sequence_length}
-    if takes_texts(path, tokenizer=tokenizer):
-        return predict_texts(path, inputs, labels=labels, top=top, as_json=as_json, explain=explain, **outside)
-    files = _image_files([Path(word) for word in inputs])
     with chatter_dropped():
-        said_of: dict[str, Any] = {"said": said, "task": task, "custom_objects": custom_objects}
-        answered = _answered(path, files, labels=labels, resize=resize, **said_of)
+        told = predict(
+            path,
+            inputs,
+            labels=labels,
+            top=top,
+            resize=resize,
+            scaling=said,
+            task=task,
+            custom_objects=custom_objects,
+            tokenizer=tokenizer,
+            sequence_length=sequence_length,
+            nearest=nearest,
+            explain=explain,
+            tell=lambda sentence: typer.echo(f"  {sentence}", err=True),
+        )
     if as_json:
-        echo_json(answered.model, "image", answers_json("image", files, answered, top=top))
+        _echo_document(told.document() if isinstance(told, FoundTexts) else told.document(top=top))
+    elif isinstance(told, FoundTexts):
+        _show_found(told, nearest=nearest)
     else:
-        show_answers("image", files, answered, top=top)
-        tell_numbered(answered.class_names)
+        _show_answers(told, top=top)
+        _tell_numbered(told.class_names)
+        if told.explained:
+            _show_explained(told.explained)
     return 0
 
 
-def _answered(
-    path: Path,
-    files: list[Path],
-    *,
-    labels: Path | None,
-    resize: Any,
-    said: PixelScaling | None,
-    task: Task | None,
-    custom_objects: str | None,
-) -> Answered:
-    """What a file or a Keras model says."""
-    import numpy as np
+def _echo_document(document: dict[str, object]) -> None:
+    """Print values as JSON; bytes of a name that are not UTF-8 come out as `\\udcff`."""
+    text = json.dumps(document, indent=2, ensure_ascii=False)
+    typer.echo(text.encode("utf-8", "backslashreplace").decode())
 
-    from tfkit.opening.heads import judge_head
-    from tfkit.opening.inputs import given_pixels, on_raw_pixels_of, refuse_other_channels
-    from tfkit.opening.targets import (
-        best_artifact,
-        find_artifacts,
-        is_keras_file,
-        keras_image,
-        read_labels,
-        run_labels,
-        run_thresholds,
-    )
-    from tfkit.runtimes import KerasRuntime, SavedModelRuntime, open_runtime
-    from tfkit.terminal.quiet import import_tensorflow
 
-    if is_keras_file(path):
-        import_tensorflow()
-        from tfkit.models import load_model_file, register_custom_objects
+def _table() -> "Table":
+    from rich import box
+    from rich.table import Table
 
-        register_custom_objects(custom_objects)
-        model = load_model_file(path)
-        names = read_labels(labels) if labels else run_labels(path)
-        found: TaskName = "regression"
-        if task != "regression":
-            model, found, note = judge_head(model, path, task, named=len(names) or None)
-            if note:
-                typer.echo(f"  {note}", err=True)
-        image, given = keras_image(model, path, resize=resize), given_pixels(model, said)
-        if given.note and not run_labels(path):
-            typer.echo(f"  {given.note}", err=True)
-        runtime = KerasRuntime(on_raw_pixels_of(model, image, given, path))
-        scores = np.concatenate([runtime.scores(pixels) for pixels in _pixel_batches(files, image)])
-        if found == "regression":
-            scores = scores[:, -model.output_shape[-1] :]  # a sigmoid's number comes behind 1 - itself
-        names = names or tuple(map(str, range(scores.shape[1])))
-        if len(names) != scores.shape[1]:
-            raise ModelError(f"there are {len(names)} labels; '{path}' gives {scores.shape[1]} scores")
-        return Answered(path, names, scores, found, run_thresholds(path))
-    asked: dict[str, Any] = {"task": task, "named": labels is not None}
-    artifact = best_artifact(find_artifacts(path, labels=labels, resize=resize, **asked))
-    outside = artifact.made_by == OUTSIDE
-    if said is not None and not outside:
-        raise ModelError(
-            f"'{artifact.path}' takes raw pixels, as every file of tfkit does; got {said.option}", hint="leave that out"
-        )
-    if isinstance(artifact.input, ImageSpec):
-        refuse_other_channels(said, artifact.input, artifact.path)
-    with open_runtime(artifact, scaling=said) as opened:
-        if isinstance(opened, SavedModelRuntime) and opened.takes_encoded:
-            scores = opened.scores_from_encoded(_whole_contents(files, artifact.input))
+    return Table(box=box.SIMPLE_HEAD, show_edge=False, header_style="bold", pad_edge=False)
+
+
+def _show_answers(told: "Prediction", *, top: int) -> None:
+    """Print a table of the labels; those that are not given are dim."""
+    from rich.text import Text
+
+    from tfkit.terminal import PlainConsole
+
+    table = _table()
+    numbers = told.targets == "numbers"
+    table.add_column(told.kind, overflow="fold")
+    table.add_column("number" if numbers else "label", overflow="fold")
+    table.add_column("value" if numbers else "score", justify="right", no_wrap=True)
+    for one, row, given in zip(told.inputs, told.best(top=top), told.given(), strict=True):
+        for place, (label, score) in enumerate(row):
+            style = "" if label in given else "dim"
+            shown = f"{score:.5g}" if numbers else f"{score:.3f}"
+            table.add_row(Text(one if place == 0 else ""), Text(label, style=style), Text(shown, style=style))
+        table.add_section()
+    console = PlainConsole()
+    console.print(str(told.model), style="dim", soft_wrap=True)
+    console.print(table)
+    if told.targets == "labels":
+        limits = "their own thresholds" if told.thresholds else "0.5"
+        console.print(f"  several labels may be true at once: those that reach {limits} are given", style="dim")
+
+
+def _tell_numbered(class_names: tuple[str, ...]) -> None:
+    """Say how labels are named, where they are only numbers."""
+    if class_names == tuple(map(str, range(len(class_names)))):
+        typer.echo("  labels are numbers: --labels FILE names them, one a line", err=True)
+
+
+def _show_found(told: "FoundTexts", *, nearest: bool) -> None:
+    from rich.text import Text
+
+    from tfkit.terminal import PlainConsole
+
+    table = _table()
+    for heading in ("text", "nearest" if nearest else "answer", "label"):
+        table.add_column(heading, overflow="fold")
+    table.add_column("cosine" if nearest else "confidence", justify="right", no_wrap=True)
+    for one in told.answers:
+        if nearest:
+            rows = [(near.text, near.label, near.cosine) for near in one.nearest]
         else:
-            batches = _pixel_batches(files, artifact.input)
-            scores = np.concatenate([opened.scores(pixels) for pixels in batches])
-    names = artifact.class_names or tuple(map(str, range(scores.shape[1])))
-    if outside and task == "regression":
-        return Answered(
-            artifact.path, names, scores[:, -len(names) :], task
-        )  # a sigmoid's number comes behind 1 - itself
-    return Answered(artifact.path, names, scores, artifact.task, artifact.thresholds)
+            rows = [(one.answer or _NOT_SURE, one.label, one.confidence)]
+        for place, (found, label, figure) in enumerate(rows):
+            style = "" if place == 0 and (nearest or one.answer) else "dim"
+            asked = Text(one.text if place == 0 else "")
+            table.add_row(asked, Text(found, style=style), Text(label, style=style), Text(f"{figure:.3f}", style=style))
+        table.add_section()
+    console = PlainConsole()
+    console.print(str(told.model), style="dim", soft_wrap=True)
+    console.print(table)
 
 
-def _pixel_batches(files: list[Path], image: Any) -> "Iterator[np.ndarray]":
-    """uint8 (n, height, width, channels), not all at once; all files that are no pictures are told at once."""
-    import numpy as np
+def _show_explained(told: "Explained") -> None:
+    """Print the words of each text, and which model was asked."""
+    from tfkit.terminal import PlainConsole
 
-    from tfkit.data import picture_pixels
-
-    faults = []
-    for start in range(0, len(files), _BATCH):
-        chosen = files[start : start + _BATCH]
-        pixels = []
-        for file, content in zip(chosen, _contents(chosen), strict=True):
-            try:
-                pixels.append(picture_pixels(content, image))
-            except DataError as fault:
-                faults.append(f"'{file}' cannot be used as a picture: {fault}")
-        if not faults:
-            yield np.stack(pixels)
-    if faults:
-        raise DataError("\n".join(faults), hint="tfkit reads JPEG, PNG, BMP, GIF and WebP")
+    console = PlainConsole()
+    console.print(f"\nexplained with {told.model}", style="dim", soft_wrap=True)
+    for note in told.notes:
+        console.print(f"  {note}", style="dim", soft_wrap=True)
+    for label, explanation in zip(told.labels, told.explanations, strict=True):
+        _show_words(explanation, label=label, console=console)
 
 
-def _whole_contents(files: list[Path], image: Any) -> list[bytes]:
-    """The files' bytes for a SavedModel, which decodes them itself and mends what is damaged without a word."""
-    from tfkit.data.decoder import picture_fault
+def _show_words(explanation: "Explanation", *, label: str, console: "PlainConsole") -> None:
+    """A table of words, each with a bar: to the right it spoke for the label, to the left against it."""
+    from rich.text import Text
 
-    contents = _contents(files)
-    reasons = [picture_fault(content, channels=image.channels) for content in contents]
-    faults = [f"'{file}' cannot be used as a picture: {why}" for file, why in zip(files, reasons, strict=True) if why]
-    if faults:
-        raise DataError("\n".join(faults), hint="tfkit reads JPEG, PNG, BMP, GIF and WebP")
-    return contents
+    words = _strongest(explanation.words)
+    longest = max((abs(word.share) for word in words), default=0.0) or 1.0
+    table = _table()
+    table.add_column("word", overflow="fold")
+    table.add_column("share", justify="right", no_wrap=True)
+    table.add_column("against", justify="right", no_wrap=True)
+    table.add_column("for", no_wrap=True)
+    for word in words:
+        bar = "█" * round(_BAR * abs(word.share) / longest)
+        sides = ("", Text(bar, style="green")) if word.share >= 0 else (Text(bar, style="red"), "")
+        table.add_row(Text(" ".join(word.word.split())), _percent(word.share), *sides)
+    title = Text.assemble("\nwhy ", (label, "bold"), f": {' '.join(explanation.text.split())}\n")
+    console.print(title, soft_wrap=True)
+    if words:
+        console.print(table)
+    for line in _remarks(explanation, len(words)):
+        console.print(Text(f"  {line}", style="dim"), soft_wrap=True)
 
 
-def _contents(files: list[Path]) -> list[bytes]:
-    contents, faults = [], []
-    for file in files:
-        try:
-            contents.append(read_regular_file(file))
-        except OSError as fault:
-            faults.append(f"'{file}' cannot be read: {fault.strerror}")
-    if faults:
-        raise DataError("\n".join(faults), hint=_WANTED)
-    return contents
+def _strongest(words: "Sequence[WordShare]") -> "list[WordShare]":
+    """The strongest words of a text, in its order."""
+    chosen = sorted(words, key=lambda word: -abs(word.share))[:_MOST_WORDS]
+    return sorted(chosen, key=lambda word: word.start)
 
 
-def _image_files(paths: list[Path]) -> list[Path]:
-    files: list[Path] = []
-    faults = []
-    for path in paths:
-        if path.is_dir():
-            inside = sorted(file for file in path.rglob("*") if file.suffix.lower() in _SUFFIXES and file.is_file())
-            files += inside
-            faults += [] if inside else [f"there is no picture in '{path}'"]
-            continue
-        try:
-            refuse_irregular(path)
-            files.append(path)
-        except FileNotFoundError:
-            faults.append(f"there is no picture '{path}'")
-        except OSError as fault:
-            faults.append(f"'{path}' cannot be read as a picture: {fault.strerror}")
-    if faults:
-        raise DataError("\n".join(faults), hint=_WANTED)
-    return files
+def _remarks(explanation: "Explanation", shown: int) -> list[str]:
+    told = []
+    if (weaker := len(explanation.words) - shown) > 0:
+        told.append(f"{weaker} weaker words are not shown")
+    if explanation.read_characters < len(explanation.text):
+        told.append("the model reads no further than the last of its words: the text was cut")
+    told.append(
+        f"without its words {explanation.blank_score:.1%}, with them {explanation.score:.1%}; the words add up to that "
+        f"change but for {explanation.gap:.2%} of what they moved ({explanation.steps} steps of integrated gradients)"
+    )
+    return told
+
+
+def _percent(share: float) -> str:
+    rounded = round(100 * share)
+    return f"{rounded:+d} %".replace("-", "−") if rounded else "0 %"

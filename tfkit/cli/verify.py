@@ -1,13 +1,12 @@
 """`tfkit verify`: measure exported files on labelled images or texts, and refuse those that miss a limit."""
 
 import json
-from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tfkit.artifacts import INTEGER, OUTSIDE, RAW, Artifact, ImageSpec, PixelScaling, ResizeMode
+from tfkit.artifacts import ResizeMode
 from tfkit.cli.options import (
     CustomObjects,
     InputChannels,
@@ -18,31 +17,16 @@ from tfkit.cli.options import (
     pixel_scaling,
     runtime_version,
 )
-from tfkit.errors import ConfigError, DataError, ModelError
-from tfkit.opening.heads import numbers_refused
 
 if TYPE_CHECKING:
-    from tfkit.terminal.display import Display
+    from rich.text import Text
+
+    from tfkit.artifacts import TensorSpec
+    from tfkit.operations import Verified
+    from tfkit.reports import ArtifactResult
+    from tfkit.terminal import Display
 
 REFUSED = 3
-_DOUBTFUL = 0.6  # a reference that is right so seldom may be given other pixels than it learned on
-
-
-@dataclass(frozen=True)
-class Limits:
-    """The limits given on the command line; None: no limit."""
-
-    max_accuracy_drop: float | None
-    min_agreement: float | None
-    max_bytes: int | None
-    max_latency_ms_p95: float | None
-    max_float_ops: int | None
-    min_runtime: str | None
-
-    @property
-    def any_given(self) -> bool:
-        """Whether there is anything to accept or refuse by."""
-        return any(limit is not None for limit in asdict(self).values())
 
 
 def verify(
@@ -100,278 +84,163 @@ def verify(
 
     Exit status 3: a limit was missed and the file is refused.
     """
-    from tfkit.cli.verify_results import show_results
-    from tfkit.terminal.display import Display, PlainConsole
-    from tfkit.terminal.quiet import chatter_dropped, import_tensorflow
+    from tfkit.operations import Limits, TextTable, verify
+    from tfkit.terminal import Display, PlainConsole, chatter_dropped
 
     limits = Limits(max_accuracy_drop, min_agreement, max_bytes, max_latency_ms_p95, max_float_ops, min_runtime)
     said = pixel_scaling(input_range, input_mean, input_std, input_channels)
-    _check_options(limits, data=data, reference=reference)
     display = Display(PlainConsole(stderr=as_json))
     with chatter_dropped():
-        from tfkit.artifacts import refuse_changed_files
-        from tfkit.opening.targets import brings_labels, find_artifacts
-
-        if task == "regression":
-            raise numbers_refused(path)
-        if path.is_dir():
-            refuse_changed_files(path)
-        told: dict[str, Any] = {"labels": labels, "resize": resize, "image_size": image_size, "tokenizer": tokenizer}
-        told["task"] = task
-        artifacts = find_artifacts(path, **told)
-        named = labels is not None or brings_labels(artifacts[0])
-        # Pictures are shown to a .tflite file without TensorFlow, whose start alone takes seconds.
-        if reference or (data and not isinstance(artifacts[0].input, ImageSpec)):
-            import_tensorflow()
-        placed = _placed(artifacts) if npu else ()
-        table = {"text_column": text_column, "label_column": label_column, "header": header}
-        examples, artifacts = (
-            _examples(display, artifacts, data, named=named, table=table) if data else (None, artifacts)
+        verified = verify(
+            path,
+            data=data,
+            reference=reference,
+            limits=limits,
+            labels=labels,
+            resize=resize,
+            image_size=image_size,
+            scaling=said,
+            task=task,
+            table=TextTable(text_column, label_column, header),
+            tokenizer=tokenizer,
+            custom_objects=custom_objects,
+            threads=threads,
+            npu=npu,
+            display=display,
         )
-        _ask(display, artifacts[0], examples, said, named=named)
-        scores, keras_accuracy = None, None
-        if reference:
-            scores, keras_accuracy = _reference(display, reference, examples, artifacts[0], said, custom_objects)
-        folder = path if len(artifacts) > 1 else artifacts[0].path.parent
-        placements = {path: _place(display, path, str(npu)) for path in placed}
-        results = [
-            _measure(
-                display,
-                artifact,
-                folder,
-                examples,
-                scores,
-                keras_accuracy,
-                limits,
-                said,
-                threads=threads,
-                npu=placements.get(artifact.path),
-            )
-            for artifact in artifacts
-        ]
     if as_json:
-        typer.echo(json.dumps(_as_json(results, examples, keras_accuracy), indent=2, default=str))
+        typer.echo(json.dumps(verified.document(), indent=2, default=str))
     else:
-        show_results(display, results, examples, keras_accuracy, judged=limits.any_given or npu is not None)
-    return REFUSED if any(result.refusals for result in results) else 0
+        _show_results(display, verified, judged=limits.any_given or npu is not None)
+    return 0 if verified.accepted else REFUSED
 
 
-def _check_options(limits: Limits, *, data: Path | None, reference: Path | None) -> None:
-    if reference is not None and data is None:
-        raise ConfigError("--reference needs --data", hint="name labelled images or texts to compare the two on")
-    compared = [name for name in ("max_accuracy_drop", "min_agreement") if getattr(limits, name) is not None]
-    if compared and reference is None:
-        options = " and ".join("--" + name.replace("_", "-") for name in compared)
-        raise ConfigError(f"{options} needs --reference", hint="name the Keras model that the file was made from")
+def _show_results(display: "Display", verified: "Verified", *, judged: bool) -> None:
+    """Show what was measured: one file in full, several as a table."""
+    judged = judged or not verified.accepted
+    if len(verified.files) == 1:
+        _show_file(display, verified, judged=judged)
+    else:
+        _show_table(display, verified, judged=judged)
+    for result in verified.files:
+        for refusal in result.refusals:
+            display.note(f"refused: {refusal}")
+        for fault in result.portability_faults if not result.refusals else ():
+            display.note(f"mind: {result.file}: {fault}; ask whoever made it for a file of the stock converter")
 
 
-def _examples(
-    display: "Display", artifacts: tuple[Artifact, ...], data: Path, *, named: bool, table: dict[str, Any]
-) -> tuple[Any, tuple[Artifact, ...]]:
-    """The labelled images or texts; a file without labels of its own gets theirs, when there are as many."""
-    from tfkit.data import load_image_examples
-    from tfkit.opening.targets import targets_of_file
-    from tfkit.opening.texts import read_labelled_texts
+def _show_file(display: "Display", verified: "Verified", *, judged: bool) -> None:
+    from rich.table import Table
+    from rich.text import Text
 
-    first = artifacts[0]
-    if first.task == "embedding":
-        raise DataError(
-            f"'{first.path}' gives sentence embeddings, which have no labels of their own",
-            hint="its run's report.html says how often the nearest indexed text has the right label; leave --data out",
+    result = verified.files[0]
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(no_wrap=True, style="bold")
+    grid.add_column(overflow="fold")
+    for name, text in [*_what_it_is(result), *_how_good_it_is(verified)]:
+        grid.add_row(name, Text(text))
+    if judged:
+        grid.add_row("verdict", _verdict(result))
+    display.table(grid)
+
+
+def _what_it_is(result: "ArtifactResult") -> list[tuple[str, str]]:
+    """Tensors, operators and speed of one file."""
+    from tfkit.reports.quantities import counted, file_size, milliseconds
+
+    rows = [("file", f"{result.label}, {file_size(result.bytes)}")]
+    for kind, tensors in (("input", result.signature.inputs), ("output", result.signature.outputs)):
+        rows += [(kind, _tensor(tensor)) for tensor in tensors]
+    if result.operators:
+        ordered = sorted(result.operators.items(), key=lambda item: (-item[1], item[0]))
+        rows.append(("operators", ", ".join(f"{name} {count}" for name, count in ordered)))
+        rows.append(("float operators", f"{result.float_ops} of {sum(result.operators.values())}"))
+    if result.min_runtime is not None:
+        rows.append(("runtime", f"TensorFlow Lite {result.min_runtime} or later"))
+    if result.npu is not None:
+        total = result.npu.npu_operators + result.npu.cpu_operators
+        time = (
+            "" if result.npu.estimated_ms is None else f", {milliseconds(result.npu.estimated_ms)} by Vela's estimate"
         )
-    known = named or first.made_by != OUTSIDE
-    with display.stage(f"Labelled {'images' if isinstance(first.input, ImageSpec) else 'texts'}") as stage:
-        names = first.class_names if known else None
-        examples: Any
-        if isinstance(first.input, ImageSpec):
-            options: dict[str, Any] = {
-                "channels": first.input.channels,
-                "class_names": names,
-                "progress": stage.progress,
-                "targets": targets_of_file(first, data),
-            }
-            examples = load_image_examples(data, **options)
-        else:
-            table = {**table, "targets": targets_of_file(first, data)}
-            examples = read_labelled_texts(data, first.path, class_names=names, **table)
-        stage.result(f"{len(examples)} of {len(examples.class_names)} classes")
-    if not known and len(examples.class_names) != len(first.class_names):
-        raise DataError(
-            f"'{data}' has {len(examples.class_names)} classes; '{first.path}' gives {len(first.class_names)} scores",
-            hint="say with --labels which score is which class",
-        )
-    return examples, tuple(replace(artifact, class_names=examples.class_names) for artifact in artifacts)
+        rows.append(("npu", f"{result.npu.npu_operators} of {total} operators on {result.npu.accelerator}{time}"))
+    if result.latency_ms_p50 is not None:
+        threads = counted(result.latency_threads, "thread") if result.latency_threads else "own threads"
+        times = f"p50 {milliseconds(result.latency_ms_p50)}, p95 {milliseconds(result.latency_ms_p95)}"
+        rows.append(("latency", f"{times} ({threads}, {result.latency_runs} runs; {result.latency_measures})"))
+    return rows
 
 
-def _ask(display: "Display", artifact: Artifact, examples: Any, said: PixelScaling | None, *, named: bool) -> None:
-    """Tell, before anything is measured, that an outside file takes other pixels or has another order of labels."""
-    if artifact.made_by != OUTSIDE or not isinstance(artifact.input, ImageSpec):
-        return
-    examples = examples if artifact.task == "classification" else None
-    from tfkit.opening.inputs import ask, order_told, range_told, refuse_other_channels
-    from tfkit.runtimes import IsolatedLiteRTRuntime, SavedModelRuntime, open_runtime
+def _how_good_it_is(verified: "Verified") -> list[tuple[str, str]]:
+    """Accuracy and agreement of one file; nothing without labelled images."""
+    from tfkit.reports.quantities import percent, small_difference
 
-    refuse_other_channels(said, artifact.input, artifact.path)
+    result, examples, keras_accuracy = verified.files[0], verified.examples, verified.reference
     if examples is None:
-        return
-    with display.stage("Pixels and labels") as stage, open_runtime(artifact, scaling=said) as runtime:
-        if not isinstance(runtime, IsolatedLiteRTRuntime | SavedModelRuntime):
-            return
-        if isinstance(runtime, SavedModelRuntime) and runtime.takes_encoded:
-            return
-        opened, given = runtime, runtime.scaling
-
-        def scores(scaling: PixelScaling, pixels: Any) -> Any:
-            opened.scaling = scaling
-            return opened.scores(pixels)
-
-        finding = ask(scores, examples, artifact.input, given or RAW)
-        stage.result(f"right on {finding.given:.0%} of {finding.examples} of them, given {(given or RAW).words}")
-    told, hint = range_told(finding, given or RAW, examples.class_names)
-    if told and said is None:
-        raise ModelError(told, hint=hint)
-    if not told and finding.order is not None and not named:
-        told, hint = order_told(finding.order, examples.class_names)
-        raise ModelError(told, hint=hint)
-    if told:
-        display.note(f"mind: {told}; {hint}")
+        return []
+    keras = f"; the Keras reference has {_told(verified, keras_accuracy)}" if keras_accuracy is not None else ""
+    metric = next(iter(result.figures), "accuracy")
+    rows = [(metric, f"{_told(verified, result.quality)} of {len(examples)} {_noun(verified)}{keras}")]
+    if result.quality is None:
+        rows = [("accuracy", "not known: the data has one label each, and the file gives several")]
+    if result.agreement is not None:
+        largest, mean = small_difference(result.max_difference), small_difference(result.mean_difference)
+        same = f"{percent(result.agreement, decimals=2)} of the answers are those of the reference"
+        rows.append(("agreement", f"{same}; scores differ by {mean} on average, {largest} at most"))
+    return rows
 
 
-def _reference(
-    display: "Display",
-    path: Path,
-    examples: Any,
-    artifact: Artifact,
-    said: PixelScaling | None,
-    custom_objects: str | None,
-) -> tuple[Any, float | None]:
-    from tfkit.models import load_model_file, register_custom_objects
-    from tfkit.opening.heads import judge_head
-    from tfkit.opening.inputs import given_pixels, on_raw_pixels_of, try_on
-    from tfkit.tasks import CLASSIFICATION, Decision, task_named, task_of
-    from tfkit.verification import reference_scores
+def _told(verified: "Verified", value: float | None) -> str:
+    """A deciding figure: a share in per cent, R2 as it is."""
+    from tfkit.reports.quantities import percent
+    from tfkit.tasks import task_of
 
-    register_custom_objects(custom_objects)
-    with display.stage("Keras reference") as stage:
-        model, spec = load_model_file(path), artifact.input
-        model, _, _ = judge_head(model, path, artifact.task, named=len(artifact.class_names))
-        given = given_pixels(model, said) if isinstance(spec, ImageSpec) else None
-        raw = on_raw_pixels_of(model, spec, given, path) if given and isinstance(spec, ImageSpec) else model
-        scores = reference_scores(raw, examples, artifact.input)
-        task = task_named(artifact.task)
-        if task_of(examples.labels) is not task:
-            return scores, None
-        quality = task.quality(examples.labels, scores, Decision(artifact.thresholds)).value
-        stage.result(f"{task.unit} {quality:.4f}")
-    if given and isinstance(spec, ImageSpec) and task is CLASSIFICATION and quality < _DOUBTFUL:
-        try_on(display, model, examples, spec, given, known=True)
-    return scores, quality
+    if value is None or verified.examples is None or task_of(verified.examples.labels).is_share:
+        return percent(value, decimals=2)
+    return f"{value:.4f}"
 
 
-def _measure(
-    display: "Display",
-    artifact: Artifact,
-    folder: Path,
-    examples: Any,
-    reference: Any,
-    keras_accuracy: float | None,
-    limits: Limits,
-    said: PixelScaling | None,
-    *,
-    threads: int,
-    npu: Any,
-) -> Any:
-    """One file's `ArtifactResult`; `npu` is its placement on one."""
-    from tfkit.benchmarking import measure_latency
-    from tfkit.cli.benchmark import noise
-    from tfkit.reports import artifact_result
-    from tfkit.runtimes import open_runtime
-    from tfkit.verification import npu_faults, refusals, verify_artifact
-
-    opened = open_runtime(artifact, threads=threads, scaling=said if artifact.made_by == OUTSIDE else None)
-    with display.stage(_name(artifact)) as stage, opened as runtime:
-        if examples is None:
-            verification = _unlabelled(artifact)
-        else:
-            verification = verify_artifact(
-                artifact, examples, reference=reference, runtime=runtime, progress=stage.progress
-            )
-        # Three tenths of a second tell how fast a file is; a limit to refuse it by is measured for as long as ever.
-        timing: dict[str, Any] = {"max_seconds": 0.3} if limits.max_latency_ms_p95 is None else {}
-        latency = measure_latency(runtime, noise(artifact.input), **timing)
-        refused = refusals(verification, latency.latency_ms_p95, keras_accuracy=keras_accuracy, policy=_policy(limits))
-        refused = (*refused, *(f"{_name(artifact)}: {fault}." for fault in (npu_faults(npu) if npu else ())))
-        stage.result("refused" if refused else "")
-    return replace(artifact_result(verification, latency, refused, directory=folder), npu=npu)
+def _noun(verified: "Verified") -> str:
+    return "texts" if hasattr(verified.examples, "texts") else "images"
 
 
-def _placed(artifacts: tuple[Artifact, ...]) -> tuple[Path, ...]:
-    """The files that an NPU is asked about: a `.tflite` named alone, of several those of whole numbers."""
-    files = [artifact for artifact in artifacts if artifact.format == "tflite"]
-    if len(artifacts) > 1:
-        files = [artifact for artifact in files if artifact.quantization in INTEGER]
-    if not files:
-        raise ConfigError("--npu needs an integer .tflite file, and there is none", hint="export tflite_int8")
-    return tuple(artifact.path for artifact in files)
+def _verdict(result: "ArtifactResult") -> "Text":
+    from rich.text import Text
+
+    if result.refusals:
+        return Text("refused", style="bold red")
+    if result.quality is None:
+        return Text("within the limits; no labels compared")
+    return Text("accepted", style="green")
 
 
-def _place(display: "Display", path: Path, npu: str) -> Any:
-    from tfkit.verification import place_on_npu
-
-    with display.stage(f"{path.name} on {npu}") as stage:
-        placement = place_on_npu(path, npu)
-        total = placement.npu_operators + placement.cpu_operators
-        stage.result(f"{placement.npu_operators} of {total} operators")
-    return placement
+def _tensor(tensor: "TensorSpec") -> str:
+    shape = ", ".join("any" if size is None else str(size) for size in tensor.shape)
+    scale = f", scale {tensor.scale:.6g}, zero point {tensor.zero_point}" if tensor.scale else ""
+    return f"{tensor.name}: {tensor.dtype} [{shape}]{scale}"
 
 
-def _unlabelled(artifact: Artifact) -> Any:
-    """What can be said of a file without running it on labelled images: its operators."""
-    from collections import Counter
+def _show_table(display: "Display", verified: "Verified", *, judged: bool) -> None:
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
 
-    import numpy as np
+    from tfkit.reports.quantities import file_size, milliseconds, percent
 
-    from tfkit.runtimes import read_operators, read_portability
-    from tfkit.verification import ArtifactVerification, portability_problems
-
-    operators = read_operators(artifact.path) if artifact.format == "tflite" else ()
-    return ArtifactVerification(
-        artifact=artifact,
-        examples=0,
-        quality=None,
-        agreement=None,
-        max_difference=None,
-        mean_difference=None,
-        float_ops=sum(operator.is_float for operator in operators),
-        operators=dict(Counter(operator.name for operator in operators).most_common()),
-        problems=portability_problems(artifact),
-        portability=read_portability(artifact.path) if artifact.format == "tflite" else None,
-        scores=np.zeros((0, len(artifact.class_names)), np.float32),
-    )
-
-
-def _policy(limits: Limits) -> Any:
-    from tfkit.verification import AcceptancePolicy
-
-    return AcceptancePolicy(
-        max_accuracy_drop=1.0 if limits.max_accuracy_drop is None else limits.max_accuracy_drop,
-        min_agreement=0.0 if limits.min_agreement is None else limits.min_agreement,
-        max_bytes=limits.max_bytes,
-        max_latency_ms_p95=limits.max_latency_ms_p95,
-        max_float_ops=limits.max_float_ops,
-        min_runtime=limits.min_runtime,
-    )
-
-
-def _name(artifact: Artifact) -> str:
-    return artifact.file_name
-
-
-def _as_json(results: list[Any], examples: Any, keras_accuracy: float | None) -> dict[str, Any]:
-    metric = next((name for result in results for name in result.figures), "accuracy")
-    evaluation = {"examples": len(examples), "metric": metric, "keras": keras_accuracy} if examples else None
-    return {
-        "accepted": not any(result.refusals for result in results),
-        "evaluation": evaluation,
-        "artifacts": [{**asdict(result), metric: result.quality} for result in results],
-    }
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, header_style="bold", pad_edge=False)
+    table.add_column("file", overflow="fold")
+    for heading in ("size", verified.metric, "agreement", "p50"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    if judged:
+        table.add_column("verdict", no_wrap=True)
+    if verified.reference is not None:
+        table.add_row("Keras reference", "", _told(verified, verified.reference), end_section=True)
+    for result in verified.files:
+        told = percent(None) if verified.examples is None else _told(verified, result.quality)
+        shares = (told, percent(result.agreement, decimals=2))
+        times = milliseconds(result.latency_ms_p50)
+        table.add_row(
+            Text(result.file), file_size(result.bytes), *shares, times, *([_verdict(result)] if judged else [])
+        )
+    display.table(table)
+    if verified.examples is not None:
+        display.note(f"measured on {len(verified.examples)} {_noun(verified)}; --json tells every figure")

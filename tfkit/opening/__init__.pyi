@@ -1,5 +1,5 @@
-from .heads import Task, judge_head
-from .inputs import GivenPixels, given_pixels, on_raw_pixels_of, try_on
+from .heads import Task, judge_head, numbers_refused
+from .inputs import GivenPixels, given_pixels, on_raw_pixels_of, refuse_other_channels, try_on
 from .targets import (
     best_artifact,
     brings_labels,
@@ -27,9 +27,11 @@ __all__ = [
     "keras_image",
     "keras_takes_texts",
     "keras_text",
+    "numbers_refused",
     "on_raw_pixels_of",
     "read_labelled_texts",
     "read_labels",
+    "refuse_other_channels",
     "refuse_unfinished",
     "run_labels",
     "run_thresholds",

@@ -1,1 +1,6 @@
-"""What tfkit does with a model that the user names: predict, verify, export, optimize and time it."""
+"""What is done with a model that a user names: predict, verify, export, optimize and time it."""
+
+from lazy_loader import attach_stub
+
+# The names stand in __init__.pyi; each is imported when it is first asked for.
+__getattr__, __dir__, __all__ = attach_stub(__name__, __file__)

@@ -1,0 +1,25 @@
+from .exporting import export, make_empty
+from .optimizing import Images, Optimized, optimize
+from .predicting import predict
+from .timing import Timed, Timing, time_model
+from .values import Explained, FoundTexts, Limits, Prediction, TextTable, Verified
+from .verifying import verify
+
+__all__ = [
+    "Explained",
+    "FoundTexts",
+    "Images",
+    "Limits",
+    "Optimized",
+    "Prediction",
+    "TextTable",
+    "Timed",
+    "Timing",
+    "Verified",
+    "export",
+    "make_empty",
+    "optimize",
+    "predict",
+    "time_model",
+    "verify",
+]

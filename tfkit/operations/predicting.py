@@ -1,0 +1,255 @@
+"""What any model says about pictures or texts: `tfkit.predict`."""
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tfkit.artifacts import OUTSIDE, Artifact, ImageSpec, PixelScaling, ResizeMode, TaskName
+from tfkit.errors import DataError, ModelError
+from tfkit.files import read_regular_file, refuse_irregular
+from tfkit.opening import (
+    Task,
+    best_artifact,
+    find_artifacts,
+    given_pixels,
+    is_keras_file,
+    judge_head,
+    keras_image,
+    on_raw_pixels_of,
+    read_labels,
+    refuse_other_channels,
+    refuse_unfinished,
+    run_labels,
+    run_thresholds,
+    takes_texts,
+)
+from tfkit.operations.predicting_texts import (
+    find_search_index,
+    predict_texts,
+    refuse_nearest,
+    refuse_unexplainable,
+    search_texts,
+)
+from tfkit.operations.values import FoundTexts, Prediction
+from tfkit.terminal import import_tensorflow
+
+_WANTED = "name JPEG, PNG, BMP, GIF or WebP files, or folders of them; for texts outside of a run say --tokenizer"
+# tfkit.data knows them too, but a wrong path is told before TensorFlow is started.
+_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp"})
+_BATCH = 32  # pictures held at a time
+Tell = Callable[[str], None]
+
+
+def _unheard(sentence: str) -> None:
+    """Tell nobody."""
+
+
+def predict(
+    path: str | Path,
+    inputs: str | Path | Sequence[str | Path],
+    *,
+    labels: Path | None = None,
+    top: int = 5,
+    resize: ResizeMode = "crop",
+    scaling: PixelScaling | None = None,
+    task: Task | None = None,
+    custom_objects: str | None = None,
+    tokenizer: Path | None = None,
+    sequence_length: int | None = None,
+    nearest: bool = False,
+    explain: bool = False,
+    tell: Tell = _unheard,
+) -> Prediction | FoundTexts:
+    """Ask a model, exported or not, about pictures or texts; what `tfkit predict` does.
+
+    Args:
+        path: A run's folder, a `.tflite` file, a SavedModel's folder or a `.keras` file.
+        inputs: One or several pictures or folders of pictures; for a model of texts, texts or `.txt` files of a text a
+            line.
+        labels: A file with one label a line, instead of the model's own.
+        top: Of sentence embeddings: how many of the nearest texts to name.
+        resize: How pictures are fitted, for a file that tfkit did not write.
+        scaling: What the model takes for raw pixels, where it does not say.
+        task: What its outputs are, where the model does not say.
+        custom_objects: A Python file or module that defines the model's own layers; it is run.
+        tokenizer: The tokeniser's folder, for a file of token ids outside of its run.
+        sequence_length: Tokens of a text, for a Keras file outside of its run.
+        nearest: Refuse a model that has no search index.
+        explain: Say which words gave each text its label.
+        tell: Called with each sentence that a reader of the scores must know.
+
+    Returns:
+        Scores float32 (n, k) with their labels; for a model of sentence embeddings, the answers of its search index.
+
+    Raises:
+        ModelError: When nothing there can be run, or it is not known what it takes or gives.
+        DataError: When a picture or text cannot be read; tells all of them.
+        RunError: When the run is unfinished.
+
+    Example:
+        >>> told = tfkit.predict("runs/digits", "seven.png")  # doctest: +SKIP
+        >>> told.best(top=1)  # doctest: +SKIP
+        [[('7', 0.998)]]
+    """
+    path = Path(path)
+    words = [str(word) for word in ([inputs] if isinstance(inputs, str | Path) else inputs)]
+    refuse_unfinished(path)
+    index = find_search_index(path)
+    if explain:
+        classifies = not nearest and not index and takes_texts(path, tokenizer=tokenizer)
+        refuse_unexplainable(path, classifies_texts=classifies)
+    if index:
+        return search_texts(path, index, words, top=top)
+    if nearest:
+        raise refuse_nearest(path)
+    if takes_texts(path, tokenizer=tokenizer):
+        return predict_texts(
+            path, words, labels=labels, tokenizer=tokenizer, sequence_length=sequence_length, explain=explain
+        )
+    files = _image_files([Path(word) for word in words])
+    if is_keras_file(path):
+        return _of_keras(
+            path, files, labels=labels, resize=resize, said=scaling, task=task, custom_objects=custom_objects, tell=tell
+        )
+    return _of_file(path, files, labels=labels, resize=resize, said=scaling, task=task)
+
+
+def _of_keras(
+    path: Path,
+    files: list[Path],
+    *,
+    labels: Path | None,
+    resize: ResizeMode,
+    said: PixelScaling | None,
+    task: Task | None,
+    custom_objects: str | None,
+    tell: Tell,
+) -> Prediction:
+    """What a Keras model says about pictures."""
+    import_tensorflow()
+    from tfkit.models import load_model_file, register_custom_objects
+    from tfkit.runtimes import KerasRuntime
+
+    register_custom_objects(custom_objects)
+    model = load_model_file(path)
+    names = read_labels(labels) if labels else run_labels(path)
+    found: TaskName = "regression"
+    if task != "regression":
+        model, found, note = judge_head(model, path, task, named=len(names) or None)
+        if note:
+            tell(note)
+    image, given = keras_image(model, path, resize=resize), given_pixels(model, said)
+    if given.note and not run_labels(path):
+        tell(given.note)
+    runtime = KerasRuntime(on_raw_pixels_of(model, image, given, path))
+    scores = np.concatenate([runtime.scores(pixels) for pixels in _pixel_batches(files, image)])
+    if found == "regression":
+        scores = scores[:, -model.output_shape[-1] :]  # a sigmoid's number comes behind 1 - itself
+    names = names or tuple(map(str, range(scores.shape[1])))
+    if len(names) != scores.shape[1]:
+        raise ModelError(f"there are {len(names)} labels; '{path}' gives {scores.shape[1]} scores")
+    return Prediction("image", tuple(map(str, files)), path, names, scores, found, run_thresholds(path))
+
+
+def _of_file(
+    path: Path,
+    files: list[Path],
+    *,
+    labels: Path | None,
+    resize: ResizeMode,
+    said: PixelScaling | None,
+    task: Task | None,
+) -> Prediction:
+    """What an exported file says about pictures."""
+    artifact = best_artifact(find_artifacts(path, labels=labels, resize=resize, task=task, named=labels is not None))
+    outside = artifact.made_by == OUTSIDE
+    if said is not None and not outside:
+        raise ModelError(
+            f"'{artifact.path}' takes raw pixels, as every file of tfkit does; got {said.option}", hint="leave that out"
+        )
+    if not isinstance(artifact.input, ImageSpec):
+        raise ModelError(f"'{artifact.path}' takes texts; got pictures", hint="name its run's folder, and texts")
+    refuse_other_channels(said, artifact.input, artifact.path)
+    scores = _file_scores(artifact, artifact.input, files, said)
+    names = artifact.class_names or tuple(map(str, range(scores.shape[1])))
+    shown = tuple(map(str, files))
+    if outside and task == "regression":  # a sigmoid's number comes behind 1 - itself
+        return Prediction("image", shown, artifact.path, names, scores[:, -len(names) :], task)
+    return Prediction("image", shown, artifact.path, names, scores, artifact.task, artifact.thresholds)
+
+
+def _file_scores(
+    artifact: Artifact, image: ImageSpec, files: list[Path], said: PixelScaling | None
+) -> NDArray[np.floating]:
+    from tfkit.runtimes import SavedModelRuntime, open_runtime
+
+    with open_runtime(artifact, scaling=said) as opened:
+        if isinstance(opened, SavedModelRuntime) and opened.takes_encoded:
+            return opened.scores_from_encoded(_whole_contents(files, image))
+        return np.concatenate([opened.scores(pixels) for pixels in _pixel_batches(files, image)])
+
+
+def _pixel_batches(files: list[Path], image: ImageSpec) -> Iterator[NDArray[np.uint8]]:
+    """uint8 (n, height, width, channels), not all at once; all files that are no pictures are told at once."""
+    from tfkit.data import picture_pixels
+
+    faults = []
+    for start in range(0, len(files), _BATCH):
+        chosen = files[start : start + _BATCH]
+        pixels = []
+        for file, content in zip(chosen, _contents(chosen), strict=True):
+            try:
+                pixels.append(picture_pixels(content, image))
+            except DataError as fault:
+                faults.append(f"'{file}' cannot be used as a picture: {fault}")
+        if not faults:
+            yield np.stack(pixels)
+    if faults:
+        raise DataError("\n".join(faults), hint="tfkit reads JPEG, PNG, BMP, GIF and WebP")
+
+
+def _whole_contents(files: list[Path], image: ImageSpec) -> list[bytes]:
+    """The files' bytes for a SavedModel, which decodes them itself and mends what is damaged without a word."""
+    from tfkit.data.decoder import picture_fault
+
+    contents = _contents(files)
+    reasons = [picture_fault(content, channels=image.channels) for content in contents]
+    faults = [f"'{file}' cannot be used as a picture: {why}" for file, why in zip(files, reasons, strict=True) if why]
+    if faults:
+        raise DataError("\n".join(faults), hint="tfkit reads JPEG, PNG, BMP, GIF and WebP")
+    return contents
+
+
+def _contents(files: list[Path]) -> list[bytes]:
+    contents, faults = [], []
+    for file in files:
+        try:
+            contents.append(read_regular_file(file))
+        except OSError as fault:
+            faults.append(f"'{file}' cannot be read: {fault.strerror}")
+    if faults:
+        raise DataError("\n".join(faults), hint=_WANTED)
+    return contents
+
+
+def _image_files(paths: list[Path]) -> list[Path]:
+    files: list[Path] = []
+    faults = []
+    for path in paths:
+        if path.is_dir():
+            inside = sorted(file for file in path.rglob("*") if file.suffix.lower() in _SUFFIXES and file.is_file())
+            files += inside
+            faults += [] if inside else [f"there is no picture in '{path}'"]
+            continue
+        try:
+            refuse_irregular(path)
+            files.append(path)
+        except FileNotFoundError:
+            faults.append(f"there is no picture '{path}'")
+        except OSError as fault:
+            faults.append(f"'{path}' cannot be read as a picture: {fault.strerror}")
+    if faults:
+        raise DataError("\n".join(faults), hint=_WANTED)
+    return files
