@@ -54,6 +54,7 @@ class Case:
 RESNET = {"backbone": "resnet8", "weights": "random", "dropout": 0.0}
 MOBILENET = {"backbone": "mobilenet_v2", "weights": "random", "width": 0.35, "dropout": 0.0}
 FEW = {"formats": ["saved_model", "tflite_int8"]}  # of a deep network, whose tracing alone takes minutes
+VIT = {"backbone": "vit_micro_8", "weights": "random", "dropout": 0.0}
 BERT = {"backbone": "bert_tiny", "pooling": "mean", "vocabulary_size": 120}
 SETS = {"kind": "multilabel"}
 COLUMNS = {"kind": "multilabel", "label_columns": list(WORDS)}
@@ -62,6 +63,7 @@ NUMBERS = {"kind": "regression", "label_columns": ["size", "price"]}
 BINARY = {"operating_point": 0.95}
 CASES = (
     Case(BINARY, True, RESNET, "binary", "scores", "accuracy"),
+    Case(BINARY, True, VIT, "binary", "scores", "accuracy"),
     Case(SETS, True, RESNET, "sets", "scores", "f1"),
     Case(COLUMNS, True, MOBILENET, "columns", "scores", "f1"),
     Case(NUMBER, True, RESNET, "number", "values", "r2"),

@@ -34,6 +34,7 @@ _ABSENT = [
     "ActivityRegularization",
     "Identity",
     "StochasticDepth",
+    "DropPath",
     "AugMix",
     "AutoContrast",
     "CutMix",

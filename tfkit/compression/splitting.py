@@ -5,13 +5,29 @@ from collections.abc import Callable, Sequence
 
 import keras
 import numpy as np
+from numpy.typing import NDArray
 
 from tfkit.compression.composites import opened_composite
-from tfkit.graph import LayerGraph, Node, Value, activation_name, build_model, copy_layer, give_weights, read_graph
+from tfkit.graph import (
+    LayerGraph,
+    Node,
+    Value,
+    activation_name,
+    build_model,
+    call_opened,
+    call_with_rows,
+    copy_layer,
+    give_weights,
+    is_builtin,
+    opened_model,
+    read_graph,
+    reshapes_examples,
+)
 from tfkit.graph.building import Copy
 from tfkit.graph.layer_graph import replace_values
 from tfkit.keras_types import LayerConfig, Tensor
 from tfkit.layers import (
+    AddPositions,
     ApproximateGelu,
     ChannelOrder,
     CompressedKernel,
@@ -56,6 +72,7 @@ _AS_ACTIVATIONS = {
 _ARITHMETIC = ("Add", "Subtract", "Multiply", "Divide", "TrueDivide", "Negative")
 # More channels than a picture has are no pixels.
 _MOST_PIXEL_CHANNELS = 4
+_MAPS, _SEQUENCES = 4, 3
 _SHARED_SETTINGS = ("strides", "padding", "data_format", "dilation_rate")
 
 
@@ -85,9 +102,10 @@ def split_layers(graph: LayerGraph) -> LayerGraph:
     splitting = _Splitting()
     while True:  # a block may hold blocks
         splitting.shared = {id(node.operation) for node in graph.nodes if len(graph.calls_of(node.operation)) > 1}
+        splitting.opened = False
         graph = read_graph(build_model(graph, splitting.call))
-        if not any(splitting.is_block(node.operation) for node in graph.nodes):
-            return graph
+        if not splitting.opened:  # what was inside a block is split in the pass after it was opened
+            return _sums_of_constants(graph)
 
 
 def scaling_as_layers(graph: LayerGraph) -> LayerGraph:
@@ -109,6 +127,55 @@ def scaling_as_layers(graph: LayerGraph) -> LayerGraph:
     return read_graph(build_model(graph, call))
 
 
+def _sums_of_constants(graph: LayerGraph) -> LayerGraph:
+    """Make one sum of the constants that are added one behind the other, as the converter does.
+
+    The bias of a Dense layer goes into the rows that are added right behind it, and so do other rows. In the file
+    there is one addition, rounded once.
+    """
+    takers = {id(node.operation): taker for node in graph.nodes if (taker := _adds_rows(graph, node)) is not None}
+    if not takers:
+        return graph
+    sums: dict[int, NDArray[np.float32]] = {}  # what has gone into the rows of a layer
+
+    def call(node: Node, copy: Copy, args: tuple[Tensor, ...], kwargs: dict[str, object]) -> Tensor | Sequence[Tensor]:
+        layer, taker = node.operation, takers.get(id(node.operation))
+        constant = sums.get(id(layer), np.float32(0))
+        if taker is not None and isinstance(layer, AddPositions):
+            sums[id(taker.operation)] = constant + _numbers(layer.embeddings)
+            return args[0]
+        if taker is not None:
+            sums[id(taker.operation)] = _numbers(layer.bias)
+            made = copy_layer(layer, name=node.name, use_bias=False)
+            weights = [_numbers(layer.kernel)]
+        elif id(layer) in sums:
+            made = copy_layer(layer, name=node.name)
+            weights = [constant + _numbers(layer.embeddings)]
+        else:
+            return copy()(*args, **kwargs)
+        outputs = made(*args, **kwargs)
+        give_weights(made, weights)
+        return outputs
+
+    return read_graph(build_model(graph, call))
+
+
+def _adds_rows(graph: LayerGraph, node: Node) -> Node | None:
+    """The `AddPositions` right behind a layer that ends in adding a constant; None for any other node."""
+    layer, length = node.operation, node.output.shape[1] if len(node.output.shape) == _SEQUENCES else None
+    biased = type(layer) is keras.layers.Dense and layer.use_bias and activation_name(layer) == "linear"
+    if length is None or not (biased or (isinstance(layer, AddPositions) and layer.positions == length)):
+        return None
+    taker = graph.only_consumer(node.output)
+    if taker is None or not isinstance(taker.operation, AddPositions) or taker.operation.positions != length:
+        return None
+    return taker if len(graph.calls_of(layer)) == len(graph.calls_of(taker.operation)) == 1 else None
+
+
+def _numbers(weight: keras.Variable) -> NDArray[np.float32]:
+    return np.asarray(keras.ops.convert_to_numpy(weight), np.float32)
+
+
 class _Splitting:
     """What to put in each node's place; remembers the blocks that do not open, and what shared layers became."""
 
@@ -117,6 +184,7 @@ class _Splitting:
         self._linear: dict[int, keras.Layer] = {}
         self._separated: dict[int, tuple[keras.Layer, keras.Layer]] = {}
         self.shared: set[int] = set()  # the layers of the graph that are called more than once
+        self.opened = False  # whether this pass opened a block
         self._taken: dict[int, Tensor] = {}  # the tensor that each channel of pixels was taken from
 
     def is_block(self, layer: keras.Layer) -> bool:
@@ -126,13 +194,17 @@ class _Splitting:
         self, node: Node, copy: Copy, args: tuple[Tensor, ...], kwargs: dict[str, object]
     ) -> Tensor | Sequence[Tensor]:
         layer = node.operation
-        if not self.is_block(layer):
+        if args and id(layer) not in self.shared and (embedded := call_with_rows(node, args[0])) is not None:
+            return embedded
+        if not self.is_block(layer) and not _is_of_patches(node):
             return layer(*args, **kwargs) if id(layer) in self._closed else self._split(node, copy, args, kwargs)
         try:
-            return _opened(node, args, kwargs)
+            outputs = call_opened(node, args, kwargs)
         except Exception:  # Python code that anyone wrote, run on symbols it may not have been written for
             self._closed[id(layer)] = layer
             return layer(*args, **kwargs)  # planning refuses it by name
+        self.opened = True
+        return outputs
 
     def _split(
         self, node: Node, copy: Copy, args: tuple[Tensor, ...], kwargs: dict[str, object]
@@ -151,6 +223,10 @@ class _Splitting:
             return keras.layers.Activation(function, name=node.name)(args[0])
         if node.kind == "Cast" and node.output.dtype == node.inputs[0].dtype:
             return args[0]
+        if node.kind == "ExtractPatches" and (cut := _cut_into_patches(node, args[0])) is not None:
+            return cut
+        if node.kind == "Reshape" and reshapes_examples(node):
+            return keras.layers.Reshape(layer.newshape[1:], name=node.name)(args[0])
         if node.kind == "Silu":
             return _gated(args[0], name=node.name)
         if (kind := _EXTREMES.get(node.kind)) and not isinstance(layer, keras.layers.Layer) and len(node.inputs) == 2:
@@ -285,16 +361,17 @@ def _holds_layers(layer: keras.Layer) -> bool:
     return any(True for _ in layer._flatten_layers(include_self=False))
 
 
-def _opened(node: Node, args: tuple[Tensor, ...], kwargs: dict[str, object]) -> Tensor | Sequence[Tensor]:
-    """Run the `call` of a layer made of layers on symbolic tensors, which records the layers as a nested model's."""
+def _is_of_patches(node: Node) -> bool:
+    """Whether a layer of one's own cuts an image into patches and moves them, and does nothing else."""
     layer = node.operation
-    symbols = [keras.Input(batch_shape=value.shape, dtype=value.dtype) for value in node.inputs]
-    given = iter(symbols)
-    inner_args, inner_kwargs = replace_values((node.args, node.kwargs), lambda _: next(given))
-    # The layer's own layers, not a copy's: such layers seldom come back from their configuration.
-    nested = keras.Model(symbols, layer.call(*inner_args, **inner_kwargs), name=node.name)
-    tensors = [leaf for leaf in keras.tree.flatten((args, kwargs)) if isinstance(leaf, keras.KerasTensor)]
-    return nested(tensors)
+    if not isinstance(layer, keras.layers.Layer) or is_builtin(layer) or layer.variables or _holds_layers(layer):
+        return False
+    try:
+        nested, _ = opened_model(node)
+    except Exception:  # Python code that anyone wrote, run on symbols it may not have been written for
+        return False
+    kinds = [inner.kind for inner in read_graph(nested).nodes]
+    return "ExtractPatches" in kinds and set(kinds) <= {"ExtractPatches", "Reshape", "Transpose"}
 
 
 def _activated(node: Node, tensor: Tensor, *, name: str | None = None) -> Tensor:
@@ -305,6 +382,22 @@ def _activated(node: Node, tensor: Tensor, *, name: str | None = None) -> Tensor
     if activation == "silu":
         return _gated(tensor, name=name)
     return keras.layers.Activation(node.operation.activation, name=name)(tensor)
+
+
+def _cut_into_patches(node: Node, tensor: Tensor) -> Tensor | None:
+    """The patches of an image, each as one row of numbers, by moving them alone; None where they overlap."""
+    cut, shape = node.operation, node.inputs[0].shape
+    size = (cut.size, cut.size) if isinstance(cut.size, int) else tuple(cut.size)
+    strides = (cut.strides, cut.strides) if isinstance(cut.strides, int) else cut.strides
+    apart = strides is None or tuple(strides) == size
+    if not apart or cut.dilation_rate not in (1, (1, 1)) or len(size) != 2 or len(shape) != _MAPS or None in shape[1:]:
+        return None
+    if cut.data_format == "channels_first" or any(whole % part for whole, part in zip(shape[1:3], size, strict=True)):
+        return None
+    rows, columns, channels = shape[1] // size[0], shape[2] // size[1], shape[3]
+    parts = keras.layers.Reshape((rows, size[0], columns, size[1] * channels), name=f"{node.name}_parts")(tensor)
+    parts = keras.layers.Permute((1, 3, 2, 4), name=f"{node.name}_together")(parts)
+    return keras.layers.Reshape((rows, columns, math.prod(size) * channels), name=node.name)(parts)
 
 
 def _gated(tensor: Tensor, *, name: str) -> Tensor:

@@ -136,8 +136,8 @@ class ModelSection(Section):
     """`model:` - the backbone and what is set on it.
 
     Example:
-        >>> ModelSection(backbone="resnet8").classifier_options()["pooling"]
-        'average'
+        >>> ModelSection(backbone="resnet8", pooling="max").classifier_options()["pooling"]
+        'max'
     """
 
     backbone: NameOrPath = key(
@@ -168,7 +168,11 @@ class ModelSection(Section):
     )
     input_channels: Literal["rgb", "bgr"] = choice("The order of the channels that it takes.", "rgb")
     width: Positive = key(POSITIVE, "Width multiplier of MobileNets.", 1.0)
-    pooling: Literal["average", "max"] = choice("How the backbone's feature map becomes a vector.", "average")
+    pooling: Literal["average", "max", "token"] | None = key(
+        "'average', 'max', 'token' or null",
+        "How a feature map becomes a vector; null takes the class token where there is one, else the average.",
+        None,
+    )
     dropout: Fraction = key(FRACTION, "Dropout before the classifier.", 0.2)
     l2: NotNegative = key(NOT_NEGATIVE, "L2 penalty of the classifier's weights.", 0.0)
 

@@ -111,6 +111,11 @@ def _configuration(layer: keras.Operation) -> LayerConfig:
             "with",
             hint="give its class a get_config() that returns the arguments of its __init__",
         ) from fault
+    except AttributeError as fault:  # a get_config that tells what its layer never had
+        raise ModelError(
+            f"layer '{layer.name}' ({type(layer).__name__}) cannot be built again: its get_config fails: {fault}",
+            hint="mend its get_config(), which is to return the arguments of its __init__",
+        ) from fault
 
 
 def _keep_names_for(graph: LayerGraph) -> None:

@@ -10,6 +10,7 @@ from tfkit.artifacts import RAW, ImageSpec, PixelScaling
 from tfkit.errors import ModelError
 from tfkit.models.applications import APPLICATIONS
 from tfkit.models.cifar_resnet import cifar_resnet
+from tfkit.models.classifier import LOGITS, POOLING, TOKEN
 from tfkit.models.model_files import load_model_file
 from tfkit.models.preprocessing import (
     on_raw_pixels,
@@ -18,10 +19,11 @@ from tfkit.models.preprocessing import (
     reverse_input_channels,
     taking_raw_pixels,
 )
-from tfkit.models.presets import build_preset, preset_names
+from tfkit.models.presets import build_preset, build_vit, preset_names, vit_names
 from tfkit.models.pretrained import download_or_explain, load_weights_file
 
 _OWN_DEPTHS = (8, 14, 20, 32, 44, 56, 110)
+_MAPS, _SEQUENCES = 4, 3
 _MODEL_SUFFIXES = (".keras", ".h5", ".hdf5")
 
 
@@ -32,7 +34,7 @@ def backbone_names() -> tuple[str, ...]:
         >>> "mobilenet_v2" in backbone_names()
         True
     """
-    return tuple(sorted([*APPLICATIONS, *(f"resnet{depth}" for depth in _OWN_DEPTHS)]))
+    return tuple(sorted([*APPLICATIONS, *vit_names(), *(f"resnet{depth}" for depth in _OWN_DEPTHS)]))
 
 
 def build_backbone(
@@ -56,7 +58,8 @@ def build_backbone(
             pixels themselves.
 
     Returns:
-        A flat model from `pixels`, float32 (n, height, width, channels) in 0..255, to feature maps of rank 4.
+        A flat model from `pixels`, float32 (n, height, width, channels) in 0..255, to feature maps of rank 4, or of
+        a vision transformer to (n, length, hidden).
 
     Raises:
         ModelError: When the name is unknown (with the nearest ones), the weights are missing or do not fit, or the
@@ -76,6 +79,8 @@ def build_backbone(
         return _from_application(name, image=image, weights=weights or "imagenet", width=width)
     if (match := re.fullmatch(r"resnet(\d+)", name)) and int(match.group(1)) in _OWN_DEPTHS:
         return _own_resnet(int(match.group(1)), image=image, weights=weights)
+    if name in vit_names():
+        return _vit(name, image=image, weights=weights)
     # keras-hub is asked last: it takes seconds to import, with tensorflow-text.
     if name.startswith("hf://") or _is_preset_folder(Path(name)) or (not is_file and name in preset_names()):
         return build_preset(name, image=image, random=weights == "random")
@@ -101,6 +106,19 @@ def _own_resnet(depth: int, *, image: ImageSpec, weights: str | None) -> keras.M
             hint="leave model.weights out, or name a weights file; resnet50, 101 and 152 have ImageNet weights",
         )
     model = on_raw_pixels(cifar_resnet(depth, inputs=keras.Input(image.shape)), image, preprocessing_layer("symmetric"))
+    if weights not in (None, "random"):
+        load_weights_file(model, Path(str(weights)))
+    return model
+
+
+def _vit(name: str, *, image: ImageSpec, weights: str | None) -> keras.Model:
+    if weights == "imagenet":
+        presets = ", ".join(preset for preset in preset_names() if preset.startswith("deit_"))
+        raise ModelError(
+            f"{name} is a size to train from scratch and has no published weights",
+            hint=f"leave model.weights out, or name a preset that has: {presets}",
+        )
+    model = build_vit(name, image=image)
     if weights not in (None, "random"):
         load_weights_file(model, Path(str(weights)))
     return model
@@ -160,12 +178,24 @@ def _from_file(path: Path, *, image: ImageSpec, weights: str | None, scaling: Pi
 
 
 def _before_pooling(model: keras.Model, path: Path) -> keras.Model:
-    """Cut a flat classifier after its last feature map: the last layer of rank 4, less the old head's."""
-    maps = [layer for layer in model.layers[1:] if len(layer.output.shape) == 4]
+    """Cut a flat classifier after its last feature map: the last layer of rank 4, less the old head's.
+
+    Of a network with attention: after its last map or sequence of patches, whichever comes last.
+    """
+    names = [layer.name for layer in model.layers]
+    if {POOLING, LOGITS} <= set(names):  # of a classifier that tfkit made
+        pooled = model.get_layer(TOKEN if TOKEN in names else POOLING).input
+        return keras.Model(model.inputs[0], pooled, name=model.name)
+    attends = any(isinstance(layer, keras.layers.MultiHeadAttention) for layer in model.layers)
+    ranks = (_SEQUENCES, _MAPS) if attends else (_MAPS,)
+    maps = [layer for layer in model.layers[1:] if len(layer.output.shape) in ranks]
     while maps and isinstance(maps[-1], keras.layers.AveragePooling2D | keras.layers.Dropout):
         maps.pop()
     if not maps:
-        raise ModelError(f"the model in '{path}' has no feature maps to build on", hint="name a convolutional network")
+        raise ModelError(
+            f"the model in '{path}' has no feature maps to build on",
+            hint="name a convolutional network, or a transformer of patches with keras.layers.MultiHeadAttention",
+        )
     return keras.Model(model.inputs[0], maps[-1].output, name=model.name)
 
 

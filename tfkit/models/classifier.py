@@ -7,11 +7,15 @@ import keras
 
 from tfkit.errors import ModelError
 from tfkit.keras_types import Tensor
+from tfkit.models.patch_transformer import has_class_token
 
 # Where the head begins and ends; freezing, feature caching and export find their way by these names.
 POOLING, LOGITS, SCORES = "pooling", "logits", "scores"
+# Takes the class token, where that is what the head stands on; the pooling behind it only drops an axis.
+TOKEN = "class_token"
 
-Pooling = Literal["average", "max"]
+Pooling = Literal["average", "max", "token"]
+_MAPS, _SEQUENCES = 4, 3
 
 
 @dataclass(frozen=True)
@@ -45,7 +49,7 @@ def build_classifier(
     backbone: keras.Model,
     *,
     classes: int,
-    pooling: Pooling = "average",
+    pooling: Pooling | None = None,
     dropout: float = 0.0,
     l2: float = 0.0,
     head: HeadSpec = SOFTMAX,
@@ -53,9 +57,10 @@ def build_classifier(
     """Put a classification head on a backbone.
 
     Args:
-        backbone: From raw pixels to feature maps, as `build_backbone` returns it.
+        backbone: From raw pixels to feature maps, or to a sequence of patches, as `build_backbone` returns it.
         classes: Number of classes, 2 or more; of labels or of numbers, 1 or more.
-        pooling: How a feature map becomes a vector.
+        pooling: How a feature map or sequence becomes a vector: `average`, `max`, or of a vision transformer `token`,
+            the first row. Default: the class token where there is one, else the average.
         dropout: Share of the features dropped while training, in [0, 1).
         l2: Weight of the L2 penalty on the head's kernel.
         head: What stands behind the logits.
@@ -64,21 +69,14 @@ def build_classifier(
         A flat model from `pixels` to `scores`, float32 (n, classes): probabilities, or numbers.
 
     Raises:
-        ModelError: When the backbone does not end in feature maps.
+        ModelError: When the backbone ends in neither maps nor a sequence, or has no class token to take.
 
     Example:
         >>> backbone = build_backbone("resnet8", image=ImageSpec(32, 32))
         >>> build_classifier(backbone, classes=10).output_shape
         (None, 10)
     """
-    features = backbone.outputs[0]
-    if len(features.shape) != 4:
-        raise ModelError(
-            f"backbone {backbone.name} ends in a tensor of shape {tuple(features.shape)}, not in feature maps",
-            hint="name a convolutional backbone",
-        )
-    kinds = {"average": keras.layers.GlobalAveragePooling2D, "max": keras.layers.GlobalMaxPooling2D}
-    x = kinds[pooling](name=POOLING)(features)
+    x = _pooled(backbone, pooling)
     if dropout:
         x = keras.layers.Dropout(dropout, name="head_dropout")(x)
     penalty = keras.regularizers.L2(l2) if l2 else None
@@ -86,6 +84,33 @@ def build_classifier(
     # (arXiv:1912.11370), leaves nothing to chance.
     x = keras.layers.Dense(classes, kernel_initializer="zeros", kernel_regularizer=penalty, name=LOGITS)(x)
     return keras.Model(backbone.inputs[0], head.scores(x), name=backbone.name)
+
+
+def _pooled(backbone: keras.Model, pooling: Pooling | None) -> Tensor:
+    features = backbone.outputs[0]
+    rank, has_token = len(features.shape), has_class_token(backbone)
+    pooling = pooling or ("token" if rank == _SEQUENCES and has_token else "average")
+    if pooling == "token" and not has_token:
+        raise ModelError(
+            f"backbone {backbone.name} has no class token; got pooling 'token'",
+            hint="set model.pooling to average or max",
+        )
+    if pooling == "token":
+        row = keras.layers.Cropping1D((0, int(features.shape[1]) - 1), name=TOKEN)(features)
+        return keras.layers.Reshape((int(features.shape[-1]),), name=POOLING)(row)
+    kinds = {
+        ("average", _MAPS): keras.layers.GlobalAveragePooling2D,
+        ("max", _MAPS): keras.layers.GlobalMaxPooling2D,
+        ("average", _SEQUENCES): keras.layers.GlobalAveragePooling1D,
+        ("max", _SEQUENCES): keras.layers.GlobalMaxPooling1D,
+    }
+    if (pooling, rank) not in kinds:
+        raise ModelError(
+            f"backbone {backbone.name} ends in a tensor of shape {tuple(features.shape)}; expected feature maps "
+            "(n, height, width, channels) or a sequence of patches (n, length, hidden)",
+            hint="name a convolutional backbone or a vision transformer",
+        )
+    return kinds[pooling, rank](name=POOLING)(features)
 
 
 def feature_extractor(model: keras.Model) -> keras.Model:
