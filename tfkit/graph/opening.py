@@ -94,7 +94,9 @@ def call_with_rows(node: Node, tensor: Tensor) -> Tensor | None:
         layer that does anything else.
 
     Example:
-        >>> call_with_rows(node, tensor) is None  # of a Dense layer, say
+        >>> inputs = keras.Input((9, 6))
+        >>> dense = read_graph(keras.Model(inputs, keras.layers.Dense(6)(inputs))).nodes[0]
+        >>> call_with_rows(dense, inputs) is None
         True
     """
     parts = _parts(node)
