@@ -3,7 +3,7 @@
 Keras and TensorFlow publish no types: mypy takes theirs for anything, and they tell a reader alone what a value is.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, TypeAlias, TypedDict, Union
 
 import keras
@@ -19,8 +19,8 @@ Tensor: TypeAlias = Union[keras.KerasTensor, "tf.Tensor"]
 # What a model is called with: one tensor, or several by the names of its inputs.
 Tensors: TypeAlias = Tensor | dict[str, Tensor]
 
-# A tensor's shape, the batch first; None where a size is not known.
-Shape: TypeAlias = tuple[int | None, ...]
+# A tensor's shape, the batch first; None where a size is not known. Of a saved model's layers a list.
+Shape: TypeAlias = Sequence[int | None]
 
 # A NumPy array of any type of element.
 Array: TypeAlias = NDArray[np.generic]

@@ -1,6 +1,7 @@
 """Read a Keras model into a flat layer graph, through the public `clone_model` alone."""
 
-from typing import NoReturn
+from collections.abc import Sequence
+from typing import NoReturn, TypeAlias
 
 import keras
 
@@ -30,6 +31,10 @@ def read_graph(model: keras.Model) -> LayerGraph:
     return _Reader().read(model)
 
 
+# What a call gives: a tensor, or several.
+_Outputs: TypeAlias = keras.KerasTensor | Sequence[keras.KerasTensor] | dict[str, keras.KerasTensor]
+
+
 class _StandIn(keras.Operation):
     """Takes a layer's place while the graph is read, so that the layer itself is neither called nor copied."""
 
@@ -37,7 +42,7 @@ class _StandIn(keras.Operation):
         super().__init__(name=operation.name)
         self.operation = operation
 
-    def compute_output_spec(self, *args: object, **kwargs: object) -> keras.KerasTensor:
+    def compute_output_spec(self, *args: object, **kwargs: object) -> _Outputs:
         return self.operation.compute_output_spec(*args, **kwargs)
 
     def call(self, *args: object, **kwargs: object) -> NoReturn:
@@ -59,7 +64,7 @@ class _Reader:
                 kept.append(tensor)
             return values[id(tensor)]
 
-        def record(stand_in: _StandIn, *args: object, **kwargs: object) -> keras.KerasTensor:
+        def record(stand_in: _StandIn, *args: object, **kwargs: object) -> _Outputs:
             tensors = stand_in(*args, **kwargs)
             operation = stand_in.operation
             flat = keras.tree.flatten(tensors)

@@ -1,8 +1,7 @@
 """Keras layers whose kernel is masked (pruning) and rounded to a low-bit grid (quantisation) when they run."""
 
 import itertools
-from collections.abc import MutableMapping
-from typing import Literal, TypedDict
+from typing import TYPE_CHECKING, Literal, TypedDict
 
 import keras
 import numpy as np
@@ -16,6 +15,9 @@ from tfkit.layers.hard_silu import SettledHardSilu
 from tfkit.layers.layer_normalization import QuantizedLayerNormalization
 from tfkit.layers.precise_activation import PreciseActivation
 from tfkit.layers.whole_numbers import Kernel, rounded_sums, straight_through
+
+if TYPE_CHECKING:
+    from keras.src.saving.saving_lib import H5IOStore
 
 # The settings that a compressed layer has beside Keras's.
 OWN_SETTINGS = ("weight_bits", "masked", "settled")
@@ -131,10 +133,10 @@ class CompressedKernel:
         return kernel + (ops.round(frozen / scale) * scale - frozen)
 
     # Conv and Dense write their kernel and bias only, so that a mask would be lost; every layer's own way writes all.
-    def save_own_variables(self, store: MutableMapping[str, NDArray[np.generic]]) -> None:
+    def save_own_variables(self, store: "H5IOStore") -> None:
         keras.layers.Layer.save_own_variables(self, store)
 
-    def load_own_variables(self, store: MutableMapping[str, NDArray[np.generic]]) -> None:
+    def load_own_variables(self, store: "H5IOStore") -> None:
         keras.layers.Layer.load_own_variables(self, store)
 
     def get_config(self) -> LayerConfig:

@@ -1,7 +1,7 @@
 """Layers that round activations to the grid the exported file will hold them on."""
 
 from collections.abc import Sequence
-from typing import Literal, TypedDict, Unpack
+from typing import TYPE_CHECKING, Literal, TypedDict, Unpack
 
 import keras
 import numpy as np
@@ -18,6 +18,9 @@ from tfkit.layers.whole_numbers import (
     step_width,
     straight_through,
 )
+
+if TYPE_CHECKING:
+    import tensorflow as tf
 
 # The largest of this many images is, on average, their distribution's 90th percentile: the rule of calibration.
 OBSERVED_IMAGES = 8
@@ -89,7 +92,7 @@ class FakeQuantize(keras.layers.Layer):
         *,
         bits: int = 8,
         per_channel: bool = False,
-        fixed_range: tuple[float, float] | None = None,
+        fixed_range: Sequence[float] | None = None,
         fused: bool = True,
         moving_rate: float = 0.05,
         settled: SettledSums | None = None,
@@ -216,7 +219,7 @@ class FakeQuantize(keras.layers.Layer):
         largest = ops.max(ranges)
         return round_to_steps(rounded, -largest, largest, bits=_WIDE, fused=self.fused)
 
-    def _is_observed(self, shape: Shape) -> bool:
+    def _is_observed(self, shape: "Shape | tf.TensorShape") -> bool:
         pairs = zip(shape, self._observed_shape, strict=True) if len(shape) == len(self._observed_shape) else [(0, 1)]
         return all(size == built or None in (size, built) for size, built in pairs)
 

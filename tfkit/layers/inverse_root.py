@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from tfkit.keras_types import Tensor
 from tfkit.layers.whole_numbers import LARGEST_OF_16, half_away
 
+_Numbers = NDArray[np.floating] | np.floating
 _SEGMENTS = 512  # over all of int16; those below zero are never asked for
 _WIDTH = 128  # steps of the input in one of them
 
@@ -80,7 +81,7 @@ def _table(input_step: np.float32, output_step: np.float32) -> NDArray[np.int32]
     )
     places = lowest + np.arange(_SEGMENTS, dtype=np.float32) * width
 
-    def root(values: NDArray[np.floating] | np.floating) -> NDArray[np.floating]:
+    def root(values: _Numbers) -> _Numbers:
         roots = np.float32(1) / np.sqrt(np.where(values > 0, values, np.float32(1)))
         return np.where(values > 0, roots, output_step * np.float32(LARGEST_OF_16)) * scaling
 
@@ -92,6 +93,6 @@ def _table(input_step: np.float32, output_step: np.float32) -> NDArray[np.int32]
     return whole
 
 
-def _half_away(values: NDArray[np.floating]) -> NDArray[np.floating]:
-    rounded: NDArray[np.floating] = np.sign(values) * np.floor(np.abs(values) + np.float32(0.5))
+def _half_away(values: _Numbers) -> _Numbers:
+    rounded: _Numbers = np.sign(values) * np.floor(np.abs(values) + np.float32(0.5))
     return rounded

@@ -1,7 +1,7 @@
 """Plain layers that a transformer encoder is opened into, one for each operator that Keras has no layer for."""
 
 from collections.abc import Callable, Sequence
-from typing import Unpack
+from typing import TYPE_CHECKING, Unpack
 
 import keras
 from keras import ops
@@ -9,6 +9,9 @@ from keras import ops
 from tfkit.keras_types import LayerConfig, LayerOptions, Shape, Tensor
 from tfkit.layers.compressed import CompressedKernel
 from tfkit.layers.fake_quantization import FakeQuantize, round_to_steps
+
+if TYPE_CHECKING:
+    import tensorflow as tf
 
 # Adding or writing minus infinity would make a row of padding alone a row of NaN; this is keras's own number.
 HIDDEN_SCORE = -1e9
@@ -47,7 +50,7 @@ class AddPositions(keras.layers.Layer):
         length = inputs.shape[1] if inputs.shape[1] is not None else ops.shape(inputs)[1]
         return ops.add(inputs, self.rows(length, dtype=inputs.dtype))
 
-    def rows(self, length: int | Tensor, *, dtype: str = "float32") -> Tensor:
+    def rows(self, length: int | Tensor, *, dtype: "str | tf.DType" = "float32") -> Tensor:
         """The first rows of the table as they are added, (length, hidden)."""
         rows = ops.convert_to_tensor(self.embeddings)[:length]
         if self.bits is not None and self.enabled:

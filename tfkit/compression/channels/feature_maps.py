@@ -6,7 +6,6 @@ from tfkit.compression.channels.planning import ChannelPlan
 from tfkit.compression.channels.rebuilding import channels_of_maps
 from tfkit.compression.distillation import FeaturePair
 from tfkit.graph import Node, read_graph
-from tfkit.keras_types import Shape
 
 _MERGES = ("Add", "Concatenate")
 
@@ -27,7 +26,7 @@ def kept_feature_maps(model: keras.Model, plan: ChannelPlan, *, weight: float = 
         What `distiller` takes as `features`; empty for a model without feature maps.
     """
     kept = channels_of_maps(model, plan)
-    by_size: dict[Shape, Node] = {}
+    by_size: dict[tuple[int | None, ...], Node] = {}
     last: Node | None = None
     for node in read_graph(model).nodes:
         if node.name not in kept:
