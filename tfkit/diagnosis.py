@@ -10,7 +10,7 @@ import sys
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal, TypedDict
 
 _GIB = 2**30
 
@@ -22,6 +22,14 @@ import tensorflow as tf, keras
 gpus = [gpu.name for gpu in tf.config.list_physical_devices("GPU")]
 print(json.dumps({"gpus": gpus, "cuda": tf.test.is_built_with_cuda(), "backend": keras.backend.backend()}), flush=True)
 """
+
+
+class _Started(TypedDict):
+    """What the probe prints."""
+
+    gpus: list[str]
+    cuda: bool
+    backend: str
 
 
 @dataclass(frozen=True)
@@ -114,7 +122,7 @@ def check_tensorflow() -> list[Finding]:
     """TensorFlow starts, Keras stands on it, and which GPU it sees."""
     process = _probe(_TENSORFLOW_PROBE)
     try:
-        found: dict[str, Any] = json.loads(process.stdout.strip().splitlines()[-1])
+        found: _Started = json.loads(process.stdout.strip().splitlines()[-1])
     except (IndexError, ValueError):
         mend = "install it again: pip install --force-reinstall tensorflow"
         return [Finding("fail", "TensorFlow", f"does not start: {_end(process)}", mend)]

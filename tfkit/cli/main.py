@@ -5,11 +5,11 @@ import shutil
 import sys
 import textwrap
 from collections.abc import Callable, Sequence
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from tfkit.cli import benchmark, check, doctor, export, optimize, predict, recipes, run, verify
+from tfkit.cli import benchmark, doctor, export, optimize, predict, recipes, run, verify
 from tfkit.errors import TfkitError, printable
 from tfkit.terminal.interruption import (
     OUT_OF_MEMORY_HINT,
@@ -34,9 +34,9 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(recipes.app, name="recipes")
-_COMMANDS: tuple[Callable[..., Any], ...] = (
+_COMMANDS: tuple[Callable[..., int], ...] = (
     run.run,
-    check.check,
+    run.check,
     export.export,
     optimize.optimize,
     verify.verify,
@@ -100,7 +100,7 @@ def _run(words: list[str]) -> int:
         return 1
     except Exception as fault:
         if hasattr(fault, "format_message"):  # typer's usage errors, whose class differs between its versions
-            return _usage_error(fault)
+            return _usage_error(fault.format_message(), getattr(fault, "ctx", None))
         if os.environ.get(DEBUG_VARIABLE):
             raise
         if was_interrupted():
@@ -117,11 +117,10 @@ def _run(words: list[str]) -> int:
     return _tell("interrupted", "", INTERRUPTED) if status == INTERRUPTED else int(status or 0)
 
 
-def _usage_error(fault: Any) -> int:
-    context = getattr(fault, "ctx", None)
+def _usage_error(message: str, context: typer.Context | None) -> int:
     command = context.command_path if context else "tfkit"
     # Without a word after it, `tfkit recipes` shows its help and says nothing more.
-    return _tell(fault.format_message(), f"{command} --help", USAGE_ERROR) if fault.format_message() else USAGE_ERROR
+    return _tell(message, f"{command} --help", USAGE_ERROR) if message else USAGE_ERROR
 
 
 def _kept(fault: BaseException) -> str:

@@ -8,7 +8,7 @@ import typer
 
 from tfkit.artifacts import ChannelOrder, PixelScaling, checked_scaling
 from tfkit.errors import ConfigError
-from tfkit.opening.heads import Task
+from tfkit.opening.judging import Task
 
 CustomObjects = Annotated[
     str | None,

@@ -1,5 +1,13 @@
-from .heads import Task, judge_head, numbers_refused
-from .inputs import GivenPixels, given_pixels, on_raw_pixels_of, refuse_other_channels, try_on
+from .judging import (
+    GivenPixels,
+    Task,
+    given_pixels,
+    judge_head,
+    numbers_refused,
+    on_raw_pixels_of,
+    refuse_other_channels,
+    try_on,
+)
 from .targets import (
     best_artifact,
     brings_labels,

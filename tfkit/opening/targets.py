@@ -21,10 +21,12 @@ from tfkit.artifacts import (
 )
 from tfkit.errors import ConfigError, ExportError, ModelError, RunError
 from tfkit.files import read_regular_file
-from tfkit.opening.heads import Task, task_of
+from tfkit.opening.judging import Task, task_of
 from tfkit.opening.texts import keras_takes_texts, run_of
 
 if TYPE_CHECKING:
+    import keras
+
     from tfkit.data.targets import Targets
 
 KERAS_SUFFIXES = (".keras", ".h5", ".hdf5")
@@ -165,15 +167,17 @@ def run_thresholds(path: Path) -> tuple[float, ...]:
     return read_manifest(folder, compare=False)[0].thresholds if (folder / _MANIFEST).is_file() else ()
 
 
-def keras_image(model: object, path: Path, *, resize: ResizeMode = "crop", image_size: int | None = None) -> ImageSpec:
+def keras_image(
+    model: "keras.Model", path: Path, *, resize: ResizeMode = "crop", image_size: int | None = None
+) -> ImageSpec:
     """The images that a Keras model takes.
 
     Raises:
         ModelError: When the model does not take images, or does not say their size and `image_size` is None.
     """
-    taken = model.input_shape  # type: ignore[attr-defined]
+    taken = model.input_shape
     if isinstance(taken, dict | list):
-        named = {tensor.name: tuple(tensor.shape) for tensor in model.inputs}  # type: ignore[attr-defined]
+        named = {tensor.name: tuple(tensor.shape) for tensor in model.inputs}
         shown = ", ".join(f"'{name}' {size}" for name, size in named.items())
         raise ModelError(
             f"'{path}' has {len(named)} inputs: {shown}; expected one, of images",

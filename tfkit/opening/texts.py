@@ -103,9 +103,9 @@ def _recorded_length(run: RunDirectory) -> int | None:
         (run.report_json, ("model", "text", "sequence_length")),
     ):
         try:
-            found: Any = json.loads(file.read_text(encoding="utf-8"))
+            found: object = json.loads(file.read_text(encoding="utf-8"))
             for key in keys:
-                found = found[key]
+                found = found[key] if isinstance(found, dict) else None
         except (OSError, ValueError, KeyError, TypeError):
             continue
         if isinstance(found, int):

@@ -198,7 +198,7 @@ def _export_texts(wanted: _Wanted) -> tuple[Artifact, ...]:
     from tfkit.graph import read_head
     from tfkit.models import load_model_file
     from tfkit.models.text.embedder import is_embedder
-    from tfkit.opening.heads import judge_head
+    from tfkit.opening.judging import judge_head
     from tfkit.opening.texts import keras_text
 
     path, display, labels = wanted.path, wanted.display, wanted.labels

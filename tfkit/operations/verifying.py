@@ -33,7 +33,7 @@ from tfkit.opening import (
     targets_of_file,
     try_on,
 )
-from tfkit.opening.inputs import ask, order_told, range_told
+from tfkit.opening.judging import ask, order_told, range_told
 from tfkit.operations.values import Limits, TextTable, Verified
 from tfkit.running import Display, SilentDisplay
 from tfkit.terminal import import_tensorflow
@@ -234,12 +234,14 @@ def _ask(
     """Tell, before anything is measured, that an outside file takes other pixels or has another order of labels."""
     if artifact.made_by != OUTSIDE or not isinstance(artifact.input, ImageSpec):
         return
-    examples = examples if artifact.task == "classification" else None
     from tfkit.runtimes import IsolatedLiteRTRuntime, SavedModelRuntime, open_runtime
 
     refuse_other_channels(said, artifact.input, artifact.path)
-    if examples is None:
+    if examples is None or artifact.task != "classification":
         return
+    from tfkit.data import ImageExamples
+
+    assert isinstance(examples, ImageExamples), "read as images for an artifact of images"
     with display.stage("Pixels and labels") as stage, open_runtime(artifact, scaling=said) as runtime:
         if not isinstance(runtime, IsolatedLiteRTRuntime | SavedModelRuntime):
             return
@@ -271,6 +273,7 @@ def _reference(
     said: PixelScaling | None,
     custom_objects: str | None,
 ) -> _Compared:
+    from tfkit.data import ImageExamples
     from tfkit.models import load_model_file, register_custom_objects
     from tfkit.tasks import CLASSIFICATION, Decision, task_named, task_of
     from tfkit.verification import reference_scores
@@ -287,7 +290,8 @@ def _reference(
             return _Compared(scores)
         quality = task.quality(examples.labels, scores, Decision(artifact.thresholds)).value
         stage.result(f"{task.unit} {quality:.4f}")
-    if given and isinstance(spec, ImageSpec) and task is CLASSIFICATION and quality < _DOUBTFUL:
+    tried = task is CLASSIFICATION and quality < _DOUBTFUL
+    if tried and given and isinstance(spec, ImageSpec) and isinstance(examples, ImageExamples):
         try_on(display, model, examples, spec, given, known=True)
     return _Compared(scores, quality)
 

@@ -135,7 +135,7 @@ class Display:
         else:
             self._line(Text(f"  {text}"))
 
-    def table(self, renderable: Any) -> None:
+    def table(self, renderable: RenderableType) -> None:
         """Show a table, or anything else that rich can draw."""
         self._line(Text())
         self.console.print(Padding(renderable, (0, 0, 0, 2), expand=False))

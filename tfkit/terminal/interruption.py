@@ -15,7 +15,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import Any
 
 from tfkit.errors import RunError, TfkitError
 
@@ -46,7 +45,7 @@ def ctrl_c_remembered() -> Iterator[None]:
         return
     tell_unraisable = sys.unraisablehook
 
-    def tell_all_but_ctrl_c(unraisable: Any) -> None:
+    def tell_all_but_ctrl_c(unraisable: "sys.UnraisableHookArgs") -> None:
         if unraisable.exc_type is not KeyboardInterrupt:
             tell_unraisable(unraisable)
 
@@ -86,7 +85,7 @@ def stop_if_interrupted() -> None:
         raise KeyboardInterrupt
 
 
-def _press(number: int, frame: FrameType | None) -> Any:
+def _press(number: int, frame: FrameType | None) -> None:
     _last[0] = number
     _pressed.set()
     signal.default_int_handler(number, frame)

@@ -13,7 +13,7 @@ import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from typing import Any
+from typing import TextIO
 
 from tfkit.errors import TfkitError
 
@@ -132,7 +132,7 @@ def _filtered_standard_error() -> Iterator[None]:
             reader.wait(timeout=1)
 
 
-def _hand_back(stream: object, to: Any) -> None:
+def _hand_back(stream: object, to: TextIO) -> None:
     """Give loggers that were made meanwhile, such as TensorFlow's, another stream than one that is about to close."""
     loggers = [logging.getLogger(), *map(logging.getLogger, list(logging.root.manager.loggerDict))]
     for handler in [handler for logger in loggers for handler in logger.handlers]:

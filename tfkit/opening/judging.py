@@ -1,19 +1,116 @@
-"""What a model takes and which score is which class: said, found in the model, or tried on labelled pictures."""
+"""What a model takes and gives, and which score is which class: said, found in the model, or tried on pictures."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Literal
 
-from tfkit.artifacts import RAW, ImageSpec, PixelScaling
+from tfkit.artifacts import RAW, ImageSpec, PixelScaling, TaskName
 from tfkit.errors import ModelError
 
 if TYPE_CHECKING:
+    import keras
     import numpy as np
+    from numpy.typing import NDArray
 
+    from tfkit.data import ImageExamples
+    from tfkit.running import Display
     from tfkit.verification import InputFinding, LabelOrder
 
+Task = Literal["classification", "multilabel", "regression"]
+_ASK = (
+    "say what they are: --task classification (logits: the largest is the class), --task multilabel (several labels "
+    "at once) or --task regression; --labels FILE names classes"
+)
 _MANY_SMALL, _SOME_LARGE, _SMALL_PIXELS = 200, 100, 96 * 96
+
+
+def judge_head(
+    model: "keras.Model", path: Path, said: TaskName | None, *, named: int | None
+) -> "tuple[keras.Model, TaskName, str]":
+    """A model as it is served: a score for each class, and what its scores are.
+
+    Args:
+        model: The Keras model.
+        path: Its file.
+        said: `--task`; None for nothing.
+        named: How many classes the labels or the data name; None for nothing known.
+
+    Returns:
+        The model - one sigmoid unit made into two scores -, the task, and what a reader of the scores must know;
+        empty for softmax scores.
+
+    Raises:
+        ModelError: When the outputs are several or no row of scores, are numbers, or nobody knows what they are.
+    """
+    from tfkit.exporters import with_two_scores
+    from tfkit.graph import read_head
+    from tfkit.models import is_of_numbers
+
+    if said in (None, "regression") and is_of_numbers(model):  # it says so itself
+        return model, "regression", ""
+    head = read_head(model)
+    task, note = task_of(head.activation, head.units, path, said, named=named)
+    if head.units == 1 and task == "classification":
+        return with_two_scores(model, head), task, note
+    return model, task, note
+
+
+def task_of(
+    activation: str, units: int, path: Path, said: TaskName | None, *, named: int | None
+) -> tuple[TaskName, str]:
+    """What the scores behind an activation are, and what to tell; see `judge_head`."""
+    if said == "regression":
+        raise numbers_refused(path)
+    if units == 1:
+        return "classification", _of_one_unit(activation, path, said, named)
+    if said is not None:
+        return said, _NOTES.get((said, activation), "")
+    if activation == "softmax":
+        return "classification", ""
+    if activation == "sigmoid":
+        return "multilabel", _SEVERAL
+    if named == units:
+        return "classification", _NOTES.get(("classification", activation), _UNSUMMED)
+    ends = {"linear": "linear units", "unknown": "a layer that does not say what it gives"}
+    raise ModelError(
+        f"'{path}' ends in {ends.get(activation, activation)}: {units} numbers that may be logits or anything else",
+        hint=_ASK,
+    )
+
+
+def numbers_refused(path: Path) -> ModelError:
+    """What is told of a model whose outputs the user calls numbers."""
+    return ModelError(
+        f"'{path}' gives numbers (--task regression); of models from elsewhere tfkit exports and proves classifiers",
+        hint="`tfkit predict --task regression` shows them; a recipe of task.kind regression proves its own",
+    )
+
+
+_SEVERAL = (
+    "ends in sigmoid units: scores of several labels that do not sum to 1; each label of .5 or more is given "
+    "(--task classification: only the largest)"
+)
+_UNSUMMED = "the scores are no probabilities: they need not sum to 1; the largest is the class"
+_NOTES = {
+    ("classification", "linear"): "ends in linear units: the scores are logits, not probabilities; end it in softmax "
+    "for those",
+    ("classification", "sigmoid"): "ends in sigmoid units: the scores do not sum to 1; the largest is the class",
+    ("multilabel", "sigmoid"): _SEVERAL,
+}
+
+
+def _of_one_unit(activation: str, path: Path, said: TaskName | None, named: int | None) -> str:
+    if said == "multilabel":
+        raise ModelError(f"'{path}' ends in one unit, which is no several labels", hint="--task classification")
+    if activation == "sigmoid":
+        return "ends in one sigmoid unit: two classes, the second one over .5; the file gives a score for each"
+    if activation == "linear" and (said == "classification" or named == 2):
+        return "ends in one linear unit: taken as the logit of the second of two classes"
+    raise ModelError(
+        f"'{path}' ends in one unit that is no sigmoid ({activation}): a logit of two classes, or a number",
+        hint="say which: --task classification or --task regression",
+    )
 
 
 @dataclass(frozen=True)
@@ -31,7 +128,7 @@ class GivenPixels:
     note: str = ""
 
 
-def given_pixels(model: Any, said: PixelScaling | None) -> GivenPixels:
+def given_pixels(model: "keras.Model", said: PixelScaling | None) -> GivenPixels:
     """What a Keras model is given for raw pixels: as was said, as its preprocessor says, or the pixels themselves.
 
     Args:
@@ -58,7 +155,7 @@ def given_pixels(model: Any, said: PixelScaling | None) -> GivenPixels:
     )
 
 
-def on_raw_pixels_of(model: Any, image: ImageSpec, given: GivenPixels, path: Path) -> Any:
+def on_raw_pixels_of(model: "keras.Model", image: ImageSpec, given: GivenPixels, path: Path) -> "keras.Model":
     """The model that takes raw pixels.
 
     Raises:
@@ -88,7 +185,7 @@ def refuse_other_channels(scaling: PixelScaling | None, image: ImageSpec, path: 
         )
 
 
-def labelled_pixels(examples: Any, image: ImageSpec) -> "tuple[np.ndarray, np.ndarray]":
+def labelled_pixels(examples: "ImageExamples", image: ImageSpec) -> "tuple[NDArray[np.uint8], NDArray[np.int32]]":
     """Some pictures and their labels, as many of each class: enough to try a model on in seconds."""
     import numpy as np
 
@@ -101,7 +198,7 @@ def labelled_pixels(examples: Any, image: ImageSpec) -> "tuple[np.ndarray, np.nd
     return np.concatenate(list(host_pixel_batches(some, image, batch_size=64))), some.labels
 
 
-def ask_keras(model: Any, examples: Any, image: ImageSpec, given: GivenPixels) -> "InputFinding":
+def ask_keras(model: "keras.Model", examples: "ImageExamples", image: ImageSpec, given: GivenPixels) -> "InputFinding":
     """Try a Keras model on labelled pictures; see `tfkit.verification.probe_inputs`."""
     from tfkit.runtimes import KerasRuntime
 
@@ -110,7 +207,10 @@ def ask_keras(model: Any, examples: Any, image: ImageSpec, given: GivenPixels) -
 
 
 def ask(
-    scores: Callable[[PixelScaling, Any], Any], examples: Any, image: ImageSpec, given: PixelScaling
+    scores: "Callable[[PixelScaling, NDArray[np.uint8]], NDArray[np.floating]]",
+    examples: "ImageExamples",
+    image: ImageSpec,
+    given: PixelScaling,
 ) -> "InputFinding":
     """Try a model on labelled pictures.
 
@@ -132,7 +232,15 @@ def ask(
     )
 
 
-def try_on(display: Any, model: Any, examples: Any, image: ImageSpec, given: GivenPixels, *, known: bool) -> None:
+def try_on(
+    display: "Display",
+    model: "keras.Model",
+    examples: "ImageExamples",
+    image: ImageSpec,
+    given: GivenPixels,
+    *,
+    known: bool,
+) -> None:
     """Tell, before a file is written, that a model takes other pixels, or has its classes in another order.
 
     What the user said stands, with a word; what was taken for granted does not.
