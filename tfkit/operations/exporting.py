@@ -19,7 +19,7 @@ from tfkit.opening import (
     run_labels,
     try_on,
 )
-from tfkit.operations.values import TextTable
+from tfkit.operations.values import PathLike, TextTable, as_path
 from tfkit.running import Display, SilentDisplay
 from tfkit.terminal import import_tensorflow
 
@@ -58,20 +58,20 @@ class _Wanted:
 
 
 def export(
-    model: str | Path,
-    output: str | Path,
+    model: PathLike,
+    output: PathLike,
     *,
     formats: Sequence[str] = (_INT8,),
-    calibration: Path | None = None,
+    calibration: PathLike | None = None,
     calibration_examples: int = 200,
     allow_float: Sequence[str] = (),
     custom_objects: str | None = None,
-    labels: Path | None = None,
+    labels: PathLike | None = None,
     image_size: int | None = None,
     resize: ResizeMode = "crop",
     scaling: PixelScaling | None = None,
     task: Task | None = None,
-    tokenizer: Path | None = None,
+    tokenizer: PathLike | None = None,
     sequence_length: int | None = None,
     segment_ids: bool = False,
     table: TextTable = TextTable(),  # noqa: B008 - a frozen value
@@ -128,22 +128,22 @@ def export(
         path=model,
         output=output,
         formats=tuple(formats),
-        labels=labels,
-        calibration=calibration,
+        labels=as_path(labels),
+        calibration=as_path(calibration),
         count=calibration_examples,
         resize=resize,
         image_size=image_size,
         said=scaling,
         task=task,
         allow_float=tuple(allow_float),
-        tokenizer=tokenizer,
+        tokenizer=as_path(tokenizer),
         sequence_length=sequence_length,
         segment_ids=segment_ids,
         table=table,
         min_runtime=min_runtime,
         display=display or SilentDisplay(),
     )
-    return _export_texts(wanted) if keras_takes_texts(model, tokenizer=tokenizer) else _export_images(wanted)
+    return _export_texts(wanted) if keras_takes_texts(model, tokenizer=wanted.tokenizer) else _export_images(wanted)
 
 
 def _export_images(wanted: _Wanted) -> tuple[Artifact, ...]:

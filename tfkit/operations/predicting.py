@@ -32,7 +32,7 @@ from tfkit.operations.predicting_texts import (
     refuse_unexplainable,
     search_texts,
 )
-from tfkit.operations.values import FoundTexts, Prediction
+from tfkit.operations.values import FoundTexts, PathLike, Prediction, as_path
 from tfkit.terminal import import_tensorflow
 
 _WANTED = "name JPEG, PNG, BMP, GIF or WebP files, or folders of them; for texts outside of a run say --tokenizer"
@@ -47,16 +47,16 @@ def _unheard(sentence: str) -> None:
 
 
 def predict(
-    path: str | Path,
-    inputs: str | Path | Sequence[str | Path],
+    path: PathLike,
+    inputs: PathLike | Sequence[PathLike],
     *,
-    labels: Path | None = None,
+    labels: PathLike | None = None,
     top: int = 5,
     resize: ResizeMode = "crop",
     scaling: PixelScaling | None = None,
     task: Task | None = None,
     custom_objects: str | None = None,
-    tokenizer: Path | None = None,
+    tokenizer: PathLike | None = None,
     sequence_length: int | None = None,
     nearest: bool = False,
     explain: bool = False,
@@ -93,7 +93,7 @@ def predict(
         >>> told.best(top=1)  # doctest: +SKIP
         [[('7', 0.998)]]
     """
-    path = Path(path)
+    path, labels, tokenizer = Path(path), as_path(labels), as_path(tokenizer)
     words = [str(word) for word in ([inputs] if isinstance(inputs, str | Path) else inputs)]
     refuse_unfinished(path)
     index = find_search_index(path)

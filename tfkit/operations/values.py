@@ -18,8 +18,14 @@ if TYPE_CHECKING:
     from tfkit.verification import AcceptancePolicy
 
 _NO_NUMBERS = "its training has gone wrong; train it again with a lower learning_rate, and export it again"
+PathLike = str | Path
 Kind = Literal["image", "text"]
 Best = list[tuple[str, float]]
+
+
+def as_path(said: PathLike | None) -> Path | None:
+    """A path as it was said, or None."""
+    return None if said is None else Path(said)
 
 
 @dataclass(frozen=True, eq=False)

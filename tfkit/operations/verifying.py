@@ -34,7 +34,7 @@ from tfkit.opening import (
     try_on,
 )
 from tfkit.opening.judging import ask, order_told, range_told
-from tfkit.operations.values import Limits, TextTable, Verified
+from tfkit.operations.values import Limits, PathLike, TextTable, Verified, as_path
 from tfkit.running import Display, SilentDisplay
 from tfkit.terminal import import_tensorflow
 
@@ -47,18 +47,18 @@ _DOUBTFUL = 0.6  # a reference that is right so seldom may be given other pixels
 
 
 def verify(
-    path: str | Path,
+    path: PathLike,
     *,
-    data: Path | None = None,
-    reference: Path | None = None,
+    data: PathLike | None = None,
+    reference: PathLike | None = None,
     limits: Limits = Limits(),  # noqa: B008 - a frozen value
-    labels: Path | None = None,
+    labels: PathLike | None = None,
     resize: ResizeMode = "crop",
     image_size: int | None = None,
     scaling: PixelScaling | None = None,
     task: Task | None = None,
     table: TextTable = TextTable(),  # noqa: B008 - a frozen value
-    tokenizer: Path | None = None,
+    tokenizer: PathLike | None = None,
     custom_objects: str | None = None,
     threads: int = 1,
     npu: str | None = None,
@@ -97,6 +97,7 @@ def verify(
         [('artifacts/model_int8.tflite', 0.975)]
     """
     path, display = Path(path), display or SilentDisplay()
+    data, reference, labels, tokenizer = map(as_path, (data, reference, labels, tokenizer))
     _refuse_unmeasurable(limits, data=data, reference=reference)
     if task == "regression":
         raise numbers_refused(path)
