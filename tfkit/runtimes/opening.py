@@ -1,8 +1,9 @@
 """Open any exported model with the runtime it is made for."""
 
+from collections.abc import Callable
 from pathlib import Path
 
-from tfkit.artifacts import OUTSIDE, Artifact, ImageSpec, PixelScaling, read_manifest
+from tfkit.artifacts import OUTSIDE, Artifact, ArtifactFormat, ImageSpec, PixelScaling, read_manifest
 from tfkit.errors import ModelError, TfkitError
 from tfkit.runtimes.isolated_litert import IsolatedLiteRTRuntime
 from tfkit.runtimes.litert_runtime import LiteRTRuntime
@@ -36,14 +37,25 @@ def open_runtime(model: Path | Artifact, *, threads: int = 1, scaling: PixelScal
         (40, 2)
     """
     path = model.path if isinstance(model, Artifact) else model
-    if path.is_dir():
-        return SavedModelRuntime(version_folder(path), threads=threads, scaling=scaling)
     if not path.exists():
         raise ModelError(f"no model at '{path}'", hint="name a .tflite file or a SavedModel's folder")
+    kind: ArtifactFormat = "saved_model" if path.is_dir() else "tflite"
+    return _RUNTIMES[model.format if isinstance(model, Artifact) else kind](model, path, threads, scaling)
+
+
+def _saved_model(model: Path | Artifact, path: Path, threads: int, scaling: PixelScaling | None) -> Runtime:
+    return SavedModelRuntime(version_folder(path), threads=threads, scaling=scaling)
+
+
+def _tflite(model: Path | Artifact, path: Path, threads: int, scaling: PixelScaling | None) -> Runtime:
     if (ours := _described(model)) is None:
         return IsolatedLiteRTRuntime(path, threads=threads, scaling=scaling)
     as_it_is = pixel_itself(ours.signature.inputs[0]) if isinstance(ours.input, ImageSpec) else None
     return LiteRTRuntime(path, threads=threads, scaling=as_it_is)
+
+
+_Opener = Callable[[Path | Artifact, Path, int, PixelScaling | None], Runtime]
+_RUNTIMES: dict[ArtifactFormat, _Opener] = {"saved_model": _saved_model, "tflite": _tflite}
 
 
 def _described(model: Path | Artifact) -> Artifact | None:
