@@ -108,7 +108,21 @@ class TextQuantizeOptions(LearningOptions):
     """`tfkit.stages.quantize_text`."""
 
     target: Literal["dynamic_int8", "int8"]
+    weight_bits: Literal[8, 4]
+    skip: tuple[str, ...]
+    eight_bit_ends: bool
+    eight_bit: tuple[str, ...]
     moving_epochs: int
+
+
+class TextPolicyOptions(TypedDict):
+    """`tfkit.stages.text_quantization.quantization_policy`."""
+
+    target: Literal["dynamic_int8", "int8"]
+    weight_bits: Literal[8, 4]
+    skip: tuple[str, ...]
+    eight_bit_ends: bool
+    eight_bit: tuple[str, ...]
 
 
 class ObjectiveOptions(TypedDict):

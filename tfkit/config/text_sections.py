@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from tfkit.config.compression_sections import LAYERS
 from tfkit.config.data_sections import RunSection
 from tfkit.config.keys import (
     COUNT,
@@ -32,6 +33,7 @@ from tfkit.config.options import (
     TextFineTuneOptions,
     TextLoadingOptions,
     TextModelOptions,
+    TextPolicyOptions,
     TextQuantizeOptions,
     options_of,
 )
@@ -179,6 +181,10 @@ class TextQuantizationSection(TrainingSection):
         "`dynamic_int8` rounds the weights, what CPUs run fastest; `int8` everything, for integer processors.",
         "dynamic_int8",
     )
+    weight_bits: Literal[8, 4] = choice("int8: bits of a weight.", 8)
+    skip: tuple[Text, ...] = key(LAYERS, "int8: layers left in float, such as [*_feedforward_*]; see tfkit check.", ())
+    eight_bit_ends: bool = key("true or false", "With 4-bit weights: the first and the last layer keep 8.", True)
+    eight_bit: tuple[Text, ...] = key(LAYERS, "With 4-bit weights: further layers that keep 8.", ())
     epochs: Count = key(COUNT, "Passes over the training texts.", 1)
     learning_rate: Positive = key(POSITIVE, "Peak learning rate.", 3e-5)
     weight_decay: NotNegative = key(NOT_NEGATIVE, "Decoupled weight decay.", 0.01)
@@ -187,6 +193,15 @@ class TextQuantizationSection(TrainingSection):
     def learning_options(self) -> TextQuantizeOptions:
         """The further keyword arguments of `quantize_text` that are this section's own."""
         return options_of(self, TextQuantizeOptions)
+
+    def policy_options(self) -> TextPolicyOptions:
+        """What of this section says how numbers are rounded.
+
+        Example:
+            >>> TextQuantizationSection(target="int8", weight_bits=4).policy_options()["weight_bits"]
+            4
+        """
+        return options_of(self, TextPolicyOptions)
 
 
 SEGMENT_IDS_TOLD = (

@@ -86,8 +86,7 @@ def export_trained_integers(
         made = export_integers(model, image=image, pixels=pixels)
         quantization: Quantization = "int16x8" if made.activation_bits == 16 else "int8"
         unfinished.write_bytes(made.flatbuffer)
-        asked = _float_operators(unfinished, made.float_layers, last=_last_layer(model))
-        refuse_unasked_operators(unfinished, quantization=quantization, model=model, float_operators=asked)
+        refuse_floats_but_skipped(unfinished, made.float_layers, quantization=quantization, model=model)
     return Artifact(
         path=path,
         format="tflite",
@@ -189,8 +188,8 @@ def rehearse_integers(model: keras.Model, *, spec: InputSpec, samples: Samples) 
     with tempfile.NamedTemporaryFile(suffix=".tflite") as file:
         file.write(made.flatbuffer)
         file.flush()
-        asked = _float_operators(Path(file.name), made.folded.float_layers, last=_last_layer(model))
-        refuse_unasked_operators(Path(file.name), quantization=quantization, model=model, float_operators=asked)
+        floats = made.folded.float_layers
+        refuse_floats_but_skipped(Path(file.name), floats, quantization=quantization, model=model)
 
 
 def export_text_integers(
@@ -268,6 +267,18 @@ def _last_layer(model: keras.Model) -> str:
     """The layer that gives a model's output; its operator has the output's name in a file, and not its own."""
     node = read_graph(model).outputs[0].node
     return node.name if node is not None else ""
+
+
+def refuse_floats_but_skipped(
+    path: Path, float_layers: tuple[str, ...], *, quantization: Quantization, model: keras.Model
+) -> None:
+    """`refuse_unasked_operators`, with the layers that training left in float and the conversions around them.
+
+    Raises:
+        ExportError: When a further operator of the file computes in float.
+    """
+    asked = _float_operators(path, float_layers, last=_last_layer(model))
+    refuse_unasked_operators(path, quantization=quantization, model=model, float_operators=asked)
 
 
 def _float_operators(path: Path, float_layers: tuple[str, ...], *, last: str) -> int:

@@ -15,9 +15,12 @@ from tfkit.errors import ExportError
 from tfkit.exporters.conversion import convert_text_to_float
 from tfkit.exporters.destination import finished_tflite
 from tfkit.exporters.float_model import check_model
-from tfkit.exporters.inspection import refuse_unasked_operators
 from tfkit.exporters.quantization import quantize_to_dynamic_int8
-from tfkit.exporters.quantization_aware import check_kernels, export_text_integers
+from tfkit.exporters.quantization_aware import (
+    check_kernels,
+    export_text_integers,
+    refuse_floats_but_skipped,
+)
 from tfkit.models.text.plain_transformer import with_sequence_length
 from tfkit.runtimes import read_signature
 
@@ -101,17 +104,19 @@ def export_trained_text(
     check_model(model, spec=text, class_names=class_names)
     length = text.sequence_length
     layers: tuple[LayerDifference, ...] = ()
+    float_layers: tuple[str, ...] = ()
     with finished_tflite(path, spec=text, class_names=class_names, task=task) as unfinished:
         if quantization == "int8":
             if texts is None:
                 raise ExportError("int8 of texts needs some real texts to compare on; got none")
             integers = export_text_integers(model, sequence_length=length, texts=texts)
             flatbuffer, kernels, layers = integers.flatbuffer, integers.kernels_on_grid, integers.layers
+            float_layers = integers.float_layers
         else:
             dynamic = export_text_dynamic_int8(model, sequence_length=length)
             flatbuffer, kernels = dynamic.flatbuffer, dynamic.kernels_on_grid
         unfinished.write_bytes(flatbuffer)
-        refuse_unasked_operators(unfinished, quantization=quantization, model=model)
+        refuse_floats_but_skipped(unfinished, float_layers, quantization=quantization, model=model)
     return Artifact(
         path=path,
         format="tflite",

@@ -72,7 +72,7 @@ def rehearse_texts(
     from tfkit.stages.text_quantization import quantization_policy
 
     section = getattr(config, "quantization", None)
-    policy = quantization_policy(section.target) if section else None
+    policy = quantization_policy(**section.policy_options()) if section else None
     formats = list(config.export.formats) if config.export else []
     samples = first_tokens(train, tokenizer, sequence_length=sequence_length, count=_SAMPLES)
     with tempfile.TemporaryDirectory(prefix="tfkit-") as folder:

@@ -45,7 +45,7 @@ def plan_text_compression(config: "TextRecipeConfig", model: Any, display: "Disp
         coverage = compression_coverage(
             opened,
             pruning=None if sparsity is None else PruningSettings(sparsity=sparsity),
-            quantization=quantization_policy(config.quantization.target) if config.quantization else None,
+            quantization=quantization_policy(**config.quantization.policy_options()) if config.quantization else None,
         )
         stage.result("; ".join([*told, *filter(None, [coverage.sentence])]))
     return coverage
