@@ -16,6 +16,7 @@ from tfkit.config.text_compression_sections import TextDistillationSection, Text
 from tfkit.config.text_sections import (
     TextAugmentationSection,
     TextDataSection,
+    TextExportSection,
     TextFineTuneSection,
     TextModelSection,
     TextQuantizationSection,
@@ -44,6 +45,7 @@ HANDED = [
     (TextPruningSection(layers=3).size_options(), options.StudentOptions),
     (TextPruningSection().size_options(), options.StudentOptions),
     (TextQuantizationSection().learning_options(), options.TextQuantizeOptions),
+    (TextQuantizationSection(skip=("logits",)).policy_options(), options.TextPolicyOptions),
     (TextDistillationSection().teacher_options(), options.TextTeacherOptions),
     (EmbeddingModelSection().embedder_options(), options.TextModelOptions),
     (ContrastiveSection().learning_options(), options.ContrastiveOptions),
@@ -70,3 +72,17 @@ def test_a_skipped_layer_lifts_the_limit_of_float_operators() -> None:
     recipe = config.RecipeConfig(recipe="finetune_image", data=data, quantization=QuantizationSection(skip=("x",)))
     assert recipe.limits()["max_float_ops"] is None
     assert "max_float_ops" not in config.RecipeConfig(recipe="finetune_image", data=data).limits()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"quantization": TextQuantizationSection(target="int8", skip=("logits",))},
+        {"export": TextExportSection(formats=("tflite_int8",), allow_float=("SOFTMAX",))},
+    ],
+    ids=["skip", "allow_float"],
+)
+def test_so_it_does_for_texts(changes: dict[str, Any]) -> None:
+    data = TextDataSection(source="built_in")
+    assert config.TextRecipeConfig(recipe="finetune_text", data=data, **changes).limits()["max_float_ops"] is None
+    assert "max_float_ops" not in config.TextRecipeConfig(recipe="finetune_text", data=data).limits()

@@ -14,7 +14,7 @@ from tfkit.artifacts import TextSpec
 from tfkit.benchmarking.op_profile import profile_operators
 from tfkit.compression import FreezeRanges, QuantizationPolicy, quantize_aware, settle_biases, trained_kernels
 from tfkit.errors import ExportError, ModelError
-from tfkit.exporters import export_formats, rehearse_export
+from tfkit.exporters import export_formats, export_tflite, rehearse_export
 from tfkit.exporters.quantization_aware import check_kernels, export_text_integers
 from tfkit.exporters.text_quantization import export_text_dynamic_int8, export_text_floats
 from tfkit.models.text import build_text_classifier, open_transformer
@@ -148,6 +148,20 @@ def test_layers_left_in_float_are_the_only_float_ones(opened, short_texts, tmp_p
     floats = [operator.name for operator in _operators(made.flatbuffer, tmp_path) if operator.is_float]
     assert set(floats) <= {"DEQUANTIZE", "FULLY_CONNECTED", "SOFTMAX"}
     found = _scores(made.flatbuffer, short_texts)
+    assert np.abs(found - student.predict(short_texts, verbose=0)).mean() < 0.02
+
+
+@pytest.mark.parametrize("policy", [{"skip": ["*_feedforward_*"]}, {"weight_bits": 4}], ids=["skip", "4-bit"])
+def test_a_text_file_is_written_with_what_its_policy_says(policy, opened, short_texts, targets, tmp_path):
+    student = _trained(opened, short_texts, targets, **policy)
+    text, names = TextSpec(LENGTH, tmp_path), ("a", "b", "c")
+    file = export_tflite(
+        student, tmp_path / "m.tflite", quantization="int8", spec=text, class_names=names, calibration=short_texts
+    )
+    floats = [operator for operator in read_operators(file.path) if operator.is_float]
+    assert bool(floats) == ("skip" in policy)
+    assert all("feedforward" in operator.layer for operator in floats if operator.name == "FULLY_CONNECTED")
+    found = _scores(file.path.read_bytes(), short_texts)
     assert np.abs(found - student.predict(short_texts, verbose=0)).mean() < 0.02
 
 

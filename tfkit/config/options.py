@@ -254,7 +254,7 @@ class TextAugmentationOptions(TypedDict):
 class ClassifierOptions(TypedDict):
     """`tfkit.models.build_classifier`."""
 
-    pooling: Literal["average", "max"]
+    pooling: Literal["average", "max", "token"] | None
     dropout: float
     l2: float
 

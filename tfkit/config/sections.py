@@ -76,14 +76,23 @@ class AcceptanceSection(Section):
     )
     latency_threads: Count = key(COUNT, "Threads used when latency is measured.", 1)
 
-    def limits(self) -> AcceptanceLimits:
+    def limits(self, *, floats_asked: bool = False, tolerance: float | None = None) -> AcceptanceLimits:
         """The limits as keyword arguments of `tfkit.verification.AcceptancePolicy`.
+
+        Args:
+            floats_asked: Whether the recipe leaves layers of int8 files in float; the exporter refuses every other
+                float operator.
+            tolerance: Of numbers: how far two may be apart and the same.
 
         Example:
             >>> AcceptanceSection(max_bytes=100_000).limits()["max_bytes"]
             100000
         """
-        return cast(AcceptanceLimits, self.model_dump(exclude={"latency_threads"}))
+        limits = cast(AcceptanceLimits, self.model_dump(exclude={"latency_threads"}))
+        limits["tolerance"] = tolerance
+        if floats_asked:
+            limits["max_float_ops"] = None
+        return limits
 
 
 class RecipeConfig(Section):
@@ -115,11 +124,5 @@ class RecipeConfig(Section):
             >>> RecipeConfig(recipe="finetune_image", data=DataSection(source="digits")).limits()["max_accuracy_drop"]
             0.01
         """
-        # The exporter refuses every float operator that no skipped layer asks for.
-        asked = self.quantization is not None and bool(self.quantization.skip)
-        asked = asked or (self.export is not None and bool(self.export.allow_float))
-        limits = self.acceptance.limits()
-        limits["tolerance"] = self.task.tolerance
-        if asked:
-            limits["max_float_ops"] = None
-        return limits
+        skipped = bool(self.quantization and self.quantization.skip) or bool(self.export and self.export.allow_float)
+        return self.acceptance.limits(floats_asked=skipped, tolerance=self.task.tolerance)

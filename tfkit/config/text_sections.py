@@ -234,6 +234,5 @@ class TextRecipeConfig(Section):
 
     def limits(self) -> AcceptanceLimits:
         """What a file must keep to, as keyword arguments of `tfkit.verification.AcceptancePolicy`."""
-        limits = self.acceptance.limits()
-        limits["tolerance"] = self.task.tolerance
-        return limits
+        skipped = bool(self.quantization and self.quantization.skip) or bool(self.export and self.export.allow_float)
+        return self.acceptance.limits(floats_asked=skipped, tolerance=self.task.tolerance)
