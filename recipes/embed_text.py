@@ -18,11 +18,9 @@ from tfkit import models, reports
 from tfkit.config import EmbeddingRecipeConfig
 from tfkit.data.text import Tokenizer
 from tfkit.running import Display
-from tfkit.running.embedding_planning import build_embedder, contrastive_options, search_options
-from tfkit.running.format_planning import plan_formats
 from tfkit.running.recipe_run import RecipeRun
-from tfkit.running.rehearsal import rehearse_texts
-from tfkit.running.text_run import begin_text_run, read_texts
+from tfkit.running.rehearsal import plan_formats, rehearse_texts
+from tfkit.running.text_planning import begin_text_run, build_embedder, contrastive_options, read_texts, search_options
 from tfkit.stages.search_index import BuiltIndex, build_search_index
 from tfkit.tasks import EMBEDDING, Decision
 from tfkit.training import PeakMemory

@@ -20,11 +20,17 @@ from tfkit import data, models, reports, stages, training
 from tfkit.artifacts import ImageSpec, create_run_directory, refuse_existing_run
 from tfkit.config import RecipeConfig, dump_recipe
 from tfkit.running import Display
-from tfkit.running.format_planning import plan_formats
-from tfkit.running.planning import batch_options, build_classifier, plan_compression, stage_options
+from tfkit.running.planning import (
+    batch_options,
+    build_classifier,
+    head_of,
+    plan_compression,
+    stage_options,
+    targets_of,
+    with_float_head,
+)
 from tfkit.running.recipe_run import RecipeRun
-from tfkit.running.rehearsal import rehearse_images
-from tfkit.running.task_planning import head_of, targets_of, with_float_head
+from tfkit.running.rehearsal import plan_formats, rehearse_images
 
 CONFIG = RecipeConfig  # the schema of its YAML files
 STAGES = {  # title, what runs it, and the model it leaves in models/

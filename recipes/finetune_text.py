@@ -20,13 +20,17 @@ from tfkit import models, reports
 from tfkit.config import TextRecipeConfig
 from tfkit.data.text import Tokenizer, token_arrays
 from tfkit.running import Display
-from tfkit.running.format_planning import plan_formats
+from tfkit.running.planning import head_of
 from tfkit.running.recipe_run import RecipeRun
-from tfkit.running.rehearsal import rehearse_texts
-from tfkit.running.task_planning import head_of
-from tfkit.running.text_compression import plan_text_compression, taught_by
-from tfkit.running.text_planning import build_classifier, stage_options
-from tfkit.running.text_run import begin_text_run, read_texts
+from tfkit.running.rehearsal import plan_formats, rehearse_texts
+from tfkit.running.text_planning import (
+    begin_text_run,
+    build_classifier,
+    plan_text_compression,
+    read_texts,
+    stage_options,
+    taught_by,
+)
 from tfkit.stages import CompressedStage, prune_text, quantize_text
 from tfkit.training import PeakMemory
 from tfkit.training.fine_tune_text import fine_tune_text

@@ -144,7 +144,7 @@ def check_narrow_convolutions() -> Finding:
     """Train convolutions of 4, 8 and 12 channels without XLA, which crashes oneDNN on some processors."""
     subject = "oneDNN"
     try:
-        from tfkit.training.narrow_convolutions import narrow_convolutions_crash
+        from tfkit.training.quick_steps import narrow_convolutions_crash
     except Exception as fault:  # a broken TensorFlow has a line of its own
         return Finding("warn", subject, f"could not be tried: {str(fault).splitlines()[0][:200]}")
     if narrow_convolutions_crash():

@@ -29,7 +29,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 from measured import measured_on
 
-from tfkit.training.narrow_convolutions import narrow_convolutions_crash
+from tfkit.training.quick_steps import narrow_convolutions_crash
 
 WEIGHTS_V2 = "weights/mobilenet_v2_1.0_224_deq.weights.h5"
 WEIGHTS_V2_035 = "weights/mobilenet_v2_0.35_224_no_top.weights.h5"

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tfkit.artifacts import RunDirectory, create_run_directory
-from tfkit.artifacts.check_sums import write_check_sums
+from tfkit.artifacts.manifest import write_check_sums
 from tfkit.cli.main import main
 from tfkit.data.text import learn_word_pieces
 

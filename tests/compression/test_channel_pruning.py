@@ -11,12 +11,12 @@ from tfkit.compression.channels import (
     predict_latency,
     prune_channels,
 )
-from tfkit.compression.channels.groups import find_groups
 from tfkit.compression.channels.planning import kept_classes
 from tfkit.compression.channels.rules import trace_channels
+from tfkit.compression.channels.widths import find_groups
 from tfkit.errors import ModelError
 from tfkit.graph import read_graph
-from tfkit.models.cifar_resnet import cifar_resnet
+from tfkit.models.applications import cifar_resnet
 
 layers, applications = keras.layers, keras.applications
 

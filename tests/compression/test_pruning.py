@@ -19,7 +19,7 @@ from tfkit.compression.pruning import (
     sparsity,
     strip_pruning,
 )
-from tfkit.compression.pruning.masks import magnitude_masks, masked_layers, n_of_m_mask
+from tfkit.compression.pruning.callback import magnitude_masks, masked_layers, n_of_m_mask
 from tfkit.errors import ConfigError, ModelError
 from tfkit.models import load_model_file, save_model_file, with_dtype_policy
 

@@ -102,7 +102,7 @@ import os, sys
 import tfkit.compression.tfmot as engine
 assert not {"tf_keras", "tensorflow_model_optimization"} & set(sys.modules), "loaded too early"
 before = dict(os.environ)
-from tfkit.compression.tfmot.loading import load_tf_keras, load_tfmot
+from tfkit.compression.tfmot.twin import load_tf_keras, load_tfmot
 tfmot, tf_keras = load_tfmot(), load_tf_keras()
 import keras, tensorflow as tf
 assert dict(os.environ) == before

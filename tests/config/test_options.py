@@ -12,13 +12,14 @@ from tfkit.config.data_sections import AugmentationSection, DataSection, ModelSe
 from tfkit.config.embedding_sections import ContrastiveSection, EmbeddingAcceptanceSection, EmbeddingModelSection
 from tfkit.config.sections import AcceptanceSection
 from tfkit.config.task_section import TaskSection
-from tfkit.config.text_compression_sections import TextDistillationSection, TextPruningSection
 from tfkit.config.text_sections import (
     TextAugmentationSection,
     TextDataSection,
+    TextDistillationSection,
     TextExportSection,
     TextFineTuneSection,
     TextModelSection,
+    TextPruningSection,
     TextQuantizationSection,
 )
 from tfkit.config.training_sections import FineTuneSection, HeadSection

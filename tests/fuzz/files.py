@@ -206,7 +206,7 @@ def _artifacts(rng: random.Random, place: Path) -> Case:
 
 def _manifest_values(rng: random.Random, place: Path) -> Case:
     """A manifest that says something odd, in a folder whose check sums fit."""
-    from tfkit.artifacts.check_sums import write_check_sums
+    from tfkit.artifacts.manifest import write_check_sums
 
     path = place / "artifacts" / "manifest.json"
     document = json.loads(path.read_text())

@@ -7,8 +7,7 @@ import pytest
 from tfkit.errors import ModelError
 from tfkit.graph import build_model, read_graph
 from tfkit.models import with_dtype_policy
-from tfkit.training.averaged_runs import copied
-from tfkit.training.weight_averaging import average_weights
+from tfkit.training.weight_averaging import average_weights, copied
 
 IMAGE = (16, 16, 3)
 

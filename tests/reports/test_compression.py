@@ -14,8 +14,7 @@ from tfkit.compression import LayerCoverage, grouped_coverage
 from tfkit.compression.channels import PlannedGroup
 from tfkit.compression.pruning import LayerSparsity, SparsityReport
 from tfkit.reports import Compression, RunReport, StageSummary
-from tfkit.reports.document import report_document
-from tfkit.reports.model_card import render_model_card
+from tfkit.reports.files import render_model_card, report_document
 from tfkit.reports.page import render_page
 from tfkit.stages import ChannelPruning
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from tfkit.reports import RunReport
-from tfkit.reports.document import report_document
+from tfkit.reports.files import report_document
 
 MakeReport = Callable[..., RunReport]
 PROMISED = {

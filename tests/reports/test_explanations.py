@@ -13,8 +13,8 @@ from tfkit.artifacts import RunDirectory, TextSpec
 from tfkit.data.text import TextExamples, learn_word_pieces
 from tfkit.explaining import Explanation, WordShare
 from tfkit.reports import Evaluation, Explanations, explain_mistakes
-from tfkit.reports.document import report_document
 from tfkit.reports.explanations import further_words, marked, signed
+from tfkit.reports.files import report_document
 from tfkit.reports.findings import mistakes
 from tfkit.reports.page import render_page
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from tfkit.reports import RunReport
-from tfkit.reports.model_card import render_model_card
+from tfkit.reports.files import render_model_card
 
 MakeReport = Callable[..., RunReport]
 HEADINGS = [

@@ -15,9 +15,8 @@ from rich.console import Console
 from tfkit.artifacts import TextSpec, create_run_directory
 from tfkit.data.text import TextExamples, Tokenizer, learn_word_pieces
 from tfkit.reports import RunReport, evaluate, result_table, texts_of, write_run_report, write_tensorboard_texts
-from tfkit.reports.document import report_document
+from tfkit.reports.files import render_model_card, report_document
 from tfkit.reports.gallery import quoted
-from tfkit.reports.model_card import render_model_card
 from tfkit.reports.page import render_page
 
 MakeReport = Callable[..., RunReport]

@@ -7,8 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from tfkit.reports import Compression, RunReport
-from tfkit.reports.document import report_document
-from tfkit.reports.model_card import render_model_card
+from tfkit.reports.files import render_model_card, report_document
 from tfkit.reports.page import render_page
 from tfkit.reports.quantities import MISSING, milliseconds
 from tfkit.stages import TransformerPruning, TransformerSize

@@ -22,7 +22,7 @@ from tfkit.search import (
     search_within_budget,
     write_search_report,
 )
-from tfkit.search.progress import silent
+from tfkit.search.words import silent
 
 QUICK = SearchTraining(qat_epochs=1, recovery_epochs=1, augmentation="none", calibration_images=60, batch_size=16)
 

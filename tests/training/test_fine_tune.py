@@ -11,7 +11,7 @@ from tfkit.data import load_image_splits
 from tfkit.errors import DataError
 from tfkit.models import build_backbone, build_classifier, load_model_file
 from tfkit.training import Optimization, fine_tune
-from tfkit.training.narrow_convolutions import narrow_convolutions_crash
+from tfkit.training.quick_steps import narrow_convolutions_crash
 
 PLAN = Optimization(epochs=2, learning_rate=1e-3)
 

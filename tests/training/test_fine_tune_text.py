@@ -9,8 +9,8 @@ from tfkit.data.text import TextExamples, Tokenizer
 from tfkit.errors import ModelError
 from tfkit.models.text import build_text_classifier
 from tfkit.training import Optimization, PeakMemory, TextObjectives
-from tfkit.training.averaged_runs import average_runs
 from tfkit.training.fine_tune_text import fine_tune_text
+from tfkit.training.weight_averaging import average_runs
 
 WORDS = ("parcel", "refund", "order", "my", "where", "is")
 CLASSES = ("delivery", "money", "buying")

@@ -10,9 +10,8 @@ from tfkit.compression.distillation import distiller
 from tfkit.errors import ModelError
 from tfkit.models import logits_model
 from tfkit.models.text import adapt, build_text_classifier, token_embedding
-from tfkit.training.adversarial import adversarial
 from tfkit.training.layer_rates import layer_factors, layer_rates, with_layer_rates
-from tfkit.training.r_drop import r_drop
+from tfkit.training.objectives import adversarial, r_drop
 from tfkit.training.weight_averaging import average_weights, greedy_soup
 
 CLASSES = 3

@@ -3,11 +3,16 @@
 from tfkit.artifacts.artifact import (
     OUTSIDE,
     Artifact,
+    ImageSpec,
     InputSpec,
+    LayerDifference,
+    ModelSignature,
+    ResizeMode,
     TaskName,
+    TensorSpec,
+    TextSpec,
     compressed_bytes,
 )
-from tfkit.artifacts.check_sums import refuse_changed_files
 from tfkit.artifacts.format import (
     FORMAT_NAMES,
     FORMATS,
@@ -18,9 +23,14 @@ from tfkit.artifacts.format import (
     format_label,
     format_named,
 )
-from tfkit.artifacts.image_spec import ImageSpec, ResizeMode
-from tfkit.artifacts.layer_difference import LayerDifference
-from tfkit.artifacts.manifest import LABELS_NAME, labels_file, labels_of_file, read_manifest, write_manifest
+from tfkit.artifacts.manifest import (
+    LABELS_NAME,
+    labels_file,
+    labels_of_file,
+    read_manifest,
+    refuse_changed_files,
+    write_manifest,
+)
 from tfkit.artifacts.pixel_scaling import (
     CAFFE,
     IMAGENET,
@@ -33,8 +43,6 @@ from tfkit.artifacts.pixel_scaling import (
     checked_scaling,
 )
 from tfkit.artifacts.run_directory import RunDirectory, create_run_directory, refuse_existing_run, running_process
-from tfkit.artifacts.signature import ModelSignature, TensorSpec
-from tfkit.artifacts.text_spec import TextSpec
 
 __all__ = [
     "CAFFE",

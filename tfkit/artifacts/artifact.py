@@ -1,16 +1,134 @@
-"""An exported model on disk, with everything needed to feed it and to read its answer."""
+"""An exported model on disk, with everything needed to feed it and to read its answer: spec, signature, labels."""
 
 import hashlib
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 from tfkit.artifacts.format import ArtifactFormat, Quantization
-from tfkit.artifacts.image_spec import ImageSpec
-from tfkit.artifacts.layer_difference import LayerDifference
-from tfkit.artifacts.signature import ModelSignature
-from tfkit.artifacts.text_spec import TextSpec
+
+
+@dataclass(frozen=True)
+class LayerDifference:
+    """How far one tensor of a file is from the Keras model's.
+
+    Attributes:
+        layer: The Keras quantiser whose output it is.
+        operator: The operator that writes it.
+        mean_steps: Mean difference, in steps of its own grid.
+        worst_steps: The largest.
+        clipped: Share of its values that lie at the ends of the range.
+    """
+
+    layer: str
+    operator: str
+    mean_steps: float
+    worst_steps: float
+    clipped: float
+
+
+@dataclass(frozen=True)
+class TensorSpec:
+    """One input or output tensor.
+
+    Attributes:
+        name: The tensor's name in the file's signature.
+        shape: Its shape; None where any size is taken.
+        dtype: NumPy's name of its type (`uint8`, `float32`, `string`).
+        scale: Real value of one quantisation step, None when the tensor is not quantised.
+        zero_point: The integer that stands for 0.0, None when the tensor is not quantised.
+
+    Example:
+        >>> TensorSpec("pixels", (1, 224, 224, 3), "uint8", scale=1 / 255, zero_point=0).dtype
+        'uint8'
+    """
+
+    __pydantic_config__: ClassVar[dict[str, object]] = {"extra": "forbid"}  # where a manifest is read
+
+    name: str
+    shape: tuple[int | None, ...]
+    dtype: str
+    scale: float | None = None
+    zero_point: int | None = None
+
+
+@dataclass(frozen=True)
+class ModelSignature:
+    """The inputs and outputs of one model file.
+
+    Example:
+        >>> pixels, scores = TensorSpec("pixels", (1, 8, 8, 3), "uint8"), TensorSpec("scores", (1, 2), "uint8")
+        >>> ModelSignature((pixels,), (scores,)).outputs[0].shape
+        (1, 2)
+    """
+
+    __pydantic_config__: ClassVar[dict[str, object]] = {"extra": "forbid"}
+
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+
+
+# In a tokeniser's folder: what kind it is, and its vocabulary's files.
+SPECIFICATION_FILE = "specification.json"
+
+
+@dataclass(frozen=True)
+class TextSpec:
+    """Length and tokeniser of a model's input.
+
+    Attributes:
+        sequence_length: Tokens of one text at most, its start and end included; longer texts are cut.
+        tokenizer: The tokeniser's folder, as `tfkit.data.text.Tokenizer.save` wrote it.
+        segment_ids: Whether its `.tflite` files have a third input of that name, which MediaPipe's text tasks ask for
+            and no operator reads.
+
+    Example:
+        >>> TextSpec(sequence_length=32, tokenizer=Path("runs/intents/tokenizer")).sequence_length
+        32
+    """
+
+    sequence_length: int
+    tokenizer: Path
+    segment_ids: bool = False
+
+
+ResizeMode = Literal["crop", "pad", "stretch"]
+
+
+@dataclass(frozen=True)
+class ImageSpec:
+    """Size, channels and resize rule of a model's input; pixels are always raw 0..255.
+
+    Attributes:
+        height: Rows of pixels.
+        width: Columns of pixels.
+        channels: 1 for grey, 3 for RGB.
+        resize: How another shape is fitted: `crop` keeps the aspect ratio and cuts the longer side at its
+            centre, `pad` keeps it and adds black borders, `stretch` ignores it.
+
+    Example:
+        >>> ImageSpec(height=224, width=224).shape
+        (224, 224, 3)
+    """
+
+    __pydantic_config__: ClassVar[dict[str, object]] = {"extra": "forbid"}  # where a manifest is read
+
+    height: int
+    width: int
+    channels: int = 3
+    resize: ResizeMode = "crop"
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(height, width, channels).
+
+        Example:
+            >>> ImageSpec(height=32, width=48, channels=1).shape
+            (32, 48, 1)
+        """
+        return (self.height, self.width, self.channels)
+
 
 InputSpec = ImageSpec | TextSpec
 # What is asked of a model: one class of several, each label on its own, numbers, or vectors to be compared.

@@ -4,10 +4,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from tfkit.artifacts.artifact import TaskName
+from tfkit.artifacts.artifact import ImageSpec, ModelSignature, TaskName
 from tfkit.artifacts.format import ArtifactFormat, Quantization
-from tfkit.artifacts.image_spec import ImageSpec
-from tfkit.artifacts.signature import ModelSignature
 
 # What LiteRT and TensorFlow call the types that a classifier's ends can have.
 _TYPES = frozenset(

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from tfkit.artifacts.check_sums import CHECK_SUMS_NAME, refuse_changed_files, write_check_sums
+from tfkit.artifacts.manifest import CHECK_SUMS_NAME, refuse_changed_files, write_check_sums
 from tfkit.errors import RunError
 from tfkit.files import write_whole
 

@@ -1,16 +1,19 @@
 from .biases import settle_biases
-from .calibration import FreezeRanges, fake_quantizers, is_quantize_aware, set_quantizers
+from .calibration import FreezeRanges, WatchRanges, fake_quantizers, is_quantize_aware, set_quantizers
 from .coverage import CompressionCoverage, CoverageGroup, compression_coverage, grouped_coverage
 from .distillation import FeaturePair, distiller
 from .folding import FoldedModel, Rounding, TrainedKernel, fold
 from .policy import LayerCoverage, QuantizationPolicy
 from .pruning_settings import PruningSettings
 from .quantization import quantization_coverage, quantize_aware
-from .stages import PreparedStage, prepare_channel_pruning, prepare_quantization, prepare_weight_pruning
-from .stripping import is_compressed, strip_compression
-from .tfmot_stage import quantize_with_tfmot
-from .trained_weights import has_trained_weights, trained_kernels
-from .watching import WatchRanges
+from .stages import (
+    PreparedStage,
+    prepare_channel_pruning,
+    prepare_quantization,
+    prepare_weight_pruning,
+    quantize_with_tfmot,
+)
+from .stripping import has_trained_weights, is_compressed, strip_compression, trained_kernels
 
 __all__ = [
     "CompressionCoverage",

@@ -4,10 +4,9 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from tfkit.compression.grids import quantizer_of, step_of
 from tfkit.compression.operators import channel_affine
 from tfkit.compression.rules import is_leading_scaling, treatment_of
-from tfkit.compression.sums import settle_sums
+from tfkit.compression.sums import quantizer_of, settle_sums, step_of
 from tfkit.graph import LayerGraph, Node, read_graph
 from tfkit.layers import (
     CompressedKernel,

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from tfkit.compression.lookups import plain_lookup, plain_positions
+from tfkit.compression.folding_tables import AnswerTable, answer_table, plain_lookup, plain_positions
 from tfkit.compression.operators import (
     affine,
     causal_padding,
@@ -34,7 +34,6 @@ from tfkit.compression.rules import (
 )
 from tfkit.compression.scaling import composed_scaling
 from tfkit.compression.sums import LARGEST_BIAS
-from tfkit.compression.tables import AnswerTable, answer_table
 from tfkit.errors import ModelError
 from tfkit.graph import LayerGraph, Node, activation_name, build_model, read_graph
 from tfkit.graph.building import Copy

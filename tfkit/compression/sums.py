@@ -7,7 +7,6 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from tfkit.compression.grids import quantizer_of
 from tfkit.compression.operators import channel_affine
 from tfkit.compression.rules import is_leading_scaling, treatment_of
 from tfkit.compression.scaling import composed_scaling
@@ -25,6 +24,29 @@ from tfkit.layers import (
     WholeKernel,
     step_width,
 )
+
+
+def quantizer_of(value: Value) -> FakeQuantize | PixelGrid | None:
+    """What rounded a tensor, looking through layers that hand it on; None where nothing did.
+
+    Args:
+        value: A tensor of a quantisation-aware model's graph.
+    """
+    node = value.node
+    while node is not None:
+        if isinstance(node.operation, FakeQuantize | PixelGrid):
+            return node.operation
+        if treatment_of(node) not in ("same", "absent"):
+            return None
+        node = node.inputs[0].node
+    return None
+
+
+def step_of(value: Value) -> float | None:
+    """Width of a step of a tensor's grid, as the file holds it; None for a tensor on no grid."""
+    quantizer = quantizer_of(value)
+    return quantizer.step() if quantizer is not None else None
+
 
 # A bias further than this from zero, in steps of its sum, makes the file widen its kernel's grid. Three bits below
 # int32's end: the quantiser may still widen the input's range for operators that share it.

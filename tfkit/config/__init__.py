@@ -4,16 +4,24 @@ from tfkit.config.compression_sections import DistillationSection, PruningSectio
 from tfkit.config.data_sections import AugmentationSection, DataSection, ModelSection, RunSection
 from tfkit.config.embedding_sections import EmbeddingRecipeConfig
 from tfkit.config.loader import AnyRecipe, dump_recipe, load_recipe
-from tfkit.config.scripts import RecipeScript, find_script, shipped_scripts
 from tfkit.config.sections import AcceptanceSection, ExportSection, RecipeConfig
-from tfkit.config.shipped import ShippedRecipe, find_recipe, shipped_recipe, shipped_recipes
+from tfkit.config.shipped import (
+    RecipeScript,
+    ShippedRecipe,
+    find_recipe,
+    find_script,
+    shipped_recipe,
+    shipped_recipes,
+    shipped_scripts,
+)
 from tfkit.config.task_section import TaskSection
-from tfkit.config.text_compression_sections import TextDistillationSection, TextPruningSection
 from tfkit.config.text_sections import (
     TextAugmentationSection,
     TextDataSection,
+    TextDistillationSection,
     TextFineTuneSection,
     TextModelSection,
+    TextPruningSection,
     TextQuantizationSection,
     TextRecipeConfig,
 )

@@ -31,7 +31,7 @@ from tfkit.config.options import (
     QuantizeOptions,
     options_of,
 )
-from tfkit.config.section import ImageTrainingSection, Section
+from tfkit.config.training_sections import ImageTrainingSection, Section
 
 LAYERS = "a list of layer names or patterns such as [block_1_*]"
 

@@ -25,7 +25,7 @@ from tfkit.config.keys import (
     text_of_number,
 )
 from tfkit.config.options import AugmentationOptions, ClassifierOptions, LoadingOptions, options_of
-from tfkit.config.section import Section
+from tfkit.config.training_sections import Section
 
 
 def _folder_name(name: str) -> str:

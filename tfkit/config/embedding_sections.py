@@ -24,9 +24,9 @@ from tfkit.config.keys import (
     key,
 )
 from tfkit.config.options import AcceptanceLimits, ContrastiveOptions, TextModelOptions, options_of
-from tfkit.config.section import Section, TrainingSection
 from tfkit.config.sections import AcceptanceSection
 from tfkit.config.text_sections import SEGMENT_IDS_TOLD, TextDataSection, TextModelSection
+from tfkit.config.training_sections import Section, TrainingSection
 
 _SHARE = "a number in [0, 1]"
 # tflite_int8 needs quantisation-aware training, which embedders do not have yet.

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, get_args
 
 from pydantic.fields import FieldInfo
 
-from tfkit.config.section import Section
+from tfkit.config.training_sections import Section
 from tfkit.config.yaml_document import KeyPath, Tree
 
 if TYPE_CHECKING:

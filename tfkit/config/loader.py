@@ -6,15 +6,13 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from tfkit.config.embedding_rules import broken_embedding_rules
 from tfkit.config.embedding_sections import EmbeddingRecipeConfig
 from tfkit.config.faults import Places, describe_errors, nearest, section_types
-from tfkit.config.rules import broken_rules
-from tfkit.config.scripts import find_script, script_schema
-from tfkit.config.section import Section
+from tfkit.config.rules import broken_embedding_rules, broken_rules, broken_text_rules
 from tfkit.config.sections import RecipeConfig
-from tfkit.config.text_rules import broken_text_rules
+from tfkit.config.shipped import find_script, script_schema
 from tfkit.config.text_sections import TextRecipeConfig
+from tfkit.config.training_sections import Section
 from tfkit.config.yaml_document import Tree, dump_yaml, parse_yaml
 from tfkit.errors import ConfigError, printable
 from tfkit.files import read_regular_file

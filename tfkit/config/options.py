@@ -116,7 +116,7 @@ class TextQuantizeOptions(LearningOptions):
 
 
 class TextPolicyOptions(TypedDict):
-    """`tfkit.stages.text_quantization.quantization_policy`."""
+    """`tfkit.stages.texts.quantization_policy`."""
 
     target: Literal["dynamic_int8", "int8"]
     weight_bits: Literal[8, 4]
@@ -191,7 +191,7 @@ class DistillerOptions(TypedDict):
 
 
 class TextTeacherOptions(DistillerOptions):
-    """`tfkit.stages.text_training.TextTeacher`."""
+    """`tfkit.stages.texts.TextTeacher`."""
 
     hidden_states: float
 

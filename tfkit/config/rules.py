@@ -1,11 +1,145 @@
 """Rules between keys of a recipe, which a single key's type cannot tell."""
 
+import json
 from collections.abc import Mapping
 
-from tfkit.config.compression_rules import broken_compression_rules
+from tfkit.config.compression_sections import (
+    CHANNEL_BUDGETS,
+    NOT_OF_TFMOT,
+    PRUNING_KEYS,
+    PruningSection,
+    QuantizationSection,
+)
 from tfkit.config.faults import Places
 from tfkit.config.task_section import broken_task_rules
-from tfkit.config.yaml_document import KeyPath, Tree
+from tfkit.config.text_sections import STUDENT_KEYS
+from tfkit.config.training_sections import Section
+from tfkit.config.yaml_document import KeyPath, Plain, Tree
+
+
+def broken_compression_rules(tree: Tree, at_fault: set[KeyPath], places: Places) -> list[str]:
+    """Sentences for every rule about compression that the recipe breaks; arguments as of `broken_rules`."""
+    rules = (_pruning_rules, _quantization_rules, _tfmot_rules, _distillation_rules)
+    return [
+        f"{sentence} {places.of(path)}"
+        for rule in rules
+        for path, sentence in rule(tree)
+        if path not in at_fault and path[:1] not in at_fault
+    ]
+
+
+def _pruning_rules(tree: Tree) -> list[tuple[KeyPath, str]]:
+    pruning = _section(tree, "pruning")
+    if pruning is None:
+        return []
+    method = str(pruning.get("method", "magnitude"))
+    broken: list[tuple[KeyPath, str]] = [
+        (("pruning", name), f"pruning.{name} is not read by method {method}, only by {', '.join(methods)}")
+        for name, methods in PRUNING_KEYS.items()
+        if method not in methods and _is_set(pruning, PruningSection, name)
+    ]
+    if method == "channels":
+        given = [name for name in CHANNEL_BUDGETS if pruning.get(name) is not None]
+        if len(given) != 1:
+            said = f"got {' and '.join(given)}" if given else "got none"
+            broken.append(
+                (("pruning",), f"pruning by channels needs exactly one of {', '.join(CHANNEL_BUDGETS)}; {said}")
+            )
+    elif pruning.get("early_stopping") is not None:
+        sentence = "pruning.early_stopping cannot go with a schedule of zeros: the best weights may be unpruned ones"
+        broken.append((("pruning", "early_stopping"), sentence))
+    if method == "magnitude" and pruning.get("scope") == "global" and pruning.get("budgets") is not None:
+        broken.append(
+            (("pruning", "budgets"), "pruning.budgets are for each layer on its own: leave pruning.scope at layer")
+        )
+    pattern = pruning.get("pattern")
+    pair = _pair_of_numbers(pattern)
+    if method == "n_of_m" and pair is not None and pair[0] >= pair[1]:
+        broken.append((("pruning", "pattern"), f"pruning.pattern keeps n of m weights, n below m; got {pattern}"))
+    return broken
+
+
+def _quantization_rules(tree: Tree) -> list[tuple[KeyPath, str]]:
+    quantization = _section(tree, "quantization")
+    if quantization is None:
+        return []
+    broken: list[tuple[KeyPath, str]] = []
+    if quantization.get("weight_bits") == 4 and quantization.get("activation_bits") == 16:
+        sentence = (
+            "quantization.weight_bits 4 cannot go with quantization.activation_bits 16: LiteRT has no such kernels"
+        )
+        broken.append((("quantization", "weight_bits"), sentence))
+    moving, epochs = quantization.get("moving_epochs"), quantization.get("epochs", 3)
+    if isinstance(moving, int) and isinstance(epochs, int) and moving > epochs:
+        sentence = f"quantization.moving_epochs {moving} is more than quantization.epochs {epochs}"
+        broken.append((("quantization", "moving_epochs"), sentence))
+    return broken
+
+
+def _tfmot_rules(tree: Tree) -> list[tuple[KeyPath, str]]:
+    quantization = _section(tree, "quantization")
+    if quantization is None or quantization.get("engine") != "tfmot":
+        return []
+    broken: list[tuple[KeyPath, str]] = [
+        (("quantization", name), f"quantization.{name} is not read by engine tfmot, only by tfkit")
+        for name in NOT_OF_TFMOT
+        if _is_set(quantization, QuantizationSection, name)
+    ]
+    formats = (_section(tree, "export") or {}).get("formats", ["tflite_int8"] if tree.get("export") is None else None)
+    if formats != ["tflite_int8"]:
+        sentence = "engine tfmot makes the int8 file only: say export.formats: [tflite_int8]"
+        broken.append((("export", "formats"), sentence))
+    if _section(tree, "distillation") is not None and _section(tree, "pruning") is None:
+        broken.append((("distillation",), "distillation: is not read by engine tfmot"))
+    return broken
+
+
+def _distillation_rules(tree: Tree) -> list[tuple[KeyPath, str]]:
+    distillation = _section(tree, "distillation")
+    if distillation is None:
+        return []
+    broken: list[tuple[KeyPath, str]] = []
+    stages = (
+        ["pruning", "quantization"] if distillation.get("teacher") is None else ["fine_tune", "pruning", "quantization"]
+    )
+    if all(tree.get(name) is None for name in stages):
+        teacher = "this run's float model" if distillation.get("teacher") is None else "the teacher"
+        needed = ", ".join(f"{name}:" for name in stages)
+        broken.append((("distillation",), f"distillation: {teacher} would teach nobody: it needs one of {needed}"))
+    if distillation.get("alpha") == 0 and not distillation.get("features"):
+        sentence = "distillation.alpha is 0 and distillation.features is empty: the teacher would teach nothing"
+        broken.append((("distillation", "alpha"), sentence))
+    if distillation.get("feature_maps"):
+        pruning = _section(tree, "pruning")
+        if pruning is None or pruning.get("method") != "channels":
+            sentence = "distillation.feature_maps needs pruning.method channels: it compares channels with themselves"
+            broken.append((("distillation", "feature_maps"), sentence))
+        if distillation.get("features"):
+            sentence = "distillation.feature_maps and distillation.features cannot go together: leave out one"
+            broken.append((("distillation", "feature_maps"), sentence))
+        if distillation.get("teacher") is not None:
+            sentence = "distillation.feature_maps needs this run's own float model as the teacher: leave out teacher"
+            broken.append((("distillation", "feature_maps"), sentence))
+    return broken
+
+
+def _section(tree: Tree, name: str) -> Tree | None:
+    section = tree.get(name)
+    return section if isinstance(section, dict) else None
+
+
+def _is_set(section: Tree, kind: type[Section], name: str) -> bool:
+    """Whether a key differs from its default: a resolved recipe says every key."""
+    if name not in section:
+        return False
+    default = json.loads(json.dumps(kind.model_fields[name].default))
+    return bool(section[name] != default)
+
+
+def _pair_of_numbers(value: Plain) -> tuple[int, int] | None:
+    numbers = [part for part in value if isinstance(part, int)] if isinstance(value, list) and len(value) == 2 else []
+    return (numbers[0], numbers[1]) if len(numbers) == 2 else None
+
 
 # What each source cannot do without, and what only some of them read.
 _NEEDED = {
@@ -73,3 +207,96 @@ def fraction_rules(data: Tree, places: Places) -> list[str]:
         return []
     place = places.of(("data", "test_fraction"))
     return [f"data.validation_fraction + data.test_fraction must be below 1; got {total:g} {place}"]
+
+
+_FILES = ("csv", "tsv", "jsonl")
+_NEEDED_OF_TEXTS = {**{source: ("train",) for source in _FILES}, "tfds": ("name",)}
+# With method head the backbone only gives features, once: these keys would change nothing.
+_NOT_OF_HEAD = {"layer_decay": None, "adversarial": None, "r_drop": None, "average_runs": 1, "precision": "float32"}
+_READ_BY_TEXTS = {
+    "directory": (*_FILES, "tfds"),
+    "name": ("tfds",),
+    "train": _FILES,
+    "validation": _FILES,
+    "test": _FILES,
+    "separator": ("csv", "tsv"),
+}
+
+
+def broken_text_rules(tree: Tree, at_fault: set[KeyPath], places: Places) -> list[str]:
+    """Sentences for every rule that the recipe breaks.
+
+    Args:
+        tree: The recipe's plain values, valid or not.
+        at_fault: Keys already told to be wrong; rules about them are left out.
+        places: Where the values stand.
+
+    Returns:
+        The sentences; empty when all rules hold.
+    """
+    sentences = []
+    data = tree.get("data")
+    if isinstance(data, dict) and ("data", "source") not in at_fault:
+        sentences += source_rules(data, places, needed=_NEEDED_OF_TEXTS, read_by=_READ_BY_TEXTS)
+        sentences += fraction_rules(data, places)
+    augmentation = tree.get("augmentation")
+    if isinstance(augmentation, dict) and augmentation.get("synonyms") and not augmentation.get("word_vectors"):
+        place = places.of(("augmentation", "synonyms"))
+        sentences.append(f"augmentation.synonyms needs augmentation.word_vectors, a file of word vectors {place}")
+    sentences += broken_task_rules(tree, at_fault, places)
+    return sentences + _fine_tune_rules(tree, at_fault, places) + _smaller_rules(tree, at_fault, places)
+
+
+def _fine_tune_rules(tree: Tree, at_fault: set[KeyPath], places: Places) -> list[str]:
+    section = tree.get("fine_tune")
+    if not isinstance(section, dict) or section.get("method") != "head":
+        return []
+    said = [name for name, default in _NOT_OF_HEAD.items() if section.get(name, default) != default]
+    return [
+        f"fine_tune.{name} does nothing with method head, which trains on features computed once; "
+        f"choose another method {places.of(('fine_tune', name))}"
+        for name in said
+        if ("fine_tune", name) not in at_fault
+    ]
+
+
+def _smaller_rules(tree: Tree, at_fault: set[KeyPath], places: Places) -> list[str]:
+    """Of `pruning` and `distillation`."""
+    broken: list[tuple[KeyPath, str]] = []
+    pruning, teaching = tree.get("pruning"), tree.get("distillation")
+    cut = isinstance(pruning, dict) and any(pruning.get(name) is not None for name in STUDENT_KEYS)
+    if isinstance(pruning, dict) and not cut and pruning.get("sparsity") is None:
+        needed = ", ".join((*STUDENT_KEYS, "sparsity"))
+        broken.append((("pruning",), f"pruning: takes nothing away: it needs one of {needed}"))
+    if isinstance(pruning, dict) and None not in (pruning.get("sparsity"), pruning.get("early_stopping")):
+        sentence = "pruning.early_stopping cannot go with pruning.sparsity: the best weights may be unpruned ones"
+        broken.append((("pruning", "early_stopping"), sentence))
+    if isinstance(teaching, dict):
+        hidden = teaching.get("hidden_states", 0)
+        if pruning is None and tree.get("quantization") is None:
+            sentence = "distillation: the float model would teach nobody: it needs pruning: or quantization:"
+            broken.append((("distillation",), sentence))
+        if hidden and not cut:
+            sentence = f"distillation.hidden_states needs one of {', '.join(STUDENT_KEYS)} in pruning:"
+            broken.append((("distillation", "hidden_states"), sentence))
+        if teaching.get("alpha") == 0 and not (hidden and tree.get("quantization") is None):
+            sentence = "distillation.alpha is 0: the teacher would teach nothing"
+            broken.append((("distillation", "alpha"), sentence))
+    return [f"{told} {places.of(path)}" for path, told in broken if not {path, path[:1]} & at_fault]
+
+
+_MEANINGLESS = ("class_weights", "label_smoothing")
+
+
+def broken_embedding_rules(tree: Tree, at_fault: set[KeyPath], places: Places) -> list[str]:
+    """Sentences for every rule that the recipe breaks; see `broken_text_rules`."""
+    sentences = broken_text_rules(tree, at_fault, places)
+    data, fine_tune = tree.get("data"), tree.get("fine_tune")
+    if isinstance(data, dict) and data.get("validation_fraction") == 0 and not data.get("validation"):
+        place = places.of(("data", "validation_fraction"))
+        sentences.append(f"data.validation_fraction must be more than 0: the confidence is calibrated there {place}")
+    for name in _MEANINGLESS:
+        if isinstance(fine_tune, dict) and fine_tune.get(name):
+            place = places.of(("fine_tune", name))
+            sentences.append(f"fine_tune.{name} means nothing to pairs of texts; leave it out {place}")
+    return sentences

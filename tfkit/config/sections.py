@@ -21,9 +21,8 @@ from tfkit.config.keys import (
     key,
 )
 from tfkit.config.options import AcceptanceLimits
-from tfkit.config.section import Section
 from tfkit.config.task_section import TaskSection
-from tfkit.config.training_sections import FineTuneSection, HeadSection
+from tfkit.config.training_sections import FineTuneSection, HeadSection, Section
 
 if TYPE_CHECKING:  # the list of formats is a value; pydantic takes it for a type
     ExportFormat = str

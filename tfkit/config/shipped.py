@@ -1,10 +1,16 @@
 """The recipes that come with tfkit, and how one is found by its name."""
 
+import ast
+import importlib.util
+import sys
 from dataclasses import dataclass
 from difflib import get_close_matches
 from importlib import resources
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
+from tfkit.config.training_sections import Section
 from tfkit.errors import ConfigError
 
 PACKAGE = "tfkit._recipes"
@@ -89,3 +95,144 @@ def find_recipe(name: str) -> Path:
             )
         return path
     return shipped_recipe(name).path
+
+
+_SCHEMA = "CONFIG"
+
+
+@dataclass(frozen=True)
+class RecipeScript:
+    """A Python file with a function `run(config, display)`, and `CONFIG`, the schema of its configs.
+
+    Attributes:
+        path: The file.
+        shipped: Whether it comes with tfkit.
+    """
+
+    path: Path
+    shipped: bool
+
+    def load(self) -> ModuleType:
+        """Import the script, which starts TensorFlow in most.
+
+        Raises:
+            ConfigError: When it cannot be imported, or has no `run` or no `CONFIG`.
+        """
+        name = f"{PACKAGE}.{self.path.stem}" if self.shipped else f"_tfkit_recipe_{self.path.stem}"
+        if self.shipped:
+            return importlib.import_module(name)
+        module = _imported(self.path, name)
+        missing = [part for part in ("run", _SCHEMA) if not hasattr(module, part)]
+        if missing:
+            raise ConfigError(f"the recipe script '{self.path}' has no {' and no '.join(missing)}", hint=_SHAPE)
+        return module
+
+
+_SHAPE = (
+    "a recipe script has CONFIG = RecipeConfig (or another of tfkit.config), and run(config, display); "
+    "tfkit recipes copy NAME --script makes one to start from"
+)
+
+
+def find_script(recipe: str) -> RecipeScript:
+    """The script that a config names.
+
+    Args:
+        recipe: What its `recipe:` says: the name of a script that comes with tfkit, or the path of a `.py` file.
+
+    Raises:
+        ConfigError: When there is no such script.
+
+    Example:
+        >>> find_script("finetune_image").shipped
+        True
+    """
+    if recipe.endswith(".py"):
+        path = Path(recipe).expanduser()
+        if not path.is_file():
+            raise ConfigError(f"recipe: there is no script '{recipe}'", hint="relative paths start at this folder")
+        return RecipeScript(path, shipped=False)
+    scripts = shipped_scripts()
+    if recipe not in scripts:
+        raise ConfigError(
+            f"recipe: {recipe} is not a recipe script; there are {', '.join(scripts)}",
+            hint="the key recipe: names a script in recipes/ or a .py file of yours, not a config",
+        )
+    return RecipeScript(scripts[recipe], shipped=True)
+
+
+def shipped_scripts() -> dict[str, Path]:
+    """The scripts that come with tfkit, by name.
+
+    Example:
+        >>> "finetune_image" in shipped_scripts()
+        True
+    """
+    folder = Path(str(resources.files(PACKAGE)))
+    return {path.stem: path for path in sorted(folder.glob("[!_]*.py"))}
+
+
+def script_schema(script: RecipeScript, *, may_run: bool = True) -> type[Any]:
+    """The schema of a script's configs: read from its `CONFIG = ...` without running it, where that is tfkit's own.
+
+    Args:
+        script: The script; it is imported when its schema is its own.
+        may_run: Whether it may be imported, which runs it; False for the recipe of a folder that others made.
+
+    Returns:
+        `tfkit.config.RecipeConfig` or another of them, or a class derived from one.
+
+    Raises:
+        ConfigError: When the script names none, or cannot be read.
+
+    Example:
+        >>> script_schema(find_script("finetune_text")).__name__
+        'TextRecipeConfig'
+    """
+    import tfkit.config
+
+    try:
+        tree = ast.parse(script.path.read_bytes(), filename=str(script.path))
+    except (OSError, SyntaxError, ValueError) as fault:
+        raise ConfigError(f"cannot read the recipe script '{script.path}': {fault}", hint=_SHAPE) from None
+    for statement in tree.body:
+        if isinstance(statement, ast.Assign) and [getattr(one, "id", "") for one in statement.targets] == [_SCHEMA]:
+            known = _names_of_config(tree).get(getattr(statement.value, "id", ""))
+            if not known and not may_run:
+                raise ConfigError(f"the schema of '{script.path}' is its own, and the script is not run for it")
+            schema = getattr(tfkit.config, known, None) if known else getattr(script.load(), _SCHEMA)
+            if isinstance(schema, type) and issubclass(schema, Section):
+                return schema
+    raise ConfigError(f"the recipe script '{script.path}' does not name the schema of its configs", hint=_SHAPE)
+
+
+def _names_of_config(tree: ast.Module) -> dict[str, str]:
+    """What a script calls the things that it imports from `tfkit.config`, and their own names."""
+    imports = [statement for statement in tree.body if isinstance(statement, ast.ImportFrom)]
+    taken = [one for statement in imports if statement.module == "tfkit.config" for one in statement.names]
+    return {one.asname or one.name: one.name for one in taken}
+
+
+def _imported(path: Path, name: str) -> ModuleType:
+    found = importlib.util.spec_from_file_location(name, path)
+    assert found is not None and found.loader is not None
+    module = importlib.util.module_from_spec(found)
+    sys.modules[name] = module
+    try:
+        found.loader.exec_module(module)
+    except Exception as fault:
+        del sys.modules[name]
+        lines = [frame for frame in _frames(fault) if frame[0] == str(path)]
+        place = f", line {lines[-1][1]}" if lines else ""
+        raise ConfigError(
+            f"'{path}'{place} cannot be imported: {type(fault).__name__}: {fault}", hint=_SHAPE
+        ) from fault
+    return module
+
+
+def _frames(fault: BaseException) -> list[tuple[str, int]]:
+    frames, trace = [], fault.__traceback__
+    while trace is not None:
+        frames.append((trace.tb_frame.f_code.co_filename, trace.tb_lineno))
+        trace = trace.tb_next
+    return frames

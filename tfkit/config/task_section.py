@@ -7,7 +7,7 @@ from pydantic import AfterValidator, Field
 from tfkit.config.faults import Places
 from tfkit.config.keys import POSITIVE, Positive, Text, all_different, choice, key
 from tfkit.config.options import TargetOptions
-from tfkit.config.section import Section
+from tfkit.config.training_sections import Section
 from tfkit.config.yaml_document import KeyPath, Plain, Tree
 
 _TABLES = ("csv", "tsv", "jsonl")

@@ -9,7 +9,7 @@ import numpy as np
 
 from tfkit.data.checking import BadImages, Progress, check_images, refuse_bad_images
 from tfkit.data.examples import ExamplesT, ImageExamples, LeftOut
-from tfkit.data.reading import PartName, Reading
+from tfkit.data.image_files import PartName, Reading
 from tfkit.data.targets import CLASSES, Targets
 from tfkit.errors import DataError, is_printable, printable
 

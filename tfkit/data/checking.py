@@ -9,10 +9,9 @@ from typing import Literal
 
 import numpy as np
 
-from tfkit.data.damage import jpeg_warnings
 from tfkit.data.decoder import ImageDecoder
 from tfkit.data.examples import LeftOut
-from tfkit.data.host_images import decode_on_host
+from tfkit.data.host_images import decode_on_host, jpeg_warnings
 from tfkit.data.sources import ImageSource
 from tfkit.errors import DataError
 

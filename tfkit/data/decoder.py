@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tfkit.artifacts import ImageSpec
-from tfkit.data.damage import is_jpeg, jpeg_warnings, png_fault
-from tfkit.data.host_images import decode_on_host, fit_on_host
+from tfkit.data.host_images import decode_on_host, fit_on_host, is_jpeg, jpeg_warnings, png_fault
 from tfkit.errors import DataError
 
 if TYPE_CHECKING:

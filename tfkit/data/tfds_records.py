@@ -16,8 +16,8 @@ import tensorflow as tf
 from tfkit.artifacts import ImageSpec
 from tfkit.data.decoder import picture_pixels
 from tfkit.data.examples import LeftOut
+from tfkit.data.image_files import PartName, Reading, part_name
 from tfkit.data.images import decode_image
-from tfkit.data.reading import PartName, Reading, part_name
 from tfkit.data.sources import ImageSource
 from tfkit.errors import DataError
 

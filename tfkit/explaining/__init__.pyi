@@ -1,5 +1,12 @@
-from .integrated_gradients import Integral, integrate_gradients
-from .text_explainer import Explanation, OpenedExplainer, TextExplainer, WordShare, open_explainer
+from .text_explainer import (
+    Explanation,
+    Integral,
+    OpenedExplainer,
+    TextExplainer,
+    WordShare,
+    integrate_gradients,
+    open_explainer,
+)
 from .words import Word, words_of
 
 __all__ = [

@@ -1,6 +1,6 @@
 from .conversion import convert_to_float
+from .float_model import with_two_scores
 from .formats import export_formats
-from .heads import with_two_scores
 from .rehearsal import rehearse_export
 from .saved_model import export_saved_model
 from .tflite import export_tflite

@@ -18,7 +18,7 @@ from tfkit.exporters.inspection import describe_operators
 from tfkit.graph import Node, build_model, read_graph
 from tfkit.graph.building import Copy
 from tfkit.keras_types import LayerOptions, Shape, Tensor
-from tfkit.models.text.embedder import EMBEDDINGS, is_embedder
+from tfkit.models.text.classifier import EMBEDDINGS, is_embedder
 from tfkit.runtimes import held_native_output, read_operators
 
 INPUT_NAME = "pixels"

@@ -17,7 +17,7 @@ from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
 
 from tfkit.artifacts import LABELS_NAME, ImageSpec, InputSpec, TaskName, TextSpec, labels_file
-from tfkit.artifacts.text_spec import SPECIFICATION_FILE
+from tfkit.artifacts.artifact import SPECIFICATION_FILE
 from tfkit.errors import ExportError
 from tfkit.exporters.normalization import packed
 from tfkit.runtimes.file_metadata import METADATA

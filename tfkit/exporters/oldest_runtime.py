@@ -10,7 +10,7 @@ from tfkit.errors import ExportError, TfkitError
 from tfkit.exporters.float_model import exportable_model
 from tfkit.exporters.quantization import quantize_to_dynamic_int8, quantize_to_float16, quantize_to_int8
 from tfkit.exporters.tflite import converted_to_float
-from tfkit.models.text.embedder import is_embedder
+from tfkit.models.text.classifier import is_embedder
 from tfkit.runtimes.portability import newer_operators
 
 _TRIED_IMAGES = 2

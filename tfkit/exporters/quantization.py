@@ -16,8 +16,7 @@ from numpy.typing import NDArray
 
 from tfkit.errors import ExportError
 from tfkit.exporters.conversion import INPUT_NAME, SIGNATURE
-from tfkit.exporters.embedding_lookups import with_embedding_lookups
-from tfkit.exporters.weight_ranges import Ranges, widened_weight_ranges
+from tfkit.exporters.weight_ranges import Ranges, widened_weight_ranges, with_embedding_lookups
 from tfkit.runtimes import held_native_output
 
 _ALL_LAYERS = ".*"

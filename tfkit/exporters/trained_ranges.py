@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 
 from tfkit.compression import FoldedModel, Rounding
 from tfkit.errors import ExportError
-from tfkit.exporters.quantization import Recipe, quantize_with
-from tfkit.exporters.tensor_matching import (
+from tfkit.exporters.layer_comparison import (
     FileTensor,
     Samples,
     first_samples,
@@ -21,6 +20,7 @@ from tfkit.exporters.tensor_matching import (
     match_tensors,
     read_tensors,
 )
+from tfkit.exporters.quantization import Recipe, quantize_with
 from tfkit.exporters.weight_ranges import Ranges, table_ranges, widened_weight_ranges
 
 _ALL_LAYERS = ".*"

@@ -1,11 +1,10 @@
-from .building import Call, build_model, copy_layer, copy_onto
+from .building import Call, build_model, copy_layer, copy_onto, give_weights
 from .comparing import refuse_difference, refuse_other_values
 from .heads import Head, activation_name, read_head
 from .layer_graph import LayerGraph, Node, Value
 from .opening import call_opened, call_with_rows, is_builtin, opened_model, reshapes_examples, steps_of
 from .reading import read_graph
 from .running import COMPARED_SAMPLES
-from .weights import give_weights
 
 __all__ = [
     "COMPARED_SAMPLES",

@@ -9,8 +9,30 @@ import keras
 
 from tfkit.errors import ModelError
 from tfkit.graph.layer_graph import LayerGraph, Node, replace_values
-from tfkit.graph.weights import give_weights
-from tfkit.keras_types import LayerConfig, Tensor
+from tfkit.keras_types import Array, LayerConfig, Tensor
+
+
+def give_weights(owner: keras.Layer, weights: Sequence[Array]) -> None:
+    """Set the weights of a layer or model as `set_weights` does, and what its layers compute from them.
+
+    A `Normalization` layer computes with a mean and a variance that it derives from its weights in `finalize_state`,
+    which `set_weights` does not call: without it a copy of an adapted layer is the identity.
+
+    Args:
+        owner: A built layer or model; changed in place.
+        weights: Arrays of the shapes of its weights, in their order.
+
+    Raises:
+        ValueError: When their number or shapes differ.
+
+    Example:
+        >>> give_weights(copy, model.get_weights())  # doctest: +SKIP
+    """
+    owner.set_weights(weights)
+    for layer in owner._flatten_layers():
+        if layer.weights and hasattr(layer, "finalize_state"):  # Discretization has none, and would forget its bins
+            layer.finalize_state()
+
 
 # node, its layer's copy when asked for, positional and keyword arguments (tensors, and the plain ones of an operation)
 # -> output tensors

@@ -6,9 +6,8 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from tfkit.graph.building import copy_layer
+from tfkit.graph.building import copy_layer, give_weights
 from tfkit.graph.layer_graph import Node, replace_values
-from tfkit.graph.weights import give_weights
 from tfkit.keras_types import Shape, Tensor
 from tfkit.layers import AddPositions
 

@@ -1,7 +1,7 @@
 """Keras layers that a compressed model is made of; importing this room registers them for loading."""
 
-from tfkit.layers.addition import Add, Subtract
-from tfkit.layers.channel_order import ChannelOrder
+from tfkit.layers.activations import PreciseActivation, SettledHardSigmoid, SettledHardSilu
+from tfkit.layers.addition import Add, ChannelOrder, Subtract
 from tfkit.layers.compressed import (
     OWN_SETTINGS,
     CompressedConv1D,
@@ -17,10 +17,7 @@ from tfkit.layers.compressed import (
     plain_class,
 )
 from tfkit.layers.fake_quantization import OFF_THE_GRID, SHARES, FakeQuantize, PixelGrid, round_means, round_to_steps
-from tfkit.layers.hard_sigmoid import SettledHardSigmoid
-from tfkit.layers.hard_silu import SettledHardSilu
 from tfkit.layers.layer_normalization import QuantizedLayerNormalization
-from tfkit.layers.precise_activation import PreciseActivation
 from tfkit.layers.text import Adapter, RelativePositions
 from tfkit.layers.transformer import (
     BOUNDED_SCORE,

@@ -9,11 +9,9 @@ from keras import ops
 from numpy.typing import NDArray
 
 from tfkit.keras_types import LayerConfig, Shape, Tensor
+from tfkit.layers.activations import PreciseActivation, SettledHardSigmoid, SettledHardSilu
 from tfkit.layers.addition import Add, Subtract
-from tfkit.layers.hard_sigmoid import SettledHardSigmoid
-from tfkit.layers.hard_silu import SettledHardSilu
 from tfkit.layers.layer_normalization import QuantizedLayerNormalization
-from tfkit.layers.precise_activation import PreciseActivation
 from tfkit.layers.whole_numbers import Kernel, rounded_sums, straight_through
 
 if TYPE_CHECKING:

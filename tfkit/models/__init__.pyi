@@ -9,10 +9,9 @@ from .classifier import (
     logits_model,
 )
 from .custom_objects import register_custom_objects
-from .finiteness import weight_that_is_no_number
 from .freezing import Unfrozen, freeze_backbone, unfreeze
 from .model_files import load_model_file, save_model_file
-from .precision import with_dtype_policy, with_float_pixels
+from .precision import weight_that_is_no_number, with_dtype_policy, with_float_pixels
 from .preprocessing import preprocessor_scaling, scales_its_pixels, taking_raw_pixels
 
 __all__ = [

@@ -8,8 +8,7 @@ import keras
 
 from tfkit.artifacts import RAW, ImageSpec, PixelScaling
 from tfkit.errors import ModelError
-from tfkit.models.applications import APPLICATIONS
-from tfkit.models.cifar_resnet import cifar_resnet
+from tfkit.models.applications import APPLICATIONS, cifar_resnet
 from tfkit.models.classifier import LOGITS, POOLING, TOKEN
 from tfkit.models.model_files import load_model_file
 from tfkit.models.preprocessing import (
@@ -19,8 +18,14 @@ from tfkit.models.preprocessing import (
     reverse_input_channels,
     taking_raw_pixels,
 )
-from tfkit.models.presets import build_preset, build_vit, preset_names, vit_names
-from tfkit.models.pretrained import download_or_explain, load_weights_file
+from tfkit.models.pretrained import (
+    build_preset,
+    build_vit,
+    download_or_explain,
+    load_weights_file,
+    preset_names,
+    vit_names,
+)
 
 _OWN_DEPTHS = (8, 14, 20, 32, 44, 56, 110)
 _MAPS, _SEQUENCES = 4, 3

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from tfkit.errors import ModelError
 from tfkit.graph import give_weights
 from tfkit.keras_types import Array, LayerConfig, Tensor
-from tfkit.models.claimed_weights import held_weights_only
 from tfkit.models.keras2_layers import OPERATIONS, converted_layer, converted_operation, plain_name
+from tfkit.models.stored_layers import held_weights_only
 
 if TYPE_CHECKING:
     import tf_keras

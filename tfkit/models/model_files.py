@@ -19,9 +19,9 @@ from tfkit.errors import ModelError, RunError
 from tfkit.files import inflated_fault
 from tfkit.foreign_hdf5 import hdf5_fault
 from tfkit.keras_types import LayerConfig, Shape
-from tfkit.models.claimed_weights import held_weights_only
 from tfkit.models.custom_objects import unknown_layers
 from tfkit.models.keras2 import is_keras_2, load_keras_2
+from tfkit.models.stored_layers import held_weights_only
 
 
 class _Keras2DepthwiseConv2D(keras.layers.DepthwiseConv2D):
@@ -191,7 +191,7 @@ def _register_adapters(file: Path) -> None:
         return
     with zipfile.ZipFile(file) as archive:
         if "config.json" in archive.namelist() and b"tfkit>Adapted" in archive.read("config.json"):
-            import tfkit.models.text.adapters  # noqa: F401
+            import tfkit.models.text.adaptation  # noqa: F401
 
 
 def save_model_file(model: keras.Model, path: Path) -> None:

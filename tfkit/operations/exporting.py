@@ -197,7 +197,7 @@ def _export_texts(wanted: _Wanted) -> tuple[Artifact, ...]:
     from tfkit.exporters.oldest_runtime import refuse_newer_formats
     from tfkit.graph import read_head
     from tfkit.models import load_model_file
-    from tfkit.models.text.embedder import is_embedder
+    from tfkit.models.text.classifier import is_embedder
     from tfkit.opening.judging import judge_head
     from tfkit.opening.texts import keras_text
 

@@ -1,8 +1,7 @@
 from .compression import Compression, describe_compression, parameters_of
-from .evaluating import evaluate, pixels_of, texts_of, write_stage_pictures
 from .explanations import Explanations, explain_mistakes
 from .files import write_run_report
-from .proof import prove_artifacts
+from .proof import evaluate, pixels_of, prove_artifacts, texts_of, write_stage_pictures
 from .run_report import ArtifactResult, Control, Evaluation, RunReport, StageSummary, artifact_result, float_accuracy
 from .tensorboard import write_layer_errors, write_tensorboard_images, write_tensorboard_texts
 from .terminal import result_table

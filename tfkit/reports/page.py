@@ -28,10 +28,9 @@ from tfkit.reports.findings import (
     most_confused,
 )
 from tfkit.reports.gallery import Misclassified, exhibits
-from tfkit.reports.phrases import date, environment, limits, timing, warnings
+from tfkit.reports.phrases import date, environment, limits, tiles, timing, verdict, warnings
 from tfkit.reports.run_report import RunReport
 from tfkit.reports.task_view import figure_rows, task_view, wrong_answers
-from tfkit.reports.verdict import tiles, verdict
 
 if TYPE_CHECKING:
     import jinja2

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from tfkit.config import AnyRecipe, EmbeddingRecipeConfig, RecipeConfig, TextRecipeConfig
 from tfkit.running.display import Display
 from tfkit.running.planned_stages import planned_image_stages, planned_text_stages
-from tfkit.running.task_planning import head_of, targets_of, with_float_head
+from tfkit.running.planning import head_of, targets_of, with_float_head
 
 if TYPE_CHECKING:
     from tfkit.compression import CompressionCoverage
@@ -55,9 +55,8 @@ def _check_images(config: RecipeConfig, display: Display) -> RecipeCheck:
     from tfkit.artifacts import ImageSpec
     from tfkit.data import load_image_splits
     from tfkit.models import backbone_layers
-    from tfkit.running.format_planning import plan_formats
     from tfkit.running.planning import build_classifier, find_teacher, plan_compression
-    from tfkit.running.rehearsal import rehearse_images
+    from tfkit.running.rehearsal import plan_formats, rehearse_images
 
     data = config.data
     image = ImageSpec(*data.image_height_width, channels=data.channels, resize=data.resize)
@@ -86,8 +85,7 @@ def _check_images(config: RecipeConfig, display: Display) -> RecipeCheck:
 
 def _check_texts(config: TextRecipeConfig, display: Display) -> RecipeCheck:
     from tfkit.models import logits_model
-    from tfkit.running.text_compression import plan_text_compression
-    from tfkit.running.text_planning import build_classifier
+    from tfkit.running.text_planning import build_classifier, plan_text_compression
     from tfkit.training import TextObjectives
 
     splits = _read(config, display)
@@ -105,7 +103,7 @@ def _check_texts(config: TextRecipeConfig, display: Display) -> RecipeCheck:
 
 
 def _check_embeddings(config: EmbeddingRecipeConfig, display: Display) -> RecipeCheck:
-    from tfkit.running.embedding_planning import build_embedder, search_options
+    from tfkit.running.text_planning import build_embedder, search_options
 
     splits = _read(config, display)
     searched = search_options(config, splits.class_names)
@@ -137,8 +135,7 @@ class _Opened:
 
     def rehearse(self) -> None:
         from tfkit.artifacts import TextSpec
-        from tfkit.running.format_planning import plan_formats
-        from tfkit.running.rehearsal import rehearse_texts
+        from tfkit.running.rehearsal import plan_formats, rehearse_texts
 
         length = self.length.sequence_length
         rehearse_texts(self.config, self.model, self.display, self.train, self.tokenizer, sequence_length=length)

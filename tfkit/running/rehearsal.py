@@ -1,4 +1,4 @@
-"""Every asked format is converted once before anything is trained."""
+"""What a recipe asks of its files, tried before training: every format converted once, old runtimes asked."""
 
 import tempfile
 from collections.abc import Sequence
@@ -8,11 +8,39 @@ from typing import TYPE_CHECKING, Any
 from tfkit.config import EmbeddingRecipeConfig
 
 if TYPE_CHECKING:
-    from tfkit.artifacts import ImageSpec
-    from tfkit.config import RecipeConfig, TextRecipeConfig
+    from tfkit.artifacts import ImageSpec, InputSpec
+    from tfkit.config import EmbeddingRecipeConfig, RecipeConfig, TextRecipeConfig
     from tfkit.data import ImageExamples
     from tfkit.data.text import TextExamples, Tokenizer
     from tfkit.running.display import Display
+
+
+def plan_formats(
+    config: "RecipeConfig | TextRecipeConfig | EmbeddingRecipeConfig",
+    model: Any,
+    spec: "InputSpec",
+    display: "Display",
+) -> None:
+    """Refuse a recipe whose formats `acceptance.min_runtime` cannot read; without it, do nothing.
+
+    Args:
+        config: The recipe.
+        model: Its model, not trained yet.
+        spec: The images or texts it takes.
+        display: Where to show it.
+
+    Raises:
+        ExportError: Names the formats and their operators.
+    """
+    oldest = config.acceptance.min_runtime
+    if oldest is None or config.export is None:
+        return
+    from tfkit.exporters.oldest_runtime import refuse_newer_formats
+
+    with display.stage(f"Files for TensorFlow Lite {oldest}") as stage:
+        refuse_newer_formats(model, config.export.formats, spec=spec, oldest=oldest)
+        stage.result("it reads every format asked for")
+
 
 _TITLE = "Rehearse the export"
 _SAMPLES = 8
@@ -69,7 +97,7 @@ def rehearse_texts(
     """
     from tfkit.artifacts import TextSpec
     from tfkit.data.text import first_tokens
-    from tfkit.stages.text_quantization import quantization_policy
+    from tfkit.stages.texts import quantization_policy
 
     section = getattr(config, "quantization", None)
     policy = quantization_policy(**section.policy_options()) if section else None

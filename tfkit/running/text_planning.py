@@ -1,14 +1,25 @@
-"""From the sections of a recipe for texts to the values that the library takes."""
+"""A recipe for texts: its sections as values, its data read, its classifier or embedder built, and what is refused."""
 
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
-from tfkit.running.task_planning import head_of
+from tfkit import artifacts, reports
+from tfkit.config import EmbeddingRecipeConfig, TextRecipeConfig, dump_recipe
+from tfkit.data import DatasetSplits
+from tfkit.data.text import LengthReport, TextExamples, Tokenizer, load_text_splits
+from tfkit.running.display import Display
+from tfkit.running.planning import head_of, targets_of
+from tfkit.running.recipe_run import RecipeRun
 
 if TYPE_CHECKING:
+    from tfkit.compression import CompressionCoverage
+    from tfkit.compression.transformers import StudentSize
     from tfkit.config import EmbeddingRecipeConfig, TextRecipeConfig
     from tfkit.data.text import LengthReport, TextExamples, Tokenizer
     from tfkit.models import HeadSpec
+    from tfkit.running.display import Display
+    from tfkit.stages.texts import TextTeacher
 
 
 def open_backbone(config: "TextRecipeConfig | EmbeddingRecipeConfig", train: "TextExamples") -> "tuple[Any, Tokenizer]":
@@ -71,7 +82,6 @@ def stage_options(config: "TextRecipeConfig", name: str, whole: Any = None) -> d
         for the model, the texts, their length, and where files go.
     """
     from tfkit.data.text import TextAugmentation
-    from tfkit.running.text_compression import student_size, text_teacher
     from tfkit.training import Optimization, TextObjectives
 
     section, data, augmentation = getattr(config, name), config.data, config.augmentation
@@ -86,3 +96,194 @@ def stage_options(config: "TextRecipeConfig", name: str, whole: Any = None) -> d
     if augmentation is not None:
         options["augmentation"] = TextAugmentation(**augmentation.augmentation_options())
     return options
+
+
+@dataclass(frozen=True)
+class ReadTexts:
+    """A recipe's texts with the backbone and the tokeniser that go with them; no file is written yet."""
+
+    splits: DatasetSplits[TextExamples]
+    backbone: Any
+    tokenizer: Tokenizer
+    length: LengthReport
+    log: tuple[reports.StageSummary, ...]
+
+    @property
+    def planned_spec(self) -> artifacts.TextSpec:
+        """What the model will take; its tokeniser has no folder yet."""
+        return artifacts.TextSpec(self.length.sequence_length, Path())
+
+
+def read_texts(config: TextRecipeConfig | EmbeddingRecipeConfig, display: Display) -> ReadTexts:
+    """Read a recipe's texts, and open its backbone and tokeniser.
+
+    Args:
+        config: The recipe.
+        display: Where progress is shown.
+
+    Returns:
+        What was read.
+
+    Raises:
+        RunError: When there is such a run already, before anything is read.
+        DataError: When the texts cannot be read.
+        ModelError: When there is no such backbone, or it cannot be loaded.
+    """
+    display.header(f"{config.run.name}: {config.model.backbone} on {config.data.source}")
+    artifacts.refuse_existing_run(config.run.directory / config.run.name, overwrite=config.run.overwrite)
+    with display.stage("Read the texts") as reading:
+        splits = load_text_splits(**config.data.loading_options(), targets=targets_of(config), seed=config.run.seed)
+        reading.result(f"{len(splits.train)} training, {len(splits.validation)} validation, {len(splits.test)} test")
+    with display.stage("Backbone and tokeniser") as opening:
+        backbone, tokenizer = open_backbone(config, splits.train)
+        length = measure_length(config, splits.train, tokenizer, backbone)
+        opening.result(length.sentence)
+    log = (
+        reports.StageSummary("data", reading.title, reading.seconds, notes=splits.report.notes),
+        reports.StageSummary("tokenizer", opening.title, opening.seconds, notes=(length.sentence,)),
+    )
+    return ReadTexts(splits, backbone, tokenizer, length, log)
+
+
+def begin_text_run(config: TextRecipeConfig | EmbeddingRecipeConfig, display: Display, read: ReadTexts) -> RecipeRun:
+    """Create a run's folder, with the recipe, what was read, and the tokeniser in it.
+
+    Args:
+        config: The recipe.
+        display: Where progress is shown.
+        read: Its texts.
+
+    Returns:
+        The run, ready to train.
+
+    Raises:
+        RunError: When the folder cannot be created.
+    """
+    folder = artifacts.create_run_directory(config.run.directory / config.run.name, overwrite=config.run.overwrite)
+    described = read.splits.report.to_json() | {"token_lengths": read.length.to_json()}
+    folder.record(recipe=dump_recipe(config), data_report=described)
+    read.tokenizer.save(folder.tokenizer)
+    segment_ids = config.export is not None and config.export.segment_ids
+    spec = artifacts.TextSpec(read.length.sequence_length, folder.tokenizer, segment_ids)
+    return RecipeRun(config, display, read.splits, spec, folder, list(read.log))
+
+
+_TITLE = "Layer plan"
+
+
+def plan_text_compression(config: "TextRecipeConfig", model: Any, display: "Display") -> "CompressionCoverage":
+    """Find out what pruning and quantisation will do, and show it in one line.
+
+    Args:
+        config: The recipe.
+        model: Its classifier, not trained yet.
+        display: Where to show it.
+
+    Returns:
+        Layer plan of the model that is quantised; empty without quantisation.
+
+    Raises:
+        ModelError: For everything that a later stage would refuse, as far as it can be known before training.
+    """
+    from tfkit.compression import CompressionCoverage, PruningSettings, compression_coverage
+    from tfkit.compression.transformers import cut_transformer, plan_student
+    from tfkit.models.text import open_transformer
+    from tfkit.stages.texts import quantization_policy
+
+    if config.pruning is None and config.quantization is None:
+        return CompressionCoverage()
+    with display.stage(_TITLE) as stage:
+        opened, told = open_transformer(model), []
+        if (size := student_size(config)) is not None:
+            known = replace(size, criterion="weight_norm", drop="last" if size.drop == "loss" else size.drop)
+            plan = plan_student(opened, known)
+            opened = cut_transformer(opened, plan.cuts)
+            told.append(f"{len(plan.blocks)} of {len(plan.cuts)} layers stay, {opened.count_params():,} parameters")
+        sparsity = config.pruning.sparsity if config.pruning else None
+        coverage = compression_coverage(
+            opened,
+            pruning=None if sparsity is None else PruningSettings(sparsity=sparsity),
+            quantization=quantization_policy(**config.quantization.policy_options()) if config.quantization else None,
+        )
+        stage.result("; ".join([*told, *filter(None, [coverage.sentence])]))
+    return coverage
+
+
+def student_size(config: "TextRecipeConfig") -> "StudentSize | None":
+    """What of the encoder a recipe's `pruning:` leaves; None when it cuts nothing out of it."""
+    from tfkit.compression.transformers import StudentSize
+
+    options = config.pruning.size_options() if config.pruning else {}
+    return StudentSize(**options) if options else None
+
+
+def text_teacher(config: "TextRecipeConfig", model: Any) -> "TextTeacher | None":
+    """A recipe's whole float model as the teacher of what comes after it; None without `distillation:`."""
+    from tfkit.stages.texts import TextTeacher
+    from tfkit.tasks import task_named
+
+    if config.distillation is None:
+        return None
+    return TextTeacher(model=model, task=task_named(config.task.kind), **config.distillation.teacher_options())
+
+
+def taught_by(config: "TextRecipeConfig") -> str:
+    """Who teaches, in words; empty without `distillation:`."""
+    return "the run's own float model" if config.distillation else ""
+
+
+class SearchOptions(TypedDict):
+    """What `build_search_index` is told by a recipe."""
+
+    min_confidence: float
+    novel_share: float
+    labels_are_texts: bool
+    answers: dict[str, str]
+    out_of_scope: tuple[str, ...]
+
+
+def build_embedder(config: "EmbeddingRecipeConfig", backbone: Any) -> Any:
+    """A recipe's embedder on its backbone, not trained yet."""
+    from tfkit.models.text import build_text_embedder
+
+    return build_text_embedder(backbone, **config.model.embedder_options())
+
+
+def contrastive_options(config: "EmbeddingRecipeConfig", train: "TextExamples") -> dict[str, object]:
+    """What a recipe says about training, as keyword arguments of `train_embedder`.
+
+    Args:
+        config: The recipe; it has a section `fine_tune`.
+        train: The training texts.
+
+    Returns:
+        The arguments, but for the model, the texts, their length, and where files go.
+    """
+    from tfkit.data.text import label_texts
+    from tfkit.training import Optimization
+
+    section = config.fine_tune
+    assert section is not None
+    options = {"batch_size": config.data.batch_size, "seed": config.run.seed} | section.learning_options()
+    partners = label_texts(train) if config.data.labels_are_texts else None
+    return options | {"optimization": Optimization(**section.optimization_options()), "partners": partners}
+
+
+def search_options(config: "EmbeddingRecipeConfig", class_names: tuple[str, ...]) -> SearchOptions:
+    """What a recipe says about answering, as keyword arguments of `build_search_index`; its files are read.
+
+    Raises:
+        DataError: When they cannot be used.
+    """
+    from tfkit.data.text.normalizing import BUILT_IN_ANSWERS, BUILT_IN_OUT_OF_SCOPE, read_answers, read_lines
+
+    section, built_in = config.search, config.data.source == "built_in"
+    answers = section.answers or (BUILT_IN_ANSWERS if built_in else None)
+    out_of_scope = section.out_of_scope or (BUILT_IN_OUT_OF_SCOPE if built_in else None)
+    return {
+        "min_confidence": section.min_confidence,
+        "novel_share": section.novel_share,
+        "labels_are_texts": config.data.labels_are_texts,
+        "answers": read_answers(answers, class_names) if answers else {},
+        "out_of_scope": read_lines(out_of_scope) if out_of_scope else (),
+    }

@@ -3,10 +3,9 @@ from .flatbuffer import Operator, read_last_function, read_operators, read_signa
 from .isolated_litert import IsolatedLiteRTRuntime
 from .keras_runtime import KerasRuntime
 from .litert_runtime import LiteRTRuntime
-from .native_output import held_native_output
 from .opening import open_runtime
 from .portability import Portability, read_portability
-from .protocol import ModelInputs, Runtime
+from .protocol import ModelInputs, Runtime, held_native_output
 from .saved_model_runtime import SavedModelRuntime
 from .stored_weights import StoredWeights, read_stored_weights
 

@@ -17,9 +17,8 @@ from tfkit.runtimes.flatbuffer import (
     scale_that_is_no_number,
     takes_raw_pixels,
 )
-from tfkit.runtimes.native_output import held_native_output
 from tfkit.runtimes.pixel_encoding import PixelEncoder, ends_of_grid, pixel_itself, scaling_of_file
-from tfkit.runtimes.protocol import ModelInputs, Runtime, input_count
+from tfkit.runtimes.protocol import ModelInputs, Runtime, held_native_output, input_count
 
 SEGMENT_IDS = "segment_ids"
 _INPUT_TYPES = ("uint8", "int8", "float32")

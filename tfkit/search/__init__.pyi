@@ -1,7 +1,6 @@
 from .budget import Budget, UnreachableBudgetError
-from .judgement import TestJudgement
 from .report import write_search_report
-from .result import Candidate, LayerSensitivity, SearchResult
+from .result import Candidate, LayerSensitivity, SearchResult, TestJudgement
 from .searching import search_within_budget
 from .training import SearchTraining
 from .variants import Variant

@@ -17,8 +17,7 @@ from tfkit.files import write_whole
 from tfkit.graph import read_graph
 from tfkit.graph.layer_graph import replace_values
 from tfkit.keras_types import LayerConfig
-from tfkit.search.judgement import TestJudgement
-from tfkit.search.result import Candidate, Cut, Failed, FloatChoice, LayerSensitivity, Reference
+from tfkit.search.result import Candidate, Cut, Failed, FloatChoice, LayerSensitivity, Reference, TestJudgement
 from tfkit.search.variants import Variant
 
 _VERSION = 2

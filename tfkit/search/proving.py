@@ -15,8 +15,7 @@ from tfkit.data import ImageExamples
 from tfkit.exporters import export_tflite
 from tfkit.runtimes import open_runtime
 from tfkit.search.budget import Budget
-from tfkit.search.judgement import TestJudgement, accuracy_drop_interval
-from tfkit.search.result import Candidate, FloatLayer
+from tfkit.search.result import Candidate, FloatLayer, TestJudgement, accuracy_drop_interval
 from tfkit.search.training import Classroom
 from tfkit.search.variants import Variant
 from tfkit.verification import ArtifactVerification, reference_scores, verify_artifact

@@ -15,13 +15,12 @@ from tfkit.data import DatasetSplits, calibration_pixels
 from tfkit.data.splitting import stratified_holdout
 from tfkit.errors import DataError, ModelError
 from tfkit.search.budget import Budget, UnreachableBudgetError
+from tfkit.search.cuts import searchable_classifier
 from tfkit.search.folder import Finish, SearchFolder, fingerprint_of_data, fingerprint_of_model
-from tfkit.search.preparation import searchable_classifier
-from tfkit.search.progress import Stages, silent
-from tfkit.search.proposals import Proposals
 from tfkit.search.result import Candidate, Cut, SearchResult
 from tfkit.search.training import Classroom, SearchTraining
-from tfkit.search.variants import FLOAT_PRECISIONS, PRECISIONS, Precision, Variant
+from tfkit.search.variants import FLOAT_PRECISIONS, PRECISIONS, Precision, Proposals, Variant
+from tfkit.search.words import Stages, silent
 from tfkit.search.workshop import Workshop
 from tfkit.version import __version__
 

@@ -1,7 +1,51 @@
-"""Quantities of a search as people read them."""
+"""How a search shows its progress and words its quantities."""
 
-from tfkit.search.judgement import TestJudgement
-from tfkit.search.result import Candidate, SearchResult
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Protocol
+
+from tfkit.search.result import Candidate, SearchResult, TestJudgement
+
+
+class Stage(Protocol):
+    """One stage while it runs."""
+
+    def progress(self, done: int, total: int, text: str = "") -> None:
+        """Tell how far it is."""
+
+    def result(self, text: str) -> None:
+        """Tell in a few words what came out."""
+
+    def note(self, text: str) -> None:
+        """Tell more."""
+
+
+# title -> the stage, open while the block runs
+Stages = Callable[[str], AbstractContextManager[Stage]]
+
+
+class _SilentStage:
+    def progress(self, done: int, total: int, text: str = "") -> None:
+        return None
+
+    def result(self, text: str) -> None:
+        return None
+
+    def note(self, text: str) -> None:
+        return None
+
+
+@contextmanager
+def silent(title: str) -> Iterator[Stage]:
+    """Stages that tell nobody.
+
+    Args:
+        title: What is done.
+
+    Yields:
+        A stage.
+    """
+    yield _SilentStage()
 
 
 def latency(milliseconds: float) -> str:

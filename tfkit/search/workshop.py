@@ -18,14 +18,21 @@ from tfkit.runtimes import read_signature
 from tfkit.search.budget import Budget
 from tfkit.search.cuts import predict_cuts
 from tfkit.search.folder import Finish, SearchFolder
-from tfkit.search.judgement import TestJudgement
-from tfkit.search.progress import Stage, Stages
 from tfkit.search.proving import Prover, judged
-from tfkit.search.result import Candidate, Cut, Failed, FloatChoice, FloatLayer, LayerSensitivity, Reference
+from tfkit.search.result import (
+    Candidate,
+    Cut,
+    Failed,
+    FloatChoice,
+    FloatLayer,
+    LayerSensitivity,
+    Reference,
+    TestJudgement,
+)
 from tfkit.search.sensitivity import accuracy, choose_float_layers, measure_sensitivity
 from tfkit.search.training import Classroom, Limit, some_images
 from tfkit.search.variants import Variant
-from tfkit.search.words import latency, points
+from tfkit.search.words import Stage, Stages, latency, points
 
 _MOST_IMAGES_TO_CHOOSE = 2000
 

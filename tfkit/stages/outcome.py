@@ -15,8 +15,7 @@ from tfkit.training.options import FineTuneOptions, refuse_unknown
 if TYPE_CHECKING:
     from tfkit.compression import PreparedStage
     from tfkit.compression.tfmot.twin import TfKerasTwin
-    from tfkit.stages.channel_measures import ChannelPruning
-    from tfkit.stages.transformer_measures import TransformerPruning
+    from tfkit.stages.measures import ChannelPruning, TransformerPruning
 
 
 @dataclass(frozen=True, eq=False)

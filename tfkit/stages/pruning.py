@@ -76,7 +76,7 @@ def prune(
         prepared = compression.prepare_weight_pruning(model, settings, steps=steps, inputs=few, log_directory=logs)
         taught_by: FineTuneOptions = {"batch_size": batch_size, "objective": objective, **options}
         return train_prepared("pruning", prepared, train, validation, image, optimization=optimization, **taught_by)
-    from tfkit.stages.channel_measures import channel_pruning, measure_unpruned
+    from tfkit.stages.measures import channel_pruning, measure_unpruned
 
     pixels = calibration_pixels(train, image)
     unpruned = measure_unpruned(model, image=image, calibration=pixels, threads=threads)

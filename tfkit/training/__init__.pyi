@@ -1,12 +1,9 @@
-from .adversarial import adversarial
-from .features import Features, cache_features, frozen_features
 from .fine_tune import fine_tune, train_batches, train_on, uses_jit
-from .head import train_head
+from .head import Features, cache_features, frozen_features, train_head
 from .layer_rates import layer_factors, layer_rates, with_layer_rates
-from .memory import PeakMemory
+from .objectives import adversarial, r_drop
 from .optimization import Optimization, build_optimizer, class_weights
-from .r_drop import r_drop
-from .result import StageResult
+from .result import PeakMemory, StageResult
 from .text_objectives import TextObjectives
 from .weight_averaging import Soup, average_weights, greedy_soup
 

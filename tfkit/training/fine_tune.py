@@ -15,11 +15,10 @@ from tfkit.errors import ModelError
 from tfkit.graph import COMPARED_SAMPLES, give_weights
 from tfkit.keras_types import Inputs
 from tfkit.models import Unfrozen, logits_model, save_model_file, unfreeze, with_dtype_policy
-from tfkit.training.aim import Aim, aim_of
 from tfkit.training.fitting import Progress, fit, kept_on_failure
-from tfkit.training.narrow_convolutions import narrow_convolutions, narrow_convolutions_crash
-from tfkit.training.optimization import Optimization
+from tfkit.training.optimization import Aim, Optimization, aim_of
 from tfkit.training.options import FineTuneOptions, Jit, Precision, refuse_unknown
+from tfkit.training.quick_steps import narrow_convolutions, narrow_convolutions_crash
 from tfkit.training.result import StageResult, count_trainable
 
 if TYPE_CHECKING:

@@ -24,16 +24,15 @@ from tfkit.models.text import Adaptation, adapt, merge_adaptation, pooled_featur
 from tfkit.models.text.adaptation import Method
 from tfkit.runtimes import KerasRuntime
 from tfkit.tasks import PLAIN, task_of
-from tfkit.training.aim import aim_of
-from tfkit.training.averaged_runs import average_runs as average
-from tfkit.training.averaged_runs import copied, progress_of_run
-from tfkit.training.features import Features
 from tfkit.training.fine_tune import train_batches
 from tfkit.training.fitting import Progress, fit
-from tfkit.training.optimization import Optimization
+from tfkit.training.head import Features
+from tfkit.training.optimization import Optimization, aim_of
 from tfkit.training.options import StepOptions, TextFineTuneOptions, refuse_unknown
 from tfkit.training.result import StageResult, count_trainable
 from tfkit.training.text_objectives import TextObjectives
+from tfkit.training.weight_averaging import average_runs as average
+from tfkit.training.weight_averaging import copied, progress_of_run
 
 
 @dataclass(frozen=True, eq=False)

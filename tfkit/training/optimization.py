@@ -1,8 +1,10 @@
-"""How weights are moved: optimizer, learning rate over the steps, and the weight of each class."""
+"""How weights are moved, and towards what: optimizer, learning rate, weight of each class, loss and metrics."""
+
+from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import keras
 import numpy as np
@@ -11,6 +13,11 @@ from sklearn.utils.class_weight import compute_class_weight
 from tfkit.data import Examples
 from tfkit.errors import DataError
 from tfkit.keras_types import LayerConfig, Tensor
+from tfkit.tasks import CLASSIFICATION, Task, task_of
+
+if TYPE_CHECKING:
+    from tfkit.data import Examples
+
 
 OptimizerName = Literal["adam", "adamw", "sgd"]
 Schedule = Literal["constant", "cosine", "linear"]
@@ -152,3 +159,45 @@ def _learning_rate(optimization: Optimization, steps: int) -> float | keras.opti
             initial_learning_rate=0.0, decay_steps=warmup_steps, end_learning_rate=optimization.learning_rate
         )
     return optimization.learning_rate
+
+
+@dataclass(frozen=True)
+class Aim:
+    """What `fit` is given.
+
+    Attributes:
+        loss: A Keras loss on logits.
+        metrics: Keras metrics on logits.
+        class_weight: Weight by class index; None when all weigh the same.
+    """
+
+    loss: keras.losses.Loss
+    metrics: tuple[keras.metrics.Metric, ...]
+    class_weight: dict[int, float] | None = None
+
+
+def aim_of(optimization: Optimization, train: Examples) -> Aim:
+    """The aim of training on some examples.
+
+    Args:
+        optimization: Its label smoothing and class weights.
+        train: The training images or texts; their labels say the task.
+
+    Raises:
+        DataError: When classes are weighed, or labels smoothed, that are none.
+    """
+    task = task_of(train.labels)
+    if task is not CLASSIFICATION and optimization.class_weights is not None:
+        raise DataError(f"class_weights is for one class of several; this is {task.title}", hint="leave it out")
+    weights = class_weights(optimization, train) if task is CLASSIFICATION else None
+    return _aim(task, train.labels, optimization, weights)
+
+
+def plain_aim(optimization: Optimization) -> Aim:
+    """The aim of telling classes apart that all weigh the same."""
+    return _aim(CLASSIFICATION, np.zeros(0, np.int32), optimization, None)
+
+
+def _aim(task: Task, labels: np.ndarray, optimization: Optimization, weights: dict[int, float] | None) -> Aim:
+    objective = task.learned_from_labels()
+    return Aim(objective.loss(labels, optimization.label_smoothing), tuple(objective.metrics()), weights)

@@ -5,9 +5,8 @@ from dataclasses import dataclass
 
 import keras
 
-from tfkit.training.adversarial import adversarial
 from tfkit.training.layer_rates import layer_rates
-from tfkit.training.r_drop import r_drop
+from tfkit.training.objectives import adversarial, r_drop
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from tfkit.data.text import TextAugmentation
-from tfkit.data.text.word_vectors import nearest_words, read_word_vectors
+from tfkit.data.text.augmentation import nearest_words, read_word_vectors
 from tfkit.errors import DataError
 
 TEXTS = [f"where is my green parcel number {index}" for index in range(200)]

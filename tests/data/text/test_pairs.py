@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tfkit.data.text import TextExamples, label_texts, pair_batches
-from tfkit.data.text.answers import BUILT_IN_ANSWERS, BUILT_IN_OUT_OF_SCOPE, read_answers, read_lines
+from tfkit.data.text.normalizing import BUILT_IN_ANSWERS, BUILT_IN_OUT_OF_SCOPE, read_answers, read_lines
 from tfkit.errors import DataError
 
 OPTIONS = {"sequence_length": 16, "batch_size": 32}

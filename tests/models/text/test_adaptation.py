@@ -9,7 +9,7 @@ import pytest
 from tfkit.errors import ModelError
 from tfkit.models import load_model_file, logits_model, save_model_file, with_dtype_policy
 from tfkit.models.text import Adaptation, adapt, encoder_blocks, merge_adaptation
-from tfkit.models.text.encoder import inner_layers
+from tfkit.models.text.backbones import inner_layers
 
 
 def train(model: keras.Model, tokens, targets, *, steps: int = 3) -> list[float]:

@@ -1,8 +1,6 @@
-from .costs import LayerCost
-from .feature_maps import kept_feature_maps
+from .costs import LayerCost, MeasuredOperator, MeasuredProfile, predict_bytes, predict_latency
 from .planning import ChannelPlan, PlannedGroup, plan_channel_pruning
-from .prediction import MeasuredOperator, MeasuredProfile, predict_bytes, predict_latency
-from .rebuilding import prune_channels
+from .rebuilding import kept_feature_maps, prune_channels
 from .statistics import prune_channels_restored
 from .widths import WidthRule
 

@@ -7,9 +7,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from tfkit.compression.channels.costs import LayerCost, layer_costs
-from tfkit.compression.channels.groups import ChannelGroup, find_groups
-from tfkit.compression.channels.prediction import MeasuredProfile, predict_latency
+from tfkit.compression.channels.costs import LayerCost, MeasuredProfile, layer_costs, predict_latency
 from tfkit.compression.channels.rules import trace_channels
 from tfkit.compression.channels.scores import (
     Batches,
@@ -21,7 +19,15 @@ from tfkit.compression.channels.scores import (
     weight_norm_scores,
 )
 from tfkit.compression.channels.tracing import ChannelTrace
-from tfkit.compression.channels.widths import WidthRule, Widths, kept_channels, uniform_widths, widths_within
+from tfkit.compression.channels.widths import (
+    ChannelGroup,
+    WidthRule,
+    Widths,
+    find_groups,
+    kept_channels,
+    uniform_widths,
+    widths_within,
+)
 from tfkit.errors import ModelError
 from tfkit.graph import LayerGraph, read_graph
 

@@ -1,17 +1,126 @@
 """Set a model's masks by a schedule while Keras `fit` trains it."""
 
-from collections.abc import Mapping
+import difflib
+import fnmatch
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
 import keras
 import numpy as np
 
-from tfkit.compression.pruning.masks import input_axis, input_channels, magnitude_masks, masked_layers, n_of_m_mask
-from tfkit.compression.pruning.names import matches, unknown_names
 from tfkit.compression.pruning.schedules import NOfM, Schedule, share_faults
 from tfkit.errors import ModelError
 from tfkit.keras_types import Logs
+from tfkit.layers import CompressedKernel, plain_class
+
+
+def matches(name: str, patterns: Iterable[str]) -> bool:
+    """Whether a layer's name is among names and patterns such as `block_1_*`.
+
+    Example:
+        >>> matches("block_1_conv", ["block_1_*"]), matches("block_2_conv", ["block_1_*"])
+        (True, False)
+    """
+    return any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
+
+
+def unknown_names(patterns: Iterable[str], names: Sequence[str], *, of: str) -> list[str]:
+    """Faults for the names and patterns that fit no layer, each with the nearest name.
+
+    Args:
+        patterns: What the user gave.
+        names: The layers there are.
+        of: What the user gave them as, for the message.
+
+    Returns:
+        One text for each unknown name.
+
+    Example:
+        >>> unknown_names(["logit"], ["conv", "logits"], of="skip")
+        ["skip names no layer: 'logit'; did you mean 'logits'?"]
+    """
+    faults = []
+    for pattern in patterns:
+        if any(fnmatch.fnmatchcase(name, pattern) for name in names):
+            continue
+        near = difflib.get_close_matches(pattern, names, 1)
+        faults.append(f"{of} names no layer: '{pattern}'" + (f"; did you mean '{near[0]}'?" if near else ""))
+    return faults
+
+
+def masked_layers(model: keras.Model) -> list[keras.Layer]:
+    """The layers of a model that have a mask, nested models' too, each once, in order.
+
+    Example:
+        >>> [layer.name for layer in masked_layers(prunable(model))][-1]
+        'logits'
+    """
+    found: dict[int, keras.Layer] = {}
+    for layer in model.layers:
+        if isinstance(layer, CompressedKernel) and layer.masked:
+            found[id(layer)] = layer
+        elif hasattr(layer, "layers"):
+            found |= {id(inner): inner for inner in masked_layers(layer)}
+    return list(found.values())
+
+
+def input_axis(layer: keras.Layer) -> int:
+    """The axis of a layer's kernel that runs over its input channels."""
+    return -1 if issubclass(plain_class(layer), (keras.layers.Conv1DTranspose, keras.layers.Conv2DTranspose)) else -2
+
+
+def input_channels(layer: keras.Layer) -> int:
+    """How many input channels each output of a layer is made from."""
+    depthwise = issubclass(plain_class(layer), (keras.layers.DepthwiseConv1D, keras.layers.DepthwiseConv2D))
+    return 1 if depthwise else int(layer.kernel.shape[input_axis(layer)])
+
+
+def magnitude_masks(kernels: Sequence[np.ndarray], sparsity: float) -> list[np.ndarray]:
+    """Masks that put the smallest weights of several kernels together to zero.
+
+    Args:
+        kernels: float arrays of any shapes; one for a budget of its own, all of a model's for a global one.
+        sparsity: Share of zeros over all of them, in [0, 1). The count is exact, to a whole weight.
+
+    Returns:
+        float32 masks of the kernels' shapes.
+
+    Example:
+        >>> magnitude_masks([np.float32([[1, -3], [2, 0.5]])], 0.5)[0].tolist()
+        [[0.0, 1.0], [1.0, 0.0]]
+    """
+    magnitudes = np.concatenate([np.abs(kernel).ravel() for kernel in kernels])
+    mask = np.ones(magnitudes.size, np.float32)
+    zeros = round(sparsity * magnitudes.size)
+    if zeros:
+        mask[np.argpartition(magnitudes, zeros - 1)[:zeros]] = 0.0
+    ends = np.cumsum([kernel.size for kernel in kernels])[:-1]
+    return [part.reshape(kernel.shape) for part, kernel in zip(np.split(mask, ends), kernels, strict=True)]
+
+
+def n_of_m_mask(kernel: np.ndarray, *, n: int, m: int, axis: int) -> np.ndarray:
+    """A mask that keeps the n largest of each m consecutive weights along an axis.
+
+    Args:
+        kernel: A float array.
+        n: Weights kept in a group.
+        m: Weights in a group; divides the axis's length.
+        axis: The axis over input channels.
+
+    Returns:
+        A float32 mask of the kernel's shape.
+
+    Example:
+        >>> n_of_m_mask(np.float32([1, -3, 2, 0.5]), n=2, m=4, axis=0).tolist()
+        [0.0, 1.0, 1.0, 0.0]
+    """
+    last = np.moveaxis(np.abs(kernel), axis, -1)
+    groups = last.reshape(-1, m)
+    mask = np.zeros(groups.shape, np.float32)
+    np.put_along_axis(mask, np.argsort(-groups, axis=1, kind="stable")[:, :n], 1.0, axis=1)
+    return np.moveaxis(mask.reshape(last.shape), -1, axis)
+
 
 Scope = Literal["layer", "global"]
 

@@ -1,7 +1,6 @@
-from .exporting import export_tfmot_int8
+from .exporting import export_tfmot_int8, tfmot_quantize_aware
 from .fitting import fit_tfmot
 from .layer_table import Technique, TfmotRefusal
-from .quantization import tfmot_quantize_aware
 from .rebuilding import copy_weights_back, rebuild_in_tf_keras, tfmot_refusals
 from .sparsity import tfmot_cluster, tfmot_prune, tfmot_strip
 from .twin import TfKerasTwin

@@ -5,10 +5,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Required, TypedDict
 
-from tfkit.compression.tfmot.loading import load_tf_keras, load_tfmot
-from tfkit.compression.tfmot.quantization import fix_input_range
+from tfkit.compression.tfmot.exporting import fix_input_range
 from tfkit.compression.tfmot.sparsity import is_pruned
-from tfkit.compression.tfmot.twin import TfKerasTwin
+from tfkit.compression.tfmot.twin import TfKerasTwin, load_tf_keras, load_tfmot
 from tfkit.errors import TrainingError
 from tfkit.keras_types import Logs
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 import keras
 
-from tfkit.compression.tfmot.loading import load_tf_keras, load_tfmot
+from tfkit.compression.tfmot.twin import load_tf_keras, load_tfmot
 from tfkit.graph import LayerGraph, Node
 from tfkit.keras_types import LayerConfig
 

@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 
 from tfkit.compression.splitting import scaling_as_layers
 from tfkit.compression.tfmot.layer_table import DEPTHWISE_SUFFIX, Technique, TfmotRefusal, find_refusals, twin_layers
-from tfkit.compression.tfmot.loading import load_tf_keras
-from tfkit.compression.tfmot.twin import TfKerasTwin
+from tfkit.compression.tfmot.twin import TfKerasTwin, load_tf_keras
 from tfkit.errors import ModelError
 from tfkit.graph import LayerGraph, Node, Value, give_weights, read_graph, refuse_other_values
 from tfkit.keras_types import Array

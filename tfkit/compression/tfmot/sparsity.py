@@ -4,8 +4,7 @@ import dataclasses
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from tfkit.compression.tfmot.loading import load_tfmot
-from tfkit.compression.tfmot.twin import TfKerasTwin, copied_model
+from tfkit.compression.tfmot.twin import TfKerasTwin, copied_model, load_tfmot
 from tfkit.errors import ModelError
 
 if TYPE_CHECKING:

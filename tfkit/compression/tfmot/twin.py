@@ -1,18 +1,47 @@
 """A tf-keras model together with how its pixels are rescaled before they go in."""
 
+import functools
+import importlib
+import os
 from dataclasses import dataclass
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tfkit.compression.tfmot.loading import load_tf_keras
 from tfkit.graph import give_weights
 from tfkit.keras_types import Array
 
 if TYPE_CHECKING:
     import tensorflow as tf
     import tf_keras
+
+
+_FLAG = "TF_USE_LEGACY_KERAS"
+
+
+@functools.cache
+def load_tf_keras() -> ModuleType:
+    """The `tf_keras` package, Keras 2 under its own name."""
+    return importlib.import_module("tf_keras")
+
+
+@functools.cache
+def load_tfmot() -> ModuleType:
+    """The `tensorflow_model_optimization` package, bound to tf-keras."""
+    import tensorflow as tf
+
+    _ = tf.keras.Model  # resolves the lazy `tf.keras` while the environment is still the user's
+    before = os.environ.get(_FLAG)
+    try:
+        return importlib.import_module("tensorflow_model_optimization")
+    finally:
+        if before is None:
+            os.environ.pop(_FLAG, None)
+        else:
+            os.environ[_FLAG] = before
+
 
 _LARGEST_PIXEL = 255.0
 

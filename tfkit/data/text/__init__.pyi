@@ -1,11 +1,18 @@
+from .assembling import TextExamples
 from .augmentation import TextAugmentation
-from .examples import TextExamples
 from .lengths import LengthReport, measure_lengths
 from .loading import TextSourceName, load_text_examples, load_text_splits
 from .normalizing import replace_unusable
 from .opening import learn_word_pieces, open_tokenizer
-from .pairs import label_texts, pair_batches
-from .pipeline import evaluation_text_batches, first_tokens, length_classes, token_arrays, training_text_batches
+from .pipeline import (
+    evaluation_text_batches,
+    first_tokens,
+    label_texts,
+    length_classes,
+    pair_batches,
+    token_arrays,
+    training_text_batches,
+)
 from .tokenizer import Tokenizer
 
 __all__ = [

@@ -9,7 +9,7 @@ import keras_hub
 import tensorflow as tf
 from tensorflow_text.tools.wordpiece_vocab.bert_vocab_from_dataset import bert_vocab_from_dataset
 
-from tfkit.artifacts.text_spec import SPECIFICATION_FILE
+from tfkit.artifacts.artifact import SPECIFICATION_FILE
 from tfkit.data.text.normalizing import normalize_for_word_pieces, replace_unusable, valid_utf8
 from tfkit.data.text.tokenizer import LAYER_FILE, Tokenizer
 from tfkit.errors import DataError, ModelError, printable

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from tfkit.data.examples import LeftOut
-from tfkit.data.reading import PartName, part_name
+from tfkit.data.image_files import PartName, part_name
 from tfkit.data.targets import CELLS, CLASSES, Targets
 from tfkit.errors import DataError
 from tfkit.files import read_regular_file

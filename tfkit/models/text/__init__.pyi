@@ -1,9 +1,6 @@
 from .adaptation import Adaptation, adapt, merge_adaptation
-from .backbones import build_text_backbone, text_backbone_names
-from .classifier import build_text_classifier
-from .embedder import build_text_embedder, is_embedder
-from .encoder import encoder_blocks, token_embedding
-from .features import pooled_features
+from .backbones import build_text_backbone, encoder_blocks, text_backbone_names, token_embedding
+from .classifier import build_text_classifier, build_text_embedder, is_embedder, pooled_features
 from .plain_transformer import open_transformer, opened_if_possible, with_sequence_length
 
 __all__ = [

@@ -1,17 +1,75 @@
-"""A text classifier: an encoder, one vector for each text, and a Dense layer over it."""
+"""Text classifiers and embedders: an encoder, one vector for each text, and what stands over it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
 import keras
+import numpy as np
 from keras import ops
+from numpy.typing import NDArray
 
 from tfkit.errors import ModelError
 from tfkit.graph import Node, copy_layer, copy_onto, give_weights, read_graph
 from tfkit.graph.building import Copy
 from tfkit.keras_types import Tensor
 from tfkit.layers import RelativePositions
-from tfkit.models.classifier import LOGITS, POOLING, SOFTMAX, HeadSpec
+from tfkit.models.classifier import LOGITS, POOLING, SOFTMAX, HeadSpec, feature_extractor
+
+# done, total, what is being done
+Progress = Callable[[int, int, str], None]
+
+_STEP = 8  # lengths are rounded up to it, so that few shapes are traced
+
+
+def pooled_features(
+    model: keras.Model,
+    tokens: Mapping[str, NDArray[np.int32]],
+    *,
+    batch_size: int = 64,
+    progress: Progress | None = None,
+) -> NDArray[np.float32]:
+    """Run the encoder of a text classifier over texts, without dropout.
+
+    Texts go through in the order of their lengths, each batch cut to its longest: padding changes no answer, and most
+    texts are much shorter than the longest.
+
+    Args:
+        model: A classifier of `build_text_classifier`.
+        tokens: `token_ids` and `padding_mask`, int32 (n, length), as the tokeniser gives them; padding at the end.
+        batch_size: Texts in one forward pass.
+        progress: Called after each batch with texts done, texts in all, and a text.
+
+    Returns:
+        float32 (n, hidden), in the order of the texts.
+
+    Raises:
+        ModelError: When the arrays are missing or differ in shape.
+
+    Example:
+        >>> pooled_features(text_classifier, tokenizer(texts, sequence_length=64)).shape
+        (8, 128)
+    """
+    shapes = {name: np.shape(tokens[name]) for name in (TOKENS, PADDING) if name in tokens}
+    if len(shapes) != 2 or shapes[TOKENS] != shapes[PADDING] or len(shapes[TOKENS]) != 2:
+        raise ModelError(
+            f"features need {TOKENS} and {PADDING} of one shape (n, length); got {shapes or 'neither'}",
+            hint="give what the tokeniser returns",
+        )
+    ids, mask = (np.asarray(tokens[name], np.int32) for name in (TOKENS, PADDING))
+    extractor = feature_extractor(model)
+    lengths = mask.sum(axis=1)
+    order = np.argsort(lengths, kind="stable")
+    values = np.zeros((len(ids), extractor.output.shape[-1]), np.float32)
+    for start in range(0, len(ids), batch_size):
+        chosen = order[start : start + batch_size]
+        longest = -(-int(lengths[chosen].max()) // _STEP) * _STEP
+        cut = {TOKENS: ids[chosen, :longest], PADDING: mask[chosen, :longest]}
+        values[chosen] = extractor.predict_on_batch(cut)
+        if progress is not None:
+            done = start + len(chosen)
+            progress(done, len(ids), f"features {done}/{len(ids)}")
+    return values
+
 
 Pooling = Literal["cls", "mean"]
 
@@ -90,3 +148,42 @@ def _refuse_faults(backbone: keras.Model, classes: int, pooling: str, dropout: f
         faults.append(f"dropout must be in [0, 1); got {dropout}")
     if faults:
         raise ModelError("no text classifier can be built: " + "; ".join(faults), hint="see build_text_backbone")
+
+
+EMBEDDINGS = "embeddings"
+
+
+def build_text_embedder(backbone: keras.Model, *, pooling: Pooling = "mean", dropout: float = 0.0) -> keras.Model:
+    """Make sentence embeddings of a text encoder (Reimers and Gurevych 2019, arXiv:1908.10084).
+
+    Args:
+        backbone: A keras-hub encoder, as `build_text_backbone` returns it. Its layers are copied with their weights.
+        pooling: What becomes of a text's tokens: the mean of the vectors that are no padding, or the first one's.
+        dropout: Share of the pooled features dropped while training, in [0, 1).
+
+    Returns:
+        A flat model from {`token_ids`, `padding_mask`}, both int32 (n, length), to `embeddings`, float32 (n, hidden),
+        each of length 1.
+
+    Raises:
+        ModelError: When an option is out of range, or the backbone is no text encoder.
+
+    Example:
+        >>> backbone = build_text_backbone("bert_tiny", vocabulary_size=1000)
+        >>> build_text_embedder(backbone).output_shape
+        (None, 128)
+    """
+    classifier = build_text_classifier(backbone, classes=2, pooling=pooling, dropout=dropout)
+    pooled = classifier.get_layer("head_dropout" if dropout else POOLING).output
+    vectors = keras.layers.UnitNormalization(axis=-1, name=EMBEDDINGS, dtype="float32")(pooled)
+    return keras.Model(classifier.input, vectors, name=backbone.name)
+
+
+def is_embedder(model: object) -> bool:
+    """Whether a model gives embeddings, not scores.
+
+    Example:
+        >>> is_embedder(embedder), is_embedder(text_classifier)
+        (True, False)
+    """
+    return list(getattr(model, "output_names", ())) == [EMBEDDINGS]

@@ -1,13 +1,61 @@
-"""Folders of images, one folder per class."""
+"""Image files that a folder or a table names."""
 
+import csv
+import io
 import os
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from tfkit.data.examples import LeftOut
-from tfkit.data.reading import IMAGE_SUFFIXES, PartName, Reading, part_name
-from tfkit.data.sources import FileSource
+from tfkit.data.sources import FileSource, ImageSource
+from tfkit.data.targets import CELLS, CLASSES, Targets
 from tfkit.errors import DataError, printable
+from tfkit.files import read_regular_file
+
+IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".gif", ".webp"})
+PartName = Literal["all", "train", "validation", "test"]
+
+_PART_NAMES: dict[str, PartName] = {
+    "train": "train",
+    "training": "train",
+    "validation": "validation",
+    "valid": "validation",
+    "val": "validation",
+    "test": "test",
+    "testing": "test",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Reading:
+    """One part of a data set as it was found.
+
+    Attributes:
+        source: Its images; position i belongs to `names[i]` and `labels[i]`.
+        names: How to call each image in reports.
+        labels: The class name of each image.
+        left_out: What was found beside them and is no image.
+        class_names: The classes in their order where the data set fixes it, else None (sorted by name).
+    """
+
+    source: ImageSource
+    names: tuple[str, ...]
+    labels: tuple[str, ...]
+    left_out: tuple[LeftOut, ...] = field(default=())
+    class_names: tuple[str, ...] | None = None
+
+
+def part_name(text: str) -> PartName | None:
+    """The part that a folder or a `split` column means: `val`, `valid` and `validation` are one.
+
+    Example:
+        >>> part_name("val"), part_name("holiday")
+        ('validation', None)
+    """
+    return _PART_NAMES.get(text.strip().lower())
+
 
 _UNSUPPORTED_SUFFIXES = frozenset({".heic", ".heif", ".avif", ".tif", ".tiff", ".jxl", ".jp2", ".dng", ".svg"})
 _CONVERT = "convert it to JPEG or PNG"
@@ -135,3 +183,85 @@ def _visible_files(folder: Path) -> Iterator[tuple[Path, str | None]]:
         found += [(path, _why_no_image(path)) for path in seen]
     found += [(Path(str(fault.filename)), f"it cannot be read ({fault.strerror})") for fault in unread]
     yield from sorted(found, key=lambda one: one[0])
+
+
+_TABLE_HINT = "the first line must name the columns path,label and, if the file is split already, split"
+_SHOWN = 10
+
+
+def read_csv(
+    path: Path, *, channels: int, as_part: PartName = "all", targets: Targets = CLASSES
+) -> dict[PartName, Reading]:
+    """Read a manifest of images (RFC 4180, UTF-8).
+
+    Args:
+        path: A file with the columns `path` (relative to the CSV, or absolute) and `label`, or those that `targets`
+            names, and optionally `split` (train, val or test).
+        channels: 1 for grey, 3 for RGB.
+        as_part: What the rows are when there is no `split` column.
+        targets: What the labels are.
+
+    Returns:
+        The parts by name.
+
+    Raises:
+        DataError: When the file is missing or its rows are not as above; all faults at once.
+    """
+    columns = targets.columns or ("label",)
+    rows = _rows(path, columns)
+    faults: list[str] = []
+    by_part: dict[PartName, list[tuple[str, str]]] = {}
+    for line, row in rows:
+        image, label = (row["path"] or "").strip(), CELLS.join((row[column] or "").strip() for column in columns)
+        part = part_name(row["split"] or "") if "split" in row else as_part
+        fault = targets.fault(label) if image else "its path is empty"
+        if fault:
+            faults.append(f"line {line}: {fault}")
+        elif part is None:
+            faults.append(f"line {line}: split must be train, val or test; got '{row['split'] or ''}'")
+        else:
+            by_part.setdefault(part, []).append((image, label))
+    if not rows:
+        faults.append("there is no row")
+    elif not faults and "split" in rows[0][1] and "train" not in by_part:
+        faults.append("no row has the split train")
+    if faults:
+        more = f"\n  and {len(faults) - _SHOWN} more" if len(faults) > _SHOWN else ""
+        raise DataError(f"'{path}' cannot be used:\n  " + "\n  ".join(faults[:_SHOWN]) + more, hint=_TABLE_HINT)
+    return {part: _reading(path.parent, entries, channels) for part, entries in by_part.items()}
+
+
+def _reading(root: Path, entries: list[tuple[str, str]], channels: int) -> Reading:
+    paths = [root / image for image, _ in entries]
+    return Reading(
+        source=FileSource(paths, channels=channels),
+        names=tuple(printable(image) for image, _ in entries),
+        labels=tuple(label for _, label in entries),
+    )
+
+
+def _rows(path: Path, labels: tuple[str, ...]) -> list[tuple[int, dict[str, str | None]]]:
+    try:
+        text = read_regular_file(path).decode("utf-8-sig")
+        reader = csv.DictReader(io.StringIO(text, newline=""), skipinitialspace=True)
+        columns = [_column(column.strip(), labels) for column in reader.fieldnames or ()]
+        reader.fieldnames = columns
+        missing = [column for column in ("path", *labels) if column not in columns]
+        if missing:
+            came = ", ".join(columns)[:200] or "nothing"
+            raise DataError(f"'{path}' has no column {' and '.join(missing)}; it has {came}", hint=_TABLE_HINT)
+        return [(reader.line_num, row) for row in reader]
+    except FileNotFoundError:
+        raise DataError(f"the file '{path}' does not exist", hint="check data.train and data.directory") from None
+    except UnicodeDecodeError as fault:
+        line = fault.object.count(b"\n", 0, fault.start) + 1
+        told = f"line {line} holds the byte 0x{fault.object[fault.start]:02x}, which is not UTF-8"
+        raise DataError(f"'{path}' cannot be read as CSV: {told}", hint="save it as UTF-8 CSV") from None
+    except (OSError, csv.Error) as fault:
+        reason = fault.strerror if isinstance(fault, OSError) else fault
+        raise DataError(f"'{path}' cannot be read as CSV: {reason}", hint="save it as UTF-8 CSV") from None
+
+
+def _column(name: str, labels: tuple[str, ...]) -> str:
+    """A column as it is called here: those of labels as they were named, the others in lower case."""
+    return name if name in labels else name.lower()
