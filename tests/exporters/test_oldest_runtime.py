@@ -8,7 +8,7 @@ import pytest
 from tfkit.artifacts import TextSpec
 from tfkit.errors import ExportError
 from tfkit.exporters import export_formats
-from tfkit.exporters.oldest_runtime import refuse_newer_formats
+from tfkit.exporters.rehearsal import refuse_newer_formats
 from tfkit.runtimes import read_portability
 
 ALL = ("saved_model", "tflite_float32", "tflite_float16", "tflite_dynamic_int8", "tflite_int8")

@@ -5,11 +5,11 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
-from tfkit.data.arrays import read_npz
 from tfkit.data.assembly import Part, assemble, classes_of, note_conflicts, refuse_odd_names
 from tfkit.data.checking import BadImages, Progress, same_content
 from tfkit.data.examples import DataReport, DatasetSplits, Examples, ExamplesT, ImageExamples
 from tfkit.data.image_files import PartName, Reading, read_csv, read_image_folder
+from tfkit.data.npz import read_npz
 from tfkit.data.splitting import keep_per_class, stratified_holdout
 from tfkit.data.targets import CLASSES, Targets, target_kind
 from tfkit.errors import DataError
@@ -158,7 +158,7 @@ def _read(
     targets: Targets,
 ) -> dict[PartName, Reading]:
     if source == "digits":
-        from tfkit.data.arrays import read_digits  # scikit-learn takes a second to import
+        from tfkit.data.digits import read_digits  # scikit-learn takes a second to import
 
         return read_digits(channels=channels)
     if source == "tfds":

@@ -210,10 +210,8 @@ def match_tensors(
     matches: dict[int, int] = {}
     for tensor in file_tensors:
         found = tensor.values.ravel()
-        errors = [
-            (_difference_of_rows(values[place].ravel(), found), place)
-            for place in by_size.get(tensor.values[0].size, [])
-        ]
+        alike = by_size.get(tensor.values[0].size, [])
+        errors = [(_difference_of_rows(values[place].ravel(), found), place) for place in alike]
         nearest = min((error for error, _ in errors), default=np.inf)
         if nearest <= _TOLERANCE:
             equal = [place for error, place in errors if error <= nearest + _SAME]

@@ -1,4 +1,4 @@
-"""Export a model before it is trained: what no file can hold is told in seconds, not after hours of training."""
+"""What no file can hold is told before training: every format is converted once, and old runtimes are asked."""
 
 from __future__ import annotations
 
@@ -10,16 +10,76 @@ from typing import TYPE_CHECKING
 
 import keras
 import numpy as np
+from ai_edge_litert import schema_py_generated as schema
 
 from tfkit import compression
-from tfkit.artifacts import InputSpec, TaskName, TextSpec
+from tfkit.artifacts import ImageSpec, InputSpec, TaskName, TextSpec, format_named
+from tfkit.errors import ExportError, TfkitError
+from tfkit.exporters.float_model import exportable_model
 from tfkit.exporters.formats import export_formats
 from tfkit.exporters.metadata import bert_vocabulary
+from tfkit.exporters.quantization import quantize_to_dynamic_int8, quantize_to_float16, quantize_to_int8
+from tfkit.exporters.tflite import converted_to_float
 from tfkit.keras_types import Inputs
 from tfkit.models import text as text_models
+from tfkit.models.text.classifier import is_embedder
+from tfkit.runtimes.portability import newer_operators
 
 if TYPE_CHECKING:
     from tfkit.compression import QuantizationPolicy
+
+
+_TRIED_IMAGES = 2
+
+
+def refuse_newer_formats(model: schema.ModelT, formats: Sequence[str], *, spec: InputSpec, oldest: str) -> None:
+    """Refuse formats whose operators came after a TensorFlow Lite runtime.
+
+    The model is converted as it is, trained or not: which operators a file has depends on its layers. Not known before
+    training are the int8 files of texts; `acceptance.min_runtime` judges them like every other file when it is proved.
+
+    Args:
+        model: A built classifier or embedder.
+        formats: Out of `tfkit.exporters.FORMATS`.
+        spec: The images or texts it takes.
+        oldest: The runtime, such as `2.14`.
+
+    Raises:
+        ExportError: Names each format that it cannot read, with the operators; or says that the model converts to none.
+
+    Example:
+        >>> refuse_newer_formats(model, ["tflite_float32"], spec=image, oldest="2.14")
+    """
+    wanted = [name for name in formats if format_named(name).kind == "tflite"]
+    if not wanted:
+        return
+    names = () if is_embedder(model) else tuple(map(str, range(int(model.output_shape[-1]))))
+    flatbuffer = converted_to_float(exportable_model(model, spec=spec, class_names=names), spec)
+    newer = {name: found for name in wanted if (found := newer_operators(_made(flatbuffer, name, spec), oldest))}
+    if newer:
+        told = "; ".join(
+            f"{name} needs {found.runtime} ({', '.join(found.operators)})" for name, found in newer.items()
+        )
+        good = [name for name in wanted if name not in newer]
+        raise ExportError(
+            f"TensorFlow Lite {oldest} cannot read every format asked for: {told}",
+            hint=f"it reads {', '.join(good)}; leave the others out" if good else "ask for float files, or a later one",
+        )
+
+
+def _made(flatbuffer: bytes, name: str, spec: InputSpec) -> bytes:
+    if name == "tflite_float16":
+        return quantize_to_float16(flatbuffer)
+    if name == "tflite_dynamic_int8":
+        return quantize_to_dynamic_int8(flatbuffer)
+    if name == "tflite_int8" and isinstance(spec, ImageSpec):
+        noise = np.random.default_rng(0).integers(0, 256, (_TRIED_IMAGES, *spec.shape), dtype=np.uint8)
+        try:
+            return quantize_to_int8(flatbuffer, noise)
+        except TfkitError:  # training quantisation-aware takes more layers than quantising afterwards
+            return flatbuffer
+    return flatbuffer
+
 
 _INTEGERS = "tflite_int8"
 # How far training may move a weight that is the same for all units yet, such as a bias of zeros.

@@ -191,7 +191,7 @@ def _register_adapters(file: Path) -> None:
         return
     with zipfile.ZipFile(file) as archive:
         if "config.json" in archive.namelist() and b"tfkit>Adapted" in archive.read("config.json"):
-            import tfkit.models.text.adaptation  # noqa: F401
+            import tfkit.models.text.adapters  # noqa: F401
 
 
 def save_model_file(model: keras.Model, path: Path) -> None:

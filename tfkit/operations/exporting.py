@@ -149,7 +149,7 @@ def export(
 def _export_images(wanted: _Wanted) -> tuple[Artifact, ...]:
     from tfkit.data import calibration_pixels
     from tfkit.exporters import export_formats
-    from tfkit.exporters.oldest_runtime import refuse_newer_formats
+    from tfkit.exporters.rehearsal import refuse_newer_formats
     from tfkit.graph import read_head
     from tfkit.models import load_model_file
 
@@ -194,7 +194,7 @@ def _export_texts(wanted: _Wanted) -> tuple[Artifact, ...]:
     """Export a classifier or an embedder of token ids, with its tokeniser beside the files."""
     from tfkit.data.text import open_tokenizer
     from tfkit.exporters import export_formats
-    from tfkit.exporters.oldest_runtime import refuse_newer_formats
+    from tfkit.exporters.rehearsal import refuse_newer_formats
     from tfkit.graph import read_head
     from tfkit.models import load_model_file
     from tfkit.models.text.classifier import is_embedder

@@ -35,7 +35,7 @@ def plan_formats(
     oldest = config.acceptance.min_runtime
     if oldest is None or config.export is None:
         return
-    from tfkit.exporters.oldest_runtime import refuse_newer_formats
+    from tfkit.exporters.rehearsal import refuse_newer_formats
 
     with display.stage(f"Files for TensorFlow Lite {oldest}") as stage:
         refuse_newer_formats(model, config.export.formats, spec=spec, oldest=oldest)

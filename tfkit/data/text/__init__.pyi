@@ -1,5 +1,5 @@
-from .assembling import TextExamples
 from .augmentation import TextAugmentation
+from .examples import TextExamples
 from .lengths import LengthReport, measure_lengths
 from .loading import TextSourceName, load_text_examples, load_text_splits
 from .normalizing import replace_unusable

@@ -10,7 +10,8 @@ from tfkit.data.examples import DataReport, DatasetSplits, LeftOut
 from tfkit.data.image_files import PartName, part_name
 from tfkit.data.loading import check_fractions, few_labels, leaking, split_parts
 from tfkit.data.targets import CLASSES, Targets
-from tfkit.data.text.assembling import TextExamples, class_names_of, clean, parts_of
+from tfkit.data.text.assembling import class_names_of, clean, parts_of
+from tfkit.data.text.examples import TextExamples
 from tfkit.data.text.reading import TextFormat, TextReading, TextRow, add_row, read_file
 from tfkit.data.tfds_records import open_builder
 from tfkit.errors import DataError

@@ -11,8 +11,8 @@ import numpy as np
 import tensorflow as tf
 
 from tfkit.data.pipeline import finish_batches, on_host, target_rows
-from tfkit.data.text.assembling import TextExamples
 from tfkit.data.text.augmentation import TextAugmentation
+from tfkit.data.text.examples import TextExamples
 from tfkit.data.text.tokenizer import Tokenizer
 from tfkit.errors import DataError
 

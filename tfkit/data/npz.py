@@ -1,11 +1,10 @@
-"""Images in arrays: NumPy archives, and the digits that come with scikit-learn."""
+"""NumPy archives of images."""
 
 import math
 import zipfile
 from pathlib import Path
 
 import numpy as np
-from sklearn.datasets import load_digits
 
 from tfkit.data.image_files import PartName, Reading
 from tfkit.data.sources import ArraySource
@@ -133,23 +132,3 @@ def _in_order(labels: tuple[str, ...]) -> tuple[str, ...]:
     unique = set(labels)
     key: type[int] | type[str] = int if all(label.lstrip("-").isdigit() for label in unique) else str
     return tuple(sorted(unique, key=key))
-
-
-def read_digits(*, channels: int) -> dict[PartName, Reading]:
-    """Read the 1,797 digits of the UCI optical recognition test set, 8 x 8 pixels of 17 grey levels.
-
-    Args:
-        channels: 1 for grey, 3 for RGB.
-
-    Returns:
-        One part, `all`, with pixels stretched from 0..16 to 0..255.
-    """
-    digits = load_digits()
-    pixels = np.round(digits.images * (255.0 / 16.0)).astype(np.uint8)
-    return {
-        "all": Reading(
-            source=ArraySource(pixels, channels=channels),
-            names=tuple(f"digits[{index}]" for index in range(len(pixels))),
-            labels=tuple(str(target) for target in digits.target),
-        )
-    }
