@@ -1,8 +1,10 @@
 """From a YAML file and `key=value` overrides to a checked RecipeConfig, with all faults told at once."""
 
+import ast
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -10,7 +12,7 @@ from tfkit.config.embedding_sections import EmbeddingRecipeConfig
 from tfkit.config.faults import Places, describe_errors, nearest, section_types
 from tfkit.config.rules import broken_embedding_rules, broken_rules, broken_text_rules
 from tfkit.config.sections import RecipeConfig
-from tfkit.config.shipped import find_script, script_schema
+from tfkit.config.shipped import SCHEMA, SHAPE, RecipeScript, find_script
 from tfkit.config.text_sections import TextRecipeConfig
 from tfkit.config.training_sections import Section
 from tfkit.config.yaml_document import Tree, dump_yaml, parse_yaml
@@ -21,6 +23,7 @@ _MOST_FAULTS, _LONGEST_FAULT = 20, 500
 _LONGEST = 100_000  # bytes; what is longer is something else, and takes YAML's parser seconds
 AnyRecipe = RecipeConfig | TextRecipeConfig | EmbeddingRecipeConfig
 _Kind = type[RecipeConfig] | type[TextRecipeConfig] | type[EmbeddingRecipeConfig]
+_SCHEMAS = {one.__name__: one for one in (RecipeConfig, TextRecipeConfig, EmbeddingRecipeConfig)}
 _RULES = {
     TextRecipeConfig: broken_text_rules,
     EmbeddingRecipeConfig: broken_embedding_rules,
@@ -180,3 +183,42 @@ def _cut(fault: str) -> str:
 
 def _short(value: object) -> str:
     return "an empty file" if value is None else f"'{value}'"[:60]
+
+
+def script_schema(script: RecipeScript, *, may_run: bool = True) -> type[Any]:
+    """The schema of a script's configs: read from its `CONFIG = ...` without running it, where that is tfkit's own.
+
+    Args:
+        script: The script; it is imported when its schema is its own.
+        may_run: Whether it may be imported, which runs it; False for the recipe of a folder that others made.
+
+    Returns:
+        `tfkit.config.RecipeConfig` or another of them, or a class derived from one.
+
+    Raises:
+        ConfigError: When the script names none, or cannot be read.
+
+    Example:
+        >>> script_schema(find_script("finetune_text")).__name__
+        'TextRecipeConfig'
+    """
+    try:
+        tree = ast.parse(script.path.read_bytes(), filename=str(script.path))
+    except (OSError, SyntaxError, ValueError) as fault:
+        raise ConfigError(f"cannot read the recipe script '{script.path}': {fault}", hint=SHAPE) from None
+    for statement in tree.body:
+        if isinstance(statement, ast.Assign) and [getattr(one, "id", "") for one in statement.targets] == [SCHEMA]:
+            known = _names_of_config(tree).get(getattr(statement.value, "id", ""))
+            if not known and not may_run:
+                raise ConfigError(f"the schema of '{script.path}' is its own, and the script is not run for it")
+            schema = _SCHEMAS.get(known) if known else getattr(script.load(), SCHEMA)
+            if isinstance(schema, type) and issubclass(schema, Section):
+                return schema
+    raise ConfigError(f"the recipe script '{script.path}' does not name the schema of its configs", hint=SHAPE)
+
+
+def _names_of_config(tree: ast.Module) -> dict[str, str]:
+    """What a script calls the things that it imports from `tfkit.config`, and their own names."""
+    imports = [statement for statement in tree.body if isinstance(statement, ast.ImportFrom)]
+    taken = [one for statement in imports if statement.module == "tfkit.config" for one in statement.names]
+    return {one.asname or one.name: one.name for one in taken}

@@ -1,6 +1,5 @@
 """The recipes that come with tfkit, and how one is found by its name."""
 
-import ast
 import importlib.util
 import sys
 from dataclasses import dataclass
@@ -8,9 +7,7 @@ from difflib import get_close_matches
 from importlib import resources
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
-from tfkit.config.training_sections import Section
 from tfkit.errors import ConfigError
 
 PACKAGE = "tfkit._recipes"
@@ -97,7 +94,7 @@ def find_recipe(name: str) -> Path:
     return shipped_recipe(name).path
 
 
-_SCHEMA = "CONFIG"
+SCHEMA = "CONFIG"
 
 
 @dataclass(frozen=True)
@@ -122,13 +119,13 @@ class RecipeScript:
         if self.shipped:
             return importlib.import_module(name)
         module = _imported(self.path, name)
-        missing = [part for part in ("run", _SCHEMA) if not hasattr(module, part)]
+        missing = [part for part in ("run", SCHEMA) if not hasattr(module, part)]
         if missing:
-            raise ConfigError(f"the recipe script '{self.path}' has no {' and no '.join(missing)}", hint=_SHAPE)
+            raise ConfigError(f"the recipe script '{self.path}' has no {' and no '.join(missing)}", hint=SHAPE)
         return module
 
 
-_SHAPE = (
+SHAPE = (
     "a recipe script has CONFIG = RecipeConfig (or another of tfkit.config), and run(config, display); "
     "tfkit recipes copy NAME --script makes one to start from"
 )
@@ -172,47 +169,6 @@ def shipped_scripts() -> dict[str, Path]:
     return {path.stem: path for path in sorted(folder.glob("[!_]*.py"))}
 
 
-def script_schema(script: RecipeScript, *, may_run: bool = True) -> type[Any]:
-    """The schema of a script's configs: read from its `CONFIG = ...` without running it, where that is tfkit's own.
-
-    Args:
-        script: The script; it is imported when its schema is its own.
-        may_run: Whether it may be imported, which runs it; False for the recipe of a folder that others made.
-
-    Returns:
-        `tfkit.config.RecipeConfig` or another of them, or a class derived from one.
-
-    Raises:
-        ConfigError: When the script names none, or cannot be read.
-
-    Example:
-        >>> script_schema(find_script("finetune_text")).__name__
-        'TextRecipeConfig'
-    """
-    import tfkit.config
-
-    try:
-        tree = ast.parse(script.path.read_bytes(), filename=str(script.path))
-    except (OSError, SyntaxError, ValueError) as fault:
-        raise ConfigError(f"cannot read the recipe script '{script.path}': {fault}", hint=_SHAPE) from None
-    for statement in tree.body:
-        if isinstance(statement, ast.Assign) and [getattr(one, "id", "") for one in statement.targets] == [_SCHEMA]:
-            known = _names_of_config(tree).get(getattr(statement.value, "id", ""))
-            if not known and not may_run:
-                raise ConfigError(f"the schema of '{script.path}' is its own, and the script is not run for it")
-            schema = getattr(tfkit.config, known, None) if known else getattr(script.load(), _SCHEMA)
-            if isinstance(schema, type) and issubclass(schema, Section):
-                return schema
-    raise ConfigError(f"the recipe script '{script.path}' does not name the schema of its configs", hint=_SHAPE)
-
-
-def _names_of_config(tree: ast.Module) -> dict[str, str]:
-    """What a script calls the things that it imports from `tfkit.config`, and their own names."""
-    imports = [statement for statement in tree.body if isinstance(statement, ast.ImportFrom)]
-    taken = [one for statement in imports if statement.module == "tfkit.config" for one in statement.names]
-    return {one.asname or one.name: one.name for one in taken}
-
-
 def _imported(path: Path, name: str) -> ModuleType:
     found = importlib.util.spec_from_file_location(name, path)
     assert found is not None and found.loader is not None
@@ -224,9 +180,7 @@ def _imported(path: Path, name: str) -> ModuleType:
         del sys.modules[name]
         lines = [frame for frame in _frames(fault) if frame[0] == str(path)]
         place = f", line {lines[-1][1]}" if lines else ""
-        raise ConfigError(
-            f"'{path}'{place} cannot be imported: {type(fault).__name__}: {fault}", hint=_SHAPE
-        ) from fault
+        raise ConfigError(f"'{path}'{place} cannot be imported: {type(fault).__name__}: {fault}", hint=SHAPE) from fault
     return module
 
 

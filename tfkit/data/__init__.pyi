@@ -1,10 +1,10 @@
 from .augmentation import AugmentationPolicy, Mixing, augment_batch, mix_batch
 from .decoder import ImageDecoder, picture_pixels
-from .examples import DataReport, DatasetSplits, Examples, ImageExamples, LeftOut
+from .examples import DataReport, DatasetSplits, Examples, ImageExamples, LeftOut, host_pixel_batches
 from .host_images import decode_on_host, fit_on_host
 from .image_files import IMAGE_SUFFIXES
 from .images import decode_image, fit_image
-from .inputs import encoded_inputs, host_pixel_batches, input_batches
+from .inputs import encoded_inputs, input_batches
 from .loading import SourceName, load_image_examples, load_image_splits
 from .pipeline import calibration_pixels, evaluation_batches, pixel_batches, some_views, training_batches
 from .sources import ArraySource, FileSource, ImageSource

@@ -1,11 +1,15 @@
 """What a data set is once it is read: labelled examples, their splits, and the account of what was done."""
 
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Generic, Protocol, Self
 
 import numpy as np
 from typing_extensions import TypeVar
 
+from tfkit.artifacts import ImageSpec
 from tfkit.data.sources import ImageSource
 from tfkit.data.targets import target_counts
 
@@ -153,3 +157,23 @@ class DatasetSplits(Generic[ExamplesT]):
     def class_names(self) -> tuple[str, ...]:
         """The labels' names, in the order of a model's scores."""
         return self.train.class_names
+
+
+def host_pixel_batches(examples: ImageExamples, image: ImageSpec, *, batch_size: int) -> Iterator[np.ndarray]:
+    """The pixels of `input_batches`, without TensorFlow where the images' formats allow it.
+
+    Args:
+        examples: Which images.
+        image: The size to fit them to.
+        batch_size: Images an array; the last may hold fewer.
+
+    Yields:
+        uint8 (batch, height, width, channels), raw 0..255.
+
+    Raises:
+        DataError: When an image is damaged.
+    """
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for start in range(0, len(examples), batch_size):
+            chosen = map(int, examples.indices[start : start + batch_size])
+            yield np.stack(list(pool.map(lambda index: examples.source.fitted_pixels(index, image), chosen)))

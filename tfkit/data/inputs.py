@@ -1,14 +1,10 @@
 """What a model is fed with, for images and texts alike."""
 
-import os
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, cast
 
-import numpy as np
-
-from tfkit.artifacts import ImageSpec, InputSpec, TextSpec
-from tfkit.data.examples import Examples, ImageExamples
+from tfkit.artifacts import InputSpec, TextSpec
+from tfkit.data.examples import Examples, ImageExamples, host_pixel_batches
 
 if TYPE_CHECKING:
     from tfkit.data.text import TextExamples
@@ -44,26 +40,6 @@ def input_batches(examples: Examples, spec: InputSpec, *, batch_size: int) -> It
     tokenizer, texts = open_tokenizer(spec.tokenizer), cast("TextExamples", examples).texts
     for start in range(0, len(texts), batch_size):
         yield tokenizer(texts[start : start + batch_size], sequence_length=spec.sequence_length)
-
-
-def host_pixel_batches(examples: ImageExamples, image: ImageSpec, *, batch_size: int) -> Iterator[np.ndarray]:
-    """The pixels of `input_batches`, without TensorFlow where the images' formats allow it.
-
-    Args:
-        examples: Which images.
-        image: The size to fit them to.
-        batch_size: Images an array; the last may hold fewer.
-
-    Yields:
-        uint8 (batch, height, width, channels), raw 0..255.
-
-    Raises:
-        DataError: When an image is damaged.
-    """
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for start in range(0, len(examples), batch_size):
-            chosen = map(int, examples.indices[start : start + batch_size])
-            yield np.stack(list(pool.map(lambda index: examples.source.fitted_pixels(index, image), chosen)))
 
 
 def encoded_inputs(examples: Examples) -> list[bytes]:

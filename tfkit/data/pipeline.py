@@ -12,9 +12,8 @@ import tensorflow as tf
 
 from tfkit.artifacts import ImageSpec
 from tfkit.data.augmentation import AugmentationPolicy, Mixing, augment_batch, mix_batch
-from tfkit.data.examples import ImageExamples
+from tfkit.data.examples import ImageExamples, host_pixel_batches
 from tfkit.data.images import fit_image
-from tfkit.data.inputs import host_pixel_batches
 from tfkit.data.splitting import spread_over_classes
 from tfkit.data.targets import dense_targets, target_kind
 
