@@ -165,3 +165,15 @@ def test_low_rank_updates_that_are_not_merged_are_told(short_texts):
     merge_adaptation(adapted, short_texts)
     with pytest.raises(ModelError, match="'transformer_layer_0'"):
         refuse_difference(adapted, before, short_texts, what="copy")
+
+
+def test_a_lost_tensor_of_booleans_is_told():
+    def bright(limit, *, inverted):
+        pixels = keras.Input(IMAGE)
+        x = keras.layers.Lambda(lambda seen: seen > limit, name="bright")(pixels)
+        x = keras.layers.Lambda(lambda seen: keras.ops.cast(seen, "float32"), name="as_numbers")(x)
+        x = keras.layers.Rescaling(-1.0, 1.0, name="inverted")(x) if inverted else x
+        return keras.Model(pixels, keras.layers.Flatten(name="flat")(x), name="mine")
+
+    with pytest.raises(ModelError, match="bright|as_numbers"):
+        refuse_difference(bright(100.0, inverted=False), bright(120.0, inverted=True), _pixels(), what="copy")

@@ -236,7 +236,7 @@ def _other_end(graph: LayerGraph, copied: LayerGraph, samples: Mapping[str, Arra
     named = next((node for node in copied.nodes if node.name == first.name), None)
     if named is not None and (own := _array(made[id(named.output)])).size == wanted.size:
         alike = [own.ravel()]
-    nearest = min(alike, key=lambda one: float(np.max(np.abs(one - wanted))), default=None)
+    nearest = min(alike, key=lambda one: float(np.max(np.abs(one.astype(np.float64) - wanted))), default=None)
     other = None if nearest is None else _difference(wanted, nearest, tolerance=0.0)
     return _Other(first.name, first.kind, *(other or wrong or (np.nan, np.nan)))
 
