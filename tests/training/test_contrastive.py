@@ -10,6 +10,7 @@ from tfkit.data.text import TextExamples, learn_word_pieces, token_arrays
 from tfkit.errors import ExportError, ModelError
 from tfkit.models import load_model_file, save_model_file
 from tfkit.models.text import build_text_embedder
+from tfkit.tasks import Decision
 from tfkit.training import Optimization
 from tfkit.training.contrastive import InBatchNegatives, train_embedder
 
@@ -96,12 +97,12 @@ def test_an_exported_embedder_is_proved_by_cosine_and_nearest_text(trained, toke
         indexed.texts, indexed.labels, indexed.class_names, reference_scores(trained.model, indexed, text)
     )
     reference = reference_scores(trained.model, asked, text)
-    found = verify_artifact(file, asked, reference=reference, index=index)
+    found = verify_artifact(file, asked, reference=reference, decision=Decision(index=index))
     assert found.quality.value >= 0.9 and found.agreement >= 0.5
-    assert 0.98 < found.min_cosine <= found.mean_cosine <= 1.0001
+    assert 0.98 < found.compared["min_cosine"] <= found.compared["mean_cosine"] <= 1.0001
     policy = AcceptancePolicy(min_agreement=0.5, max_accuracy_drop=0.2)
     assert refusals(found, None, keras_accuracy=1.0, policy=policy) == ()
-    turned = verify_artifact(file, asked, reference=np.roll(reference, 1, axis=1), index=index)
+    turned = verify_artifact(file, asked, reference=np.roll(reference, 1, axis=1), decision=Decision(index=index))
     (reason,) = refusals(turned, None, keras_accuracy=None, policy=AcceptancePolicy(min_agreement=0.0, min_cosine=0.9))
     assert "acceptance.min_cosine asks for 0.9000" in reason
 
