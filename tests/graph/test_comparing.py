@@ -175,5 +175,5 @@ def test_a_lost_tensor_of_booleans_is_told():
         x = keras.layers.Rescaling(-1.0, 1.0, name="inverted")(x) if inverted else x
         return keras.Model(pixels, keras.layers.Flatten(name="flat")(x), name="mine")
 
-    with pytest.raises(ModelError, match="bright|as_numbers"):
+    with pytest.raises(ModelError, match=r"bright|as_numbers"):
         refuse_difference(bright(100.0, inverted=False), bright(120.0, inverted=True), _pixels(), what="copy")
