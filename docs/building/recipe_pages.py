@@ -10,7 +10,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from tfkit.config import find_script, shipped_scripts
-from tfkit.config.shipped import script_schema
+from tfkit.config.loader import script_schema
 
 _HEAD = """# Recipe keys: `{recipe}`
 
