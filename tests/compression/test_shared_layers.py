@@ -19,7 +19,7 @@ from tfkit.errors import ModelError
 from tfkit.exporters.quantization_aware import export_integers
 from tfkit.graph import build_model, read_graph
 from tfkit.models import with_dtype_policy
-from tfkit.search.cuts import searchable_classifier
+from tfkit.search.preparation import searchable_classifier
 
 L = keras.layers
 IMAGE = ImageSpec(12, 12, 3)

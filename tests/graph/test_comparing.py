@@ -11,7 +11,7 @@ from tfkit.errors import ModelError
 from tfkit.graph import build_model, read_graph, refuse_difference
 from tfkit.models import with_dtype_policy
 from tfkit.models.text import adapt, build_text_embedder, merge_adaptation, open_transformer
-from tfkit.search.cuts import searchable_classifier
+from tfkit.search.preparation import searchable_classifier
 from tfkit.training.weight_averaging import average_weights, copied
 
 IMAGE = (16, 16, 3)

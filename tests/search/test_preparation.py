@@ -7,7 +7,7 @@ import pytest
 from tfkit.compression import quantize_aware
 from tfkit.errors import ModelError
 from tfkit.models import logits_model
-from tfkit.search.cuts import searchable_classifier
+from tfkit.search.preparation import searchable_classifier
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (6, 8, 8, 3)).astype(np.float32)
 

@@ -6,7 +6,7 @@ import pytest
 
 from tfkit.data import DatasetSplits
 from tfkit.search import Budget, search_within_budget, write_search_report
-from tfkit.search.cuts import searchable_classifier
+from tfkit.search.preparation import searchable_classifier
 from tfkit.search.sensitivity import choose_float_layers, measure_sensitivity
 from tfkit.search.training import some_images
 

@@ -20,8 +20,8 @@ from tfkit.exporters.conversion import TEXT_INPUT_NAMES, convert_text_to_float, 
 from tfkit.exporters.destination import finished_tflite
 from tfkit.exporters.float_model import check_model
 from tfkit.exporters.inspection import CONVERSIONS, layer_of, refuse_unasked_operators
-from tfkit.exporters.layer_comparison import Samples, compare_layers, first_drift, first_samples
 from tfkit.exporters.normalization import normalized
+from tfkit.exporters.tensor_matching import Samples, compare_layers, first_drift, first_samples
 from tfkit.exporters.trained_ranges import quantize_as_trained
 from tfkit.graph import read_graph
 from tfkit.models.text.plain_transformer import with_sequence_length

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from tfkit.compression import FoldedModel, Rounding
 from tfkit.errors import ExportError
-from tfkit.exporters.layer_comparison import (
+from tfkit.exporters.quantization import Recipe, quantize_with
+from tfkit.exporters.tensor_matching import (
     FileTensor,
     Samples,
     first_samples,
@@ -20,7 +21,6 @@ from tfkit.exporters.layer_comparison import (
     match_tensors,
     read_tensors,
 )
-from tfkit.exporters.quantization import Recipe, quantize_with
 from tfkit.exporters.weight_ranges import Ranges, table_ranges, widened_weight_ranges
 
 _ALL_LAYERS = ".*"

@@ -15,8 +15,8 @@ from tfkit.data import DatasetSplits, calibration_pixels
 from tfkit.data.splitting import stratified_holdout
 from tfkit.errors import DataError, ModelError
 from tfkit.search.budget import Budget, UnreachableBudgetError
-from tfkit.search.cuts import searchable_classifier
 from tfkit.search.folder import Finish, SearchFolder, fingerprint_of_data, fingerprint_of_model
+from tfkit.search.preparation import searchable_classifier
 from tfkit.search.result import Candidate, Cut, SearchResult
 from tfkit.search.training import Classroom, SearchTraining
 from tfkit.search.variants import FLOAT_PRECISIONS, PRECISIONS, Precision, Proposals, Variant

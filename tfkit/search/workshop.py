@@ -16,8 +16,8 @@ from tfkit.models import load_model_file, save_model_file
 from tfkit.reports.quantities import file_size, percent
 from tfkit.runtimes import read_signature
 from tfkit.search.budget import Budget
-from tfkit.search.cuts import predict_cuts
 from tfkit.search.folder import Finish, SearchFolder
+from tfkit.search.preparation import predict_cuts
 from tfkit.search.proving import Prover, judged
 from tfkit.search.result import (
     Candidate,

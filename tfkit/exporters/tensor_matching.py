@@ -1,4 +1,4 @@
-"""Compare a quantised file with its quantisation-aware Keras model, layer by layer."""
+"""The tensors of a file beside those of its Keras model: which is which, and how far apart they are."""
 
 import contextlib
 import re

@@ -1,4 +1,4 @@
-"""What fewer channels would save, predicted from the measured file of the whole model."""
+"""A classifier made ready to be searched, and the cuts of its channels that a search may make."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
