@@ -224,16 +224,7 @@ _READ_BY_TEXTS = {
 
 
 def broken_text_rules(tree: Tree, at_fault: set[KeyPath], places: Places) -> list[str]:
-    """Sentences for every rule that the recipe breaks.
-
-    Args:
-        tree: The recipe's plain values, valid or not.
-        at_fault: Keys already told to be wrong; rules about them are left out.
-        places: Where the values stand.
-
-    Returns:
-        The sentences; empty when all rules hold.
-    """
+    """As `broken_rules`, for a recipe of texts."""
     sentences = []
     data = tree.get("data")
     if isinstance(data, dict) and ("data", "source") not in at_fault:
