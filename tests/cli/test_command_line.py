@@ -2,7 +2,6 @@
 
 import json
 import os
-import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -25,20 +24,19 @@ def tfkit_process(*words: str, **options: object) -> subprocess.CompletedProcess
     return subprocess.run(command, capture_output=True, text=True, timeout=120, **options)  # type: ignore[call-overload,no-any-return]
 
 
-def test_help_comes_within_half_a_second() -> None:
-    seconds = []
-    for _ in range(3):
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        assert tfkit_process("--help").returncode == 0
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        seconds.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
-    # Processor time, not the clock, and the best of three: other work on the machine must not fail this.
-    assert min(seconds) < 0.5
-
-
-def test_the_command_line_loads_nothing_heavy() -> None:
-    code = f"import sys, tfkit.cli.main; print(sorted({HEAVY!r} & set(sys.modules)))"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "[]"
+def test_help_loads_little() -> None:
+    """What help costs is what it loads: counted, not timed, so that a slow or busy machine cannot fail this."""
+    code = (
+        "import contextlib, io, sys\n"
+        "from tfkit.cli.main import main\n"
+        "with contextlib.redirect_stdout(io.StringIO()):\n"
+        "    assert main(['--help']) == 0\n"
+        f"print(len(sys.modules), *sorted({HEAVY!r} & set(sys.modules)))"
+    )
+    printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    modules, *heavy = printed.split()
+    assert heavy == []
+    assert int(modules) < 500  # 356 when this was written, in .16 s of processor time
 
 
 @pytest.mark.parametrize("command", COMMANDS)
