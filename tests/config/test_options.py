@@ -37,7 +37,10 @@ HANDED = [
     (DataSection(source="digits", classes=("0", "1")).loading_options(), options.LoadingOptions),
     (AugmentationSection().batch_options(), options.AugmentationOptions),
     (ModelSection().classifier_options(), options.ClassifierOptions),
-    (TextDataSection(source="built_in", text_column=0).loading_options(), options.TextLoadingOptions),
+    (
+        TextDataSection(source="built_in", text_column=0, classes=("a", "b")).loading_options(),
+        options.TextLoadingOptions,
+    ),
     (TextAugmentationSection().augmentation_options(), options.TextAugmentationOptions),
     (TextModelSection().classifier_options(), options.TextModelOptions),
     (TextFineTuneSection().learning_options(), options.TextFineTuneOptions),

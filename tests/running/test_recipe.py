@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 import tfkit
-from tfkit.errors import ConfigError
+from tfkit.errors import ConfigError, DataError
 
 QUICK = {
     "model": {"backbone": "resnet8", "weights": "random"},
@@ -31,6 +31,18 @@ def test_check_gives_the_data_and_the_stages(tmp_path: Path) -> None:
     assert found.examples["test"] == 359 and len(found.class_names) == 5
     assert stages["head"].startswith("1 epoch") and stages["fine_tune"] == ""
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("recipe", ["intents_small", "faq_small"])
+def test_texts_take_the_classes_and_the_few_labels_that_images_take(recipe: str, tmp_path: Path) -> None:
+    chosen = {"data.classes": ["refund_status", "cancel_order"], "data.labels_per_class": 5}
+    found = tfkit.check(recipe, run={"directory": tmp_path}, **chosen)
+    assert list(found.class_names) == ["refund_status", "cancel_order"] and found.examples["train"] == 10
+    with pytest.raises(DataError, match=r"there is no class 'refund_statu' \(is 'refund_status' meant"):
+        tfkit.check(recipe, run={"directory": tmp_path}, **{"data.classes": ["refund_statu", "cancel_order"]})
+    several = {"data.labels_per_class": 5, "task.kind": "multilabel"}
+    with pytest.raises(ConfigError, match=r"data\.labels_per_class is for one class of several"):
+        tfkit.check("text_labels", run={"directory": tmp_path}, **several)
 
 
 def test_a_misspelt_key_is_an_error_before_any_work() -> None:

@@ -11,6 +11,7 @@ from tfkit.config.keys import (
     FRACTION,
     NOT_NEGATIVE,
     POSITIVE,
+    ClassNames,
     Count,
     FilePath,
     Fraction,
@@ -19,9 +20,10 @@ from tfkit.config.keys import (
     Pixels,
     Positive,
     Text,
-    all_different,
     choice,
+    classes_key,
     key,
+    labels_per_class_key,
     text_of_number,
 )
 from tfkit.config.options import AugmentationOptions, ClassifierOptions, LoadingOptions, options_of
@@ -72,12 +74,8 @@ class DataSection(Section):
     train: FilePath | None = key("a file", "npz, csv: the training file.", None)
     validation: FilePath | None = key("a file", "npz, csv: the validation file; split from train when left out.", None)
     test: FilePath | None = key("a file", "npz, csv: the evaluation file; split from train when left out.", None)
-    classes: Annotated[tuple[Text, ...], Field(min_length=2), AfterValidator(all_different)] | None = key(
-        "a list of 2 or more different class names", "Keep only these classes, in this order.", None
-    )
-    labels_per_class: Count | None = key(
-        COUNT + ", or null", "Keep so many training examples a class; the others are left out.", None
-    )
+    classes: ClassNames | None = classes_key()
+    labels_per_class: Count | None = labels_per_class_key()
     image_size: Pixels | tuple[Pixels, Pixels] = key(
         "a whole number of pixels or [height, width]", "The size that the model takes, in pixels.", 224
     )

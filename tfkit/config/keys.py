@@ -54,6 +54,7 @@ Positive = Annotated[float, Field(ge=SMALLEST, le=LARGEST, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, le=LARGEST, allow_inf_nan=False)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 ClosedFraction = Annotated[float, Field(ge=0, le=1)]
+ClassNames = Annotated[tuple[Text, ...], Field(min_length=2), AfterValidator(all_different)]
 ClassWeights = Literal["balanced"] | Annotated[dict[Text, Positive], Field(min_length=1)] | None
 
 # The same in words, for messages.
@@ -64,6 +65,7 @@ NOT_NEGATIVE = "a number of 0 or more"
 FRACTION = "a number in [0, 1)"
 CLASS_WEIGHTS = "'balanced', null or {class name: weight above 0, ...}"
 EARLY_STOPPING = "a whole number of epochs of 1 or more, or null"
+CLASS_NAMES = "a list of 2 or more different class names"
 FLAG = "true or false"
 
 
@@ -78,6 +80,16 @@ class _Constraints(TypedDict, total=False):
 def key(expected: str, description: str, default: Any = ..., **constraints: Unpack[_Constraints]) -> Any:
     """A field that knows, in words, which values it takes; the loader's messages say them."""
     return Field(default, description=description, json_schema_extra={"expected": expected}, **constraints)
+
+
+def classes_key() -> Any:
+    """`data.classes`, of images and of texts."""
+    return key(CLASS_NAMES, "Keep only these classes, in this order.", None)
+
+
+def labels_per_class_key() -> Any:
+    """`data.labels_per_class`, of images and of texts."""
+    return key(COUNT + ", or null", "Keep so many training examples a class; the others are left out.", None)
 
 
 def choice(description: str, default: Any = ...) -> Any:

@@ -228,6 +228,8 @@ class TextLoadingOptions(TypedDict):
     encoding: str
     header: bool
     label_names: dict[str, str] | None
+    classes: tuple[str, ...] | None
+    labels_per_class: int | None
     bad_rows: Literal["error", "skip"]
     validation_fraction: float
     test_fraction: float

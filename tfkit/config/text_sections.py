@@ -12,6 +12,7 @@ from tfkit.config.keys import (
     NOT_NEGATIVE,
     POSITIVE,
     SCRIPT_NAME,
+    ClassNames,
     ClosedFraction,
     Count,
     CountFromZero,
@@ -24,7 +25,9 @@ from tfkit.config.keys import (
     ScriptName,
     Text,
     choice,
+    classes_key,
     key,
+    labels_per_class_key,
 )
 from tfkit.config.options import (
     AcceptanceLimits,
@@ -128,6 +131,8 @@ class TextDataSection(Section):
     label_names: dict[Text, Text] | None = key(
         "null or {label in the file: name}", "What to call labels, for files that number them.", None
     )
+    classes: ClassNames | None = classes_key()
+    labels_per_class: Count | None = labels_per_class_key()
     bad_rows: Literal["error", "skip"] = choice("What to do with a row that cannot be used.", "error")
     sequence_length: Annotated[int, Field(ge=4, le=65_536)] | None = key(
         "a whole number of 4 or more, or null",

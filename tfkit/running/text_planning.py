@@ -278,12 +278,13 @@ def search_options(config: "EmbeddingRecipeConfig", class_names: tuple[str, ...]
     from tfkit.data.text.normalizing import BUILT_IN_ANSWERS, BUILT_IN_OUT_OF_SCOPE, read_answers, read_lines
 
     section, built_in = config.search, config.data.source == "built_in"
+    chosen = config.data.classes is not None
     answers = section.answers or (BUILT_IN_ANSWERS if built_in else None)
     out_of_scope = section.out_of_scope or (BUILT_IN_OUT_OF_SCOPE if built_in else None)
     return {
         "min_confidence": section.min_confidence,
         "novel_share": section.novel_share,
         "labels_are_texts": config.data.labels_are_texts,
-        "answers": read_answers(answers, class_names) if answers else {},
+        "answers": read_answers(answers, class_names, passes_others=chosen) if answers else {},
         "out_of_scope": read_lines(out_of_scope) if out_of_scope else (),
     }

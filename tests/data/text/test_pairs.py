@@ -79,3 +79,5 @@ def test_all_faults_of_answers_are_told_at_once(tmp_path):
         read_answers(file, ("card",))
     with pytest.raises(DataError, match="cannot read the answers"):
         read_answers(tmp_path / "none.csv", ("card",))
+    file.write_text("label,answer\ncard,Block it.\nloans,Yes\n")
+    assert read_answers(file, ("card", "loan"), passes_others=True) == {"card": "Block it."}

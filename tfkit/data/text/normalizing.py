@@ -98,12 +98,13 @@ BUILT_IN_ANSWERS = _BUILT_IN / "answers_small.csv"
 BUILT_IN_OUT_OF_SCOPE = _BUILT_IN / "out_of_scope_small.txt"
 
 
-def read_answers(path: Path, class_names: Sequence[str]) -> dict[str, str]:
+def read_answers(path: Path, class_names: Sequence[str], *, passes_others: bool = False) -> dict[str, str]:
     """Read what is replied to each label.
 
     Args:
         path: A CSV in UTF-8 with the columns `label` and `answer`.
         class_names: The labels there are; each may have one answer.
+        passes_others: Whether answers to other labels are passed over: some classes alone were kept.
 
     Returns:
         Answers by label, in the order of the file.
@@ -123,6 +124,8 @@ def read_answers(path: Path, class_names: Sequence[str]) -> dict[str, str]:
     faults = []
     for number, row in enumerate(rows, start=2):
         label, answer = ((row[name] or "").strip() for name in ("label", "answer"))
+        if label not in class_names and passes_others:
+            continue
         if label not in class_names:
             faults.append(f"  {path.name}:{number}: '{label}' is none of the {len(class_names)} labels")
         elif label in answers:
