@@ -3,7 +3,6 @@
 from tfkit.layers.activations import PreciseActivation, SettledHardSigmoid, SettledHardSilu
 from tfkit.layers.addition import Add, ChannelOrder, Subtract
 from tfkit.layers.compressed import (
-    OWN_SETTINGS,
     CompressedConv1D,
     CompressedConv1DTranspose,
     CompressedConv2D,
@@ -11,11 +10,10 @@ from tfkit.layers.compressed import (
     CompressedDense,
     CompressedDepthwiseConv1D,
     CompressedDepthwiseConv2D,
-    CompressedKernel,
-    WholeKernel,
     compressed_class,
     plain_class,
 )
+from tfkit.layers.compressed_kernel import OWN_SETTINGS, CompressedKernel, WholeKernel
 from tfkit.layers.fake_quantization import OFF_THE_GRID, SHARES, FakeQuantize, PixelGrid, round_means, round_to_steps
 from tfkit.layers.layer_normalization import QuantizedLayerNormalization
 from tfkit.layers.text import Adapter, RelativePositions

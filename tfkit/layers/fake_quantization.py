@@ -9,6 +9,7 @@ from keras import ops
 from numpy.typing import NDArray
 
 from tfkit.keras_types import LayerConfig, LayerOptions, Shape, Tensor
+from tfkit.layers.rounding import DEAD_WIDTH, WIDE_BITS, round_means, round_to_steps
 from tfkit.layers.whole_numbers import (
     LARGEST_OF_16,
     Kernel,
@@ -22,17 +23,25 @@ from tfkit.layers.whole_numbers import (
 if TYPE_CHECKING:
     import tensorflow as tf
 
+__all__ = [
+    "OBSERVED_IMAGES",
+    "OFF_THE_GRID",
+    "SHARES",
+    "FakeQuantize",
+    "PixelGrid",
+    "SettledSums",
+    "round_means",
+    "round_to_steps",
+]
+
 # The largest of this many images is, on average, their distribution's 90th percentile: the rule of calibration.
 OBSERVED_IMAGES = 8
 # A learned range is that much wider than what was seen. Behind a tensor on a given grid (pixels, a sigmoid's 1/256)
 # the largest value is a step of it: the grids then have a ratio such as 85/64, at which whole levels lie half way
 # between two steps, and a file's whole numbers round them to another side than float32 does.
 OFF_THE_GRID = 1 + 2**-11
-_WIDE = 16
 # What a share of a channel's range lies between, in steps of 1/127.
 SHARES = (-128 / 127, 1.0)
-# What is narrower is a tensor of zeros: all its units are dead. LiteRT has no such range, and one of width 1 does.
-_DEAD = 1e-9
 
 
 class SettledSums(TypedDict):
@@ -185,7 +194,7 @@ class FakeQuantize(keras.layers.Layer):
         """Find the whole numbers that float32 has come near, and round them as the kernel does."""
         low, high = settled["range"]
         step = step_width(low, high, bits=self.bits)
-        if self.bits == _WIDE:
+        if self.bits == WIDE_BITS:
             return _in_16_bits(self._steps_of_sums(inputs, settled, step)) * step
         zero = int(-low / step + 0.5)
         return ops.clip(self._steps_of_sums(inputs, settled, step), -zero, 255 - zero) * step
@@ -193,8 +202,8 @@ class FakeQuantize(keras.layers.Layer):
     def _of_shares(self, inputs: Tensor, settled: SettledSums) -> Tensor:
         """Shares of each channel's range in 8 bits, then in 16, then the channels on one grid of 16 bits."""
         ranges = np.frombuffer(bytes.fromhex(settled["ranges"]), "<f4")
-        share, wide = (step_width(*SHARES, bits=bits) for bits in (8, _WIDE))
-        result = step_width(*settled["range"], bits=_WIDE)
+        share, wide = (step_width(*SHARES, bits=bits) for bits in (8, WIDE_BITS))
+        result = step_width(*settled["range"], bits=WIDE_BITS)
         shares = ops.clip(self._steps_of_sums(inputs / ops.convert_to_tensor(ranges), settled, share), -128, 127)
         widened = _in_16_bits(rounded_twice(shares, share / wide))
         weight_steps = (ranges / np.float32(127)).astype(np.float64)
@@ -217,7 +226,7 @@ class FakeQuantize(keras.layers.Layer):
         ranges = ops.maximum(-ops.convert_to_tensor(self.minimum), self.maximum)
         rounded = round_to_steps(inputs, -ranges, ranges, bits=self.bits, fused=False, symmetric=True)
         largest = ops.max(ranges)
-        return round_to_steps(rounded, -largest, largest, bits=_WIDE, fused=self.fused)
+        return round_to_steps(rounded, -largest, largest, bits=WIDE_BITS, fused=self.fused)
 
     def _is_observed(self, shape: "Shape | tf.TensorShape") -> bool:
         pairs = zip(shape, self._observed_shape, strict=True) if len(shape) == len(self._observed_shape) else [(0, 1)]
@@ -239,7 +248,7 @@ class FakeQuantize(keras.layers.Layer):
     @property
     def result_bits(self) -> int:
         """Bits of the grid that results lie on: 16 with `per_channel`."""
-        return _WIDE if self.per_channel else self.bits
+        return WIDE_BITS if self.per_channel else self.bits
 
     def real_range(self) -> tuple[float, float]:
         """The range in use, which holds 0; symmetric for 16 bits, the largest one with `per_channel`."""
@@ -250,9 +259,9 @@ class FakeQuantize(keras.layers.Layer):
         else:
             low, high = (float(ops.convert_to_numpy(end)) for end in (self.minimum, self.maximum))
         low, high = min(low, 0.0), max(high, 0.0)
-        if high - low < _DEAD:
+        if high - low < DEAD_WIDTH:
             high = 1.0
-        return (-max(-low, high), max(-low, high)) if self.bits == _WIDE else (low, high)
+        return (-max(-low, high), max(-low, high)) if self.bits == WIDE_BITS else (low, high)
 
     def channel_ranges(self) -> NDArray[np.float32]:
         """With `per_channel`: the end of each channel's range, which begins at its negative; (channels,), above 0."""
@@ -339,95 +348,9 @@ class PixelGrid(keras.layers.Layer):
         return keras.KerasTensor(inputs.shape, dtype=inputs.dtype)
 
 
-def round_to_steps(
-    inputs: Tensor,
-    minimum: float | Tensor,
-    maximum: float | Tensor,
-    *,
-    bits: int,
-    fused: bool,
-    symmetric: bool | None = None,
-) -> Tensor:
-    """Fake-quantise a tensor over a range; see `FakeQuantize`.
-
-    Args:
-        inputs: A float tensor.
-        minimum, maximum: float32 scalars, or one for each channel of the last axis; the range is widened to hold 0.
-        bits: 8, or 16 for a symmetric grid of `2 * 32767 + 1` steps.
-        fused: TensorFlow's own op instead of plain operations; for scalars.
-        symmetric: Whether the grid is symmetric about zero and has a step less; default for 16 bits.
-
-    Returns:
-        A tensor of the same shape and type. Its gradient passes where the input lies within the range.
-
-    Example:
-        >>> np.asarray(round_to_steps(np.float32([0.4, 0.6]), 0.0, 255.0, bits=8, fused=False)).tolist()
-        [0.0, 1.0]
-    """
-    dtype = inputs.dtype
-    low, high, narrow = _whole_range(minimum, maximum, bits=bits, symmetric=symmetric)
-    if fused and keras.backend.backend() == "tensorflow":
-        return keras.quantizers.fake_quant_with_min_max_vars(inputs, low, high, num_bits=bits, narrow_range=narrow)
-    scale, _, clipped = _clipped(inputs, low, high, bits=bits, narrow=narrow)
-    rounded = ops.floor(clipped * (1.0 / scale) + 0.5) * scale
-    return ops.cast(clipped + ops.stop_gradient(rounded - clipped), dtype)
-
-
-def round_means(
-    inputs: Tensor, minimum: float | Tensor, maximum: float | Tensor, *, bits: int, averaged: int, upwards: bool = False
-) -> Tensor:
-    """Fake-quantise means of values that lie on the grid already, as LiteRT's integer kernels do.
-
-    Average pooling adds up int8 numbers and divides, half a step going away from zero
-    (`reference_integer_ops::AveragePool`). Its zero is the int8 number 0 and not the real 0: behind a ReLU, whose 0
-    is -128, a tie below the middle of the range goes down. Bilinear upsampling rounds a tie up (XNNPACK's `ibilinear`
-    adds half and shifts). Ties are frequent: of the means of four numbers, one in four.
-
-    Args:
-        inputs: Means of at most `averaged` values on the grid, or weighted ones of whole multiples of `1 / averaged`.
-        minimum, maximum, bits: As for `round_to_steps`.
-        averaged: How many values a mean is made of, at most.
-        upwards: Whether ties go up, or away from the signed number 0.
-
-    Returns:
-        As `round_to_steps`.
-    """
-    low, high, narrow = _whole_range(minimum, maximum, bits=bits, symmetric=None)
-    scale, zero_point, clipped = _clipped(inputs, low, high, bits=bits, narrow=narrow)
-    middle = zero_point - 2.0 ** (bits - 1)  # of the signed numbers that a file has
-    steps = clipped * (1.0 / scale) + middle
-    # The mean was computed in float32: a tie is what is nearer to one than any other mean can be.
-    half = 0.5 + 0.25 / averaged
-    nearest = ops.floor(steps + half) if upwards else ops.sign(steps) * ops.floor(ops.abs(steps) + half)
-    rounded = (nearest - middle) * scale
-    return ops.cast(clipped + ops.stop_gradient(rounded - clipped), inputs.dtype)
-
-
 def _as_text(numbers: NDArray[np.float32] | NDArray[np.float64]) -> str:
     return numbers.astype("<f4").tobytes().hex()
 
 
 def _in_16_bits(steps: Tensor) -> Tensor:
     return ops.clip(steps, -LARGEST_OF_16 - 1, LARGEST_OF_16)
-
-
-def _whole_range(
-    minimum: float | Tensor, maximum: float | Tensor, *, bits: int, symmetric: bool | None
-) -> tuple[Tensor, Tensor, bool]:
-    """The range with 0 in it, and whether it is symmetric."""
-    narrow = bits == _WIDE if symmetric is None else symmetric
-    low, high = ops.minimum(ops.convert_to_tensor(minimum, "float32"), 0.0), ops.maximum(maximum, 0.0)
-    high = ops.where(high - low < _DEAD, 1.0, high)
-    if narrow:
-        high = ops.maximum(-low, high)
-        low = -high
-    return low, high, narrow
-
-
-def _clipped(inputs: Tensor, low: Tensor, high: Tensor, *, bits: int, narrow: bool) -> tuple[Tensor, Tensor, Tensor]:
-    """Width of a step, which step is zero, and the tensor clipped to the first and the last one."""
-    first, last = (1.0 if narrow else 0.0), float(2**bits - 1)
-    scale = (high - low) / (last - first)
-    zero_point = ops.clip(ops.floor(first - low / scale + 0.5), first, last)
-    lowest, highest = (first - zero_point) * scale, (last - zero_point) * scale
-    return scale, zero_point, ops.clip(ops.cast(inputs, "float32"), lowest, highest)

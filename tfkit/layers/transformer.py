@@ -7,7 +7,7 @@ import keras
 from keras import ops
 
 from tfkit.keras_types import LayerConfig, LayerOptions, Shape, Tensor
-from tfkit.layers.compressed import CompressedKernel
+from tfkit.layers.compressed_kernel import CompressedKernel
 from tfkit.layers.fake_quantization import FakeQuantize, round_to_steps
 
 if TYPE_CHECKING:
