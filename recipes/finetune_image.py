@@ -100,7 +100,18 @@ def train(job: RecipeRun, name: str, model: Any, teacher: Any) -> tuple[Any, rep
     batches, step = batch_options(job.config), len(result.history["loss"]) - 1
     folder = job.folder.tensorboard(name)
     reports.write_stage_pictures(folder, job.splits, job.spec, evaluation, step=step, batch_options=batches)
-    job.log.append(reports.StageSummary(name, title, stage.seconds, result.history, result.notes, evaluation.keras))
+    summary = reports.StageSummary(
+        name,
+        title,
+        stage.seconds,
+        result.history,
+        result.notes,
+        evaluation.keras,
+        trainable_parameters=result.trainable_parameters,
+    )
+    if summary.cost:
+        job.display.note(f"    {summary.cost}")
+    job.log.append(summary)
     return model, evaluation, channels
 
 

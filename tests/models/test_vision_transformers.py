@@ -8,7 +8,17 @@ import pytest
 
 from tfkit.artifacts import ImageSpec
 from tfkit.errors import ModelError
-from tfkit.models import build_backbone, build_classifier, freeze_backbone, load_model_file, save_model_file, unfreeze
+from tfkit.models import (
+    build_backbone,
+    build_classifier,
+    freeze_backbone,
+    load_model_file,
+    low_rank_layers,
+    merge_low_rank,
+    save_model_file,
+    unfreeze,
+    with_low_rank,
+)
 
 keras_hub = pytest.importorskip("keras_hub")
 IMAGE = ImageSpec(32, 32)
@@ -53,6 +63,45 @@ def test_a_preset_answers_as_keras_hub_does_and_comes_back_from_its_file(kind, t
     taken = build_backbone(str(tmp_path), image=IMAGE)  # everything before the old head
     assert taken.output_shape == backbone.output_shape
     np.testing.assert_allclose(taken.predict(_pixels(), verbose=0), expected, atol=2e-4)
+
+
+@pytest.mark.parametrize("kind", ["vit_micro_8", "ViT", "DeiT"])
+def test_low_rank_updates_learn_alone_and_merge_into_the_plain_model(kind, tmp_path):
+    if kind in HUB:
+        _preset(kind, tmp_path)
+    keras.utils.set_random_seed(0)
+    model = build_classifier(build_backbone(str(tmp_path) if kind in HUB else kind, image=IMAGE), classes=3)
+    head = model.get_layer("logits")
+    head.set_weights([np.random.default_rng(1).normal(0, 1, head.kernel.shape), np.ones(3)])
+    freeze_backbone(model)  # as after a head
+    before = model.predict(_pixels(), verbose=0)
+    adapted = with_low_rank(model, rank=2)
+    np.testing.assert_allclose(adapted.predict(_pixels(), verbose=0), before, atol=1e-6)
+    of_head = {weight.path for weight in adapted.get_layer("logits").weights}
+    learning = {weight.path for weight in adapted.trainable_weights} - of_head
+    assert {path.split("/")[-1] for path in learning} == {"lora_kernel_a", "lora_kernel_b"}
+    assert {path.split("/")[-2] for path in learning} == {"query", "value"}
+    for layer in low_rank_layers(adapted):
+        layer.lora_kernel_b.assign(np.full(layer.lora_kernel_b.shape, 0.5))
+    trained = adapted(_pixels(), training=False)
+    assert np.abs(trained - before).max() > 1e-3
+    merge_low_rank(adapted, model, _pixels())
+    np.testing.assert_allclose(model.predict(_pixels(), verbose=0), trained, atol=1e-5)
+    assert not low_rank_layers(model) and len(model.trainable_weights) == len(model.weights) - _seeds(model)
+
+
+def _seeds(model):
+    return sum("seed" in weight.path for weight in model.weights)
+
+
+def test_low_rank_updates_need_attention_and_a_rank():
+    with pytest.raises(ModelError, match="backbone resnet8 has no attention for low-rank updates"):
+        with_low_rank(build_classifier(build_backbone("resnet8", image=IMAGE), classes=3))
+    vit = build_classifier(build_backbone("vit_micro_8", image=IMAGE), classes=3)
+    with pytest.raises(ModelError, match="must be 1 or more; got 0"):
+        with_low_rank(vit, rank=0)
+    with pytest.raises(ModelError, match="holds LoRA already"):
+        with_low_rank(with_low_rank(vit))
 
 
 def test_positions_are_resized_for_other_images_and_patches_must_divide_them(tmp_path):

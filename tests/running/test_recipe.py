@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 import tfkit
-from tfkit.errors import ConfigError, DataError
+from tfkit.errors import ConfigError, DataError, ModelError
 
 QUICK = {
     "model": {"backbone": "resnet8", "weights": "random"},
@@ -31,6 +31,35 @@ def test_check_gives_the_data_and_the_stages(tmp_path: Path) -> None:
     assert found.examples["test"] == 359 and len(found.class_names) == 5
     assert stages["head"].startswith("1 epoch") and stages["fine_tune"] == ""
     assert not list(tmp_path.iterdir())
+
+
+LORA = {
+    "model": {"backbone": "vit_micro_8", "weights": "random"},
+    "head": None,
+    "fine_tune": {"method": "lora", "rank": 2, "epochs": 1},
+    "quantization": None,
+    "export": {"formats": ["tflite_float32"]},
+    "acceptance": {"max_accuracy_drop": 1.0},
+}
+
+
+@pytest.mark.slow
+def test_a_vision_transformer_learns_by_low_rank_updates_and_ships_plain(tmp_path: Path) -> None:
+    report = tfkit.run("digits", run={"directory": tmp_path, "name": "lora"}, **LORA)
+    assert report.artifacts[0].accepted
+    stage = next(stage for stage in report.stages if stage.name == "fine_tune")
+    assert stage.trainable_parameters is not None and "were merged" in stage.notes[0]
+    assert f"{stage.trainable_parameters:,} parameters learned" in (tmp_path / "lora" / "report.html").read_text()
+
+
+def test_low_rank_updates_of_images_are_planned_or_refused_before_training(tmp_path: Path) -> None:
+    place = {"run": {"directory": tmp_path, "name": "lora"}}
+    assert dict(tfkit.check("digits", **place, **LORA).stages)["fine_tune"].endswith("lora of rank 2")
+    with pytest.raises(ModelError, match="backbone resnet8 has no attention for low-rank updates"):
+        tfkit.run("digits", **place, **LORA | {"model": QUICK["model"]})
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(ConfigError, match=r"fine_tune\.unfreeze does nothing with method lora.*leave it at all"):
+        tfkit.check("digits", **place, **LORA, **{"fine_tune.unfreeze": 0.5})
 
 
 @pytest.mark.parametrize("recipe", ["intents_small", "faq_small"])

@@ -64,6 +64,20 @@ def test_mixed_precision_trains_and_leaves_a_float32_model(model, digits, image)
     assert not np.array_equal(kernel, model.get_layer("stem_conv").kernel)
 
 
+@pytest.mark.parametrize("precision", ["float32", "mixed_bfloat16"])
+def test_low_rank_training_moves_the_attention_and_the_head_alone(precision, digits, image) -> None:
+    keras.utils.set_random_seed(7)
+    model = build_classifier(build_backbone("vit_micro_8", image=image), classes=3)
+    before = {weight.path: np.copy(weight) for weight in model.weights}
+    options = {"optimization": PLAN, "method": "lora", "rank": 2, "precision": precision}
+    result = fine_tune(model, digits.train, digits.validation, image, **options)
+    moved = {weight.path for weight in model.weights if not np.array_equal(before[weight.path], weight)}
+    ends = {"/".join(path.split("/")[-2:]) for path in moved if "seed" not in path}
+    assert ends == {"query/kernel", "value/kernel", "logits/kernel", "logits/bias"}
+    assert result.trainable_parameters is not None and 0 < result.trainable_parameters < 0.1 * model.count_params()
+    assert f"{result.trainable_parameters:,} of {model.count_params():,} parameters" in result.notes[0]
+
+
 def test_what_is_kept_is_the_average_of_the_weights(model, digits, image, tmp_path: Path) -> None:
     plan = Optimization(epochs=2, learning_rate=1e-2, ema=0.999)
     start = model.get_weights()

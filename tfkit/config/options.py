@@ -60,6 +60,8 @@ class FineTuneOptions(ImageLearningOptions):
     """`tfkit.training.fine_tune`."""
 
     unfreeze_from: float | str
+    method: Literal["all", "lora"]
+    rank: int
 
 
 class QuantizeOptions(ImageLearningOptions):

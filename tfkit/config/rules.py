@@ -175,6 +175,7 @@ def broken_rules(tree: Tree, at_fault: set[KeyPath], places: Places) -> list[str
     if tree.get("head") is None and tree.get("fine_tune") is None:
         sentences.append(f"nothing would be trained: give the recipe a head: or a fine_tune: section {places.of(())}")
     sentences += broken_task_rules(tree, at_fault, places)
+    sentences += _not_read_by(tree, at_fault, places, method="lora", keys=_NOT_OF_LORA, why=_WHY_NOT_OF_LORA)
     return sentences + broken_compression_rules(tree, at_fault, places)
 
 
@@ -213,6 +214,10 @@ _FILES = ("csv", "tsv", "jsonl")
 _NEEDED_OF_TEXTS = {**{source: ("train",) for source in _FILES}, "tfds": ("name",)}
 # With method head the backbone only gives features, once: these keys would change nothing.
 _NOT_OF_HEAD = {"layer_decay": None, "adversarial": None, "r_drop": None, "average_runs": 1, "precision": "float32"}
+_WHY_NOT_OF_HEAD = "which trains on features computed once; choose another method"
+# Of images: what of the backbone learns is said by the method alone.
+_NOT_OF_LORA = {"unfreeze": "all", "batch_norm": "frozen"}
+_WHY_NOT_OF_LORA = "which freezes all of the backbone but its updates; leave it at {default}"
 _READ_BY_TEXTS = {
     "directory": (*_FILES, "tfds"),
     "name": ("tfds",),
@@ -235,18 +240,22 @@ def broken_text_rules(tree: Tree, at_fault: set[KeyPath], places: Places) -> lis
         place = places.of(("augmentation", "synonyms"))
         sentences.append(f"augmentation.synonyms needs augmentation.word_vectors, a file of word vectors {place}")
     sentences += broken_task_rules(tree, at_fault, places)
-    return sentences + _fine_tune_rules(tree, at_fault, places) + _smaller_rules(tree, at_fault, places)
+    sentences += _not_read_by(tree, at_fault, places, method="head", keys=_NOT_OF_HEAD, why=_WHY_NOT_OF_HEAD)
+    return sentences + _smaller_rules(tree, at_fault, places)
 
 
-def _fine_tune_rules(tree: Tree, at_fault: set[KeyPath], places: Places) -> list[str]:
+def _not_read_by(
+    tree: Tree, at_fault: set[KeyPath], places: Places, *, method: str, keys: Mapping[str, Plain], why: str
+) -> list[str]:
+    """Keys of `fine_tune` that say something, though its method does not read them."""
     section = tree.get("fine_tune")
-    if not isinstance(section, dict) or section.get("method") != "head":
+    if not isinstance(section, dict) or section.get("method") != method:
         return []
-    said = [name for name, default in _NOT_OF_HEAD.items() if section.get(name, default) != default]
+    said = {name: default for name, default in keys.items() if section.get(name, default) != default}
     return [
-        f"fine_tune.{name} does nothing with method head, which trains on features computed once; "
-        f"choose another method {places.of(('fine_tune', name))}"
-        for name in said
+        f"fine_tune.{name} does nothing with method {method}, {why.format(default=default)} "
+        f"{places.of(('fine_tune', name))}"
+        for name, default in said.items()
         if ("fine_tune", name) not in at_fault
     ]
 

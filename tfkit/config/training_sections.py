@@ -127,7 +127,14 @@ class FineTuneSection(ImageTrainingSection):
         "What is trained: everything, the last share of layers, or all from the named layer on.",
         "all",
     )
+    method: Literal["all", "lora"] = choice(
+        "`all`: what `unfreeze` says; `lora`: low-rank updates of a vision transformer's attention, merged before "
+        "anything else is done.",
+        "all",
+    )
+    rank: Count = key(COUNT, "method lora: the updates' rank.", 8)
 
     def learning_options(self) -> FineTuneOptions:
         """The further keyword arguments of `tfkit.training.fine_tune` that are this section's own."""
-        return {**options_of(self, ImageLearningOptions), "unfreeze_from": self.unfreeze}
+        of_all = options_of(self, ImageLearningOptions)
+        return {**of_all, "unfreeze_from": self.unfreeze, "method": self.method, "rank": self.rank}

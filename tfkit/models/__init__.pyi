@@ -9,7 +9,8 @@ from .classifier import (
     logits_model,
 )
 from .custom_objects import register_custom_objects
-from .freezing import Unfrozen, freeze_backbone, unfreeze
+from .freezing import Unfrozen, free_everything, freeze_backbone, unfreeze
+from .low_rank import low_rank_layers, merge_low_rank, with_low_rank
 from .model_files import load_model_file, save_model_file
 from .precision import weight_that_is_no_number, with_dtype_policy, with_float_pixels
 from .preprocessing import preprocessor_scaling, scales_its_pixels, taking_raw_pixels
@@ -22,11 +23,14 @@ __all__ = [
     "build_backbone",
     "build_classifier",
     "feature_extractor",
+    "free_everything",
     "freeze_backbone",
     "head_on_features",
     "is_of_numbers",
     "load_model_file",
     "logits_model",
+    "low_rank_layers",
+    "merge_low_rank",
     "preprocessor_scaling",
     "register_custom_objects",
     "save_model_file",
@@ -36,4 +40,5 @@ __all__ = [
     "weight_that_is_no_number",
     "with_dtype_policy",
     "with_float_pixels",
+    "with_low_rank",
 ]

@@ -45,6 +45,26 @@ def freeze_backbone(model: keras.Model) -> None:
         layer.trainable = False
 
 
+def free_everything(model: keras.Model) -> None:
+    """Let every layer and weight of a model learn, whatever was frozen before.
+
+    `model.trainable = True` does not: Keras passes over an attribute that is set to what it is already, so that layers
+    which were frozen one by one stay frozen.
+
+    Args:
+        model: Any model; changed in place. What is no parameter, such as running statistics, is none afterwards.
+
+    Example:
+        >>> freeze_backbone(model)
+        >>> free_everything(model)
+        >>> all(layer.trainable for layer in model.layers)
+        True
+    """
+    for layer in model._flatten_layers():
+        layer.trainable = False
+        layer.trainable = True
+
+
 def unfreeze(model: keras.Model, unfreeze: float | str = "all", *, batch_norm: BatchNorm = "frozen") -> Unfrozen:
     """Let the end of the backbone learn, and leave BatchNorm's statistics alone.
 

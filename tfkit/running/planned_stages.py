@@ -20,7 +20,7 @@ def planned_image_stages(config: RecipeConfig, examples: int) -> Rows:
     Returns:
         For each section its name and what it does; nothing for one that does not run.
     """
-    data, head, tune, mixing = config.data, config.head, config.fine_tune, config.augmentation.mixing
+    data, head, mixing = config.data, config.head, config.augmentation.mixing
     height, width = data.image_height_width
     size = f"{height}x{width} pixels, {'grey' if data.channels == 1 else 'RGB'}, {data.resize}"
     return (
@@ -28,13 +28,21 @@ def planned_image_stages(config: RecipeConfig, examples: int) -> Rows:
         ("task", _task(config.task)),
         ("augmentation", f"{config.augmentation.policy}{f' with {mixing}' if mixing else ''}"),
         ("head", f"{counted(head.epochs, 'epoch')}, {head.optimizer} at {head.learning_rate:g}" if head else ""),
-        ("fine_tune", f"{_training(tune, examples, data.batch_size)}, unfreeze {tune.unfreeze}" if tune else ""),
+        ("fine_tune", _image_fine_tuning(config, examples)),
         ("pruning", _image_pruning(config)),
         ("quantization", _image_quantization(config)),
         ("distillation", _distillation(config)),
         ("export", ", ".join(config.export.formats) if config.export else ""),
         ("acceptance", _limits(config.acceptance, config.task.kind)),
     )
+
+
+def _image_fine_tuning(config: RecipeConfig, examples: int) -> str:
+    tune = config.fine_tune
+    if tune is None:
+        return ""
+    learns = f"lora of rank {tune.rank}" if tune.method == "lora" else f"unfreeze {tune.unfreeze}"
+    return f"{_training(tune, examples, config.data.batch_size)}, {learns}"
 
 
 def planned_text_stages(config: TextRecipeConfig | EmbeddingRecipeConfig, examples: int, *, search: str = "") -> Rows:

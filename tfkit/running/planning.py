@@ -143,6 +143,7 @@ def plan_compression(
     from tfkit import compression
 
     _note_pixels(config, model, display)
+    _plan_low_rank(config, model, display)
     if not (config.pruning or config.quantization or config.distillation):
         return CompressionPlan(compression.CompressionCoverage())
     with display.stage(_TITLE) as stage:
@@ -179,6 +180,19 @@ def _note_pixels(config: "RecipeConfig", model: Any, display: "Display") -> None
             "nothing in the backbone's file scales its pixels: it is given 0..255; if it learned on others, say "
             "model.input_range=[0,1], or model.input_mean and model.input_std"
         )
+
+
+def _plan_low_rank(config: "RecipeConfig", model: Any, display: "Display") -> None:
+    """Say how much learns with `fine_tune.method: lora`; a backbone without attention is refused."""
+    from tfkit import models
+    from tfkit.training.result import count_trainable
+
+    if config.fine_tune is None or config.fine_tune.method != "lora":
+        return
+    with display.stage("What learns") as stage:
+        adapted = models.with_low_rank(model, rank=config.fine_tune.rank)
+        learning = count_trainable(adapted)
+        stage.result(f"{learning:,} parameters, {learning / adapted.count_params():.1%}")
 
 
 def stage_options(config: "RecipeConfig", name: str, teacher: Any = None) -> dict[str, object]:

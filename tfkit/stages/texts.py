@@ -23,7 +23,7 @@ from tfkit.data.splitting import spread_over_classes
 from tfkit.data.text import TextExamples, Tokenizer, first_tokens, token_arrays, training_text_batches
 from tfkit.errors import ModelError
 from tfkit.graph import COMPARED_SAMPLES
-from tfkit.models import logits_model
+from tfkit.models import free_everything, logits_model
 from tfkit.models.text import open_transformer
 from tfkit.stages.measures import transformer_pruning
 from tfkit.stages.outcome import CompressedStage, finished_stage
@@ -142,7 +142,7 @@ def prune_text(
     shared: _Shared = {"sequence_length": sequence_length, "batch_size": batch_size, "seed": seed}
     few = first_tokens(train, tokenizer, sequence_length=sequence_length, count=COMPARED_SAMPLES)
     whole = open_transformer(model, few)
-    whole.trainable = True
+    free_everything(whole)
     prepared, pruning = PreparedStage(whole), None
     pairs: tuple[FeaturePair, ...] = ()
     if size is not None:
@@ -265,7 +265,7 @@ def quantize_text(
     chosen = spread_over_classes(train.labels, count=calibration_examples, seed=seed)
     seen = token_arrays(train.select(chosen), tokenizer, sequence_length=sequence_length)
     opened = open_transformer(model, seen)
-    opened.trainable = True  # whatever fine-tuning left frozen
+    free_everything(opened)  # whatever fine-tuning left frozen
     prepared = prepare_quantization(
         opened,
         seen,

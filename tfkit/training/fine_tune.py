@@ -14,7 +14,16 @@ from tfkit.artifacts import ImageSpec
 from tfkit.errors import ModelError
 from tfkit.graph import COMPARED_SAMPLES, give_weights
 from tfkit.keras_types import Inputs
-from tfkit.models import Unfrozen, logits_model, save_model_file, unfreeze, with_dtype_policy
+from tfkit.models import (
+    Unfrozen,
+    logits_model,
+    low_rank_layers,
+    merge_low_rank,
+    save_model_file,
+    unfreeze,
+    with_dtype_policy,
+    with_low_rank,
+)
 from tfkit.training.fitting import Progress, fit, kept_on_failure
 from tfkit.training.optimization import Aim, Optimization, aim_of
 from tfkit.training.options import FineTuneOptions, Jit, Precision, refuse_unknown
@@ -36,6 +45,8 @@ def fine_tune(
     optimization: Optimization,
     unfreeze_from: float | str = "all",
     batch_norm: Literal["frozen", "train"] = "frozen",
+    method: Literal["all", "lora"] = "all",
+    rank: int = 8,
     **options: Unpack[FineTuneOptions],
 ) -> StageResult:
     """Train a classifier's head together with the end of its backbone.
@@ -48,13 +59,17 @@ def fine_tune(
         optimization: How to step.
         unfreeze_from: What of the backbone learns: `all`, a share counted from its end, or a layer's name.
         batch_norm: Whether the backbone's BatchNorm keeps its running statistics (`frozen`) or follows (`train`).
+        method: `lora` trains low-rank updates of a vision transformer's attention, and the head, and merges them; then
+            neither `unfreeze_from` nor `batch_norm` means anything. See `tfkit.models.with_low_rank`.
+        rank: Of `lora`: the rank of the updates.
         **options: The keyword arguments of `train_on`.
 
     Returns:
         The course of the stage.
 
     Raises:
-        ModelError: When `unfreeze_from` names nothing, or `jit=False` meets a network that oneDNN cannot train.
+        ModelError: When `unfreeze_from` names nothing, a backbone for `lora` has no attention, or `jit=False` meets a
+            network that oneDNN cannot train.
 
     Example:
         >>> plan = Optimization(epochs=1, learning_rate=1e-3)
@@ -62,9 +77,32 @@ def fine_tune(
         'fine_tune'
     """
     refuse_unknown("fine_tune", options, FineTuneOptions)
+    if method == "lora":
+        return _fine_tune_low_rank(model, train, validation, image, rank=rank, optimization=optimization, **options)
     unfrozen = unfreeze(model, unfreeze_from, batch_norm=batch_norm)
     result = train_on(model, train, validation, image, optimization=optimization, **options)
     return dataclasses.replace(result, name="fine_tune", notes=(*_notes(unfrozen), *result.notes))
+
+
+def _fine_tune_low_rank(
+    model: keras.Model,
+    train: ImageExamples,
+    validation: ImageExamples,
+    image: ImageSpec,
+    *,
+    rank: int,
+    optimization: Optimization,
+    **options: Unpack[FineTuneOptions],
+) -> StageResult:
+    from tfkit.data import calibration_pixels  # it starts TensorFlow
+
+    keras.utils.set_random_seed(options.get("seed", 0))
+    adapted = with_low_rank(model, rank=rank)
+    result = train_on(adapted, train, validation, image, optimization=optimization, **options)
+    merge_low_rank(adapted, model, calibration_pixels(train, image, count=COMPARED_SAMPLES))
+    told = f"low-rank updates of rank {rank} in {len(low_rank_layers(adapted))} layers learned, and were merged"
+    learned = f"{count_trainable(adapted):,} of {model.count_params():,} parameters"
+    return dataclasses.replace(result, name="fine_tune", notes=(f"{told}: {learned}", *result.notes))
 
 
 def train_on(

@@ -15,7 +15,7 @@ from tfkit.keras_types import Logs
 from tfkit.models import feature_extractor, freeze_backbone, head_on_features
 from tfkit.training.fitting import Progress, fit, kept_on_failure
 from tfkit.training.optimization import Optimization, aim_of
-from tfkit.training.result import StageResult
+from tfkit.training.result import StageResult, count_trainable
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -228,4 +228,5 @@ def train_head(
         seconds=time.perf_counter() - began,
         history=history,
         notes=(f"backbone frozen; its features were computed once in {cached:.1f} s ({views})",),
+        trainable_parameters=count_trainable(model),
     )

@@ -9,7 +9,7 @@ import numpy as np
 from tfkit.errors import ModelError
 from tfkit.graph import give_weights, refuse_difference
 from tfkit.keras_types import Inputs
-from tfkit.models.precision import low_rank_layers
+from tfkit.models.low_rank import low_rank_layers
 from tfkit.training.fitting import Progress
 
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from tfkit.errors import ModelError
-from tfkit.models import load_model_file, logits_model, save_model_file, with_dtype_policy
-from tfkit.models.text import Adaptation, adapt, encoder_blocks, merge_adaptation
+from tfkit.models import free_everything, load_model_file, logits_model, save_model_file, with_dtype_policy
+from tfkit.models.text import Adaptation, adapt, encoder_blocks, merge_adaptation, open_transformer
 from tfkit.models.text.backbones import inner_layers
 
 
@@ -42,6 +42,16 @@ def test_all_and_head_and_last_move_what_they_name(another_classifier, tokens, t
     assert {path.split("/")[0] for path in moved(last, tokens, targets)} == {"transformer_layer_1", "logits"}
     assert head.share < last.share < everything.share
     assert "(1 blocks)" in last.notes[0]
+
+
+@pytest.mark.parametrize("earlier", ["head", "bitfit"])
+def test_what_an_earlier_way_froze_learns_again(earlier, classifier, tokens, targets) -> None:
+    adapt(classifier, earlier)
+    assert adapt(classifier, "all").share == 1.0
+    adapt(classifier, earlier)
+    opened = open_transformer(classifier, tokens)
+    free_everything(opened)
+    assert len(opened.trainable_weights) == len(opened.weights)
 
 
 def test_bitfit_moves_biases_alone(classifier, tokens, targets) -> None:

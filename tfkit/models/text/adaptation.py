@@ -1,6 +1,6 @@
 """Which parameters of a text classifier learn: all, the end, or a few that stand in for the rest."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -8,11 +8,10 @@ import keras
 import numpy as np
 
 from tfkit.errors import ModelError
-from tfkit.graph import give_weights, refuse_difference
 from tfkit.keras_types import Inputs
 from tfkit.models.classifier import POOLING, backbone_layers
-from tfkit.models.freezing import freeze_backbone
-from tfkit.models.precision import low_rank_layers, merged_weights
+from tfkit.models.freezing import free_everything, freeze_backbone
+from tfkit.models.low_rank import is_low_rank, learn_only, low_rank_layers, merge_low_rank
 from tfkit.models.text.backbones import encoder_blocks, inner_layers
 
 Method = Literal["all", "head", "last", "lora", "adapters", "bitfit"]
@@ -84,7 +83,7 @@ def adapt(
             f"'{model.name}' cannot be adapted by {method}: " + "; ".join(faults),
             hint="adapt a plain classifier once; merge_adaptation gives one back",
         )
-    model.trainable = True  # of every layer and weight inside: what an earlier call froze
+    free_everything(model)  # what an earlier call froze
     if method == "head":
         freeze_backbone(model)
     elif method == "last":
@@ -93,11 +92,11 @@ def adapt(
             layer.trainable = False
     elif method == "lora":
         _enable_low_rank(blocks, rank=rank, alpha=alpha, everywhere=projections == "all")
-        _only(model, lambda weight: weight.name.startswith("lora_kernel_"))
+        learn_only(model, is_low_rank)
     elif method == "adapters":
         model = _with_adapters(model, bottleneck)
     elif method == "bitfit":
-        _only(model, lambda weight: weight.name in ("bias", "beta"))
+        learn_only(model, lambda weight: weight.name in ("bias", "beta"))
     _forget_traces(model)
     return _told(model, method, layers=layers, rank=rank, bottleneck=bottleneck)
 
@@ -123,10 +122,7 @@ def merge_adaptation(model: keras.Model, inputs: Inputs | None = None) -> keras.
         ()
     """
     merged = keras.models.clone_model(model)
-    for old, new in zip(model.layers, merged.layers, strict=True):
-        give_weights(new, merged_weights(old))
-    merged.trainable = True
-    refuse_difference(model, merged, inputs, what="copy with merged updates")
+    merge_low_rank(model, merged, inputs)
     return merged
 
 
@@ -148,15 +144,8 @@ def _with_adapters(model: keras.Model, units: int) -> keras.Model:
         if type(layer).__name__ == "Adapter" or isinstance(layer, keras.layers.LayerNormalization)
         for weight in layer.weights
     }
-    _only(adapted, lambda weight: id(weight) in learning)
+    learn_only(adapted, lambda weight: id(weight) in learning)
     return adapted
-
-
-def _only(model: keras.Model, learns: Callable[[keras.Variable], bool]) -> None:
-    """Freeze the backbone's weights one by one but for some; a frozen layer would freeze what was added to it."""
-    for layer in backbone_layers(model):
-        for weight in layer.trainable_weights:
-            weight.trainable = learns(weight)
 
 
 def _forget_traces(model: keras.Model) -> None:
