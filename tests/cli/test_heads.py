@@ -70,7 +70,7 @@ def test_outputs_that_are_no_score_a_class_are_refused_by_name(
     assert told in _said(capsys)
 
 
-@pytest.mark.parametrize("words", [[], ["--task", "classification"]])
+@pytest.mark.parametrize("words", [[], pytest.param(["--task", "classification"], marks=pytest.mark.slow)])
 def test_one_sigmoid_unit_is_two_classes_in_every_file(
     words: list[str], shades: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

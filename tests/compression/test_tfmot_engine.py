@@ -168,6 +168,7 @@ def test_subclassed_model_and_several_inputs_are_refused():
         rebuild_in_tf_keras(keras.Model(two, keras.layers.Add()(two)))
 
 
+@pytest.mark.slow
 def test_quantised_file_takes_uint8_and_behaves_like_the_trained_twin(trained, pixels, batches, tmp_path):
     _, twin = trained
     quantised = tfmot_quantize_aware(twin)

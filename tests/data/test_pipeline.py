@@ -31,7 +31,8 @@ def _same(first, second) -> bool:
 
 
 @pytest.mark.parametrize(
-    ("cache_bytes", "augmentation", "mixing"), [(0, "rand_augment", "cutmix"), (1 << 20, "light", "mixup")]
+    ("cache_bytes", "augmentation", "mixing"),
+    [pytest.param(0, "rand_augment", "cutmix", marks=pytest.mark.slow), (1 << 20, "light", "mixup")],
 )
 def test_the_same_seed_gives_the_same_epochs(examples, cache_bytes, augmentation, mixing):
     options = {"batch_size": 5, "augmentation": augmentation, "mixing": mixing, "cache_bytes": cache_bytes}

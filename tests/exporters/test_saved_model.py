@@ -24,6 +24,7 @@ def test_saved_model_lies_in_version_folder_1(artifact):
     assert (artifact.path / "saved_model.pb").is_file()
 
 
+@pytest.mark.slow
 def test_encoded_images_of_any_size_are_decoded_and_fitted_as_in_training(artifact, small_classifier, image):
     drawn = np.random.default_rng(1).integers(0, 256, (2, 50, 70, 3), dtype=np.uint8)
     encoded = [tf.io.encode_jpeg(drawn[0]).numpy(), tf.io.encode_png(drawn[1, :20]).numpy()]

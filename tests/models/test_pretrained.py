@@ -75,7 +75,8 @@ def test_a_file_that_holds_a_part_tells_how_much_and_the_nearest(tmp_path: Path)
         load_weights_file(network(), tmp_path / "wide.h5")
 
 
-@pytest.mark.parametrize("state", ["trained", pytest.param("frozen", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("state", ["trained", "frozen"])
 def test_the_backbone_of_a_whole_keras_2_model_is_loaded(tmp_path: Path, state: str) -> None:
     files = [str(tmp_path / "whole.h5"), str(tmp_path / "answer.npy")]
     quiet = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2", "CUDA_VISIBLE_DEVICES": "-1"}

@@ -81,6 +81,7 @@ def test_check_refuses_more_layers_than_there_are_before_training(recipe, tfkit)
     assert "layers must be 1 to 2" in told.err and "heads must be 1 to 2" in told.err
 
 
+@pytest.mark.slow
 def test_check_says_what_stays(recipe, tfkit):
     told = tfkit("check", recipe)
     assert told.status == 0, told.err

@@ -48,6 +48,7 @@ def test_neighbours_are_measured_together_where_time_is_short(hurt, digits: Data
     assert whole.name.startswith("stem_conv to ") and len(whole.layers) > 20
 
 
+@pytest.mark.slow
 def test_layers_are_left_in_float_until_the_accuracy_is_back(hurt, digits: DatasetSplits, image) -> None:
     pixels, labels = some_images(digits.train, image, 60)
     found = measure_sensitivity(hurt, pixels, labels, calibration=pixels)

@@ -78,6 +78,7 @@ def test_low_rank_training_moves_the_attention_and_the_head_alone(precision, dig
     assert f"{result.trainable_parameters:,} of {model.count_params():,} parameters" in result.notes[0]
 
 
+@pytest.mark.slow
 def test_what_is_kept_is_the_average_of_the_weights(model, digits, image, tmp_path: Path) -> None:
     plan = Optimization(epochs=2, learning_rate=1e-2, ema=0.999)
     start = model.get_weights()

@@ -165,6 +165,7 @@ def test_r_drop_learns(texts) -> None:
     assert history["val_accuracy"][-1] > 0.9
 
 
+@pytest.mark.slow
 def test_r_drop_adds_the_divergence_times_alpha_and_brings_answers_together(texts) -> None:
     def first_loss(alpha: float) -> float:
         wrapped = r_drop(logits_model(new_classifier(dropout=0.3)), alpha=alpha)
@@ -183,6 +184,7 @@ def test_r_drop_adds_the_divergence_times_alpha_and_brings_answers_together(text
     assert disagreement(100.0) < 0.7 * disagreement(1e-9)
 
 
+@pytest.mark.slow
 def test_objectives_go_around_each_other_and_around_a_distiller(texts) -> None:
     model, teacher = new_classifier(), new_classifier(seed=3)
     taught = distiller(logits_model(model), logits_model(teacher), alpha=0.3)

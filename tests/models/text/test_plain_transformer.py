@@ -50,6 +50,7 @@ def test_what_stands_in_the_padding_changes_nothing(classifier, tokens):
     )
 
 
+@pytest.mark.slow
 def test_an_opened_classifier_learns(classifier, tokens, targets):
     opened = open_transformer(classifier)
     opened.compile(keras.optimizers.Adam(1e-3), "categorical_crossentropy")
