@@ -56,7 +56,7 @@ def run(config: RecipeConfig, display: Display) -> reports.RunReport:
 
     head, control = head_of(config.task, splits.train.labels), None
     model = build_classifier(config, image, len(splits.class_names), head=head)
-    plan = plan_compression(config, model, display)
+    plan = plan_compression(config, model, display, class_names=splits.class_names)
     rehearse_images(config, model, display, splits.train, image)
     plan_formats(config, model, image, display)
     folder = create_run_directory(config.run.directory / config.run.name, overwrite=config.run.overwrite)

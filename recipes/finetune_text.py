@@ -23,13 +23,13 @@ from tfkit.running import Display
 from tfkit.running.planning import head_of
 from tfkit.running.recipe_run import RecipeRun
 from tfkit.running.rehearsal import plan_formats, rehearse_texts
+from tfkit.running.teachers import find_text_teacher, taught_by
 from tfkit.running.text_planning import (
     begin_text_run,
     build_classifier,
     plan_text_compression,
     read_texts,
     stage_options,
-    taught_by,
 )
 from tfkit.stages import CompressedStage, prune_text, quantize_text
 from tfkit.training import PeakMemory
@@ -48,8 +48,9 @@ def run(config: TextRecipeConfig, display: Display) -> reports.RunReport:
     read = read_texts(config, display)
     head = head_of(config.task, read.splits.train.labels)
     model = build_classifier(config, read.backbone, len(read.splits.class_names), head)
-    coverage = plan_text_compression(config, model, display)
     length = read.length.sequence_length
+    teacher = find_text_teacher(config, model, read.tokenizer, read.splits.train, sequence_length=length)
+    coverage = plan_text_compression(config, model, display)
     rehearse_texts(config, model, display, read.splits.train, read.tokenizer, sequence_length=length)
     plan_formats(config, model, read.planned_spec, display)
     job = begin_text_run(config, display, read)
@@ -57,7 +58,7 @@ def run(config: TextRecipeConfig, display: Display) -> reports.RunReport:
     whole, cut = None, None  # the float model, before anything was taken from it; and what was
     for name in STAGES:
         if getattr(config, name) is not None:
-            trained, evaluation = train(job, name, model, tokenizer, whole)
+            trained, evaluation = train(job, name, model, tokenizer, teacher or whole)
             model = trained.model
             whole = model if name == "fine_tune" else whole
             cut = trained.transformer or cut if isinstance(trained, CompressedStage) else cut
@@ -74,12 +75,12 @@ def run(config: TextRecipeConfig, display: Display) -> reports.RunReport:
     return job.report(f"text {evaluation.task.title}", model, evaluation, results, **shown)
 
 
-def train(job: RecipeRun, name: str, model: Any, tokenizer: Tokenizer, whole: Any) -> tuple[Any, reports.Evaluation]:
+def train(job: RecipeRun, name: str, model: Any, tokenizer: Tokenizer, teacher: Any) -> tuple[Any, reports.Evaluation]:
     """One stage: what it gives, whose model is kept, and what that answers on the evaluation split."""
     title, train_stage, kept = STAGES[name]
     splits, logs = job.splits, job.folder.tensorboard(name)
     with job.display.stage(title) as stage:
-        options = stage_options(job.config, name, whole) | {"log_directory": logs, "progress": stage.progress}
+        options = stage_options(job.config, name, teacher) | {"log_directory": logs, "progress": stage.progress}
         options |= {"sequence_length": job.spec.sequence_length, "checkpoint": job.folder.checkpoints / f"{name}.keras"}
         memory = PeakMemory()
         trained = train_stage(model, splits.train, splits.validation, tokenizer, **options)

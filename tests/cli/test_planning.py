@@ -1,5 +1,6 @@
 """What `tfkit check` tells of compression, and what it refuses before any image is read."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -94,3 +95,9 @@ def test_a_teacher_that_cannot_teach_is_refused(
     assert "the student gives 3 logits, the teacher 2" in capsys.readouterr().err
     assert main(["check", str(recipe), "distillation.teacher=/no/such.keras"]) == 1
     assert "there is no model at '/no/such.keras'" in capsys.readouterr().err
+    folder = tmp_path / "earlier"
+    three = build_classifier(build_backbone("resnet8", image=ImageSpec(16, 16)), classes=3)
+    save_model_file(three, folder / "models" / "float.keras")
+    (folder / "data_report.json").write_text(json.dumps({"kept": {"train": {"leaf": 9, "sky": 9, "apple": 9}}}))
+    assert main(["check", str(recipe), f"distillation.teacher={folder}"]) == 1
+    assert "knows other classes, or another order: number 0 is 'leaf' to it" in capsys.readouterr().err

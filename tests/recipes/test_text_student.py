@@ -6,7 +6,11 @@ from pathlib import Path
 import keras
 import pytest
 
+from tfkit.config import load_recipe
 from tfkit.errors import ConfigError
+from tfkit.models import save_model_file
+from tfkit.running.display import SilentDisplay
+from tfkit.running.text_planning import build_classifier, read_texts
 
 RECIPE = """\
 recipe: finetune_text
@@ -45,6 +49,10 @@ acceptance:
   max_accuracy_drop: 0.05
   min_agreement: 0.9
 """
+
+
+# Fine-tuning alone, under a teacher that is to be named.
+TAUGHT = ("pruning=null", "quantization=null", "distillation.hidden_states=0", "fine_tune.epochs=1")
 
 
 @pytest.fixture
@@ -97,13 +105,54 @@ def test_check_says_what_stays(recipe, tfkit):
         (["pruning.sparsity=0.5", "pruning.early_stopping=2"], "pruning.early_stopping cannot go with"),
         (["distillation.alpha=0", "distillation.hidden_states=0"], "the teacher would teach nothing"),
         (["pruning.drop=random"], "pruning.drop must be"),
+        (["distillation.teacher=runs/large"], "hidden_states needs this run's own float model"),
+        ([*TAUGHT, "distillation.teacher=x", "fine_tune.r_drop=1.0"], "r_drop cannot go with distillation.teacher"),
+        ([*TAUGHT, "distillation.teacher=x", "fine_tune.method=head"], "the teacher would teach nobody"),
     ],
 )
 def test_a_recipe_whose_keys_contradict_each_other_is_refused(recipe, changes, expected):
-    from tfkit.config import load_recipe
-
     with pytest.raises(ConfigError, match=expected):
         load_recipe(recipe, changes)
+
+
+@pytest.fixture
+def teacher(recipe: Path) -> Path:
+    """An earlier run's folder as far as a teacher is read from it: a deeper network for the same texts."""
+    config = load_recipe(recipe, ["model.backbone=bert_mini"])
+    read = read_texts(config, SilentDisplay())
+    folder = recipe.parent / "runs" / "large"
+    read.tokenizer.save(folder / "artifacts" / "tokenizer")
+    save_model_file(build_classifier(config, read.backbone, 10), folder / "models" / "float.keras")
+    (folder / "data_report.json").write_text(json.dumps(read.splits.report.to_json()))
+    return folder
+
+
+@pytest.mark.slow
+def test_a_model_of_another_run_teaches_fine_tuning(recipe, teacher, tfkit):
+    told = tfkit("run", recipe, *TAUGHT, f"distillation.teacher={teacher}", "export=null")
+    assert told.status == 0, told.err
+    report = json.loads((recipe.parent / "runs" / "small" / "report.json").read_text())
+    assert report["compression"]["teacher"] == str(teacher)
+
+
+def test_a_teacher_that_reads_other_words_or_knows_other_classes_is_refused_before_training(recipe, teacher, tfkit):
+    words = (*TAUGHT, "distillation.teacher=runs/large")
+    told = tfkit("check", recipe, *words)
+    assert told.status == 0 and "from runs/large" in told.out, told.err
+    for change, fault in {
+        "model.vocabulary_size=300": "has another tokeniser than the student",
+        "distillation.teacher=runs": "there is no model at",
+    }.items():
+        told = tfkit("run", recipe, *words, change)
+        assert told.status == 1 and fault in " ".join(told.err.split()), told.err
+    report = json.loads((teacher / "data_report.json").read_text())
+    report["kept"]["train"] = dict(reversed(report["kept"]["train"].items()))
+    (teacher / "data_report.json").write_text(json.dumps(report))
+    told = tfkit("check", recipe, *words)
+    assert told.status == 1 and "number 0 is 'talk_to_human' to it, and 'account_login' to the student" in told.err
+    (teacher / "artifacts" / "tokenizer").rename(teacher / "elsewhere")
+    told = tfkit("check", recipe, *words)
+    assert told.status == 1 and not (recipe.parent / "runs" / "small").exists()
 
 
 @pytest.mark.slow

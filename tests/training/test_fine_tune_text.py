@@ -8,6 +8,7 @@ import pytest
 from tfkit.data.text import TextExamples, Tokenizer
 from tfkit.errors import ModelError
 from tfkit.models.text import build_text_classifier
+from tfkit.stages import TextTeacher
 from tfkit.training import Optimization, PeakMemory, TextObjectives
 from tfkit.training.fine_tune_text import fine_tune_text
 from tfkit.training.weight_averaging import average_runs
@@ -98,12 +99,25 @@ def test_the_mean_of_runs_is_told_with_what_it_was_chosen_by() -> None:
     assert chosen.best == 1 and "mean of the weights of 1 of 2 runs" in chosen.note
 
 
+@pytest.mark.parametrize("method", ["all", "lora"])
+def test_a_teacher_is_followed_where_the_labels_say_something_else(method, texts, tokenizer) -> None:
+    teacher = new_classifier()
+    teacher.get_layer("logits").set_weights([np.zeros((16, 3)), np.array([0.0, 0.0, 9.0])])
+    objective = TextTeacher(model=teacher, alpha=1.0).objective()
+    student = trained(texts, tokenizer, epochs=8, method=method, objective=objective).model
+    answers = student.predict(tokenizer(texts.texts, sequence_length=8), verbose=0)
+    assert np.all(answers.argmax(axis=1) == 2)
+
+
 def test_what_cannot_be_trained_so_is_told(texts, tokenizer) -> None:
     with pytest.raises(ModelError, match="average_runs must be 1 or more; got 0"):
         trained(texts, tokenizer, average_runs=0)
     with pytest.raises(ModelError, match="no dropout"):
         TextObjectives(r_drop=1.0).around(new_classifier(dropout=0.0))
     assert TextObjectives().objective is None
+    taught = TextTeacher(model=new_classifier()).objective()
+    with pytest.raises(ModelError, match="a teacher and R-Drop, weight 1 cannot go together"):
+        trained(texts, tokenizer, objective=taught, objectives=TextObjectives(r_drop=1.0))
 
 
 def test_peak_memory_is_that_since_it_was_asked_for() -> None:

@@ -32,6 +32,33 @@ class RunDirectory:
     path: Path
     _lock: Any = field(default=None, repr=False, compare=False)  # the open lock file of the process that made the run
 
+    @classmethod
+    def of_model(cls, path: Path) -> "RunDirectory":
+        """The run that a Keras model belongs to, whether or not there is one.
+
+        Args:
+            path: A run's folder, or a file in its `models`.
+
+        Example:
+            >>> RunDirectory.of_model(Path("runs/digits/models/float.keras")).path.as_posix()
+            'runs/digits'
+        """
+        return cls(path if path.is_dir() else path.parent.parent)
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The classes, labels or numbers that it was trained for, in the order of the scores; none outside of a run.
+
+        Raises:
+            ExportError: When the file that names them has changed since the run ended.
+        """
+        if self.data_report.is_file():
+            self.vouches_for(self.data_report)
+        try:
+            return tuple(json.loads(self.data_report.read_text(encoding="utf-8"))["kept"]["train"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return ()
+
     @property
     def recipe(self) -> Path:
         """The resolved recipe; running it again gives the same run.

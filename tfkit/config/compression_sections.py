@@ -21,6 +21,7 @@ from tfkit.config.keys import (
     Text,
     choice,
     key,
+    teacher_key,
 )
 from tfkit.config.options import (
     DistillerOptions,
@@ -187,11 +188,7 @@ class DistillationSection(Section):
         0.9
     """
 
-    teacher: NameOrPath | None = key(
-        "a model file, an earlier run's folder, or null",
-        "Who teaches; null: this run's own float model, in pruning and quantization.",
-        None,
-    )
+    teacher: NameOrPath | None = teacher_key()
     temperature: Positive = key(POSITIVE, "How much the teacher's answers are softened.", 4.0)
     alpha: ClosedFraction = key("a number in [0, 1]", "Share of the teacher's answers in the loss.", 0.5)
     feature_maps: NotNegative = key(

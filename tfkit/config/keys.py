@@ -92,6 +92,15 @@ def labels_per_class_key() -> Any:
     return key(COUNT + ", or null", "Keep so many training examples a class; the others are left out.", None)
 
 
+def teacher_key() -> Any:
+    """`distillation.teacher`, of images and of texts."""
+    return key(
+        "a model file, an earlier run's folder, or null",
+        "Who teaches; null: this run's own float model, in pruning and quantization.",
+        None,
+    )
+
+
 def choice(description: str, default: Any = ...) -> Any:
     """A field whose values pydantic lists in its own message."""
     return Field(default, description=description)

@@ -273,9 +273,7 @@ def _smaller_rules(tree: Tree, at_fault: set[KeyPath], places: Places) -> list[s
         broken.append((("pruning", "early_stopping"), sentence))
     if isinstance(teaching, dict):
         hidden = teaching.get("hidden_states", 0)
-        if pruning is None and tree.get("quantization") is None:
-            sentence = "distillation: the float model would teach nobody: it needs pruning: or quantization:"
-            broken.append((("distillation",), sentence))
+        broken += _teacher_rules(tree, teaching)
         if hidden and not cut:
             sentence = f"distillation.hidden_states needs one of {', '.join(STUDENT_KEYS)} in pruning:"
             broken.append((("distillation", "hidden_states"), sentence))
@@ -283,6 +281,27 @@ def _smaller_rules(tree: Tree, at_fault: set[KeyPath], places: Places) -> list[s
             sentence = "distillation.alpha is 0: the teacher would teach nothing"
             broken.append((("distillation", "alpha"), sentence))
     return [f"{told} {places.of(path)}" for path, told in broken if not {path, path[:1]} & at_fault]
+
+
+def _teacher_rules(tree: Tree, teaching: Tree) -> list[tuple[KeyPath, str]]:
+    """Of `distillation.teacher` of texts; a named one teaches `fine_tune` too, unless features are computed once."""
+    broken: list[tuple[KeyPath, str]] = []
+    tune, is_named = _section(tree, "fine_tune") or {}, teaching.get("teacher") is not None
+    teaches_tuning = is_named and tune.get("method") != "head"
+    if not teaches_tuning and tree.get("pruning") is None and tree.get("quantization") is None:
+        teacher, further = ("the teacher", ", or fine_tune.method all") if is_named else ("the float model", "")
+        sentence = f"distillation: {teacher} would teach nobody: it needs pruning: or quantization:{further}"
+        broken.append((("distillation",), sentence))
+    if is_named and teaching.get("hidden_states"):
+        sentence = "distillation.hidden_states needs this run's own float model as the teacher: leave out teacher"
+        broken.append((("distillation", "hidden_states"), sentence))
+    if teaches_tuning:
+        broken += [
+            (("fine_tune", name), f"fine_tune.{name} cannot go with distillation.teacher, which changes the loss too")
+            for name in ("layer_decay", "adversarial", "r_drop")
+            if tune.get(name) is not None
+        ]
+    return broken
 
 
 _MEANINGLESS = ("class_weights", "label_smoothing")

@@ -28,6 +28,7 @@ from tfkit.config.keys import (
     classes_key,
     key,
     labels_per_class_key,
+    teacher_key,
 )
 from tfkit.config.options import (
     AcceptanceLimits,
@@ -88,13 +89,14 @@ class TextPruningSection(TrainingSection):
 
 
 class TextDistillationSection(Section):
-    """`distillation:` - in `pruning` and `quantization` learn from the whole float model of this run too.
+    """`distillation:` - learn from a teacher's answers as well as from the labels.
 
     Example:
         >>> TextDistillationSection(alpha=0.9).temperature
         4.0
     """
 
+    teacher: NameOrPath | None = teacher_key()
     temperature: Positive = key(POSITIVE, "How much the teacher's answers are softened.", 4.0)
     alpha: ClosedFraction = key("a number in [0, 1]", "Share of the teacher's answers in the loss.", 0.5)
     hidden_states: NotNegative = key(

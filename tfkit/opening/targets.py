@@ -1,6 +1,5 @@
 """What a path on the command line names: a run, an artifacts folder, one exported file, or a file from elsewhere."""
 
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,7 +21,7 @@ from tfkit.artifacts import (
 from tfkit.errors import ConfigError, ExportError, ModelError, RunError
 from tfkit.files import read_regular_file
 from tfkit.opening.judging import Task, task_of
-from tfkit.opening.texts import keras_takes_texts, run_of
+from tfkit.opening.texts import keras_takes_texts
 
 if TYPE_CHECKING:
     import keras
@@ -146,24 +145,9 @@ def is_keras_file(path: Path) -> bool:
     return path.suffix in KERAS_SUFFIXES
 
 
-def run_labels(path: Path) -> tuple[str, ...]:
-    """The class names of the run that a Keras model belongs to; none for a file from elsewhere.
-
-    Raises:
-        ExportError: When the file that names them has changed since the run ended.
-    """
-    run = run_of(path)
-    if run.data_report.is_file():
-        run.vouches_for(run.data_report)
-    try:
-        return tuple(json.loads(run.data_report.read_text(encoding="utf-8"))["kept"]["train"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return ()
-
-
 def run_thresholds(path: Path) -> tuple[float, ...]:
     """The thresholds that the run of a Keras model chose; none for a file from elsewhere, or a run without files."""
-    folder = run_of(path).artifacts
+    folder = RunDirectory.of_model(path).artifacts
     return read_manifest(folder, compare=False)[0].thresholds if (folder / _MANIFEST).is_file() else ()
 
 

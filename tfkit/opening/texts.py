@@ -22,14 +22,9 @@ _OPTIONS = {  # in hints: a recipe's keys as they are called on the command line
 }
 
 
-def run_of(path: Path) -> RunDirectory:
-    """The run that a Keras file belongs to, whether or not there is one."""
-    return RunDirectory(path if path.is_dir() else path.parent.parent)
-
-
 def keras_takes_texts(path: Path, *, tokenizer: Path | None = None) -> bool:
     """Whether a Keras file is one of texts: its run has a tokeniser, or one was named."""
-    return tokenizer is not None or (run_of(path).tokenizer / _SPECIFICATION).is_file()
+    return tokenizer is not None or (RunDirectory.of_model(path).tokenizer / _SPECIFICATION).is_file()
 
 
 def keras_text(path: Path, *, tokenizer: Path | None = None, sequence_length: int | None = None) -> TextSpec:
@@ -47,7 +42,7 @@ def keras_text(path: Path, *, tokenizer: Path | None = None, sequence_length: in
         ModelError: When neither says how long the texts are.
         ExportError: When the run's tokeniser has changed since it ended.
     """
-    run = run_of(path)
+    run = RunDirectory.of_model(path)
     if tokenizer is None and run.tokenizer.is_dir():
         run.vouches_for(*run.tokenizer.iterdir())
     length = sequence_length or _recorded_length(run)

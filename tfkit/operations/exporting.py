@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tfkit.artifacts import Artifact, ImageSpec, PixelScaling, ResizeMode, TaskName, TextSpec
+from tfkit.artifacts import Artifact, ImageSpec, PixelScaling, ResizeMode, RunDirectory, TaskName, TextSpec
 from tfkit.errors import ConfigError, RunError
 from tfkit.opening import (
     Task,
@@ -16,7 +16,6 @@ from tfkit.opening import (
     on_raw_pixels_of,
     read_labelled_texts,
     read_labels,
-    run_labels,
     try_on,
 )
 from tfkit.operations.values import PathLike, TextTable, as_path
@@ -264,7 +263,7 @@ def _calibration_tokens(
 
 def _known_names(path: Path, classes: int, labels: Path | None) -> tuple[str, ...]:
     """The class names of the file given, or of the run; none where nobody says them."""
-    names = read_labels(labels) if labels else run_labels(path)
+    names = read_labels(labels) if labels else RunDirectory.of_model(path).class_names
     if names and len(names) != classes:
         raise ConfigError(f"there are {len(names)} labels; '{path}' gives {classes} scores", hint="see --labels")
     return names

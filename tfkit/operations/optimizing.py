@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tfkit.artifacts import ImageSpec, PixelScaling, ResizeMode
+from tfkit.artifacts import ImageSpec, PixelScaling, ResizeMode, RunDirectory
 from tfkit.errors import ConfigError, ModelError
-from tfkit.opening import Task, given_pixels, judge_head, keras_image, on_raw_pixels_of, read_labels, run_labels, try_on
+from tfkit.opening import Task, given_pixels, judge_head, keras_image, on_raw_pixels_of, read_labels, try_on
 from tfkit.running import Display, SilentDisplay
 from tfkit.terminal import InterruptedRunError, import_tensorflow
 
@@ -188,7 +188,7 @@ def _load(
         read_head(loaded)
         parameters = f"{loaded.count_params() / 1e6:.2f} M parameters"
         stage.result(f"{parameters}, {image.height}x{image.width}x{image.channels}")
-    classes = (read_labels(images.labels) if images.labels else run_labels(path)) or None
+    classes = (read_labels(images.labels) if images.labels else RunDirectory.of_model(path).class_names) or None
     with display.stage("Images") as stage:
         splits = images.splits(channels=image.channels, classes=classes, seed=seed, progress=stage.progress)
         counts = (len(splits.train), len(splits.validation), len(splits.test))

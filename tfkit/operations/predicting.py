@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from tfkit.artifacts import OUTSIDE, Artifact, ImageSpec, PixelScaling, ResizeMode, TaskName
+from tfkit.artifacts import OUTSIDE, Artifact, ImageSpec, PixelScaling, ResizeMode, RunDirectory, TaskName
 from tfkit.errors import DataError, ModelError
 from tfkit.files import read_regular_file, refuse_irregular
 from tfkit.opening import (
@@ -21,7 +21,6 @@ from tfkit.opening import (
     read_labels,
     refuse_other_channels,
     refuse_unfinished,
-    run_labels,
     run_thresholds,
     takes_texts,
 )
@@ -134,14 +133,14 @@ def _of_keras(
 
     register_custom_objects(custom_objects)
     model = load_model_file(path)
-    names = read_labels(labels) if labels else run_labels(path)
+    names = read_labels(labels) if labels else RunDirectory.of_model(path).class_names
     found: TaskName = "regression"
     if task != "regression":
         model, found, note = judge_head(model, path, task, named=len(names) or None)
         if note:
             tell(note)
     image, given = keras_image(model, path, resize=resize), given_pixels(model, said)
-    if given.note and not run_labels(path):
+    if given.note and not RunDirectory.of_model(path).class_names:
         tell(given.note)
     runtime = KerasRuntime(on_raw_pixels_of(model, image, given, path))
     scores = np.concatenate([runtime.scores(pixels) for pixels in _pixel_batches(files, image)])

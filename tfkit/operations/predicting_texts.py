@@ -19,7 +19,6 @@ from tfkit.opening import (
     judge_head,
     keras_text,
     read_labels,
-    run_labels,
     run_thresholds,
 )
 from tfkit.operations.values import Explained, FoundAnswer, FoundTexts, NearText, Prediction
@@ -80,7 +79,7 @@ def keras_scores(
 
     text = keras_text(path, tokenizer=tokenizer, sequence_length=sequence_length)
     tokens = open_tokenizer(text.tokenizer)(texts, sequence_length=text.sequence_length)
-    given = read_labels(labels) if labels else run_labels(path)
+    given = read_labels(labels) if labels else RunDirectory.of_model(path).class_names
     model, task, _ = judge_head(load_model_file(path), path, None, named=len(given) or None)
     scores = KerasRuntime(model).scores(tokens)
     names = given or tuple(map(str, range(scores.shape[1])))

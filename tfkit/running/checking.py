@@ -8,6 +8,7 @@ from tfkit.config import AnyRecipe, EmbeddingRecipeConfig, RecipeConfig, TextRec
 from tfkit.running.display import Display
 from tfkit.running.planned_stages import planned_image_stages, planned_text_stages
 from tfkit.running.planning import head_of, targets_of, with_float_head
+from tfkit.running.teachers import find_teacher, find_text_teacher
 
 if TYPE_CHECKING:
     from tfkit.compression import CompressionCoverage
@@ -55,7 +56,7 @@ def _check_images(config: RecipeConfig, display: Display) -> RecipeCheck:
     from tfkit.artifacts import ImageSpec
     from tfkit.data import load_image_splits
     from tfkit.models import backbone_layers
-    from tfkit.running.planning import build_classifier, find_teacher, plan_compression
+    from tfkit.running.planning import build_classifier, plan_compression
     from tfkit.running.rehearsal import plan_formats, rehearse_images
 
     data = config.data
@@ -72,7 +73,7 @@ def _check_images(config: RecipeConfig, display: Display) -> RecipeCheck:
         )
         stage.result(_counts(splits))
     if config.distillation:
-        find_teacher(config, build_classifier(config, image, len(splits.class_names)))
+        find_teacher(config, build_classifier(config, image, len(splits.class_names)), splits.class_names)
     config, note = with_float_head(config, len(splits.class_names))
     if config.task.kind != "classification":
         head = head_of(config.task, splits.train.labels)
@@ -92,6 +93,8 @@ def _check_texts(config: TextRecipeConfig, display: Display) -> RecipeCheck:
     read = _Opened(
         config, display, splits, lambda backbone: build_classifier(config, backbone, len(splits.class_names))
     )
+    length = read.length.sequence_length
+    find_text_teacher(config, read.model, read.tokenizer, splits.train, sequence_length=length)
     coverage = plan_text_compression(config, read.model, display)
     read.rehearse()
     adapted = read.adapted()

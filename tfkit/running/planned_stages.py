@@ -76,7 +76,7 @@ def planned_text_stages(config: TextRecipeConfig | EmbeddingRecipeConfig, exampl
                 if quantization
                 else "",
             ),
-            ("distillation", "from the float model of this run" if config.distillation else ""),
+            ("distillation", _distillation(config)),
         ]
     else:
         rows.append(("search", search))
@@ -122,7 +122,7 @@ def _image_quantization(config: RecipeConfig) -> str:
     return f"{bits}, {counted(section.epochs, 'epoch')} at {section.learning_rate:g}{by}"
 
 
-def _distillation(config: RecipeConfig) -> str:
+def _distillation(config: RecipeConfig | TextRecipeConfig) -> str:
     section = config.distillation
     if section is None:
         return ""

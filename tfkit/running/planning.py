@@ -1,13 +1,12 @@
 """From a recipe's sections to the values that the library takes, and every refusal before anything is trained."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from tfkit.config import AnyRecipe, EmbeddingRecipeConfig, RecipeConfig, TaskSection
 from tfkit.errors import ModelError
+from tfkit.running.teachers import find_teacher, taught_by, teaching
 
 if TYPE_CHECKING:
     import numpy as np
@@ -124,7 +123,12 @@ def build_classifier(
 
 
 def plan_compression(
-    config: "RecipeConfig", model: Any, display: "Display", *, teacher_too: bool = True
+    config: "RecipeConfig",
+    model: Any,
+    display: "Display",
+    *,
+    class_names: tuple[str, ...] = (),
+    teacher_too: bool = True,
 ) -> CompressionPlan:
     """Find out what pruning, quantisation and distillation will do, and show it in one line.
 
@@ -132,6 +136,7 @@ def plan_compression(
         config: The recipe.
         model: Its classifier, not trained yet.
         display: Where to show it.
+        class_names: Its classes, for a teacher that is to have the same; empty where they are not known.
         teacher_too: Whether the teacher is looked at; False while the number of classes is not known yet.
 
     Returns:
@@ -154,11 +159,9 @@ def plan_compression(
             quantization=_quantization_policy(config),
             engine=config.quantization.engine if config.quantization else "tfkit",
         )
-        teacher = find_teacher(config, model) if teacher_too else None
+        teacher = find_teacher(config, model, class_names) if teacher_too else None
         stage.result(coverage.sentence)
-    distillation = config.distillation
-    named = distillation.teacher or "the run's own float model" if distillation else ""
-    return CompressionPlan(coverage, teacher, named)
+    return CompressionPlan(coverage, teacher, taught_by(config))
 
 
 def _given_scaling(config: "RecipeConfig") -> Any:
@@ -217,7 +220,7 @@ def stage_options(config: "RecipeConfig", name: str, teacher: Any = None) -> dic
         options["feature_maps"] = config.distillation.feature_maps if config.distillation else 0.0
     if name == "quantization":
         options |= {"policy": _quantization_policy(config)}
-    return options if name == "head" else options | {"objective": _teaching(config, teacher)}
+    return options if name == "head" else options | {"objective": teaching(config, teacher)}
 
 
 def batch_options(config: "RecipeConfig") -> dict[str, object]:
@@ -236,44 +239,6 @@ def _quantization_policy(config: "RecipeConfig") -> Any:
     from tfkit.compression import QuantizationPolicy
 
     return QuantizationPolicy(**config.quantization.policy_options()) if config.quantization else None
-
-
-def _teaching(config: "RecipeConfig", teacher: Any) -> Callable[[Any], Any] | None:
-    """What `tfkit.training.train_on` takes as `objective`: it puts the student into a distiller."""
-    from tfkit import compression, models
-    from tfkit.tasks import task_named
-
-    if config.distillation is None or teacher is None:
-        return None
-    options = config.distillation.distiller_options()
-    pairs = tuple(compression.FeaturePair(**pair) for pair in config.distillation.feature_options())
-    task = task_named(config.task.kind)
-    return partial(compression.distiller, teacher=models.logits_model(teacher), features=pairs, task=task, **options)
-
-
-def find_teacher(config: "RecipeConfig", model: Any) -> Any:
-    """Load the teacher that a recipe names, and refuse one that cannot teach its classifier.
-
-    Args:
-        config: The recipe.
-        model: Its classifier, not trained yet.
-
-    Returns:
-        The teacher; None without distillation, and where the run's own float model teaches.
-
-    Raises:
-        ModelError: When it cannot be loaded, or student and teacher do not fit.
-    """
-    from tfkit import models
-
-    if config.distillation is None:
-        return None
-    named = config.distillation.teacher
-    teacher = models.load_model_file(Path(named)) if named is not None else None
-    objective = _teaching(config, model if teacher is None else teacher)
-    if objective is not None:
-        objective(models.logits_model(model))
-    return teacher
 
 
 def _refuse_untrainable(config: "RecipeConfig", model: Any) -> None:

@@ -11,6 +11,7 @@ from tfkit.data.text import LengthReport, TextExamples, Tokenizer, load_text_spl
 from tfkit.running.display import Display
 from tfkit.running.planning import head_of, targets_of
 from tfkit.running.recipe_run import RecipeRun
+from tfkit.running.teachers import text_teacher
 
 if TYPE_CHECKING:
     from tfkit.compression import CompressionCoverage
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from tfkit.data.text import LengthReport, TextExamples, Tokenizer
     from tfkit.models import HeadSpec
     from tfkit.running.display import Display
-    from tfkit.stages.texts import TextTeacher
 
 
 def open_backbone(config: "TextRecipeConfig | EmbeddingRecipeConfig", train: "TextExamples") -> "tuple[Any, Tokenizer]":
@@ -69,13 +69,13 @@ def build_classifier(config: "TextRecipeConfig", backbone: Any, classes: int, he
     return build_text_classifier(backbone, classes=classes, head=head, **config.model.classifier_options())
 
 
-def stage_options(config: "TextRecipeConfig", name: str, whole: Any = None) -> dict[str, object]:
+def stage_options(config: "TextRecipeConfig", name: str, teacher: Any = None) -> dict[str, object]:
     """What a recipe says about one stage, as keyword arguments of the function that runs it.
 
     Args:
         config: The recipe.
         name: `fine_tune`, `pruning` or `quantization`; its section is there.
-        whole: For the stages after `fine_tune`: the float model it gave, which teaches them.
+        teacher: Who teaches in this stage, where the recipe has `distillation:`; None for nobody.
 
     Returns:
         The arguments of `tfkit.training.fine_tune_text`, or of `prune_text` or `quantize_text` of `tfkit.stages`, but
@@ -87,10 +87,12 @@ def stage_options(config: "TextRecipeConfig", name: str, whole: Any = None) -> d
     section, data, augmentation = getattr(config, name), config.data, config.augmentation
     options: dict[str, object] = {"batch_size": data.batch_size, "buckets": data.buckets, "seed": config.run.seed}
     options |= {"optimization": Optimization(**section.optimization_options())} | section.learning_options()
-    if name == "fine_tune":
-        options["objectives"] = TextObjectives(**section.objective_options())
+    taught = text_teacher(config, teacher)
+    if name != "fine_tune":
+        options["teacher"] = taught
     else:
-        options["teacher"] = text_teacher(config, whole)
+        options["objectives"] = TextObjectives(**section.objective_options())
+        options["objective"] = taught.objective() if taught and section.method != "head" else None
     if name == "pruning":
         options |= {"size": student_size(config), "threads": config.acceptance.latency_threads}
     if augmentation is not None:
@@ -215,21 +217,6 @@ def student_size(config: "TextRecipeConfig") -> "StudentSize | None":
 
     options = config.pruning.size_options() if config.pruning else {}
     return StudentSize(**options) if options else None
-
-
-def text_teacher(config: "TextRecipeConfig", model: Any) -> "TextTeacher | None":
-    """A recipe's whole float model as the teacher of what comes after it; None without `distillation:`."""
-    from tfkit.stages.texts import TextTeacher
-    from tfkit.tasks import task_named
-
-    if config.distillation is None:
-        return None
-    return TextTeacher(model=model, task=task_named(config.task.kind), **config.distillation.teacher_options())
-
-
-def taught_by(config: "TextRecipeConfig") -> str:
-    """Who teaches, in words; empty without `distillation:`."""
-    return "the run's own float model" if config.distillation else ""
 
 
 class SearchOptions(TypedDict):

@@ -176,6 +176,9 @@ def train_text(
     else:
         objectives = objectives or TextObjectives()
         if objectives.objective is not None:
+            if options.get("objective") is not None:
+                told = "; ".join(objectives.notes)
+                raise ModelError(f"a teacher and {told} cannot go together: both change the loss", hint="leave one out")
             options["objective"] = objectives.objective
         result = train_on_texts(
             adaptation.model,

@@ -114,6 +114,7 @@ class TextFineTuneOptions(KeepingOptions, total=False):
     buckets: bool
     augmentation: TextAugmentation | None
     jit: Jit
+    objective: Objective | None
 
 
 def refuse_unknown(function: str, options: Mapping[str, object], known: type) -> None:
