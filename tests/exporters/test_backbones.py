@@ -50,7 +50,7 @@ def _set_batch_statistics(model, photos):
 @pytest.mark.parametrize("name", ["MobileNetV2", "MobileNetV3Small", "EfficientNetB0", "ResNet50"])
 def test_backbone_becomes_an_all_integer_file_that_computes_what_keras_computes(name, photos, tmp_path):
     model = _classifier(name, photos)
-    flatbuffer = convert_to_float(model, image=IMAGE)
+    flatbuffer = convert_to_float(model, spec=IMAGE)
     expected = KerasRuntime(model).scores(photos)
     for quantization, tolerance in (("none", 1e-4), ("float16", 0.01), ("dynamic_int8", 0.1), ("int8", 0.1)):
         artifact = export_tflite(

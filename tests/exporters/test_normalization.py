@@ -30,7 +30,7 @@ def wide_classifier(image, class_names):
 
 @pytest.fixture(scope="module")
 def float_flatbuffer(wide_classifier, image):
-    return convert_to_float(wide_classifier, image=image)
+    return convert_to_float(wide_classifier, spec=image)
 
 
 @pytest.fixture(scope="module", params=["float16", "dynamic_int8", "int8"])
@@ -135,7 +135,7 @@ def test_runtime_is_never_below_what_the_stock_converter_says(image, tmp_path):
     x = keras.layers.Conv3D(2, (3, 3, 1))(keras.layers.Reshape((*image.shape, 1))(pixels))
     x = keras.layers.Flatten()(keras.ops.sign(keras.ops.round(keras.ops.sin(x))))
     path = tmp_path / "float.tflite"
-    path.write_bytes(normalized(convert_to_float(keras.Model(pixels, keras.layers.Dense(3)(x)), image=image)))
+    path.write_bytes(normalized(convert_to_float(keras.Model(pixels, keras.layers.Dense(3)(x)), spec=image)))
 
     assert read_portability(path).min_runtime == "2.11.0"  # SIGN, by TensorFlow's runtime_version.cc
 

@@ -204,7 +204,7 @@ def test_a_corrupted_range_is_found_at_the_first_layer_that_drifts():
     scaled = (folded.input.minimum + _pixels()[:4] * (folded.input.maximum - folded.input.minimum) / 255).astype(
         np.float32
     )
-    flatbuffer = convert_to_float(folded.model, image=IMAGE)
+    flatbuffer = convert_to_float(folded.model, spec=IMAGE)
     sound, roundings = quantize_as_trained(flatbuffer, folded, scaled)
     assert first_drift(compare_layers(student, sound, roundings, _pixels()[:4])) is None
     corrupted = [
@@ -224,7 +224,7 @@ def test_a_tensor_that_was_not_trained_on_is_refused_with_its_name():
     folded = fold(_student(_residual))
     without = dataclasses.replace(folded, roundings=tuple(r for r in folded.roundings if "sum" not in r[0].name))
     with pytest.raises(ExportError, match="ADD 'functional"):
-        quantize_as_trained(convert_to_float(folded.model, image=IMAGE), without, _pixels()[:2].astype(np.float32))
+        quantize_as_trained(convert_to_float(folded.model, spec=IMAGE), without, _pixels()[:2].astype(np.float32))
 
 
 def _by_the_tf_converter(student):

@@ -13,7 +13,7 @@ from tfkit.runtimes import KerasRuntime, LiteRTRuntime, read_operators
 
 @pytest.fixture(scope="module")
 def float_flatbuffer(small_classifier, image):
-    return convert_to_float(small_classifier, image=image)
+    return convert_to_float(small_classifier, spec=image)
 
 
 def _export(model, path, quantization, image, class_names, **options):

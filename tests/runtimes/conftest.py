@@ -22,7 +22,7 @@ def int8_file(small_classifier, image, class_names, random_pixels, tmp_path_fact
         spec=image,
         class_names=class_names,
         calibration=random_pixels,
-        float_flatbuffer=convert_to_float(small_classifier, image=image),
+        float_flatbuffer=convert_to_float(small_classifier, spec=image),
     )
     return path
 

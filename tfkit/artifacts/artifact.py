@@ -1,8 +1,9 @@
 """An exported model on disk, with everything needed to feed it and to read its answer: spec, signature, labels."""
 
 import hashlib
+import os
 import zlib
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -92,6 +93,12 @@ class TextSpec:
     tokenizer: Path
     segment_ids: bool = False
 
+    def manifest_entry(self, folder: Path) -> dict[str, object]:
+        """What the manifest of an artifacts folder says of it; the tokeniser's folder is relative to that one."""
+        tokenizer = Path(os.path.relpath(self.tokenizer, folder)).as_posix()
+        text: dict[str, object] = {"sequence_length": self.sequence_length, "tokenizer": tokenizer}
+        return {"text": text | ({"segment_ids": True} if self.segment_ids else {})}
+
 
 ResizeMode = Literal["crop", "pad", "stretch"]
 
@@ -128,6 +135,10 @@ class ImageSpec:
             (32, 48, 1)
         """
         return (self.height, self.width, self.channels)
+
+    def manifest_entry(self, folder: Path) -> dict[str, object]:
+        """What the manifest of an artifacts folder says of it."""
+        return {"image": asdict(self)}
 
 
 InputSpec = ImageSpec | TextSpec

@@ -2,14 +2,13 @@
 
 import hashlib
 import json
-import os
 import re
 from collections.abc import Collection, Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tfkit.artifacts.artifact import Artifact, ImageSpec, InputSpec, TextSpec
+from tfkit.artifacts.artifact import Artifact
 from tfkit.errors import ExportError, printable
 from tfkit.files import read_regular_file, write_whole
 
@@ -138,7 +137,7 @@ def write_manifest(artifacts: tuple[Artifact, ...], directory: Path) -> Path:
         entry = asdict(replace(artifact, layers=()))
         del entry["layers"], entry["input"]
         entry["path"] = artifact.path.relative_to(directory).as_posix()
-        entry |= _input_entry(artifact.input, directory)
+        entry |= artifact.input.manifest_entry(directory)
         entries.append({**entry, "bytes": artifact.bytes, "sha256": artifact.sha256})
     path = directory / MANIFEST_NAME
     write_whole(path, json.dumps({"version": 2, "artifacts": entries}, indent=2) + "\n")
@@ -256,18 +255,12 @@ def _listed_sha256(name: str, sums: dict[str, str]) -> str:
 
 def _read_entry(entry: "FileEntry", directory: Path) -> Artifact:
     path = _inside(entry.path, directory)
-    taken: InputSpec
-    if entry.text is not None:
-        taken = TextSpec(entry.text.sequence_length, directory / entry.text.tokenizer, entry.text.segment_ids)
-    else:
-        assert entry.image is not None
-        taken = entry.image
     return Artifact(
         path=path,
         format=entry.format,
         quantization=entry.quantization,
         signature=entry.signature,
-        input=taken,
+        input=entry.input_spec(directory),
         class_names=entry.class_names,
         made_by=entry.made_by,
         task=entry.task if entry.class_names else "embedding",  # manifests of old say nothing of it
@@ -280,11 +273,3 @@ def _inside(name: str, directory: Path) -> Path:
     if "\0" in name or path == directory or not path.resolve().is_relative_to(directory.resolve()):
         raise ValueError(f"the path '{name}' leaves its folder")
     return path
-
-
-def _input_entry(given: InputSpec, directory: Path) -> dict[str, object]:
-    if isinstance(given, ImageSpec):
-        return {"image": asdict(given)}
-    tokenizer = Path(os.path.relpath(given.tokenizer, directory)).as_posix()
-    text = {"sequence_length": given.sequence_length, "tokenizer": tokenizer}
-    return {"text": text | ({"segment_ids": True} if given.segment_ids else {})}

@@ -1,10 +1,11 @@
 """What a manifest may say: every key, its type and its bounds (pydantic)."""
 
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from tfkit.artifacts.artifact import ImageSpec, ModelSignature, TaskName
+from tfkit.artifacts.artifact import ImageSpec, InputSpec, ModelSignature, TaskName, TextSpec
 from tfkit.artifacts.format import ArtifactFormat, Quantization
 
 # What LiteRT and TensorFlow call the types that a classifier's ends can have.
@@ -76,6 +77,13 @@ class FileEntry(_Part):
         if len(set(self.class_names)) < len(self.class_names):
             return f"a class name of '{self.path}' stands twice"
         return None
+
+    def input_spec(self, folder: Path) -> InputSpec:
+        """The images or texts it takes; paths are relative to a folder."""
+        if self.text is not None:
+            return TextSpec(self.text.sequence_length, folder / self.text.tokenizer, self.text.segment_ids)
+        assert self.image is not None  # `fault` has asked
+        return self.image
 
     def _channels(self) -> int:
         return self.image.channels if self.image is not None else 3

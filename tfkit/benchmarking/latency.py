@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tfkit.artifacts import ImageSpec, InputSpec
-from tfkit.runtimes import ModelInputs, Runtime
+from tfkit.artifacts import InputSpec
+from tfkit.inputs import input_of
+from tfkit.runtimes import Feed, ModelInputs, Runtime
 
 _SETTLED_SECONDS = 1.0
 
@@ -88,9 +89,6 @@ def measure_latency(
     )
 
 
-def noise(spec: InputSpec) -> ModelInputs:
+def noise(spec: InputSpec) -> Feed:
     """One image of noise, or one text of full length: latency does not depend on what it shows or says."""
-    if isinstance(spec, ImageSpec):
-        return np.random.default_rng(0).integers(0, 256, (1, *spec.shape), dtype=np.uint8)
-    ones = np.ones((1, spec.sequence_length), np.int32)
-    return {"token_ids": ones, "padding_mask": ones}
+    return input_of(spec).noise(spec, 1)

@@ -4,7 +4,6 @@ from .examples import DataReport, DatasetSplits, Examples, ImageExamples, LeftOu
 from .host_images import decode_on_host, fit_on_host
 from .image_files import IMAGE_SUFFIXES
 from .images import decode_image, fit_image
-from .inputs import encoded_inputs, input_batches
 from .loading import SourceName, load_image_examples, load_image_splits
 from .pipeline import calibration_pixels, evaluation_batches, pixel_batches, some_views, training_batches
 from .sources import ArraySource, FileSource, ImageSource
@@ -27,12 +26,10 @@ __all__ = [
     "calibration_pixels",
     "decode_image",
     "decode_on_host",
-    "encoded_inputs",
     "evaluation_batches",
     "fit_image",
     "fit_on_host",
     "host_pixel_batches",
-    "input_batches",
     "load_image_examples",
     "load_image_splits",
     "mix_batch",

@@ -160,7 +160,7 @@ class DatasetSplits(Generic[ExamplesT]):
 
 
 def host_pixel_batches(examples: ImageExamples, image: ImageSpec, *, batch_size: int) -> Iterator[np.ndarray]:
-    """The pixels of `input_batches`, without TensorFlow where the images' formats allow it.
+    """Fitted pixels in the order of the examples, without TensorFlow where the images' formats allow it.
 
     Args:
         examples: Which images.

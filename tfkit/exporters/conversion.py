@@ -10,46 +10,58 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from tfkit.artifacts import ImageSpec
+from tfkit.artifacts import InputSpec, TensorSpec
 from tfkit.compression.operators import leaky_relu, replaced_operator
 from tfkit.compression.rules import negative_slope_of
 from tfkit.errors import ExportError
 from tfkit.exporters.inspection import describe_operators
-from tfkit.graph import Node, build_model, read_graph
+from tfkit.graph import Node, build_model, fed, read_graph
 from tfkit.graph.building import Copy
+from tfkit.inputs import input_of
 from tfkit.keras_types import LayerOptions, Shape, Tensor
 from tfkit.models.text.classifier import EMBEDDINGS, is_embedder
 from tfkit.runtimes import held_native_output, read_operators
 
-INPUT_NAME = "pixels"
-TEXT_INPUT_NAMES = ("token_ids", "padding_mask")
 OUTPUT_NAME = "scores"
 SIGNATURE = "serving_default"
 
 
-def convert_to_float(model: keras.Model, *, image: ImageSpec) -> bytes:
-    """Convert a Keras model for one image at a time, with the signature `pixels` -> `scores`.
+def convert_to_float(model: keras.Model, *, spec: InputSpec) -> bytes:
+    """Convert a Keras model for one image or text at a time.
 
     Args:
-        model: What `exportable_model` gives.
-        image: The images it takes.
+        model: What `exportable_model` gives; of texts, for one length.
+        spec: The images or texts it takes.
 
     Returns:
-        The flatbuffer.
+        The flatbuffer, with the signature `pixels`, or `token_ids` and `padding_mask` -> `scores`; an embedder gives
+        `embeddings`. A token table is looked up by one GATHER; negative ids, which Keras counts from the end of the
+        table, are not.
 
     Raises:
         ExportError: When a layer has no builtin operator; it names the operators and their layers.
 
     Example:
-        >>> convert_to_float(model, image=image)[4:8]
+        >>> convert_to_float(model, spec=image)[4:8]
         b'TFL3'
     """
-    model = _with_integer_operators(model)
-    return _converted(
-        model,
-        lambda pixels: {OUTPUT_NAME: model(pixels, training=False)},
-        [tf.TensorSpec((1, *image.shape), tf.float32, name=INPUT_NAME)],
-    )
+    taken = input_of(spec).tensors(spec)
+    model = _with_plain_operators(model, taken)
+    answer = EMBEDDINGS if is_embedder(model) else OUTPUT_NAME
+
+    def scores(*given: tf.Tensor) -> dict[str, tf.Tensor]:
+        named = {tensor.name: values for tensor, values in zip(taken, given, strict=True)}
+        return {answer: model(fed(model, named), training=False)}
+
+    one = [tf.TensorSpec((1, *tensor.shape[1:]), tensor.dtype, name=tensor.name) for tensor in taken]
+    return _converted(model, scores, one)
+
+
+def _with_plain_operators(model: keras.Model, taken: Sequence[TensorSpec]) -> keras.Model:
+    """The model with rows looked up as TFLite does where it takes ids, and with integer operators for numbers."""
+    kinds = {np.dtype(tensor.dtype).kind for tensor in taken}
+    model = _with_integer_operators(model) if "f" in kinds else model
+    return build_model(read_graph(model), _with_plain_lookups) if "i" in kinds else model
 
 
 def _with_integer_operators(model: keras.Model) -> keras.Model:
@@ -79,31 +91,6 @@ _REWRITTEN = (
     keras.layers.UpSampling2D,
     keras.layers.LeakyReLU,
 )
-
-
-def convert_text_to_float(model: keras.Model, *, sequence_length: int) -> bytes:
-    """Convert a text model for one text at a time, with the signature `token_ids`, `padding_mask` -> `scores`.
-
-    Args:
-        model: A text classifier of one length: int32 (1, sequence_length) in; or an embedder, which gives `embeddings`.
-        sequence_length: Tokens of every text.
-
-    Returns:
-        The flatbuffer. Its token table is looked up by one GATHER; negative ids, which Keras counts from the end of
-        the table, are not.
-
-    Raises:
-        ExportError: As for `convert_to_float`.
-    """
-    model = build_model(read_graph(model), _with_plain_lookups)
-    names, answer = TEXT_INPUT_NAMES, EMBEDDINGS if is_embedder(model) else OUTPUT_NAME
-
-    def scores(token_ids: tf.Tensor, padding_mask: tf.Tensor) -> dict[str, tf.Tensor]:
-        given = dict(zip(names, (token_ids, padding_mask), strict=True))
-        return {answer: model(given, training=False)}
-
-    specifications = [tf.TensorSpec((1, sequence_length), tf.int32, name=name) for name in names]
-    return _converted(model, scores, specifications)
 
 
 class _PlainLookup(keras.layers.Layer):

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING
 import keras
 import numpy as np
 
-from tfkit.artifacts import ImageSpec, InputSpec, TaskName, TextSpec
+from tfkit.artifacts import InputSpec, TaskName
 from tfkit.compression import is_compressed, strip_compression
 from tfkit.errors import ExportError, ModelError
 from tfkit.graph import Head, Node, build_model, copy_layer, read_graph
 from tfkit.graph.building import Copy
+from tfkit.inputs import input_of
 from tfkit.keras_types import Tensor
 from tfkit.models import weight_that_is_no_number, with_dtype_policy, with_float_pixels
 from tfkit.models.text.classifier import is_embedder
@@ -54,7 +55,7 @@ def check_model(model: keras.Model, *, spec: InputSpec, class_names: tuple[str, 
     Raises:
         ExportError: Tells every fault.
     """
-    faults = _text_faults(model, spec) if isinstance(spec, TextSpec) else _image_faults(model, spec)
+    faults = input_of(spec).faults(model, spec)
     if is_embedder(model):
         faults += [f"it gives vectors; expected scores of {len(class_names)} classes"] if class_names else []
     elif len(model.outputs) != 1 or tuple(model.outputs[0].shape[1:]) != (len(class_names),):
@@ -85,23 +86,6 @@ def refuse_weights_that_are_no_numbers(model: "keras.Model | tf_keras.Model") ->
             f"model '{model.name}' cannot be exported: its weights '{name}' hold values that are no numbers",
             hint="its training has gone wrong; train it again with a lower learning_rate",
         )
-
-
-def _image_faults(model: keras.Model, image: ImageSpec) -> list[str]:
-    fitting = (image.shape, (None, None, image.channels))
-    if len(model.inputs) == 1 and tuple(model.inputs[0].shape[1:]) in fitting:
-        return []
-    shapes = ", ".join(str(tuple(tensor.shape)) for tensor in model.inputs)
-    return [f"it takes {shapes}; expected one input of images {image.shape}"]
-
-
-def _text_faults(model: keras.Model, text: TextSpec) -> list[str]:
-    if isinstance(model.input, dict) and set(model.input) == {"token_ids", "padding_mask"}:
-        lengths = {tensor.shape[1] for tensor in model.inputs}
-        if lengths <= {None, text.sequence_length}:
-            return []
-    shapes = ", ".join(f"{tensor.name} {tuple(tensor.shape)}" for tensor in model.inputs)
-    return [f"it takes {shapes}; expected token_ids and padding_mask of {text.sequence_length} tokens, as a dict"]
 
 
 def with_two_scores(model: keras.Model, head: Head) -> keras.Model:

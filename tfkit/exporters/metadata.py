@@ -5,7 +5,6 @@ model, and the files that it names as a zip archive behind it. No library kept t
 """
 
 import io
-import json
 import zipfile
 from collections.abc import Mapping
 from importlib import metadata
@@ -16,12 +15,10 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
 
-from tfkit.artifacts import LABELS_NAME, ImageSpec, InputSpec, TaskName, TextSpec, labels_file
-from tfkit.artifacts.artifact import SPECIFICATION_FILE
-from tfkit.errors import ExportError
+from tfkit.artifacts import LABELS_NAME, InputSpec, TaskName, labels_file
 from tfkit.exporters.normalization import packed
+from tfkit.inputs import FileDescription, TensorDescription, input_of
 from tfkit.runtimes.file_metadata import METADATA
-from tfkit.runtimes.litert_runtime import SEGMENT_IDS
 from tfkit.tasks import Task, task_named
 
 VOCABULARY_NAME = "vocab.txt"
@@ -31,9 +28,6 @@ _AXIS_LABELS, _VOCABULARY = np.int8(2), np.int8(5)  # AssociatedFileType
 _FEATURE, _IMAGE = np.uint8(1), np.uint8(2)  # ContentProperties
 _NORMALIZATION, _BERT_TOKENIZER = np.uint8(1), np.uint8(4)  # ProcessUnitOptions
 _RGB, _GRAYSCALE = np.int8(1), np.int8(2)  # ColorSpaceType
-# What MediaPipe's BERT classifier and embedder call the tensors.
-_TEXT_NAMES = {"token_ids": "ids", "padding_mask": "mask", SEGMENT_IDS: "segment_ids"}
-_SPECIAL = {"start": "[CLS]", "end": "[SEP]", "unknown": "[UNK]"}
 
 # Strings, numbers, arrays of floats, tables and lists of tables, by their field's place in the schema.
 _Table = dict[int, object]
@@ -68,21 +62,21 @@ def with_metadata(
     asked = task_named(task)
     files = {LABELS_NAME: labels_file(class_names).encode()} if asked.has_labels else {}
     subgraph: _Table = {}
-    if isinstance(spec, ImageSpec):
-        subgraph[2] = [_image(graph.tensors[graph.inputs[0]], spec)]
-    else:
-        if spec.segment_ids:
-            files[VOCABULARY_NAME] = bert_vocabulary(spec)
-            _add_segment_ids(model)
-            tokenizer = {0: [_file(VOCABULARY_NAME, "Word pieces, one a line, by their id", _VOCABULARY)]}
-            subgraph[5] = [{0: _BERT_TOKENIZER, 1: tokenizer}]
-        subgraph[2] = [_tokens(graph.tensors[place].name) for place in graph.inputs]
+    taken = input_of(spec)
+    about = taken.described(spec)
+    if about.vocabulary is not None:
+        files[VOCABULARY_NAME] = about.vocabulary
+        tokenizer = {0: [_file(VOCABULARY_NAME, "Word pieces, one a line, by their id", _VOCABULARY)]}
+        subgraph[5] = [{0: _BERT_TOKENIZER, 1: tokenizer}]
+    for name in about.unread:
+        _add_unread(model, name)
+    subgraph[2] = [_given(graph.tensors[place], about) for place in graph.inputs]
     subgraph[3] = [_answers(class_names, asked)]
     described: _Table = {
-        0: f"{'Image' if isinstance(spec, ImageSpec) else 'Text'} {asked.noun}",
+        0: f"{taken.noun.capitalize()} {asked.noun}",
         3: [subgraph],
         4: f"tfkit {metadata.version('tfkit')}",
-        7: "1.0.0" if isinstance(spec, ImageSpec) else "1.1.0",
+        7: about.parser,
     }
     _add_entry(model, _packed_table(described))
     content = packed(model)
@@ -91,29 +85,29 @@ def with_metadata(
 
 def beyond_mediapipe(spec: InputSpec) -> str | None:
     """Why MediaPipe Tasks refuses a model's `.tflite` files, in a sentence; None where it takes them."""
-    if isinstance(spec, ImageSpec):
-        grey = "MediaPipe Tasks and ML Kit take colour pictures only and refuse these grey files; LiteRT runs them"
-        return grey if spec.channels == 1 else None
-    wanted = (
-        "MediaPipe's text tasks want a third input, which export.segment_ids of a recipe and tfkit export "
-        "--segment-ids add; LiteRT needs none"
-    )
-    return None if spec.segment_ids else wanted
+    return input_of(spec).described(spec).beyond_mediapipe
 
 
-def _image(tensor: schema.TensorT, image: ImageSpec) -> _Table:
+def _given(tensor: schema.TensorT, about: FileDescription) -> _Table:
+    named = (told for name, told in about.tensors.items() if name in str(tensor.name))
+    told = next(named, next(iter(about.tensors.values())))  # a tensor of the tfmot engine has a name of its own
+    if told.image is not None:
+        return _image(tensor, told, *told.image)
+    return {0: told.name, 1: told.told, 3: {0: _FEATURE, 1: {}}}
+
+
+def _image(tensor: schema.TensorT, told: TensorDescription, height: int, width: int, channels: int) -> _Table:
     quantization = tensor.quantization
     scale, zero = 1.0, 0.0
     if quantization is not None and quantization.scale is not None:
         scale, zero = float(quantization.scale[0]), float(quantization.zeroPoint[0])
     # Real value of an input: (pixel - mean) / std; of a quantised one scale * (pixel - zero), so that it is the pixel.
     ends = [scale * (pixel - zero) for pixel in (0.0, 255.0)]
-    colours = _RGB if image.channels == 3 else _GRAYSCALE
-    size = {0: np.uint32(image.width), 1: np.uint32(image.height)}
+    colours = _RGB if channels == 3 else _GRAYSCALE
     return {
-        0: "image",
-        1: f"Pixels 0..255, {image.height} x {image.width} x {image.channels}, fitted by '{image.resize}'",
-        3: {0: _IMAGE, 1: {0: colours, 1: size}},
+        0: told.name,
+        1: told.told,
+        3: {0: _IMAGE, 1: {0: colours, 1: {0: np.uint32(width), 1: np.uint32(height)}}},
         4: [{0: _NORMALIZATION, 1: {0: _floats(zero), 1: _floats(1 / scale)}}],
         5: {0: _floats(ends[1]), 1: _floats(ends[0])},
     }
@@ -121,16 +115,6 @@ def _image(tensor: schema.TensorT, image: ImageSpec) -> _Table:
 
 def _floats(value: float) -> NDArray[np.float32]:
     return np.array([value], np.float32)
-
-
-def _tokens(tensor_name: bytes | str) -> _Table:
-    name = next(known for known in _TEXT_NAMES if known in str(tensor_name))
-    told = {
-        "token_ids": "Ids of the word pieces, 0 behind the text",
-        "padding_mask": "1 for each word piece, 0 behind the text",
-        SEGMENT_IDS: "Not read: every text is one segment",
-    }
-    return {0: _TEXT_NAMES[name], 1: told[name], 3: {0: _FEATURE, 1: {}}}
 
 
 def _answers(class_names: tuple[str, ...], task: Task) -> _Table:
@@ -144,39 +128,12 @@ def _file(name: str, description: str, kind: np.int8) -> _Table:
     return {0: name, 1: description, 2: kind}
 
 
-def bert_vocabulary(text: TextSpec) -> bytes:
-    """The vocabulary of a model whose files MediaPipe's text tasks are to read.
-
-    Args:
-        text: What it takes.
-
-    Returns:
-        The word pieces, one a line, by their ids.
-
-    Raises:
-        ExportError: When MediaPipe's BERT tokeniser gives other ids of them than this one.
-    """
-    told = json.loads((text.tokenizer / SPECIFICATION_FILE).read_text(encoding="utf-8"))
-    special = {role: (entry["token"], entry["id"]) for role, entry in told["special_tokens"].items()}
-    fitting = told["kind"] == "word_piece" and told["lowercase"] and told["suffix_indicator"] == "##"
-    fitting = fitting and all(special[role][0] == token for role, token in _SPECIAL.items())
-    if not fitting or special["padding"][1] != 0:
-        raise ExportError(
-            "MediaPipe's text tasks have no tokeniser that gives this model's token ids; they know lower-case "
-            f"WordPiece with {', '.join(_SPECIAL.values())} and padding 0, and this one is "
-            f"{told['kind'].replace('_', ' ')}",
-            hint="leave --segment-ids, or export.segment_ids, out, and tokenise in the app",
-        )
-    vocabulary: bytes = (text.tokenizer / told["vocabulary_files"][0]).read_bytes()
-    return vocabulary
-
-
-def _add_segment_ids(model: schema.ModelT) -> None:
+def _add_unread(model: schema.ModelT, name: str) -> None:
     graph, signature = model.subgraphs[0], model.signatureDefs[0]
     tensor, entry = schema.TensorT(), schema.TensorMapT()
-    tensor.name, tensor.type, tensor.buffer = f"serving_default_{SEGMENT_IDS}:0", schema.TensorType.INT32, 0
+    tensor.name, tensor.type, tensor.buffer = f"serving_default_{name}:0", schema.TensorType.INT32, 0
     tensor.shape = graph.tensors[graph.inputs[0]].shape
-    entry.name, entry.tensorIndex = SEGMENT_IDS, len(graph.tensors)
+    entry.name, entry.tensorIndex = name, len(graph.tensors)
     graph.tensors.append(tensor)
     graph.inputs = [*graph.inputs, entry.tensorIndex]
     signature.inputs.append(entry)  # LiteRT's compiled models refuse a signature that leaves an input out

@@ -15,12 +15,15 @@ from litert_quantizer.recipe_manager import RecipeManager
 from numpy.typing import NDArray
 
 from tfkit.errors import ExportError
-from tfkit.exporters.conversion import INPUT_NAME, SIGNATURE
+from tfkit.exporters.conversion import SIGNATURE
 from tfkit.exporters.weight_ranges import Ranges, widened_weight_ranges, with_embedding_lookups
-from tfkit.runtimes import held_native_output
+from tfkit.graph.feeding import float_pixels
+from tfkit.inputs import IMAGES
+from tfkit.inputs.images import PIXELS
+from tfkit.runtimes import Feed, ModelInputs, held_native_output
+from tfkit.runtimes.protocol import input_count, some_inputs
 
 _ALL_LAYERS = ".*"
-_PIXELS_TENSOR = f"{SIGNATURE}_{INPUT_NAME}:0"
 # Measured on MLPerf Tiny's ResNet-8 and two MobileNetV2 classifiers, against the extremes of all images (100), 99,
 # 95 and 80, and a moving average: ResNet-8 agreed with Keras on 98.2 % of images instead of 97.6 %, and the
 # MobileNets as before.
@@ -42,7 +45,7 @@ def quantize_to_float16(flatbuffer: bytes) -> bytes:
         The quantised model, about half as large.
 
     Example:
-        >>> floats = convert_to_float(model, image=image)
+        >>> floats = convert_to_float(model, spec=image)
         >>> len(quantize_to_float16(floats)) < len(floats)
         True
     """
@@ -67,7 +70,7 @@ def quantize_to_dynamic_int8(flatbuffer: bytes) -> bytes:
         The quantised model, about a quarter as large.
 
     Example:
-        >>> floats = convert_to_float(model, image=image)
+        >>> floats = convert_to_float(model, spec=image)
         >>> len(quantize_to_dynamic_int8(floats)) < len(floats)
         True
     """
@@ -98,7 +101,9 @@ def _products_of_a_constant(flatbuffer: bytes) -> list[str]:
     return names
 
 
-def quantize_to_int8(flatbuffer: bytes, calibration: NDArray[np.uint8]) -> bytes:
+def quantize_to_int8(
+    flatbuffer: bytes, calibration: ModelInputs, *, known: Mapping[str, tuple[float, float]] = IMAGES.ranges
+) -> bytes:
     """Quantise weights and activations to int8, with uint8 pixels in and uint8 scores out.
 
     Ranges are asymmetric per tensor for activations and symmetric per channel for weights (Jacob et al. 2018,
@@ -108,14 +113,16 @@ def quantize_to_int8(flatbuffer: bytes, calibration: NDArray[np.uint8]) -> bytes
     its own quantised value whatever the calibration images hold.
 
     Args:
-        flatbuffer: A float32 `.tflite` model with the signature `pixels` -> scores, batch 1.
-        calibration: uint8 (n, height, width, channels), real training images.
+        flatbuffer: A float32 `.tflite` model with the signature `pixels` -> scores, batch 1, or of inputs by other
+            names.
+        calibration: uint8 (n, height, width, channels), real training images; or arrays by the inputs' names.
+        known: The ranges of inputs, by name, that calibration does not decide.
 
     Returns:
         The quantised model.
 
     Example:
-        >>> integers = quantize_to_int8(convert_to_float(model, image=image), pixels)
+        >>> integers = quantize_to_int8(convert_to_float(model, spec=image), pixels)
         >>> integers[4:8]
         b'TFL3'
     """
@@ -123,22 +130,26 @@ def quantize_to_int8(flatbuffer: bytes, calibration: NDArray[np.uint8]) -> bytes
     recipes.load_quantization_recipe(recipe.static_wi8_ai8())
     for border in (qtyping.TFLOperationName.INPUT, qtyping.TFLOperationName.OUTPUT):
         recipes.add_quantization_config(_ALL_LAYERS, border, _uint8_activations(), AlgorithmName.MIN_MAX_UNIFORM_QUANT)
-    ranges = _activation_ranges(flatbuffer, calibration, recipes)
-    ranges[_PIXELS_TENSOR] = {
-        "min": np.zeros_like(ranges[_PIXELS_TENSOR]["min"]),
-        "max": np.full_like(ranges[_PIXELS_TENSOR]["max"], 255),
-    }
+    feed = calibration if isinstance(calibration, Mapping) else {PIXELS: calibration}
+    ranges = _activation_ranges(flatbuffer, feed, recipes)
+    for name, (low, high) in known.items():
+        measured = ranges[f"{SIGNATURE}_{name}:0"]
+        ranges[f"{SIGNATURE}_{name}:0"] = {
+            "min": np.full_like(measured["min"], low),
+            "max": np.full_like(measured["max"], high),
+        }
     ranges.update(widened_weight_ranges(flatbuffer, ranges))
     return _with_unread_values_on_grids(quantize_with(flatbuffer, recipes.get_quantization_recipe(), ranges))
 
 
-def _activation_ranges(flatbuffer: bytes, calibration: NDArray[np.uint8], recipes: RecipeManager) -> Ranges:
+def _activation_ranges(flatbuffer: bytes, calibration: Feed, recipes: RecipeManager) -> Ranges:
     with held_native_output():
-        images = [{INPUT_NAME: image[np.newaxis].astype(np.float32)} for image in calibration]
+        feed = float_pixels(calibration)
+        each = [some_inputs(feed, slice(number, number + 1)) for number in range(input_count(feed))]
         try:
             shown = _with_unread_values_shown(flatbuffer)
             calibrator = Calibrator(shown, num_threads=os.cpu_count() or 1, qsv_update_func=_append_extremes)
-            calibrator.calibrate({SIGNATURE: images}, recipes)
+            calibrator.calibrate({SIGNATURE: each}, recipes)
         except Exception as fault:  # it fails by its own kinds on operators that it has no rule for
             reason = (str(fault).strip() or type(fault).__name__).splitlines()[0][:300]
             raise ExportError(

@@ -16,19 +16,20 @@ from tfkit.artifacts import Artifact, ImageSpec, InputSpec, LayerDifference, Qua
 from tfkit.compression import FoldedModel, Rounding, TrainedKernel, fold
 from tfkit.errors import ExportError
 from tfkit.exporters.answer_tables import with_own_operators
-from tfkit.exporters.conversion import TEXT_INPUT_NAMES, convert_text_to_float, convert_to_float
+from tfkit.exporters.conversion import convert_to_float
 from tfkit.exporters.destination import finished_tflite
 from tfkit.exporters.float_model import check_model
 from tfkit.exporters.inspection import CONVERSIONS, layer_of, refuse_unasked_operators
 from tfkit.exporters.normalization import normalized
-from tfkit.exporters.tensor_matching import Samples, compare_layers, first_drift, first_samples
+from tfkit.exporters.tensor_matching import Samples, compare_layers, first_drift, first_samples, sample_count
 from tfkit.exporters.trained_ranges import quantize_as_trained
 from tfkit.graph import read_graph
-from tfkit.models.text.plain_transformer import with_sequence_length
+from tfkit.inputs import input_of
 from tfkit.runtimes import read_operators, read_signature
+from tfkit.runtimes.protocol import only_array
 
-# Images the file and the Keras model are both run on before the file gets its name.
-_COMPARED_IMAGES = 4
+# Examples the file and the Keras model are both run on before the file gets its name.
+_COMPARED = 4
 # A file further from its model than this, on average over the scores, is not the model that was trained.
 _MOST_STEPS = 8.0
 _FINE_STEPS = 65534 / 255  # steps of 16 bits in one of 8
@@ -59,9 +60,9 @@ def export_trained_integers(
     model: keras.Model,
     path: Path,
     *,
-    image: ImageSpec,
+    spec: InputSpec,
     class_names: tuple[str, ...],
-    pixels: NDArray[np.uint8] | None = None,
+    samples: Samples | None = None,
     task: TaskName = "classification",
 ) -> Artifact:
     """Write the integer file of a quantisation-aware model; see `export_integers`.
@@ -69,9 +70,11 @@ def export_trained_integers(
     Args:
         model: What `tfkit.compression.quantize_aware` gave, trained.
         path: The file to write; it must not exist.
-        image: The images it takes.
+        spec: The images or texts it takes.
         class_names: Its labels, in the order of the scores.
-        pixels: uint8 (n, height, width, channels), a few real images to compare on; default noise.
+        samples: A few real inputs to compare on: uint8 (n, height, width, channels), or `token_ids` and
+            `padding_mask`, int32 (n, length); default noise, of images alone.
+        task: What is asked of it.
 
     Returns:
         The artifact: `int8`, or `int16x8` for 16-bit activations.
@@ -80,9 +83,9 @@ def export_trained_integers(
         ExportError: When the file is not what was trained, or an operator is not what was asked for.
         RunError: When it cannot be written.
     """
-    check_model(model, spec=image, class_names=class_names)
-    with finished_tflite(path, spec=image, class_names=class_names, task=task) as unfinished:
-        made = export_integers(model, image=image, pixels=pixels)
+    check_model(model, spec=spec, class_names=class_names)
+    with finished_tflite(path, spec=spec, class_names=class_names, task=task) as unfinished:
+        made = _file(model, spec=spec, samples=samples)
         quantization: Quantization = "int16x8" if made.activation_bits == 16 else "int8"
         unfinished.write_bytes(made.flatbuffer)
         refuse_floats_but_skipped(unfinished, made.float_layers, quantization=quantization, model=model)
@@ -91,7 +94,7 @@ def export_trained_integers(
         format="tflite",
         quantization=quantization,
         signature=read_signature(path),
-        input=image,
+        input=spec,
         class_names=class_names,
         made_by=f"TFLiteConverter of TensorFlow {metadata.version('tensorflow')}, litert-quantizer "
         f"{metadata.version('litert-quantizer')} with the ranges of quantisation-aware training; "
@@ -123,9 +126,21 @@ def export_integers(model: keras.Model, *, image: ImageSpec, pixels: NDArray[np.
         >>> file.flatbuffer[4:8]
         b'TFL3'
     """
-    if pixels is None or len(pixels) == 0:
-        pixels = np.random.default_rng(0).integers(0, 256, (_COMPARED_IMAGES, *image.shape)).astype(np.uint8)
-    return _proven(model, _integers(model, image=image, pixels=pixels[:_COMPARED_IMAGES]), pixels[:_COMPARED_IMAGES])
+    return _file(model, spec=image, samples=pixels)
+
+
+def _file(model: keras.Model, *, spec: InputSpec, samples: Samples | None) -> IntegerFile:
+    taken = input_of(spec)
+    if samples is None or (taken.noise_tells and sample_count(samples) == 0):
+        if not taken.noise_tells:
+            raise ExportError(f"int8 of {taken.noun}s needs some real {taken.noun}s to compare on; got none")
+        samples = taken.noise(spec, _COMPARED)
+    check_samples(samples, spec=spec)
+    few, model = first_samples(samples, _COMPARED), taken.sized(model, spec)
+    made = _integers(model, spec=spec, samples=few)
+    rows = compare_layers(model, made.flatbuffer, made.roundings, few)
+    refuse_drift(rows, activation_bits=made.folded.activation_bits)
+    return IntegerFile(made.flatbuffer, rows, made.kernels, made.folded.activation_bits, made.folded.float_layers)
 
 
 @dataclass(frozen=True)
@@ -138,19 +153,15 @@ class _Integers:
     kernels: int
 
 
-def _integers(model: keras.Model, *, image: ImageSpec, pixels: NDArray[np.uint8]) -> _Integers:
+def _integers(model: keras.Model, *, spec: InputSpec, samples: Samples) -> _Integers:
     folded = fold(model)
+    floats = convert_to_float(folded.model, spec=spec)
     if folded.input is None:
-        raise ExportError("the model takes token ids, not images", hint="use export_text_integers")
+        return _finished(*quantize_as_trained(floats, folded, samples), folded)
     step = (folded.input.maximum - folded.input.minimum) / 255
-    scaled = (folded.input.minimum + pixels.astype(np.float64) * step).astype(np.float32)
-    return _finished(*quantize_as_trained(convert_to_float(folded.model, image=image), folded, scaled), folded)
-
-
-def _text_integers(model: keras.Model, *, sequence_length: int, texts: Samples) -> _Integers:
-    folded = fold(model)
-    floats = convert_text_to_float(folded.model, sequence_length=sequence_length)
-    return _finished(*quantize_as_trained(floats, folded, texts), folded)
+    pixels = np.asarray(only_array(samples), np.float64)
+    scaled = (folded.input.minimum + pixels * step).astype(np.float32)
+    return _finished(*quantize_as_trained(floats, folded, scaled), folded)
 
 
 def _finished(flatbuffer: bytes, roundings: dict[str, Rounding], folded: FoldedModel) -> _Integers:
@@ -176,13 +187,8 @@ def rehearse_integers(model: keras.Model, *, spec: InputSpec, samples: Samples) 
     Raises:
         ExportError: As the export after training would.
     """
-    few = first_samples(samples, _COMPARED_IMAGES)
-    if isinstance(spec, TextSpec):
-        length = spec.sequence_length
-        model = with_sequence_length(model, sequence_length=length)
-        made = _text_integers(model, sequence_length=length, texts=few)
-    else:
-        made = _integers(model, image=spec, pixels=np.asarray(few))
+    few = first_samples(samples, _COMPARED)
+    made = _integers(input_of(spec).sized(model, spec), spec=spec, samples=few)
     quantization: Quantization = "int16x8" if made.folded.activation_bits == 16 else "int8"
     with tempfile.NamedTemporaryFile(suffix=".tflite") as file:
         file.write(made.flatbuffer)
@@ -213,31 +219,26 @@ def export_text_integers(
     Example:
         >>> file = export_text_integers(student, sequence_length=32, texts=tokenizer(some_texts))  # doctest: +SKIP
     """
-    check_texts(texts, sequence_length=sequence_length)
-    samples = first_samples(texts, _COMPARED_IMAGES)
-    model = with_sequence_length(model, sequence_length=sequence_length)
-    return _proven(model, _text_integers(model, sequence_length=sequence_length, texts=samples), samples)
+    return _file(model, spec=TextSpec(sequence_length, Path()), samples=texts)
 
 
-def check_texts(texts: Mapping[str, NDArray[np.int32]], *, sequence_length: int) -> None:
-    """Refuse texts that are not what a file of one length takes.
+def check_samples(samples: Samples, *, spec: InputSpec) -> None:
+    """Refuse inputs that are not what a file of one size takes.
 
     Raises:
         ExportError: Tells what came.
     """
-    shapes = {name: np.shape(values) for name, values in texts.items()}
+    taken = input_of(spec).tensors(spec)
+    if not isinstance(samples, Mapping):
+        return
+    shapes = {name: np.shape(values) for name, values in samples.items()}
     lengths = {shape[0] for shape in shapes.values() if shape}
-    good = set(shapes) == set(TEXT_INPUT_NAMES) and len(lengths) == 1 and 0 not in lengths
-    if not good or any(shape[1:] != (sequence_length,) for shape in shapes.values()):
+    good = set(shapes) == {tensor.name for tensor in taken} and len(lengths) == 1 and 0 not in lengths
+    if not good or any(shapes[tensor.name][1:] != tensor.shape[1:] for tensor in taken):
         told = ", ".join(f"{name} {shape}" for name, shape in shapes.items()) or "nothing"
-        raise ExportError(f"expected {' and '.join(TEXT_INPUT_NAMES)}, int32 (n, {sequence_length}) each; got {told}")
-
-
-def _proven(model: keras.Model, made: _Integers, samples: Samples) -> IntegerFile:
-    """Run the file beside its model."""
-    rows = compare_layers(model, made.flatbuffer, made.roundings, samples)
-    refuse_drift(rows, activation_bits=made.folded.activation_bits)
-    return IntegerFile(made.flatbuffer, rows, made.kernels, made.folded.activation_bits, made.folded.float_layers)
+        wanted = dict.fromkeys(f"{one.dtype} (n, {', '.join(map(str, one.shape[1:]))})" for one in taken)
+        names = " and ".join(tensor.name for tensor in taken)
+        raise ExportError(f"expected {names}, {' and '.join(wanted)} each; got {told}")
 
 
 def refuse_drift(rows: tuple[LayerDifference, ...], *, activation_bits: int) -> None:

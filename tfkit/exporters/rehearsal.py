@@ -13,15 +13,14 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from tfkit import compression
-from tfkit.artifacts import ImageSpec, InputSpec, TaskName, TextSpec, format_named
+from tfkit.artifacts import InputSpec, TaskName, format_named
 from tfkit.errors import ExportError, TfkitError
 from tfkit.exporters.float_model import exportable_model
 from tfkit.exporters.formats import export_formats
-from tfkit.exporters.metadata import bert_vocabulary
 from tfkit.exporters.quantization import quantize_to_dynamic_int8, quantize_to_float16, quantize_to_int8
 from tfkit.exporters.tflite import converted_to_float
+from tfkit.inputs import input_of
 from tfkit.keras_types import Inputs
-from tfkit.models import text as text_models
 from tfkit.models.text.classifier import is_embedder
 from tfkit.runtimes.portability import newer_operators
 
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
     from tfkit.compression import QuantizationPolicy
 
 
-_TRIED_IMAGES = 2
+_TRIED = 2
 
 
 def refuse_newer_formats(model: schema.ModelT, formats: Sequence[str], *, spec: InputSpec, oldest: str) -> None:
@@ -72,10 +71,10 @@ def _made(flatbuffer: bytes, name: str, spec: InputSpec) -> bytes:
         return quantize_to_float16(flatbuffer)
     if name == "tflite_dynamic_int8":
         return quantize_to_dynamic_int8(flatbuffer)
-    if name == "tflite_int8" and isinstance(spec, ImageSpec):
-        noise = np.random.default_rng(0).integers(0, 256, (_TRIED_IMAGES, *spec.shape), dtype=np.uint8)
+    taken = input_of(spec)
+    if name == "tflite_int8" and taken.uncalibrated is None:
         try:
-            return quantize_to_int8(flatbuffer, noise)
+            return quantize_to_int8(flatbuffer, taken.noise(spec, _TRIED), known=taken.ranges)
         except TfkitError:  # training quantisation-aware takes more layers than quantising afterwards
             return flatbuffer
     return flatbuffer
@@ -128,13 +127,12 @@ def rehearse_export(
         >>> labels = ("ants", "bees")
         >>> rehearse_export(model, ["tflite_int8"], spec=image, class_names=labels, samples=pixels, quantization=policy)
     """
-    if isinstance(spec, TextSpec) and spec.segment_ids:
-        bert_vocabulary(spec)
+    taken = input_of(spec)
+    taken.described(spec)  # what its files cannot say of it is told now
     with tempfile.TemporaryDirectory(prefix="tfkit-") as folder, _as_if_trained(model):
         plain = list(formats)
         if quantization is not None:
-            opened = text_models.open_transformer(model, samples) if isinstance(spec, TextSpec) else model
-            model = compression.quantize_aware(opened, samples, policy=quantization)
+            model = compression.quantize_aware(taken.opened(model, samples), samples, policy=quantization)
             compression.settle_biases(model)
             if _INTEGERS in plain and not quantization.weights_only:
                 from tfkit.exporters.quantization_aware import rehearse_integers

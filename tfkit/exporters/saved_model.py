@@ -1,21 +1,19 @@
 """Export a Keras classifier as a SavedModel that takes what clients send: encoded images, or texts."""
 
-from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
 
 import keras
 import tensorflow as tf
 
-from tfkit.artifacts import Artifact, ImageSpec, InputSpec, ModelSignature, TaskName, TensorSpec, TextSpec
-from tfkit.data.images import decode_image, fit_image
+from tfkit.artifacts import Artifact, InputSpec, ModelSignature, TaskName, TensorSpec
 from tfkit.errors import ExportError
 from tfkit.exporters.destination import finished_model
 from tfkit.exporters.float_model import exportable_model, task_of_model
+from tfkit.graph import fed
+from tfkit.inputs import Serving, input_of
 from tfkit.runtimes import held_native_output
 from tfkit.tasks import task_named
-
-Classify = Callable[[tf.Tensor | dict[str, tf.Tensor]], dict[str, tf.Tensor]]
 
 
 def export_saved_model(
@@ -63,14 +61,14 @@ def export_saved_model(
             f"'{class_names[0]}'",
             hint="one unit that stands for two classes gets a score for each by with_two_scores",
         )
-    path = directory / "1"
+    path, serving = directory / "1", input_of(spec).serving(spec)
     with finished_model(path) as unfinished, held_native_output():
-        _archive(model, spec, class_names, task, thresholds).write_out(unfinished, verbose=False)
+        _archive(model, serving, class_names, task, thresholds).write_out(unfinished, verbose=False)
     return Artifact(
         path=path,
         format="saved_model",
         quantization="none",
-        signature=_signature(spec, class_names, task, thresholds, width=model.output_shape[-1]),
+        signature=_signature(serving, class_names, task, thresholds, width=model.output_shape[-1]),
         input=spec,
         class_names=class_names,
         task=task,
@@ -80,56 +78,38 @@ def export_saved_model(
 
 
 def _archive(
-    model: keras.Model, spec: InputSpec, class_names: tuple[str, ...], task: TaskName, thresholds: tuple[float, ...]
+    model: keras.Model, serving: Serving, class_names: tuple[str, ...], task: TaskName, thresholds: tuple[float, ...]
 ) -> keras.export.ExportArchive:
-    def classify(inputs: tf.Tensor | dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        return task_named(task).serve(model(inputs, training=False), class_names, thresholds)
+    def answers(feed: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        return task_named(task).serve(model(fed(model, feed), training=False), class_names, thresholds)
+
+    def predict(*given: tf.Tensor) -> dict[str, tf.Tensor]:
+        return answers({tensor.name: values for tensor, values in zip(serving.tensors, given, strict=True)})
 
     archive = keras.export.ExportArchive()
     archive.track(model)
-    if isinstance(spec, ImageSpec):
-        _add_image_endpoints(archive, classify, spec)
-    else:
-        _add_text_endpoints(archive, classify, spec)
+    for table in serving.tables:
+        archive.track(table)
+    numbers = [tf.TensorSpec(tensor.shape, tensor.dtype, name=tensor.name) for tensor in serving.tensors]
+    if (decoded := serving.decoded) is None:
+        archive.add_endpoint("serving_default", predict, numbers)
+        return archive
+
+    def serve(sent: tf.Tensor) -> dict[str, tf.Tensor]:
+        return answers(decoded(sent))
+
+    archive.add_endpoint("serving_default", serve, [tf.TensorSpec((None,), tf.string, name=serving.sent)])
+    archive.add_endpoint("predict", predict, numbers)
     return archive
 
 
-def _add_image_endpoints(archive: keras.export.ExportArchive, classify: Classify, image: ImageSpec) -> None:
-    def decode(encoded: tf.Tensor) -> tf.Tensor:
-        return fit_image(decode_image(encoded, channels=image.channels), image)
-
-    def serve(image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
-        pixels = tf.map_fn(decode, image_bytes, fn_output_signature=tf.TensorSpec(image.shape, tf.uint8))
-        return classify(tf.cast(pixels, tf.float32))
-
-    archive.add_endpoint("serving_default", serve, [tf.TensorSpec((None,), tf.string, name="image_bytes")])
-    archive.add_endpoint("predict", classify, [tf.TensorSpec((None, *image.shape), tf.float32, name="pixels")])
-
-
-def _add_text_endpoints(archive: keras.export.ExportArchive, classify: Classify, text: TextSpec) -> None:
-    from tfkit.data.text import open_tokenizer  # keras-hub takes seconds to import: only where there are texts
-
-    tokenizer = open_tokenizer(text.tokenizer)
-    archive.track(tokenizer.layer)  # its lookup tables
-
-    def serve(texts: tf.Tensor) -> dict[str, tf.Tensor]:
-        return classify(tokenizer.in_graph(texts, sequence_length=text.sequence_length))
-
-    def predict(token_ids: tf.Tensor, padding_mask: tf.Tensor) -> dict[str, tf.Tensor]:
-        return classify({"token_ids": token_ids, "padding_mask": padding_mask})
-
-    tokens = [tf.TensorSpec((None, None), tf.int32, name=name) for name in ("token_ids", "padding_mask")]
-    archive.add_endpoint("serving_default", serve, [tf.TensorSpec((None,), tf.string, name="texts")])
-    archive.add_endpoint("predict", predict, tokens)
-
-
 def _signature(
-    spec: InputSpec, class_names: tuple[str, ...], task: TaskName, thresholds: tuple[float, ...], *, width: int
+    serving: Serving, class_names: tuple[str, ...], task: TaskName, thresholds: tuple[float, ...], *, width: int
 ) -> ModelSignature:
-    name = "image_bytes" if isinstance(spec, ImageSpec) else "texts"
     answers = tf.function(lambda scores: task_named(task).serve(scores, class_names, thresholds))
     outputs = answers.get_concrete_function(tf.TensorSpec((None, width), tf.float32)).structured_outputs
+    sent = (TensorSpec(name=serving.sent, shape=(None,), dtype="string"),)
     return ModelSignature(
-        (TensorSpec(name=name, shape=(None,), dtype="string"),),
+        serving.tensors if serving.decoded is None else sent,
         tuple(TensorSpec(key, tuple(one.shape.as_list()), one.dtype.name) for key, one in outputs.items()),
     )

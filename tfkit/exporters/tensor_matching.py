@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 
 from tfkit.artifacts import LayerDifference
 from tfkit.compression import Rounding
-from tfkit.graph import Node, build_model, read_graph
+from tfkit.graph import Node, build_model, fed, read_graph
 from tfkit.graph.building import Copy
+from tfkit.graph.feeding import float_pixels
 from tfkit.keras_types import Array, Inputs, Tensor
 from tfkit.layers import FakeQuantize, round_to_steps
 from tfkit.runtimes import held_native_output
@@ -134,6 +135,11 @@ def each_sample(samples: Samples) -> Iterator[Samples]:
         yield {name: values[number : number + 1] for name, values in samples.items()}
 
 
+def sample_count(samples: Samples) -> int:
+    """How many samples there are."""
+    return len(next(iter(samples.values()))) if isinstance(samples, Mapping) else len(samples)
+
+
 def first_samples(samples: Samples, count: int) -> Samples:
     """The first of the samples."""
     if isinstance(samples, Mapping):
@@ -163,7 +169,7 @@ def keras_values(
     """
     distinct = list({id(tensor): tensor for tensor in tensors}.values())
     probe = keras.Model(model.input if isinstance(model.input, dict) else model.inputs[0], distinct)
-    runs = [probe(sample, training=False) for sample in each_sample(samples)]
+    runs = [probe(fed(model, sample), training=False) for sample in each_sample(samples)]
     columns = zip(*(keras.tree.flatten(run) for run in runs), strict=True)
     found = {
         id(tensor): np.concatenate([keras.ops.convert_to_numpy(value) for value in column])
@@ -262,7 +268,7 @@ def compare_layers(
     """
     rebuilt, outputs = _rounded_tensors(model)
     tensors = [tensor for tensor in read_tensors(flatbuffer, samples) if tensor.name in roundings]
-    given = samples if isinstance(samples, Mapping) else samples.astype(np.float32)
+    given = float_pixels(samples)
     wanted = {name: outputs[name] for name in {roundings[tensor.name].name for tensor in tensors} if name in outputs}
     values = dict(zip(wanted, keras_values(rebuilt, list(wanted.values()), given), strict=True))
     # Tensors that an 8-bit model holds in 16 bits are compared in steps of 8: a step of their own is nothing.

@@ -1,27 +1,19 @@
-"""Files of text classifiers with int8 weights and float activations."""
+"""Files with int8 weights and float activations, of texts."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
 import keras
-import numpy as np
-from numpy.typing import NDArray
 
-from tfkit.artifacts import Artifact, LayerDifference, Quantization, TaskName, TextSpec
+from tfkit.artifacts import Artifact, InputSpec, TaskName, TextSpec
 from tfkit.compression import is_compressed, strip_compression, trained_kernels
-from tfkit.errors import ExportError
-from tfkit.exporters.conversion import convert_text_to_float
+from tfkit.exporters.conversion import convert_to_float
 from tfkit.exporters.destination import finished_tflite
 from tfkit.exporters.float_model import check_model
 from tfkit.exporters.quantization import quantize_to_dynamic_int8
-from tfkit.exporters.quantization_aware import (
-    check_kernels,
-    export_text_integers,
-    refuse_floats_but_skipped,
-)
-from tfkit.models.text.plain_transformer import with_sequence_length
+from tfkit.exporters.quantization_aware import check_kernels, refuse_floats_but_skipped
+from tfkit.inputs import input_of
 from tfkit.runtimes import read_signature
 
 
@@ -48,9 +40,7 @@ def export_text_floats(model: keras.Model, *, sequence_length: int) -> bytes:
     Returns:
         The flatbuffer: int32 ids and mask (1, sequence_length) in, float32 scores out.
     """
-    model = with_sequence_length(model, sequence_length=sequence_length)
-    model = strip_compression(model) if is_compressed(model) else model
-    return convert_text_to_float(model, sequence_length=sequence_length)
+    return _floats(model, TextSpec(sequence_length, Path()))
 
 
 def export_text_dynamic_int8(model: keras.Model, *, sequence_length: int) -> DynamicFile:
@@ -69,30 +59,30 @@ def export_text_dynamic_int8(model: keras.Model, *, sequence_length: int) -> Dyn
     Raises:
         ExportError: When the converter or the quantiser refuses the model, or a kernel is not in the file as trained.
     """
-    flatbuffer = quantize_to_dynamic_int8(export_text_floats(model, sequence_length=sequence_length))
-    kernels = trained_kernels(model)
-    return DynamicFile(flatbuffer, check_kernels(flatbuffer, kernels))
+    return _dynamic_int8(model, TextSpec(sequence_length, Path()))
 
 
-def export_trained_text(
-    model: keras.Model,
-    path: Path,
-    *,
-    quantization: Quantization,
-    text: TextSpec,
-    class_names: tuple[str, ...],
-    texts: Mapping[str, NDArray[np.int32]] | None = None,
-    task: TaskName = "classification",
+def _floats(model: keras.Model, spec: InputSpec) -> bytes:
+    model = input_of(spec).sized(model, spec)
+    return convert_to_float(strip_compression(model) if is_compressed(model) else model, spec=spec)
+
+
+def _dynamic_int8(model: keras.Model, spec: InputSpec) -> DynamicFile:
+    flatbuffer = quantize_to_dynamic_int8(_floats(model, spec))
+    return DynamicFile(flatbuffer, check_kernels(flatbuffer, trained_kernels(model)))
+
+
+def export_trained_weights(
+    model: keras.Model, path: Path, *, spec: InputSpec, class_names: tuple[str, ...], task: TaskName = "classification"
 ) -> Artifact:
-    """Write the file that a text classifier was trained to be.
+    """Write the file with the int8 weights that a model was trained to have.
 
     Args:
-        model: An opened transformer after quantisation-aware training.
+        model: An opened transformer after quantisation-aware training of its weights.
         path: The file to write; it must not exist.
-        quantization: `int8`, or `dynamic_int8` for trained weights.
-        text: The texts it takes.
+        spec: What it takes.
         class_names: Its labels, in the order of the scores.
-        texts: For `int8`: `token_ids` and `padding_mask`, int32 (n, length), a few real texts to compare on.
+        task: What is asked of it.
 
     Returns:
         The artifact.
@@ -101,31 +91,19 @@ def export_trained_text(
         ExportError: When the file is not what was trained, or an operator is not what was asked for.
         RunError: When it cannot be written.
     """
-    check_model(model, spec=text, class_names=class_names)
-    length = text.sequence_length
-    layers: tuple[LayerDifference, ...] = ()
-    float_layers: tuple[str, ...] = ()
-    with finished_tflite(path, spec=text, class_names=class_names, task=task) as unfinished:
-        if quantization == "int8":
-            if texts is None:
-                raise ExportError("int8 of texts needs some real texts to compare on; got none")
-            integers = export_text_integers(model, sequence_length=length, texts=texts)
-            flatbuffer, kernels, layers = integers.flatbuffer, integers.kernels_on_grid, integers.layers
-            float_layers = integers.float_layers
-        else:
-            dynamic = export_text_dynamic_int8(model, sequence_length=length)
-            flatbuffer, kernels = dynamic.flatbuffer, dynamic.kernels_on_grid
-        unfinished.write_bytes(flatbuffer)
-        refuse_floats_but_skipped(unfinished, float_layers, quantization=quantization, model=model)
+    check_model(model, spec=spec, class_names=class_names)
+    with finished_tflite(path, spec=spec, class_names=class_names, task=task) as unfinished:
+        made = _dynamic_int8(model, spec)
+        unfinished.write_bytes(made.flatbuffer)
+        refuse_floats_but_skipped(unfinished, (), quantization="dynamic_int8", model=model)
     return Artifact(
         path=path,
         format="tflite",
-        quantization=quantization,
+        quantization="dynamic_int8",
         signature=read_signature(path),
-        input=text,
+        input=spec,
         class_names=class_names,
         made_by=f"TFLiteConverter of TensorFlow {metadata.version('tensorflow')}, litert-quantizer "
         f"{metadata.version('litert-quantizer')} with what quantisation-aware training gave; "
-        f"{kernels} kernels read back as trained",
-        layers=layers,
+        f"{made.kernels_on_grid} kernels read back as trained",
     )

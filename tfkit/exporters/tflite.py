@@ -1,18 +1,15 @@
 """Export a Keras classifier as a `.tflite` file."""
 
 import fnmatch
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
-from typing import cast
 
 import keras
-import numpy as np
-from numpy.typing import NDArray
 
 from tfkit import compression
-from tfkit.artifacts import Artifact, ImageSpec, InputSpec, Quantization, TaskName, TextSpec
+from tfkit.artifacts import Artifact, InputSpec, Quantization, TaskName
 from tfkit.compression import tfmot
 from tfkit.compression.tfmot.twin import TfKerasTwin
 from tfkit.errors import ExportError, ModelError
@@ -21,9 +18,10 @@ from tfkit.exporters.destination import finished_tflite
 from tfkit.exporters.float_model import exportable_model, refuse_weights_that_are_no_numbers, task_of_model
 from tfkit.exporters.inspection import LoopError, refuse_loops, refuse_unasked_operators
 from tfkit.exporters.quantization import quantize_to_dynamic_int8, quantize_to_float16, quantize_to_int8
+from tfkit.inputs import input_of
 from tfkit.keras_types import Inputs
-from tfkit.models import text as text_models
 from tfkit.runtimes import read_signature
+from tfkit.runtimes.protocol import input_count
 
 
 def export_tflite(
@@ -75,24 +73,15 @@ def export_tflite(
     task = task_of_model(model, task)
     if isinstance(model, TfKerasTwin):
         return _export_twin(model, path, spec=spec, class_names=class_names)
-    pixels = cast("NDArray[np.uint8] | None", calibration)  # or of texts
     if makes_its_own_file(model, quantization):
         from tfkit.exporters.quantization_aware import export_trained_integers
-        from tfkit.exporters.text_quantization import export_trained_text
+        from tfkit.exporters.text_quantization import export_trained_weights
 
-        if isinstance(spec, TextSpec):
-            return export_trained_text(
-                model,
-                path,
-                text=spec,
-                class_names=class_names,
-                quantization=quantization,
-                texts=cast("dict[str, NDArray[np.int32]] | None", calibration),
-                task=task,
-            )
-        return export_trained_integers(model, path, image=spec, class_names=class_names, pixels=pixels, task=task)
+        if quantization == "dynamic_int8":
+            return export_trained_weights(model, path, spec=spec, class_names=class_names, task=task)
+        return export_trained_integers(model, path, spec=spec, class_names=class_names, samples=calibration, task=task)
     if quantization == "int8":
-        _check_calibration(pixels, spec)
+        _check_calibration(calibration, spec)
     model = exportable_model(model, spec=spec, class_names=class_names)
     try:
         return _export_converted(
@@ -101,15 +90,15 @@ def export_tflite(
             quantization,
             spec,
             class_names,
-            pixels,
+            calibration,
             float_flatbuffer,
             allow_float=allow_float,
             task=task,
         )
     except ExportError as fault:
-        if pixels is None or quantization != "int8" or isinstance(spec, TextSpec) or isinstance(fault, LoopError):
+        if calibration is None or quantization != "int8" or isinstance(fault, LoopError):
             raise
-        return _export_untrained(model, path, spec, class_names, pixels, fault, allow_float=allow_float, task=task)
+        return _export_untrained(model, path, spec, class_names, calibration, fault, allow_float=allow_float, task=task)
 
 
 def _export_converted(
@@ -118,7 +107,7 @@ def _export_converted(
     quantization: Quantization,
     spec: InputSpec,
     class_names: tuple[str, ...],
-    calibration: NDArray[np.uint8] | None,
+    calibration: Inputs | None,
     float_flatbuffer: bytes | None,
     *,
     allow_float: Sequence[str],
@@ -128,9 +117,10 @@ def _export_converted(
         flatbuffer = float_flatbuffer or converted_to_float(model, spec)
         if quantization == "int8":
             refuse_loops(flatbuffer, model)
-        unfinished.write_bytes(_quantized(flatbuffer, quantization, calibration))
+        unfinished.write_bytes(_quantized(flatbuffer, quantization, calibration, spec))
         floats = refuse_unasked_operators(unfinished, quantization=quantization, model=model, allow_float=allow_float)
-    made_by = _made_by(quantization, 0 if calibration is None else len(calibration))
+    noun = input_of(spec).noun
+    made_by = _made_by(quantization, f"{0 if calibration is None else input_count(calibration)} training {noun}s")
     return Artifact(
         path=path,
         format="tflite",
@@ -145,9 +135,9 @@ def _export_converted(
 def _export_untrained(
     model: keras.Model,
     path: Path,
-    image: ImageSpec,
+    spec: InputSpec,
     class_names: tuple[str, ...],
-    pixels: NDArray[np.uint8],
+    samples: Inputs,
     refusal: ExportError,
     *,
     allow_float: Sequence[str],
@@ -162,15 +152,14 @@ def _export_untrained(
 
     skipped = [name for name in allow_float if fnmatch.filter([layer.name for layer in model._flatten_layers()], name)]
     try:
-        rewritten = compression.quantize_aware(model, pixels, policy=compression.QuantizationPolicy(skip=skipped))
+        rewritten = compression.quantize_aware(model, samples, policy=compression.QuantizationPolicy(skip=skipped))
         compression.settle_biases(rewritten)
-        made = export_trained_integers(rewritten, path, image=image, class_names=class_names, pixels=pixels, task=task)
+        made = export_trained_integers(rewritten, path, spec=spec, class_names=class_names, samples=samples, task=task)
     except (ModelError, ExportError) as fault:
         raise ExportError(f"{refusal}; nor as in quantisation-aware training: {fault}", hint=refusal.hint) from fault
     told = f"; in float, as allowed: {', '.join(skipped)}" if skipped else ""
-    return replace(
-        made, made_by=f"{made.made_by}; nothing was trained: ranges measured on {len(pixels)} training images{told}"
-    )
+    seen = f"{input_count(samples)} training {input_of(spec).noun}s"
+    return replace(made, made_by=f"{made.made_by}; nothing was trained: ranges measured on {seen}{told}")
 
 
 def converted_to_float(model: keras.Model, spec: InputSpec) -> bytes:
@@ -180,11 +169,8 @@ def converted_to_float(model: keras.Model, spec: InputSpec) -> bytes:
         >>> converted_to_float(model, image)[4:8]
         b'TFL3'
     """
-    if isinstance(spec, ImageSpec):
-        return convert_to_float(model, image=spec)
-    from tfkit.exporters.text_quantization import export_text_floats
-
-    return export_text_floats(text_models.opened_if_possible(model), sequence_length=spec.sequence_length)
+    taken = input_of(spec)
+    return convert_to_float(taken.sized(taken.plain(model), spec), spec=spec)
 
 
 def makes_its_own_file(model: keras.Model | TfKerasTwin, quantization: Quantization) -> bool:
@@ -214,41 +200,41 @@ def _export_twin(twin: TfKerasTwin, path: Path, *, spec: InputSpec, class_names:
     )
 
 
-def _quantized(flatbuffer: bytes, quantization: Quantization, calibration: NDArray[np.uint8] | None) -> bytes:
+def _quantized(flatbuffer: bytes, quantization: Quantization, calibration: Inputs | None, spec: InputSpec) -> bytes:
     if quantization == "float16":
         return quantize_to_float16(flatbuffer)
     if quantization == "dynamic_int8":
         return quantize_to_dynamic_int8(flatbuffer)
     if quantization == "int8" and calibration is not None:
-        return quantize_to_int8(flatbuffer, calibration)
+        return quantize_to_int8(flatbuffer, calibration, known=input_of(spec).ranges)
     return flatbuffer
 
 
-def _check_calibration(calibration: NDArray[np.uint8] | None, spec: InputSpec) -> None:
-    if not isinstance(spec, ImageSpec):
+def _check_calibration(calibration: Inputs | None, spec: InputSpec) -> None:
+    taken = input_of(spec)
+    if taken.uncalibrated is not None:
+        told, hint = taken.uncalibrated
+        raise ExportError(told, hint=hint)
+    what = f"calibration {taken.noun}s"
+    if calibration is None or input_count(calibration) == 0:
         raise ExportError(
-            "int8 of texts needs quantisation-aware training; calibrated afterwards, the number that hides padding "
-            "from a BERT's attention leaves its scores a step of millions, and the file is worth nothing",
-            hint="export tflite_dynamic_int8, or give the recipe a quantization: section",
+            f"int8 needs {what}; got none", hint=f"give some hundred training {taken.noun}s: --calibration DATA"
         )
-    if calibration is None or len(calibration) == 0:
-        raise ExportError(
-            "int8 needs calibration images; got none", hint="give some hundred training images: --calibration DATA"
-        )
-    if calibration.shape[1:] != spec.shape or calibration.dtype != np.uint8:
-        raise ExportError(
-            f"calibration images must be uint8 (n, {', '.join(map(str, spec.shape))}); "
-            f"got {calibration.dtype} {calibration.shape}"
-        )
+    fed = {name: (values.shape[1:], values.dtype) for name, values in taken.noise(spec, 1).items()}
+    given = calibration if isinstance(calibration, Mapping) else dict.fromkeys(list(fed)[:1], calibration)
+    if {name: (values.shape[1:], values.dtype) for name, values in given.items()} != fed:
+        wanted = ", ".join(f"{dtype} (n, {', '.join(map(str, shape))})" for shape, dtype in fed.values())
+        got = ", ".join(f"{values.dtype} {values.shape}" for values in given.values())
+        raise ExportError(f"{what} must be {wanted}; got {got}")
 
 
-def _made_by(quantization: Quantization, calibration_images: int) -> str:
+def _made_by(quantization: Quantization, seen: str) -> str:
     converter = f"TFLiteConverter of TensorFlow {metadata.version('tensorflow')}"
     quantizer = f"litert-quantizer {metadata.version('litert-quantizer')}"
     ways = {
         "none": converter,
         "float16": f"{converter}, float16 weights by {quantizer}",
         "dynamic_int8": f"{converter}, dynamic_wi8_afp32 by {quantizer}",
-        "int8": f"{converter}, static_wi8_ai8 by {quantizer}, calibrated on {calibration_images} training images",
+        "int8": f"{converter}, static_wi8_ai8 by {quantizer}, calibrated on {seen}",
     }
     return ways[quantization]

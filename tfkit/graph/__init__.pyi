@@ -1,5 +1,6 @@
 from .building import Call, build_model, copy_layer, copy_onto, give_weights
 from .comparing import refuse_difference, refuse_other_values
+from .feeding import fed
 from .heads import Head, activation_name, read_head
 from .layer_graph import LayerGraph, Node, Value
 from .opening import call_opened, call_with_rows, is_builtin, opened_model, reshapes_examples, steps_of
@@ -19,6 +20,7 @@ __all__ = [
     "call_with_rows",
     "copy_layer",
     "copy_onto",
+    "fed",
     "give_weights",
     "is_builtin",
     "opened_model",

@@ -114,8 +114,8 @@ def scores_on_host(
 
 def text_scores(path: Path, texts: list[str], *, labels: Path | None, tokenizer: Path | None = None) -> Prediction:
     """What the best file of a path says."""
-    from tfkit.data import input_batches
     from tfkit.data.text import TextExamples
+    from tfkit.inputs import input_batches
     from tfkit.runtimes import SavedModelRuntime, open_runtime
 
     artifact = best_artifact(find_artifacts(path, labels=labels, tokenizer=tokenizer))

@@ -11,6 +11,7 @@ import numpy as np
 
 from tfkit.artifacts import Artifact, ImageSpec, InputSpec, RunDirectory
 from tfkit.data.targets import told_target
+from tfkit.inputs import input_batches
 from tfkit.reports.gallery import Misclassified, MisclassifiedPixels
 from tfkit.reports.run_report import ArtifactResult, Evaluation, artifact_result
 from tfkit.reports.tensorboard import write_layer_errors, write_tensorboard_images
@@ -35,11 +36,10 @@ def evaluate(model: Any, test: Examples, spec: InputSpec, *, decision: Decision 
         Its answers: what every exported file is compared with.
     """
     from tfkit.compression.tfmot import TfKerasTwin
-    from tfkit.data import input_batches
     from tfkit.verification import reference_scores
 
     if isinstance(model, TfKerasTwin):
-        scores = np.concatenate([model.scores(inputs) for inputs in input_batches(test, spec, batch_size=64)])
+        scores = np.concatenate([model.scores(*feed.values()) for feed in input_batches(test, spec, batch_size=64)])
     else:
         scores = reference_scores(model, test, spec)
     return Evaluation(test.class_names, test.labels, scores, test.names, decision)
@@ -133,7 +133,6 @@ def prove_artifacts(
         RunError: When `golden/` cannot be written.
     """
     from tfkit.benchmarking import measure_latency
-    from tfkit.data import input_batches
     from tfkit.runtimes import open_runtime, read_stored_weights
     from tfkit.verification import refusals, verify_artifact, write_golden_samples
 

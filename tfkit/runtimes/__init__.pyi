@@ -5,11 +5,12 @@ from .keras_runtime import KerasRuntime
 from .litert_runtime import LiteRTRuntime
 from .opening import open_runtime
 from .portability import Portability, read_portability
-from .protocol import ModelInputs, Runtime, held_native_output
+from .protocol import Feed, ModelInputs, Runtime, held_native_output
 from .saved_model_runtime import SavedModelRuntime
 from .stored_weights import StoredWeights, read_stored_weights
 
 __all__ = [
+    "Feed",
     "IsolatedLiteRTRuntime",
     "KerasRuntime",
     "LiteRTRuntime",

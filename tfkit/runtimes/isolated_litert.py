@@ -5,7 +5,7 @@ opens it by SIGSEGV, or keeps it busy for ever.
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import cast
 
@@ -87,7 +87,7 @@ class IsolatedLiteRTRuntime(Runtime):
         self.process.close()
 
     def _ask(self, request: str, inputs: ModelInputs) -> NDArray[np.float32]:
-        if isinstance(inputs, dict):
+        if isinstance(inputs, Mapping):
             names = json.dumps(list(inputs))
             answer = self.process.ask(np.array(request), np.array(names), *inputs.values())
         else:

@@ -8,14 +8,14 @@ from numpy.typing import NDArray
 
 from tfkit.artifacts import ModelSignature, TensorSpec
 from tfkit.errors import ModelError
-from tfkit.runtimes.protocol import ModelInputs, Runtime, input_count, some_inputs
+from tfkit.runtimes.protocol import ModelInputs, Runtime, input_count, noun_of, some_inputs
 
 if TYPE_CHECKING:
     import keras
 
 
 class KerasRuntime(Runtime):
-    """Runs a Keras model as `predict` does, on raw pixels cast to float32 or on token ids.
+    """Runs a Keras model as `predict` does, on raw pixels cast to float32, on token ids, or on inputs by other names.
 
     One sigmoid unit is two classes: scores of 1 - y and y, as of its file (`LiteRTRuntime`).
 
@@ -51,11 +51,12 @@ class KerasRuntime(Runtime):
         self._is_one_sigmoid = model.outputs[0].shape[1:] == (1,) and read_head(model).activation == "sigmoid"
         self.name = "keras"
         self.threads = None
-        self.measures = f"Keras predict_on_batch, one {'text' if named else 'image'}"
         self.signature = ModelSignature(
             inputs=tuple(_tensor_spec(tensor) for tensor in model.inputs),
             outputs=tuple(_tensor_spec(tensor) for tensor in model.outputs),
         )
+        self.measures = f"Keras predict_on_batch, one {noun_of(self.signature)}"
+        self._named = named
 
     def scores(self, inputs: ModelInputs) -> NDArray[np.float32]:
         """Run the model on images or texts; see `Runtime.scores`."""
@@ -67,7 +68,7 @@ class KerasRuntime(Runtime):
 
     def prepare(self, inputs: ModelInputs) -> Callable[[], float | None]:
         """Make ready one run on one image or text; see `Runtime.prepare`."""
-        values = _values(inputs)
+        values = self._values(inputs)
 
         def run() -> None:
             self._model.predict_on_batch(values)
@@ -78,12 +79,13 @@ class KerasRuntime(Runtime):
         """Nothing to free: the model belongs to the caller."""
 
     def _run(self, inputs: ModelInputs) -> NDArray[np.float32]:
-        scores = self._model.predict_on_batch(_values(inputs))
+        scores = self._model.predict_on_batch(self._values(inputs))
         return np.asarray(scores[0] if isinstance(scores, list) else scores, np.float32)
 
+    def _values(self, inputs: ModelInputs) -> ModelInputs:
+        from tfkit.graph.feeding import fed, float_pixels
 
-def _values(inputs: ModelInputs) -> NDArray[np.float32] | dict[str, NDArray[np.int32]]:
-    return inputs if isinstance(inputs, dict) else inputs.astype(np.float32)
+        return float_pixels(inputs) if self._named else float_pixels(fed(self._model, inputs))
 
 
 def _tensor_spec(tensor: "keras.KerasTensor") -> TensorSpec:

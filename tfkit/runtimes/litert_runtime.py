@@ -1,7 +1,8 @@
 """Run a `.tflite` file with LiteRT, as a device does: one image or text at a time."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
@@ -18,9 +19,17 @@ from tfkit.runtimes.flatbuffer import (
     takes_raw_pixels,
 )
 from tfkit.runtimes.pixel_encoding import PixelEncoder, ends_of_grid, pixel_itself, scaling_of_file
-from tfkit.runtimes.protocol import ModelInputs, Runtime, held_native_output, input_count
+from tfkit.runtimes.protocol import (
+    SEGMENT_IDS,
+    Feed,
+    ModelInputs,
+    Runtime,
+    held_native_output,
+    input_count,
+    noun_of,
+    only_array,
+)
 
-SEGMENT_IDS = "segment_ids"
 _INPUT_TYPES = ("uint8", "int8", "float32")
 
 
@@ -38,6 +47,7 @@ class LiteRTRuntime(Runtime):
         threads: CPU threads.
         scaling: What the model takes for raw pixels. None: what the file says (`scaling_of_file`); raw pixels where it
             says nothing, as a float input does.
+        own: Whether tfkit wrote the file: its inputs are then fed by their names, whatever they hold.
 
     Attributes:
         scaling: The same; None where an 8-bit input has a scale that is no usual one's, and nobody said another. It may
@@ -52,17 +62,20 @@ class LiteRTRuntime(Runtime):
         (40, 2)
     """
 
-    def __init__(self, path: Path, *, threads: int = 1, scaling: PixelScaling | None = None) -> None:
+    def __init__(self, path: Path, *, threads: int = 1, scaling: PixelScaling | None = None, own: bool = False) -> None:
         self.name = "litert"
         self.threads = threads
         self.signature = read_signature(path)
-        self._tokens = all(len(tensor.shape) == 2 and tensor.dtype == "int32" for tensor in self.signature.inputs)
-        self.measures = f"LiteRT invoke, one {'text' if self._tokens else 'image'}"
-        self._input = self.signature.inputs[0] if self._tokens else _only_image(self.signature.inputs, path)
+        noun = noun_of(self.signature)
+        self._named = noun == "text" or (own and noun != "image")
+        self.measures = f"LiteRT invoke, one {noun}"
+        self._input = self.signature.inputs[0] if self._named else _only_image(self.signature.inputs, path)
+        self._holds = "token ids" if noun == "text" else "arrays by name"
+        self._taken = {tensor.name: tensor for tensor in self.signature.inputs}
         self._output = _only_scores(self.signature.outputs, path)
         self._path = path
         self._scaling: PixelScaling | None = None
-        if not self._tokens:
+        if not self._named:
             self.scaling = scaling or _own_scaling(self._input, path)
         if (tensor := scale_that_is_no_number(path)) is not None:
             raise ModelError(
@@ -70,7 +83,7 @@ class LiteRTRuntime(Runtime):
                 hint="the model that it was made from has diverged; train and export it again",
             )
         self._interpreter = _open_interpreter(path, threads=threads)
-        self._indices = _input_indices(self._interpreter, by_name=self._tokens)
+        self._indices = _input_indices(self._interpreter, by_name=self._named)
         self._is_one_sigmoid = self._output.shape[-1] == 1 and read_last_function(path) == "sigmoid"
         self._output_index = self._interpreter.get_output_details()[0]["index"]
 
@@ -90,20 +103,19 @@ class LiteRTRuntime(Runtime):
         Raises:
             ModelError: When nobody knows what an 8-bit input takes for a pixel.
         """
-        self._check_shape(inputs)
-        if not self._tokens and self._scaling is None:
+        feed = self._checked(inputs)
+        if not self._named and self._scaling is None:
             raise _unknown_scaling(self._input, self._path)
         rows = np.empty((input_count(inputs), int(self._output.shape[-1] or 0)), np.float32)
         for place, row in enumerate(rows):
-            self._feed(inputs, place)
+            self._give(feed, place)
             self._interpreter.invoke()
             row[:] = self._decode(self._interpreter.get_tensor(self._output_index)).reshape(-1)
         return np.concatenate([1 - rows, rows], axis=1) if self._is_one_sigmoid else rows
 
     def prepare(self, inputs: ModelInputs) -> Callable[[], float | None]:
         """Make ready one run on one image or text; see `Runtime.prepare`. Only `invoke` lies in the call."""
-        self._check_shape(inputs)
-        self._feed(inputs, 0)
+        self._give(self._checked(inputs), 0)
         invoke: Callable[[], None] = self._interpreter.invoke
         return invoke
 
@@ -111,27 +123,39 @@ class LiteRTRuntime(Runtime):
         """Free the interpreter."""
         self._interpreter = None
 
-    def _feed(self, inputs: ModelInputs, place: int) -> None:
-        if isinstance(inputs, dict):
-            for name, index in self._indices.items():
-                self._interpreter.set_tensor(index, inputs[name][place : place + 1])
-        else:
-            self._interpreter.set_tensor(self._indices[""], self._encoder.encoded(inputs[place : place + 1]))
+    def _give(self, feed: Feed, place: int) -> None:
+        for name, index in self._indices.items():
+            values = feed[name][place : place + 1]
+            if self._named:
+                self._interpreter.set_tensor(index, _encoded(values, self._taken[name]))
+            else:
+                self._interpreter.set_tensor(index, self._encoder.encoded(cast("NDArray[np.uint8]", values)))
 
-    def _check_shape(self, inputs: ModelInputs) -> None:
+    def _checked(self, inputs: ModelInputs) -> Feed:
+        """The arrays by the names in `_indices`.
+
+        Raises:
+            ModelError: When they are not what the model takes.
+        """
+        only = only_array(inputs)
+        if not self._named:
+            if only is None:
+                raise ModelError("the model takes images; got token ids")
+            self._check_pixels(only)
+            return dict.fromkeys(self._indices, only)
+        if not isinstance(inputs, Mapping) and len(self._indices) == 1:
+            inputs = dict.fromkeys(self._indices, inputs)
+        if not isinstance(inputs, Mapping):
+            raise ModelError(f"the model takes {self._holds}; got images")
+        if any(name not in inputs or inputs[name].shape[1:] != self._taken[name].shape[1:] for name in self._indices):
+            sizes = dict.fromkeys(", ".join(map(str, self._taken[name].shape[1:])) for name in self._indices)
+            told = f"{', '.join(self._indices)} of shape {', '.join(f'(n, {size})' for size in sizes)}"
+            got = {name: array.shape for name, array in inputs.items()}
+            raise ModelError(f"the model takes {told}; got {got}")
+        return inputs
+
+    def _check_pixels(self, pixels: NDArray[np.generic]) -> None:
         expected = self._input.shape[1:]
-        if isinstance(inputs, dict) != self._tokens:
-            came = "token ids" if isinstance(inputs, dict) else "images"
-            raise ModelError(f"the model takes {'token ids' if self._tokens else 'images'}; got {came}")
-        if isinstance(inputs, dict):
-            for name in self._indices:
-                if name not in inputs or inputs[name].shape[1:] != expected:
-                    got = {key: values.shape for key, values in inputs.items()}
-                    raise ModelError(
-                        f"the model takes {', '.join(self._indices)} of shape (n, {expected[0]}); got {got}"
-                    )
-            return
-        pixels = inputs
         if pixels.ndim != 4 or any(
             want not in (None, got) for want, got in zip(expected, pixels.shape[1:], strict=True)
         ):
@@ -141,6 +165,18 @@ class LiteRTRuntime(Runtime):
         if self._output.scale is None or self._output.zero_point is None:
             return values.astype(np.float32)
         return (values.astype(np.float32) - self._output.zero_point) * np.float32(self._output.scale)
+
+
+def _encoded(values: NDArray[np.generic], tensor: TensorSpec) -> NDArray[np.generic]:
+    """The input of a tensor for numbers: as they are, or by its scale and zero point."""
+    if tensor.dtype == "float32":
+        return values.astype(np.float32, copy=False)
+    if tensor.scale is None:
+        return values
+    integers = np.iinfo(tensor.dtype)
+    steps = np.round(values.astype(np.float32) / tensor.scale) + (tensor.zero_point or 0)
+    encoded: NDArray[np.generic] = np.clip(steps, integers.min, integers.max).astype(tensor.dtype)
+    return encoded
 
 
 def _input_indices(interpreter: Interpreter, *, by_name: bool) -> dict[str, int]:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from tfkit.artifacts import OUTSIDE, Artifact, ArtifactFormat, ImageSpec, PixelScaling, read_manifest
+from tfkit.artifacts import OUTSIDE, Artifact, ArtifactFormat, PixelScaling, read_manifest
 from tfkit.errors import ModelError, TfkitError
 from tfkit.runtimes.isolated_litert import IsolatedLiteRTRuntime
 from tfkit.runtimes.litert_runtime import LiteRTRuntime
@@ -50,8 +50,7 @@ def _saved_model(model: Path | Artifact, path: Path, threads: int, scaling: Pixe
 def _tflite(model: Path | Artifact, path: Path, threads: int, scaling: PixelScaling | None) -> Runtime:
     if (ours := _described(model)) is None:
         return IsolatedLiteRTRuntime(path, threads=threads, scaling=scaling)
-    as_it_is = pixel_itself(ours.signature.inputs[0]) if isinstance(ours.input, ImageSpec) else None
-    return LiteRTRuntime(path, threads=threads, scaling=as_it_is)
+    return LiteRTRuntime(path, threads=threads, scaling=pixel_itself(ours.signature.inputs[0]), own=True)
 
 
 _Opener = Callable[[Path | Artifact, Path, int, PixelScaling | None], Runtime]

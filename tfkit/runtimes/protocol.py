@@ -5,9 +5,9 @@ import os
 import sys
 import tempfile
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Protocol, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,18 +57,49 @@ def held_native_output() -> Iterator[None]:
             raise
 
 
-# uint8 (n, height, width, channels), raw 0..255; or int32 (n, length) for each of `token_ids` and `padding_mask`.
-ModelInputs = NDArray[np.uint8] | dict[str, NDArray[np.int32]]
+# What feeds a model: arrays by the names of its inputs, such as `pixels` uint8 (n, height, width, channels), raw
+# 0..255; or `token_ids` and `padding_mask`, int32 (n, length) each.
+Feed: TypeAlias = Mapping[str, NDArray[np.generic]]
+# The array of an only input may come bare.
+ModelInputs: TypeAlias = NDArray[np.generic] | Feed
+
+# An input that MediaPipe's text tasks ask for and no operator reads.
+SEGMENT_IDS = "segment_ids"
+
+
+def only_array(inputs: ModelInputs) -> NDArray[np.generic] | None:
+    """The array of an only input, bare or by its name; None of several.
+
+    Example:
+        >>> only_array({"pixels": pixels[:2]}).shape
+        (2, 16, 16, 1)
+    """
+    if not isinstance(inputs, Mapping):
+        return inputs
+    return next(iter(inputs.values())) if len(inputs) == 1 else None
+
+
+def noun_of(signature: ModelSignature) -> str:
+    """What one example of a model's inputs is called: `image`, `text`, or `example` of anything else.
+
+    Example:
+        >>> noun_of(ModelSignature((TensorSpec("pixels", (1, 8, 8, 3), "uint8"),), ()))
+        'image'
+    """
+    if len(signature.inputs) == 1 and len(signature.inputs[0].shape) == 4:
+        return "image"
+    ids = all(len(tensor.shape) == 2 and tensor.dtype == "int32" for tensor in signature.inputs)
+    return "text" if ids else "example"
 
 
 def input_count(inputs: ModelInputs) -> int:
-    """How many images or texts there are.
+    """How many examples there are.
 
     Example:
         >>> input_count(pixels), input_count({"token_ids": np.zeros((3, 8), np.int32)})
         (40, 3)
     """
-    return len(next(iter(inputs.values()))) if isinstance(inputs, dict) else len(inputs)
+    return len(next(iter(inputs.values()))) if isinstance(inputs, Mapping) else len(inputs)
 
 
 def some_inputs(inputs: ModelInputs, chosen: slice) -> ModelInputs:
@@ -78,11 +109,11 @@ def some_inputs(inputs: ModelInputs, chosen: slice) -> ModelInputs:
         >>> some_inputs(pixels, slice(0, 4)).shape
         (4, 16, 16, 1)
     """
-    return {name: values[chosen] for name, values in inputs.items()} if isinstance(inputs, dict) else inputs[chosen]
+    return {name: array[chosen] for name, array in inputs.items()} if isinstance(inputs, Mapping) else inputs[chosen]
 
 
 class Runtime(Protocol):
-    """Runs one classifier on raw pixels, or on token ids.
+    """Runs one classifier on raw pixels, on token ids, or on whatever its inputs are called.
 
     Attributes:
         name: `keras`, `saved_model` or `litert`.
@@ -105,8 +136,8 @@ class Runtime(Protocol):
         """Run the model on images or texts.
 
         Args:
-            inputs: uint8 (n, height, width, channels), raw 0..255, of the model's own size; or a dict of int32
-                (n, length), `token_ids` and `padding_mask`; any n.
+            inputs: Arrays by name: `pixels` uint8 (n, height, width, channels), raw 0..255, of the model's own size;
+                or `token_ids` and `padding_mask`, int32 (n, length); any n. An only array may come bare.
 
         Returns:
             float32 (n, classes), de-quantised; probabilities, or logits where the model ends in logits.

@@ -1,7 +1,7 @@
 """Run a SavedModel in a process of its own, as a server does."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import cast
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from tfkit.artifacts import RAW, ModelSignature, PixelScaling, TensorSpec
 from tfkit.errors import ModelError
 from tfkit.runtimes.model_process import ModelProcess, absolute, join_bytes
-from tfkit.runtimes.protocol import ModelInputs, Runtime, input_count, some_inputs
+from tfkit.runtimes.protocol import ModelInputs, Runtime, input_count, noun_of, only_array, some_inputs
 
 # A request holds every image decoded at once, about 10 MB for a photo of a phone.
 _BATCH = 32
@@ -57,7 +57,8 @@ class SavedModelRuntime(Runtime):
                     f"SavedModel '{path}' takes encoded images and scales them itself; got {self.scaling.option}",
                     hint="leave that out",
                 )
-            one = "text" if len(self.numbers_signature.inputs) > 1 else "image of pixels"
+            noun = noun_of(self.numbers_signature)
+            one = "image of pixels" if noun == "image" or not self.numbers_signature.inputs else noun
             self.measures = f"round trip of one {one} to a process that holds the SavedModel"
         except BaseException:
             self.close()
@@ -80,10 +81,12 @@ class SavedModelRuntime(Runtime):
         return np.concatenate([self._some_scores(some_inputs(inputs, slice(n, n + _BATCH))) for n in starts])
 
     def _some_scores(self, inputs: ModelInputs) -> NDArray[np.float32]:
-        if isinstance(inputs, dict):
+        only = only_array(inputs)
+        if only is None:
+            assert isinstance(inputs, Mapping)
             names = json.dumps(list(inputs))
             return self._request(self._numbers_signature, "token ids", np.array(names), *inputs.values())
-        given = inputs if self.scaling.is_raw else self.scaling.applied(inputs)
+        given = only if self.scaling.is_raw else self.scaling.applied(only)
         return self._request(self._numbers_signature, "pixels", given)
 
     @property

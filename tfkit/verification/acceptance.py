@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 from packaging.version import Version
 
-from tfkit.artifacts import INTEGER, ImageSpec
+from tfkit.artifacts import INTEGER
+from tfkit.inputs import input_of
 from tfkit.tasks import task_named
 from tfkit.verification.artifact_verification import ArtifactVerification
 
@@ -86,9 +87,7 @@ def _chance_faults(verification: ArtifactVerification) -> list[str]:
         return []
     if quality.value > chance:
         return []
-    other = "the tokenizer or the texts"
-    if isinstance(verification.artifact.input, ImageSpec):
-        other = "the range of the pixels (see --input-range), the order of the channels or the resizing"
+    other = input_of(verification.artifact.input).doubts
     return [
         f"{_unit(verification)} {quality.value:.4f} is no better than chance, {chance:.4f}; the model has learned "
         f"nothing, or it learned with another order of the labels, or {other} is not as it was then"
@@ -116,7 +115,7 @@ def _agreement_faults(verification: ArtifactVerification, policy: AcceptancePoli
     faults = []
     agreement = verification.agreement
     if agreement is not None and agreement < policy.min_agreement - _ROUNDING:
-        kind = "images" if isinstance(verification.artifact.input, ImageSpec) else "texts"
+        kind = f"{input_of(verification.artifact.input).noun}s"
         faults.append(
             f"it agrees with Keras on {agreement:.4f} of {verification.examples} {kind}; "
             f"acceptance.min_agreement asks for {policy.min_agreement:.4f}"

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tfkit.artifacts import OUTSIDE, Artifact, ImageSpec, InputSpec
+from tfkit.artifacts import OUTSIDE, Artifact, InputSpec
 from tfkit.errors import DataError
+from tfkit.inputs import input_batches, input_of
 from tfkit.runtimes import (
     KerasRuntime,
     Operator,
@@ -82,8 +83,6 @@ def reference_scores(model: Any, examples: "Examples", spec: InputSpec, *, batch
     Returns:
         float32 (n, classes); of one sigmoid unit both classes' scores, (n, 2).
     """
-    from tfkit.data import input_batches
-
     with KerasRuntime(model, batch_size=batch_size) as runtime:
         batches = input_batches(examples, spec, batch_size=batch_size)
         return np.concatenate([runtime.scores(inputs) for inputs in batches])
@@ -183,18 +182,15 @@ def _run(runtime: Runtime, artifact: Artifact, examples: "Examples", progress: P
 
 
 def _score_batches(runtime: Runtime, artifact: Artifact, examples: "Examples") -> Iterator[NDArray[np.float32]]:
-    from tfkit.data import ImageExamples, encoded_inputs, host_pixel_batches, input_batches
-
-    if isinstance(runtime, SavedModelRuntime) and runtime.takes_encoded:
+    sent = input_of(artifact.input).sent
+    if sent is not None and isinstance(runtime, SavedModelRuntime) and runtime.takes_encoded:
         for start in range(0, len(examples), _BATCH):
             chosen = examples.select(np.arange(start, min(start + _BATCH, len(examples))))
-            yield runtime.scores_from_encoded(encoded_inputs(chosen))
-    elif isinstance(examples, ImageExamples) and isinstance(artifact.input, ImageSpec) and runtime.name == "litert":
-        for pixels in host_pixel_batches(examples, artifact.input, batch_size=_BATCH):
-            yield runtime.scores(pixels)
+            yield runtime.scores_from_encoded(list(sent(chosen)))
     else:
-        for inputs in input_batches(examples, artifact.input, batch_size=_BATCH):
-            yield runtime.scores(inputs)
+        on_host = runtime.name == "litert"
+        for feed in input_batches(examples, artifact.input, batch_size=_BATCH, on_host=on_host):
+            yield runtime.scores(feed)
 
 
 def _check_classes(artifact: Artifact, examples: "Examples", scores: NDArray[np.float32]) -> None:
@@ -246,8 +242,6 @@ def portability_problems(artifact: Artifact) -> tuple[str, ...]:
 def _signature_problems(
     runtime: SavedModelRuntime, artifact: Artifact, examples: "Examples", scores: NDArray[np.float32]
 ) -> list[str]:
-    from tfkit.data import input_batches
-
     if not (runtime.takes_encoded and runtime.numbers_signature.inputs):
         return []
     first = examples.select(np.arange(min(2 * _BATCH, len(examples))))
@@ -260,6 +254,6 @@ def _signature_problems(
     if difference <= _SIGNATURES_TOLERANCE:
         return []
     return [
-        f"predict on {'pixels' if isinstance(artifact.input, ImageSpec) else 'token ids'} and serving_default on what "
-        f"clients send differ by up to {difference:.3g} on the first {len(first)} examples"
+        f"predict on {input_of(artifact.input).holds} and serving_default on what clients send differ by up to "
+        f"{difference:.3g} on the first {len(first)} examples"
     ]

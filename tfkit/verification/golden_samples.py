@@ -3,20 +3,19 @@
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tfkit.artifacts import Artifact, ImageSpec, InputSpec
+from tfkit.artifacts import Artifact, InputSpec
 from tfkit.errors import RunError
 from tfkit.files import write_whole
+from tfkit.inputs import input_batches, input_of
 from tfkit.tasks import task_named
 from tfkit.verification.artifact_verification import ArtifactVerification
 
 if TYPE_CHECKING:
     from tfkit.data import Examples
-
-_SUFFIXES = {b"\xff\xd8": ".jpg", b"\x89P": ".png", b"BM": ".bmp", b"GI": ".gif", b"RI": ".webp"}
 
 
 def write_golden_samples(
@@ -51,28 +50,23 @@ def write_golden_samples(
     Example:
         >>> write_golden_samples(verifications, splits.test, run.golden, spec=image)  # doctest: +SKIP
     """
-    from tfkit.data import encoded_inputs, input_batches
     from tfkit.data.splitting import spread_over_classes
 
     positions = spread_over_classes(examples.labels, count=count, seed=0)
     chosen = examples.select(positions)
-    fed = next(input_batches(chosen, spec, batch_size=count))
-    fed = {"pixels": fed} if isinstance(spec, ImageSpec) else fed
-    encoded = encoded_inputs(chosen)
+    arrays: dict[str, Any] = {"labels": chosen.labels, **next(input_batches(chosen, spec, batch_size=count))}
     artifacts = tuple(verification.artifact for verification in verifications)
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        np.savez_compressed(directory / "inputs.npz", labels=chosen.labels, **fed)
+        np.savez_compressed(directory / "inputs.npz", **arrays)
         for verification in verifications:
             name = _expected_name(verification.artifact)
             answers = task_named(verification.artifact.task).output
             np.savez_compressed(directory / name, **{answers: verification.scores[positions]})
-        if isinstance(spec, ImageSpec):
-            inputs = [{"file": name} for name in _write_images(encoded, directory)]
-        else:
-            inputs = [{"text": text.decode()} for text in encoded]
+        taken = input_of(spec)
+        told = {f"{taken.noun}s": _told(chosen, taken.beside(chosen, directory))}
         path = directory / "golden.json"
-        write_whole(path, json.dumps(_description(artifacts, chosen, inputs), indent=2) + "\n")
+        write_whole(path, json.dumps(_description(artifacts, chosen, told), indent=2) + "\n")
     except OSError as fault:
         raise RunError(
             f"cannot write golden samples to '{directory}': {fault.strerror}", hint="make room on the disk"
@@ -84,24 +78,19 @@ def _expected_name(artifact: Artifact) -> str:
     return f"expected_{Path(artifact.file_name).stem}.npz"
 
 
-def _write_images(encoded: list[bytes], directory: Path) -> list[str]:
-    names = [f"image_{number}{_SUFFIXES[content[:2]]}" for number, content in enumerate(encoded)]
-    for name, content in zip(names, encoded, strict=True):
-        (directory / name).write_bytes(content)
-    return names
+def _told(chosen: "Examples", beside: Sequence[Mapping[str, str]]) -> list[dict[str, object]]:
+    rows = zip(beside, chosen.names, chosen.labels, strict=True)
+    return [{**given, "name": name, "label": label.tolist()} for given, name, label in rows]
 
 
 def _description(
-    artifacts: tuple[Artifact, ...], chosen: "Examples", inputs: Sequence[Mapping[str, object]]
+    artifacts: tuple[Artifact, ...], chosen: "Examples", told: Mapping[str, Sequence[Mapping[str, object]]]
 ) -> dict[str, object]:
     return {
         "version": 1,
         "inputs": "inputs.npz",
         "class_names": list(chosen.class_names),
-        "images" if "file" in inputs[0] else "texts": [
-            {**given, "name": name, "label": label.tolist()}
-            for given, name, label in zip(inputs, chosen.names, chosen.labels, strict=True)
-        ],
+        **told,
         "artifacts": [
             {
                 "file": artifact.file_name,

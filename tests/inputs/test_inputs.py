@@ -1,0 +1,163 @@
+"""Inputs say what they are; a made-up one, a table, is exported, proved and timed without a line of tfkit."""
+
+import json
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+import pytest
+
+from tfkit import inputs
+from tfkit.artifacts import ImageSpec, TensorSpec, TextSpec, format_label
+from tfkit.benchmarking import measure_latency, noise
+from tfkit.data import ArraySource, ImageExamples
+from tfkit.errors import ExportError
+from tfkit.exporters import export_formats, rehearse_export
+from tfkit.inputs import FileDescription, Input, Serving, TensorDescription, input_batches, input_of
+from tfkit.runtimes import KerasRuntime, open_runtime
+from tfkit.verification import AcceptancePolicy, reference_scores, refusals, verify_artifact, write_golden_samples
+
+CLASSES = ("healthy", "ill")
+FORMATS = ("saved_model", "tflite_float32", "tflite_float16", "tflite_dynamic_int8", "tflite_int8")
+
+
+@dataclass(frozen=True)
+class TableSpec:
+    """So many columns of numbers."""
+
+    columns: int
+
+    def manifest_entry(self, folder):
+        return {"table": {"columns": self.columns}}
+
+
+@dataclass(frozen=True, eq=False)
+class TableExamples:
+    """Labelled rows."""
+
+    rows: np.ndarray
+    labels: np.ndarray
+    names: tuple[str, ...]
+    class_names: tuple[str, ...] = CLASSES
+
+    def __len__(self):
+        return len(self.rows)
+
+    def select(self, positions):
+        names = tuple(self.names[position] for position in positions)
+        return TableExamples(self.rows[positions], self.labels[positions], names, self.class_names)
+
+    def class_counts(self):
+        return {name: int(np.sum(self.labels == place)) for place, name in enumerate(self.class_names)}
+
+
+def _tensors(table):
+    return (TensorSpec("numbers", (None, table.columns), "float32"),)
+
+
+def _batches(examples, table, batch_size, on_host):
+    for start in range(0, len(examples), batch_size):
+        yield {"numbers": examples.rows[start : start + batch_size]}
+
+
+TABLES = Input(
+    spec=TableSpec,
+    noun="row",
+    holds="numbers",
+    doubts="the order or the units of the columns",
+    tensors=_tensors,
+    faults=lambda model, table: [] if model.input_shape == (None, table.columns) else [f"it takes {model.input_shape}"],
+    batches=_batches,
+    noise=lambda table, count: {"numbers": np.random.default_rng(0).normal(size=(count, table.columns)).astype("f4")},
+    serving=lambda table: Serving(_tensors(table)),
+    described=lambda table: FileDescription({"numbers": TensorDescription("numbers", "A row of measurements")}),
+)
+
+
+@pytest.fixture
+def tables(monkeypatch):
+    """Tables among tfkit's inputs, as their line in `INPUTS` would put them there."""
+    monkeypatch.setattr(inputs, "INPUTS", (*inputs.INPUTS, TABLES))
+
+
+@pytest.fixture
+def examples(tmp_path):
+    """40 rows of 6 numbers, read from a file."""
+    rng = np.random.default_rng(0)
+    rows = rng.normal(size=(40, 6)).astype(np.float32)
+    np.savez(tmp_path / "table.npz", rows=rows, labels=(rows[:, 0] > 0).astype(np.int32))
+    read = np.load(tmp_path / "table.npz")
+    return TableExamples(read["rows"], read["labels"], tuple(f"row {number}" for number in range(40)))
+
+
+@pytest.fixture
+def model():
+    numbers = keras.Input((6,), name="numbers")
+    hidden = keras.layers.Dense(16, activation="relu")(numbers)
+    return keras.Model(numbers, keras.layers.Dense(2, activation="softmax")(hidden), name="table_classifier")
+
+
+def test_a_made_up_input_is_exported_verified_timed_and_kept(tables, examples, model, tmp_path):
+    spec = TableSpec(6)
+    folder = tmp_path / "artifacts"
+    artifacts = export_formats(
+        model, FORMATS, folder, spec=spec, class_names=CLASSES, calibration={"numbers": examples.rows}
+    )
+    reference = reference_scores(model, examples, spec)
+    verifications = []
+    for artifact in artifacts:
+        with open_runtime(artifact) as runtime:
+            found = verify_artifact(artifact, examples, reference=reference, runtime=runtime)
+            latency = measure_latency(runtime, noise(spec), max_seconds=0.1)
+        assert found.problems == () and latency.measures.endswith(("one row", "one example", "the SavedModel"))
+        loose = artifact.quantization in ("dynamic_int8", "int8")
+        assert found.max_difference < (0.1 if loose else 2e-3), format_label(artifact.format, artifact.quantization)
+        told = refusals(found, latency.latency_ms_p95, keras_accuracy=None, policy=AcceptancePolicy(min_agreement=1.01))
+        assert "of 40 rows" in told[-1]
+        verifications.append(found)
+    golden = json.loads(write_golden_samples(verifications, examples, tmp_path / "golden", spec=spec).read_text())
+    assert [set(row) for row in golden["rows"]] == [{"name", "label"}] * 8
+    kept = np.load(tmp_path / "golden" / "inputs.npz")
+    expected = np.load(tmp_path / "golden" / "expected_model_float32.npz")["scores"]
+    with KerasRuntime(model) as runtime:
+        np.testing.assert_allclose(runtime.scores({"numbers": kept["numbers"]}), expected, atol=1e-5)
+    entry = json.loads((folder / "manifest.json").read_text())["artifacts"][0]
+    assert entry["table"] == {"columns": 6} and "calibrated on 40 training rows" in artifacts[-1].made_by
+
+
+def test_a_made_up_input_is_refused_where_the_model_takes_another(tables, model, tmp_path):
+    with pytest.raises(ExportError, match=r"cannot be exported: it takes \(None, 6\)"):
+        export_formats(model, ["tflite_float32"], tmp_path, spec=TableSpec(5), class_names=CLASSES)
+    with pytest.raises(ExportError, match="int8 needs calibration rows; got none"):
+        export_formats(model, ["tflite_int8"], tmp_path, spec=TableSpec(6), class_names=CLASSES)
+    with pytest.raises(ExportError, match=r"calibration rows must be float32 \(n, 6\); got float32 \(3, 5\)"):
+        few = {"numbers": np.zeros((3, 5), np.float32)}
+        export_formats(model, ["tflite_int8"], tmp_path, spec=TableSpec(6), class_names=CLASSES, calibration=few)
+
+
+def test_a_made_up_input_is_rehearsed(tables, examples, model):
+    samples = {"numbers": examples.rows[:4]}
+    rehearse_export(model, list(FORMATS), spec=TableSpec(6), class_names=CLASSES, samples=samples)
+
+
+def test_pixels_are_fed_by_name_or_bare(small_classifier, image, random_pixels):
+    with KerasRuntime(small_classifier) as runtime:
+        np.testing.assert_array_equal(runtime.scores({"pixels": random_pixels}), runtime.scores(random_pixels))
+
+
+def test_batches_are_arrays_by_name_in_the_examples_order(image, random_pixels):
+    source = ArraySource(random_pixels, channels=3)
+    names = tuple(map(str, range(40)))
+    examples = ImageExamples(source, np.arange(40)[::-1], np.zeros(40, np.int32), names, ("one",))
+    batches = list(input_batches(examples, image, batch_size=16))
+    assert [list(batch) for batch in batches] == [["pixels"]] * 3
+    np.testing.assert_array_equal(np.concatenate([batch["pixels"] for batch in batches]), random_pixels[::-1])
+
+
+@pytest.mark.parametrize("spec", [ImageSpec(8, 8, 1), TextSpec(16, "tokenizer")])
+def test_noise_fits_what_a_model_takes(spec):
+    taken = input_of(spec)
+    fed = taken.noise(spec, 3)
+    assert {name: values.shape for name, values in fed.items()} == {
+        tensor.name: (3, *tensor.shape[1:]) for tensor in taken.tensors(spec)
+    }

@@ -1,0 +1,123 @@
+"""What goes into a model, as one value: its tensors, batches, what clients send, and how files and reports tell it."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from tfkit.artifacts import TensorSpec
+from tfkit.data.examples import Examples
+from tfkit.runtimes.protocol import Feed, ModelInputs
+
+if TYPE_CHECKING:
+    import keras
+    import tensorflow as tf
+
+SpecT = TypeVar("SpecT")
+
+
+@dataclass(frozen=True)
+class Serving:
+    """What stands in front of a model in a SavedModel.
+
+    Attributes:
+        tensors: What the endpoint of numbers takes; None is any size.
+        sent: What the endpoint for clients calls the strings it takes; empty when clients send the numbers themselves.
+        decoded: In the graph, from these strings (n,) to tensors by the model's names.
+        tables: Layers with lookup tables that `decoded` asks.
+    """
+
+    tensors: tuple[TensorSpec, ...]
+    sent: str = ""
+    decoded: "Callable[[tf.Tensor], dict[str, tf.Tensor]] | None" = None
+    tables: "tuple[keras.Layer, ...]" = ()
+
+
+@dataclass(frozen=True)
+class TensorDescription:
+    """What TFLite metadata say of one input.
+
+    Attributes:
+        name: What it is called there.
+        told: What it holds, in a sentence.
+        image: Height, width and channels of pixels; None of other numbers.
+    """
+
+    name: str
+    told: str
+    image: tuple[int, int, int] | None = None
+
+
+@dataclass(frozen=True)
+class FileDescription:
+    """What TFLite metadata say of a file's inputs.
+
+    Attributes:
+        tensors: A description by the name of each tensor.
+        parser: The least version of a metadata parser that reads it.
+        vocabulary: A BERT tokeniser's vocabulary that goes with the file; None for no tokeniser.
+        unread: Inputs to add that readers ask for and no operator reads: int32, as long as the first.
+        beyond_mediapipe: Why MediaPipe Tasks refuses such files, in a sentence; None where it takes them.
+    """
+
+    tensors: Mapping[str, TensorDescription]
+    parser: str = "1.0.0"
+    vocabulary: bytes | None = None
+    unread: tuple[str, ...] = ()
+    beyond_mediapipe: str | None = None
+
+
+def as_it_is(model: "keras.Model", given: object = None) -> "keras.Model":
+    """A model that needs no other form."""
+    return model
+
+
+def nothing_beside(examples: Examples, folder: Path) -> list[dict[str, str]]:
+    """Examples that are numbers alone, which lie in `inputs.npz`."""
+    return [{} for _ in range(len(examples))]
+
+
+@dataclass(frozen=True)
+class Input(Generic[SpecT]):
+    """What goes into a model.
+
+    Attributes:
+        spec: The type that says the size of it.
+        noun: What one example is called: "image"; its plural ends in s.
+        holds: What its tensors hold: "pixels".
+        doubts: What may be another than it was in training, where a model does no better than chance.
+        tensors: What a Keras model and its float file take, by name; the batch is None.
+        faults: Why a Keras model does not take it, in phrases; empty when it does.
+        batches: From examples, the spec, how many at a time, and whether to do without TensorFlow where that is
+            possible, to what feeds a runtime: arrays by name, in the examples' order.
+        noise: So many made-up examples to feed a runtime with: how long they take is what real ones take.
+        serving: What a SavedModel has in front of the model.
+        described: What a file's metadata say.
+        sent: What a client sends for each example; None when clients send the numbers.
+        beside: Writes what clients send to a folder; gives what `golden.json` says of each example.
+        opened: From a model and a few examples to the form that is compressed.
+        plain: From a model to the form of its float files.
+        sized: From a form of the model to one of the spec's own size.
+        uncalibrated: Why int8 cannot be made after training, and a hint; None where it can.
+        noise_tells: Whether noise says how near an integer file is to its model.
+        ranges: The range of an input that is known by definition, whatever calibration shows, by name.
+    """
+
+    spec: type[SpecT]
+    noun: str
+    holds: str
+    doubts: str
+    tensors: Callable[[SpecT], tuple[TensorSpec, ...]]
+    faults: "Callable[[keras.Model, SpecT], list[str]]"
+    batches: Callable[[Examples, SpecT, int, bool], Iterator[Feed]]
+    noise: Callable[[SpecT, int], Feed]
+    serving: Callable[[SpecT], Serving]
+    described: Callable[[SpecT], FileDescription]
+    sent: Callable[[Examples], Sequence[bytes]] | None = None
+    beside: Callable[[Examples, Path], list[dict[str, str]]] = nothing_beside
+    opened: "Callable[[keras.Model, ModelInputs], keras.Model]" = as_it_is
+    plain: "Callable[[keras.Model], keras.Model]" = as_it_is
+    sized: "Callable[[keras.Model, SpecT], keras.Model]" = as_it_is
+    uncalibrated: tuple[str, str] | None = None
+    noise_tells: bool = True
+    ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)

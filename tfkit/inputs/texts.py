@@ -1,0 +1,155 @@
+"""Texts: token ids and a mask of one length, sent in UTF-8."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
+
+from tfkit.artifacts import TensorSpec, TextSpec
+from tfkit.artifacts.artifact import SPECIFICATION_FILE
+from tfkit.data.examples import Examples
+from tfkit.errors import ExportError
+from tfkit.inputs.input import FileDescription, Input, Serving, TensorDescription
+from tfkit.runtimes.protocol import SEGMENT_IDS, Feed, ModelInputs
+
+if TYPE_CHECKING:
+    import keras
+    import tensorflow as tf
+
+    from tfkit.data.text import TextExamples
+
+TOKEN_IDS, PADDING_MASK = "token_ids", "padding_mask"
+_SPECIAL = {"start": "[CLS]", "end": "[SEP]", "unknown": "[UNK]"}
+
+
+def _tensors(text: TextSpec) -> tuple[TensorSpec, ...]:
+    return tuple(TensorSpec(name, (None, text.sequence_length), "int32") for name in (TOKEN_IDS, PADDING_MASK))
+
+
+def _faults(model: "keras.Model", text: TextSpec) -> list[str]:
+    if isinstance(model.input, dict) and set(model.input) == {TOKEN_IDS, PADDING_MASK}:
+        lengths = {tensor.shape[1] for tensor in model.inputs}
+        if lengths <= {None, text.sequence_length}:
+            return []
+    shapes = ", ".join(f"{tensor.name} {tuple(tensor.shape)}" for tensor in model.inputs)
+    return [f"it takes {shapes}; expected token_ids and padding_mask of {text.sequence_length} tokens, as a dict"]
+
+
+def _batches(examples: Examples, text: TextSpec, batch_size: int, on_host: bool) -> Iterator[Feed]:
+    """int32 (n, length), ids and mask."""
+    from tfkit.data.text import open_tokenizer  # keras-hub takes seconds to import: only where there are texts
+
+    tokenizer, texts = open_tokenizer(text.tokenizer), cast("TextExamples", examples).texts
+    for start in range(0, len(texts), batch_size):
+        yield tokenizer(texts[start : start + batch_size], sequence_length=text.sequence_length)
+
+
+def _noise(text: TextSpec, count: int) -> Feed:
+    """Texts of full length."""
+    ones = np.ones((count, text.sequence_length), np.int32)
+    return {TOKEN_IDS: ones, PADDING_MASK: ones}
+
+
+def _serving(text: TextSpec) -> Serving:
+    from tfkit.data.text import open_tokenizer
+
+    tokenizer = open_tokenizer(text.tokenizer)
+
+    def decoded(texts: "tf.Tensor") -> "dict[str, tf.Tensor]":
+        return tokenizer.in_graph(texts, sequence_length=text.sequence_length)
+
+    tensors = tuple(TensorSpec(name, (None, None), "int32") for name in (TOKEN_IDS, PADDING_MASK))
+    return Serving(tensors, sent="texts", decoded=decoded, tables=(tokenizer.layer,))
+
+
+def _described(text: TextSpec) -> FileDescription:
+    wanted = (
+        "MediaPipe's text tasks want a third input, which export.segment_ids of a recipe and tfkit export "
+        "--segment-ids add; LiteRT needs none"
+    )
+    tensors = {  # as MediaPipe's BERT classifier and embedder call them
+        TOKEN_IDS: TensorDescription("ids", "Ids of the word pieces, 0 behind the text"),
+        PADDING_MASK: TensorDescription("mask", "1 for each word piece, 0 behind the text"),
+        SEGMENT_IDS: TensorDescription("segment_ids", "Not read: every text is one segment"),
+    }
+    return FileDescription(
+        tensors,
+        parser="1.1.0",
+        vocabulary=_bert_vocabulary(text) if text.segment_ids else None,
+        unread=(SEGMENT_IDS,) if text.segment_ids else (),
+        beyond_mediapipe=None if text.segment_ids else wanted,
+    )
+
+
+def _bert_vocabulary(text: TextSpec) -> bytes:
+    """The vocabulary of a model whose files MediaPipe's text tasks are to read: word pieces, one a line, by their ids.
+
+    Raises:
+        ExportError: When MediaPipe's BERT tokeniser gives other ids of them than this one.
+    """
+    told = json.loads((text.tokenizer / SPECIFICATION_FILE).read_text(encoding="utf-8"))
+    special = {role: (entry["token"], entry["id"]) for role, entry in told["special_tokens"].items()}
+    fitting = told["kind"] == "word_piece" and told["lowercase"] and told["suffix_indicator"] == "##"
+    fitting = fitting and all(special[role][0] == token for role, token in _SPECIAL.items())
+    if not fitting or special["padding"][1] != 0:
+        raise ExportError(
+            "MediaPipe's text tasks have no tokeniser that gives this model's token ids; they know lower-case "
+            f"WordPiece with {', '.join(_SPECIAL.values())} and padding 0, and this one is "
+            f"{told['kind'].replace('_', ' ')}",
+            hint="leave --segment-ids, or export.segment_ids, out, and tokenise in the app",
+        )
+    vocabulary: bytes = (text.tokenizer / told["vocabulary_files"][0]).read_bytes()
+    return vocabulary
+
+
+def _sent(examples: Examples) -> list[bytes]:
+    return [text.encode() for text in cast("TextExamples", examples).texts]
+
+
+def _beside(examples: Examples, folder: Path) -> list[dict[str, str]]:
+    return [{"text": text} for text in cast("TextExamples", examples).texts]
+
+
+def _opened(model: "keras.Model", few: ModelInputs) -> "keras.Model":
+    from tfkit.models.text import open_transformer
+
+    return open_transformer(model, few)
+
+
+def _plain(model: "keras.Model") -> "keras.Model":
+    from tfkit.models.text import opened_if_possible
+
+    return opened_if_possible(model)
+
+
+def _sized(model: "keras.Model", text: TextSpec) -> "keras.Model":
+    from tfkit.models.text import with_sequence_length
+
+    return with_sequence_length(model, sequence_length=text.sequence_length)
+
+
+TEXTS = Input(
+    spec=TextSpec,
+    noun="text",
+    holds="token ids",
+    doubts="the tokenizer or the texts",
+    tensors=_tensors,
+    faults=_faults,
+    batches=_batches,
+    noise=_noise,
+    serving=_serving,
+    described=_described,
+    sent=_sent,
+    beside=_beside,
+    opened=_opened,
+    plain=_plain,
+    sized=_sized,
+    uncalibrated=(
+        "int8 of texts needs quantisation-aware training; calibrated afterwards, the number that hides padding "
+        "from a BERT's attention leaves its scores a step of millions, and the file is worth nothing",
+        "export tflite_dynamic_int8, or give the recipe a quantization: section",
+    ),
+    noise_tells=False,
+)
