@@ -72,7 +72,8 @@ def run(config: RecipeConfig, display: Display) -> reports.RunReport:
             control = train_control(job, evaluation)
 
     def some_pixels() -> Any:
-        return data.calibration_pixels(splits.train, image, count=config.export.calibration_examples)
+        given = {"count": config.export.calibration_examples, "seed": config.run.seed}
+        return data.calibration_pixels(splits.train, image, **given)
 
     results = job.export_and_prove(model, evaluation, calibration=some_pixels)
     smaller = reports.describe_compression(model, plan.coverage, channels=channels, teacher=plan.taught_by)

@@ -18,7 +18,7 @@ import numpy as np
 
 from tfkit import models, reports
 from tfkit.config import TextRecipeConfig
-from tfkit.data.text import Tokenizer, token_arrays
+from tfkit.data.text import Tokenizer, calibration_tokens
 from tfkit.running import Display
 from tfkit.running.planning import head_of
 from tfkit.running.recipe_run import RecipeRun
@@ -63,11 +63,11 @@ def run(config: TextRecipeConfig, display: Display) -> reports.RunReport:
             whole = model if name == "fine_tune" else whole
             cut = trained.transformer or cut if isinstance(trained, CompressedStage) else cut
 
-    def first_texts() -> dict[str, np.ndarray]:
-        seen = splits.train.select(np.arange(min(len(splits.train), config.export.calibration_examples)))
-        return token_arrays(seen, tokenizer, sequence_length=job.spec.sequence_length)
+    def some_texts() -> dict[str, np.ndarray]:
+        given = {"count": config.export.calibration_examples, "seed": config.run.seed}
+        return calibration_tokens(splits.train, tokenizer, sequence_length=job.spec.sequence_length, **given)
 
-    results = job.export_and_prove(model, evaluation, calibration=first_texts)
+    results = job.export_and_prove(model, evaluation, calibration=some_texts)
     explanations = explain(job, evaluation)
     smaller = reports.describe_compression(model, coverage, transformer=cut, teacher=taught_by(config))
     shown = {"misclassified": reports.texts_of(splits.test), "compression": smaller, "explanations": explanations}

@@ -114,6 +114,7 @@ class TextQuantizeOptions(LearningOptions):
     skip: tuple[str, ...]
     eight_bit_ends: bool
     eight_bit: tuple[str, ...]
+    calibration_examples: int
     moving_epochs: int
 
 

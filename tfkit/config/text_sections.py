@@ -253,6 +253,7 @@ class TextQuantizationSection(TrainingSection):
     skip: tuple[Text, ...] = key(LAYERS, "int8: layers left in float, such as [*_feedforward_*]; see tfkit check.", ())
     eight_bit_ends: bool = key("true or false", "With 4-bit weights: the first and the last layer keep 8.", True)
     eight_bit: tuple[Text, ...] = key(LAYERS, "With 4-bit weights: further layers that keep 8.", ())
+    calibration_examples: Count = key(COUNT, "Training texts that set the first ranges.", 200)
     epochs: Count = key(COUNT, "Passes over the training texts.", 1)
     learning_rate: Positive = key(POSITIVE, "Peak learning rate.", 3e-5)
     weight_decay: NotNegative = key(NOT_NEGATIVE, "Decoupled weight decay.", 0.01)

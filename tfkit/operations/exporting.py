@@ -242,8 +242,7 @@ def _calibration_tokens(
     wanted: _Wanted, data: Path, tokenizer: "Tokenizer", text: TextSpec
 ) -> "dict[str, NDArray[np.int32]]":
     """`token_ids` and `padding_mask` of some of the texts, as many of each class."""
-    from tfkit.data.splitting import spread_over_classes
-    from tfkit.data.text import token_arrays
+    from tfkit.data.text import calibration_tokens
 
     table = wanted.table
     with wanted.display.stage("Calibration texts") as stage:
@@ -255,8 +254,8 @@ def _calibration_tokens(
             label_column=table.label_column,
             header=table.header,
         )
-        chosen = spread_over_classes(examples.labels, count=wanted.count, seed=0)
-        tokens = token_arrays(examples.select(chosen), tokenizer, sequence_length=text.sequence_length)
+        length = text.sequence_length
+        tokens = calibration_tokens(examples, tokenizer, sequence_length=length, count=wanted.count)
         stage.result(str(len(tokens["token_ids"])))
     return tokens
 

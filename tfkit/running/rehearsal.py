@@ -96,13 +96,13 @@ def rehearse_texts(
         sequence_length: Tokens of a text.
     """
     from tfkit.artifacts import TextSpec
-    from tfkit.data.text import first_tokens
+    from tfkit.data.text import calibration_tokens
     from tfkit.stages.texts import quantization_policy
 
     section = getattr(config, "quantization", None)
     policy = quantization_policy(**section.policy_options()) if section else None
     formats = list(config.export.formats) if config.export else []
-    samples = first_tokens(train, tokenizer, sequence_length=sequence_length, count=_SAMPLES)
+    samples = calibration_tokens(train, tokenizer, sequence_length=sequence_length, count=_SAMPLES)
     with tempfile.TemporaryDirectory(prefix="tfkit-") as folder:
         tokenizer.save(Path(folder) / "tokenizer")
         segment_ids = config.export is not None and config.export.segment_ids

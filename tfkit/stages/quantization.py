@@ -68,7 +68,7 @@ def quantize(
         return _by_tfmot(model, train, validation, image, optimization, batch_norm, compiled, options)
     prepared = compression.prepare_quantization(
         model,
-        calibration_pixels(train, image, count=calibration_examples),
+        calibration_pixels(train, image, count=calibration_examples, seed=options.get("seed", 0)),
         policy=policy or compression.QuantizationPolicy(),
         moving_epochs=moving_epochs,
         batch_norm=batch_norm,

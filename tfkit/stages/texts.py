@@ -19,8 +19,7 @@ from tfkit.compression import (
     prepare_weight_pruning,
 )
 from tfkit.compression.transformers import StudentSize, cut_transformer, plan_student
-from tfkit.data.splitting import spread_over_classes
-from tfkit.data.text import TextExamples, Tokenizer, first_tokens, token_arrays, training_text_batches
+from tfkit.data.text import TextExamples, Tokenizer, calibration_tokens, token_arrays, training_text_batches
 from tfkit.errors import ModelError
 from tfkit.graph import COMPARED_SAMPLES
 from tfkit.models import free_everything, logits_model
@@ -140,7 +139,7 @@ def prune_text(
     refuse_unknown("prune_text", options, TextStepOptions)
     keras.utils.set_random_seed(seed)
     shared: _Shared = {"sequence_length": sequence_length, "batch_size": batch_size, "seed": seed}
-    few = first_tokens(train, tokenizer, sequence_length=sequence_length, count=COMPARED_SAMPLES)
+    few = calibration_tokens(train, tokenizer, sequence_length=sequence_length, count=COMPARED_SAMPLES)
     whole = open_transformer(model, few)
     free_everything(whole)
     prepared, pruning = PreparedStage(whole), None
@@ -262,8 +261,7 @@ def quantize_text(
     """
     refuse_unknown("quantize_text", options, TextStageOptions)
     keras.utils.set_random_seed(seed)
-    chosen = spread_over_classes(train.labels, count=calibration_examples, seed=seed)
-    seen = token_arrays(train.select(chosen), tokenizer, sequence_length=sequence_length)
+    seen = calibration_tokens(train, tokenizer, sequence_length=sequence_length, count=calibration_examples, seed=seed)
     opened = open_transformer(model, seen)
     free_everything(opened)  # whatever fine-tuning left frozen
     prepared = prepare_quantization(

@@ -8,7 +8,7 @@ from typing import Unpack
 import keras
 from keras import ops
 
-from tfkit.data.text import TextExamples, Tokenizer, first_tokens, pair_batches
+from tfkit.data.text import TextExamples, Tokenizer, calibration_tokens, pair_batches
 from tfkit.errors import ModelError
 from tfkit.graph import COMPARED_SAMPLES
 from tfkit.keras_types import Tensor
@@ -132,7 +132,7 @@ def train_embedder(
     enough = len(set(validation.labels.tolist())) > 1
     held_out = pairs(validation, repeats=True) if enough else None
     adaptation = adapt(model, method, layers=layers, rank=rank, bottleneck=rank)
-    few = first_tokens(train, tokenizer, sequence_length=sequence_length, count=COMPARED_SAMPLES)
+    few = calibration_tokens(train, tokenizer, sequence_length=sequence_length, count=COMPARED_SAMPLES)
     result = train_batches(
         adaptation.model,
         batches,

@@ -12,8 +12,8 @@ from tfkit.data.text import (
     TextAugmentation,
     TextExamples,
     Tokenizer,
+    calibration_tokens,
     evaluation_text_batches,
-    first_tokens,
     token_arrays,
     training_text_batches,
 )
@@ -92,7 +92,7 @@ def fine_tune_text(
         raise ModelError(f"average_runs must be 1 or more; got {average_runs}")
     began = time.perf_counter()
     runs = []
-    few = first_tokens(train, tokenizer, sequence_length=options["sequence_length"], count=COMPARED_SAMPLES)
+    few = calibration_tokens(train, tokenizer, sequence_length=options["sequence_length"], count=COMPARED_SAMPLES)
     for number in range(average_runs):
         logs = log_directory / f"run_{number + 1}" if log_directory and number else log_directory
         start = model if average_runs == 1 else copied(model, few)
@@ -195,7 +195,7 @@ def train_text(
         )
         result = replace(result, notes=(*objectives.notes, *result.notes))
     result = replace(result, name="fine_tune", notes=(*adaptation.notes, *result.notes))
-    few = first_tokens(train, tokenizer, sequence_length=sequence_length, count=COMPARED_SAMPLES)
+    few = calibration_tokens(train, tokenizer, sequence_length=sequence_length, count=COMPARED_SAMPLES)
     plain = merge_adaptation(adaptation.model, few) if method == "lora" else adaptation.model
     return TrainedText(plain, result, adaptation)
 
@@ -250,7 +250,7 @@ def train_on_texts(
         optimization=optimization,
         steps_per_epoch=-(-len(train) // batch_size),
         aim=aim_of(optimization, train),
-        inputs=first_tokens(train, tokenizer, sequence_length=sequence_length, count=COMPARED_SAMPLES),
+        inputs=calibration_tokens(train, tokenizer, sequence_length=sequence_length, count=COMPARED_SAMPLES),
         **options,
     )
 

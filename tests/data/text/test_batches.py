@@ -5,6 +5,7 @@ import pytest
 
 from tfkit.data.text import (
     TextAugmentation,
+    calibration_tokens,
     evaluation_text_batches,
     length_classes,
     token_arrays,
@@ -49,6 +50,19 @@ def test_an_epoch_holds_every_text_once_with_its_label(tokenizer, long_and_short
     assert epoch[0][2].dtype == np.float32
     assert epoch[0][2].shape == (32, 10)
     assert [len(ids) for ids, _, _ in epoch] == [32] * 7 + [6]
+
+
+def test_calibration_takes_the_classes_in_turn_as_it_does_of_images(tokenizer, intents):
+    rare = np.flatnonzero(intents.train.labels == 3)[:2]
+    many = np.flatnonzero(intents.train.labels != 3)
+    train = intents.train.select(np.concatenate([many, rare]))  # the last two are all that there is of a class
+    tokens = calibration_tokens(train, tokenizer, sequence_length=64, count=20, seed=2)
+    rows = {tuple(row) for row in token_arrays(train, tokenizer, sequence_length=64)["token_ids"][-2:]}
+    assert rows <= {tuple(row) for row in tokens["token_ids"]} and len(tokens["token_ids"]) == 20
+    again, other = (calibration_tokens(train, tokenizer, sequence_length=64, count=20, seed=seed) for seed in (2, 3))
+    np.testing.assert_array_equal(tokens["token_ids"], again["token_ids"])
+    assert not np.array_equal(tokens["token_ids"], other["token_ids"])
+    assert len(calibration_tokens(train, tokenizer, sequence_length=64, count=5000)["token_ids"]) == len(train)
 
 
 def test_batches_are_padded_to_their_length_class_only(tokenizer, long_and_short):

@@ -5,8 +5,8 @@ from .loading import TextSourceName, load_text_examples, load_text_splits
 from .normalizing import replace_unusable
 from .opening import learn_word_pieces, open_tokenizer
 from .pipeline import (
+    calibration_tokens,
     evaluation_text_batches,
-    first_tokens,
     label_texts,
     length_classes,
     pair_batches,
@@ -21,8 +21,8 @@ __all__ = [
     "TextExamples",
     "TextSourceName",
     "Tokenizer",
+    "calibration_tokens",
     "evaluation_text_batches",
-    "first_tokens",
     "label_texts",
     "learn_word_pieces",
     "length_classes",

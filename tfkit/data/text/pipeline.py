@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfkit.data.pipeline import finish_batches, on_host, target_rows
+from tfkit.data.splitting import spread_over_classes
 from tfkit.data.text.augmentation import TextAugmentation
 from tfkit.data.text.examples import TextExamples
 from tfkit.data.text.tokenizer import Tokenizer
@@ -120,13 +121,27 @@ def token_arrays(examples: TextExamples, tokenizer: Tokenizer, *, sequence_lengt
     return tokenizer(examples.texts, sequence_length=sequence_length)
 
 
-def first_tokens(
-    examples: TextExamples, tokenizer: Tokenizer, *, sequence_length: int, count: int
+def calibration_tokens(
+    examples: TextExamples, tokenizer: Tokenizer, *, sequence_length: int, count: int = 200, seed: int = 0
 ) -> dict[str, np.ndarray]:
-    """What `token_arrays` gives for the first examples, or all where there are fewer."""
-    return token_arrays(
-        examples.select(np.arange(min(count, len(examples)))), tokenizer, sequence_length=sequence_length
-    )
+    """Random texts, as many from each class as there are: chosen as `tfkit.data.calibration_pixels` chooses images.
+
+    Args:
+        examples: Where to take them from: the training split, never the one that is judged on.
+        tokenizer: The model's tokeniser.
+        sequence_length: Tokens of a text, start and end included.
+        count: How many; all of them when there are fewer.
+        seed: The same seed gives the same texts.
+
+    Returns:
+        `token_ids` and `padding_mask`, each int32 (n, sequence_length).
+
+    Example:
+        >>> calibration_tokens(intents.train, tokenizer, sequence_length=32, count=10)["token_ids"].shape
+        (10, 32)
+    """
+    chosen = spread_over_classes(examples.labels, count=count, seed=seed)
+    return token_arrays(examples.select(chosen), tokenizer, sequence_length=sequence_length)
 
 
 def _stored(examples: TextExamples, tokenizer: Tokenizer, sequence_length: int) -> Callable[[tf.Tensor], Inputs]:
