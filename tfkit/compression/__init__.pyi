@@ -2,7 +2,8 @@ from .biases import settle_biases
 from .calibration import FreezeRanges, WatchRanges, fake_quantizers, is_quantize_aware, set_quantizers
 from .coverage import CompressionCoverage, CoverageGroup, compression_coverage, grouped_coverage
 from .distillation import FeaturePair, distiller
-from .folding import FoldedModel, Rounding, TrainedKernel, fold
+from .folded import FoldedModel, Rounding, TrainedKernel
+from .folding import fold
 from .policy import LayerCoverage, QuantizationPolicy
 from .pruning_settings import PruningSettings
 from .quantization import quantization_coverage, quantize_aware

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 import keras
 import numpy as np
 
-from tfkit.compression.rules import is_leading_scaling, treatment_of
-from tfkit.compression.scaling import composed_scaling, holds_zero
+from tfkit.compression.kinds import treatment_of
+from tfkit.compression.kinds.scaling import composed_scaling, holds_zero
+from tfkit.compression.neighbours import Neighbours
 from tfkit.errors import ModelError
 from tfkit.graph import LayerGraph, Node, Value
 from tfkit.keras_types import Tensor
@@ -98,7 +99,7 @@ def _leading(graph: LayerGraph, value: Value) -> tuple[Value, list[Node]]:
     end, chain = value, []
     current: Value = value
     while (taker := graph.only_consumer(current)) is not None:
-        if is_leading_scaling(graph, taker):
+        if Neighbours(graph).is_leading_scaling(taker):
             chain.append(taker)
             end = taker.output
         elif treatment_of(taker) != "absent":

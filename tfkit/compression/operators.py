@@ -1,13 +1,9 @@
 """Plain Keras layers chosen so that the TFLite converter makes operators of them that have integer kernels."""
 
-import math
-
 import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from tfkit.compression.rules import negative_slope_of
-from tfkit.compression.scaling import composed_scaling
 from tfkit.keras_types import Tensor
 from tfkit.layers import OWN_SETTINGS, plain_class
 
@@ -20,30 +16,14 @@ _NOTHING = 1e-30
 _LEAST = 2.0**-23
 
 
-def channel_affine(layer: keras.Layer, *, channels: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Scale and shift for each channel of a BatchNorm as it infers, a LayerNorm's, a LayerScale or a scaling layer.
+def numbers_of(weight: keras.Variable | Tensor) -> NDArray[np.float64]:
+    """A weight, or a tensor that was computed, as NumPy's float64."""
+    return np.asarray(keras.ops.convert_to_numpy(weight), np.float64)
 
-    Args:
-        layer: The layer.
-        channels: How many it takes.
 
-    Returns:
-        (channels,) each.
-    """
-
-    def numbers(weight: keras.Variable | None, default: float, like: keras.Variable) -> NDArray[np.float64]:
-        if weight is None:
-            return np.full(tuple(like.shape), default)
-        return np.asarray(keras.ops.convert_to_numpy(weight), np.float64)
-
-    if isinstance(layer, keras.layers.Rescaling | keras.layers.Normalization):
-        return composed_scaling([layer], channels=channels)[:2]
-    if not isinstance(layer, keras.layers.BatchNormalization):
-        like = layer.gamma if layer.gamma is not None else layer.beta
-        return numbers(layer.gamma, 1.0, like), numbers(getattr(layer, "beta", None), 0.0, like)
-    gamma, beta = numbers(layer.gamma, 1.0, layer.moving_mean), numbers(layer.beta, 0.0, layer.moving_mean)
-    scale = gamma / np.sqrt(numbers(layer.moving_variance, 1.0, layer.moving_mean) + layer.epsilon)
-    return scale, beta - numbers(layer.moving_mean, 0.0, layer.moving_mean) * scale
+def float32_of(weight: keras.Variable) -> NDArray[np.float32]:
+    """A weight as NumPy's float32."""
+    return np.asarray(keras.ops.convert_to_numpy(weight), np.float32)
 
 
 def affine(
@@ -74,30 +54,6 @@ def affine(
         # Without an operator in between, the converter draws the shift into a Dense layer behind it.
         outputs = keras.layers.MaxPooling2D(1, name=f"{name}_kept")(outputs)
     return outputs if len(middle) == 2 else keras.layers.Reshape((*middle, channels), name=f"{name}_gathered")(outputs)
-
-
-def scaled_pixels(
-    tensor: Tensor, scale: NDArray[np.float64], shift: NDArray[np.float64], order: tuple[int, ...], *, name: str
-) -> Tensor:
-    """Scale and shift each channel of pixels, and put the channels in another order, as one operator.
-
-    Args:
-        tensor: (n, height, width, channels).
-        scale, shift: (channels,), of the result.
-        order: For each channel of the result, which one of the tensor it is.
-        name: For the layer.
-
-    Returns:
-        The scaled tensor.
-    """
-    if order == tuple(range(len(order))):
-        return affine(tensor, scale, shift, name=name)
-    layer = keras.layers.Conv2D(len(order), 1, name=name)
-    outputs = layer(tensor)
-    kernel = np.zeros((1, 1, len(order), len(order)), np.float32)
-    kernel[0, 0, list(order), range(len(order))] = scale
-    layer.set_weights([kernel, shift.astype(np.float32)])
-    return outputs
 
 
 def told_apart(scale: NDArray[np.float64], *, number: int) -> NDArray[np.float64]:
@@ -174,95 +130,6 @@ def on_output_channels(
     if isinstance(layer, _TRANSPOSED):
         return scale.reshape(-1, 1)
     return scale
-
-
-def replaced_operator(layer: keras.Layer, tensor: Tensor) -> Tensor | None:
-    """Call a layer in a form that LiteRT has integer operators for, where its own conversion has none.
-
-    Args:
-        layer: A layer without weights.
-        tensor: Its input.
-
-    Returns:
-        The output, equal to the layer's; None for a layer that converts well as it is.
-    """
-    if isinstance(layer, keras.layers.GlobalMaxPooling1D | keras.layers.GlobalMaxPooling2D):
-        return _global_maximum(layer, tensor)
-    if isinstance(layer, keras.layers.UpSampling2D) and layer.interpolation == "nearest":
-        height, width = (int(size) * factor for size, factor in zip(tensor.shape[1:3], layer.size, strict=True))
-        return keras.ops.image.resize(tensor, (height, width), interpolation="nearest")
-    if isinstance(layer, keras.layers.UpSampling1D):
-        length, channels = (int(size) for size in tensor.shape[1:])
-        rows = keras.ops.reshape(tensor, (-1, length, 1, channels))
-        longer = keras.ops.image.resize(rows, (length * int(layer.size), 1), interpolation="nearest")
-        return keras.ops.reshape(longer, (-1, length * int(layer.size), channels))
-    return None
-
-
-def leaky_relu(layer: keras.Layer, tensor: Tensor, *, moved: Tensor | None = None) -> tuple[Tensor, Tensor]:
-    """A leaky ReLU as the larger of a tensor and a share of it.
-
-    Args:
-        layer: The layer.
-        tensor: What it takes.
-        moved: The same on the grid of the output, where it lies on another.
-
-    Returns:
-        The output, and the share, which goes into it on its grid.
-    """
-    share = keras.ops.multiply(tensor, negative_slope_of(layer))
-    return keras.ops.maximum(tensor if moved is None else moved, share), share
-
-
-def prelu(
-    layer: keras.Layer, tensor: Tensor, *, moved: Tensor, turned: NDArray[np.float64], name: str
-) -> tuple[Tensor, Tensor, Tensor]:
-    """A PReLU as what is above zero and the share of what is below: one of them is zero everywhere.
-
-    Args:
-        layer: The layer.
-        tensor: What it takes, (n, ...).
-        moved: What is above zero, on the grid of the output.
-        turned: What turns its sign: -1, as `told_apart` gives it.
-        name: For its layers.
-
-    Returns:
-        The output; what is below zero, its sign turned, which lies on the input's steps; and its share, which goes
-        into the output on its grid.
-    """
-    below = affine(tensor, turned, np.zeros(1), name=f"{name}_below", activation="relu")
-    slopes = np.asarray(keras.ops.convert_to_numpy(layer.alpha), np.float64)
-    shape = tuple(int(size) for size in tensor.shape[1:])
-    if all(size == 1 for size in slopes.shape[:-1]):
-        share = affine(below, -slopes.ravel(), np.zeros(1), name=name)
-        return keras.ops.add(moved, share), below, share
-    flat = keras.ops.reshape(below, (-1, 1, 1, math.prod(shape)))
-    share = affine(flat, -np.broadcast_to(slopes, shape).ravel(), np.zeros(1), name=name)
-    return keras.ops.add(moved, keras.ops.reshape(share, (-1, *shape))), below, share
-
-
-def hard_sigmoid(tensor: Tensor, *, one: NDArray[np.float64], shift: float, name: str) -> tuple[Tensor, Tensor]:
-    """A hard sigmoid as a shift, a ReLU6 and a division.
-
-    Args:
-        tensor: What it takes.
-        one: Its scale: 1, as `told_apart` gives it.
-        shift: What is added: 3, or what was settled.
-        name: For its layers.
-
-    Returns:
-        The output (0..1), and six times it (0..6), what the ReLU6 gives.
-    """
-    sixfold = affine(tensor, one, np.full(1, shift), name=f"{name}_sixfold", activation="relu6")
-    return keras.ops.multiply(sixfold, 1 / 6), sixfold
-
-
-def _global_maximum(layer: keras.Layer, tensor: Tensor) -> Tensor:
-    sizes, channels = tuple(int(size) for size in tensor.shape[1:-1]), int(tensor.shape[-1])
-    spread = tensor if len(sizes) == 2 else keras.ops.reshape(tensor, (-1, sizes[0], 1, channels))
-    pooled = keras.layers.MaxPooling2D(sizes if len(sizes) == 2 else (sizes[0], 1), name=layer.name)(spread)
-    shape = (*[1] * len(sizes), channels) if layer.keepdims else (channels,)
-    return keras.ops.reshape(pooled, (-1, *shape))
 
 
 def _is_depthwise(layer: keras.Layer, kernel: NDArray[np.float64]) -> bool:

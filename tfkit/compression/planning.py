@@ -1,22 +1,14 @@
 """Decide, for every layer of a graph, what quantisation does with it and where tensors are rounded."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
+from tfkit.compression.faults import faults_of
+from tfkit.compression.kinds import Bits, Fault, kind_of
+from tfkit.compression.kinds.kind import REMEDIES
+from tfkit.compression.neighbours import Neighbours
 from tfkit.compression.policy import LayerCoverage, QuantizationPolicy, Treatment
-from tfkit.compression.rules import (
-    faults_of,
-    is_bounded,
-    is_leading_scaling,
-    is_python_code,
-    is_recurrent,
-    is_tabulated,
-    runs_activation,
-    treatment_of,
-)
 from tfkit.errors import ModelError
-from tfkit.graph import LayerGraph, Node, Value
-from tfkit.layers import BOUNDED_SCORE
+from tfkit.graph import LayerGraph, Node
 
 
 @dataclass(frozen=True)
@@ -85,15 +77,19 @@ def coverage_rows(
     return tuple(rows)
 
 
-_RECURRENT_HINT = (
-    "leave quantization: out and export tflite_dynamic_int8, or, from Python, train the weights alone for that file: "
-    "QuantizationPolicy(activation_bits=32)"
-)
+# Of the treatments whose layers need no more words of their own.
+_REASONS: dict[Treatment, str] = {
+    "fixed": "its range is known",
+    "same_rounded": "rounded to its input's grid",
+    "kernel": "kernel on a grid for each channel",
+    "joined": "one grid for all that goes into it",
+    "table": "its rows lie on the grid of its output",
+}
 
 
 class _Planning:
     def __init__(self, graph: LayerGraph, policy: QuantizationPolicy) -> None:
-        self._graph, self._policy = graph, policy
+        self._graph, self._policy, self._neighbours = graph, policy, Neighbours(graph)
         self._treatments: dict[str, Treatment] = {}
         for node in graph.nodes:  # in order: a layer behind one in float may run inside it
             self._treatments[node.name] = self._treatment(node)
@@ -104,15 +100,11 @@ class _Planning:
         faults = {node.name: fault for node in self._graph.nodes if (fault := self._fault(node)) is not None}
         if not faults:
             return
-        narrow = [name for name, fault in faults.items() if "4-bit" in fault]
-        code = [node.name for node in self._graph.nodes if is_python_code(node)]
-        recurrent = [node.name for node in self._graph.nodes if node.name in faults and is_recurrent(node)]
-        other = [name for name in faults if name not in {*narrow, *code, *recurrent}]
-        hints = [f"replace these layers, or leave them in float: skip=[{_quoted(other)}]"] if other else []
-        hints += [f"write {_quoted(code)} with layers or keras.ops"] if code else []
-        hints += [_RECURRENT_HINT] if recurrent else []
-        hints += [f"keep their kernels at 8 bits: eight_bit=[{_quoted(narrow)}]"] if narrow else []
-        told = "; ".join(f"layer '{name}': {fault}" for name, fault in faults.items())
+        hints = []
+        for remedy in sorted({fault.remedy for fault in faults.values()}, key=_place_of_remedy):
+            names = [name for name, fault in faults.items() if fault.remedy == remedy]
+            hints.append(remedy.format(names=_quoted(names)))
+        told = "; ".join(f"layer '{name}': {fault.reason}" for name, fault in faults.items())
         raise ModelError(
             f"model '{self._graph.name}' cannot be trained quantisation-aware: {told}", hint="; ".join(hints)
         )
@@ -141,54 +133,40 @@ class _Planning:
         return LayerPlan(treatment, self._bits(node) if weighted else None, rounded, reason)
 
     def _treatment(self, node: Node) -> Treatment:
-        own = treatment_of(node)
+        own = kind_of(node).treatment
         if own == "absent":
             return "absent"
         if self._policy.weights_only:
             return own if own in ("kernel", "table") and not self._policy.skips(node.name) else "float"
-        if is_leading_scaling(self._graph, node):
+        if self._neighbours.is_leading_scaling(node):
             return "input"
         host = self._host(node)
         if self._policy.skips(node.name) or (host is not None and self._treatments[host.name] == "float"):
             return "float"
         return own or "float"
 
-    def _fault(self, node: Node) -> str | None:
-        if is_python_code(node):
-            return "a Lambda's Python code can neither be copied nor loaded safely"
-        if is_recurrent(node) and not self._policy.weights_only:
-            return f"a {node.kind} goes step by step: it has no integer kernel, and float steps fit in no integer file"
+    def _fault(self, node: Node) -> Fault | None:
+        bits = Bits(self._bits(node), self._policy.activation_bits)
+        fault = faults_of(self._neighbours, node, bits)
+        if fault is None or fault.in_float:
+            return fault
         if self._policy.skips(node.name):
             return None
-        if self._policy.weights_only and treatment_of(node) not in ("kernel", "table"):
-            return None
-        return faults_of(self._graph, node, weight_bits=self._bits(node), activation_bits=self._policy.activation_bits)
+        float_anyway = self._policy.weights_only and kind_of(node).treatment not in ("kernel", "table")
+        return None if float_anyway else fault
 
     def _bits(self, node: Node) -> int:
         return 8 if node.name in self._ends else self._policy.bits_of(node.name)
 
     def _host(self, node: Node) -> Node | None:
         """The layer whose operator a layer runs inside: a folded BatchNorm's, a fused ReLU's."""
-        source = self._source(node)
-        if source is None or self._next(source.output) is not node:
+        source = self._neighbours.source(node.inputs[0]) if node.inputs else None
+        if source is None or self._neighbours.taker(source.output) is not node:
             return None
-        own = treatment_of(node)
-        if own == "affine" and treatment_of(source) == "kernel":
+        own, host = kind_of(node).treatment, kind_of(source)
+        if own == "affine" and host.treatment == "kernel":
             return source
-        return source if own == "activation" and runs_activation(source) else None
-
-    def _source(self, node: Node) -> Node | None:
-        source = node.inputs[0].node if node.inputs else None
-        while source is not None and self._treatments[source.name] == "absent":
-            source = source.inputs[0].node
-        return source
-
-    def _next(self, value: Value) -> Node | None:
-        """The one layer that takes a tensor, looking through layers that an exported model has not."""
-        taker = self._graph.only_consumer(value)
-        while taker is not None and treatment_of(taker) == "absent":
-            taker = self._graph.only_consumer(taker.output)
-        return taker
+        return source if own == "activation" and host.runs_activation else None
 
     def _rounding(self, node: Node, treatment: Treatment) -> tuple[bool, str]:
         if self._policy.weights_only:
@@ -199,13 +177,13 @@ class _Planning:
             return False, "on its input's grid"
         if treatment == "input":
             return False, "scales pixels: part of the input's scale and zero point, or of the first operator"
-        taker = self._next(node.output)
+        taker = self._neighbours.taker(node.output)
         name = taker.name if taker is not None else ""
         inside = taker is not None and self._host(taker) is node
         if treatment == "float":
             return self._float_rounding(node, inside=inside)
         if inside:
-            folds = treatment == "kernel" and taker is not None and treatment_of(taker) == "affine"
+            folds = treatment == "kernel" and taker is not None and kind_of(taker).treatment == "affine"
             return (
                 False,
                 f"'{name}' is folded into its kernel" if folds else f"rounded after '{name}', which runs inside it",
@@ -213,7 +191,8 @@ class _Planning:
         if treatment == "compute" and taker is not None and self._treatments[name] == "masked":
             return False, f"on the grid of '{name}'"
         joins = taker is not None and self._treatments[name] == "joined"
-        if joins and not is_bounded(node) and (runs_activation(node) or treatment == "activation"):
+        kind = kind_of(node)
+        if joins and not kind.is_bounded and (kind.runs_activation or treatment == "activation"):
             return False, f"on the grid of '{name}'"
         if taker is not None and self._treatments[name] == "float":
             return True, "rounded for a layer in float"
@@ -229,34 +208,19 @@ class _Planning:
         reason = "left in float: skip"
         if host is not None and not self._policy.skips(node.name):
             reason = f"runs inside '{host.name}', which is left in float"
-        takers = list(self._takers(node.output))
+        takers = list(self._neighbours.takers(node.output))
         # A concatenation rounds what goes into it to its own grid.
         only_joined = len(takers) == 1 and self._treatments[takers[0].name] == "joined"
         return not inside and not only_joined and any(self._treatments[t.name] != "float" for t in takers), reason
 
-    def _takers(self, value: Value) -> Iterator[Node]:
-        for taker in self._graph.consumers(value):
-            if self._treatments[taker.name] == "absent":
-                yield from self._takers(taker.output)
-            else:
-                yield taker
-
     def _reason(self, node: Node, treatment: Treatment) -> str:
-        if node.kind == "LayerNormalization":
-            return "the values between its operators in 16 bits"
-        if is_tabulated(node):
-            return "its answers for 256 inputs in a table"
-        folded = treatment == "affine" and self._host(node) is not None
-        reasons = {
-            "fixed": "its range is known",
-            "same_rounded": "rounded to its input's grid",
-            "kernel": "kernel on a grid for each channel",
-            "affine": "folded into the kernel before" if folded else "an operator of its own",
-            "joined": "one grid for all that goes into it",
-            "masked": f"padding gets a score of {BOUNDED_SCORE:g}, on the grid of the others",
-            "table": "its rows lie on the grid of its output",
-        }
-        return reasons.get(treatment, "rounded to a range of its own")
+        if treatment == "affine":
+            return "folded into the kernel before" if self._host(node) is not None else "an operator of its own"
+        return kind_of(node).reason or _REASONS.get(treatment, "rounded to a range of its own")
+
+
+def _place_of_remedy(remedy: str) -> int:
+    return REMEDIES.index(remedy) if remedy in REMEDIES else len(REMEDIES)
 
 
 def _quoted(names: list[str]) -> str:

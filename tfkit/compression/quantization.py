@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Literal, TypedDict
 
 import keras
@@ -10,16 +11,18 @@ import numpy as np
 from tfkit.compression.calibration import Calibration, calibrate, unrounded
 from tfkit.compression.differences import refuse_zero_differences
 from tfkit.compression.input_grid import InputGrid, input_grids
+from tfkit.compression.kinds import LayerCall, kind_of
+from tfkit.compression.kinds.attention import is_wide_softmax
+from tfkit.compression.neighbours import Neighbours
 from tfkit.compression.planning import LayerPlan, coverage_rows, layers_in_float, plan_layers
 from tfkit.compression.policy import LayerCoverage, QuantizationPolicy
-from tfkit.compression.rules import averaged_values, fixed_range_of, is_wide_softmax
 from tfkit.compression.splitting import split_layers
 from tfkit.compression.wide_values import WideValues, wide_values
+from tfkit.errors import ModelError
 from tfkit.graph import (
     LayerGraph,
     Node,
     Value,
-    activation_name,
     build_model,
     copy_layer,
     give_weights,
@@ -27,26 +30,10 @@ from tfkit.graph import (
     refuse_difference,
 )
 from tfkit.graph.building import Copy
-from tfkit.keras_types import Inputs, LayerConfig, Tensor
-from tfkit.layers import (
-    BOUNDED_SCORE,
-    Add,
-    CompressedEmbedding,
-    FakeQuantize,
-    PixelGrid,
-    PreciseActivation,
-    QuantizedLayerNormalization,
-    SettledHardSigmoid,
-    SettledHardSilu,
-    Subtract,
-    compressed_class,
-    round_to_steps,
-)
+from tfkit.keras_types import Inputs, Tensor
+from tfkit.layers import FakeQuantize, PixelGrid, round_to_steps
 from tfkit.models import with_float_pixels
 
-_LOOKED_UP = ("sigmoid", "tanh")
-_SUMS: dict[str, type[keras.Layer]] = {"Add": Add, "Subtract": Subtract}
-_FINE = 10_000  # nothing but a tie is as near to one as a quarter of one in so many
 # How far numbers of the model on 255 steps of their range may move what comes out, as a share of it.
 _ROUNDED_CONSTANTS = 0.03
 BatchNorm = Literal["frozen", "train"]
@@ -118,6 +105,38 @@ def quantize_aware(
     return rewritten
 
 
+@dataclass(frozen=True)
+class Training:
+    """How a layer is trained.
+
+    Attributes:
+        bits: Of activations.
+        fused: As for `FakeQuantize`.
+        wide: The tensors that need more than eight bits over one range.
+        weight_bits: Of its kernel; None when it has none, or stays in float.
+    """
+
+    bits: int
+    fused: bool
+    wide: WideValues
+    weight_bits: int | None = None
+
+    def changed(self, call: LayerCall, **changes: object) -> Tensor:
+        """Call a layer with other settings and its weights.
+
+        Args:
+            call: Its call.
+            **changes: The settings that differ.
+
+        Returns:
+            Its output.
+        """
+        layer = copy_layer(call.node.operation, name=call.node.name, kind=None, **changes)
+        outputs = layer(*call.args, **call.kwargs)
+        give_weights(layer, call.node.operation.get_weights())
+        return outputs
+
+
 def _first_of(calibration: Calibration) -> tuple[Inputs | None, Calibration]:
     """The samples, or the first batch of them, and all of them again."""
     if isinstance(calibration, Mapping | np.ndarray):
@@ -165,7 +184,7 @@ class _Rewriting:
         batch_norm: BatchNorm,
         fused: bool,
     ) -> None:
-        self._graph, self._plans, self._grids = graph, plans, grids
+        self._neighbours, self._plans, self._grids = Neighbours(graph), plans, grids
         self._bits, self._batch_norm, self._fused = bits, batch_norm, fused
         self._quantizers: dict[int, FakeQuantize] = {}
         self._narrow: dict[int, Tensor] = {}
@@ -185,7 +204,7 @@ class _Rewriting:
             args = keras.tree.map_structure(self._constant, args)
         if plan.treatment == "float":
             args, kwargs = keras.tree.map_structure(self._as_float_layers_gave_it, (args, kwargs))
-        outputs = self._layer(node, copy, plan, args, kwargs)
+        outputs = self._layer(LayerCall(node, copy, args, kwargs), plan)
         rounded = self._rounded(node, plan, outputs)
         if plan.treatment == "float" and rounded is not outputs:
             self._unrounded[id(rounded)] = rounded, outputs
@@ -230,56 +249,16 @@ class _Rewriting:
             self._narrow[id(value)] = FakeQuantize(fused=self._fused, name=f"{name}_narrowed_quantizer")(tensor)
         return self._narrow[id(value)]
 
-    def _layer(
-        self, node: Node, copy: Copy, plan: LayerPlan, args: tuple[Tensor, ...], kwargs: dict[str, object]
-    ) -> Tensor | Sequence[Tensor]:
-        if plan.weight_bits is not None:
-            kind = CompressedEmbedding if plan.treatment == "table" else compressed_class(node.operation)
-            layer = copy_layer(node.operation, name=node.name, kind=kind, weight_bits=plan.weight_bits)
-            outputs = layer(*args, **kwargs)
-            give_weights(layer, node.operation.get_weights())
-            return outputs
-        if node.kind == "LayerNormalization" and plan.treatment == "compute":
-            kind = QuantizedLayerNormalization
-            bits = 16 if self._wide.has_16_bits(node.output) else self._bits
-            layer = copy_layer(node.operation, name=node.name, kind=kind, bits=bits, fused=self._fused)
-            outputs = layer(*args, **kwargs)
-            for weight, value in zip(layer.weights, node.operation.get_weights(), strict=False):
-                weight.assign(value)
-            return outputs
-        changes = self._transformer_changes(node) if plan.treatment != "float" else {}
-        if changes:
-            layer = copy_layer(node.operation, name=node.name, kind=None, **changes)
-            outputs = layer(*args, **kwargs)
-            give_weights(layer, node.operation.get_weights())
-            return outputs
-        if plan.treatment == "fixed" and activation_name(node.operation) == "hard_sigmoid":
-            return SettledHardSigmoid(name=node.name, dtype=node.operation.dtype_policy)(*args)
-        if plan.treatment == "fixed" and self._bits == 8 and (name := activation_name(node.operation)) in _LOOKED_UP:
-            return PreciseActivation(name, name=node.name, dtype=node.operation.dtype_policy)(*args)
-        if plan.treatment == "compute" and self._bits == 8 and activation_name(node.operation) == "hard_silu":
-            return SettledHardSilu(name=node.name, dtype=node.operation.dtype_policy)(*args)
-        if plan.treatment == "compute" and (kind := _SUMS.get(node.kind)) and self._adds_two_of_8_bits(node):
-            tensors = keras.tree.flatten(args)
-            return kind(name=node.name, dtype=node.output.dtype)(tensors)
-        layer = copy()
-        if node.kind == "BatchNormalization" and self._batch_norm == "frozen":
+    def _layer(self, call: LayerCall, plan: LayerPlan) -> Tensor | Sequence[Tensor]:
+        train = kind_of(call.node).train if plan.treatment != "float" else None
+        if train is not None:
+            trained = train(Training(self._bits, self._fused, self._wide, plan.weight_bits), call)
+            if trained is not None:
+                return trained
+        layer = call.copy()
+        if call.node.kind == "BatchNormalization" and self._batch_norm == "frozen":
             layer.trainable = False
-        return layer(*args, **kwargs)
-
-    def _adds_two_of_8_bits(self, node: Node) -> bool:
-        alike = len(node.inputs) == 2 and node.inputs[0].shape == node.inputs[1].shape
-        wide = any(self._wide.has_16_bits(value) for value in (node.output, *node.inputs))
-        return alike and self._bits == 8 and not wide and node.output.dtype == "float32"
-
-    def _transformer_changes(self, node: Node) -> LayerConfig:
-        """What a layer of an opened transformer is told, so that it computes as the integer file does."""
-        changes: dict[str, LayerConfig] = {
-            "AddPositions": {"bits": self._bits},
-            "AttentionMask": {"score": BOUNDED_SCORE},
-            "MaskedMean": {"score": BOUNDED_SCORE, "rounded": True, "fused": self._fused},
-        }
-        return changes.get(node.kind, {})
+        return layer(*call.args, **call.kwargs)
 
     def _rounded(self, node: Node, plan: LayerPlan, outputs: Tensor | Sequence[Tensor]) -> Tensor | Sequence[Tensor]:
         name = f"{node.name}_quantizer"
@@ -292,14 +271,10 @@ class _Rewriting:
             if plan.treatment in ("same", "absent"):
                 self._hand_on(node)
             return outputs
+        ties = kind_of(node).ties(node)
         if plan.treatment == "fixed":
-            bits = 16 if is_wide_softmax(self._graph, node) else self._bits
-            fixed = fixed_range_of(node, bits)
-            quantizer = FakeQuantize(name=name, fixed_range=fixed, bits=bits, fused=self._fused)
-            self._quantizers[id(node.output)] = quantizer
-            # A hard sigmoid of zero is one half, which may be just half way between two steps: the file rounds it up.
-            ties = {"averaged": _FINE, "upwards": True} if activation_name(node.operation) == "hard_sigmoid" else {}
-            return quantizer(outputs, **ties)
+            self._quantizers[id(node.output)] = self._fixed_quantizer(node, name)
+            return self._quantizers[id(node.output)](outputs, **ties)
         if plan.treatment == "same_rounded":
             self._hand_on(node)
             if id(node.output) not in self._quantizers and (pixels := self._pixel_range(node.inputs[0])) is not None:
@@ -307,9 +282,18 @@ class _Rewriting:
                     name=name, fixed_range=pixels, bits=self._bits, fused=self._fused
                 )
             if id(node.output) in self._quantizers:
-                upwards = isinstance(node.operation, keras.layers.UpSampling2D)
-                return self._quantizers[id(node.output)](outputs, averaged=averaged_values(node), upwards=upwards)
+                return self._quantizers[id(node.output)](outputs, **ties)
         return self._new_quantizer(node.output, name)(outputs)
+
+    def _fixed_quantizer(self, node: Node, name: str) -> FakeQuantize:
+        bits = 16 if is_wide_softmax(self._neighbours, node) else self._bits
+        fixed_range = kind_of(node).fixed_range
+        if fixed_range is None:
+            raise ModelError(
+                f"layer '{node.name}' ({node.kind}) is treated as `fixed`, and its kind does not tell its range",
+                hint="give its Kind a fixed_range",
+            )
+        return FakeQuantize(name=name, fixed_range=fixed_range(node, bits), bits=bits, fused=self._fused)
 
     def _pixel_range(self, value: Value) -> tuple[float, float] | None:
         """The range of a tensor of pixels that nothing but the pixel grid has rounded."""

@@ -4,32 +4,16 @@ from collections.abc import Sequence
 
 import keras
 import numpy as np
-from numpy.typing import NDArray
 
 from tfkit.compression.calibration import is_quantize_aware, unrounded
-from tfkit.compression.folding import TrainedKernel
-from tfkit.compression.operators import channel_affine, on_output_channels
-from tfkit.compression.rules import treatment_of
+from tfkit.compression.folded import TrainedKernel
+from tfkit.compression.kinds import LayerCall, kind_of
+from tfkit.compression.neighbours import Neighbours
+from tfkit.compression.operators import numbers_of, on_output_channels
 from tfkit.graph import Node, build_model, give_weights, read_graph, refuse_difference
 from tfkit.graph.building import Copy
-from tfkit.keras_types import Tensor
-from tfkit.layers import (
-    OWN_SETTINGS,
-    Add,
-    AddPositions,
-    CompressedEmbedding,
-    CompressedKernel,
-    FakeQuantize,
-    MaskedMean,
-    PixelGrid,
-    PreciseActivation,
-    QuantizedLayerNormalization,
-    SettledHardSigmoid,
-    SettledHardSilu,
-    Subtract,
-    TokenIds,
-    plain_class,
-)
+from tfkit.keras_types import Array, Tensor
+from tfkit.layers import CompressedEmbedding, CompressedKernel, FakeQuantize, plain_class
 
 
 def strip_compression(model: keras.Model) -> keras.Model:
@@ -49,7 +33,7 @@ def strip_compression(model: keras.Model) -> keras.Model:
         >>> is_compressed(strip_compression(student))
         False
     """
-    plain = build_model(read_graph(model), _Stripping().call)
+    plain = build_model(read_graph(model), Stripping().call)
     with unrounded(model, kernels=False):
         refuse_difference(model, plain, what="copy without compression")
     return plain
@@ -65,54 +49,40 @@ def is_compressed(model: keras.Model) -> bool:
     return any(isinstance(layer, CompressedKernel | FakeQuantize) for layer in model.layers)
 
 
-class _Stripping:
+class Stripping:
+    """What to put in each node's place; remembers what shared layers became."""
+
     def __init__(self) -> None:
         self._made: dict[int, keras.Layer] = {}
 
     def call(
         self, node: Node, copy: Copy, args: tuple[Tensor, ...], kwargs: dict[str, object]
     ) -> Tensor | Sequence[Tensor]:
-        layer = node.operation
-        if isinstance(layer, FakeQuantize | PixelGrid | TokenIds):
-            return args[0]
-        if isinstance(layer, CompressedEmbedding):
-            return self._plain(node, OWN_SETTINGS, [_numbers(layer.effective_kernel())], args, kwargs)
-        if isinstance(layer, CompressedKernel):
-            kernel = _numbers(layer.effective_kernel())
-            bias = [_numbers(layer.bias)] if layer.use_bias else []  # type: ignore[attr-defined]
-            return self._plain(node, OWN_SETTINGS, [kernel, *bias], args, kwargs)
-        if isinstance(layer, AddPositions):
-            return self._plain(node, ("bits",), [_numbers(layer.embeddings)], args, kwargs)
-        if isinstance(layer, MaskedMean):
-            return self._plain(node, ("rounded", "fused"), [], args, kwargs)
-        if isinstance(layer, QuantizedLayerNormalization):
-            own = [_numbers(weight) for weight in (layer.gamma, layer.beta) if weight is not None]
-            return self._plain(node, ("bits", "fused", "settled"), own, args, kwargs)
-        if isinstance(layer, Add | PreciseActivation | Subtract | SettledHardSigmoid | SettledHardSilu):
-            return self._plain(node, ("settled", "shift", "input_step"), [], args, kwargs)
-        return copy()(*args, **kwargs)
+        """What a layer becomes, as `build_model` asks."""
+        call, strip = LayerCall(node, copy, args, kwargs), kind_of(node).strip
+        stripped = strip(self, call) if strip is not None else None
+        return call.copied() if stripped is None else stripped
 
-    def _plain(
-        self,
-        node: Node,
-        dropped: tuple[str, ...],
-        weights: list[NDArray[np.float32]],
-        args: tuple[Tensor, ...],
-        kwargs: dict[str, object],
-    ) -> Tensor:
-        """Call the plain layer in the place of a compressed one: the same one for each call of a shared layer."""
-        layer = node.operation
+    def plain(self, call: LayerCall, *, without: Sequence[str], weights: Sequence[Array]) -> Tensor:
+        """Call the plain layer in the place of a compressed one: the same one for each call of a shared layer.
+
+        Args:
+            call: The compressed layer's call.
+            without: Its settings that the plain layer has not.
+            weights: The plain layer's weights.
+
+        Returns:
+            Its output.
+        """
+        layer = call.node.operation
         if id(layer) in self._made:
-            return self._made[id(layer)](*args, **kwargs)
-        config = {name: value for name, value in layer.get_config().items() if name not in dropped}
-        plain = self._made[id(layer)] = plain_class(layer).from_config(config | {"name": node.name})  # type: ignore[attr-defined]
-        outputs = plain(*args, **kwargs)
-        give_weights(plain, weights)
+            return self._made[id(layer)](*call.args, **call.kwargs)
+        config = {name: value for name, value in layer.get_config().items() if name not in without}
+        made = plain_class(layer).from_config(config | {"name": call.node.name})  # type: ignore[attr-defined]
+        self._made[id(layer)] = made
+        outputs = made(*call.args, **call.kwargs)
+        give_weights(made, weights)
         return outputs
-
-
-def _numbers(weight: keras.Variable) -> NDArray[np.float32]:
-    return np.asarray(keras.ops.convert_to_numpy(weight))
 
 
 def trained_kernels(model: keras.Model) -> tuple[TrainedKernel, ...]:
@@ -129,22 +99,19 @@ def trained_kernels(model: keras.Model) -> tuple[TrainedKernel, ...]:
         >>> [kernel.bits for kernel in trained_kernels(weights_only)]
         [8, 8, 8]
     """
-    graph = read_graph(model)
+    neighbours = Neighbours(read_graph(model))
     kernels = []
-    for node in graph.nodes:
+    for node in neighbours.graph.nodes:
         layer = node.operation
         if not isinstance(layer, CompressedKernel) or layer.weight_bits is None:
             continue
-        steps = np.round(_float64(layer.effective_kernel()) / _float64(layer.kernel_scale()))
-        taker = graph.only_consumer(node.output)
-        while taker is not None and treatment_of(taker) == "absent":
-            taker = graph.only_consumer(taker.output)
-        if taker is not None and treatment_of(taker) == "affine":  # the converter folds it into the kernel
-            steps = steps * on_output_channels(
-                np.sign(channel_affine(taker.operation, channels=int(node.output.shape[-1] or 1))[0]), layer, steps
-            )
+        steps = np.round(numbers_of(layer.effective_kernel()) / numbers_of(layer.kernel_scale()))
+        norm = neighbours.folded_affine(node)
+        if norm is not None:  # the converter folds it into the kernel
+            steps = steps * on_output_channels(np.sign(neighbours.channel_affine(norm)[0]), layer, steps)
         is_table = isinstance(layer, CompressedEmbedding)
-        kernels.append(TrainedKernel(node.name, steps.astype(np.int8), layer.weight_bits, is_table=is_table))
+        first_axes = kind_of(node).first_axes
+        kernels.append(TrainedKernel(node.name, steps.astype(np.int8), layer.weight_bits, is_table, first_axes))
     return tuple(kernels)
 
 
@@ -158,7 +125,3 @@ def has_trained_weights(model: keras.Model) -> bool:
     """
     rounded = any(isinstance(layer, CompressedKernel) and layer.weight_bits is not None for layer in model.layers)
     return rounded and not is_quantize_aware(model)
-
-
-def _float64(weight: keras.Variable) -> NDArray[np.float64]:
-    return np.asarray(keras.ops.convert_to_numpy(weight), np.float64)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from tfkit.compression.rules import treatment_of
+from tfkit.compression.kinds import treatment_of
 from tfkit.graph import LayerGraph, Node, Value
 
 

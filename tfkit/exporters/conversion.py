@@ -11,8 +11,8 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from tfkit.artifacts import InputSpec, TensorSpec
-from tfkit.compression.operators import leaky_relu, replaced_operator
-from tfkit.compression.rules import negative_slope_of
+from tfkit.compression.kinds.pooling import integer_form
+from tfkit.compression.kinds.slopes import leaky_relu, negative_slope_of
 from tfkit.errors import ExportError
 from tfkit.exporters.inspection import describe_operators
 from tfkit.graph import Node, build_model, fed, read_graph
@@ -74,7 +74,7 @@ def _with_integer_operators(model: keras.Model) -> keras.Model:
             slope = negative_slope_of(node.operation)
             return leaky_relu(node.operation, args[0])[0] if slope is not None and 0 < slope < 1 else copy()(args[0])
         known = isinstance(node.operation, _REWRITTEN) and all(node.inputs[0].shape[1:])
-        written = replaced_operator(node.operation, args[0]) if known else None
+        written = integer_form(node.operation, args[0]) if known else None
         return copy()(*args, **kwargs) if written is None else written
 
     rewritten = build_model(read_graph(model), call)

@@ -331,14 +331,8 @@ def _take(kernel: TrainedKernel, stored: dict[int, list[NDArray[np.int8]]]) -> b
 
 def _file_layouts(kernel: TrainedKernel) -> Iterator[NDArray[np.int8]]:
     """How TFLite may lay out a Keras kernel, flattened."""
-    steps = kernel.steps
-    if kernel.is_table:
-        yield steps.ravel()
-        return
-    yield np.moveaxis(steps, -1, 0).ravel()  # convolution and dense: output channels first
-    if steps.ndim >= 3:
-        yield steps.ravel()  # depthwise: as Keras
-        yield np.moveaxis(steps, -2, 0).ravel()  # transposed: Keras has output channels before input channels
+    for axis in kernel.first_axes:
+        yield (kernel.steps if axis is None else np.moveaxis(kernel.steps, axis, 0)).ravel()
 
 
 def _integer_constants(flatbuffer: bytes) -> dict[int, list[NDArray[np.int8]]]:

@@ -5,7 +5,7 @@ from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.tools import flatbuffer_utils
 from numpy.typing import NDArray
 
-from tfkit.compression.sums import LARGEST_BIAS
+from tfkit.compression.kinds.counting import LARGEST_BIAS
 
 _OPERATOR = schema.BuiltinOperator
 

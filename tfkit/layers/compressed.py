@@ -146,12 +146,14 @@ def plain_class(layer: keras.Layer) -> type:
         >>> plain_class(CompressedDense(2)).__name__
         'Dense'
     """
+    if isinstance(layer, CompressedKernel):
+        bases = type(layer).__mro__
+        return next(
+            base for base in bases if issubclass(base, keras.layers.Layer) and not issubclass(base, CompressedKernel)
+        )
     if isinstance(layer, QuantizedLayerNormalization):
         return keras.layers.LayerNormalization  # type: ignore[no-any-return]
-    if isinstance(layer, CompressedKernel) and isinstance(layer, keras.layers.Embedding):
-        return keras.layers.Embedding  # type: ignore[no-any-return]
-    twins = _TWINS | _SETTLED
-    return next((plain for plain, twin in twins.items() if isinstance(layer, twin)), type(layer))
+    return next((plain for plain, twin in _SETTLED.items() if isinstance(layer, twin)), type(layer))
 
 
 _TWINS: dict[type, type] = {

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tfkit.compression import QuantizationPolicy, quantize_aware, set_quantizers
-from tfkit.compression.rules import treatment_of
+from tfkit.compression.kinds import treatment_of
 from tfkit.graph import LayerGraph, Node, read_graph
 from tfkit.layers import CompressedKernel, FakeQuantize, PixelGrid, QuantizedLayerNormalization
 from tfkit.search.result import FloatChoice, FloatLayer, LayerSensitivity

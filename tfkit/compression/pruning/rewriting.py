@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 import keras
 import numpy as np
 
+from tfkit.compression.kinds.convolution import separated
 from tfkit.compression.pruning.callback import matches, unknown_names
-from tfkit.compression.splitting import separated
 from tfkit.errors import ModelError
 from tfkit.graph import LayerGraph, Node, build_model, copy_layer, read_graph, refuse_difference
 from tfkit.graph.building import Copy
