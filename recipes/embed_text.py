@@ -43,7 +43,7 @@ def run(config: EmbeddingRecipeConfig, display: Display) -> reports.RunReport:
     models.save_model_file(model, job.folder.float_model)
     built, evaluation = index(job, model, searched)
     results = job.export_and_prove(model, evaluation)
-    shown = {"misclassified": reports.texts_of(job.splits.test), "search": built.result}
+    shown = {"misclassified": reports.shown_of(job.splits.test, job.spec), "search": built.result}
     shown["predict"] = f"tfkit predict {job.folder.path} '{job.splits.test.texts[0]}' --nearest"
     return job.report(evaluation.task.title, model, evaluation, results, **shown)
 

@@ -77,7 +77,7 @@ def run(config: RecipeConfig, display: Display) -> reports.RunReport:
 
     results = job.export_and_prove(model, evaluation, calibration=some_pixels)
     smaller = reports.describe_compression(model, plan.coverage, channels=channels, teacher=plan.taught_by)
-    shown = {"misclassified": reports.pixels_of(splits.test, image), "compression": smaller, "control": control}
+    shown = {"misclassified": reports.shown_of(splits.test, image), "compression": smaller, "control": control}
     shown["predict"] = f"tfkit predict {folder.path} {folder.golden if results else 'PICTURE.jpg'}"
     return job.report(f"image {evaluation.task.title}", model, evaluation, results, **shown)
 

@@ -70,7 +70,11 @@ def run(config: TextRecipeConfig, display: Display) -> reports.RunReport:
     results = job.export_and_prove(model, evaluation, calibration=some_texts)
     explanations = explain(job, evaluation)
     smaller = reports.describe_compression(model, coverage, transformer=cut, teacher=taught_by(config))
-    shown = {"misclassified": reports.texts_of(splits.test), "compression": smaller, "explanations": explanations}
+    shown = {
+        "misclassified": reports.shown_of(splits.test, job.spec),
+        "compression": smaller,
+        "explanations": explanations,
+    }
     shown["predict"] = f"tfkit predict {job.folder.path} '{splits.test.texts[0]}'"
     return job.report(f"text {evaluation.task.title}", model, evaluation, results, **shown)
 
@@ -89,7 +93,11 @@ def train(job: RecipeRun, name: str, model: Any, tokenizer: Tokenizer, teacher: 
         evaluation = job.evaluate(trained.model)
         stage.result(f"{trained.result.summary}, test {evaluation.told}")
     history, notes = trained.result.history, trained.result.notes
-    shown = {"evaluation": evaluation, "misclassified": reports.texts_of(splits.test), "step": len(history["loss"]) - 1}
+    shown = {
+        "evaluation": evaluation,
+        "misclassified": reports.shown_of(splits.test, job.spec),
+        "step": len(history["loss"]) - 1,
+    }
     reports.write_tensorboard_texts(logs, **shown)
     summary = reports.StageSummary(name, title, stage.seconds, history, notes, quality=evaluation.keras, **spent)
     job.display.note(f"    {summary.cost}")

@@ -1,7 +1,7 @@
 """Inputs say what they are; a made-up one, a table, is exported, proved and timed without a line of tfkit."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import keras
 import numpy as np
@@ -10,10 +10,11 @@ import pytest
 from tfkit import inputs
 from tfkit.artifacts import ImageSpec, TensorSpec, TextSpec, format_label
 from tfkit.benchmarking import measure_latency, noise
+from tfkit.compression import QuantizationPolicy, quantize_aware, settle_biases
 from tfkit.data import ArraySource, ImageExamples
 from tfkit.errors import ExportError
-from tfkit.exporters import export_formats, rehearse_export
-from tfkit.inputs import FileDescription, Input, Serving, TensorDescription, input_batches, input_of
+from tfkit.exporters import export_formats, export_tflite, rehearse_export
+from tfkit.inputs import FileDescription, Input, Reading, Serving, TensorDescription, input_batches, input_of
 from tfkit.runtimes import KerasRuntime, open_runtime
 from tfkit.verification import AcceptancePolicy, reference_scores, refusals, verify_artifact, write_golden_samples
 
@@ -55,6 +56,11 @@ def _tensors(table):
     return (TensorSpec("numbers", (None, table.columns), "float32"),)
 
 
+def _read(path):
+    read = np.load(path)
+    return TableExamples(read["rows"], read["labels"], tuple(f"row {number}" for number in range(len(read["rows"]))))
+
+
 def _batches(examples, table, batch_size, on_host):
     for start in range(0, len(examples), batch_size):
         yield {"numbers": examples.rows[start : start + batch_size]}
@@ -65,6 +71,12 @@ TABLES = Input(
     noun="row",
     holds="numbers",
     doubts="the order or the units of the columns",
+    labelled=lambda path, table, reading: _read(path),
+    fed_on_host=True,
+    shown=lambda examples, table: [", ".join(f"{value:.2f}" for value in row) for row in examples.rows],
+    told=lambda table: f"{table.columns} numbers",
+    explained=lambda table: f"rows of {table.columns} numbers.",
+    document=asdict,
     tensors=_tensors,
     faults=lambda model, table: [] if model.input_shape == (None, table.columns) else [f"it takes {model.input_shape}"],
     batches=_batches,
@@ -81,13 +93,12 @@ def tables(monkeypatch):
 
 
 @pytest.fixture
-def examples(tmp_path):
+def examples(tables, tmp_path):
     """40 rows of 6 numbers, read from a file."""
     rng = np.random.default_rng(0)
     rows = rng.normal(size=(40, 6)).astype(np.float32)
     np.savez(tmp_path / "table.npz", rows=rows, labels=(rows[:, 0] > 0).astype(np.int32))
-    read = np.load(tmp_path / "table.npz")
-    return TableExamples(read["rows"], read["labels"], tuple(f"row {number}" for number in range(40)))
+    return input_of(TableSpec(6)).labelled(tmp_path / "table.npz", TableSpec(6), Reading())
 
 
 @pytest.fixture
@@ -161,3 +172,17 @@ def test_noise_fits_what_a_model_takes(spec):
     assert {name: values.shape for name, values in fed.items()} == {
         tensor.name: (3, *tensor.shape[1:]) for tensor in taken.tensors(spec)
     }
+
+
+def test_pixels_by_name_calibrate_and_quantise_as_bare_ones(
+    small_classifier, image, class_names, random_pixels, tmp_path
+):
+    options = {"quantization": "int8", "spec": image, "class_names": class_names}
+    made = []
+    for number, pixels in enumerate((random_pixels[:8], {"pixels": random_pixels[:8]})):
+        student = quantize_aware(small_classifier, pixels, policy=QuantizationPolicy())
+        settle_biases(student)
+        for name, model in (("calibrated", small_classifier), ("trained", student)):
+            export_tflite(model, tmp_path / f"{name}_{number}.tflite", calibration=pixels, **options)
+        made.append([(tmp_path / f"{name}_{number}.tflite").read_bytes() for name in ("calibrated", "trained")])
+    assert made[0] == made[1]

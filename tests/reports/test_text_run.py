@@ -14,7 +14,7 @@ from rich.console import Console
 
 from tfkit.artifacts import TextSpec, create_run_directory
 from tfkit.data.text import TextExamples, Tokenizer, learn_word_pieces
-from tfkit.reports import RunReport, evaluate, result_table, texts_of, write_run_report, write_tensorboard_texts
+from tfkit.reports import RunReport, evaluate, result_table, shown_of, write_run_report, write_tensorboard_texts
 from tfkit.reports.files import render_model_card, report_document
 from tfkit.reports.gallery import quoted
 from tfkit.reports.page import render_page
@@ -182,7 +182,7 @@ def test_text_classifier_is_evaluated_and_its_report_written(
     kept = {split: EXAMPLES.class_counts() for split in ("train", "test")}
     report = replace(make_text_report(77), input=spec, evaluation=evaluation)
     report = replace(report, artifacts=(), data={**report.data, "kept": kept})
-    write_run_report(report, run, misclassified=texts_of(EXAMPLES))
+    write_run_report(report, run, misclassified=shown_of(EXAMPLES, spec))
 
     assert (evaluation.scores.shape, evaluation.keras, evaluation.names) == ((4, 2), 0.5, EXAMPLES.names)
     page = page_text(run.report.read_text(encoding="utf-8"))

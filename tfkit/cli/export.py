@@ -110,16 +110,16 @@ def export(
             min_runtime=min_runtime,
             display=display,
         )
-        of_texts = _show(display, artifacts)
-    words = f"tfkit verify {output} --data {'TEST_TEXTS' if of_texts else 'TEST_IMAGES'} --reference {model}"
+        test = _show(display, artifacts)
+    words = f"tfkit verify {output} --data {test} --reference {model}"
     display.next_command(f"{words} {said.option}" if said else words)
     return 0
 
 
-def _show(display: "Display", artifacts: "tuple[Artifact, ...]") -> bool:
-    """Show the files; returns whether they take texts."""
-    from tfkit.artifacts import TextSpec
+def _show(display: "Display", artifacts: "tuple[Artifact, ...]") -> str:
+    """Show the files; returns what stands for data that they are verified on."""
     from tfkit.exporters.metadata import beyond_mediapipe
+    from tfkit.inputs import input_of
     from tfkit.reports.quantities import file_size
 
     for artifact in artifacts:
@@ -129,4 +129,4 @@ def _show(display: "Display", artifacts: "tuple[Artifact, ...]") -> bool:
     files = [artifact for artifact in artifacts if artifact.format == "tflite"]
     if files and (refused := beyond_mediapipe(files[0].input)):
         display.note(refused)
-    return isinstance(artifacts[0].input, TextSpec)
+    return f"TEST_{input_of(artifacts[0].input).noun.upper()}S"

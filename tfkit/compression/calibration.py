@@ -9,9 +9,10 @@ import keras
 import numpy as np
 
 from tfkit.errors import ModelError
-from tfkit.graph import Node, build_model, read_graph
+from tfkit.graph import Node, build_model, fed, read_graph
 from tfkit.graph.building import Copy
-from tfkit.keras_types import Inputs, Tensor
+from tfkit.graph.feeding import float_pixels
+from tfkit.keras_types import Inputs, Tensor, Tensors
 from tfkit.layers import (
     OFF_THE_GRID,
     Add,
@@ -54,12 +55,11 @@ def calibrate(model: keras.Model, calibration: Calibration, *, batch_size: int =
     images = 0
     try:
         for batch in _batches(calibration, batch_size):
-            if isinstance(batch, Mapping):
-                tensors: Tensor | dict[str, Tensor] = {
-                    name: keras.ops.convert_to_tensor(values) for name, values in batch.items()
-                }
+            given = fed(model, batch)
+            if isinstance(given, Mapping):
+                tensors: Tensors = {name: keras.ops.convert_to_tensor(values) for name, values in given.items()}
             else:
-                tensors = keras.ops.convert_to_tensor(batch, model.inputs[0].dtype)
+                tensors = keras.ops.convert_to_tensor(given, model.inputs[0].dtype)
             model(tensors, training=False)
             images += _length(batch)
     finally:
@@ -203,11 +203,8 @@ class WatchRanges(keras.callbacks.Callback):
     def __init__(self, model: keras.Model, pixels: Inputs, log_directory: Path) -> None:
         super().__init__()
         self._trained, self._directory = model, log_directory
-        # Token ids come in a dictionary and stay whole numbers.
-        if isinstance(pixels, Mapping):
-            self._inputs: Inputs = {name: values[:_IMAGES] for name, values in pixels.items()}
-        else:
-            self._inputs = pixels[:_IMAGES].astype(np.float32)
+        few = next(_batches(pixels, _IMAGES))
+        self._inputs = float_pixels(fed(model, few))
         self._probe: tuple[list[FakeQuantize], keras.Model | None] | None = None
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:

@@ -20,6 +20,7 @@ from tfkit.compression.tfmot import TfKerasTwin, fit_tfmot, rebuild_in_tf_keras,
 from tfkit.compression.tfmot.fitting import FittingOptions
 from tfkit.errors import ModelError
 from tfkit.keras_types import Array, Inputs
+from tfkit.runtimes.protocol import input_count, only_array
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -141,10 +142,8 @@ def prepare_quantization(
     callbacks: tuple[keras.callbacks.Callback, ...] = (FreezeRanges(after_epochs=moving_epochs),)
     if log_directory is not None:
         callbacks += (WatchRanges(student, calibration, log_directory),)
-    if isinstance(calibration, dict):
-        seen = f"{len(next(iter(calibration.values())))} training texts"
-    else:
-        seen = f"{len(calibration)} training images"
+    noun = "text" if only_array(calibration) is None else "image"
+    seen = f"{input_count(calibration)} training {noun}s"
     note = f"ranges set from {seen}, moving for {moving_epochs} epoch{'s' * (moving_epochs != 1)}, then frozen"
     return PreparedStage(student, callbacks, (note,), lambda: settle_biases(student))
 

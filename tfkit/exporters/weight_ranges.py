@@ -17,7 +17,7 @@ def with_embedding_lookups(flatbuffer: bytes) -> bytes:
     BERT, would stay in float. EMBEDDING_LOOKUP takes a table of int8 rows, each with a scale of its own.
 
     Args:
-        flatbuffer: A float32 `.tflite` model of `convert_text_to_float`.
+        flatbuffer: A float32 `.tflite` model of texts, as `convert_to_float` gives it.
 
     Returns:
         The model with its lookups replaced.

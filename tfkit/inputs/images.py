@@ -1,6 +1,7 @@
 """Pictures: raw pixels of one size, sent as encoded files."""
 
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -8,7 +9,7 @@ import numpy as np
 
 from tfkit.artifacts import ImageSpec, TensorSpec
 from tfkit.data.examples import Examples, ImageExamples, host_pixel_batches
-from tfkit.inputs.input import FileDescription, Input, Serving, TensorDescription
+from tfkit.inputs.input import FileDescription, Input, Reading, Serving, TensorDescription
 from tfkit.runtimes.protocol import Feed
 
 if TYPE_CHECKING:
@@ -17,6 +18,34 @@ if TYPE_CHECKING:
 
 PIXELS = "pixels"
 _SUFFIXES = {b"\xff\xd8": ".jpg", b"\x89P": ".png", b"BM": ".bmp", b"GI": ".gif", b"RI": ".webp"}
+
+
+def _labelled(path: Path, image: ImageSpec, reading: Reading) -> ImageExamples:
+    from tfkit.data.loading import load_image_examples
+
+    return load_image_examples(
+        path,
+        channels=image.channels,
+        class_names=reading.class_names,
+        targets=reading.targets,
+        progress=reading.progress,
+    )
+
+
+def _shown(examples: Examples, image: ImageSpec) -> np.ndarray:
+    pictures = cast(ImageExamples, examples)
+    return next(host_pixel_batches(pictures, image, batch_size=max(1, len(pictures))))
+
+
+def _told(image: ImageSpec) -> str:
+    return f"{image.width} × {image.height} {'grey' if image.channels == 1 else 'RGB'} pixels"
+
+
+def _explained(image: ImageSpec) -> str:
+    return (
+        f"{image.height} × {image.width} × {image.channels} raw pixels, 0 to 255; preprocessing is inside the model. "
+        f"Other shapes are fitted by `{image.resize}`."
+    )
 
 
 def _tensors(image: ImageSpec) -> tuple[TensorSpec, ...]:
@@ -89,6 +118,12 @@ IMAGES = Input(
     noun="image",
     holds="pixels",
     doubts="the range of the pixels (see --input-range), the order of the channels or the resizing",
+    labelled=_labelled,
+    fed_on_host=True,
+    shown=_shown,
+    told=_told,
+    explained=_explained,
+    document=asdict,
     tensors=_tensors,
     faults=_faults,
     batches=_batches,

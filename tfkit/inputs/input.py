@@ -3,17 +3,36 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from tfkit.artifacts import TensorSpec
 from tfkit.data.examples import Examples
+from tfkit.data.targets import CLASSES, Targets
 from tfkit.runtimes.protocol import Feed, ModelInputs
 
 if TYPE_CHECKING:
     import keras
+    import numpy as np
     import tensorflow as tf
 
 SpecT = TypeVar("SpecT")
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How a labelled file or folder is read for a model that exists already.
+
+    Attributes:
+        class_names: The model's classes; None takes those of the data.
+        targets: What examples are labelled with.
+        columns: How a file of rows is laid out, as `load_text_examples` takes it.
+        progress: Called with examples read and those in all.
+    """
+
+    class_names: tuple[str, ...] | None = None
+    targets: Targets = CLASSES
+    columns: Mapping[str, Any] = field(default_factory=dict)
+    progress: Callable[[int, int], None] | None = None
 
 
 @dataclass(frozen=True)
@@ -86,6 +105,12 @@ class Input(Generic[SpecT]):
         noun: What one example is called: "image"; its plural ends in s.
         holds: What its tensors hold: "pixels".
         doubts: What may be another than it was in training, where a model does no better than chance.
+        labelled: From a file or folder, the spec and how to read it to labelled examples.
+        fed_on_host: Whether a `.tflite` file is fed without TensorFlow.
+        shown: What a report shows of examples: uint8 (n, height, width, channels) pixels, or texts.
+        told: What a model takes, in a few words.
+        explained: The same in a sentence or two, in Markdown.
+        document: The same for `report.json`.
         tensors: What a Keras model and its float file take, by name; the batch is None.
         faults: Why a Keras model does not take it, in phrases; empty when it does.
         batches: From examples, the spec, how many at a time, and whether to do without TensorFlow where that is
@@ -107,6 +132,12 @@ class Input(Generic[SpecT]):
     noun: str
     holds: str
     doubts: str
+    labelled: Callable[[Path, SpecT, Reading], Examples]
+    fed_on_host: bool
+    shown: "Callable[[Examples, SpecT], np.ndarray | Sequence[str]]"
+    told: Callable[[SpecT], str]
+    explained: Callable[[SpecT], str]
+    document: Callable[[SpecT], dict[str, object]]
     tensors: Callable[[SpecT], tuple[TensorSpec, ...]]
     faults: "Callable[[keras.Model, SpecT], list[str]]"
     batches: Callable[[Examples, SpecT, int, bool], Iterator[Feed]]

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
-from tfkit.artifacts import TensorSpec, TextSpec
+from tfkit.artifacts import RunDirectory, TensorSpec, TextSpec
 from tfkit.artifacts.artifact import SPECIFICATION_FILE
 from tfkit.data.examples import Examples
 from tfkit.errors import ExportError
-from tfkit.inputs.input import FileDescription, Input, Serving, TensorDescription
+from tfkit.inputs.input import FileDescription, Input, Reading, Serving, TensorDescription
 from tfkit.runtimes.protocol import SEGMENT_IDS, Feed, ModelInputs
 
 if TYPE_CHECKING:
@@ -21,7 +21,49 @@ if TYPE_CHECKING:
     from tfkit.data.text import TextExamples
 
 TOKEN_IDS, PADDING_MASK = "token_ids", "padding_mask"
+_TOKENIZER = RunDirectory(Path()).tokenizer.as_posix()
 _SPECIAL = {"start": "[CLS]", "end": "[SEP]", "unknown": "[UNK]"}
+
+
+def _labelled(path: Path, text: TextSpec, reading: Reading) -> "TextExamples":
+    from tfkit.data.text import load_text_examples
+
+    return load_text_examples(path, class_names=reading.class_names, targets=reading.targets, **reading.columns)
+
+
+def _shown(examples: Examples, text: TextSpec) -> tuple[str, ...]:
+    return cast("TextExamples", examples).texts
+
+
+def _told(text: TextSpec) -> str:
+    return f"texts of at most {text.sequence_length} tokens"
+
+
+def _explained(text: TextSpec) -> str:
+    kind = _kind(text.tokenizer)
+    named = f" ({kind.replace('_', ' ')})" if kind else ""
+    return (
+        f"texts in UTF-8 of at most {text.sequence_length} tokens, start and end included; what is longer is cut. "
+        f"The tokeniser{named} is in `{_TOKENIZER}`."
+    )
+
+
+def _document(text: TextSpec) -> dict[str, object]:
+    """Its length; where the tokeniser is in a run's folder, wherever that lies; and of which kind it is."""
+    return {
+        "sequence_length": text.sequence_length,
+        "tokenizer": _TOKENIZER,
+        "tokenizer_kind": _kind(text.tokenizer),
+    }
+
+
+def _kind(tokenizer: Path) -> str | None:
+    # Read from what `Tokenizer.save` wrote for devices: opening the tokeniser would load TensorFlow and its vocabulary.
+    try:
+        kind = json.loads((tokenizer / SPECIFICATION_FILE).read_text(encoding="utf-8"))["kind"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return str(kind)
 
 
 def _tensors(text: TextSpec) -> tuple[TensorSpec, ...]:
@@ -135,6 +177,12 @@ TEXTS = Input(
     noun="text",
     holds="token ids",
     doubts="the tokenizer or the texts",
+    labelled=_labelled,
+    fed_on_host=False,
+    shown=_shown,
+    told=_told,
+    explained=_explained,
+    document=_document,
     tensors=_tensors,
     faults=_faults,
     batches=_batches,

@@ -20,7 +20,7 @@ from .targets import (
     takes_texts,
     targets_of_file,
 )
-from .texts import keras_takes_texts, keras_text, read_labelled_texts
+from .texts import keras_takes_texts, keras_text, read_labelled
 
 __all__ = [
     "GivenPixels",
@@ -36,7 +36,7 @@ __all__ = [
     "keras_text",
     "numbers_refused",
     "on_raw_pixels_of",
-    "read_labelled_texts",
+    "read_labelled",
     "read_labels",
     "refuse_other_channels",
     "refuse_unfinished",

@@ -20,6 +20,7 @@ from tfkit.artifacts import (
 )
 from tfkit.errors import ConfigError, ExportError, ModelError, RunError
 from tfkit.files import read_regular_file
+from tfkit.inputs import TEXTS, input_of
 from tfkit.opening.judging import Task, task_of
 from tfkit.opening.texts import keras_takes_texts
 
@@ -129,7 +130,7 @@ def takes_texts(path: Path, *, tokenizer: Path | None = None) -> bool:
         return keras_takes_texts(path, tokenizer=tokenizer)
     for folder in (path / "artifacts", path, path.parent, path.parent.parent):
         if (folder / _MANIFEST).is_file():
-            return isinstance(read_manifest(folder, compare=False)[0].input, TextSpec)
+            return input_of(read_manifest(folder, compare=False)[0].input) is TEXTS
     return False
 
 
@@ -271,14 +272,12 @@ def _sums_to_one(artifact: Artifact) -> bool:
     import numpy as np
 
     from tfkit.runtimes import SavedModelRuntime
+    from tfkit.runtimes.protocol import some_inputs
 
-    if not isinstance(artifact.input, ImageSpec):
-        return False
-    shape = (1, *artifact.input.shape)
-    noise = np.random.default_rng(0)
+    noise = input_of(artifact.input).noise(artifact.input, 4)
     with SavedModelRuntime(artifact.path) as runtime:
-        for _ in range(4):
-            scores = runtime.scores(noise.uniform(0, 255, shape).astype(np.float32))
+        for number in range(4):
+            scores = runtime.scores(some_inputs(noise, slice(number, number + 1)))
             if not (scores.shape[-1] > 1 and np.all(scores >= 0) and abs(float(scores.sum()) - 1) < 1e-3):
                 return False
     return True

@@ -1,15 +1,18 @@
 """Which texts a Keras model takes, and how the files of its run hold texts and labels."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tfkit.artifacts import RunDirectory, TextSpec
+from tfkit.artifacts import InputSpec, RunDirectory, TextSpec
+from tfkit.data.targets import CLASSES
 from tfkit.errors import DataError, ModelError, TfkitError
+from tfkit.inputs import Reading, input_of
 
 if TYPE_CHECKING:
+    from tfkit.data.examples import Examples
     from tfkit.data.targets import Targets
-    from tfkit.data.text import TextExamples
 
 _SPECIFICATION = "specification.json"
 # What `data:` of a recipe says about a file that another file of the same kind has in common with it.
@@ -51,40 +54,41 @@ def keras_text(path: Path, *, tokenizer: Path | None = None, sequence_length: in
     return TextSpec(length, tokenizer or run.tokenizer)
 
 
-def read_labelled_texts(
+def read_labelled(
     data: Path,
     model: Path,
+    spec: InputSpec,
     *,
     class_names: tuple[str, ...] | None,
     text_column: str | None = None,
     label_column: str | None = None,
     header: bool | None = None,
-    targets: "Targets | None" = None,
-) -> "TextExamples":
-    """Labelled texts from a file of the same layout as those that the model's run was made from.
+    targets: "Targets" = CLASSES,
+    progress: Callable[[int, int], None] | None = None,
+) -> "Examples":
+    """Labelled examples; a file of rows has the same layout as those that the model's run was made from.
 
     Args:
-        data: A .csv, .jsonl, or other file, which is read as tsv is.
+        data: What `Input.labelled` takes: of texts a .csv, .jsonl, or other file, which is read as tsv is.
         model: The model, anywhere in a run's folder, or outside of any.
+        spec: The images or texts it takes.
         class_names: The model's classes; None takes those of the file.
         text_column: The column's name or number; the run's when None, and so are the others.
         label_column: See there.
         header: Whether the first line names the columns.
-        targets: What the labels are; None for one class a text.
+        targets: What the labels are.
+        progress: Called with images read and those in all.
 
     Returns:
-        The texts.
+        The images or texts.
 
     Raises:
         DataError: When they cannot be read, or a label is none of the model's.
     """
-    from tfkit.data.text import load_text_examples
-
     said = {"text_column": _column(text_column), "label_column": _column(label_column), "header": header}
     layout = _layout_of_run(model) | {name: value for name, value in said.items() if value is not None}
-    layout |= {} if targets is None else {"targets": targets}
     try:
-        return load_text_examples(data, class_names=class_names, **layout)
+        return input_of(spec).labelled(data, spec, Reading(class_names, targets, layout, progress))
     except DataError as fault:
         hint = fault.hint or ""
         for key, option in _OPTIONS.items():

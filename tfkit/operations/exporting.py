@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from tfkit.artifacts import Artifact, ImageSpec, PixelScaling, ResizeMode, RunDirectory, TaskName, TextSpec
 from tfkit.errors import ConfigError, RunError
@@ -14,7 +14,7 @@ from tfkit.opening import (
     keras_image,
     keras_takes_texts,
     on_raw_pixels_of,
-    read_labelled_texts,
+    read_labelled,
     read_labels,
     try_on,
 )
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from tfkit.data import ImageExamples
-    from tfkit.data.text import Tokenizer
+    from tfkit.data.text import TextExamples, Tokenizer
 
 _INT8 = "tflite_int8"
 _NUMBERED = "labels are numbers: say --labels FILE to name them"
@@ -246,16 +246,17 @@ def _calibration_tokens(
 
     table = wanted.table
     with wanted.display.stage("Calibration texts") as stage:
-        examples = read_labelled_texts(
+        examples = read_labelled(
             data,
             wanted.path,
+            text,
             class_names=None,
             text_column=table.text_column,
             label_column=table.label_column,
             header=table.header,
         )
-        length = text.sequence_length
-        tokens = calibration_tokens(examples, tokenizer, sequence_length=length, count=wanted.count)
+        texts, length = cast("TextExamples", examples), text.sequence_length
+        tokens = calibration_tokens(texts, tokenizer, sequence_length=length, count=wanted.count)
         stage.result(str(len(tokens["token_ids"])))
     return tokens
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from tfkit.artifacts import OUTSIDE, Artifact, ImageSpec, PixelScaling, ResizeMode, RunDirectory, TaskName
 from tfkit.errors import DataError, ModelError
 from tfkit.files import read_regular_file, refuse_irregular
+from tfkit.inputs import input_of
 from tfkit.opening import (
     Task,
     best_artifact,
@@ -169,7 +170,8 @@ def _of_file(
             f"'{artifact.path}' takes raw pixels, as every file of tfkit does; got {said.option}", hint="leave that out"
         )
     if not isinstance(artifact.input, ImageSpec):
-        raise ModelError(f"'{artifact.path}' takes texts; got pictures", hint="name its run's folder, and texts")
+        told = f"'{artifact.path}' takes {input_of(artifact.input).noun}s; got pictures"
+        raise ModelError(told, hint="name its run's folder, and texts")
     refuse_other_channels(said, artifact.input, artifact.path)
     scores = _file_scores(artifact, artifact.input, files, said)
     names = artifact.class_names or tuple(map(str, range(scores.shape[1])))

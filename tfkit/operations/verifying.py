@@ -3,8 +3,9 @@
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,7 @@ from tfkit.artifacts import (
     refuse_changed_files,
 )
 from tfkit.errors import ConfigError, DataError, ModelError
+from tfkit.inputs import input_of
 from tfkit.opening import (
     Task,
     brings_labels,
@@ -28,7 +30,7 @@ from tfkit.opening import (
     judge_head,
     numbers_refused,
     on_raw_pixels_of,
-    read_labelled_texts,
+    read_labelled,
     refuse_other_channels,
     targets_of_file,
     try_on,
@@ -39,7 +41,7 @@ from tfkit.running import Display, SilentDisplay
 from tfkit.terminal import import_tensorflow
 
 if TYPE_CHECKING:
-    from tfkit.data import Examples
+    from tfkit.data import Examples, ImageExamples
     from tfkit.reports import ArtifactResult
     from tfkit.verification import ArtifactVerification, NpuPlacement
 
@@ -108,7 +110,7 @@ def verify(
     )
     named = labels is not None or brings_labels(artifacts[0])
     # Pictures are shown to a .tflite file without TensorFlow, whose start alone takes seconds.
-    if reference or (data and not isinstance(artifacts[0].input, ImageSpec)):
+    if reference or (data and not input_of(artifacts[0].input).fed_on_host):
         import_tensorflow()
     placed = _placed(artifacts) if npu else ()
     examples: Examples | None = None
@@ -190,8 +192,6 @@ def _examples(
     display: Display, artifacts: tuple[Artifact, ...], data: Path, *, named: bool, table: TextTable
 ) -> "tuple[Examples, tuple[Artifact, ...]]":
     """The labelled images or texts; a file without labels of its own gets theirs, when there are as many."""
-    from tfkit.data import load_image_examples
-
     first = artifacts[0]
     if first.task == "embedding":
         raise DataError(
@@ -199,27 +199,19 @@ def _examples(
             hint="its run's report.html says how often the nearest indexed text has the right label; leave --data out",
         )
     known = named or first.made_by != OUTSIDE
-    with display.stage(f"Labelled {'images' if isinstance(first.input, ImageSpec) else 'texts'}") as stage:
+    with display.stage(f"Labelled {input_of(first.input).noun}s") as stage:
         names = first.class_names if known else None
-        examples: Examples
-        if isinstance(first.input, ImageSpec):
-            examples = load_image_examples(
-                data,
-                channels=first.input.channels,
-                class_names=names,
-                progress=stage.progress,
-                targets=targets_of_file(first, data),
-            )
-        else:
-            examples = read_labelled_texts(
-                data,
-                first.path,
-                class_names=names,
-                text_column=table.text_column,
-                label_column=table.label_column,
-                header=table.header,
-                targets=targets_of_file(first, data),
-            )
+        examples = read_labelled(
+            data,
+            first.path,
+            first.input,
+            class_names=names,
+            text_column=table.text_column,
+            label_column=table.label_column,
+            header=table.header,
+            targets=targets_of_file(first, data),
+            progress=stage.progress,
+        )
         stage.result(f"{len(examples)} of {len(examples.class_names)} classes")
     if not known and len(examples.class_names) != len(first.class_names):
         raise DataError(
@@ -240,9 +232,7 @@ def _ask(
     refuse_other_channels(said, artifact.input, artifact.path)
     if examples is None or artifact.task != "classification":
         return
-    from tfkit.data import ImageExamples
-
-    assert isinstance(examples, ImageExamples), "read as images for an artifact of images"
+    pictures = cast("ImageExamples", examples)
     with display.stage("Pixels and labels") as stage, open_runtime(artifact, scaling=said) as runtime:
         if not isinstance(runtime, IsolatedLiteRTRuntime | SavedModelRuntime):
             return
@@ -254,7 +244,7 @@ def _ask(
             opened.scaling = scaling
             return opened.scores(pixels)
 
-        finding = ask(scores, examples, artifact.input, given or RAW)
+        finding = ask(scores, pictures, artifact.input, given or RAW)
         stage.result(f"right on {finding.given:.0%} of {finding.examples} of them, given {(given or RAW).words}")
     told, hint = range_told(finding, given or RAW, examples.class_names)
     if told and said is None:
@@ -274,7 +264,6 @@ def _reference(
     said: PixelScaling | None,
     custom_objects: str | None,
 ) -> _Compared:
-    from tfkit.data import ImageExamples
     from tfkit.models import load_model_file, register_custom_objects
     from tfkit.tasks import CLASSIFICATION, Decision, task_named, task_of
     from tfkit.verification import reference_scores
@@ -283,17 +272,19 @@ def _reference(
     with display.stage("Keras reference") as stage:
         model, spec = load_model_file(path), artifact.input
         model, _, _ = judge_head(model, path, artifact.task, named=len(artifact.class_names))
-        given = given_pixels(model, said) if isinstance(spec, ImageSpec) else None
-        raw = on_raw_pixels_of(model, spec, given, path) if given and isinstance(spec, ImageSpec) else model
-        scores = reference_scores(raw, examples, artifact.input)
+        raw, tried_pixels = model, None
+        if isinstance(spec, ImageSpec):
+            given, pictures = given_pixels(model, said), cast("ImageExamples", examples)
+            raw = on_raw_pixels_of(model, spec, given, path)
+            tried_pixels = partial(try_on, display, model, pictures, spec, given, known=True)
+        scores = reference_scores(raw, examples, spec)
         task = task_named(artifact.task)
         if task_of(examples.labels) is not task:
             return _Compared(scores)
         quality = task.quality(examples.labels, scores, Decision(artifact.thresholds)).value
         stage.result(f"{task.unit} {quality:.4f}")
-    tried = task is CLASSIFICATION and quality < _DOUBTFUL
-    if tried and given and isinstance(spec, ImageSpec) and isinstance(examples, ImageExamples):
-        try_on(display, model, examples, spec, given, known=True)
+    if tried_pixels is not None and task is CLASSIFICATION and quality < _DOUBTFUL:
+        tried_pixels()
     return _Compared(scores, quality)
 
 

@@ -1,7 +1,7 @@
 from .compression import Compression, describe_compression, parameters_of
 from .explanations import Explanations, explain_mistakes
 from .files import write_run_report
-from .proof import evaluate, pixels_of, prove_artifacts, texts_of, write_stage_pictures
+from .proof import evaluate, prove_artifacts, shown_of, write_stage_pictures
 from .run_report import ArtifactResult, Control, Evaluation, RunReport, StageSummary, artifact_result, float_accuracy
 from .tensorboard import write_layer_errors, write_tensorboard_images, write_tensorboard_texts
 from .terminal import result_table
@@ -20,10 +20,9 @@ __all__ = [
     "explain_mistakes",
     "float_accuracy",
     "parameters_of",
-    "pixels_of",
     "prove_artifacts",
     "result_table",
-    "texts_of",
+    "shown_of",
     "write_layer_errors",
     "write_run_report",
     "write_stage_pictures",

@@ -5,15 +5,16 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from tfkit.artifacts import RunDirectory, TextSpec
+from tfkit.artifacts import RunDirectory
 from tfkit.errors import RunError
 from tfkit.files import write_whole
+from tfkit.inputs import input_of
 from tfkit.reports.compression_view import coverage_sentence
 from tfkit.reports.data_summary import summarize_data
 from tfkit.reports.explanations import explanations_document
@@ -34,44 +35,6 @@ from tfkit.reports.phrases import date, limits, timing, verdict, warnings
 from tfkit.reports.quantities import counted, duration, percent
 from tfkit.reports.run_report import RunReport, float_accuracy
 from tfkit.reports.task_view import figure_rows, task_view, wrong_answers
-
-
-@dataclass(frozen=True)
-class TextInput:
-    """The texts a model takes.
-
-    Attributes:
-        sequence_length: Tokens of one text at most, its start and end included.
-        tokenizer: The tokeniser's folder, relative to the run's, which may lie elsewhere by the time this is read.
-        tokenizer_kind: `word_piece`, `byte_pair` or `sentence_piece`; None when the folder cannot be read.
-    """
-
-    sequence_length: int
-    tokenizer: str
-    tokenizer_kind: str | None
-
-
-def describe_text_input(spec: TextSpec) -> TextInput:
-    """Look up what is not in the specification itself.
-
-    Args:
-        spec: The texts, and where their tokeniser is now.
-
-    Returns:
-        The same in plain values.
-    """
-    folder = RunDirectory(Path()).tokenizer.as_posix()
-    return TextInput(spec.sequence_length, folder, _kind(spec.tokenizer))
-
-
-def _kind(tokenizer: Path) -> str | None:
-    # Read from what `Tokenizer.save` wrote for devices: opening the tokeniser would load TensorFlow and its vocabulary.
-    try:
-        kind = json.loads((tokenizer / "specification.json").read_text(encoding="utf-8"))["kind"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-    return str(kind)
-
 
 DOCUMENT_VERSION = 1
 # A matrix of 1,000 classes is a million numbers; its confused pairs say the same in a few lines.
@@ -101,7 +64,11 @@ def report_document(report: RunReport) -> dict[str, object]:
             for file in report.artifacts
         ],
         "acceptance": report.policy,
-        "model": {"backbone": report.backbone, "parameters": report.parameters, report.noun: _input(report)},
+        "model": {
+            "backbone": report.backbone,
+            "parameters": report.parameters,
+            report.noun: input_of(report.input).document(report.input),
+        },
         "compression": asdict(report.compression) if report.compression else None,
         "search": asdict(report.search) if report.search else None,
         "stages": [{**asdict(stage), report.evaluation.metric: stage.quality} for stage in report.stages],
@@ -151,11 +118,6 @@ def _answers(report: RunReport) -> dict[str, object]:
     }
 
 
-def _input(report: RunReport) -> dict[str, object]:
-    spec = report.input
-    return asdict(describe_text_input(spec) if isinstance(spec, TextSpec) else spec)
-
-
 def _pair(pair: Confusion, noun: str) -> dict[str, object]:
     return {"true": pair.true, "predicted": pair.predicted, f"{noun}s": pair.examples, "of": pair.of}
 
@@ -187,7 +149,7 @@ def render_model_card(report: RunReport) -> str:
         Markdown. What tfkit cannot know is named as not known, never left out.
     """
     evaluation, data = report.evaluation, summarize_data(report.data, noun=report.noun)
-    view = task_view(evaluation)
+    view, taken = task_view(evaluation), input_of(report.input)
     classes = class_scores(evaluation) if view is None else ()
     context: dict[str, object] = {
         "report": report,
@@ -202,7 +164,8 @@ def render_model_card(report: RunReport) -> str:
         "timing": timing(report),
         "training": _training(report),
         "compression": _compression(report),
-        "text": describe_text_input(report.input) if isinstance(report.input, TextSpec) else None,
+        "text": taken.document(report.input) if report.noun == "text" else None,
+        "input": taken.explained(report.input),
         "class_names": _listed(evaluation.class_names),
         "classes": classes,
         "weakest": _weakest(classes),
@@ -258,7 +221,7 @@ def write_run_report(report: RunReport, run: RunDirectory, *, misclassified: Mis
         report: The run.
         run: Where.
         misclassified: Gives uint8 (m, h, w, c) pixels, or m texts, for int64 (m,) positions in the evaluation
-            split (`pixels_of`, `texts_of`); asked at most once, for at most 12.
+            split (`shown_of`); asked at most once, for at most 12.
 
     Raises:
         RunError: When a file cannot be written. What was there before stays whole.

@@ -44,7 +44,6 @@ def thumbnail(pixels: np.ndarray) -> str:
     return f"data:image/{kind};base64,{base64.b64encode(written.getvalue()).decode()}"
 
 
-MisclassifiedPixels = Callable[[np.ndarray], np.ndarray]
 # From int64 (m,) positions in the evaluation split to uint8 (m, h, w, c) pixels, or to m texts.
 Misclassified = Callable[[np.ndarray], np.ndarray | Sequence[str]]
 

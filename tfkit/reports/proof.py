@@ -11,15 +11,14 @@ import numpy as np
 
 from tfkit.artifacts import Artifact, ImageSpec, InputSpec, RunDirectory
 from tfkit.data.targets import told_target
-from tfkit.inputs import input_batches
-from tfkit.reports.gallery import Misclassified, MisclassifiedPixels
+from tfkit.inputs import input_batches, input_of
+from tfkit.reports.gallery import Misclassified
 from tfkit.reports.run_report import ArtifactResult, Evaluation, artifact_result
 from tfkit.reports.tensorboard import write_layer_errors, write_tensorboard_images
 from tfkit.tasks import PLAIN, Decision
 
 if TYPE_CHECKING:
-    from tfkit.data import DatasetSplits, Examples, ImageExamples
-    from tfkit.data.text import TextExamples
+    from tfkit.data import DatasetSplits, Examples
     from tfkit.verification import AcceptancePolicy
 
 
@@ -45,16 +44,17 @@ def evaluate(model: Any, test: Examples, spec: InputSpec, *, decision: Decision 
     return Evaluation(test.class_names, test.labels, scores, test.names, decision)
 
 
-def pixels_of(examples: ImageExamples, image: ImageSpec) -> MisclassifiedPixels:
-    """A function from positions in a split to the pixels there, uint8 (m, height, width, channels)."""
-    from tfkit.data import host_pixel_batches
+def shown_of(examples: Examples, spec: InputSpec) -> Misclassified:
+    """A function from positions in a split to what reports show of the examples there.
 
-    return lambda chosen: next(host_pixel_batches(examples.select(chosen), image, batch_size=max(1, len(chosen))))
+    Args:
+        examples: The split.
+        spec: What the model takes.
 
-
-def texts_of(examples: TextExamples) -> Misclassified:
-    """A function from positions in a split to the texts there."""
-    return lambda chosen: examples.select(chosen).texts
+    Returns:
+        From int64 (m,) positions to uint8 (m, height, width, channels) pixels, or m texts.
+    """
+    return lambda chosen: input_of(spec).shown(examples.select(chosen), spec)
 
 
 def write_stage_pictures(
@@ -85,7 +85,7 @@ def write_stage_pictures(
         seen=seen,
         seen_labels=_told_targets(targets, evaluation),
         evaluation=evaluation,
-        misclassified_pixels=pixels_of(splits.test, image),
+        misclassified_pixels=shown_of(splits.test, image),
         step=step,
     )
 

@@ -17,10 +17,10 @@ from tfkit.artifacts import (
     LayerDifference,
     ModelSignature,
     Quantization,
-    TextSpec,
     compressed_bytes,
     format_label,
 )
+from tfkit.inputs import input_of
 from tfkit.reports.compression import Compression
 from tfkit.reports.quantities import counted, file_size
 from tfkit.tasks import PLAIN, Decision, Quality, Task, task_of
@@ -294,7 +294,12 @@ class RunReport:
     @property
     def noun(self) -> str:
         """What one example is called in sentences: `image` or `text`; its plural ends in s."""
-        return "text" if isinstance(self.input, TextSpec) else "image"
+        return input_of(self.input).noun
+
+    @property
+    def taken(self) -> str:
+        """What the model takes, in a few words."""
+        return input_of(self.input).told(self.input)
 
     @property
     def accepted(self) -> bool:

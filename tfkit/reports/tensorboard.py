@@ -14,7 +14,7 @@ from tfkit.artifacts import Artifact
 from tfkit.reports.drawing import BAD, INK, Drawing, drawing_style, png
 from tfkit.reports.figures import confusion_drawing
 from tfkit.reports.findings import Mistake, mistakes
-from tfkit.reports.gallery import Misclassified, MisclassifiedPixels, quoted
+from tfkit.reports.gallery import Misclassified, quoted
 from tfkit.reports.quantities import percent
 from tfkit.reports.run_report import Evaluation
 from tfkit.reports.task_view import task_view, wrong_answers
@@ -29,7 +29,7 @@ def write_tensorboard_images(
     seen: np.ndarray,
     seen_labels: Sequence[str],
     evaluation: Evaluation,
-    misclassified_pixels: MisclassifiedPixels,
+    misclassified_pixels: Misclassified,
     step: int,
 ) -> None:
     """Write three pictures for one stage: training images after augmentation, confusion matrix, worst mistakes.
@@ -54,7 +54,7 @@ def write_tensorboard_images(
     drawings |= _answer_drawings(evaluation, noun="image")
     worst = _worst(evaluation)
     if worst:
-        pixels = misclassified_pixels(np.array([mistake.position for mistake in worst], dtype=np.int64))
+        pixels = np.asarray(misclassified_pixels(np.array([mistake.position for mistake in worst], dtype=np.int64)))
         drawings["most confident mistakes"] = _grid(pixels, [(_caption(mistake), BAD) for mistake in worst])
     writer = tf.summary.create_file_writer(str(log_dir))
     with writer.as_default(step=step):
@@ -69,13 +69,13 @@ def write_tensorboard_texts(log_dir: Path, *, evaluation: Evaluation, misclassif
     Args:
         log_dir: The stage's TensorBoard folder.
         evaluation: The model's answers after the stage.
-        misclassified: Gives m texts for int64 (m,) positions in the evaluation split (`texts_of`); not asked when
+        misclassified: Gives m texts for int64 (m,) positions in the evaluation split (`shown_of`); not asked when
             there is no mistake.
         step: The epoch they belong to.
 
     Example:
         >>> write_tensorboard_texts(run.tensorboard("fine_tune"), evaluation=evaluation,
-        ...     misclassified=texts_of(splits.test), step=3)  # doctest: +SKIP
+        ...     misclassified=shown_of(splits.test, text), step=3)  # doctest: +SKIP
     """
     import tensorflow as tf
 
