@@ -28,6 +28,7 @@ from tfkit.layers import (
     Subtract,
     WholeKernel,
 )
+from tfkit.runtimes.protocol import input_count, some_inputs
 
 # What a model takes, at once or in batches.
 Calibration: TypeAlias = Inputs | Iterable[Inputs]
@@ -61,7 +62,7 @@ def calibrate(model: keras.Model, calibration: Calibration, *, batch_size: int =
             else:
                 tensors = keras.ops.convert_to_tensor(given, model.inputs[0].dtype)
             model(tensors, training=False)
-            images += _length(batch)
+            images += input_count(batch)
     finally:
         collected = [quantizer.take_collected() for quantizer in quantizers]
     if images == 0:
@@ -174,16 +175,8 @@ def _batches(calibration: Calibration, batch_size: int) -> Iterator[Inputs]:
     if not isinstance(calibration, np.ndarray | Mapping):
         yield from calibration
         return
-    for start in range(0, _length(calibration), batch_size):
-        end = start + batch_size
-        if isinstance(calibration, Mapping):
-            yield {name: values[start:end] for name, values in calibration.items()}
-        else:
-            yield calibration[start:end]
-
-
-def _length(inputs: Inputs) -> int:
-    return len(next(iter(inputs.values()))) if isinstance(inputs, Mapping) else len(inputs)
+    for start in range(0, input_count(calibration), batch_size):
+        yield some_inputs(calibration, slice(start, start + batch_size))
 
 
 _IMAGES = 16

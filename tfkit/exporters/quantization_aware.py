@@ -21,12 +21,12 @@ from tfkit.exporters.destination import finished_tflite
 from tfkit.exporters.float_model import check_model
 from tfkit.exporters.inspection import CONVERSIONS, layer_of, refuse_unasked_operators
 from tfkit.exporters.normalization import normalized
-from tfkit.exporters.tensor_matching import Samples, compare_layers, first_drift, first_samples, sample_count
+from tfkit.exporters.tensor_matching import Samples, compare_layers, first_drift
 from tfkit.exporters.trained_ranges import quantize_as_trained
 from tfkit.graph import read_graph
 from tfkit.inputs import input_of
 from tfkit.runtimes import read_operators, read_signature
-from tfkit.runtimes.protocol import only_array
+from tfkit.runtimes.protocol import input_count, only_array, some_inputs
 
 # Examples the file and the Keras model are both run on before the file gets its name.
 _COMPARED = 4
@@ -131,12 +131,12 @@ def export_integers(model: keras.Model, *, image: ImageSpec, pixels: NDArray[np.
 
 def _file(model: keras.Model, *, spec: InputSpec, samples: Samples | None) -> IntegerFile:
     taken = input_of(spec)
-    if samples is None or (taken.noise_tells and sample_count(samples) == 0):
+    if samples is None or (taken.noise_tells and input_count(samples) == 0):
         if not taken.noise_tells:
             raise ExportError(f"int8 of {taken.noun}s needs some real {taken.noun}s to compare on; got none")
         samples = taken.noise(spec, _COMPARED)
     check_samples(samples, spec=spec)
-    few, model = first_samples(samples, _COMPARED), taken.sized(model, spec)
+    few, model = some_inputs(samples, slice(_COMPARED)), taken.sized(model, spec)
     made = _integers(model, spec=spec, samples=few)
     rows = compare_layers(model, made.flatbuffer, made.roundings, few)
     refuse_drift(rows, activation_bits=made.folded.activation_bits)
@@ -187,7 +187,7 @@ def rehearse_integers(model: keras.Model, *, spec: InputSpec, samples: Samples) 
     Raises:
         ExportError: As the export after training would.
     """
-    few = first_samples(samples, _COMPARED)
+    few = some_inputs(samples, slice(_COMPARED))
     made = _integers(input_of(spec).sized(model, spec), spec=spec, samples=few)
     quantization: Quantization = "int16x8" if made.folded.activation_bits == 16 else "int8"
     with tempfile.NamedTemporaryFile(suffix=".tflite") as file:

@@ -21,6 +21,7 @@ from tfkit.graph.feeding import float_pixels
 from tfkit.keras_types import Array, Inputs, Tensor
 from tfkit.layers import FakeQuantize, round_to_steps
 from tfkit.runtimes import held_native_output
+from tfkit.runtimes.protocol import input_count, some_inputs
 
 # Inputs of a file or a model: images, or token ids and padding masks by name.
 Samples = Inputs
@@ -128,23 +129,8 @@ def _run(flatbuffer: bytes, samples: Samples, wanted: tuple[int, ...]) -> dict[i
 
 def each_sample(samples: Samples) -> Iterator[Samples]:
     """The samples one by one, each a batch of one."""
-    if not isinstance(samples, Mapping):
-        yield from (sample[np.newaxis] for sample in samples)
-        return
-    for number in range(len(next(iter(samples.values())))):
-        yield {name: values[number : number + 1] for name, values in samples.items()}
-
-
-def sample_count(samples: Samples) -> int:
-    """How many samples there are."""
-    return len(next(iter(samples.values()))) if isinstance(samples, Mapping) else len(samples)
-
-
-def first_samples(samples: Samples, count: int) -> Samples:
-    """The first of the samples."""
-    if isinstance(samples, Mapping):
-        return {name: values[:count] for name, values in samples.items()}
-    return samples[:count]
+    for number in range(input_count(samples)):
+        yield some_inputs(samples, slice(number, number + 1))
 
 
 def _input_of(sample: Samples, source: _Source) -> Array:

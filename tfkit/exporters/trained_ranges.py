@@ -15,13 +15,13 @@ from tfkit.exporters.quantization import Recipe, quantize_with
 from tfkit.exporters.tensor_matching import (
     FileTensor,
     Samples,
-    first_samples,
     keras_values,
     layer_names,
     match_tensors,
     read_tensors,
 )
 from tfkit.exporters.weight_ranges import Ranges, table_ranges, widened_weight_ranges
+from tfkit.runtimes.protocol import some_inputs
 
 _ALL_LAYERS = ".*"
 _SAMPLES = 2
@@ -47,7 +47,7 @@ def quantize_as_trained(flatbuffer: bytes, folded: FoldedModel, inputs: Samples)
     Raises:
         ExportError: When a tensor of the file is none of the trained model's: its range would be a guess.
     """
-    samples = first_samples(inputs, _SAMPLES)
+    samples = some_inputs(inputs, slice(_SAMPLES))
     tensors = read_tensors(flatbuffer, samples)
     matches = _matches(tensors, folded, samples)
     unknown = [tensor for tensor in tensors if tensor.index not in matches.roundings | matches.floats]
