@@ -15,9 +15,9 @@ from tfkit.benchmarking.op_profile import profile_operators
 from tfkit.compression import FreezeRanges, QuantizationPolicy, quantize_aware, settle_biases, trained_kernels
 from tfkit.errors import ExportError, ModelError
 from tfkit.exporters import export_formats, export_tflite, rehearse_export
-from tfkit.exporters.quantization_aware import check_kernels, export_text_integers
+from tfkit.exporters.quantization_aware import check_kernels, export_integers, export_text_integers
 from tfkit.exporters.text_quantization import export_text_dynamic_int8, export_text_floats
-from tfkit.models.text import build_text_classifier, open_transformer
+from tfkit.models.text import build_text_classifier, open_transformer, with_sequence_length
 from tfkit.runtimes import read_operators
 
 LENGTH = 8
@@ -140,6 +140,11 @@ def test_padding_does_not_reach_the_scores_of_an_integer_file(integers, short_te
 def test_texts_of_another_length_are_refused(student, short_texts):
     with pytest.raises(ExportError, match=r"int32 \(n, 16\)"):
         export_text_integers(student, sequence_length=16, texts=short_texts)
+
+
+def test_a_model_of_token_ids_is_no_model_of_images(student, image):
+    with pytest.raises(ExportError, match="takes token ids, not images"):
+        export_integers(with_sequence_length(student, sequence_length=LENGTH), image=image)
 
 
 def test_layers_left_in_float_are_the_only_float_ones(opened, short_texts, tmp_path):

@@ -147,8 +147,10 @@ def test_a_made_up_input_is_refused_where_the_model_takes_another(tables, model,
 
 
 def test_a_made_up_input_is_rehearsed(tables, examples, model):
-    samples = {"numbers": examples.rows[:4]}
-    rehearse_export(model, list(FORMATS), spec=TableSpec(6), class_names=CLASSES, samples=samples)
+    options = {"spec": TableSpec(6), "class_names": CLASSES, "samples": {"numbers": examples.rows[:4]}}
+    rehearse_export(model, list(FORMATS), **options)
+    with pytest.raises(ExportError, match="takes float inputs for pixels; the model takes rows"):
+        rehearse_export(model, ["tflite_int8"], quantization=QuantizationPolicy(), **options)
 
 
 def test_pixels_are_fed_by_name_or_bare(small_classifier, image, random_pixels):

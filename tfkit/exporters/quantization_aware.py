@@ -154,7 +154,14 @@ class _Integers:
 
 
 def _integers(model: keras.Model, *, spec: InputSpec, samples: Samples) -> _Integers:
-    folded = fold(model)
+    folded, taken = fold(model), input_of(spec)
+    if folded.input is None and taken.ranges:
+        raise ExportError(f"the model takes token ids, not {taken.noun}s", hint="use export_text_integers")
+    if folded.input is not None and not taken.ranges:
+        raise ExportError(
+            f"quantisation-aware training takes float inputs for pixels; the model takes {taken.noun}s",
+            hint="make int8 after training, without quantisation-aware training",
+        )
     floats = convert_to_float(folded.model, spec=spec)
     if folded.input is None:
         return _finished(*quantize_as_trained(floats, folded, samples), folded)
