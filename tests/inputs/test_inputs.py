@@ -14,7 +14,7 @@ from tfkit.compression import QuantizationPolicy, quantize_aware, settle_biases
 from tfkit.data import ArraySource, ImageExamples
 from tfkit.errors import ExportError
 from tfkit.exporters import export_formats, export_tflite, rehearse_export
-from tfkit.inputs import FileDescription, Input, Reading, Serving, TensorDescription, input_batches, input_of
+from tfkit.inputs import FileDescription, Input, Prose, Reading, Serving, TensorDescription, input_batches, input_of
 from tfkit.runtimes import KerasRuntime, open_runtime
 from tfkit.verification import AcceptancePolicy, reference_scores, refusals, verify_artifact, write_golden_samples
 
@@ -77,6 +77,7 @@ TABLES = Input(
     told=lambda table: f"{table.columns} numbers",
     explained=lambda table: f"rows of {table.columns} numbers.",
     document=asdict,
+    prose=Prose("row", "odd rows", "a row of", "rows of", "measured", "hold", "tell of", "in them", "the lab.", ""),
     tensors=_tensors,
     faults=lambda model, table: [] if model.input_shape == (None, table.columns) else [f"it takes {model.input_shape}"],
     batches=_batches,

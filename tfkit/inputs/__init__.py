@@ -6,7 +6,7 @@ from typing import cast
 from tfkit.artifacts import InputSpec
 from tfkit.data.examples import Examples
 from tfkit.inputs.images import IMAGES
-from tfkit.inputs.input import FileDescription, Input, Reading, Serving, SpecT, TensorDescription
+from tfkit.inputs.input import FileDescription, Input, Prose, Reading, Serving, SpecT, TensorDescription
 from tfkit.inputs.texts import TEXTS
 from tfkit.runtimes.protocol import Feed
 
@@ -18,6 +18,7 @@ __all__ = [
     "TEXTS",
     "FileDescription",
     "Input",
+    "Prose",
     "Reading",
     "Serving",
     "TensorDescription",

@@ -9,7 +9,7 @@ import numpy as np
 
 from tfkit.artifacts import ImageSpec, TensorSpec
 from tfkit.data.examples import Examples, ImageExamples, host_pixel_batches
-from tfkit.inputs.input import FileDescription, Input, Reading, Serving, TensorDescription
+from tfkit.inputs.input import FileDescription, Input, Prose, Reading, Serving, TensorDescription
 from tfkit.runtimes.protocol import Feed
 
 if TYPE_CHECKING:
@@ -124,6 +124,19 @@ IMAGES = Input(
     told=_told,
     explained=_explained,
     document=asdict,
+    prose=Prose(
+        piece="file",
+        unclear="unclear pictures",
+        of_none="an image that shows",
+        of_others="images of",
+        made="made",
+        show="show",
+        tell_of="show",
+        people="in them",
+        depends_on="camera, light, place, season, background, or, where images show people, on who they are.",
+        alike="Pictures of one object or one scene may lie in both\n"
+        "training and evaluation without being the same file.",
+    ),
     tensors=_tensors,
     faults=_faults,
     batches=_batches,

@@ -53,6 +53,35 @@ class Serving:
 
 
 @dataclass(frozen=True)
+class Prose:
+    """How a report speaks of examples.
+
+    Attributes:
+        piece: What one is read from: "file".
+        unclear: Those that anybody may mistake.
+        of_none: One that is none of the classes, as "an image that shows none of them".
+        of_others: As "images of other things".
+        made: What somebody did to have them.
+        show: What they do with what is in them.
+        tell_of: What they do with people.
+        people: Where these people are, as "the people in them".
+        depends_on: What accuracy may depend on and nobody measured, to the end of the sentence.
+        alike: Which ones may lie in two splits without being equal, in a sentence.
+    """
+
+    piece: str
+    unclear: str
+    of_none: str
+    of_others: str
+    made: str
+    show: str
+    tell_of: str
+    people: str
+    depends_on: str
+    alike: str
+
+
+@dataclass(frozen=True)
 class TensorDescription:
     """What TFLite metadata say of one input.
 
@@ -111,6 +140,7 @@ class Input(Generic[SpecT]):
         told: What a model takes, in a few words.
         explained: The same in a sentence or two, in Markdown.
         document: The same for `report.json`.
+        prose: How a report speaks of examples.
         tensors: What a Keras model and its float file take, by name; the batch is None.
         faults: Why a Keras model does not take it, in phrases; empty when it does.
         batches: From examples, the spec, how many at a time, and whether to do without TensorFlow where that is
@@ -138,6 +168,7 @@ class Input(Generic[SpecT]):
     told: Callable[[SpecT], str]
     explained: Callable[[SpecT], str]
     document: Callable[[SpecT], dict[str, object]]
+    prose: Prose
     tensors: Callable[[SpecT], tuple[TensorSpec, ...]]
     faults: "Callable[[keras.Model, SpecT], list[str]]"
     batches: Callable[[Examples, SpecT, int, bool], Iterator[Feed]]

@@ -11,7 +11,7 @@ from tfkit.artifacts import RunDirectory, TensorSpec, TextSpec
 from tfkit.artifacts.artifact import SPECIFICATION_FILE
 from tfkit.data.examples import Examples
 from tfkit.errors import ExportError
-from tfkit.inputs.input import FileDescription, Input, Reading, Serving, TensorDescription
+from tfkit.inputs.input import FileDescription, Input, Prose, Reading, Serving, TensorDescription
 from tfkit.runtimes.protocol import SEGMENT_IDS, Feed, ModelInputs
 
 if TYPE_CHECKING:
@@ -183,6 +183,19 @@ TEXTS = Input(
     told=_told,
     explained=_explained,
     document=_document,
+    prose=Prose(
+        piece="row",
+        unclear="unclear texts",
+        of_none="a text that is about",
+        of_others="texts about",
+        made="wrote",
+        show="say",
+        tell_of="tell of",
+        people="who wrote them, or are named in them,",
+        depends_on="wording, spelling mistakes, dialect, language and length, or on who wrote the text.",
+        alike="Rewordings of one text, or texts of one writer, may lie\n"
+        "in both training and evaluation without being the same text.",
+    ),
     tensors=_tensors,
     faults=_faults,
     batches=_batches,

@@ -20,7 +20,7 @@ from tfkit.artifacts import (
     compressed_bytes,
     format_label,
 )
-from tfkit.inputs import input_of
+from tfkit.inputs import Prose, input_of
 from tfkit.reports.compression import Compression
 from tfkit.reports.quantities import counted, file_size
 from tfkit.tasks import PLAIN, Decision, Quality, Task, task_of
@@ -295,6 +295,11 @@ class RunReport:
     def noun(self) -> str:
         """What one example is called in sentences: `image` or `text`; its plural ends in s."""
         return input_of(self.input).noun
+
+    @property
+    def prose(self) -> Prose:
+        """How the report speaks of examples."""
+        return input_of(self.input).prose
 
     @property
     def taken(self) -> str:
