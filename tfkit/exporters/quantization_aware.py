@@ -87,6 +87,8 @@ def export_trained_integers(
     with finished_tflite(path, spec=spec, class_names=class_names, task=task) as unfinished:
         made = _file(model, spec=spec, samples=samples)
         quantization: Quantization = "int16x8" if made.activation_bits == 16 else "int8"
+        pixels = bool(input_of(spec).ranges)
+        gave = "the ranges of quantisation-aware training" if pixels else "what quantisation-aware training gave"
         unfinished.write_bytes(made.flatbuffer)
         refuse_floats_but_skipped(unfinished, made.float_layers, quantization=quantization, model=model)
     return Artifact(
@@ -97,7 +99,7 @@ def export_trained_integers(
         input=spec,
         class_names=class_names,
         made_by=f"TFLiteConverter of TensorFlow {metadata.version('tensorflow')}, litert-quantizer "
-        f"{metadata.version('litert-quantizer')} with the ranges of quantisation-aware training; "
+        f"{metadata.version('litert-quantizer')} with {gave}; "
         f"{made.kernels_on_grid} kernels read back as trained",
         layers=made.layers,
     )
