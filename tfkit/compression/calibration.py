@@ -13,21 +13,7 @@ from tfkit.graph import Node, build_model, fed, read_graph
 from tfkit.graph.building import Copy
 from tfkit.graph.feeding import float_pixels
 from tfkit.keras_types import Inputs, Tensor, Tensors
-from tfkit.layers import (
-    OFF_THE_GRID,
-    Add,
-    AddPositions,
-    CompressedKernel,
-    FakeQuantize,
-    MaskedMean,
-    PixelGrid,
-    PreciseActivation,
-    QuantizedLayerNormalization,
-    SettledHardSigmoid,
-    SettledHardSilu,
-    Subtract,
-    WholeKernel,
-)
+from tfkit.layers import OFF_THE_GRID, CompressedKernel, FakeQuantize, QuantizedLayerNormalization, WholeKernel
 from tfkit.runtimes.protocol import input_count, some_inputs
 
 # What a model takes, at once or in batches.
@@ -114,9 +100,8 @@ def set_quantizers(model: keras.Model, *, enabled: bool) -> None:
         model: What `quantize_aware` gave.
         enabled: False: outputs equal to the bit to those of the model before.
     """
-    for layer in (*model.layers, *fake_quantizers(model)):
-        if isinstance(layer, _ROUNDING):
-            layer.enabled = enabled
+    for layer in _rounding_layers(model):
+        layer.enabled = enabled
 
 
 @contextlib.contextmanager
@@ -127,8 +112,7 @@ def unrounded(model: keras.Model, *, kernels: bool = True) -> Iterator[None]:
         model: What `quantize_aware` gave, or what has masks; masks always count.
         kernels: Whether kernels and tables are left unrounded too.
     """
-    rounding = _ROUNDING if kernels else _ROUNDING_TENSORS
-    switched = [layer for layer in (*model.layers, *fake_quantizers(model)) if isinstance(layer, rounding)]
+    switched = [layer for layer in _rounding_layers(model) if kernels or not isinstance(layer, CompressedKernel)]
     before = [layer.enabled for layer in switched]
     whole = {layer: layer.settled for layer in model.layers if isinstance(layer, WholeKernel)}
     for layer in switched:
@@ -166,9 +150,14 @@ class FreezeRanges(keras.callbacks.Callback):
                     quantizer.moving_rate.assign(0.0)
 
 
-_SETTLED = Add | PreciseActivation | Subtract | SettledHardSigmoid | SettledHardSilu
-_ROUNDING_TENSORS = FakeQuantize | PixelGrid | QuantizedLayerNormalization | AddPositions | MaskedMean | _SETTLED
-_ROUNDING = CompressedKernel | _ROUNDING_TENSORS
+def _rounding_layers(model: keras.Model) -> list[keras.Layer]:
+    """Layers with a switch for their rounding: tfkit's, and those whose class carries a kind of its own."""
+    return [layer for layer in (*model.layers, *fake_quantizers(model)) if _is_switched(layer)]
+
+
+def _is_switched(layer: keras.Layer) -> bool:
+    known = type(layer).__module__.startswith("tfkit.layers.") or hasattr(type(layer), "quantization_kind")
+    return known and isinstance(getattr(layer, "enabled", None), bool)
 
 
 def _batches(calibration: Calibration, batch_size: int) -> Iterator[Inputs]:
