@@ -9,7 +9,7 @@ from ai_edge_litert.interpreter import Interpreter
 from ai_edge_litert.tools import flatbuffer_utils
 
 from tfkit.layers import QuantizedLayerNormalization
-from tfkit.layers.whole_numbers import looked_up_inverse_root, tabulated_inverse_root
+from tfkit.layers.tables import looked_up_inverse_root, tabulated_inverse_root
 
 ALL = np.arange(32768, dtype=np.int16)
 

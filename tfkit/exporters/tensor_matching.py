@@ -3,7 +3,7 @@
 import contextlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypedDict
 
 import keras
@@ -64,6 +64,7 @@ class FileTensor:
         sources: The numbers of the tensors that operator takes, constants left out.
         values: What it held for each sample, (samples, *its shape without the batch).
         is_float: Whether the file holds it as float32.
+        bits: Of the numbers that the file holds it in.
     """
 
     index: int
@@ -72,6 +73,7 @@ class FileTensor:
     sources: tuple[int, ...]
     values: NDArray[np.float32]
     is_float: bool
+    bits: int
 
 
 def read_tensors(flatbuffer: bytes, samples: Samples) -> tuple[FileTensor, ...]:
@@ -100,13 +102,14 @@ def read_tensors(flatbuffer: bytes, samples: Samples) -> tuple[FileTensor, ...]:
     wanted = [number for number in written if graph.tensors[number].type not in _WHOLE_NUMBERS]
     seen = _run(content, samples, tuple(wanted))
 
-    def kind(number: int) -> bool:
-        return bool(graph.tensors[number].type == schema.TensorType.FLOAT32)
+    def made(number: int) -> FileTensor:
+        tensor = graph.tensors[number]
+        bits = {schema.TensorType.FLOAT32: 32, schema.TensorType.INT16: 16}.get(tensor.type, 8)
+        return FileTensor(
+            number, tensor.name.decode(), *written[number], np.stack(seen[number]), is_float=bits == 32, bits=bits
+        )
 
-    return tuple(
-        FileTensor(number, graph.tensors[number].name.decode(), *written[number], np.stack(seen[number]), kind(number))
-        for number in wanted
-    )
+    return tuple(made(number) for number in wanted)
 
 
 def _run(flatbuffer: bytes, samples: Samples, wanted: tuple[int, ...]) -> dict[int, list[NDArray[np.float32]]]:
@@ -252,8 +255,11 @@ def compare_layers(
     Returns:
         One row for each tensor found in both, in the file's running order.
     """
-    rebuilt, outputs = _rounded_tensors(model)
-    tensors = [tensor for tensor in read_tensors(flatbuffer, samples) if tensor.name in roundings]
+    rebuilt, outputs, narrow = _rounded_tensors(model)
+    everything = read_tensors(flatbuffer, samples)
+    # What a kernel gives in 16 bits and the next one takes in eight is compared as it is taken.
+    narrowed = {one.sources[0]: one for one in everything if one.operator == "QUANTIZE" and one.bits == 8}
+    tensors = [tensor for tensor in everything if tensor.name in roundings]
     given = float_pixels(samples)
     wanted = {name: outputs[name] for name in {roundings[tensor.name].name for tensor in tensors} if name in outputs}
     values = dict(zip(wanted, keras_values(rebuilt, list(wanted.values()), given), strict=True))
@@ -263,6 +269,8 @@ def compare_layers(
     for tensor in tensors:
         rounding = roundings[tensor.name]
         expected = values.get(rounding.name)
+        if tensor.bits > 8 and rounding.name in narrow and tensor.index in narrowed:
+            tensor = replace(tensor, values=narrowed[tensor.index].values)
         if expected is not None and expected.size == tensor.values.size and tensor.operator != "QUANTIZE":
             rows.append(_difference(rounding, tensor, expected, bits=bits))
             del values[rounding.name]  # what is only handed on has its input's name, and comes after it
@@ -301,16 +309,23 @@ def _on_grid(values: NDArray[np.float32], rounding: Rounding) -> NDArray[np.floa
     return np.asarray(keras.ops.convert_to_numpy(rounded))
 
 
-def _rounded_tensors(model: keras.Model) -> tuple[keras.Model, dict[str, Tensor]]:
-    """The model built anew, and what each of its quantisers gives, by its name; pooled tensors by their layers'."""
+def _rounded_tensors(model: keras.Model) -> tuple[keras.Model, dict[str, Tensor], set[str]]:
+    """The model built anew, what each of its quantisers gives, by its name, and which of them give eight bits.
+
+    Pooled tensors have their layers' names.
+    """
     outputs: dict[str, Tensor] = {}
+    narrow: set[str] = set()
 
     def call(node: Node, copy: Copy, args: tuple[Tensor, ...], kwargs: dict[str, object]) -> Tensor | Sequence[Tensor]:
         made = copy()(*args, **kwargs)
         if isinstance(node.operation, FakeQuantize):
             source = node.inputs[0].node
             again = node.operation.name in outputs and source is not None
-            outputs.setdefault(f"{source.name}_quantizer" if again and source else node.operation.name, made)
+            name = f"{source.name}_quantizer" if again and source else node.operation.name
+            outputs.setdefault(name, made)
+            if node.operation.result_bits == 8:
+                narrow.add(name)
         return made
 
-    return build_model(read_graph(model), call), outputs
+    return build_model(read_graph(model), call), outputs, narrow

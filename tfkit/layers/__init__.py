@@ -25,6 +25,7 @@ from tfkit.layers.transformer import (
     CompressedEmbedding,
     MaskedMean,
     MatMul,
+    SettledSoftmax,
     TokenIds,
 )
 from tfkit.layers.whole_numbers import Kernel, step_width
@@ -59,6 +60,7 @@ __all__ = [
     "RelativePositions",
     "SettledHardSigmoid",
     "SettledHardSilu",
+    "SettledSoftmax",
     "Subtract",
     "TokenIds",
     "WholeKernel",

@@ -8,6 +8,7 @@ from tfkit.layers.activations import PreciseActivation, SettledHardSigmoid, Sett
 from tfkit.layers.addition import Add, Subtract
 from tfkit.layers.compressed_kernel import CompressedKernel, WholeKernel
 from tfkit.layers.layer_normalization import QuantizedLayerNormalization
+from tfkit.layers.transformer import SettledSoftmax
 
 
 @keras.saving.register_keras_serializable(package="tfkit")
@@ -170,4 +171,5 @@ _SETTLED: dict[type, type | tuple[type, ...]] = {
     keras.layers.Add: Add,
     keras.layers.Subtract: Subtract,
     keras.layers.Activation: (PreciseActivation, SettledHardSigmoid, SettledHardSilu),
+    keras.layers.Softmax: SettledSoftmax,
 }

@@ -8,17 +8,16 @@ from keras import ops
 
 from tfkit.keras_types import LayerConfig, Shape, Tensor
 from tfkit.layers.fake_quantization import FakeQuantize
+from tfkit.layers.tables import looked_up_inverse_root, tabulated_inverse_root
 from tfkit.layers.whole_numbers import (
     LARGEST_OF_16,
     PRECISE,
     difference,
     half_away,
-    looked_up_inverse_root,
     rounded_coarsely,
     rounded_twice,
     step_width,
     straight_through,
-    tabulated_inverse_root,
 )
 
 # The rank of (n, length, channels): there the squares are summed before they are rounded. LiteRT multiplies four axes.

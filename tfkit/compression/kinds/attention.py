@@ -9,12 +9,12 @@ from numpy.typing import NDArray
 
 from tfkit.compression.folded import Rounding, rounding_of
 from tfkit.compression.kinds.activations import UNIT_RANGE, WIDE_RANGE, activating, split_named
-from tfkit.compression.kinds.counting import Sums
+from tfkit.compression.kinds.counting import NARROW_BITS, Sums
 from tfkit.compression.kinds.kind import Bits, Fault, Kind, LayerCall, named
 from tfkit.compression.operators import float32_of
-from tfkit.graph import Node
+from tfkit.graph import Node, Value
 from tfkit.keras_types import Tensor
-from tfkit.layers import BOUNDED_SCORE, FakeQuantize, MatMul
+from tfkit.layers import BOUNDED_SCORE, FakeQuantize, MatMul, SettledSoftmax, step_width
 
 if TYPE_CHECKING:
     from tfkit.compression.folding import Folding
@@ -33,12 +33,12 @@ def is_wide_softmax(neighbours: "Neighbours", node: Node) -> bool:
     takers = neighbours.graph.consumers(node.output)
     while len(takers) == 1 and neighbours.treatment(takers[0]) == "absent":
         takers = neighbours.graph.consumers(takers[0].output)
-    mixes = bool(takers) and all(taker.kind == "MatMul" for taker in takers)
+    mixes = bool(takers) and all(isinstance(taker.operation, MatMul) for taker in takers)
     return mixes and _places_inside(neighbours, node) > _MOST_PLACES
 
 
 def _is_softmax(node: Node) -> bool:
-    return node.kind == "Softmax" or activating("softmax")(node)
+    return node.kind in ("Softmax", "SettledSoftmax") or activating("softmax")(node)
 
 
 def _places_inside(neighbours: "Neighbours", node: Node) -> int:
@@ -73,7 +73,53 @@ def _split_softmax(splitting: "Splitting", call: LayerCall) -> Tensor | None:
     return keras.layers.Softmax(axis, name=call.node.name)(call.args[0])
 
 
+def _train_softmax(training: "Training", call: LayerCall) -> Tensor | None:
+    layer = call.node.operation
+    if training.bits != NARROW_BITS or type(layer) is not keras.layers.Softmax or layer.axis != -1:
+        return None
+    return SettledSoftmax(name=call.node.name, dtype=layer.dtype_policy)(call.args[0])
+
+
+def _settle_softmax(neighbours: "Neighbours", node: Node) -> bool:
+    """Shares of 16 bits, of scores of 8."""
+    scores, taker = neighbours.quantizer_of(node.inputs[0]), neighbours.graph.only_consumer(node.output)
+    given = taker.operation if taker is not None else None
+    if not isinstance(node.operation, SettledSoftmax) or not isinstance(given, FakeQuantize):
+        return False
+    wide = given.bits != NARROW_BITS
+    if not wide or not isinstance(scores, FakeQuantize) or scores.result_bits != NARROW_BITS:
+        return False
+    node.operation.settle(scores.real_range())
+    return True
+
+
+def _takes_wide_shares(neighbours: "Neighbours", node: Node) -> bool:
+    """Whether the first factor of a product are settled shares of 16 bits."""
+    rounding = neighbours.source(node.inputs[0])
+    shares = neighbours.source(rounding.inputs[0]) if rounding is not None and rounding.inputs else None
+    layer = shares.operation if shares is not None else None
+    return isinstance(layer, SettledSoftmax) and layer.scores is not None
+
+
+def _wide_sums(neighbours: "Neighbours", node: Node, mixed: Value, quantizer: FakeQuantize) -> Sums | None:
+    """Settle a product of shares of 16 bits, whose result is brought from 16 bits to 8."""
+    factor = neighbours.quantizer_of(mixed)
+    alone = len(neighbours.graph.calls_of(node.operation)) == 1
+    if not alone or not isinstance(factor, FakeQuantize) or quantizer.result_bits != NARROW_BITS:
+        return None
+    low, high = factor.settled["range"] if factor.settled is not None else factor.real_range()
+    result = quantizer.real_range()
+    node.operation.settle({"right": (low, high), "bits": factor.result_bits, "result": result})
+    return Sums(np.float32(step_width(*result, bits=16)), kernel="away")
+
+
+def _mean_sums(summing: "Summing", node: Node, quantizer: FakeQuantize) -> Sums | None:
+    return _wide_sums(summing, node, node.inputs[0], quantizer) if node.operation.rounded else None
+
+
 def _product_sums(summing: "Summing", node: Node, quantizer: FakeQuantize) -> Sums | None:
+    if _takes_wide_shares(summing, node):
+        return _wide_sums(summing, node, node.inputs[1], quantizer)
     first, second = (summing.narrow_step_of(value) for value in node.inputs)
     if first is None or second is None:
         return None
@@ -84,7 +130,7 @@ def _fold_product(folding: "Folding", call: LayerCall) -> Tensor:
     """A product on the grid that its scale turns into that of the scores, so that scaling rounds nothing."""
     node, scale = call.node, call.node.operation.scale
     if scale == 1.0:
-        return call.copied()
+        return MatMul(name=node.name)(*call.args)
     product = keras.ops.matmul(*call.args)
     taker = folding.taker(node.output)
     if taker is not None and folding.treatment(taker) == "masked":
@@ -118,7 +164,7 @@ def _fold_mean(folding: "Folding", call: LayerCall) -> Tensor:
 
 
 def _strip_mean(stripping: "Stripping", call: LayerCall) -> Tensor:
-    return stripping.plain(call, without=("rounded", "fused"), weights=[])
+    return stripping.plain(call, without=("rounded", "fused", "settled"), weights=[])
 
 
 def _split_attention(splitting: "Splitting", call: LayerCall) -> Tensor | None:
@@ -176,10 +222,36 @@ def _dense(node: Node, name: str, tensor: Tensor, kernel: NDArray[np.float32], b
     return outputs
 
 
+def _fold_softmax(folding: "Folding", call: LayerCall) -> Tensor:
+    layer = call.node.operation
+    if not isinstance(layer, SettledSoftmax):
+        return call.copied()
+    return keras.layers.Softmax(name=call.node.name)(call.args[0])
+
+
+def _strip_softmax(stripping: "Stripping", call: LayerCall) -> Tensor | None:
+    is_settled = isinstance(call.node.operation, SettledSoftmax)
+    return stripping.plain(call, without=("scores",), weights=[]) if is_settled else None
+
+
+def _strip_product(stripping: "Stripping", call: LayerCall) -> Tensor:
+    return stripping.plain(call, without=("settled",), weights=[])
+
+
 SOFTMAX = Kind(
-    covers=_is_softmax, treatment="fixed", fault=_softmax_fault, fixed_range=_softmax_range, split=_split_softmax
+    covers=_is_softmax,
+    treatment="fixed",
+    fault=_softmax_fault,
+    fixed_range=_softmax_range,
+    split=_split_softmax,
+    train=_train_softmax,
+    settle=_settle_softmax,
+    fold=_fold_softmax,
+    strip=_strip_softmax,
 )
-PRODUCT = Kind(covers=named("MatMul"), treatment="compute", sums=_product_sums, fold=_fold_product)
+PRODUCT = Kind(
+    covers=named("MatMul"), treatment="compute", sums=_product_sums, fold=_fold_product, strip=_strip_product
+)
 MASK = Kind(
     covers=named("AttentionMask"),
     treatment="masked",
@@ -188,7 +260,12 @@ MASK = Kind(
     fold=_fold_mask,
 )
 MASKED_MEAN = Kind(
-    covers=named("MaskedMean"), treatment="compute", train=_train_mean, fold=_fold_mean, strip=_strip_mean
+    covers=named("MaskedMean"),
+    treatment="compute",
+    train=_train_mean,
+    sums=_mean_sums,
+    fold=_fold_mean,
+    strip=_strip_mean,
 )
 ATTENTION = Kind(covers=lambda node: type(node.operation) is keras.layers.MultiHeadAttention, split=_split_attention)
 KINDS = (SOFTMAX, PRODUCT, MASK, MASKED_MEAN, ATTENTION)
