@@ -1,5 +1,6 @@
 """Texts to token ids: one graph for training, for serving and for whoever asks, so that the ids are the same."""
 
+import hashlib
 import json
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -9,6 +10,7 @@ import keras
 import keras_hub
 import numpy as np
 import tensorflow as tf
+from tensorflow_text.python.ops import sentencepiece_tokenizer
 
 from tfkit.artifacts.artifact import SPECIFICATION_FILE
 from tfkit.data.text.normalizing import (
@@ -84,6 +86,24 @@ def vocabulary_of(layer: keras_hub.tokenizers.Tokenizer) -> tuple[str, ...]:
     return tuple(vocabulary)
 
 
+class _LastingPieces(tf.saved_model.experimental.TrackableResource):
+    """The table of a SentencePiece tokeniser, which lives as long as the process.
+
+    TF Text 2.21's own belongs to the kernel that made it, and setting a seed (`keras.utils.set_random_seed`) makes
+    TensorFlow forget its kernels: whatever was traced before then fails. With a name it belongs to no kernel; one
+    that is made of its content is the same for the same pieces, and the same in every run.
+    """
+
+    def __init__(self, proto: bytes) -> None:
+        super().__init__()
+        self._proto = proto
+        _ = self.resource_handle  # asking for it makes it
+
+    def _create_resource(self) -> tf.Tensor:
+        name = f"tfkit_pieces_{hashlib.sha256(self._proto).hexdigest()}"
+        return sentencepiece_tokenizer.gen_sentencepiece_tokenizer.sentencepiece_op(model=self._proto, shared_name=name)
+
+
 LAYER_FILE = "keras_layer.json"
 
 _CHUNK = 4096  # texts tokenised at a time: bounds the memory of one call
@@ -132,6 +152,8 @@ class Tokenizer:
             self.lowercase = layer.lowercase if lowercase is None else lowercase
             self.strip_accents = (layer.strip_accents or self.lowercase) if strip_accents is None else strip_accents
             layer = plain_word_pieces(layer)
+        elif self.kind == "sentence_piece":
+            layer._sentence_piece._model_resource = _LastingPieces(layer.proto)
         self.layer = layer
         self._special = special_tokens(layer)
         self._packer = keras_hub.layers.StartEndPacker(
