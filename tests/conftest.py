@@ -7,6 +7,23 @@ import pytest
 
 from tfkit.artifacts import ImageSpec
 
+# With --dist loadfile a file's tests stay in one process, but for those of these, which share nothing.
+_SHARED_OUT = ("tests/fuzz/test_random_networks.py",)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Let all workers take their part of a long file of small tests."""
+    if config.getvalue("dist") != "loadfile":
+        return None
+    from xdist.scheduler import LoadFileScheduling
+
+    class Scheduling(LoadFileScheduling):
+        def _split_scope(self, nodeid):
+            return nodeid if nodeid.startswith(_SHARED_OUT) else super()._split_scope(nodeid)
+
+    return Scheduling(config, log)
+
 
 def _seed():
     if "keras" in sys.modules:  # the command line's tests run without it
