@@ -479,18 +479,23 @@ def test_sums_of_two_tensors_are_the_kernels_on_every_pair(kind: Any) -> None:
     assert rows["both_quantizer"].worst_steps == 0
 
 
-def test_attention_is_the_files_to_the_bit(pixels: Any) -> None:
-    """Products of two tensors are rounded twice by LiteRT's kernel: half a percent was a step away."""
+@pytest.mark.parametrize("places", [16, 256])
+def test_attention_is_the_files_to_the_bit(places: int, pixels: Any) -> None:
+    """Products of two tensors are rounded twice by LiteRT's kernel: half a percent was a step away.
+
+    Over 256 places the shares have 16 bits, and the kernel looks them up in two tables.
+    """
 
     def middle(x: Any) -> Any:
-        rows = layers.Reshape((16, 16))(layers.Conv2D(16, 4, strides=4)(x))
+        size = 16 // int(places**0.5)
+        rows = layers.Reshape((places, 16))(layers.Conv2D(16, size, strides=size)(x))
         normalized = layers.LayerNormalization()(rows)
         rows = layers.Add()([rows, layers.MultiHeadAttention(2, 8)(normalized, normalized)])
         return layers.GlobalAveragePooling1D()(layers.Dense(24, activation="gelu")(layers.LayerNormalization()(rows)))
 
     rows = _rows(middle, pixels)
     assert {"BATCH_MATMUL", "SOFTMAX", "ADD"} <= {row.operator for row in rows}
-    assert all(row.worst_steps == 0 for row in rows)
+    assert all(row.worst_steps < 1e-3 for row in rows)  # its file has shares of 1/32768, Keras of 1/32767
 
 
 def test_joined_tensors_are_the_files_to_the_bit(pixels: Any) -> None:
