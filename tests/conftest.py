@@ -8,12 +8,19 @@ import pytest
 from tfkit.artifacts import ImageSpec
 
 # With --dist loadfile a file's tests stay in one process, but for those of these, which share nothing.
-_SHARED_OUT = ("tests/fuzz/test_random_networks.py",)
+_SHARED_OUT = (
+    "tests/fuzz/test_random_networks.py",
+    "tests/models/test_hub_image_backbones.py",
+    "tests/recipes/test_full_disk.py",
+    "tests/recipes/test_interruption.py",
+    "tests/recipes/test_shipped_files.py",
+    "tests/tasks/test_conformance.py",
+)
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config, log):
-    """Let all workers take their part of a long file of small tests."""
+    """Let all workers take their part of a long file."""
     if config.getvalue("dist") != "loadfile":
         return None
     from xdist.scheduler import LoadFileScheduling
