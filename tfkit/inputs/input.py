@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from tfkit.artifacts import TensorSpec
-from tfkit.data.examples import Examples
 from tfkit.data.targets import CLASSES, Targets
 from tfkit.runtimes.protocol import Feed, ModelInputs
 
@@ -14,6 +13,8 @@ if TYPE_CHECKING:
     import keras
     import numpy as np
     import tensorflow as tf
+
+    from tfkit.data.examples import Examples
 
 SpecT = TypeVar("SpecT")
 
@@ -120,7 +121,7 @@ def as_it_is(model: "keras.Model", given: object = None) -> "keras.Model":
     return model
 
 
-def nothing_beside(examples: Examples, folder: Path) -> list[dict[str, str]]:
+def nothing_beside(examples: "Examples", folder: Path) -> list[dict[str, str]]:
     """Examples that are numbers alone, which lie in `inputs.npz`."""
     return [{} for _ in range(len(examples))]
 
@@ -162,7 +163,7 @@ class Input(Generic[SpecT]):
     noun: str
     holds: str
     doubts: str
-    labelled: Callable[[Path, SpecT, Reading], Examples]
+    labelled: "Callable[[Path, SpecT, Reading], Examples]"
     fed_on_host: bool
     shown: "Callable[[Examples, SpecT], np.ndarray | Sequence[str]]"
     told: Callable[[SpecT], str]
@@ -171,12 +172,12 @@ class Input(Generic[SpecT]):
     prose: Prose
     tensors: Callable[[SpecT], tuple[TensorSpec, ...]]
     faults: "Callable[[keras.Model, SpecT], list[str]]"
-    batches: Callable[[Examples, SpecT, int, bool], Iterator[Feed]]
+    batches: "Callable[[Examples, SpecT, int, bool], Iterator[Feed]]"
     noise: Callable[[SpecT, int], Feed]
     serving: Callable[[SpecT], Serving]
     described: Callable[[SpecT], FileDescription]
-    sent: Callable[[Examples], Sequence[bytes]] | None = None
-    beside: Callable[[Examples, Path], list[dict[str, str]]] = nothing_beside
+    sent: "Callable[[Examples], Sequence[bytes]] | None" = None
+    beside: "Callable[[Examples, Path], list[dict[str, str]]]" = nothing_beside
     opened: "Callable[[keras.Model, ModelInputs], keras.Model]" = as_it_is
     plain: "Callable[[keras.Model], keras.Model]" = as_it_is
     sized: "Callable[[keras.Model, SpecT], keras.Model]" = as_it_is

@@ -36,6 +36,8 @@ class SettledHardSigmoid(keras.layers.Activation):
         enabled: False computes as Keras does.
     """
 
+    stands_for = keras.layers.Activation
+
     def __init__(
         self,
         activation: str = "hard_sigmoid",
@@ -97,6 +99,8 @@ class SettledHardSilu(keras.layers.Activation):
         grid: float32 (2,): the lowest input and the step between inputs; a step of 0 until settled.
         enabled: False computes as Keras does.
     """
+
+    stands_for = keras.layers.Activation
 
     def __init__(self, activation: str = "hard_silu", **kwargs: Unpack[LayerOptions]) -> None:
         super().__init__(activation, **kwargs)
@@ -194,6 +198,8 @@ class PreciseActivation(keras.layers.Activation):
     Attributes:
         enabled: False computes as Keras does.
     """
+
+    stands_for = keras.layers.Activation
 
     def __init__(self, *args: object, **kwargs: Unpack[LayerOptions]) -> None:
         super().__init__(*args, **kwargs)

@@ -108,6 +108,8 @@ class Add(_Settled, keras.layers.Add):
         [[2.0, 2.0]]
     """
 
+    stands_for = keras.layers.Add
+
     sign = 1
 
 
@@ -119,5 +121,7 @@ class Subtract(_Settled, keras.layers.Subtract):
         >>> Subtract()([np.ones((1, 2), np.float32), np.ones((1, 2), np.float32)]).numpy().tolist()
         [[0.0, 0.0]]
     """
+
+    stands_for = keras.layers.Subtract
 
     sign = -1

@@ -4,11 +4,7 @@ import keras
 from keras import ops
 
 from tfkit.keras_types import Tensor
-from tfkit.layers.activations import PreciseActivation, SettledHardSigmoid, SettledHardSilu
-from tfkit.layers.addition import Add, Subtract
 from tfkit.layers.compressed_kernel import CompressedKernel, WholeKernel
-from tfkit.layers.layer_normalization import QuantizedLayerNormalization
-from tfkit.layers.transformer import SettledSoftmax
 
 
 @keras.saving.register_keras_serializable(package="tfkit")
@@ -143,6 +139,8 @@ def compressed_class(layer: keras.Layer) -> type | None:
 def plain_class(layer: keras.Layer) -> type:
     """The Keras class that a compressed or settled layer stands for; a plain layer's own class.
 
+    A settled layer's class names it in the attribute `stands_for`.
+
     Example:
         >>> plain_class(CompressedDense(2)).__name__
         'Dense'
@@ -152,9 +150,8 @@ def plain_class(layer: keras.Layer) -> type:
         return next(
             base for base in bases if issubclass(base, keras.layers.Layer) and not issubclass(base, CompressedKernel)
         )
-    if isinstance(layer, QuantizedLayerNormalization):
-        return keras.layers.LayerNormalization  # type: ignore[no-any-return]
-    return next((plain for plain, twin in _SETTLED.items() if isinstance(layer, twin)), type(layer))
+    plain: type = getattr(type(layer), "stands_for", type(layer))
+    return plain
 
 
 _TWINS: dict[type, type] = {
@@ -165,11 +162,4 @@ _TWINS: dict[type, type] = {
     keras.layers.DepthwiseConv1D: CompressedDepthwiseConv1D,
     keras.layers.DepthwiseConv2D: CompressedDepthwiseConv2D,
     keras.layers.Dense: CompressedDense,
-}
-
-_SETTLED: dict[type, type | tuple[type, ...]] = {
-    keras.layers.Add: Add,
-    keras.layers.Subtract: Subtract,
-    keras.layers.Activation: (PreciseActivation, SettledHardSigmoid, SettledHardSilu),
-    keras.layers.Softmax: SettledSoftmax,
 }

@@ -45,6 +45,8 @@ class QuantizedLayerNormalization(keras.layers.LayerNormalization):
             their sum), variance, inverse deviation, normalised.
     """
 
+    stands_for = keras.layers.LayerNormalization
+
     STEPS = ("mean", "centred", "squares", "variance", "inverse_deviation", "normalized")
     INNER_BITS = 16
 

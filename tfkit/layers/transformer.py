@@ -176,6 +176,8 @@ class SettledSoftmax(keras.layers.Softmax):
         enabled: False computes as Keras does.
     """
 
+    stands_for = keras.layers.Softmax
+
     def __init__(
         self, axis: int = -1, *, scores: tuple[float, float] | None = None, **kwargs: Unpack[LayerOptions]
     ) -> None:
