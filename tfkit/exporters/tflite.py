@@ -180,7 +180,7 @@ def makes_its_own_file(model: keras.Model | TfKerasTwin, quantization: Quantizat
     if not compression.is_compressed(model):
         return False
     if quantization == "dynamic_int8":
-        return isinstance(model.input, dict) and compression.has_trained_weights(model)
+        return isinstance(getattr(model, "input", None), dict) and compression.has_trained_weights(model)
     return quantization == "int8" and compression.is_quantize_aware(model)
 
 

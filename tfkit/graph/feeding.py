@@ -29,8 +29,9 @@ def fed(model: "keras.Model", feed: Mapping[str, Value] | Value) -> dict[str, Va
     """
     if not isinstance(feed, Mapping):
         return feed
-    if isinstance(model.input, dict):
-        return {str(name): feed[name] for name in model.input}
+    named = getattr(model, "input", None)  # a Sequential that was never called has none
+    if isinstance(named, dict):
+        return {str(name): feed[name] for name in named}
     return next(iter(feed.values())) if len(model.inputs) == 1 else dict(feed)
 
 

@@ -71,7 +71,8 @@ def _tensors(text: TextSpec) -> tuple[TensorSpec, ...]:
 
 
 def _faults(model: "keras.Model", text: TextSpec) -> list[str]:
-    if isinstance(model.input, dict) and set(model.input) == {TOKEN_IDS, PADDING_MASK}:
+    named = getattr(model, "input", None)  # a Sequential that was never called has none
+    if isinstance(named, dict) and set(named) == {TOKEN_IDS, PADDING_MASK}:
         lengths = {tensor.shape[1] for tensor in model.inputs}
         if lengths <= {None, text.sequence_length}:
             return []

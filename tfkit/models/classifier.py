@@ -178,4 +178,5 @@ def backbone_layers(model: keras.Model) -> tuple[keras.layers.Layer, ...]:
 
 def _inputs(model: keras.Model) -> keras.KerasTensor | dict[str, keras.KerasTensor]:
     """A text classifier takes a dict of inputs, an image classifier one."""
-    return model.input if isinstance(model.input, dict) else model.inputs[0]
+    named = getattr(model, "input", None)  # a Sequential that was never called has none
+    return named if isinstance(named, dict) else model.inputs[0]

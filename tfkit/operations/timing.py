@@ -145,7 +145,7 @@ def _timed_keras(
     model = load_model_file(path)
     file = path / "models" / "float.keras" if path.is_dir() else path
     spec: InputSpec
-    if isinstance(model.input, dict):  # of texts
+    if isinstance(getattr(model, "input", None), dict):  # of texts
         spec = keras_text(path, sequence_length=sequence_length)
     else:
         spec = keras_image(model, path, image_size=image_size)

@@ -33,7 +33,7 @@ class KerasRuntime(Runtime):
     """
 
     def __init__(self, model: "keras.Model", *, batch_size: int = 64) -> None:
-        named = isinstance(model.input, dict)
+        named = isinstance(getattr(model, "input", None), dict)  # a Sequential that was never called has none
         if not (named or len(model.inputs) == 1) or len(model.outputs) != 1:
             raise ModelError(
                 f"model '{model.name}' has {len(model.inputs)} inputs and {len(model.outputs)} outputs "
