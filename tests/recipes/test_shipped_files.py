@@ -78,11 +78,12 @@ def test_every_command_of_readme_and_guides_that_needs_no_network_works(tmp_path
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "page",
-    [README, *(ROOT / f"docs/guides/own_{name}.md" for name in ("backbone", "recipe", "task"))],
+    [README, *(ROOT / f"docs/guides/own_{name}.md" for name in ("backbone", "input", "recipe", "task"))],
     ids=lambda page: page.stem,
 )
 def test_the_python_of_readme_and_guides_works(page: Path, tmp_path: Path) -> None:
-    (code,) = re.findall(r"^```python\n(.*?)^```", page.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+    blocks = re.findall(r"^```python\n(.*?)^```", page.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+    code = "\n".join(blocks)
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip()
