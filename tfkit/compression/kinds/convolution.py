@@ -1,21 +1,13 @@
 """Convolutions: plain, depthwise, transposed and separable."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import keras
 
 from tfkit.compression.kinds.activations import activated
-from tfkit.compression.kinds.kernels import (
-    compressed_as,
-    fold_kernel,
-    kernel_sums,
-    no_four_bits,
-    settle_kernel,
-    split_activation,
-    strip_kernel,
-    train_on_grid,
-)
+from tfkit.compression.kinds.kernels import KERNEL, compressed_as, no_four_bits
 from tfkit.compression.kinds.kind import Kind, LayerCall
 from tfkit.graph import Node, give_weights
 from tfkit.keras_types import Tensor
@@ -94,44 +86,23 @@ def _split_separable(splitting: "Splitting", call: LayerCall) -> Tensor:
     return activated(call.node, separated(call.node, call.args[0], made=splitting.separated))
 
 
-CONVOLUTION = Kind(
+CONVOLUTION = replace(
+    KERNEL,
     covers=compressed_as(CompressedConv1D, CompressedConv2D),
-    treatment="kernel",
-    runs_activation=True,
-    split=split_activation,
-    train=train_on_grid,
-    settle=settle_kernel,
-    sums=kernel_sums,
-    fold=fold_kernel,
-    strip=strip_kernel,
     # Output channels first; with as many groups as channels the file's convolution is a depthwise one.
     first_axes=(-1, None),
 )
-DEPTHWISE = Kind(
+DEPTHWISE = replace(
+    KERNEL,
     covers=compressed_as(CompressedDepthwiseConv1D, CompressedDepthwiseConv2D),
-    treatment="kernel",
     fault=no_four_bits,
-    runs_activation=True,
-    split=split_activation,
-    train=train_on_grid,
-    settle=settle_kernel,
-    sums=kernel_sums,
-    fold=fold_kernel,
-    strip=strip_kernel,
     # Of one channel, the converter makes a plain convolution.
     first_axes=(None, -1),
 )
-TRANSPOSED = Kind(
+TRANSPOSED = replace(
+    KERNEL,
     covers=compressed_as(CompressedConv1DTranspose, CompressedConv2DTranspose),
-    treatment="kernel",
     fault=no_four_bits,
-    runs_activation=True,
-    split=split_activation,
-    train=train_on_grid,
-    settle=settle_kernel,
-    sums=kernel_sums,
-    fold=fold_kernel,
-    strip=strip_kernel,
     first_axes=(-2,),
 )
 SEPARABLE = Kind(covers=lambda node: type(node.operation) in _SEPARABLE, split=_split_separable)

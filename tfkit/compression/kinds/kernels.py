@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from tfkit.compression.folded import Rounding
 from tfkit.compression.kinds.activations import activated
 from tfkit.compression.kinds.counting import LARGEST_BIAS, Sums, weighted_sums
-from tfkit.compression.kinds.kind import EIGHT_BITS, Bits, Fault, LayerCall
+from tfkit.compression.kinds.kind import EIGHT_BITS, Bits, Fault, Kind, LayerCall
 from tfkit.compression.operators import (
     causal_padding,
     convolution,
@@ -222,3 +222,16 @@ def sums_with_affine(
     return weighted_sums(
         np.where(kept, weights, 0), step, bits=bits, kernel="up" if bits == 4 and convolves else "once"
     )
+
+
+# What all kernels have in common; each kind says which layers it covers.
+KERNEL = Kind(
+    treatment="kernel",
+    runs_activation=True,
+    split=split_activation,
+    train=train_on_grid,
+    settle=settle_kernel,
+    sums=kernel_sums,
+    fold=fold_kernel,
+    strip=strip_kernel,
+)
