@@ -284,6 +284,25 @@ def test_hard_silus_are_the_integer_kernels_bit_by_bit(stem: str, pixels: Any) -
     assert rows["HARD_SWISH"].worst_steps < 0.01
 
 
+def test_a_hard_silu_has_the_steps_of_its_file(pixels: Any) -> None:
+    """In float32 the width of this range is half way between two numbers, and each gives another table."""
+    keras.utils.set_random_seed(0)
+    x = inputs = keras.Input(_IMAGE.shape)
+    x = layers.Conv2D(16, 3, padding="same", kernel_initializer=keras.initializers.RandomNormal(0, 2))(
+        layers.Rescaling(1 / 127.5, offset=-1)(x)
+    )
+    x = layers.GlobalAveragePooling2D()(layers.Activation("hard_silu", name="bent")(x))
+    student = quantize_aware(keras.Model(inputs, layers.Dense(5, activation="softmax")(x)), pixels)
+    ranges = {"conv2d": (-5.2503275871276855, 4.997115135192871), "bent": (-0.37518030405044556, 4.899449825286865)}
+    for name, (low, high) in ranges.items():
+        quantizer = student.get_layer(f"{name}_quantizer")
+        quantizer.minimum.assign(low)
+        quantizer.maximum.assign(high)
+    settle_biases(student)
+    rows = {row.operator: row for row in export_integers(student, image=_IMAGE, pixels=pixels[:4]).layers}
+    assert rows["CONV_2D"].worst_steps < 0.01 and rows["HARD_SWISH"].worst_steps < 0.01
+
+
 def test_a_settled_hard_silu_answers_from_its_table_and_is_kerass_in_training() -> None:
     layer = SettledHardSilu()
     values = np.linspace(-4, 4, 99, dtype=np.float32)

@@ -9,7 +9,7 @@ from keras import ops
 from numpy.typing import NDArray
 
 from tfkit.keras_types import LayerConfig, LayerOptions, Shape, Tensor
-from tfkit.layers.whole_numbers import PRECISE, straight_through
+from tfkit.layers.whole_numbers import PRECISE, step_width, straight_through
 
 _SHIFT = 3.0
 _ONE = 127  # the weight that stands for 1
@@ -119,7 +119,7 @@ class SettledHardSilu(keras.layers.Activation):
             taken: Range of the 8-bit input, which holds 0.
             given: Range of the 8-bit output.
         """
-        taken_step, given_step = ((high - low) / (_STEPS - 1) for low, high in (taken, given))
+        taken_step, given_step = (step_width(*grid, bits=8) for grid in (taken, given))
         zero, given_zero = (
             math.floor(-low / step + 0.5) for (low, _), step in ((taken, taken_step), (given, given_step))
         )
