@@ -76,6 +76,7 @@ def test_every_broken_limit_is_told(good):
 
 def test_what_was_not_measured_is_not_refused(good):
     unknown = dataclasses.replace(good, quality=None, agreement=None)
+    assert unknown.accuracy is None
     assert _refusals(unknown, keras_accuracy=None, max_latency_ms_p95=0.1) == ()
 
 

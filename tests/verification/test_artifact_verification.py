@@ -56,6 +56,7 @@ def test_float_file_agrees_with_keras_on_every_image(artifacts, examples, refere
     assert verification.max_difference < 1e-5
     assert verification.mean_difference <= verification.max_difference
     assert verification.quality.value == np.mean(reference.argmax(axis=1) == examples.labels)
+    assert verification.accuracy == verification.quality.value  # scripts of other people ask for it by this name
     assert verification.float_ops == sum(verification.operators.values()) == 7
     assert verification.operators["CONV_2D"] == 2
     assert verification.problems == ()

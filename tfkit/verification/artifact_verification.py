@@ -70,6 +70,11 @@ class ArtifactVerification:
     portability: Portability | None = None
     chance: float | None = None
 
+    @property
+    def accuracy(self) -> float | None:
+        """`quality` in one number: of classes the share of right answers, else the figure that decides."""
+        return None if self.quality is None else self.quality.value
+
 
 def reference_scores(model: Any, examples: "Examples", spec: InputSpec, *, batch_size: int = 64) -> NDArray[np.float32]:
     """Run the Keras model over a split: what every exported file is compared with.
