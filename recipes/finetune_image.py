@@ -19,6 +19,7 @@ import keras
 from tfkit import data, models, reports, stages, training
 from tfkit.artifacts import ImageSpec, create_run_directory, refuse_existing_run
 from tfkit.config import RecipeConfig, dump_recipe
+from tfkit.inputs import calibration_inputs
 from tfkit.running import Display
 from tfkit.running.planning import (
     batch_options,
@@ -71,11 +72,11 @@ def run(config: RecipeConfig, display: Display) -> reports.RunReport:
         if name == "head" and config.head.random_backbone_control:
             control = train_control(job, evaluation)
 
-    def some_pixels() -> Any:
+    def some_images() -> Any:
         given = {"count": config.export.calibration_examples, "seed": config.run.seed}
-        return data.calibration_pixels(splits.train, image, **given)
+        return calibration_inputs(splits.train, image, **given)
 
-    results = job.export_and_prove(model, evaluation, calibration=some_pixels)
+    results = job.export_and_prove(model, evaluation, calibration=some_images)
     smaller = reports.describe_compression(model, plan.coverage, channels=channels, teacher=plan.taught_by)
     shown = {"misclassified": reports.shown_of(splits.test, image), "compression": smaller, "control": control}
     shown["predict"] = f"tfkit predict {folder.path} {folder.golden if results else 'PICTURE.jpg'}"

@@ -16,7 +16,7 @@ def batch(photo) -> tf.Tensor:
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("policy", ["none", "light", "rand_augment"])
 def test_views_keep_shape_and_range(batch, policy, channels):
-    views = augment_batch(batch[..., :channels], policy=policy, seed=_SEED)
+    views = augment_batch({"pixels": batch[..., :channels]}, policy=policy, seed=_SEED)["pixels"]
     assert views.shape == (8, 32, 32, channels)
     assert views.dtype == tf.float32
     assert float(tf.reduce_min(views)) >= 0.0 and float(tf.reduce_max(views)) <= 255.0
@@ -24,22 +24,32 @@ def test_views_keep_shape_and_range(batch, policy, channels):
 
 @pytest.mark.parametrize("policy", ["light", "rand_augment"])
 def test_views_are_a_function_of_the_seed(batch, policy):
-    first = augment_batch(batch, policy=policy, seed=_SEED)
-    again = augment_batch(batch, policy=policy, seed=_SEED)
-    other = augment_batch(batch, policy=policy, seed=_SEED + 1)
+    first = augment_batch({"pixels": batch}, policy=policy, seed=_SEED)["pixels"]
+    again = augment_batch({"pixels": batch}, policy=policy, seed=_SEED)["pixels"]
+    other = augment_batch({"pixels": batch}, policy=policy, seed=_SEED + 1)["pixels"]
     np.testing.assert_array_equal(first, again)
     assert not np.array_equal(first, other)
 
 
 def test_no_augmentation_changes_nothing(batch):
-    np.testing.assert_array_equal(augment_batch(batch, policy="none", seed=_SEED), batch)
+    views = augment_batch({"pixels": batch}, policy="none", seed=_SEED)["pixels"]
+    np.testing.assert_array_equal(views, batch)
+
+
+@pytest.mark.parametrize("policy", ["none", "light", "rand_augment"])
+@pytest.mark.parametrize("mixing", [None, "mixup"])
+def test_what_belongs_to_the_pixels_goes_along(batch, policy, mixing):
+    whole = {"pixels": batch, "targets": tf.eye(8), "weight": tf.range(8)}
+    views = mix_batch(augment_batch(whole, policy=policy, seed=_SEED), mixing=mixing, seed=_SEED)
+    assert set(views) == set(whole) and views["targets"].shape == (8, 8)
+    np.testing.assert_array_equal(views["weight"], np.arange(8))
 
 
 def test_images_are_mirrored_half_the_time_unless_forbidden():
     ramp = tf.cast(tf.tile(tf.range(0, 256, 8)[None, None, :, None], [400, 32, 1, 1]), tf.uint8)
 
     def mirrored(flip: bool) -> np.ndarray:
-        views = augment_batch(ramp, policy="light", seed=_SEED, flip=flip).numpy()
+        views = augment_batch({"pixels": ramp}, policy="light", seed=_SEED, flip=flip)["pixels"].numpy()
         return views[:, :, :4].mean(axis=(1, 2, 3)) > views[:, :, -4:].mean(axis=(1, 2, 3))
 
     assert 150 < mirrored(True).sum() < 250
@@ -48,7 +58,7 @@ def test_images_are_mirrored_half_the_time_unless_forbidden():
 
 def test_images_of_a_batch_get_different_views(batch):
     same = tf.tile(batch[:1], [8, 1, 1, 1])
-    views = augment_batch(same, policy="light", seed=_SEED).numpy()
+    views = augment_batch({"pixels": same}, policy="light", seed=_SEED)["pixels"].numpy()
     assert len({view.tobytes() for view in views}) == 8
 
 
@@ -76,7 +86,8 @@ def test_labels_are_shared_as_the_pixels_are(mixing):
     # Image i is filled with the value i and belongs to class i, so the pixels tell how much of each class is in it.
     count = 16
     pixels = tf.tile(tf.range(count, dtype=tf.float32)[:, None, None, None], [1, 20, 20, 1])
-    mixed, targets = mix_batch(pixels, tf.eye(count), mixing=mixing, seed=_SEED)
+    batch = mix_batch({"pixels": pixels, "targets": tf.eye(count)}, mixing=mixing, seed=_SEED)
+    mixed, targets = batch["pixels"], batch["targets"]
     np.testing.assert_allclose(tf.reduce_sum(targets, axis=1), np.ones(count), rtol=1e-5)
     expected = tf.linalg.matvec(targets, tf.range(count, dtype=tf.float32))
     np.testing.assert_allclose(tf.reduce_mean(mixed, axis=[1, 2, 3]), expected, atol=1e-3)
@@ -85,8 +96,8 @@ def test_labels_are_shared_as_the_pixels_are(mixing):
 
 def test_cutmix_pastes_one_rectangle_of_another_image():
     pixels = tf.tile(tf.range(6, dtype=tf.float32)[:, None, None, None], [1, 20, 24, 3])
-    mixed, _ = mix_batch(pixels, tf.eye(6), mixing="cutmix", seed=_SEED)
-    for number, image in enumerate(mixed.numpy()[..., 0]):
+    mixed = mix_batch({"pixels": pixels, "targets": tf.eye(6)}, mixing="cutmix", seed=_SEED)
+    for number, image in enumerate(mixed["pixels"].numpy()[..., 0]):
         rows, columns = np.nonzero(image != number)
         if rows.size:
             pasted = image[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
@@ -94,12 +105,13 @@ def test_cutmix_pastes_one_rectangle_of_another_image():
 
 
 def test_no_mixing_returns_the_batch():
-    pixels, targets = tf.ones([2, 4, 4, 1]), tf.eye(2)
-    assert mix_batch(pixels, targets, mixing=None, seed=_SEED) == (pixels, targets)
+    batch = {"pixels": tf.ones([2, 4, 4, 1]), "targets": tf.eye(2)}
+    assert mix_batch(batch, mixing=None, seed=_SEED) == batch
 
 
 @pytest.mark.parametrize("mixing", ["mixup", "cutmix"])
 def test_a_last_batch_of_one_survives_mixing(mixing):
-    pixels, targets = mix_batch(tf.ones([1, 4, 4, 1]), tf.constant([[0.0, 1.0]]), mixing=mixing, seed=_SEED)
-    np.testing.assert_allclose(pixels, np.ones([1, 4, 4, 1]), rtol=1e-6)
-    np.testing.assert_allclose(targets, [[0.0, 1.0]], rtol=1e-6)
+    alone = {"pixels": tf.ones([1, 4, 4, 1]), "targets": tf.constant([[0.0, 1.0]])}
+    mixed = mix_batch(alone, mixing=mixing, seed=_SEED)
+    np.testing.assert_allclose(mixed["pixels"], np.ones([1, 4, 4, 1]), rtol=1e-6)
+    np.testing.assert_allclose(mixed["targets"], [[0.0, 1.0]], rtol=1e-6)

@@ -11,11 +11,24 @@ from tfkit import inputs
 from tfkit.artifacts import ImageSpec, TensorSpec, TextSpec, format_label
 from tfkit.benchmarking import measure_latency, noise
 from tfkit.compression import QuantizationPolicy, quantize_aware, settle_biases
-from tfkit.data import ArraySource, ImageExamples
+from tfkit.compression.channels import WidthRule, plan_channel_pruning, prune_channels_restored
+from tfkit.data import ArraySource, ImageExamples, calibration_pixels, evaluation_batches, load_image_splits
 from tfkit.errors import ExportError
 from tfkit.exporters import export_formats, export_tflite, rehearse_export
-from tfkit.inputs import FileDescription, Input, Prose, Reading, Serving, TensorDescription, input_batches, input_of
+from tfkit.inputs import (
+    FileDescription,
+    Input,
+    Prose,
+    Reading,
+    Serving,
+    TensorDescription,
+    calibration_inputs,
+    input_batches,
+    input_of,
+    named_batches,
+)
 from tfkit.runtimes import KerasRuntime, open_runtime
+from tfkit.training import Optimization, train_batches
 from tfkit.verification import AcceptancePolicy, reference_scores, refusals, verify_artifact, write_golden_samples
 
 CLASSES = ("healthy", "ill")
@@ -189,3 +202,52 @@ def test_pixels_by_name_calibrate_and_quantise_as_bare_ones(
             export_tflite(model, tmp_path / f"{name}_{number}.tflite", calibration=pixels, **options)
         made.append([(tmp_path / f"{name}_{number}.tflite").read_bytes() for name in ("calibrated", "trained")])
     assert made[0] == made[1]
+
+
+def test_calibration_takes_arrays_by_name_as_many_of_each_class(tables, examples):
+    numbers = calibration_inputs(examples, TableSpec(6), count=10, seed=1)["numbers"]
+    assert numbers.shape == (10, 6) and int((numbers[:, 0] > 0).sum()) == 5
+    splits, image = load_image_splits(source="digits", channels=1, labels_per_class=8), ImageSpec(8, 8, 1)
+    pixels = calibration_inputs(splits.train, image, count=20, seed=2)["pixels"]
+    np.testing.assert_array_equal(pixels, calibration_pixels(splits.train, image, count=20, seed=2))
+
+
+def _trained(name, batches):
+    keras.utils.set_random_seed(0)
+    pixels = keras.Input((8, 8, 1), name=name)
+    logits = keras.layers.Dense(10)(keras.layers.Flatten()(pixels))
+    model = keras.Model(pixels, keras.layers.Softmax(name="scores")(logits))
+    plan = Optimization(epochs=1, learning_rate=0.01)
+    history = train_batches(model, batches, batches, optimization=plan, steps_per_epoch=len(batches)).history
+    return history["val_loss"], model.get_weights()
+
+
+def test_batches_by_name_train_a_model_whose_input_has_any_name():
+    splits, image = load_image_splits(source="digits", channels=1, labels_per_class=8), ImageSpec(8, 8, 1)
+    bare = evaluation_batches(splits.train, image, batch_size=16)
+    named = named_batches(bare, image)
+    assert named.cardinality() == bare.cardinality() and set(next(iter(named))[0]) == {"pixels"}
+    wanted, *found = (_trained(*given) for given in (("pixels", bare), ("pixels", named), (None, named)))
+    for loss, weights in found:
+        assert loss == wanted[0]
+        for mine, theirs in zip(weights, wanted[1], strict=True):
+            np.testing.assert_array_equal(mine, theirs)
+
+
+@pytest.mark.parametrize("name", ["pixels", "photo"])
+def test_channels_are_pruned_alike_on_pixels_by_name(name):
+    keras.utils.set_random_seed(0)
+    pixels = keras.Input((16, 16, 3), name=name)
+    x = keras.layers.ReLU()(keras.layers.Conv2D(16, 3)(pixels))
+    pooled = keras.layers.GlobalAveragePooling2D()(keras.layers.Conv2D(16, 3, activation="relu")(x))
+    model = keras.Model(pixels, keras.layers.Dense(3, "softmax")(pooled))
+    images = np.random.default_rng(0).integers(0, 256, (12, 16, 16, 3)).astype(np.float32)
+    made = []
+    for given in (images, {"pixels": images}):
+        batches = [(given, np.arange(12) % 3)]
+        plan = plan_channel_pruning(
+            model, criterion="loss", keep=0.5, batches=batches, widths=WidthRule(4, min_width=4)
+        )
+        made.append(prune_channels_restored(model, plan, given).get_weights())
+    for bare, named in zip(*made, strict=True):
+        np.testing.assert_array_equal(bare, named)

@@ -19,7 +19,7 @@ from tfkit.compression.stripping import is_compressed
 from tfkit.compression.tfmot import TfKerasTwin, fit_tfmot, rebuild_in_tf_keras, tfmot_quantize_aware
 from tfkit.compression.tfmot.fitting import FittingOptions
 from tfkit.errors import ModelError
-from tfkit.keras_types import Array, Inputs
+from tfkit.keras_types import Inputs
 from tfkit.runtimes.protocol import input_count, only_array
 
 if TYPE_CHECKING:
@@ -86,26 +86,27 @@ def prepare_weight_pruning(
     return PreparedStage(masked, (PruneWeights(schedule, log_directory=log_directory, **asked),), (note,))
 
 
-def prepare_channel_pruning(model: keras.Model, plan: ChannelPlan, pixels: Array) -> PreparedStage:
+def prepare_channel_pruning(model: keras.Model, plan: ChannelPlan, pixels: Inputs) -> PreparedStage:
     """Build the narrower model of a plan.
 
     Args:
         model: The float model that was planned for; it is not changed.
         plan: Which channels stay.
-        pixels: (n, height, width, channels), real training images: kernels and BatchNorm are fitted to them.
+        pixels: (n, height, width, channels), real training images, bare or by the name of the input: kernels and
+            BatchNorm are fitted to them.
 
     Returns:
         The stage.
     """
     narrowed = sum(len(group.kept) < group.width for group in plan.groups)
     note = f"{narrowed} of {len(plan.groups)} groups of channels made narrower, ranked by {plan.criterion}"
-    note += f"; the kernels behind them were fitted to {len(pixels)} images"
+    note += f"; the kernels behind them were fitted to {input_count(pixels)} images"
     return PreparedStage(prune_channels_restored(model, plan, pixels), (), (note,))
 
 
 def prepare_quantization(
     model: keras.Model,
-    calibration: Array | dict[str, Array],
+    calibration: Inputs,
     *,
     policy: QuantizationPolicy,
     moving_epochs: int,
@@ -117,8 +118,8 @@ def prepare_quantization(
 
     Args:
         model: A float model, or one with masks; it is not changed.
-        calibration: uint8 (n, height, width, channels), some hundred real training images; or as many texts, a dict
-            of int32 `token_ids` and `padding_mask`.
+        calibration: Some hundred real training examples by name: `pixels` uint8 (n, height, width, channels), which may
+            come bare; or int32 `token_ids` and `padding_mask`.
         policy: Bits, and layers left in float.
         moving_epochs: Epochs in which the ranges follow a moving average.
         batch_norm: Whether BatchNorm keeps its statistics (`frozen`) or learns on (`train`).
@@ -153,7 +154,7 @@ def quantize_with_tfmot(
     batches: "tf.data.Dataset",
     validation: "tf.data.Dataset | None",
     *,
-    inputs: Array | None = None,
+    inputs: Inputs | None = None,
     batch_norm: BatchNorm = "frozen",
     **fitting: Unpack[FittingOptions],
 ) -> tuple[TfKerasTwin, dict[str, list[float]]]:
@@ -161,7 +162,7 @@ def quantize_with_tfmot(
 
     Args:
         model: A float Keras 3 classifier, with masks or without; it is not changed.
-        batches: A `tf.data.Dataset` of (pixels, one-hot targets) for each epoch.
+        batches: A `tf.data.Dataset` of (pixels, by name or bare, one-hot targets) for each epoch.
         validation: The same for validation, or None.
         inputs: A few real images that the twin is compared on with the model, (n, height, width, channels), 0..255.
         batch_norm: Whether BatchNorm keeps its statistics (`frozen`) or follows (`train`).

@@ -1,5 +1,9 @@
-"""Random views of training images, and pairs of images mixed, as pure functions of a seed."""
+"""Random views of training images, and pairs of images mixed, as pure functions of a seed.
 
+Both take and give whole batches, tensors by name: what belongs to the pixels moves with them.
+"""
+
+from collections.abc import Mapping
 from typing import Literal
 
 import tensorflow as tf
@@ -12,25 +16,23 @@ _MIXUP_ALPHA = 0.2
 _CUTMIX_ALPHA = 1.0
 
 
-def mix_batch(
-    pixels: tf.Tensor, targets: tf.Tensor, *, mixing: Mixing | None, seed: tf.Tensor
-) -> tuple[tf.Tensor, tf.Tensor]:
+def mix_batch(batch: Mapping[str, tf.Tensor], *, mixing: Mixing | None, seed: tf.Tensor) -> dict[str, tf.Tensor]:
     """Mix every image with another one of its batch, each by a share of its own.
 
     `mixup` blends whole images (Zhang et al. 2018, alpha 0.2); `cutmix` pastes a rectangle (Yun et al. 2019,
     alpha 1.0) and sets the label's share to the area that was really pasted.
 
     Args:
-        pixels: float32 (batch, height, width, channels).
-        targets: one-hot float32 (batch, classes).
+        batch: `pixels` float32 (batch, height, width, channels), `targets` one-hot float32 (batch, classes).
         mixing: Which; None returns the batch as it is.
         seed: int (2,); the same seed gives the same mix.
 
     Returns:
-        Pixels and targets of the same shapes; every row of the targets still sums to 1.
+        The batch with pixels and targets of the same shapes; every row of the targets still sums to 1.
     """
     if mixing is None:
-        return pixels, targets
+        return dict(batch)
+    pixels, targets = batch["pixels"], batch["targets"]
     seeds = tf.random.split(seed, 3)
     count = tf.shape(pixels)[0]
     partners = tf.random.experimental.stateless_shuffle(tf.range(count), seed=seeds[0])
@@ -43,7 +45,8 @@ def mix_batch(
         pasted = _rectangles(pixels, _beta([count], _CUTMIX_ALPHA, seeds[1]), seeds[2])
         share = 1.0 - tf.reduce_mean(tf.cast(pasted, tf.float32), axis=[1, 2])
         mixed = tf.where(pasted[..., None], other_pixels, pixels)
-    return mixed, targets * share[:, None] + other_targets * (1.0 - share[:, None])
+    shared = targets * share[:, None] + other_targets * (1.0 - share[:, None])
+    return {**batch, "pixels": mixed, "targets": shared}
 
 
 def _beta(shape: list[tf.Tensor], alpha: float, seed: tf.Tensor) -> tf.Tensor:
@@ -75,28 +78,35 @@ _BRIGHTNESS = 0.1 * 255
 _CONTRAST = (0.8, 1.2)
 
 
-def augment_batch(pixels: tf.Tensor, *, policy: AugmentationPolicy, seed: tf.Tensor, flip: bool = True) -> tf.Tensor:
+def augment_batch(
+    batch: Mapping[str, tf.Tensor], *, policy: AugmentationPolicy, seed: tf.Tensor, flip: bool = True
+) -> dict[str, tf.Tensor]:
     """Draw one random view of every image.
 
     `light` is a random resized crop (70 to 100 % of the area), a mirror image half the time, and a little
     brightness and contrast. `rand_augment` has the crop and the mirror image too, then RandAugment's operations.
 
     Args:
-        pixels: uint8 (batch, height, width, channels).
+        batch: `pixels` uint8 (batch, height, width, channels), and what else belongs to them.
         policy: Which policy; `none` only casts.
         seed: int (2,); the same seed gives the same views.
         flip: Whether images may be mirrored left to right.
 
     Returns:
-        float32 of the same shape, 0..255.
+        The batch with `pixels` float32 of the same shape, 0..255; all else as it came.
+
+    Example:
+        >>> views = augment_batch({"pixels": pixels[:4]}, policy="light", seed=(0, 1))
+        >>> views["pixels"].shape
+        TensorShape([4, 16, 16, 1])
     """
+    pixels = batch["pixels"]
     if policy == "none":
-        return tf.cast(pixels, tf.float32)
+        return {**batch, "pixels": tf.cast(pixels, tf.float32)}
     seeds = tf.random.split(seed, 2)
     views = _crop_and_flip(pixels, seed=seeds[0], flip=flip)
-    if policy == "rand_augment":
-        return rand_augment(views, seed=seeds[1])
-    return _jitter(views, seed=seeds[1])
+    changed = rand_augment(views, seed=seeds[1]) if policy == "rand_augment" else _jitter(views, seed=seeds[1])
+    return {**batch, "pixels": changed}
 
 
 def _crop_and_flip(pixels: tf.Tensor, *, seed: tf.Tensor, flip: bool) -> tf.Tensor:

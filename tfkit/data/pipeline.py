@@ -64,9 +64,10 @@ def training_batches(
         epoch_seeds: tf.Tensor, steps: tf.Tensor, positions: tf.Tensor, pixels: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor]:
         seeds = tf.random.split(tf.random.fold_in(epoch_seeds[0], steps[0]))
-        targets = rows(positions)
-        views = augment_batch(pixels, policy=augmentation, seed=seeds[0], flip=flip)
-        return mix_batch(views, targets, mixing=mixing, seed=seeds[1])
+        batch = {"pixels": pixels, "targets": rows(positions)}
+        views = augment_batch(batch, policy=augmentation, seed=seeds[0], flip=flip)
+        mixed = mix_batch(views, mixing=mixing, seed=seeds[1])
+        return mixed["pixels"], mixed["targets"]
 
     order = _epoch_order(len(examples), seed=seed, first_epoch=first_epoch)
     if is_stored:
@@ -109,10 +110,11 @@ def some_views(
     chosen = examples.select(np.random.default_rng(seed).permutation(len(examples))[:count])
     pixels = next(host_pixel_batches(chosen, image, batch_size=count))
     seeds = tf.random.split(tf.constant([seed, 0], tf.int64))
-    views = augment_batch(tf.constant(pixels), policy=augmentation, seed=seeds[0], flip=flip)
-    targets = tf.constant(dense_targets(chosen.labels, len(chosen.class_names)))
-    mixed, shares = mix_batch(views, targets, mixing=mixing, seed=seeds[1])
-    return mixed.numpy(), shares.numpy()
+    targets = dense_targets(chosen.labels, len(chosen.class_names))
+    batch = {"pixels": tf.constant(pixels), "targets": tf.constant(targets)}
+    views = augment_batch(batch, policy=augmentation, seed=seeds[0], flip=flip)
+    mixed = mix_batch(views, mixing=mixing, seed=seeds[1])
+    return mixed["pixels"].numpy(), mixed["targets"].numpy()
 
 
 def evaluation_batches(

@@ -32,7 +32,8 @@ def fed(model: "keras.Model", feed: Mapping[str, Value] | Value) -> dict[str, Va
     named = getattr(model, "input", None)  # a Sequential that was never called has none
     if isinstance(named, dict):
         return {str(name): feed[name] for name in named}
-    return next(iter(feed.values())) if len(model.inputs) == 1 else dict(feed)
+    inputs = getattr(model, "inputs", ())  # a model written as a class has none, and takes what it asks for by name
+    return next(iter(feed.values())) if len(inputs) == 1 else dict(feed)
 
 
 @overload

@@ -1,14 +1,20 @@
 """What goes into a model: images or texts. Each is one value, `Input`, that every room above asks."""
 
 from collections.abc import Iterator
-from typing import cast
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
 
 from tfkit.artifacts import InputSpec
 from tfkit.data.examples import Examples
+from tfkit.data.splitting import spread_over_classes
 from tfkit.inputs.images import IMAGES
 from tfkit.inputs.input import FileDescription, Input, Prose, Reading, Serving, SpecT, TensorDescription
 from tfkit.inputs.texts import TEXTS
 from tfkit.runtimes.protocol import Feed
+
+if TYPE_CHECKING:
+    import tensorflow as tf
 
 INPUTS = (IMAGES, TEXTS)
 
@@ -22,8 +28,10 @@ __all__ = [
     "Reading",
     "Serving",
     "TensorDescription",
+    "calibration_inputs",
     "input_batches",
     "input_of",
+    "named_batches",
 ]
 
 
@@ -55,3 +63,46 @@ def input_batches(examples: Examples, spec: InputSpec, *, batch_size: int, on_ho
         (4, 32, 32, 1)
     """
     yield from input_of(spec).batches(examples, spec, batch_size, on_host)
+
+
+def calibration_inputs(examples: Examples, spec: InputSpec, *, count: int = 200, seed: int = 0) -> Feed:
+    """What ranges are set from: random examples, as many from each class as there are.
+
+    Args:
+        examples: Where to take them from: the training split, never the one that is judged on.
+        spec: What the model takes of them.
+        count: How many; all of them when there are fewer.
+        seed: The same seed gives the same examples.
+
+    Returns:
+        Arrays by name, as `input_batches` gives them: n = `count` at most.
+
+    Example:
+        >>> calibration_inputs(splits.train, image, count=20)["pixels"].shape
+        (20, 16, 16, 1)
+    """
+    chosen = examples.select(spread_over_classes(examples.labels, count=count, seed=seed))
+    batches = list(input_batches(chosen, spec, batch_size=64))
+    return {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}
+
+
+def named_batches(batches: "tf.data.Dataset", spec: InputSpec) -> "tf.data.Dataset":
+    """Batches to train on whose inputs go by name, whatever they came as.
+
+    `tfkit.data.training_batches` gives bare pixels, which Keras feeds to an only input of any name. What trains inside
+    tfkit takes every input by its name.
+
+    Args:
+        batches: A `tf.data.Dataset` of (inputs, targets); the tensor of an only input may be bare.
+        spec: What the model takes.
+
+    Returns:
+        The same as ({name: tensor}, targets).
+
+    Example:
+        >>> inputs, targets = next(iter(named_batches(batches, image)))
+        >>> inputs["pixels"].shape, targets.shape
+        (TensorShape([8, 16, 16, 1]), TensorShape([8, 2]))
+    """
+    name = input_of(spec).tensors(spec)[0].name
+    return batches.map(lambda inputs, targets: (inputs if isinstance(inputs, dict) else {name: inputs}, targets))

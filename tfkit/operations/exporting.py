@@ -146,10 +146,10 @@ def export(
 
 
 def _export_images(wanted: _Wanted) -> tuple[Artifact, ...]:
-    from tfkit.data import calibration_pixels
     from tfkit.exporters import export_formats
     from tfkit.exporters.rehearsal import refuse_newer_formats
     from tfkit.graph import read_head
+    from tfkit.inputs import calibration_inputs
     from tfkit.models import load_model_file
 
     path, display = wanted.path, wanted.display
@@ -182,7 +182,7 @@ def _export_images(wanted: _Wanted) -> tuple[Artifact, ...]:
             wanted.output,
             spec=image,
             class_names=names or tuple(map(str, range(classes))),
-            calibration=None if examples is None else calibration_pixels(examples, image, count=wanted.count),
+            calibration=None if examples is None else calibration_inputs(examples, image, count=wanted.count),
             allow_float=wanted.allow_float,
             task=scores,
             progress=stage.progress,

@@ -62,7 +62,7 @@ def rehearse_images(
         ModelError, ExportError: For what the export would refuse after training.
     """
     from tfkit.compression import QuantizationPolicy
-    from tfkit.data import calibration_pixels
+    from tfkit.inputs import calibration_inputs
 
     section = config.quantization
     formats = list(config.export.formats) if config.export else []
@@ -70,7 +70,7 @@ def rehearse_images(
         formats.remove("tflite_int8")  # its twin is compared by itself, and converted by the stock converter
         section = None
     policy = QuantizationPolicy(**section.policy_options()) if section else None
-    samples = calibration_pixels(train, image, count=_SAMPLES)
+    samples = calibration_inputs(train, image, count=_SAMPLES)
     allowed = config.export.allow_float if config.export else ()
     given = {"samples": samples, "quantization": policy, "allow_float": allowed, "task": config.task.kind}
     _rehearse(display, model, formats, spec=image, **given)

@@ -14,6 +14,7 @@ from tfkit.benchmarking import LatencyResult, measure_latency
 from tfkit.data import ImageExamples
 from tfkit.exporters import export_tflite
 from tfkit.runtimes import open_runtime
+from tfkit.runtimes.protocol import some_inputs
 from tfkit.search.budget import Budget
 from tfkit.search.result import Candidate, FloatLayer, TestJudgement, accuracy_drop_interval
 from tfkit.search.training import Classroom
@@ -95,7 +96,7 @@ class Prover:
             verification = verify_artifact(
                 artifact, self.examples, reference=self.scores, runtime=runtime, progress=report
             )
-            timings = [measure_latency(runtime, room.calibration[:1]) for _ in range(_TIMINGS)]
+            timings = [measure_latency(runtime, some_inputs(room.calibration, slice(1))) for _ in range(_TIMINGS)]
         latency = min(timings, key=lambda timing: timing.latency_ms_p50)
         return Proof(artifact, verification, latency)
 

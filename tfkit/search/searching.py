@@ -11,9 +11,10 @@ import keras
 
 from tfkit.artifacts import ImageSpec
 from tfkit.benchmarking import describe_host
-from tfkit.data import DatasetSplits, calibration_pixels
+from tfkit.data import DatasetSplits
 from tfkit.data.splitting import stratified_holdout
 from tfkit.errors import DataError, ModelError
+from tfkit.inputs import calibration_inputs
 from tfkit.search.budget import Budget, UnreachableBudgetError
 from tfkit.search.folder import Finish, SearchFolder, fingerprint_of_data, fingerprint_of_model
 from tfkit.search.preparation import searchable_classifier
@@ -101,7 +102,7 @@ def search_within_budget(
     }
     folder = SearchFolder(directory, fingerprint)
     splits, chosen_on = _with_validation(splits, seed=training.seed)
-    calibration = calibration_pixels(splits.train, image, count=training.calibration_images)
+    calibration = calibration_inputs(splits.train, image, count=training.calibration_images)
     classroom = Classroom(teacher, splits, image, calibration, training)
     workshop = Workshop(classroom, folder, budget, sensitivity_images=sensitivity_images, progress=progress)
     return _Search(workshop, budget, chosen_on, max_files=max_files, max_minutes=max_minutes).run()

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from tfkit.compression import QuantizationPolicy, quantize_aware, set_quantizers
 from tfkit.compression.kinds import treatment_of
 from tfkit.graph import LayerGraph, Node, read_graph
+from tfkit.keras_types import Inputs
 from tfkit.layers import CompressedKernel, FakeQuantize, PixelGrid, QuantizedLayerNormalization
 from tfkit.search.result import FloatChoice, FloatLayer, LayerSensitivity
 
@@ -43,7 +44,7 @@ def measure_sensitivity(
     pixels: NDArray[np.uint8],
     labels: NDArray[np.int32],
     *,
-    calibration: NDArray[np.uint8],
+    calibration: Inputs,
     max_seconds: float = 120.0,
     progress: Progress | None = None,
 ) -> tuple[LayerSensitivity, ...]:
@@ -56,7 +57,7 @@ def measure_sensitivity(
         model: What `searchable_classifier` gave.
         pixels: uint8 (n, height, width, channels), some hundred validation images.
         labels: int (n,), their classes.
-        calibration: uint8 training images that set the ranges.
+        calibration: uint8 training images that set the ranges, bare or by the name of the input.
         max_seconds: About how long to measure.
         progress: Called with layers done, layers in all, and the layer's name.
 
@@ -99,7 +100,7 @@ def choose_float_layers(
     pixels: NDArray[np.uint8],
     labels: NDArray[np.int32],
     *,
-    calibration: NDArray[np.uint8],
+    calibration: Inputs,
     max_drop: float,
     progress: Progress | None = None,
 ) -> FloatChoice:
@@ -114,7 +115,7 @@ def choose_float_layers(
         sensitivity: What `measure_sensitivity` gave.
         pixels: uint8 (n, height, width, channels), validation images.
         labels: int (n,), their classes.
-        calibration: uint8 training images that set the ranges.
+        calibration: uint8 training images that set the ranges, bare or by the name of the input.
         max_drop: What the accuracy may lose, a fraction.
         progress: Called with choices tried, choices in all, and a text.
 

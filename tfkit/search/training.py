@@ -17,6 +17,7 @@ from tfkit.data import AugmentationPolicy, DatasetSplits, ImageExamples, pixel_b
 from tfkit.data.splitting import spread_over_classes
 from tfkit.errors import ModelError
 from tfkit.models import logits_model
+from tfkit.runtimes import Feed
 from tfkit.stages import quantize
 from tfkit.training import Optimization, train_on
 from tfkit.training.options import FineTuneOptions
@@ -87,14 +88,14 @@ class Classroom:
         teacher: The float model, what `searchable_classifier` gave.
         splits: The images.
         image: How they are fitted.
-        calibration: uint8 training images, some hundred.
+        calibration: Some hundred training images, `pixels` uint8.
         settings: How to train.
     """
 
     teacher: keras.Model
     splits: DatasetSplits
     image: ImageSpec
-    calibration: NDArray[np.uint8]
+    calibration: Feed
     settings: SearchTraining
 
     def quantized(

@@ -1,12 +1,11 @@
 """What was made smaller, and what the whole model cost on this machine: channels of images, layers of transformers."""
 
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import keras
-import numpy as np
-from numpy.typing import NDArray
 
 from tfkit.artifacts import ImageSpec
 from tfkit.benchmarking import measure_latency
@@ -16,6 +15,7 @@ from tfkit.compression.transformers import Block, StudentPlan
 from tfkit.errors import ModelError
 from tfkit.exporters import export_tflite
 from tfkit.exporters.text_quantization import export_text_dynamic_int8
+from tfkit.keras_types import Array, Inputs
 from tfkit.runtimes import LiteRTRuntime
 
 
@@ -73,14 +73,14 @@ class ChannelPruning:
 
 
 def measure_unpruned(
-    model: keras.Model, *, image: ImageSpec, calibration: NDArray[np.uint8], threads: int = 1
+    model: keras.Model, *, image: ImageSpec, calibration: Inputs, threads: int = 1
 ) -> UnprunedFile | None:
     """Export the model's int8 file as it is and time its operators: what pruning its channels is judged by.
 
     Args:
         model: The float Keras model.
         image: The images it takes.
-        calibration: uint8 (n, height, width, channels), some hundred training images.
+        calibration: Some hundred training images: `pixels` uint8 (n, height, width, channels), by name or bare.
         threads: CPU threads.
 
     Returns:
@@ -188,7 +188,7 @@ def transformer_pruning(
     whole: keras.Model,
     student: keras.Model,
     plan: StudentPlan,
-    text: dict[str, NDArray[np.int32]],
+    text: Mapping[str, Array],
     *,
     threads: int = 1,
 ) -> TransformerPruning:

@@ -12,8 +12,9 @@ import keras
 from tfkit import compression
 from tfkit.artifacts import ImageSpec
 from tfkit.compression import channels as channels_of
-from tfkit.data import ImageExamples, calibration_pixels, training_batches
+from tfkit.data import ImageExamples, training_batches
 from tfkit.graph import COMPARED_SAMPLES
+from tfkit.inputs import calibration_inputs, named_batches
 from tfkit.models import unfreeze
 from tfkit.stages.outcome import CompressedStage, train_prepared
 from tfkit.training import Optimization
@@ -71,19 +72,20 @@ def prune(
     if settings.method != "channels":
         unfreeze(model, "all", batch_norm=batch_norm)
         steps = -(-len(train) // batch_size) * optimization.epochs // optimization.gradient_accumulation
-        few = calibration_pixels(train, image, count=COMPARED_SAMPLES)
+        few = calibration_inputs(train, image, count=COMPARED_SAMPLES)
         logs = options.get("log_directory")
         prepared = compression.prepare_weight_pruning(model, settings, steps=steps, inputs=few, log_directory=logs)
         taught_by: FineTuneOptions = {"batch_size": batch_size, "objective": objective, **options}
         return train_prepared("pruning", prepared, train, validation, image, optimization=optimization, **taught_by)
     from tfkit.stages.measures import channel_pruning, measure_unpruned
 
-    pixels = calibration_pixels(train, image)
-    unpruned = measure_unpruned(model, image=image, calibration=pixels, threads=threads)
-    seen = training_batches(train, image, batch_size=batch_size, augmentation="none").take(_SCORED_BATCHES)
-    plan = settings.plan(model, profile=unpruned.profile if unpruned else None, batches=seen)
+    calibration = calibration_inputs(train, image)
+    unpruned = measure_unpruned(model, image=image, calibration=calibration, threads=threads)
+    batches = named_batches(training_batches(train, image, batch_size=batch_size, augmentation="none"), image)
+    profile = unpruned.profile if unpruned else None
+    plan = settings.plan(model, profile=profile, batches=batches.take(_SCORED_BATCHES))
     channels = channel_pruning(plan, unpruned)
-    prepared = compression.prepare_channel_pruning(model, plan, pixels)
+    prepared = compression.prepare_channel_pruning(model, plan, calibration)
     unfreeze(prepared.model, "all", batch_norm=batch_norm)
     prepared = replace(prepared, notes=(*prepared.notes, channels.promise))
     if objective is not None and feature_maps:

@@ -10,8 +10,9 @@ import keras
 
 from tfkit import compression
 from tfkit.artifacts import ImageSpec
-from tfkit.data import ImageExamples, calibration_pixels, evaluation_batches, training_batches
+from tfkit.data import ImageExamples, evaluation_batches, training_batches
 from tfkit.graph import COMPARED_SAMPLES
+from tfkit.inputs import calibration_inputs, named_batches
 from tfkit.models import unfreeze
 from tfkit.stages.outcome import CompressedStage, train_prepared
 from tfkit.training import Optimization, StageResult, class_weights, uses_jit
@@ -68,7 +69,7 @@ def quantize(
         return _by_tfmot(model, train, validation, image, optimization, batch_norm, compiled, options)
     prepared = compression.prepare_quantization(
         model,
-        calibration_pixels(train, image, count=calibration_examples, seed=options.get("seed", 0)),
+        calibration_inputs(train, image, count=calibration_examples, seed=options.get("seed", 0)),
         policy=policy or compression.QuantizationPolicy(),
         moving_epochs=moving_epochs,
         batch_norm=batch_norm,
@@ -93,11 +94,12 @@ def _by_tfmot(
     began = time.perf_counter()
     named = {name: value for name, value in options.items() if name in BatchOptions.__annotations__}
     batch_size, batch_options = options.get("batch_size", 32), cast(BatchOptions, named)
+    held_out = evaluation_batches(validation, image, batch_size=batch_size)
     twin, history = compression.quantize_with_tfmot(
         model,
-        training_batches(train, image, batch_size=batch_size, **batch_options),
-        evaluation_batches(validation, image, batch_size=batch_size) if len(validation) else None,
-        inputs=calibration_pixels(train, image, count=COMPARED_SAMPLES),
+        named_batches(training_batches(train, image, batch_size=batch_size, **batch_options), image),
+        named_batches(held_out, image) if len(validation) else None,
+        inputs=calibration_inputs(train, image, count=COMPARED_SAMPLES),
         batch_norm=batch_norm,
         steps_per_epoch=-(-len(train) // batch_size),
         class_weight=class_weights(optimization, train),

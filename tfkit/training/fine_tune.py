@@ -12,7 +12,8 @@ import keras
 
 from tfkit.artifacts import ImageSpec
 from tfkit.errors import ModelError
-from tfkit.graph import COMPARED_SAMPLES, give_weights
+from tfkit.graph import COMPARED_SAMPLES, fed, give_weights
+from tfkit.inputs import calibration_inputs, named_batches
 from tfkit.keras_types import Inputs
 from tfkit.models import (
     Unfrozen,
@@ -94,12 +95,10 @@ def _fine_tune_low_rank(
     optimization: Optimization,
     **options: Unpack[FineTuneOptions],
 ) -> StageResult:
-    from tfkit.data import calibration_pixels  # it starts TensorFlow
-
     keras.utils.set_random_seed(options.get("seed", 0))
     adapted = with_low_rank(model, rank=rank)
     result = train_on(adapted, train, validation, image, optimization=optimization, **options)
-    merge_low_rank(adapted, model, calibration_pixels(train, image, count=COMPARED_SAMPLES))
+    merge_low_rank(adapted, model, calibration_inputs(train, image, count=COMPARED_SAMPLES))
     told = f"low-rank updates of rank {rank} in {len(low_rank_layers(adapted))} layers learned, and were merged"
     learned = f"{count_trainable(adapted):,} of {model.count_params():,} parameters"
     return dataclasses.replace(result, name="fine_tune", notes=(f"{told}: {learned}", *result.notes))
@@ -162,7 +161,7 @@ def train_on(
         >>> len(train_on(model, splits.train, splits.validation, image, optimization=plan).history["loss"])
         1
     """
-    from tfkit.data import calibration_pixels, evaluation_batches, training_batches  # they start TensorFlow
+    from tfkit.data import evaluation_batches, training_batches  # they start TensorFlow
 
     keras.utils.set_random_seed(seed)
     batches = training_batches(
@@ -178,12 +177,12 @@ def train_on(
     held_out = evaluation_batches(validation, image, batch_size=batch_size, cache_bytes=cache_bytes)
     return train_batches(
         model,
-        batches,
-        held_out if len(validation) else None,
+        named_batches(batches, image),
+        named_batches(held_out, image) if len(validation) else None,
         optimization=optimization,
         steps_per_epoch=-(-len(train) // batch_size),
         aim=aim_of(optimization, train),
-        inputs=None if precision == "float32" else calibration_pixels(train, image, count=COMPARED_SAMPLES),
+        inputs=None if precision == "float32" else calibration_inputs(train, image, count=COMPARED_SAMPLES),
         precision=precision,
         jit=jit,
         log_directory=log_directory,
@@ -217,7 +216,7 @@ def train_batches(
     Args:
         model: A classifier that ends in a softmax, or what `logits` takes; trained in place, and float32 again
             afterwards.
-        batches: A `tf.data.Dataset` of (inputs, targets) for each epoch, shuffled.
+        batches: A `tf.data.Dataset` of (inputs by name, targets) for each epoch, shuffled.
         validation: The same for validation, in order; or None.
         optimization: How to step.
         steps_per_epoch: Batches in an epoch.
@@ -239,8 +238,8 @@ def train_batches(
     with kept_on_failure(trained, checkpoint):
         history = fit(
             fitted if objective is None else objective(fitted),
-            batches,
-            validation,
+            _fed(fitted, batches),
+            None if validation is None else _fed(fitted, validation),
             optimization=optimization,
             steps_per_epoch=steps_per_epoch,
             jit_compile=compiled,
@@ -255,6 +254,11 @@ def train_batches(
     notes += ["the training step was compiled by XLA"] if compiled else []
     seconds = time.perf_counter() - began
     return StageResult("train", seconds, history, tuple(notes), trainable_parameters=count_trainable(trained))
+
+
+def _fed(model: keras.Model, batches: tf.data.Dataset) -> tf.data.Dataset:
+    """Batches as the model takes them: its only input may have any name, or none."""
+    return batches.map(lambda inputs, targets: (fed(model, inputs), targets))
 
 
 _SHARE_OF_SAVING = 20  # training lasts at least so many times as long as keeping what was trained

@@ -11,6 +11,7 @@ import keras
 import numpy as np
 
 from tfkit.artifacts import ImageSpec
+from tfkit.inputs import named_batches
 from tfkit.keras_types import Logs
 from tfkit.models import feature_extractor, freeze_backbone, head_on_features
 from tfkit.training.fitting import Progress, fit, kept_on_failure
@@ -60,12 +61,12 @@ def frozen_features(model: keras.Model) -> keras.Model:
         model: A classifier of `build_classifier`.
 
     Returns:
-        A model from (pixels, targets) to (features, the same targets), sharing the backbone's weights. Targets ride
+        A model from (its inputs, targets) to (features, the same targets), sharing the backbone's weights. Targets ride
         along because augmentation may have mixed them.
     """
     features = feature_extractor(model)
     targets = keras.Input(model.outputs[0].shape[1:], name="targets")
-    passing = keras.Model([features.inputs[0], targets], [features.outputs[0], keras.layers.Identity()(targets)])
+    passing = keras.Model([*features.inputs, targets], [features.outputs[0], keras.layers.Identity()(targets)])
     # XLA is much slower than oneDNN at depthwise convolutions on CPUs.
     passing.compile(jit_compile=False)
     return passing
@@ -105,24 +106,27 @@ def cache_features(
     """
     from tfkit.data import evaluation_batches, training_batches  # they start TensorFlow
 
-    plain = evaluation_batches(examples, image, batch_size=batch_size)
+    plain = named_batches(evaluation_batches(examples, image, batch_size=batch_size), image)
     augmented = (
         plain
         if views == 1
-        else training_batches(
-            examples,
+        else named_batches(
+            training_batches(
+                examples,
+                image,
+                batch_size=batch_size,
+                augmentation=augmentation,
+                mixing=mixing,
+                flip=flip,
+                seed=seed,
+                cache_bytes=cache_bytes,
+            ),
             image,
-            batch_size=batch_size,
-            augmentation=augmentation,
-            mixing=mixing,
-            flip=flip,
-            seed=seed,
-            cache_bytes=cache_bytes,
         )
     )
     results = []
     for view in range(views):  # each pass over the augmented batches draws other views
-        batches = (augmented if view else plain).map(lambda pixels, targets: ((pixels, targets),))
+        batches = (augmented if view else plain).map(lambda inputs, targets: ((*inputs.values(), targets),))
         done = _ReportImages(progress, batch_size, done=view * len(examples), total=views * len(examples))
         results.append(extractor.predict(batches, verbose=0, callbacks=[done]))
     values, targets = (np.concatenate(arrays) for arrays in zip(*results, strict=True))

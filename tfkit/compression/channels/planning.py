@@ -123,7 +123,7 @@ def plan_channel_pruning(
         max_multiply_adds: The same for multiply-adds of one image.
         max_latency_ms: The same for the latency predicted from `profile`, in milliseconds.
         profile: The measured operator times of the model's exported file (`benchmarking.profile_operators`).
-        batches: For `loss`: pairs (images, labels), some hundred images in all.
+        batches: For `loss`: pairs (images, labels), some hundred images in all, bare or by the name of the input.
         loss: For `loss`: `loss(labels, outputs)`; default cross entropy with integer labels.
         widths: Which widths are allowed; default multiples of 8, 16 or more.
 

@@ -9,12 +9,14 @@ from numpy.typing import NDArray
 
 from tfkit.compression.channels.tracing import ChannelTrace, WeightAxis
 from tfkit.errors import ModelError
-from tfkit.keras_types import Array, Tensor
+from tfkit.graph import fed
+from tfkit.keras_types import Array, Inputs, Tensor, Tensors
+from tfkit.runtimes.protocol import some_inputs
 
 Criterion = Literal["bn_scale", "weight_norm", "loss"]
 Scores = NDArray[np.float64]
-# Images and labels.
-Batches = Iterable[tuple[Tensor | Array, Tensor | Array]]
+# Images, bare or by the name of the input, and labels.
+Batches = Iterable[tuple[Tensors | Inputs, Tensor | Array]]
 # Labels, outputs -> the loss.
 Loss = Callable[[Tensor, Tensor], Tensor]
 _PIECE = 4
@@ -68,7 +70,7 @@ def loss_scores(trace: ChannelTrace, model: keras.Model, batches: Batches, *, lo
     Args:
         trace: What `trace_channels` gave for `model`.
         model: The model.
-        batches: Pairs (images, labels) as the model and the loss take them.
+        batches: Pairs (images, labels) as the model and the loss take them; images may come by their input's name.
         loss: `loss(labels, outputs)`; default cross entropy with integer labels.
 
     Returns:
@@ -89,7 +91,7 @@ def loss_scores(trace: ChannelTrace, model: keras.Model, batches: Batches, *, lo
     for images, labels in _pieces(batches):
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(variables)
-            value = loss(labels, model(images, training=False))
+            value = loss(labels, model(fed(model, images), training=False))
         slopes = np.zeros(number)
         for (axis, layer), gradient in zip(taking, tape.gradient(value, variables), strict=True):
             if gradient is not None:
@@ -102,10 +104,11 @@ def loss_scores(trace: ChannelTrace, model: keras.Model, batches: Batches, *, lo
     return np.where(reached, total / seen, np.nan)
 
 
-def _pieces(batches: Batches) -> Iterator[tuple[Tensor | Array, Tensor | Array]]:
+def _pieces(batches: Batches) -> Iterator[tuple[Tensors | Inputs, Tensor | Array]]:
     for images, labels in batches:
-        for start in range(0, len(images), _PIECE):
-            yield images[start : start + _PIECE], labels[start : start + _PIECE]
+        for start in range(0, len(labels), _PIECE):
+            few = slice(start, start + _PIECE)
+            yield some_inputs(images, few), labels[few]
 
 
 def _axes(trace: ChannelTrace, role: str) -> Iterable[tuple[WeightAxis, keras.Layer]]:

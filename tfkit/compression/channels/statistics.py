@@ -9,16 +9,16 @@ from numpy.typing import NDArray
 from tfkit.compression.channels.planning import ChannelPlan
 from tfkit.compression.channels.rebuilding import channels_of_layers, prune_channels
 from tfkit.compression.channels.reconstruction import refit_kernels
-from tfkit.graph import Node, build_model, copy_layer, give_weights, read_graph
+from tfkit.graph import Node, build_model, copy_layer, fed, give_weights, read_graph
 from tfkit.graph.building import Copy
-from tfkit.keras_types import Array, Tensor
+from tfkit.keras_types import Inputs, Tensor
 
 # Images that statistics are taken from: all of them go through the narrower network at once.
 _IMAGES = 64
 _BATCH = 16
 
 
-def prune_channels_restored(model: keras.Model, plan: ChannelPlan, pixels: Array) -> keras.Model:
+def prune_channels_restored(model: keras.Model, plan: ChannelPlan, pixels: Inputs) -> keras.Model:
     """Remove a plan's channels, fit the kernels behind them, and spread every BatchNorm's outputs as they were before.
 
     Kernels that lost inputs are fitted by least squares (`refit_kernels`): MobileNetV2 on 12 kinds of flowers, half of
@@ -33,15 +33,17 @@ def prune_channels_restored(model: keras.Model, plan: ChannelPlan, pixels: Array
     Args:
         model: The float model that was planned for; it is not changed.
         plan: Which channels stay.
-        pixels: (n, height, width, channels), some hundred real training images; statistics are taken from 64.
+        pixels: (n, height, width, channels), some hundred real training images, bare or by the name of the input;
+            statistics are taken from 64.
 
     Returns:
         The narrower model.
     """
-    images = np.asarray(pixels[:_IMAGES], np.float32)
+    given = np.asarray(fed(model, pixels), np.float32)
+    images = given[:_IMAGES]
     measured = _with_output_statistics(model, images)
     pruned, targets = prune_channels(model, plan, images), prune_channels(measured, plan, images)
-    refit_kernels(model, pruned, channels_of_layers(model, plan), np.asarray(pixels, np.float32))
+    refit_kernels(model, pruned, channels_of_layers(model, plan), given)
     wanted = {norm.name: norm for norm in _norms(targets)}
     for norm in _norms(pruned):
         mean, variance = (np.asarray(keras.ops.convert_to_numpy(value)) for value in _statistics(wanted[norm.name]))

@@ -10,6 +10,7 @@ from tfkit.compression.tfmot.sparsity import is_pruned
 from tfkit.compression.tfmot.twin import TfKerasTwin, load_tf_keras, load_tfmot
 from tfkit.errors import TrainingError
 from tfkit.keras_types import Logs
+from tfkit.runtimes.protocol import only_array
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -63,7 +64,7 @@ def fit_tfmot(
     Args:
         twin: What to train; its weights change.
         batches: A `tf.data.Dataset` of (pixels in 0..255, one-hot targets) for each epoch, shuffled: what
-            `tfkit.data.training_batches` gives. Rescaling is done here.
+            `tfkit.data.training_batches` gives, or the same with pixels by name. Rescaling is done here.
         validation: The same for validation, in order; or None.
         epochs: Passes over the training images.
         learning_rate: Peak learning rate.
@@ -152,7 +153,7 @@ def _optimizer(
 
 
 def _rescaled(batches: "tf.data.Dataset", twin: TfKerasTwin) -> "tf.data.Dataset":
-    return batches.map(lambda pixels, *rest: (twin.rescale(pixels), *rest))
+    return batches.map(lambda inputs, *rest: (twin.rescale(only_array(inputs)), *rest))
 
 
 def _callbacks(

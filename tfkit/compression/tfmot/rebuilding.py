@@ -12,8 +12,9 @@ from tfkit.compression.splitting import scaling_as_layers
 from tfkit.compression.tfmot.layer_table import DEPTHWISE_SUFFIX, Technique, TfmotRefusal, find_refusals, twin_layers
 from tfkit.compression.tfmot.twin import TfKerasTwin, load_tf_keras
 from tfkit.errors import ModelError
-from tfkit.graph import LayerGraph, Node, Value, give_weights, read_graph, refuse_other_values
-from tfkit.keras_types import Array
+from tfkit.graph import LayerGraph, Node, Value, fed, give_weights, read_graph, refuse_other_values
+from tfkit.keras_types import Array, Inputs
+from tfkit.runtimes.protocol import some_inputs
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -28,7 +29,7 @@ _PREPROCESSING = "tfmot_preprocessing"
 
 def rebuild_in_tf_keras(
     model: keras.Model,
-    inputs: Array | None = None,
+    inputs: Inputs | None = None,
     *,
     techniques: Collection[Technique] = _QUANTIZATION,
     batch_norm: BatchNorm = "frozen",
@@ -41,7 +42,8 @@ def rebuild_in_tf_keras(
 
     Args:
         model: A functional or sequential classifier on raw pixels 0..255, float32; nested models are laid open.
-        inputs: A few real images that the two are compared on, (n, height, width, channels), 0..255; default noise.
+        inputs: A few real images that the two are compared on, (n, height, width, channels), 0..255, bare or by the
+            name of the input; default noise.
         techniques: What is to be done with the twin; what tfmot refuses for it is refused here, before training.
         batch_norm: `frozen` keeps every BatchNormalization in inference mode, as tfkit's own engine does; `train`
             lets them learn and follow the data. Every other layer learns: tfmot trains each kernel that it quantises,
@@ -233,12 +235,13 @@ def _depthwise_preprocessing(plan: _Plan, pixels: "tf.Tensor") -> "tf.Tensor":
     return preprocessed
 
 
-def _refuse_difference(model: keras.Model, twin: TfKerasTwin, inputs: Array | None) -> None:
+def _refuse_difference(model: keras.Model, twin: TfKerasTwin, inputs: Inputs | None) -> None:
     shape = (_CHECKED_IMAGES, *model.inputs[0].shape[1:])
     if None in shape:
         raise ModelError(f"'{model.name}' takes images of any size {shape[1:]}; the tfmot engine needs a fixed one")
-    drawn = np.random.default_rng(0).integers(0, 256, shape) if inputs is None else inputs[:_CHECKED_IMAGES]
-    pixels = np.asarray(drawn, np.float32)
+    drawn = np.random.default_rng(0).integers(0, 256, shape)
+    given = drawn if inputs is None else some_inputs(inputs, slice(_CHECKED_IMAGES))
+    pixels = np.asarray(fed(model, given), np.float32)
     wanted = keras.ops.convert_to_numpy(model(pixels, training=False))
     found = twin.scores(pixels)
     difference = float(np.max(np.abs(found - wanted))) if found.shape == wanted.shape else np.inf
