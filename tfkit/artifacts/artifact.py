@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import ClassVar, Literal
 
+from tfkit.arguments import takes_text
 from tfkit.artifacts.format import ArtifactFormat, Quantization
 
 
@@ -202,6 +203,7 @@ class Artifact:
         return digest.hexdigest()
 
 
+@takes_text
 def compressed_bytes(path: Path) -> int:
     """Size of a file after deflate at its strongest (RFC 1951, level 9), as in an app's archive.
 

@@ -8,6 +8,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tfkit.arguments import takes_text
 from tfkit.artifacts.artifact import Artifact
 from tfkit.errors import ExportError, printable
 from tfkit.files import read_regular_file, write_whole
@@ -122,6 +123,7 @@ MANIFEST_NAME = "manifest.json"
 LABELS_NAME = "labels.txt"
 
 
+@takes_text
 def write_manifest(artifacts: tuple[Artifact, ...], directory: Path) -> Path:
     """Write `manifest.json` for the artifacts of one model, `labels.txt` where it has classes, and `SHA256SUMS`.
 
@@ -171,6 +173,7 @@ def labels_of_file(content: bytes) -> tuple[str, ...]:
     return tuple(line.strip() for line in lines if line.strip())
 
 
+@takes_text
 def read_manifest(directory: Path, *, only: Path | None = None, compare: bool = True) -> tuple[Artifact, ...]:
     """Read the artifacts that `write_manifest` described, and compare the folder with what was written.
 

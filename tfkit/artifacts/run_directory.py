@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from tfkit.arguments import takes_text
 from tfkit.artifacts.manifest import CHECK_SUMS_NAME, refuse_changed_files, write_check_sums
 from tfkit.errors import RunError
 from tfkit.files import write_whole
@@ -31,6 +32,9 @@ class RunDirectory:
 
     path: Path
     _lock: Any = field(default=None, repr=False, compare=False)  # the open lock file of the process that made the run
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "path", Path(self.path))  # notebooks write it as text
 
     @classmethod
     def of_model(cls, path: Path) -> "RunDirectory":
@@ -282,6 +286,7 @@ def refuse_existing_run(path: Path, *, overwrite: bool = False) -> None:
         )
 
 
+@takes_text
 def create_run_directory(path: Path, *, overwrite: bool = False) -> RunDirectory:
     """Make the folder of a new run.
 

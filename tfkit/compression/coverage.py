@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal
 import keras
 
 from tfkit import compression
+from tfkit.arguments import takes_text
 from tfkit.errors import ModelError, TfkitError
 
 if TYPE_CHECKING:
@@ -81,6 +82,7 @@ class CoverageGroup:
     kinds: tuple[str, ...]
 
 
+@takes_text
 def compression_coverage(
     model: keras.Model,
     *,

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from tfkit.arguments import fields_take_text
 from tfkit.errors import ModelError
 from tfkit.graph import LayerGraph
 
@@ -26,6 +27,7 @@ Treatment = Literal[
 ]
 
 
+@fields_take_text
 @dataclass(frozen=True)
 class QuantizationPolicy:
     """How a model is quantised.

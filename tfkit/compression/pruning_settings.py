@@ -6,6 +6,7 @@ from typing import Literal, TypedDict
 
 import keras
 
+from tfkit.arguments import fields_take_text
 from tfkit.compression.channels import ChannelPlan, MeasuredProfile, WidthRule, plan_channel_pruning
 from tfkit.compression.channels.scores import Batches, Criterion
 from tfkit.compression.pruning import ConstantSparsity, NOfM, PolynomialDecay, Schedule
@@ -26,6 +27,7 @@ class MaskOptions(TypedDict):
     depthwise: bool
 
 
+@fields_take_text
 @dataclass(frozen=True, kw_only=True)
 class PruningSettings:
     """How a model is pruned. Only the fields of its method count.

@@ -8,6 +8,7 @@ from typing import Literal, TypedDict
 import keras
 import numpy as np
 
+from tfkit.arguments import takes_text
 from tfkit.compression.calibration import Calibration, calibrate, unrounded
 from tfkit.compression.differences import refuse_zero_differences
 from tfkit.compression.input_grid import InputGrid, input_grids
@@ -43,6 +44,7 @@ class _Slack(TypedDict, total=False):
     tolerance: float
 
 
+@takes_text
 def quantize_aware(
     model: keras.Model,
     calibration: Calibration,

@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from tfkit.arguments import takes_text
 from tfkit.config.embedding_sections import EmbeddingRecipeConfig
 from tfkit.config.faults import Places, describe_errors, nearest, section_types
 from tfkit.config.rules import broken_embedding_rules, broken_rules, broken_text_rules
@@ -31,6 +32,7 @@ _RULES = {
 }
 
 
+@takes_text
 def load_recipe(
     path: Path, overrides: Sequence[str] = (), *, script: Path | None = None, may_run: bool = True
 ) -> AnyRecipe:

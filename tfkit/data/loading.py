@@ -5,6 +5,7 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
+from tfkit.arguments import takes_text
 from tfkit.data.assembly import Part, assemble, classes_of, note_conflicts, refuse_odd_names
 from tfkit.data.checking import BadImages, Progress, same_content
 from tfkit.data.examples import DataReport, DatasetSplits, Examples, ExamplesT, ImageExamples
@@ -17,6 +18,7 @@ from tfkit.errors import DataError
 SourceName = Literal["image_folder", "npz", "csv", "tfds", "digits"]
 
 
+@takes_text
 def load_image_splits(
     *,
     source: SourceName,
@@ -106,6 +108,7 @@ def load_image_splits(
     return DatasetSplits(train=kept["train"], validation=kept["validation"], test=kept["test"], report=report)
 
 
+@takes_text
 def load_image_examples(
     path: Path,
     *,

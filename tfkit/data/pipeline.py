@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import tensorflow as tf
 
+from tfkit.arguments import takes_text
 from tfkit.artifacts import ImageSpec
 from tfkit.data.augmentation import AugmentationPolicy, Mixing, augment_batch, mix_batch
 from tfkit.data.examples import ImageExamples, host_pixel_batches
@@ -23,6 +24,7 @@ _CHUNK = 64  # images a step while an array is filled
 ReadPixels = Callable[[tf.Tensor], tf.Tensor]
 
 
+@takes_text
 def training_batches(
     examples: ImageExamples,
     image: ImageSpec,
@@ -84,6 +86,7 @@ def training_batches(
     return finish_batches(batches, len(examples), batch_size)
 
 
+@takes_text
 def some_views(
     examples: ImageExamples,
     image: ImageSpec,

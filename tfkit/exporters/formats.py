@@ -6,6 +6,7 @@ from pathlib import Path
 
 import keras
 
+from tfkit.arguments import takes_text
 from tfkit.artifacts import FORMAT_NAMES, Artifact, Format, InputSpec, TaskName, format_named, write_manifest
 from tfkit.compression.tfmot.twin import TfKerasTwin
 from tfkit.errors import ExportError
@@ -15,6 +16,7 @@ from tfkit.exporters.tflite import converted_to_float, export_tflite, makes_its_
 from tfkit.keras_types import Inputs
 
 
+@takes_text
 def export_formats(
     model: keras.Model | TfKerasTwin,
     formats: Sequence[str],

@@ -6,6 +6,7 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
+from tfkit.arguments import takes_text
 from tfkit.artifacts import Artifact, InputSpec, ModelSignature, TaskName, TensorSpec
 from tfkit.errors import ExportError
 from tfkit.exporters.destination import finished_model
@@ -16,6 +17,7 @@ from tfkit.runtimes import held_native_output
 from tfkit.tasks import task_named
 
 
+@takes_text
 def export_saved_model(
     model: keras.Model,
     directory: Path,

@@ -9,6 +9,7 @@ from pathlib import Path
 import keras
 
 from tfkit import compression
+from tfkit.arguments import takes_text
 from tfkit.artifacts import Artifact, InputSpec, Quantization, TaskName
 from tfkit.compression import tfmot
 from tfkit.compression.tfmot.twin import TfKerasTwin
@@ -24,6 +25,7 @@ from tfkit.runtimes import read_signature
 from tfkit.runtimes.protocol import input_count
 
 
+@takes_text
 def export_tflite(
     model: keras.Model | TfKerasTwin,
     path: Path,

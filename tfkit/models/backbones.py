@@ -6,6 +6,7 @@ from pathlib import Path
 
 import keras
 
+from tfkit.arguments import takes_text
 from tfkit.artifacts import RAW, ImageSpec, PixelScaling
 from tfkit.errors import ModelError
 from tfkit.models.applications import APPLICATIONS, cifar_resnet
@@ -42,6 +43,7 @@ def backbone_names() -> tuple[str, ...]:
     return tuple(sorted([*APPLICATIONS, *vit_names(), *(f"resnet{depth}" for depth in _OWN_DEPTHS)]))
 
 
+@takes_text
 def build_backbone(
     name: str,
     *,

@@ -5,6 +5,7 @@ from typing import Literal
 
 import keras
 
+from tfkit.arguments import fields_take_text, takes_text
 from tfkit.errors import ModelError
 from tfkit.keras_types import Tensor
 from tfkit.models.patch_transformer import has_class_token
@@ -18,6 +19,7 @@ Pooling = Literal["average", "max", "token"]
 _MAPS, _SEQUENCES = 4, 3
 
 
+@fields_take_text
 @dataclass(frozen=True)
 class HeadSpec:
     """What stands behind the logits.
@@ -45,6 +47,7 @@ class HeadSpec:
 SOFTMAX = HeadSpec()
 
 
+@takes_text
 def build_classifier(
     backbone: keras.Model,
     *,
@@ -122,7 +125,7 @@ def feature_extractor(model: keras.Model) -> keras.Model:
     Returns:
         A model from the classifier's inputs to features, float32 (n, d).
     """
-    return keras.Model(_inputs(model), model.get_layer(POOLING).output, name="features")
+    return keras.Model(_inputs(model), _pooling_of(model).output, name="features")
 
 
 def head_on_features(model: keras.Model) -> keras.Model:
@@ -134,9 +137,9 @@ def head_on_features(model: keras.Model) -> keras.Model:
     Returns:
         A model from features, float32 (n, d), to logits (n, classes), or to numbers.
     """
-    features = keras.Input(model.get_layer(POOLING).output.shape[1:], name="features")
-    x = features
-    for layer in model.layers[model.layers.index(model.get_layer(POOLING)) + 1 :]:
+    pooling = _pooling_of(model)
+    x = features = keras.Input(pooling.output.shape[1:], name="features")
+    for layer in model.layers[model.layers.index(pooling) + 1 :]:
         x = layer(x)
         if layer.name == LOGITS and not is_of_numbers(model):
             break
@@ -173,7 +176,18 @@ def is_of_numbers(model: keras.Model) -> bool:
 
 def backbone_layers(model: keras.Model) -> tuple[keras.layers.Layer, ...]:
     """The layers of a classifier before its head, in the order of the graph."""
-    return tuple(model.layers[: model.layers.index(model.get_layer(POOLING))])
+    return tuple(model.layers[: model.layers.index(_pooling_of(model))])
+
+
+def _pooling_of(model: keras.Model) -> keras.layers.Layer:
+    """Where a classifier's features are pooled."""
+    for layer in model.layers:
+        if layer.name == POOLING:
+            return layer
+    raise ModelError(
+        f"model '{model.name}' has no layer '{POOLING}', behind which a classifier's head begins",
+        hint="put a head on your backbone with tfkit.models.build_classifier",
+    )
 
 
 def _inputs(model: keras.Model) -> keras.KerasTensor | dict[str, keras.KerasTensor]:

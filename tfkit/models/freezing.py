@@ -8,6 +8,7 @@ from typing import Literal
 import keras
 import numpy as np
 
+from tfkit.arguments import takes_text
 from tfkit.errors import ModelError
 from tfkit.graph import read_graph
 from tfkit.models.classifier import backbone_layers
@@ -65,6 +66,7 @@ def free_everything(model: keras.Model) -> None:
         layer.trainable = True
 
 
+@takes_text
 def unfreeze(model: keras.Model, unfreeze: float | str = "all", *, batch_norm: BatchNorm = "frozen") -> Unfrozen:
     """Let the end of the backbone learn, and leave BatchNorm's statistics alone.
 

@@ -14,6 +14,7 @@ import numpy as np
 import psutil
 
 import tfkit.layers  # noqa: F401  - registers the layers that compressed models hold
+from tfkit.arguments import takes_text
 from tfkit.artifacts import RunDirectory
 from tfkit.errors import ModelError, RunError
 from tfkit.files import inflated_fault
@@ -58,6 +59,7 @@ _MOST_TRIED = 1 << 20  # numbers of an input: larger ones take seconds to run
 _KERAS_2: dict[str, type[keras.Layer]] = {"DepthwiseConv2D": _Keras2DepthwiseConv2D, "Functional": _Keras2Functional}
 
 
+@takes_text
 def load_model_file(path: Path) -> keras.Model:
     """Load a whole model for inference or further training; its compile state is left behind.
 
@@ -194,6 +196,7 @@ def _register_adapters(file: Path) -> None:
             import tfkit.models.text.adapters  # noqa: F401
 
 
+@takes_text
 def save_model_file(model: keras.Model, path: Path) -> None:
     """Save a model as `.keras`; what stood there before stays until the new file is whole.
 

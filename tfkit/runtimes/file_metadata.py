@@ -15,6 +15,7 @@ import numpy as np
 from flatbuffers import encode, number_types, packer
 from flatbuffers.table import Table
 
+from tfkit.arguments import takes_text
 from tfkit.artifacts import PixelScaling, labels_of_file
 from tfkit.errors import ModelError
 from tfkit.files import inflated_fault
@@ -32,6 +33,7 @@ _FILE_NAME, _FILE_KIND, _FILE_LOCALE = 0, 2, 3
 _NORMALIZATION, _AXIS_LABELS = 1, 2
 
 
+@takes_text
 def metadata_scaling(path: Path) -> PixelScaling | None:
     """Read from a `.tflite` file's TFLite metadata what its first input takes for a raw pixel.
 
@@ -58,6 +60,7 @@ def metadata_scaling(path: Path) -> PixelScaling | None:
     return None
 
 
+@takes_text
 def metadata_labels(path: Path) -> tuple[str, ...]:
     """Read the labels that go with a `.tflite` file, as its TFLite metadata says.
 

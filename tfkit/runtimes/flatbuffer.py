@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ai_edge_litert import schema_py_generated as schema
 
+from tfkit.arguments import takes_text
 from tfkit.artifacts import ModelSignature, TensorSpec
 from tfkit.errors import ModelError
 from tfkit.files import read_regular_file
@@ -48,6 +49,7 @@ class Operator:
     shapes: tuple[tuple[int, ...], ...]
 
 
+@takes_text
 def read_operators(path: Path) -> tuple[Operator, ...]:
     """Read the operators of a `.tflite` file, in the order they run, subgraph after subgraph.
 
@@ -76,6 +78,7 @@ def read_operators(path: Path) -> tuple[Operator, ...]:
         return tuple(operators)
 
 
+@takes_text
 def read_signature(path: Path) -> ModelSignature:
     """Read the inputs and outputs of a `.tflite` file.
 
@@ -109,6 +112,7 @@ def read_signature(path: Path) -> ModelSignature:
         )
 
 
+@takes_text
 def read_last_function(path: Path) -> str:
     """The function that a `.tflite` file ends in, behind reshapes and conversions of its scores.
 
@@ -136,6 +140,7 @@ def takes_raw_pixels(path: Path) -> bool:
         return (model.Description() or b"").decode(errors="replace") == DESCRIPTION
 
 
+@takes_text
 def scale_that_is_no_number(path: Path) -> str | None:
     """Find the first tensor of a `.tflite` file whose scale is NaN or infinite; LiteRT's kernels crash on some.
 

@@ -12,6 +12,7 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
+from tfkit.arguments import takes_text
 from tfkit.artifacts import PixelScaling
 from tfkit.runtimes.flatbuffer import read_signature
 from tfkit.runtimes.model_process import ModelProcess, absolute
@@ -39,6 +40,7 @@ class IsolatedLiteRTRuntime(Runtime):
         (40, 2)
     """
 
+    @takes_text
     def __init__(
         self,
         path: Path,

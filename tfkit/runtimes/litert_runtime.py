@@ -8,6 +8,7 @@ import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 from numpy.typing import NDArray
 
+from tfkit.arguments import takes_text
 from tfkit.artifacts import RAW, PixelScaling, TensorSpec
 from tfkit.errors import ModelError
 from tfkit.runtimes.file_metadata import metadata_scaling
@@ -62,6 +63,7 @@ class LiteRTRuntime(Runtime):
         (40, 2)
     """
 
+    @takes_text
     def __init__(self, path: Path, *, threads: int = 1, scaling: PixelScaling | None = None, own: bool = False) -> None:
         self.name = "litert"
         self.threads = threads

@@ -7,6 +7,7 @@ from pathlib import Path
 from ai_edge_litert import schema_py_generated as schema
 from packaging.version import Version
 
+from tfkit.arguments import takes_text
 from tfkit.runtimes.flatbuffer import opened_flatbuffer
 from tfkit.runtimes.operator_versions import OperatorTypes, needed_version
 from tfkit.runtimes.runtime_versions import runtime_since
@@ -33,6 +34,7 @@ class Portability:
     faults: tuple[str, ...]
 
 
+@takes_text
 def read_portability(path: Path) -> Portability:
     """Find which runtimes read a `.tflite` file rightly.
 

@@ -8,6 +8,7 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
+from tfkit.arguments import takes_text
 from tfkit.artifacts import RAW, ModelSignature, PixelScaling, TensorSpec
 from tfkit.errors import ModelError
 from tfkit.runtimes.model_process import ModelProcess, absolute, join_bytes
@@ -35,6 +36,7 @@ class SavedModelRuntime(Runtime):
         (1, 2)
     """
 
+    @takes_text
     def __init__(self, path: Path, *, threads: int | None = None, scaling: PixelScaling | None = None) -> None:
         if not (path / "saved_model.pb").is_file():
             raise ModelError(f"'{path}' is not a SavedModel: it holds no saved_model.pb", hint="name saved_model/1")

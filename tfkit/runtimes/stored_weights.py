@@ -8,6 +8,8 @@ from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.tools import flatbuffer_utils
 from numpy.typing import NDArray
 
+from tfkit.arguments import takes_text
+
 _KERNEL_OPERATORS = {
     schema.BuiltinOperator.CONV_2D: 1,
     schema.BuiltinOperator.DEPTHWISE_CONV_2D: 1,
@@ -39,6 +41,7 @@ class StoredWeights:
         return self.zeros / max(1, self.weights)
 
 
+@takes_text
 def read_stored_weights(path: Path) -> StoredWeights:
     """Count the weights and the zeros in the kernels of a `.tflite` file.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from tfkit.arguments import fields_take_text
 from tfkit.errors import ModelError, TfkitError
 
 # A share of n images is a float; an exact "one point" must not fail on its last digit.
@@ -37,6 +38,7 @@ class Measured(Protocol):
         """Operators of the file that compute in float."""
 
 
+@fields_take_text
 @dataclass(frozen=True, kw_only=True)
 class Budget:
     """What the file that is searched for must keep to.

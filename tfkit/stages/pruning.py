@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal, Unpack
 import keras
 
 from tfkit import compression
+from tfkit.arguments import takes_text
 from tfkit.artifacts import ImageSpec
 from tfkit.compression import channels as channels_of
 from tfkit.data import ImageExamples, training_batches
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 _SCORED_BATCHES = 8
 
 
+@takes_text
 def prune(
     model: keras.Model,
     train: ImageExamples,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal, Unpack, cast
 import keras
 
 from tfkit import compression
+from tfkit.arguments import takes_text
 from tfkit.artifacts import ImageSpec
 from tfkit.data import ImageExamples, evaluation_batches, training_batches
 from tfkit.graph import COMPARED_SAMPLES
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 _TFMOT_OPTIMIZATION = ("epochs", "learning_rate", "optimizer", "weight_decay", "schedule", "warmup", "label_smoothing")
 
 
+@takes_text
 def quantize(
     model: keras.Model,
     train: ImageExamples,

@@ -9,6 +9,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from tfkit.arguments import takes_text
 from tfkit.compression import (
     FeaturePair,
     PreparedStage,
@@ -94,6 +95,7 @@ class _Shared(TypedDict):
     seed: int
 
 
+@takes_text
 def prune_text(
     model: keras.Model,
     train: TextExamples,
@@ -214,6 +216,7 @@ def quantization_policy(
     )
 
 
+@takes_text
 def quantize_text(
     model: keras.Model,
     train: TextExamples,

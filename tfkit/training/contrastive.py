@@ -8,6 +8,7 @@ from typing import Unpack
 import keras
 from keras import ops
 
+from tfkit.arguments import takes_text
 from tfkit.data.text import TextExamples, Tokenizer, calibration_tokens, pair_batches
 from tfkit.errors import ModelError
 from tfkit.graph import COMPARED_SAMPLES
@@ -68,6 +69,7 @@ class TrainedEmbedder:
     adaptation: Adaptation
 
 
+@takes_text
 def train_embedder(
     model: keras.Model,
     train: TextExamples,

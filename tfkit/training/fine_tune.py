@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal, Unpack
 
 import keras
 
+from tfkit.arguments import takes_text
 from tfkit.artifacts import ImageSpec
 from tfkit.errors import ModelError
 from tfkit.graph import COMPARED_SAMPLES, fed, give_weights
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from tfkit.data import AugmentationPolicy, ImageExamples, Mixing
 
 
+@takes_text
 def fine_tune(
     model: keras.Model,
     train: ImageExamples,
@@ -104,6 +106,7 @@ def _fine_tune_low_rank(
     return dataclasses.replace(result, name="fine_tune", notes=(f"{told}: {learned}", *result.notes))
 
 
+@takes_text
 def train_on(
     model: keras.Model,
     train: ImageExamples,

@@ -7,6 +7,7 @@ from typing import Unpack
 
 import keras
 
+from tfkit.arguments import takes_text
 from tfkit.data.targets import dense_targets
 from tfkit.data.text import (
     TextAugmentation,
@@ -50,6 +51,7 @@ class TrainedText:
     adaptation: Adaptation
 
 
+@takes_text
 def fine_tune_text(
     model: keras.Model,
     train: TextExamples,
@@ -122,6 +124,7 @@ def fine_tune_text(
     return TrainedText(averaged.model, result, best.adaptation)
 
 
+@takes_text
 def train_text(
     model: keras.Model,
     train: TextExamples,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import keras
 import numpy as np
 
+from tfkit.arguments import takes_text
 from tfkit.artifacts import ImageSpec
 from tfkit.inputs import named_batches
 from tfkit.keras_types import Logs
@@ -146,6 +147,7 @@ class _ReportImages(keras.callbacks.Callback):
             self._progress(done, self._total, f"features {done}/{self._total}")
 
 
+@takes_text
 def train_head(
     model: keras.Model,
     train: ImageExamples,

@@ -10,6 +10,7 @@ import keras
 import numpy as np
 from sklearn.utils.class_weight import compute_class_weight
 
+from tfkit.arguments import fields_take_text
 from tfkit.data import Examples
 from tfkit.errors import DataError
 from tfkit.keras_types import LayerConfig, Tensor
@@ -23,6 +24,7 @@ OptimizerName = Literal["adam", "adamw", "sgd"]
 Schedule = Literal["constant", "cosine", "linear"]
 
 
+@fields_take_text
 @dataclass(frozen=True)
 class Optimization:
     """Everything about a stage's steps that is not about its images.

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tfkit.arguments import takes_text
 from tfkit.artifacts import Artifact, InputSpec
 from tfkit.errors import RunError
 from tfkit.files import write_whole
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from tfkit.data import Examples
 
 
+@takes_text
 def write_golden_samples(
     verifications: Sequence[ArtifactVerification],
     examples: "Examples",

@@ -10,6 +10,7 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
+from tfkit.arguments import takes_text
 from tfkit.errors import ConfigError, ModelError
 
 _CONFIGURATIONS = {"ethos-u55": (32, 64, 128, 256), "ethos-u65": (256, 512), "ethos-u85": (128, 256, 512, 1024, 2048)}
@@ -38,6 +39,7 @@ class NpuPlacement:
     estimated_ms: float | None
 
 
+@takes_text
 def place_on_npu(path: Path, accelerator: str) -> NpuPlacement:
     """Compile a `.tflite` file for an Ethos-U NPU and read from Vela's summary what runs there.
 

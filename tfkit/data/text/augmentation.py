@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
+from tfkit.arguments import fields_take_text
 from tfkit.data.text.normalizing import replace_unusable
 from tfkit.errors import DataError
 from tfkit.files import refuse_irregular
@@ -102,6 +103,7 @@ def nearest_words(vectors: WordVectors, wanted: Sequence[str]) -> dict[str, tupl
 Operation = Callable[[list[str], np.random.Generator], list[str]]
 
 
+@fields_take_text
 @dataclass(frozen=True)
 class TextAugmentation:
     """What may happen to a training text in an epoch (Wei & Zou 2019, "EDA", for delete, swap and synonyms).

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from tfkit.arguments import takes_text
 from tfkit.data.assembly import Part, note_conflicts
 from tfkit.data.checking import same_content
 from tfkit.data.examples import DataReport, DatasetSplits, LeftOut
@@ -93,6 +94,7 @@ _SHOWN = 10
 _BUILT_IN = Path(__file__).parent / "built_in" / "intents_small.csv"
 
 
+@takes_text
 def load_text_splits(
     *,
     source: TextSourceName,
@@ -196,6 +198,7 @@ def load_text_splits(
     return DatasetSplits(train=kept["train"], validation=kept["validation"], test=kept["test"], report=report)
 
 
+@takes_text
 def load_text_examples(
     path: Path,
     *,

@@ -8,6 +8,7 @@ import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
+from tfkit.arguments import takes_text
 from tfkit.errors import ModelError
 from tfkit.graph import Node, copy_layer, copy_onto, give_weights, read_graph
 from tfkit.graph.building import Copy
@@ -76,6 +77,7 @@ Pooling = Literal["cls", "mean"]
 TOKENS, PADDING, SEGMENTS = "token_ids", "padding_mask", "segment_ids"
 
 
+@takes_text
 def build_text_classifier(
     backbone: keras.Model, *, classes: int, pooling: Pooling = "cls", dropout: float = 0.1, head: HeadSpec = SOFTMAX
 ) -> keras.Model:
@@ -153,6 +155,7 @@ def _refuse_faults(backbone: keras.Model, classes: int, pooling: str, dropout: f
 EMBEDDINGS = "embeddings"
 
 
+@takes_text
 def build_text_embedder(backbone: keras.Model, *, pooling: Pooling = "mean", dropout: float = 0.0) -> keras.Model:
     """Make sentence embeddings of a text encoder (Reimers and Gurevych 2019, arXiv:1908.10084).
 
