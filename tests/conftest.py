@@ -37,6 +37,12 @@ def _seed():
         sys.modules["keras"].utils.set_random_seed(0)
 
 
+@pytest.fixture(autouse=True)
+def nothing_remembered(monkeypatch):
+    """What is asked about a check is its first time; the user's cache folder is left alone."""
+    monkeypatch.setenv("TFKIT_CACHE", "off")
+
+
 @pytest.fixture(autouse=True, scope="module")
 def seeded_module():
     """What a file's tests share draws the same numbers, whichever file was before it in this process."""

@@ -135,11 +135,19 @@ def test_a_truncated_jpeg_is_refused(photo, encode):
         _decoded(content[: len(content) // 2])
 
 
-def test_an_animated_webp_is_refused_without_harm(photo, encode):
-    content = encode(photo(14), "WEBP", save_all=True, append_images=[photo(15)])
-    for channels in (1, 3):
+@pytest.mark.parametrize("options", [{"lossless": True}, {"quality": 80}])
+@pytest.mark.parametrize("mode", ["RGB", "RGBA"])
+@pytest.mark.parametrize("frames", [1, 3])
+def test_webp_with_alpha_or_frames_gives_the_colours_of_the_first(photo, encode, mode, options, frames):
+    pictures = [photo(14 + number, height=23, width=31).convert(mode) for number in range(frames)]
+    if mode == "RGBA":
+        pictures[0].putalpha(photo(20, height=23, width=31).convert("L"))
+    content = encode(pictures[0], "WEBP", save_all=frames > 1, append_images=pictures[1:], **options)
+    expected = np.asarray(Image.open(io.BytesIO(content)).convert("RGB"))
+    np.testing.assert_array_equal(_decoded(content), expected)
+    for cut in (24, 60, 100, len(content) // 3):
         with pytest.raises(tf.errors.InvalidArgumentError):
-            _decoded(content, channels=channels)
+            _decoded(content[:cut] if frames == 1 else content[: min(cut, 100)])
 
 
 def test_a_saved_model_decodes_as_training_does(photo, encode, tmp_path):

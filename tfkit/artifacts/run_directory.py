@@ -1,6 +1,8 @@
 """The folder of one run: every stage writes here and nowhere else."""
 
+import csv
 import fcntl
+import io
 import json
 import os
 from collections.abc import Mapping
@@ -199,7 +201,7 @@ class RunDirectory:
         return self.path / "MODEL_CARD.md"
 
     def record(self, *, recipe: str, data_report: Mapping[str, Any]) -> None:
-        """Write down what the run is made from: `recipe.yaml` and `data_report.json`.
+        """Write down what the run is made from: `recipe.yaml`, `data_report.json`, `left_out.csv` if it is not empty.
 
         Args:
             recipe: The resolved recipe, YAML.
@@ -207,6 +209,22 @@ class RunDirectory:
         """
         write_whole(self.recipe, recipe)
         write_whole(self.data_report, json.dumps(data_report, indent=2) + "\n")
+        if data_report.get("left_out"):
+            table = io.StringIO()
+            rows = csv.DictWriter(table, ["name", "reason"], lineterminator="\n")
+            rows.writeheader()
+            rows.writerows(data_report["left_out"])
+            write_whole(self.left_out, table.getvalue())
+
+    @property
+    def left_out(self) -> Path:
+        """A table of what was found and not used, with the reasons; absent when nothing was left out.
+
+        Example:
+            >>> RunDirectory(Path("runs/digits")).left_out.as_posix()
+            'runs/digits/left_out.csv'
+        """
+        return self.path / "left_out.csv"
 
     @property
     def is_finished(self) -> bool:

@@ -114,6 +114,8 @@ def _show_data(display: "Display", found: "RecipeCheck") -> None:
         ("left out", [f"{item.name}: {item.reason}" for item in report.left_out]),
         ("same content twice", [" = ".join(group) for group in report.duplicates]),
         ("same content in two splits, so its score is not earned", [" = ".join(group) for group in report.leakage]),
+        ("groups that look the same", [" = ".join(group) for group in report.near_duplicates]),
+        ("groups that look the same in two splits", [" = ".join(group) for group in report.near_leakage]),
     ):
         if rows:
             more = f", and {len(rows) - _MOST_SHOWN} more" if len(rows) > _MOST_SHOWN else ""

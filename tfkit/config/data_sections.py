@@ -24,6 +24,7 @@ from tfkit.config.keys import (
     classes_key,
     key,
     labels_per_class_key,
+    on_leakage_key,
     text_of_number,
 )
 from tfkit.config.options import AugmentationOptions, ClassifierOptions, LoadingOptions, options_of
@@ -88,6 +89,10 @@ class DataSection(Section):
         "a whole number of 0 or more", "Decoded images are held in memory up to this size, in MiB.", 1024
     )
     bad_images: Literal["error", "skip"] = choice("What to do with an image that cannot be read.", "error")
+    max_pixels: Annotated[int, Field(ge=1, le=2**34)] = key(
+        COUNT, "An image of more pixels than this is not decoded and counts as one that cannot be read.", 178_956_970
+    )
+    on_leakage: Literal["keep", "drop", "error"] = on_leakage_key()
 
     @property
     def image_height_width(self) -> tuple[int, int]:

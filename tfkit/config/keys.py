@@ -92,6 +92,14 @@ def labels_per_class_key() -> Any:
     return key(COUNT + ", or null", "Keep so many training examples a class; the others are left out.", None)
 
 
+def on_leakage_key() -> Any:
+    """`data.on_leakage`, of images and of texts."""
+    return choice(
+        "The same content in two splits: `keep` tells it, `drop` leaves it out of what is learned from, `error` stops.",
+        "keep",
+    )
+
+
 def teacher_key() -> Any:
     """`distillation.teacher`, of images and of texts."""
     return key(

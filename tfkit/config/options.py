@@ -214,6 +214,8 @@ class LoadingOptions(TypedDict):
     validation_fraction: float
     test_fraction: float
     bad_images: Literal["error", "skip"]
+    max_pixels: int
+    on_leakage: Literal["keep", "drop", "error"]
 
 
 class TextLoadingOptions(TypedDict):
@@ -234,6 +236,7 @@ class TextLoadingOptions(TypedDict):
     classes: tuple[str, ...] | None
     labels_per_class: int | None
     bad_rows: Literal["error", "skip"]
+    on_leakage: Literal["keep", "drop", "error"]
     validation_fraction: float
     test_fraction: float
 

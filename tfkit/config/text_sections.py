@@ -28,6 +28,7 @@ from tfkit.config.keys import (
     classes_key,
     key,
     labels_per_class_key,
+    on_leakage_key,
     teacher_key,
 )
 from tfkit.config.options import (
@@ -136,6 +137,7 @@ class TextDataSection(Section):
     classes: ClassNames | None = classes_key()
     labels_per_class: Count | None = labels_per_class_key()
     bad_rows: Literal["error", "skip"] = choice("What to do with a row that cannot be used.", "error")
+    on_leakage: Literal["keep", "drop", "error"] = on_leakage_key()
     sequence_length: Annotated[int, Field(ge=4, le=65_536)] | None = key(
         "a whole number of 4 or more, or null",
         "Tokens of a text at most, start and end included; chosen from the training texts when null.",

@@ -10,20 +10,26 @@ import numpy as np
 from tfkit.data.checking import BadImages, Progress, check_images, refuse_bad_images
 from tfkit.data.examples import ExamplesT, ImageExamples, LeftOut
 from tfkit.data.image_files import PartName, Reading
+from tfkit.data.looking import MAX_PIXELS, Look
 from tfkit.data.targets import CLASSES, Targets
 from tfkit.errors import DataError, is_printable, printable
 
 
 @dataclass(frozen=True, eq=False)
 class Part(Generic[ExamplesT]):
-    """Checked examples of one part, and a digest of each one's content."""
+    """Checked examples of one part, a digest of each one's content, and of images what was seen of each."""
 
     examples: ExamplesT
     digests: tuple[bytes, ...]
+    looks: tuple[Look, ...] = ()
 
     def select(self, positions: np.ndarray) -> "Part[ExamplesT]":
         """The examples at `positions`, with their digests."""
-        return Part(self.examples.select(positions), tuple(self.digests[position] for position in positions))
+        return Part(
+            self.examples.select(positions),
+            tuple(self.digests[position] for position in positions),
+            tuple(self.looks[position] for position in positions) if self.looks else (),
+        )
 
 
 def classes_of(readings: dict[PartName, Reading], wanted: Sequence[str] | None) -> tuple[str, ...]:
@@ -58,6 +64,7 @@ def assemble(
     targets: Targets = CLASSES,
     bad_images: BadImages,
     progress: Progress | None,
+    max_pixels: int = MAX_PIXELS,
     may_lack: bool = False,
 ) -> tuple[dict[PartName, Part], list[LeftOut]]:
     """Check the images of the classes named, number their labels, and leave out what cannot be used.
@@ -68,6 +75,7 @@ def assemble(
         targets: What the labels are.
         bad_images: `error` or `skip`.
         progress: Called with (done, total) over all parts.
+        max_pixels: Height times width above which an image is not decoded.
         may_lack: Whether a part may have no image of a class.
 
     Returns:
@@ -92,37 +100,24 @@ def assemble(
     for part, reading in readings.items():
         positions = chosen[part]
         names = tuple(reading.names[position] for position in positions)
-        digests, bad = check_images(reading.source, positions, names, progress=_shifted(progress, done, total))
+        told = _shifted(progress, done, total)
+        looks = check_images(reading.source, positions, max_pixels=max_pixels, progress=told)
         done += len(positions)
         ignored.extend(reading.left_out)
-        damaged.extend(LeftOut(names[place], reason) for place, reason in bad.items())
-        told = [reading.labels[position] for position in positions]
+        damaged.extend(LeftOut(name, look.reason) for name, look in zip(names, looks, strict=True) if look.reason)
+        words = [reading.labels[position] for position in positions]
         labels = (
-            targets.values(told, class_names) if all_kept else np.array([number_of[label] for label in told], np.int32)
+            targets.values(words, class_names)
+            if all_kept
+            else np.array([number_of[label] for label in words], np.int32)
         )
         examples = ImageExamples(reading.source, positions, labels, names, class_names)
-        good = np.array([place for place in range(len(positions)) if place not in bad], np.int64)
-        parts[part] = Part(examples, tuple(digests)).select(good)
+        good = np.array([place for place, look in enumerate(looks) if look.reason is None], np.int64)
+        parts[part] = Part(examples, tuple(look.digest for look in looks), tuple(looks)).select(good)
     if bad_images == "error":
         refuse_bad_images(damaged, total)
     _refuse_empty_classes(parts, may_lack=may_lack or all_kept)
     return parts, ignored + damaged
-
-
-def note_conflicts(
-    groups: Sequence[tuple[str, ...]], parts: Sequence[Part[ExamplesT]], *, unit: str = "images"
-) -> list[str]:
-    """A sentence when examples with the same content have different labels, else nothing."""
-    label_of = {
-        name: tuple(np.ravel(label).tolist())
-        for part in parts
-        for name, label in zip(part.examples.names, part.examples.labels, strict=True)
-    }
-    conflicts = [group for group in groups if len({label_of[name] for name in group}) > 1]
-    if not conflicts:
-        return []
-    shown = "; ".join(" = ".join(group) for group in conflicts[:3])
-    return [f"{len(conflicts)} {unit} appear under more than one class, so one label must be wrong: {shown}."]
 
 
 def refuse_odd_names(names: set[str]) -> None:

@@ -1,17 +1,17 @@
 """Every image looked at once before anything is trained: can it be decoded, and has it been seen before?"""
 
-import hashlib
 import os
-from collections import defaultdict
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import Literal
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Literal, TypeVar
 
 import numpy as np
 
-from tfkit.data.decoder import ImageDecoder
 from tfkit.data.examples import LeftOut
-from tfkit.data.host_images import decode_on_host, jpeg_warnings
+from tfkit.data.looking import MAX_PIXELS, Look, Onlooker, bomb_reason, digest_of
+from tfkit.data.remembered import FileState, Remembered, file_state
 from tfkit.data.sources import ImageSource
 from tfkit.errors import DataError
 
@@ -19,58 +19,116 @@ BadImages = Literal["error", "skip"]
 Progress = Callable[[int, int], None]
 
 _SHOWN = 10
-_TOGETHER = 64  # images decoded side by side; those of a group in which libjpeg warned are decoded again one by one
+_TOGETHER = 16  # images that a thread looks at in one go
+_AHEAD = 4  # such groups for each core that wait to be asked for
+_KEPT_AT_ONCE = 1000
+
+_Given = TypeVar("_Given")
+_Made = TypeVar("_Made")
 
 
 def check_images(
     source: ImageSource,
     positions: np.ndarray,
-    names: Sequence[str],
     *,
+    max_pixels: int = MAX_PIXELS,
     progress: Progress | None = None,
-) -> tuple[list[bytes], dict[int, str]]:
-    """Read and fully decode every image, on all cores.
+) -> list[Look]:
+    """Look at every image once, on all cores; files that have not changed since an earlier run are not read.
 
     Args:
         source: The images.
         positions: int (n,), which of them.
-        names: What to call them, one per position.
+        max_pixels: Height times width above which an image is not decoded.
         progress: Called with (done, total) now and then.
 
     Returns:
-        A 16-byte digest of each image's content, and the reason for each that cannot be used, by its place in
-        `positions`.
+        What was seen, one look a position.
     """
-    decoder = ImageDecoder(channels=source.channels)
+    tell = progress or (lambda done, total: None)
+    if not source.is_encoded:
+        looks = []
+        for position in positions:
+            looks.append(Look(digest_of(source.content(int(position)))))
+            if len(looks) % _KEPT_AT_ONCE == 0:
+                tell(len(looks), len(positions))
+        tell(len(positions), len(positions))
+        return looks
+    paths = [source.path(int(position)) for position in positions]
+    states = [file_state(path) if path is not None else None for path in paths]
+    with Remembered() as remembered:
+        return _looks(source, positions, paths, states, Onlooker(max_pixels=max_pixels), remembered, tell)
 
-    def check(position: int) -> tuple[bytes, str | None, bool]:
-        """The digest, the fault found, and whether that is all there is to say."""
+
+def _looks(
+    source: ImageSource,
+    positions: np.ndarray,
+    paths: Sequence[Path | None],
+    states: list[FileState | None],
+    onlooker: Onlooker,
+    remembered: Remembered,
+    tell: Progress,
+) -> list[Look]:
+    """Those known, and for the others what is seen now; these are remembered."""
+    looks: dict[int, Look] = {}
+    for place, look in enumerate(remembered.of_files(paths, states)):
+        if look is not None:
+            looks[place] = _limited(look, onlooker.max_pixels)
+    tell(len(looks), len(positions))
+    unseen = [place for place in range(len(positions)) if place not in looks]
+
+    def look_at(place: int) -> Look:
         try:
-            content = source.content(position)
+            content = source.content(int(positions[place]))
         except OSError as fault:
-            return b"", f"it cannot be read ({fault.strerror})", True
-        digest = hashlib.blake2b(content, digest_size=16).digest()
-        if not source.is_encoded or decode_on_host(content, channels=source.channels) is not None:
-            return digest, None, True
-        return digest, decoder.fault(content), False
+            return Look(b"", f"it cannot be read ({fault.strerror})")
+        if (seen := remembered.of_content(digest_of(content))) is not None:
+            return _limited(seen, onlooker.max_pixels)
+        return onlooker.look(content)
 
-    digests: list[bytes] = []
-    bad: dict[int, str] = {}
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for start in range(0, len(positions), _TOGETHER):
-            group = [int(position) for position in positions[start : start + _TOGETHER]]
-            with jpeg_warnings() as heard:
-                checked = list(pool.map(check, group))
-                warned = heard() is not None
-            for place, (position, (digest, reason, sure)) in enumerate(zip(group, checked, strict=True), start):
-                digests.append(digest)
-                if warned and reason is None and not sure:
-                    reason = decoder.warning(source.content(position))
-                if reason is not None:
-                    bad[place] = reason
-            if progress is not None:
-                progress(len(digests), len(names))
-    return digests, bad
+    groups = [unseen[start : start + _TOGETHER] for start in range(0, len(unseen), _TOGETHER)]
+    fresh: list[int] = []
+
+    def keep() -> None:
+        remembered.keep((paths[place], states[place], looks[place]) for place in fresh)
+        fresh.clear()
+
+    try:
+        for group, seen in zip(groups, _in_order(lambda group: list(map(look_at, group)), groups), strict=True):
+            looks.update(zip(group, seen, strict=True))
+            fresh += [place for place in group if _is_lasting(looks[place], onlooker.max_pixels)]
+            if len(fresh) >= _KEPT_AT_ONCE:
+                keep()
+            tell(len(looks), len(positions))
+    finally:  # what was seen before Ctrl-C is known the next time
+        keep()
+    return [looks[place] for place in range(len(positions))]
+
+
+def _is_lasting(look: Look, max_pixels: int) -> bool:
+    """Whether a look says something of the content, whatever the limit and the rights of today."""
+    return bool(look.digest) and bomb_reason((look.height, look.width), max_pixels) is None
+
+
+def _limited(look: Look, max_pixels: int) -> Look:
+    reason = bomb_reason((look.height, look.width), max_pixels)
+    return Look(look.digest, reason, look.height, look.width) if reason else look
+
+
+def _in_order(make: Callable[[_Given], _Made], given: Iterable[_Given]) -> Iterator[_Made]:
+    """`map` on all cores, in order, with a bound on what waits."""
+    cores = os.cpu_count() or 1
+    waiting: deque[Future[_Made]] = deque()
+    with ThreadPoolExecutor(cores) as pool:
+        try:
+            for one in given:
+                waiting.append(pool.submit(make, one))
+                if len(waiting) >= _AHEAD * cores:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
 
 
 def refuse_bad_images(bad: Sequence[LeftOut], total: int) -> None:
@@ -85,16 +143,3 @@ def refuse_bad_images(bad: Sequence[LeftOut], total: int) -> None:
         f"{count} of {total} cannot be used:\n" + "\n".join(lines),
         hint="replace or remove them, or leave them out with data.bad_images=skip",
     )
-
-
-def same_content(names: Sequence[str], digests: Sequence[bytes]) -> list[tuple[str, ...]]:
-    """Groups of two or more names whose content is the same, in order of first appearance.
-
-    Example:
-        >>> same_content(["a.jpg", "b.jpg", "c.jpg"], [b"1", b"2", b"1"])
-        [('a.jpg', 'c.jpg')]
-    """
-    groups: dict[bytes, list[str]] = defaultdict(list)
-    for name, digest in zip(names, digests, strict=True):
-        groups[digest].append(name)
-    return [tuple(group) for group in groups.values() if len(group) > 1]

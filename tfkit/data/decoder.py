@@ -25,14 +25,14 @@ class ImageDecoder:
         self._channels = channels
 
     @cached_property
-    def _shape(self) -> Callable[[bytes], "tf.Tensor"]:
+    def _decode(self) -> Callable[[bytes], "tf.Tensor"]:
         """What decodes; made, and TensorFlow started, when it is first needed."""
         import tensorflow as tf
 
         from tfkit.data.images import decode_image
 
         function: Callable[[bytes], tf.Tensor] = tf.function(
-            lambda encoded: tf.shape(decode_image(encoded, channels=self._channels)),
+            lambda encoded: decode_image(encoded, channels=self._channels),
             input_signature=[tf.TensorSpec([], tf.string)],
         )
         return function
@@ -42,17 +42,21 @@ class ImageDecoder:
 
         Scans that libjpeg mends are not among them: see `warning`.
         """
+        return self.pixels_or_fault(content)[1]
+
+    def pixels_or_fault(self, content: bytes) -> tuple[np.ndarray | None, str | None]:
+        """The pixels, uint8 (height, width, channels), or why there are none; as `fault` does."""
         if not content:
-            return "it is empty"
+            return None, "it is empty"
         if reason := png_fault(content):
-            return reason
+            return None, reason
         import tensorflow as tf
 
         try:
-            self._shape(content)
+            with tf.device("CPU:0"):
+                return self._decode(content).numpy(), None
         except tf.errors.OpError as fault:
-            return _reason(content, str(fault.message))
-        return None
+            return None, _reason(content, str(fault.message))
 
     def warning(self, content: bytes) -> str | None:
         """Why the scan of a JPEG is damaged though it decodes, or None; one call at a time in a process."""
@@ -61,7 +65,12 @@ class ImageDecoder:
         with jpeg_warnings() as heard:
             self.fault(content)
             words = heard()
-        return f"its JPEG data is damaged ({words})" if words else None
+        return damaged_scan(words) if words else None
+
+
+def damaged_scan(words: str) -> str:
+    """The reason that libjpeg's words on a scan give."""
+    return f"its JPEG data is damaged ({words})"
 
 
 def picture_fault(encoded: bytes, *, channels: int) -> str | None:
@@ -111,8 +120,6 @@ def picture_pixels(encoded: bytes, image: ImageSpec) -> np.ndarray:
 
 
 def _reason(content: bytes, message: str) -> str:
-    if content[:4] == b"RIFF" and b"ANIM" in content[:64]:
-        return "animated WebP cannot be read; save its first frame"
     if "Unknown image file format" in message:
         return f"it is not a JPEG, PNG, BMP, GIF or WebP (it starts with {content[:8]!r})"
     kind = "JPEG" if content[:2] == b"\xff\xd8" else "image"

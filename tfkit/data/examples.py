@@ -116,6 +116,8 @@ class DataReport:
         leakage: Those groups that lie in more than one split: a score on them is not earned.
         notes: Decisions in sentences, such as which folder became the test split.
         examples: Examples per split; more or fewer than the sum of `kept` where an example has several labels.
+        near_duplicates: Groups of images that look the same and are different files: told, never left out.
+        near_leakage: Those groups that lie in more than one split.
     """
 
     kept: dict[str, dict[str, int]]
@@ -124,6 +126,8 @@ class DataReport:
     leakage: tuple[tuple[str, ...], ...]
     notes: tuple[str, ...]
     examples: dict[str, int]
+    near_duplicates: tuple[tuple[str, ...], ...] = ()
+    near_leakage: tuple[tuple[str, ...], ...] = ()
 
     def to_json(self) -> dict[str, object]:
         """The report as plain lists and dicts for `json.dump`."""
@@ -134,6 +138,8 @@ class DataReport:
             "leakage": [list(group) for group in self.leakage],
             "notes": list(self.notes),
             "examples": self.examples,
+            "near_duplicates": [list(group) for group in self.near_duplicates],
+            "near_leakage": [list(group) for group in self.near_leakage],
         }
 
 

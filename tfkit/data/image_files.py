@@ -141,7 +141,7 @@ def _why_no_image(path: Path) -> str | None:
 
 
 def _name(path: Path, root: Path) -> str:
-    return printable(path.relative_to(root).as_posix())
+    return printable(path.as_posix().removeprefix(f"{root.as_posix()}/"))
 
 
 def has_image_signature(path: Path) -> bool:
@@ -179,10 +179,12 @@ def _visible_files(folder: Path) -> Iterator[tuple[Path, str | None]]:
         folders[:] = [name for name in folders if not name.startswith(".")]
         links = [path for path in (Path(place, name) for name in folders) if path.is_symlink()]
         found += [(path, "it is a link to a folder, which is not followed") for path in links]
+        called = [Path(place, name) for name in folders if Path(name).suffix.lower() in IMAGE_SUFFIXES]
+        found += [(path, "it is a folder, not an image") for path in called if path not in links]
         seen = [Path(place, name) for name in files if not name.startswith(".")]
         found += [(path, _why_no_image(path)) for path in seen]
     found += [(Path(str(fault.filename)), f"it cannot be read ({fault.strerror})") for fault in unread]
-    yield from sorted(found, key=lambda one: one[0])
+    yield from sorted(found, key=lambda one: one[0].parts)
 
 
 _TABLE_HINT = "the first line must name the columns path,label and, if the file is split already, split"

@@ -10,6 +10,7 @@ from tfkit.artifacts import ImageSpec
 _EXIF_NAME = b"Exif\x00\x00"
 _SEARCHED_BYTES = 1 << 18  # a segment has at most 64 KiB, and few stand before EXIF
 _ENTRY_BYTES = 12
+_TO_THE_END = 2**31 - 1
 
 
 def is_jpeg(encoded: tf.Tensor) -> tf.Tensor:
@@ -80,11 +81,10 @@ def _is_one_of(value: tf.Tensor, values: tuple[int, ...]) -> tf.Tensor:
 
 
 def decode_image(encoded: tf.Tensor, *, channels: int) -> tf.Tensor:
-    """Decode a JPEG, PNG, BMP, GIF (first frame) or WebP image by its content and set it upright.
+    """Decode a JPEG, PNG, BMP, GIF or WebP image (of an animation the first frame) by its content and set it upright.
 
     Alpha is dropped, CMYK becomes RGB, 16-bit samples keep their upper 8 bits, and the EXIF orientation of a
-    JPEG is applied (Exif 2.32, tag 0x0112). An animated WebP is refused: TensorFlow 2.21 crashes on it unless
-    exactly three channels are asked for.
+    JPEG is applied (Exif 2.32, tag 0x0112).
 
     Args:
         encoded: The file's bytes, a scalar string.
@@ -147,7 +147,17 @@ def _decode_jpeg(encoded: tf.Tensor) -> tf.Tensor:
 
 
 def _decode_other(encoded: tf.Tensor) -> tf.Tensor:
-    # Three channels is what every decoder can give; one channel fails on BMP, GIF and WebP.
+    return tf.cond(_is_webp(encoded), lambda: _decode_webp(encoded), lambda: _decode_remaining(encoded))
+
+
+def _decode_webp(encoded: tf.Tensor) -> tf.Tensor:
+    still = tf.cond(_is_animated(encoded), lambda: _first_frame(encoded), lambda: encoded)
+    # As many channels as there are is all that this decoder gives.
+    return tf.io.decode_image(still, channels=0, expand_animations=False)[..., :3]
+
+
+def _decode_remaining(encoded: tf.Tensor) -> tf.Tensor:
+    # Three channels is what every other decoder can give; one channel fails on BMP and GIF.
     pixels = tf.io.decode_image(encoded, channels=3, expand_animations=False)
     return tf.cond(_has_palette(encoded), lambda: _look_up_palette(encoded, pixels), lambda: pixels)
 
@@ -181,6 +191,34 @@ def _has_palette(encoded: tf.Tensor) -> tf.Tensor:
     """Whether the bytes are a BMP with 8 bits a pixel, whose pixels TensorFlow leaves as palette positions."""
     bits_per_pixel = tf.strings.substr(encoded, tf.minimum(28, tf.strings.length(encoded)), 2)
     return (tf.strings.substr(encoded, 0, 2) == b"BM") & (bits_per_pixel == b"\x08\x00")
+
+
+def _is_webp(encoded: tf.Tensor) -> tf.Tensor:
+    return (_bytes_at(encoded, 0, 4) == b"RIFF") & (_bytes_at(encoded, 8, 4) == b"WEBP")
+
+
+def _is_animated(encoded: tf.Tensor) -> tf.Tensor:
+    """Whether the flags of an extended WebP speak of an animation (RFC 9649, section 2.7)."""
+    return (_bytes_at(encoded, 12, 4) == b"VP8X") & (_bytes(encoded, 20, 1)[0] & 2 > 0)
+
+
+def _first_frame(encoded: tf.Tensor) -> tf.Tensor:
+    """An animated WebP as a still one of its first frame's picture, which TensorFlow's decoder takes; alpha is dropped.
+
+    A decoder wants to be told no more bytes than there are, and no fewer than the picture has: it gets the frame's own
+    size, and behind the picture what that size counts besides.
+    """
+    frame = tf.strings.split([encoded], sep=b"ANMF", maxsplit=1).values[-1]
+    chunks = _bytes_at(frame, 20, _TO_THE_END)
+    alpha = _unsigned_32(chunks + bytes(8), 4)
+    skipped = tf.where(_bytes_at(chunks, 0, 4) == b"ALPH", 8 + alpha + alpha % 2, 0)
+    before, picture = _bytes_at(chunks, 0, skipped), _bytes_at(chunks, skipped, _TO_THE_END)
+    return tf.strings.join([b"RIFF", _bytes_at(frame, 0, 4), b"WEBP", picture, before, bytes(12)])
+
+
+def _bytes_at(encoded: tf.Tensor, start: tf.Tensor | int, count: tf.Tensor | int) -> tf.Tensor:
+    """`count` bytes from `start`, fewer where the string ends."""
+    return tf.strings.substr(encoded, tf.clip_by_value(start, 0, tf.strings.length(encoded)), count)
 
 
 def _look_up_palette(encoded: tf.Tensor, positions: tf.Tensor) -> tf.Tensor:

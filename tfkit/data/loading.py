@@ -1,15 +1,17 @@
 """A data set by name or place: read, checked, split, and accounted for."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Literal
 
 from tfkit.arguments import takes_text
-from tfkit.data.assembly import Part, assemble, classes_of, note_conflicts, refuse_odd_names
-from tfkit.data.checking import BadImages, Progress, same_content
-from tfkit.data.examples import DataReport, DatasetSplits, Examples, ExamplesT, ImageExamples
+from tfkit.data.accounting import OnLeakage, account_for
+from tfkit.data.assembly import Part, assemble, classes_of, refuse_odd_names
+from tfkit.data.checking import BadImages, Progress
+from tfkit.data.examples import DatasetSplits, ExamplesT, ImageExamples
 from tfkit.data.image_files import PartName, Reading, read_csv, read_image_folder
+from tfkit.data.looking import MAX_PIXELS
 from tfkit.data.npz import read_npz
 from tfkit.data.splitting import keep_per_class, stratified_holdout
 from tfkit.data.targets import CLASSES, Targets, target_kind
@@ -34,6 +36,8 @@ def load_image_splits(
     test_fraction: float = 0.2,
     seed: int = 0,
     bad_images: BadImages = "error",
+    max_pixels: int = MAX_PIXELS,
+    on_leakage: OnLeakage = "keep",
     targets: Targets = CLASSES,
     progress: Progress | None = None,
 ) -> DatasetSplits:
@@ -59,6 +63,9 @@ def load_image_splits(
         test_fraction: Share of all images for the test split, in (0, 1).
         seed: The same seed gives the same splits.
         bad_images: What a damaged image does: `error` stops with a list, `skip` leaves it out and says so.
+        max_pixels: Height times width above which an image counts as damaged and is not decoded.
+        on_leakage: What an image in two splits does: `keep` tells it, `drop` leaves it out of the training split (of
+            the validation split where the test split has it), `error` stops.
         targets: What the labels are: one class, several labels at once, or numbers; of csv alone but for classes.
         progress: Called with (done, total) while images are checked.
 
@@ -85,27 +92,15 @@ def load_image_splits(
         raise DataError(
             f"only one class was found: '{class_names[0]}'", hint="a classifier needs two or more classes to tell apart"
         )
-    parts, left_out = assemble(readings, class_names, targets=targets, bad_images=bad_images, progress=progress)
+    parts, left_out = assemble(
+        readings, class_names, targets=targets, bad_images=bad_images, max_pixels=max_pixels, progress=progress
+    )
     everything = list(parts.values())
     parts, notes = split_parts(parts, validation_fraction, test_fraction, seed)
-    train_examples = parts["train"].examples
     if labels_per_class is not None:
-        train_examples, note = few_labels(train_examples, labels_per_class, seed)
+        parts["train"], note = few_labels(parts["train"], labels_per_class, seed)
         notes.append(note)
-    kept = {"train": train_examples, "validation": parts["validation"].examples, "test": parts["test"].examples}
-    groups = same_content(
-        [name for part in everything for name in part.examples.names],
-        [digest for part in everything for digest in part.digests],
-    )
-    report = DataReport(
-        kept={split: examples.class_counts() for split, examples in kept.items()},
-        left_out=tuple(left_out),
-        duplicates=tuple(groups),
-        leakage=leaking(groups, kept),
-        notes=(*notes, *note_conflicts(groups, everything)),
-        examples={split: len(examples) for split, examples in kept.items()},
-    )
-    return DatasetSplits(train=kept["train"], validation=kept["validation"], test=kept["test"], report=report)
+    return account_for(parts, everything, left_out=left_out, notes=notes, on_leakage=on_leakage)
 
 
 @takes_text
@@ -285,11 +280,13 @@ def _hold_out(
     return part.select(kept), part.select(held_out)
 
 
-def few_labels(examples: ExamplesT, per_class: int, seed: int, *, unit: str = "images") -> tuple[ExamplesT, str]:
+def few_labels(
+    part: Part[ExamplesT], per_class: int, seed: int, *, unit: str = "images"
+) -> tuple[Part[ExamplesT], str]:
     """Keep `per_class` random examples of each class, and say so in a sentence."""
     if per_class < 1:
         raise DataError(f"labels_per_class must be 1 or more; got {per_class}", hint="check data.labels_per_class")
-    count = len(examples.class_names)
+    examples, count = part.examples, len(part.examples.class_names)
     if target_kind(examples.labels) != "classes":
         raise DataError("labels_per_class needs one class an example", hint="leave data.labels_per_class out")
     chosen = keep_per_class(examples.labels, per_class=per_class, class_count=count, seed=seed)
@@ -298,13 +295,7 @@ def few_labels(examples: ExamplesT, per_class: int, seed: int, *, unit: str = "i
     if fewer := [f"{n} of '{name}'" for name, n in examples.class_counts().items() if n < per_class]:
         note = f"{per_class} training {unit} of each class were asked for; there were fewer, and all kept: "
         note += f"{', '.join(fewer)}. {left} of other classes were left out."
-    return examples.select(chosen), note
-
-
-def leaking(groups: Sequence[tuple[str, ...]], kept: Mapping[str, "Examples"]) -> tuple[tuple[str, ...], ...]:
-    """Those groups of equal examples that lie in more than one split."""
-    split_of = {name: split for split, examples in kept.items() for name in examples.names}
-    return tuple(group for group in groups if len({split_of[name] for name in group if name in split_of}) > 1)
+    return part.select(chosen), note
 
 
 def check_fractions(*, validation_fraction: float, test_fraction: float) -> None:

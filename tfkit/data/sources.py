@@ -37,6 +37,10 @@ class ImageSource(Protocol):
     def content(self, index: int) -> bytes:
         """The stored bytes of one image, by which duplicates are found."""
 
+    def path(self, index: int) -> Path | None:
+        """The file that holds one image and nothing else; None where there is none."""
+        return None
+
     def encoded(self, indices: np.ndarray) -> Iterator[bytes]:
         """Encoded images as a client of a served model would send them (arrays as PNG)."""
 
@@ -83,6 +87,9 @@ class FileSource(ImageSource):
 
     def content(self, index: int) -> bytes:
         return read_regular_file(self.paths[index])
+
+    def path(self, index: int) -> Path:
+        return self.paths[index]
 
     def encoded(self, indices: np.ndarray) -> Iterator[bytes]:
         return (self.content(int(index)) for index in indices)

@@ -35,6 +35,8 @@ class DataSummary:
         left_out: What was not used, each with its reason.
         duplicates: Groups of examples of one split with the same content, one text for each group.
         leakage: The same for groups that lie in more than one split.
+        near_duplicates: Groups of pictures of one split that look the same, one text for each group.
+        near_leakage: The same for groups that lie in more than one split.
         notes: What was decided about the data.
         noun: What one example is called.
     """
@@ -44,6 +46,8 @@ class DataSummary:
     left_out: tuple[str, ...]
     duplicates: tuple[str, ...]
     leakage: tuple[str, ...]
+    near_duplicates: tuple[str, ...]
+    near_leakage: tuple[str, ...]
     notes: tuple[str, ...]
     noun: str
 
@@ -66,6 +70,7 @@ def summarize_data(data: Mapping[str, Any], *, noun: str) -> DataSummary:
         The same as values ready to print.
     """
     kept = data["kept"]
+    near, near_leakage = data.get("near_duplicates", ()), data.get("near_leakage", ())  # older runs have none
     splits = tuple(
         SplitSummary(name, title, kept[name])
         for name, title in _TITLES.items()
@@ -77,6 +82,8 @@ def summarize_data(data: Mapping[str, Any], *, noun: str) -> DataSummary:
         left_out=tuple(f"{entry['name']}: {entry['reason']}" for entry in data["left_out"]),
         duplicates=tuple(_group(names) for names in data["duplicates"] if names not in data["leakage"]),
         leakage=tuple(_group(names) for names in data["leakage"]),
+        near_duplicates=tuple(_group(names) for names in near if names not in near_leakage),
+        near_leakage=tuple(_group(names) for names in near_leakage),
         notes=tuple(data["notes"]),
         noun=noun,
     )

@@ -66,6 +66,9 @@ def warnings(report: RunReport, data: DataSummary) -> tuple[str, ...]:
         told.append(
             f"{leaked} in two splits at once; if one of them is the evaluation split, the accuracy is flattered."
         )
+    if data.near_leakage:
+        groups = counted(len(data.near_leakage), "group")
+        told.append(f"{groups} of {report.noun}s that look the same lie in two splits; the accuracy may be flattered.")
     examples = report.evaluation.examples
     if examples < FEW_EXAMPLES and report.evaluation.task.targets == "classes":
         told.append(

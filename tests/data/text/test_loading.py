@@ -122,7 +122,7 @@ def test_duplicates_and_leakage_are_reported_and_copies_never_parted(tmp_path):
     report = load_text_splits(source="csv", train=_write(tmp_path, "a.csv", _csv(rows))).report
     assert report.duplicates == (("a.csv:5", "a.csv:22"), ("a.csv:13", "a.csv:23"))
     assert report.leakage == ()
-    assert any("1 texts appear under more than one class" in note for note in report.notes)
+    assert any("1 text appears under more than one class" in note for note in report.notes)
     _write(tmp_path, "b.csv", _csv([*ROWS[8:12], ("new", "ask")]))
     leaking = load_text_splits(
         source="csv", directory=tmp_path, train=Path("a.csv"), test=Path("b.csv"), validation_fraction=0.0

@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from tfkit.arguments import takes_text
-from tfkit.data.assembly import Part, note_conflicts
-from tfkit.data.checking import same_content
-from tfkit.data.examples import DataReport, DatasetSplits, LeftOut
+from tfkit.data.accounting import OnLeakage, account_for
+from tfkit.data.assembly import Part
+from tfkit.data.examples import DatasetSplits, LeftOut
 from tfkit.data.image_files import PartName, part_name
-from tfkit.data.loading import check_fractions, few_labels, leaking, split_parts
+from tfkit.data.loading import check_fractions, few_labels, split_parts
 from tfkit.data.targets import CLASSES, Targets
 from tfkit.data.text.assembling import class_names_of, clean, parts_of
 from tfkit.data.text.examples import TextExamples
@@ -116,6 +116,7 @@ def load_text_splits(
     test_fraction: float = 0.2,
     seed: int = 0,
     bad_rows: BadRows = "error",
+    on_leakage: OnLeakage = "keep",
     targets: Targets = CLASSES,
 ) -> DatasetSplits[TextExamples]:
     """Read a table of texts and labels, look at every row, and split what is not split already.
@@ -147,6 +148,8 @@ def load_text_splits(
         seed: The same seed gives the same splits.
         bad_rows: What a row that cannot be used does (empty text or label, wrong number of fields, a label that
             the training split does not have): `error` stops with a list of all, `skip` leaves it out and says so.
+        on_leakage: What a text in two splits does: `keep` tells it, `drop` leaves it out of the training split (of the
+            validation split where the test split has it), `error` stops.
         targets: What the labels are: one class, several labels at once, or numbers; of files alone but for classes.
 
     Returns:
@@ -178,24 +181,12 @@ def load_text_splits(
     _refuse_too_little(parts, class_names, targets)
     everything = list(parts.values())
     parts, split_notes = split_parts(parts, validation_fraction, test_fraction, seed, unit="texts")
-    kept = {split: parts[split].examples for split in ("train", "validation", "test")}
-    notes += [*split_notes, *_note_missing(kept)]
+    notes += [*split_notes, *_note_missing({split: part.examples for split, part in parts.items()})]
     if labels_per_class is not None:
-        kept["train"], note = few_labels(kept["train"], labels_per_class, seed, unit="texts")
+        parts["train"], note = few_labels(parts["train"], labels_per_class, seed, unit="texts")
         notes.append(note)
-    groups = same_content(
-        [name for part in everything for name in part.examples.names],
-        [digest for part in everything for digest in part.digests],
-    )
-    report = DataReport(
-        kept={split: examples.class_counts() for split, examples in kept.items()},
-        left_out=(*(item for reading in readings.values() for item in reading.left_out), *bad),
-        duplicates=tuple(groups),
-        leakage=leaking(groups, kept),
-        notes=(*notes, *note_conflicts(groups, everything, unit="texts")),
-        examples={split: len(examples) for split, examples in kept.items()},
-    )
-    return DatasetSplits(train=kept["train"], validation=kept["validation"], test=kept["test"], report=report)
+    left_out = (*(item for reading in readings.values() for item in reading.left_out), *bad)
+    return account_for(parts, everything, left_out=left_out, notes=notes, on_leakage=on_leakage, unit="texts")
 
 
 @takes_text
