@@ -28,7 +28,7 @@ def settle_biases(model: keras.Model) -> int:
         True
     """
     graph = read_graph(model)
-    neighbours = Neighbours(graph)
+    neighbours = Neighbours(graph, kind_of)
     settling = [(node, settle) for node in graph.nodes if (settle := kind_of(node).settle) is not None]
     settled = sum(settle(neighbours, node) for node, settle in settling)
     settle_sums(graph)

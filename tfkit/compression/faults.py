@@ -18,7 +18,7 @@ def faults_of(neighbours: Neighbours, node: Node, bits: Bits) -> Fault | None:
         The first fault that is found: of the kind, or what holds for layers of all kinds; None when it can be.
 
     Example:
-        >>> [faults_of(Neighbours(graph), node, Bits()) for node in graph.nodes if node.name == "logits"]
+        >>> [faults_of(Neighbours(graph, kind_of), node, Bits()) for node in graph.nodes if node.name == "logits"]
         [None]
     """
     layer, kind = node.operation, kind_of(node)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import keras
 import numpy as np
 
-from tfkit.compression.kinds import treatment_of
+from tfkit.compression.kinds import kind_of, treatment_of
 from tfkit.compression.kinds.scaling import composed_scaling, holds_zero
 from tfkit.compression.neighbours import Neighbours
 from tfkit.errors import ModelError
@@ -99,7 +99,7 @@ def _leading(graph: LayerGraph, value: Value) -> tuple[Value, list[Node]]:
     end, chain = value, []
     current: Value = value
     while (taker := graph.only_consumer(current)) is not None:
-        if Neighbours(graph).is_leading_scaling(taker):
+        if Neighbours(graph, kind_of).is_leading_scaling(taker):
             chain.append(taker)
             end = taker.output
         elif treatment_of(taker) != "absent":

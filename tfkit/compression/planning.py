@@ -89,7 +89,7 @@ _REASONS: dict[Treatment, str] = {
 
 class _Planning:
     def __init__(self, graph: LayerGraph, policy: QuantizationPolicy) -> None:
-        self._graph, self._policy, self._neighbours = graph, policy, Neighbours(graph)
+        self._graph, self._policy, self._neighbours = graph, policy, Neighbours(graph, kind_of)
         self._treatments: dict[str, Treatment] = {}
         for node in graph.nodes:  # in order: a layer behind one in float may run inside it
             self._treatments[node.name] = self._treatment(node)

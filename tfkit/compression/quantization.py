@@ -2,7 +2,6 @@
 
 import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Literal, TypedDict
 
 import keras
@@ -12,24 +11,16 @@ from tfkit.arguments import takes_text
 from tfkit.compression.calibration import Calibration, calibrate, unrounded
 from tfkit.compression.differences import refuse_zero_differences
 from tfkit.compression.input_grid import InputGrid, input_grids
-from tfkit.compression.kinds import LayerCall, kind_of
+from tfkit.compression.kinds import kind_of
 from tfkit.compression.kinds.attention import is_wide_softmax
+from tfkit.compression.kinds.kind import Training
 from tfkit.compression.neighbours import Neighbours
 from tfkit.compression.planning import LayerPlan, coverage_rows, layers_in_float, plan_layers
 from tfkit.compression.policy import LayerCoverage, QuantizationPolicy
 from tfkit.compression.splitting import split_layers
 from tfkit.compression.wide_values import WideValues, wide_values
 from tfkit.errors import ModelError
-from tfkit.graph import (
-    LayerGraph,
-    Node,
-    Value,
-    build_model,
-    copy_layer,
-    give_weights,
-    read_graph,
-    refuse_difference,
-)
+from tfkit.graph import LayerCall, LayerGraph, Node, Value, build_model, read_graph, refuse_difference
 from tfkit.graph.building import Copy
 from tfkit.keras_types import Inputs, Tensor
 from tfkit.layers import FakeQuantize, PixelGrid, round_to_steps
@@ -107,38 +98,6 @@ def quantize_aware(
     return rewritten
 
 
-@dataclass(frozen=True)
-class Training:
-    """How a layer is trained.
-
-    Attributes:
-        bits: Of activations.
-        fused: As for `FakeQuantize`.
-        wide: The tensors that need more than eight bits over one range.
-        weight_bits: Of its kernel; None when it has none, or stays in float.
-    """
-
-    bits: int
-    fused: bool
-    wide: WideValues
-    weight_bits: int | None = None
-
-    def changed(self, call: LayerCall, **changes: object) -> Tensor:
-        """Call a layer with other settings and its weights.
-
-        Args:
-            call: Its call.
-            **changes: The settings that differ.
-
-        Returns:
-            Its output.
-        """
-        layer = copy_layer(call.node.operation, name=call.node.name, kind=None, **changes)
-        outputs = layer(*call.args, **call.kwargs)
-        give_weights(layer, call.node.operation.get_weights())
-        return outputs
-
-
 def _first_of(calibration: Calibration) -> tuple[Inputs | None, Calibration]:
     """The samples, or the first batch of them, and all of them again."""
     if isinstance(calibration, Mapping | np.ndarray):
@@ -186,7 +145,7 @@ class _Rewriting:
         batch_norm: BatchNorm,
         fused: bool,
     ) -> None:
-        self._neighbours, self._plans, self._grids = Neighbours(graph), plans, grids
+        self._neighbours, self._plans, self._grids = Neighbours(graph, kind_of), plans, grids
         self._bits, self._batch_norm, self._fused = bits, batch_norm, fused
         self._quantizers: dict[int, FakeQuantize] = {}
         self._narrow: dict[int, Tensor] = {}
@@ -254,7 +213,7 @@ class _Rewriting:
     def _layer(self, call: LayerCall, plan: LayerPlan) -> Tensor | Sequence[Tensor]:
         train = kind_of(call.node).train if plan.treatment != "float" else None
         if train is not None:
-            trained = train(Training(self._bits, self._fused, self._wide, plan.weight_bits), call)
+            trained = train(Training(self._bits, self._fused, self._wide.has_16_bits, plan.weight_bits), call)
             if trained is not None:
                 return trained
         layer = call.copy()

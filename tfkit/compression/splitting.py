@@ -4,17 +4,17 @@ from collections.abc import Sequence
 
 import keras
 
-from tfkit.compression.kinds import LayerCall, kind_of, own_kind_of
+from tfkit.compression.kinds import kind_of, own_kind_of
 from tfkit.compression.kinds.arithmetic import as_rescaling, scaling_of
 from tfkit.compression.kinds.embedding import sum_constants
+from tfkit.compression.kinds.kind import Splitting
 from tfkit.graph import (
+    LayerCall,
     LayerGraph,
     Node,
     build_model,
     call_opened,
     call_with_rows,
-    copy_layer,
-    give_weights,
     is_builtin,
     opened_model,
     read_graph,
@@ -48,7 +48,7 @@ def split_layers(graph: LayerGraph) -> LayerGraph:
         >>> [node.kind for node in split_layers(read_graph(model)).nodes]
         ['Dense', 'Activation']
     """
-    splitting = Splitting()
+    splitting = _Splitting()
     while True:  # a block may hold blocks
         splitting.shared = {id(node.operation) for node in graph.nodes if len(graph.calls_of(node.operation)) > 1}
         splitting.opened = False
@@ -76,23 +76,17 @@ def scaling_as_layers(graph: LayerGraph) -> LayerGraph:
     return read_graph(build_model(graph, call))
 
 
-class Splitting:
-    """What to put in each node's place; remembers the blocks that do not open, and what shared layers became.
+class _Splitting(Splitting):
+    """What to put in each node's place; remembers the blocks that do not open.
 
     Attributes:
-        shared: The `id`s of the graph's layers that are called more than once.
         opened: Whether this pass opened a block.
-        separated: The halves of separable convolutions, by the layer's `id`.
-        taken_from: The tensor that each channel of pixels was taken from, by the channel's `id`.
     """
 
     def __init__(self) -> None:
-        self.shared: set[int] = set()
+        super().__init__()
         self.opened = False
-        self.separated: dict[int, tuple[keras.Layer, keras.Layer]] = {}
-        self.taken_from: dict[int, Tensor] = {}
         self._closed: dict[int, keras.Layer] = {}
-        self._linear: dict[int, keras.Layer] = {}
 
     def call(
         self, node: Node, copy: Copy, args: tuple[Tensor, ...], kwargs: dict[str, object]
@@ -111,21 +105,6 @@ class Splitting:
             self._closed[id(layer)] = layer
             return layer(*args, **kwargs)  # planning refuses it by name
         self.opened = True
-        return outputs
-
-    def is_shared(self, node: Node) -> bool:
-        """Whether a layer is called more than once: one set of weights for several calls must stay one."""
-        return id(node.operation) in self.shared
-
-    def without_activation(self, call: LayerCall) -> Tensor:
-        """What a layer gives before its activation: by one layer for all calls of a shared one."""
-        layer = call.node.operation
-        known = self._linear.get(id(layer))
-        if known is not None:
-            return known(*call.args, **call.kwargs)
-        linear = self._linear[id(layer)] = copy_layer(layer, name=call.node.name, activation="linear")
-        outputs = linear(*call.args, **call.kwargs)
-        give_weights(linear, layer.get_weights())
         return outputs
 
     def _is_block(self, layer: keras.Layer) -> bool:

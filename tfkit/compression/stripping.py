@@ -7,13 +7,14 @@ import numpy as np
 
 from tfkit.compression.calibration import is_quantize_aware, unrounded
 from tfkit.compression.folded import TrainedKernel
-from tfkit.compression.kinds import LayerCall, kind_of
+from tfkit.compression.kinds import kind_of
+from tfkit.compression.kinds.kind import Stripping
 from tfkit.compression.neighbours import Neighbours
 from tfkit.compression.operators import numbers_of, on_output_channels
-from tfkit.graph import Node, build_model, give_weights, read_graph, refuse_difference
+from tfkit.graph import LayerCall, Node, build_model, read_graph, refuse_difference
 from tfkit.graph.building import Copy
-from tfkit.keras_types import Array, Tensor
-from tfkit.layers import CompressedEmbedding, CompressedKernel, FakeQuantize, plain_class
+from tfkit.keras_types import Tensor
+from tfkit.layers import CompressedEmbedding, CompressedKernel, FakeQuantize
 
 
 def strip_compression(model: keras.Model) -> keras.Model:
@@ -33,7 +34,7 @@ def strip_compression(model: keras.Model) -> keras.Model:
         >>> is_compressed(strip_compression(student))
         False
     """
-    plain = build_model(read_graph(model), Stripping().call)
+    plain = build_model(read_graph(model), _Stripping().call)
     with unrounded(model, kernels=False):
         refuse_difference(model, plain, what="copy without compression")
     return plain
@@ -49,11 +50,8 @@ def is_compressed(model: keras.Model) -> bool:
     return any(isinstance(layer, CompressedKernel | FakeQuantize) for layer in model.layers)
 
 
-class Stripping:
-    """What to put in each node's place; remembers what shared layers became."""
-
-    def __init__(self) -> None:
-        self._made: dict[int, keras.Layer] = {}
+class _Stripping(Stripping):
+    """What to put in each node's place."""
 
     def call(
         self, node: Node, copy: Copy, args: tuple[Tensor, ...], kwargs: dict[str, object]
@@ -62,27 +60,6 @@ class Stripping:
         call, strip = LayerCall(node, copy, args, kwargs), kind_of(node).strip
         stripped = strip(self, call) if strip is not None else None
         return call.copied() if stripped is None else stripped
-
-    def plain(self, call: LayerCall, *, without: Sequence[str], weights: Sequence[Array]) -> Tensor:
-        """Call the plain layer in the place of a compressed one: the same one for each call of a shared layer.
-
-        Args:
-            call: The compressed layer's call.
-            without: Its settings that the plain layer has not.
-            weights: The plain layer's weights.
-
-        Returns:
-            Its output.
-        """
-        layer = call.node.operation
-        if id(layer) in self._made:
-            return self._made[id(layer)](*call.args, **call.kwargs)
-        config = {name: value for name, value in layer.get_config().items() if name not in without}
-        made = plain_class(layer).from_config(config | {"name": call.node.name})  # type: ignore[attr-defined]
-        self._made[id(layer)] = made
-        outputs = made(*call.args, **call.kwargs)
-        give_weights(made, weights)
-        return outputs
 
 
 def trained_kernels(model: keras.Model) -> tuple[TrainedKernel, ...]:
@@ -99,7 +76,7 @@ def trained_kernels(model: keras.Model) -> tuple[TrainedKernel, ...]:
         >>> [kernel.bits for kernel in trained_kernels(weights_only)]
         [8, 8, 8]
     """
-    neighbours = Neighbours(read_graph(model))
+    neighbours = Neighbours(read_graph(model), kind_of)
     kernels = []
     for node in neighbours.graph.nodes:
         layer = node.operation

@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 
 from tfkit.compression.kinds import kind_of
 from tfkit.compression.kinds.counting import NARROW_BITS, Sums, channels_of
-from tfkit.compression.neighbours import Neighbours
+from tfkit.compression.neighbours import Summing
 from tfkit.graph import LayerGraph, Node, Value
 from tfkit.layers import FakeQuantize, PixelGrid, TokenIds, WholeKernel
 
@@ -28,7 +28,7 @@ def settle_sums(graph: LayerGraph) -> int:
     """
     grids = [node.operation for node in graph.nodes if isinstance(node.operation, PixelGrid | TokenIds)]
     floats = {name for grid in grids for name in grid.float_layers}
-    summing, told = Summing(graph), 0
+    summing, told = _Settling(graph, kind_of), 0
     for node in graph.nodes:
         source = _source_of(node.inputs[0]) if isinstance(node.operation, FakeQuantize) else None
         if source is not None and source.name not in floats:
@@ -36,8 +36,8 @@ def settle_sums(graph: LayerGraph) -> int:
     return told
 
 
-class Summing(Neighbours):
-    """What the operators of a settled model count in, and what is around them."""
+class _Settling(Summing):
+    """What the operators of a settled model count in, asked of their kinds."""
 
     def settle(self, source: Node, node: Node) -> bool:
         """Tell one quantiser.
@@ -68,15 +68,6 @@ class Summing(Neighbours):
         return True
 
     def counted(self, value: Value, quantizer: FakeQuantize) -> NDArray[np.float32] | np.float32:
-        """What a tensor counts in that is joined with others.
-
-        Args:
-            value: The tensor.
-            quantizer: What rounds all of them.
-
-        Returns:
-            float32, for each channel or all; 0: not known.
-        """
         step, source = self.narrow_step_of(value), _source_of(value)
         if step is not None:
             return np.float32(step) * (np.float32(1) / np.float32(127))

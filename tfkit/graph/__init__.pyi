@@ -1,4 +1,4 @@
-from .building import Call, build_model, copy_layer, copy_onto, give_weights
+from .building import Call, LayerCall, build_model, copy_layer, copy_onto, give_weights
 from .comparing import refuse_difference, refuse_other_values
 from .feeding import fed
 from .heads import Head, activation_name, read_head
@@ -11,6 +11,7 @@ __all__ = [
     "COMPARED_SAMPLES",
     "Call",
     "Head",
+    "LayerCall",
     "LayerGraph",
     "Node",
     "Value",

@@ -4,6 +4,7 @@ import functools
 import inspect
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import keras
 
@@ -38,6 +39,26 @@ def give_weights(owner: keras.Layer, weights: Sequence[Array]) -> None:
 # -> output tensors
 Copy = Callable[[], keras.Layer]
 Call = Callable[[Node, Copy, tuple[Tensor, ...], dict[str, object]], Tensor | Sequence[Tensor]]
+
+
+@dataclass(frozen=True)
+class LayerCall:
+    """A call of a layer in a graph that is built again.
+
+    Attributes:
+        node: The call in the old graph.
+        copy: Gives a copy of its layer, with its weights: the same one for each call of a shared layer.
+        args, kwargs: Its arguments, the new graph's tensors in the place of the old one's.
+    """
+
+    node: Node
+    copy: Copy
+    args: tuple[Tensor, ...]
+    kwargs: dict[str, object]
+
+    def copied(self) -> Tensor:
+        """What the layer's copy gives."""
+        return self.copy()(*self.args, **self.kwargs)
 
 
 def build_model(graph: LayerGraph, call: Call | None = None, *, name: str | None = None) -> keras.Model:

@@ -1,8 +1,9 @@
 from .compression import Compression, describe_compression, parameters_of
 from .explanations import Explanations, explain_mistakes
 from .files import write_run_report
+from .findings import Evaluation
 from .proof import evaluate, prove_artifacts, shown_of, write_stage_pictures
-from .run_report import ArtifactResult, Control, Evaluation, RunReport, StageSummary, artifact_result, float_accuracy
+from .run_report import ArtifactResult, Control, RunReport, StageSummary, artifact_result, float_accuracy
 from .tensorboard import write_layer_errors, write_tensorboard_images, write_tensorboard_texts
 from .terminal import result_table
 

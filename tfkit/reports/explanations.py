@@ -11,9 +11,8 @@ import numpy as np
 
 from tfkit.artifacts import RunDirectory, TextSpec
 from tfkit.errors import ModelError
-from tfkit.reports.findings import Mistake, mistakes
+from tfkit.reports.findings import Evaluation, Mistake, mistakes
 from tfkit.reports.quantities import percent
-from tfkit.reports.run_report import Evaluation
 
 # Only for the type checker: these rooms load TensorFlow, and `tfkit --help` must not.
 if TYPE_CHECKING:

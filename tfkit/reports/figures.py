@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from tfkit.reports.drawing import BAD, GOOD, INK, LINE, MUTED, ON_COLOUR, Drawing, drawing_style
-from tfkit.reports.findings import CalibrationBin, calibration, confusion_matrix
+from tfkit.reports.findings import CalibrationBin, Evaluation, calibration, confusion_matrix
 from tfkit.reports.quantities import counted, file_size, milliseconds
-from tfkit.reports.run_report import ArtifactResult, Evaluation, RunReport, StageSummary
+from tfkit.reports.run_report import ArtifactResult, RunReport, StageSummary
 
 # Up to here cells hold their number, and up to there classes are named at the axes; a picture with more is a heat map.
 MOST_CLASSES_WITH_NUMBERS = 20

@@ -8,9 +8,9 @@ from datetime import datetime
 from typing import Any
 
 from tfkit.reports.data_summary import DataSummary
-from tfkit.reports.findings import accuracy_interval
+from tfkit.reports.findings import Evaluation, accuracy_interval
 from tfkit.reports.quantities import count, counted, file_size, milliseconds, percent, points
-from tfkit.reports.run_report import ArtifactResult, Evaluation, RunReport, float_accuracy
+from tfkit.reports.run_report import ArtifactResult, RunReport, float_accuracy
 from tfkit.reports.task_view import FIGURES, told_figure
 
 # In the order they are told; a limit that is null in the recipe does not hold.

@@ -12,8 +12,9 @@ import numpy as np
 from tfkit.artifacts import Artifact, ImageSpec, InputSpec, RunDirectory
 from tfkit.data.targets import told_target
 from tfkit.inputs import input_batches, input_of
+from tfkit.reports.findings import Evaluation
 from tfkit.reports.gallery import Misclassified
-from tfkit.reports.run_report import ArtifactResult, Evaluation, artifact_result
+from tfkit.reports.run_report import ArtifactResult, artifact_result
 from tfkit.reports.tensorboard import write_layer_errors, write_tensorboard_images
 from tfkit.tasks import PLAIN, Decision
 

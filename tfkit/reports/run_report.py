@@ -5,11 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from tfkit.artifacts import (
     ArtifactFormat,
@@ -22,8 +19,8 @@ from tfkit.artifacts import (
 )
 from tfkit.inputs import Prose, input_of
 from tfkit.reports.compression import Compression
+from tfkit.reports.findings import Evaluation
 from tfkit.reports.quantities import counted, file_size
-from tfkit.tasks import PLAIN, Decision, Quality, Task, task_of
 from tfkit.version import __version__
 
 # Only for the type checker: both rooms load TensorFlow, and `tfkit --help` must not.
@@ -83,67 +80,6 @@ def float_accuracy(stages: Sequence[StageSummary]) -> float | None:
     names = [stage.name for stage in stages]
     first = next((number for number, name in enumerate(names) if name in ("pruning", "quantization")), 0)
     return max((stage.quality for stage in stages[:first] if stage.quality is not None), default=None)
-
-
-@dataclass(frozen=True, eq=False)
-class Evaluation:
-    """The Keras model's answers on the whole evaluation split.
-
-    Attributes:
-        class_names: The k labels, in the order of the scores.
-        labels: The true classes, int (n,); or rows of labels or numbers, as `tfkit.data.targets` says.
-        scores: float32 (n, k), the Keras model's scores or numbers; (n, d) vectors of an embedder.
-        names: What to call each example (its path in the data folder).
-        decision: What turns scores into answers.
-        asked: What is asked of the model; None for what its labels say.
-    """
-
-    class_names: tuple[str, ...]
-    labels: np.ndarray
-    scores: np.ndarray
-    names: tuple[str, ...]
-    decision: Decision = PLAIN
-    asked: Task | None = None
-
-    @property
-    def task(self) -> Task:
-        """What is asked of the model."""
-        return self.asked or task_of(self.labels)
-
-    @cached_property
-    def answers(self) -> np.ndarray:
-        """What it answers: classes int (n,), labels bool (n, k), or the numbers themselves."""
-        return self.task.given(self.scores, self.decision)
-
-    @cached_property
-    def confidences(self) -> np.ndarray:
-        """How sure it is of each possible answer, float32 (n, k)."""
-        return self.task.confidences(self.scores, self.decision)
-
-    @cached_property
-    def quality(self) -> Quality:
-        """How good its answers are."""
-        return self.task.quality(self.labels, self.scores, self.decision)
-
-    @property
-    def examples(self) -> int:
-        """Number of evaluation images or texts, n."""
-        return len(self.labels)
-
-    @property
-    def metric(self) -> str:
-        """The name of the figure that decides, which `keras` is."""
-        return self.quality.metric
-
-    @property
-    def told(self) -> str:
-        """The deciding figure in words: "accuracy 95.4%"."""
-        return f"{self.task.unit} {self.task.told(self.keras)}"
-
-    @property
-    def keras(self) -> float:
-        """The Keras model's deciding figure: its accuracy, or another of its task."""
-        return self.quality.value
 
 
 @dataclass(frozen=True)

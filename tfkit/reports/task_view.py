@@ -12,9 +12,8 @@ import numpy as np
 
 from tfkit.data.targets import told_target
 from tfkit.reports.drawing import BAD, GOOD, MUTED, Drawing, drawing_style
-from tfkit.reports.findings import Mistake
+from tfkit.reports.findings import Evaluation, Mistake
 from tfkit.reports.quantities import count, percent
-from tfkit.reports.run_report import Evaluation
 
 _MOST_PANELS = 4
 

@@ -13,10 +13,9 @@ import numpy as np
 from tfkit.artifacts import Artifact
 from tfkit.reports.drawing import BAD, INK, Drawing, drawing_style, png
 from tfkit.reports.figures import confusion_drawing
-from tfkit.reports.findings import Mistake, mistakes
+from tfkit.reports.findings import Evaluation, Mistake, mistakes
 from tfkit.reports.gallery import Misclassified, quoted
 from tfkit.reports.quantities import percent
-from tfkit.reports.run_report import Evaluation
 from tfkit.reports.task_view import task_view, wrong_answers
 
 _COLUMNS = 4

@@ -1,12 +1,8 @@
 """Layers that do nothing in an exported model: dropout, augmentation."""
 
-from typing import TYPE_CHECKING
-
-from tfkit.compression.kinds.kind import Kind, LayerCall, left_out, named
+from tfkit.compression.kinds.kind import Kind, Splitting, left_out, named
+from tfkit.graph import LayerCall
 from tfkit.keras_types import Tensor
-
-if TYPE_CHECKING:
-    from tfkit.compression.splitting import Splitting
 
 _DROPPING = (
     "Dropout",
@@ -46,7 +42,7 @@ _AUGMENTING = (
 )
 
 
-def _without_equal_cast(splitting: "Splitting", call: LayerCall) -> Tensor | None:
+def _without_equal_cast(splitting: Splitting, call: LayerCall) -> Tensor | None:
     equal = call.node.output.dtype == call.node.inputs[0].dtype
     return call.args[0] if equal else None
 

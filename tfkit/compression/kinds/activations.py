@@ -8,9 +8,9 @@ import numpy as np
 
 from tfkit.compression.folded import Rounding
 from tfkit.compression.kinds.counting import NARROW_BITS, Sums
-from tfkit.compression.kinds.kind import Bits, Fault, Kind, LayerCall, Ties, named
+from tfkit.compression.kinds.kind import Bits, Fault, Kind, Splitting, Stripping, Ties, Training, named
 from tfkit.compression.operators import affine
-from tfkit.graph import Node, activation_name
+from tfkit.graph import LayerCall, Node, activation_name
 from tfkit.keras_types import Tensor
 from tfkit.layers import (
     ApproximateGelu,
@@ -22,12 +22,8 @@ from tfkit.layers import (
 )
 
 if TYPE_CHECKING:
-    from tfkit.compression.folding import Folding
-    from tfkit.compression.neighbours import Neighbours
-    from tfkit.compression.quantization import Training
-    from tfkit.compression.splitting import Splitting
-    from tfkit.compression.stripping import Stripping
-    from tfkit.compression.sums import Summing
+    from tfkit.compression.folded import Folding
+    from tfkit.compression.neighbours import Neighbours, Summing
 
 # The grid of LiteRT's int8 LOGISTIC and SOFTMAX is given: 1/256, from 0; of TANH: 1/128, about 0
 # (https://ai.google.dev/edge/litert/conversion/tensorflow/quantization/quantization_spec).
@@ -91,28 +87,28 @@ def not_in_16_bits(neighbours: "Neighbours", node: Node, bits: Bits) -> Fault | 
     return Fault(f"LiteRT has no 16-bit kernel for {described(node)}") if bits.activations == 16 else None
 
 
-def split_named(splitting: "Splitting", call: LayerCall) -> Tensor | None:
+def split_named(splitting: Splitting, call: LayerCall) -> Tensor | None:
     """A `split`: an `Activation` of any name as the file has it; None for another layer that computes the same."""
     is_activation = isinstance(call.node.operation, keras.layers.Activation)
     return activated(call.node, call.args[0], name=call.node.name) if is_activation else None
 
 
-def _split_operation(splitting: "Splitting", call: LayerCall) -> Tensor:
+def _split_operation(splitting: Splitting, call: LayerCall) -> Tensor:
     return keras.layers.Activation(_OPERATIONS[call.node.kind], name=call.node.name)(call.args[0])
 
 
-def _split_silu(splitting: "Splitting", call: LayerCall) -> Tensor:
+def _split_silu(splitting: Splitting, call: LayerCall) -> Tensor:
     return _gated(call.args[0], name=call.node.name)
 
 
-def _split_gelu(splitting: "Splitting", call: LayerCall) -> Tensor:
+def _split_gelu(splitting: Splitting, call: LayerCall) -> Tensor:
     name = call.node.name
     approximate = call.node.operation.get_config()["approximate"]
     made = ApproximateGelu(name=name) if approximate else keras.layers.Activation("gelu", name=name)
     return made(call.args[0])
 
 
-def strip_settled(stripping: "Stripping", call: LayerCall) -> Tensor | None:
+def strip_settled(stripping: Stripping, call: LayerCall) -> Tensor | None:
     """A `strip` of layers without weights whose twins hold what was settled."""
     if not _is_twin(call.node.operation):
         return None
@@ -160,7 +156,7 @@ def _looked_up_range(node: Node, bits: int) -> tuple[float, float]:
     return _TANH_RANGE if activation_name(node.operation) == "tanh" else UNIT_RANGE
 
 
-def _train_looked_up(training: "Training", call: LayerCall) -> Tensor | None:
+def _train_looked_up(training: Training, call: LayerCall) -> Tensor | None:
     if training.bits != NARROW_BITS:
         return None
     layer = call.node.operation
@@ -176,7 +172,7 @@ def _tied_to_half(node: Node) -> Ties:
     return {"averaged": _FINE, "upwards": True}
 
 
-def _train_hard_sigmoid(training: "Training", call: LayerCall) -> Tensor:
+def _train_hard_sigmoid(training: Training, call: LayerCall) -> Tensor:
     return SettledHardSigmoid(name=call.node.name, dtype=call.node.operation.dtype_policy)(*call.args)
 
 
@@ -199,7 +195,7 @@ def _fold_hard_sigmoid(folding: "Folding", call: LayerCall) -> Tensor:
     return outputs
 
 
-def _train_hard_silu(training: "Training", call: LayerCall) -> Tensor | None:
+def _train_hard_silu(training: Training, call: LayerCall) -> Tensor | None:
     if training.bits != NARROW_BITS:
         return None
     return SettledHardSilu(name=call.node.name, dtype=call.node.operation.dtype_policy)(*call.args)

@@ -6,16 +6,14 @@ import numpy as np
 
 from tfkit.compression.kinds.counting import Sums, weighted_sums
 from tfkit.compression.kinds.kernels import sums_with_affine
-from tfkit.compression.kinds.kind import LayerCall
 from tfkit.compression.operators import affine
-from tfkit.graph import Node
+from tfkit.graph import LayerCall, Node
 from tfkit.keras_types import Tensor
 from tfkit.layers import FakeQuantize
 
 if TYPE_CHECKING:
-    from tfkit.compression.folding import Folding
-    from tfkit.compression.neighbours import Neighbours
-    from tfkit.compression.sums import Summing
+    from tfkit.compression.folded import Folding
+    from tfkit.compression.neighbours import Neighbours, Summing
 
 
 def fold_affine(folding: "Folding", call: LayerCall) -> Tensor:

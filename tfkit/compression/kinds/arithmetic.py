@@ -8,17 +8,14 @@ import numpy as np
 from tfkit.compression.folded import rounding_of
 from tfkit.compression.kinds.activations import strip_settled
 from tfkit.compression.kinds.counting import NARROW_BITS, Sums
-from tfkit.compression.kinds.kind import Bits, Fault, Kind, LayerCall, named
-from tfkit.graph import Node, Value
+from tfkit.compression.kinds.kind import Bits, Fault, Kind, Splitting, Training, named
+from tfkit.graph import LayerCall, Node, Value
 from tfkit.keras_types import Tensor
 from tfkit.layers import Add, FakeQuantize, Subtract, plain_class
 
 if TYPE_CHECKING:
-    from tfkit.compression.folding import Folding
-    from tfkit.compression.neighbours import Neighbours
-    from tfkit.compression.quantization import Training
-    from tfkit.compression.splitting import Splitting
-    from tfkit.compression.sums import Summing
+    from tfkit.compression.folded import Folding
+    from tfkit.compression.neighbours import Neighbours, Summing
 
 # Scale and offset: of all channels, or of each.
 Scaling = tuple[float | list[float], float | list[float]]
@@ -76,7 +73,7 @@ def as_rescaling(call: LayerCall) -> Tensor | None:
 _ARITHMETIC = ("Add", "Subtract", "Multiply", "Divide", "TrueDivide", "Negative")
 
 
-def _split(splitting: "Splitting", call: LayerCall) -> Tensor | None:
+def _split(splitting: Splitting, call: LayerCall) -> Tensor | None:
     kind, args = type(call.node.operation), call.args
     if kind in _CHAINED and (kind is keras.layers.Average or len(args[0]) > 2):
         return _chained(call.node, args[0])
@@ -95,11 +92,11 @@ def _chained(node: Node, tensors: list[Tensor]) -> Tensor:
     return keras.layers.Rescaling(1 / len(tensors), name=node.name, dtype=merged.dtype)(merged) if averages else merged
 
 
-def _train_sum(training: "Training", call: LayerCall) -> Tensor | None:
+def _train_sum(training: Training, call: LayerCall) -> Tensor | None:
     """Two tensors of 8 bits are added as the file adds them."""
     node = call.node
     alike = len(node.inputs) == 2 and node.inputs[0].shape == node.inputs[1].shape
-    wide = any(training.wide.has_16_bits(value) for value in (node.output, *node.inputs))
+    wide = any(training.has_16_bits(value) for value in (node.output, *node.inputs))
     if not alike or wide or training.bits != NARROW_BITS or node.output.dtype != "float32":
         return None
     made = _SETTLED[node.kind](name=node.name, dtype=node.output.dtype)
@@ -140,7 +137,7 @@ def _product_sums(summing: "Summing", node: Node, quantizer: FakeQuantize) -> Su
     return None if first is None or second is None else Sums(np.float32(first) * np.float32(second))
 
 
-def _split_extreme(splitting: "Splitting", call: LayerCall) -> Tensor | None:
+def _split_extreme(splitting: Splitting, call: LayerCall) -> Tensor | None:
     node, is_layer = call.node, isinstance(call.node.operation, keras.layers.Layer)
     if is_layer:
         return _split(splitting, call)

@@ -10,19 +10,15 @@ from numpy.typing import NDArray
 from tfkit.compression.folded import Rounding, rounding_of
 from tfkit.compression.kinds.activations import UNIT_RANGE, WIDE_RANGE, activating, split_named
 from tfkit.compression.kinds.counting import NARROW_BITS, Sums
-from tfkit.compression.kinds.kind import Bits, Fault, Kind, LayerCall, named
+from tfkit.compression.kinds.kind import Bits, Fault, Kind, Splitting, Stripping, Training, named
 from tfkit.compression.operators import float32_of
-from tfkit.graph import Node, Value
+from tfkit.graph import LayerCall, Node, Value
 from tfkit.keras_types import Tensor
 from tfkit.layers import BOUNDED_SCORE, FakeQuantize, MatMul, SettledSoftmax, step_width
 
 if TYPE_CHECKING:
-    from tfkit.compression.folding import Folding
-    from tfkit.compression.neighbours import Neighbours
-    from tfkit.compression.quantization import Training
-    from tfkit.compression.splitting import Splitting
-    from tfkit.compression.stripping import Stripping
-    from tfkit.compression.sums import Summing
+    from tfkit.compression.folded import Folding
+    from tfkit.compression.neighbours import Neighbours, Summing
 
 # A softmax over more places than this leaves each of them less than four steps of 8 bits on average.
 _MOST_PLACES = 64
@@ -66,14 +62,14 @@ def _softmax_range(node: Node, bits: int) -> tuple[float, float]:
     return WIDE_RANGE if bits == 16 else UNIT_RANGE
 
 
-def _split_softmax(splitting: "Splitting", call: LayerCall) -> Tensor | None:
+def _split_softmax(splitting: Splitting, call: LayerCall) -> Tensor | None:
     if isinstance(call.node.operation, keras.layers.Layer):
         return split_named(splitting, call)
     axis = call.node.operation.get_config()["axis"]
     return keras.layers.Softmax(axis, name=call.node.name)(call.args[0])
 
 
-def _train_softmax(training: "Training", call: LayerCall) -> Tensor | None:
+def _train_softmax(training: Training, call: LayerCall) -> Tensor | None:
     layer = call.node.operation
     if training.bits != NARROW_BITS or type(layer) is not keras.layers.Softmax or layer.axis != -1:
         return None
@@ -142,7 +138,7 @@ def _fold_product(folding: "Folding", call: LayerCall) -> Tensor:
     return keras.ops.multiply(product, scale)
 
 
-def _train_mask(training: "Training", call: LayerCall) -> Tensor:
+def _train_mask(training: Training, call: LayerCall) -> Tensor:
     return training.changed(call, score=BOUNDED_SCORE)
 
 
@@ -152,7 +148,7 @@ def _fold_mask(folding: "Folding", call: LayerCall) -> Tensor:
     return outputs
 
 
-def _train_mean(training: "Training", call: LayerCall) -> Tensor:
+def _train_mean(training: Training, call: LayerCall) -> Tensor:
     return training.changed(call, score=BOUNDED_SCORE, rounded=True, fused=training.fused)
 
 
@@ -163,11 +159,11 @@ def _fold_mean(folding: "Folding", call: LayerCall) -> Tensor:
     )
 
 
-def _strip_mean(stripping: "Stripping", call: LayerCall) -> Tensor:
+def _strip_mean(stripping: Stripping, call: LayerCall) -> Tensor:
     return stripping.plain(call, without=("rounded", "fused", "settled"), weights=[])
 
 
-def _split_attention(splitting: "Splitting", call: LayerCall) -> Tensor | None:
+def _split_attention(splitting: Splitting, call: LayerCall) -> Tensor | None:
     # One set of weights for several calls would become several.
     known = not splitting.is_shared(call.node) and _is_known(call.node, call.kwargs)
     return _attention(call) if known else None
@@ -229,12 +225,12 @@ def _fold_softmax(folding: "Folding", call: LayerCall) -> Tensor:
     return keras.layers.Softmax(name=call.node.name)(call.args[0])
 
 
-def _strip_softmax(stripping: "Stripping", call: LayerCall) -> Tensor | None:
+def _strip_softmax(stripping: Stripping, call: LayerCall) -> Tensor | None:
     is_settled = isinstance(call.node.operation, SettledSoftmax)
     return stripping.plain(call, without=("scores",), weights=[]) if is_settled else None
 
 
-def _strip_product(stripping: "Stripping", call: LayerCall) -> Tensor:
+def _strip_product(stripping: Stripping, call: LayerCall) -> Tensor:
     return stripping.plain(call, without=("settled",), weights=[])
 
 

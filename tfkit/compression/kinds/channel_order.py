@@ -1,19 +1,15 @@
 """Operations that take channels of pixels, or put them in another order: one `ChannelOrder` for all of them."""
 
 import math
-from typing import TYPE_CHECKING
 
 import keras
 import numpy as np
 
-from tfkit.compression.kinds.kind import Kind, LayerCall, handed_on, named
-from tfkit.graph import Node
+from tfkit.compression.kinds.kind import Kind, Splitting, handed_on, named
+from tfkit.graph import LayerCall, Node
 from tfkit.graph.layer_graph import replace_values
 from tfkit.keras_types import Tensor
 from tfkit.layers import ChannelOrder
-
-if TYPE_CHECKING:
-    from tfkit.compression.splitting import Splitting
 
 # More channels than a picture has are no pixels.
 _MOST_PIXEL_CHANNELS = 4
@@ -60,12 +56,12 @@ def _order_of(node: Node) -> list[int] | None:
     return order if in_place else None
 
 
-def _split_order(splitting: "Splitting", call: LayerCall) -> Tensor | None:
+def _split_order(splitting: Splitting, call: LayerCall) -> Tensor | None:
     order = _order_of(call.node) if _is_of_pixels(call.node) else None
     return None if order is None else ChannelOrder(order, name=call.node.name)(call.args[0])
 
 
-def _split_taken(splitting: "Splitting", call: LayerCall) -> Tensor | None:
+def _split_taken(splitting: Splitting, call: LayerCall) -> Tensor | None:
     """One channel of pixels is remembered with what it was taken from."""
     node = call.node
     if len(call.args) == 2 and _is_of_pixels(node) and _one_channel(node) is not None:
@@ -74,7 +70,7 @@ def _split_taken(splitting: "Splitting", call: LayerCall) -> Tensor | None:
     return _split_order(splitting, call)
 
 
-def _split_stack(splitting: "Splitting", call: LayerCall) -> Tensor | None:
+def _split_stack(splitting: Splitting, call: LayerCall) -> Tensor | None:
     node, taken_from = call.node, splitting.taken_from
     if not _is_of_pixels(node):
         return None

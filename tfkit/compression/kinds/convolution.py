@@ -2,14 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import keras
 
 from tfkit.compression.kinds.activations import activated
 from tfkit.compression.kinds.kernels import KERNEL, compressed_as, no_four_bits
-from tfkit.compression.kinds.kind import Kind, LayerCall
-from tfkit.graph import Node, give_weights
+from tfkit.compression.kinds.kind import Kind, Splitting
+from tfkit.graph import LayerCall, Node, give_weights
 from tfkit.keras_types import Tensor
 from tfkit.layers import (
     CompressedConv1D,
@@ -19,9 +18,6 @@ from tfkit.layers import (
     CompressedDepthwiseConv1D,
     CompressedDepthwiseConv2D,
 )
-
-if TYPE_CHECKING:
-    from tfkit.compression.splitting import Splitting
 
 _SEPARABLE = {
     keras.layers.SeparableConv1D: (keras.layers.DepthwiseConv1D, keras.layers.Conv1D),
@@ -82,7 +78,7 @@ def separated(
     return outputs
 
 
-def _split_separable(splitting: "Splitting", call: LayerCall) -> Tensor:
+def _split_separable(splitting: Splitting, call: LayerCall) -> Tensor:
     return activated(call.node, separated(call.node, call.args[0], made=splitting.separated))
 
 

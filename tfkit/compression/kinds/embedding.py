@@ -9,22 +9,20 @@ from numpy.typing import NDArray
 
 from tfkit.compression.folded import TrainedKernel
 from tfkit.compression.kinds.kernels import settle_kernel, strip_kernel, train_twin
-from tfkit.compression.kinds.kind import Kind, LayerCall, named
+from tfkit.compression.kinds.kind import Kind, Stripping, Training, named
 from tfkit.compression.operators import float32_of
-from tfkit.graph import LayerGraph, Node, activation_name, build_model, copy_layer, give_weights, read_graph
+from tfkit.graph import LayerCall, LayerGraph, Node, activation_name, build_model, copy_layer, give_weights, read_graph
 from tfkit.graph.building import Copy
 from tfkit.keras_types import Tensor
 from tfkit.layers import AddPositions, CompressedEmbedding, FakeQuantize
 
 if TYPE_CHECKING:
-    from tfkit.compression.folding import Folding
-    from tfkit.compression.quantization import Training
-    from tfkit.compression.stripping import Stripping
+    from tfkit.compression.folded import Folding
 
 _SEQUENCES = 3
 
 
-def _train_table(training: "Training", call: LayerCall) -> Tensor | None:
+def _train_table(training: Training, call: LayerCall) -> Tensor | None:
     """Rows lie on grids of their own where nothing behind rounds them."""
     return None if training.weight_bits is None else train_twin(training, call, CompressedEmbedding)
 
@@ -49,7 +47,7 @@ def _file_steps(values: NDArray[np.float32], low: float, high: float) -> NDArray
     return np.asarray(np.clip(np.round(values / scale) + zero_point, 0, 255) - 128, np.int8)
 
 
-def _train_positions(training: "Training", call: LayerCall) -> Tensor:
+def _train_positions(training: Training, call: LayerCall) -> Tensor:
     return training.changed(call, bits=training.bits)
 
 
@@ -67,7 +65,7 @@ def _called(layer: keras.Layer, rows: Tensor | NDArray[np.float32], tensor: Tens
     return outputs
 
 
-def _strip_positions(stripping: "Stripping", call: LayerCall) -> Tensor:
+def _strip_positions(stripping: Stripping, call: LayerCall) -> Tensor:
     rows = np.asarray(keras.ops.convert_to_numpy(call.node.operation.embeddings))
     return stripping.plain(call, without=("bits",), weights=[rows])
 

@@ -7,15 +7,15 @@ import numpy as np
 
 from tfkit.compression.folded import Rounding, rounding_of
 from tfkit.compression.kinds.counting import NARROW_BITS, Sums
-from tfkit.compression.kinds.kind import Kind, LayerCall, left_out, named
+from tfkit.compression.kinds.kind import Kind, left_out, named
 from tfkit.compression.operators import affine
-from tfkit.graph import Node
+from tfkit.graph import LayerCall, Node
 from tfkit.keras_types import Tensor
 from tfkit.layers import FakeQuantize, PixelGrid, step_width
 
 if TYPE_CHECKING:
-    from tfkit.compression.folding import Folding
-    from tfkit.compression.sums import Summing
+    from tfkit.compression.folded import Folding
+    from tfkit.compression.neighbours import Summing
 
 
 def _noted(folding: "Folding", call: LayerCall) -> Tensor:

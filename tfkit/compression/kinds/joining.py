@@ -5,14 +5,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tfkit.compression.kinds.counting import Sums
-from tfkit.compression.kinds.kind import Kind, LayerCall, named
-from tfkit.graph import Node
+from tfkit.compression.kinds.kind import Kind, named
+from tfkit.graph import LayerCall, Node
 from tfkit.keras_types import Tensor
 from tfkit.layers import FakeQuantize
 
 if TYPE_CHECKING:
-    from tfkit.compression.folding import Folding
-    from tfkit.compression.sums import Summing
+    from tfkit.compression.folded import Folding
+    from tfkit.compression.neighbours import Summing
 
 
 def _fold(folding: "Folding", call: LayerCall) -> Tensor:

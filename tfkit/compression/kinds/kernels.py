@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from tfkit.compression.folded import Rounding
 from tfkit.compression.kinds.activations import activated
 from tfkit.compression.kinds.counting import LARGEST_BIAS, Sums, weighted_sums
-from tfkit.compression.kinds.kind import EIGHT_BITS, Bits, Fault, Kind, LayerCall
+from tfkit.compression.kinds.kind import EIGHT_BITS, Bits, Fault, Kind, Splitting, Stripping, Training
 from tfkit.compression.operators import (
     causal_padding,
     convolution,
@@ -18,17 +18,13 @@ from tfkit.compression.operators import (
     numbers_of,
     on_output_channels,
 )
-from tfkit.graph import Node, activation_name, copy_layer, give_weights
+from tfkit.graph import LayerCall, Node, activation_name, copy_layer, give_weights
 from tfkit.keras_types import Tensor
 from tfkit.layers import OWN_SETTINGS, SHARES, CompressedKernel, FakeQuantize, compressed_class, plain_class
 
 if TYPE_CHECKING:
-    from tfkit.compression.folding import Folding
-    from tfkit.compression.neighbours import Neighbours
-    from tfkit.compression.quantization import Training
-    from tfkit.compression.splitting import Splitting
-    from tfkit.compression.stripping import Stripping
-    from tfkit.compression.sums import Summing
+    from tfkit.compression.folded import Folding
+    from tfkit.compression.neighbours import Neighbours, Summing
 
 _FOUR_BIT_CONVOLUTIONS = (keras.layers.Conv1D, keras.layers.Conv2D)
 _MAPS = 4  # the rank at which a Dense layer is a convolution in the file
@@ -51,19 +47,19 @@ def no_four_bits(neighbours: "Neighbours", node: Node, bits: Bits) -> Fault | No
     return Fault(f"LiteRT has no 4-bit kernel for a {plain_class(node.operation).__name__}", EIGHT_BITS)
 
 
-def split_activation(splitting: "Splitting", call: LayerCall) -> Tensor | None:
+def split_activation(splitting: Splitting, call: LayerCall) -> Tensor | None:
     """A `split`: an activation inside the layer becomes a layer of its own."""
     if activation_name(call.node.operation) == "linear":
         return None
     return activated(call.node, splitting.without_activation(call))
 
 
-def train_on_grid(training: "Training", call: LayerCall) -> Tensor:
+def train_on_grid(training: Training, call: LayerCall) -> Tensor:
     """A `train`: the compressed twin of a layer."""
     return train_twin(training, call, compressed_class(call.node.operation))
 
 
-def train_twin(training: "Training", call: LayerCall, twin: type[keras.layers.Layer] | None) -> Tensor:
+def train_twin(training: Training, call: LayerCall, twin: type[keras.layers.Layer] | None) -> Tensor:
     """Call a compressed twin of a layer, with its weights.
 
     Args:
@@ -81,7 +77,7 @@ def train_twin(training: "Training", call: LayerCall, twin: type[keras.layers.La
     return outputs
 
 
-def strip_kernel(stripping: "Stripping", call: LayerCall) -> Tensor | None:
+def strip_kernel(stripping: Stripping, call: LayerCall) -> Tensor | None:
     """A `strip`: the plain layer with the kernel that the compressed one computes with."""
     layer = call.node.operation
     if not isinstance(layer, CompressedKernel):

@@ -9,18 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tfkit.compression.policy import Treatment
-from tfkit.graph import Node
-from tfkit.graph.building import Copy
-from tfkit.keras_types import Tensor
+from tfkit.graph import LayerCall, Node, Value, copy_layer, give_weights
+from tfkit.keras_types import Array, Tensor
+from tfkit.layers import plain_class
 
 if TYPE_CHECKING:
-    from tfkit.compression.folding import Folding
+    from tfkit.compression.folded import Folding
     from tfkit.compression.kinds.counting import Sums
-    from tfkit.compression.neighbours import Neighbours
-    from tfkit.compression.quantization import Training
-    from tfkit.compression.splitting import Splitting
-    from tfkit.compression.stripping import Stripping
-    from tfkit.compression.sums import Summing
+    from tfkit.compression.neighbours import ChannelAffine, MoveShift, Neighbours, Summing
     from tfkit.layers import FakeQuantize
 
 # What a user can do about a fault; `{names}` stands for the layers that have it. In the order they are told.
@@ -32,26 +28,6 @@ WEIGHTS_ALONE = (
 )
 EIGHT_BITS = "keep their kernels at 8 bits: eight_bit=[{names}]"
 REMEDIES = (SKIP, REWRITE, WEIGHTS_ALONE, EIGHT_BITS)
-
-
-@dataclass(frozen=True)
-class LayerCall:
-    """A call of a layer in a graph that is built again.
-
-    Attributes:
-        node: The call in the old graph.
-        copy: Gives a copy of its layer, with its weights: the same one for each call of a shared layer.
-        args, kwargs: Its arguments, the new graph's tensors in the place of the old one's.
-    """
-
-    node: Node
-    copy: Copy
-    args: tuple[Tensor, ...]
-    kwargs: dict[str, object]
-
-    def copied(self) -> Tensor:
-        """What the layer's copy gives."""
-        return self.copy()(*self.args, **self.kwargs)
 
 
 @dataclass(frozen=True)
@@ -87,6 +63,97 @@ class Ties(TypedDict, total=False):
 
     averaged: int
     upwards: bool
+
+
+class Splitting:
+    """A graph being written as layers of one operator each.
+
+    Attributes:
+        shared: The `id`s of the graph's layers that are called more than once.
+        separated: The halves of separable convolutions, by the layer's `id`.
+        taken_from: The tensor that each channel of pixels was taken from, by the channel's `id`.
+    """
+
+    def __init__(self) -> None:
+        self.shared: set[int] = set()
+        self.separated: dict[int, tuple[keras.Layer, keras.Layer]] = {}
+        self.taken_from: dict[int, Tensor] = {}
+        self._linear: dict[int, keras.Layer] = {}
+
+    def is_shared(self, node: Node) -> bool:
+        """Whether a layer is called more than once: one set of weights for several calls must stay one."""
+        return id(node.operation) in self.shared
+
+    def without_activation(self, call: LayerCall) -> Tensor:
+        """What a layer gives before its activation: by one layer for all calls of a shared one."""
+        layer = call.node.operation
+        known = self._linear.get(id(layer))
+        if known is not None:
+            return known(*call.args, **call.kwargs)
+        linear = self._linear[id(layer)] = copy_layer(layer, name=call.node.name, activation="linear")
+        outputs = linear(*call.args, **call.kwargs)
+        give_weights(linear, layer.get_weights())
+        return outputs
+
+
+@dataclass(frozen=True)
+class Training:
+    """How a layer is trained.
+
+    Attributes:
+        bits: Of activations.
+        fused: As for `FakeQuantize`.
+        has_16_bits: Whether a tensor is held in 16 bits, in a model of 8.
+        weight_bits: Of its kernel; None when it has none, or stays in float.
+    """
+
+    bits: int
+    fused: bool
+    has_16_bits: Callable[[Value], bool]
+    weight_bits: int | None = None
+
+    def changed(self, call: LayerCall, **changes: object) -> Tensor:
+        """Call a layer with other settings and its weights.
+
+        Args:
+            call: Its call.
+            **changes: The settings that differ.
+
+        Returns:
+            Its output.
+        """
+        layer = copy_layer(call.node.operation, name=call.node.name, kind=None, **changes)
+        outputs = layer(*call.args, **call.kwargs)
+        give_weights(layer, call.node.operation.get_weights())
+        return outputs
+
+
+class Stripping:
+    """A compressed model being written as a plain one; remembers what shared layers became."""
+
+    def __init__(self) -> None:
+        self._made: dict[int, keras.Layer] = {}
+
+    def plain(self, call: LayerCall, *, without: Sequence[str], weights: Sequence[Array]) -> Tensor:
+        """Call the plain layer in the place of a compressed one: the same one for each call of a shared layer.
+
+        Args:
+            call: The compressed layer's call.
+            without: Its settings that the plain layer has not.
+            weights: The plain layer's weights.
+
+        Returns:
+            Its output.
+        """
+        layer = call.node.operation
+        if id(layer) in self._made:
+            return self._made[id(layer)](*call.args, **call.kwargs)
+        config = {name: value for name, value in layer.get_config().items() if name not in without}
+        made = plain_class(layer).from_config(config | {"name": call.node.name})  # type: ignore[attr-defined]
+        self._made[id(layer)] = made
+        outputs = made(*call.args, **call.kwargs)
+        give_weights(made, weights)
+        return outputs
 
 
 def _covers_nothing(node: Node) -> bool:
@@ -148,16 +215,16 @@ class Kind:
     scales_pixels: bool = False
     fixed_range: Callable[[Node, int], tuple[float, float]] | None = None
     ties: Callable[[Node], Ties] = _no_ties
-    channel_affine: Callable[[Node], tuple[NDArray[np.float64], NDArray[np.float64]]] | None = None
-    move_shift: Callable[[keras.Layer, NDArray[np.float64]], bool] = _no_shift
-    split: Callable[["Splitting", LayerCall], Tensor | Sequence[Tensor] | None] | None = None
-    train: Callable[["Training", LayerCall], Tensor | None] | None = None
+    channel_affine: "ChannelAffine | None" = None
+    move_shift: "MoveShift" = _no_shift
+    split: Callable[[Splitting, LayerCall], Tensor | Sequence[Tensor] | None] | None = None
+    train: Callable[[Training, LayerCall], Tensor | None] | None = None
     settle: Callable[["Neighbours", Node], bool] | None = None
     sums: Callable[["Summing", Node, "FakeQuantize"], "Sums | None"] | None = None
     wide_sums: bool = False
     round_result: Callable[["Neighbours", Node, "FakeQuantize"], bool] | None = None
     fold: Callable[["Folding", LayerCall], Tensor] | None = None
-    strip: Callable[["Stripping", LayerCall], Tensor | None] | None = None
+    strip: Callable[[Stripping, LayerCall], Tensor | None] | None = None
     first_axes: tuple[int | None, ...] = (-1,)
 
 
@@ -171,7 +238,7 @@ def named(*kinds: str) -> Callable[[Node], bool]:
     return lambda node: node.kind in kinds
 
 
-def left_out(stripping: "Stripping", call: LayerCall) -> Tensor:
+def left_out(stripping: Stripping, call: LayerCall) -> Tensor:
     """Leave a layer out of the plain model: a `strip` of a `Kind`."""
     return call.args[0]
 

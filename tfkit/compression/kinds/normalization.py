@@ -9,19 +9,15 @@ from numpy.typing import NDArray
 from tfkit.compression.folded import rounding_of
 from tfkit.compression.kinds.affine import affine_sums, fold_affine, settle_shift
 from tfkit.compression.kinds.counting import NARROW_BITS, Sums, weighted_sums
-from tfkit.compression.kinds.kind import Bits, Fault, Kind, LayerCall, named
+from tfkit.compression.kinds.kind import Bits, Fault, Kind, Splitting, Stripping, Training, named
 from tfkit.compression.operators import affine, float32_of, numbers_of
-from tfkit.graph import Node, copy_layer
+from tfkit.graph import LayerCall, Node, copy_layer
 from tfkit.keras_types import Tensor
 from tfkit.layers import FakeQuantize, QuantizedLayerNormalization
 
 if TYPE_CHECKING:
-    from tfkit.compression.folding import Folding
-    from tfkit.compression.neighbours import Neighbours
-    from tfkit.compression.quantization import Training
-    from tfkit.compression.splitting import Splitting
-    from tfkit.compression.stripping import Stripping
-    from tfkit.compression.sums import Summing
+    from tfkit.compression.folded import Folding
+    from tfkit.compression.neighbours import Neighbours, Summing
 
 
 def _other_axis(axis: object) -> Fault:
@@ -66,9 +62,9 @@ def _layer_fault(neighbours: "Neighbours", node: Node, bits: Bits) -> Fault | No
     return Fault("it uses rms_scaling, for which there is no rule") if getattr(layer, "rms_scaling", False) else None
 
 
-def _train_layer(training: "Training", call: LayerCall) -> Tensor:
+def _train_layer(training: Training, call: LayerCall) -> Tensor:
     node = call.node
-    bits = 16 if training.wide.has_16_bits(node.output) else training.bits
+    bits = 16 if training.has_16_bits(node.output) else training.bits
     layer = copy_layer(
         node.operation, name=node.name, kind=QuantizedLayerNormalization, bits=bits, fused=training.fused
     )
@@ -110,7 +106,7 @@ def _fold_layer(folding: "Folding", call: LayerCall) -> Tensor:
     return affine(normalized, *_learned_affine(call.node), name=layer.name)
 
 
-def _strip_layer(stripping: "Stripping", call: LayerCall) -> Tensor | None:
+def _strip_layer(stripping: Stripping, call: LayerCall) -> Tensor | None:
     layer = call.node.operation
     if not isinstance(layer, QuantizedLayerNormalization):
         return None
@@ -118,7 +114,7 @@ def _strip_layer(stripping: "Stripping", call: LayerCall) -> Tensor | None:
     return stripping.plain(call, without=("bits", "fused", "settled"), weights=own)
 
 
-def _split_groups(splitting: "Splitting", call: LayerCall) -> Tensor | None:
+def _split_groups(splitting: Splitting, call: LayerCall) -> Tensor | None:
     shape = call.node.inputs[0].shape
     known = len(shape) == 4 and call.node.operation.axis in (-1, 3) and all(shape[1:])
     # One set of weights for several calls would become several.

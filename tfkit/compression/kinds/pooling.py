@@ -7,14 +7,14 @@ import keras
 import numpy as np
 
 from tfkit.compression.kinds.counting import Sums
-from tfkit.compression.kinds.kind import Kind, LayerCall, Ties, handed_on, named
-from tfkit.graph import Node
+from tfkit.compression.kinds.kind import Kind, Ties, handed_on, named
+from tfkit.graph import LayerCall, Node
 from tfkit.keras_types import Tensor
 from tfkit.layers import FakeQuantize
 
 if TYPE_CHECKING:
-    from tfkit.compression.folding import Folding
-    from tfkit.compression.sums import Summing
+    from tfkit.compression.folded import Folding
+    from tfkit.compression.neighbours import Summing
 
 
 def integer_form(layer: keras.Layer, tensor: Tensor) -> Tensor | None:

@@ -8,16 +8,15 @@ from numpy.typing import NDArray
 
 from tfkit.compression.kinds.affine import affine_sums, fold_affine, settle_shift
 from tfkit.compression.kinds.counting import Sums, channels_of, weighted_sums
-from tfkit.compression.kinds.kind import Bits, Fault, Kind, LayerCall, handed_on, named
+from tfkit.compression.kinds.kind import Bits, Fault, Kind, handed_on, named
 from tfkit.compression.operators import affine
-from tfkit.graph import Node
+from tfkit.graph import LayerCall, Node
 from tfkit.keras_types import Tensor
 from tfkit.layers import ChannelOrder, FakeQuantize, PixelGrid
 
 if TYPE_CHECKING:
-    from tfkit.compression.folding import Folding
-    from tfkit.compression.neighbours import Neighbours
-    from tfkit.compression.sums import Summing
+    from tfkit.compression.folded import Folding
+    from tfkit.compression.neighbours import Neighbours, Summing
 
 _GREY_LEVELS = 256
 

@@ -5,25 +5,24 @@ from typing import TYPE_CHECKING, cast
 
 import keras
 
-from tfkit.compression.kinds.kind import Bits, Fault, Kind, LayerCall, handed_on, named
-from tfkit.graph import Node, reshapes_examples
+from tfkit.compression.kinds.kind import Bits, Fault, Kind, Splitting, handed_on, named
+from tfkit.graph import LayerCall, Node, reshapes_examples
 from tfkit.keras_types import Tensor
 
 if TYPE_CHECKING:
-    from tfkit.compression.folding import Folding
+    from tfkit.compression.folded import Folding
     from tfkit.compression.neighbours import Neighbours
-    from tfkit.compression.splitting import Splitting
 
 _MAPS = 4
 
 
-def _split_reshape(splitting: "Splitting", call: LayerCall) -> Tensor | None:
+def _split_reshape(splitting: Splitting, call: LayerCall) -> Tensor | None:
     if not reshapes_examples(call.node):
         return None
     return keras.layers.Reshape(call.node.operation.newshape[1:], name=call.node.name)(call.args[0])
 
 
-def _split_patches(splitting: "Splitting", call: LayerCall) -> Tensor | None:
+def _split_patches(splitting: Splitting, call: LayerCall) -> Tensor | None:
     """The patches of an image, each as one row of numbers, by moving them alone; None where they overlap."""
     node, cut, shape = call.node, call.node.operation, call.node.inputs[0].shape
     size = (cut.size, cut.size) if isinstance(cut.size, int) else tuple(cut.size)

@@ -10,16 +10,15 @@ from numpy.typing import NDArray
 
 from tfkit.compression.folded import Rounding, rounding_of
 from tfkit.compression.kinds.activations import split_named
-from tfkit.compression.kinds.kind import Bits, Fault, Kind, LayerCall, named
+from tfkit.compression.kinds.kind import Bits, Fault, Kind, Splitting, named
 from tfkit.compression.operators import affine, numbers_of
-from tfkit.graph import Node, activation_name
+from tfkit.graph import LayerCall, Node, activation_name
 from tfkit.keras_types import Tensor
 from tfkit.layers import FakeQuantize
 
 if TYPE_CHECKING:
-    from tfkit.compression.folding import Folding
+    from tfkit.compression.folded import Folding
     from tfkit.compression.neighbours import Neighbours
-    from tfkit.compression.splitting import Splitting
 
 # Slopes that differ from place to place are weights of a depthwise convolution with a channel for each.
 _MOST_SLOPES = 65_536
@@ -63,7 +62,7 @@ def _fold_leaky(folding: "Folding", call: LayerCall) -> Tensor:
     return outputs
 
 
-def _split_leaky_operation(splitting: "Splitting", call: LayerCall) -> Tensor:
+def _split_leaky_operation(splitting: Splitting, call: LayerCall) -> Tensor:
     slope = call.node.operation.get_config()["negative_slope"]
     return keras.layers.LeakyReLU(slope, name=call.node.name)(call.args[0])
 

@@ -9,16 +9,16 @@ import numpy as np
 
 from tfkit.compression.folded import AnswerTable
 from tfkit.compression.kinds.activations import activating, not_in_16_bits, split_named
-from tfkit.compression.kinds.kind import Kind, LayerCall
+from tfkit.compression.kinds.kind import Kind
 from tfkit.compression.kinds.slopes import negative_slope_of
 from tfkit.errors import ModelError
-from tfkit.graph import Node
+from tfkit.graph import LayerCall, Node
 from tfkit.graph.layer_graph import replace_values
 from tfkit.keras_types import Tensor
 from tfkit.layers import FakeQuantize
 
 if TYPE_CHECKING:
-    from tfkit.compression.folding import Folding
+    from tfkit.compression.folded import Folding
 
 _ACTIVATIONS = (
     "celu",
