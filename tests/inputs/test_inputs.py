@@ -1,14 +1,26 @@
 """Inputs say what they are; a made-up one, a table, is exported, proved and timed without a line of tfkit."""
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from typing import ClassVar
 
 import keras
 import numpy as np
 import pytest
 
 from tfkit import inputs
-from tfkit.artifacts import ImageSpec, TensorSpec, TextSpec, format_label
+from tfkit.artifacts import (
+    Artifact,
+    ImageSpec,
+    InputSpec,
+    ModelSignature,
+    TensorSpec,
+    TextSpec,
+    format_label,
+    read_manifest,
+    write_manifest,
+)
+from tfkit.artifacts.artifact import SPECS
 from tfkit.benchmarking import measure_latency, noise
 from tfkit.compression import QuantizationPolicy, quantize_aware, settle_biases
 from tfkit.compression.channels import WidthRule, plan_channel_pruning, prune_channels_restored
@@ -36,13 +48,14 @@ FORMATS = ("saved_model", "tflite_float32", "tflite_float16", "tflite_dynamic_in
 
 
 @dataclass(frozen=True)
-class TableSpec:
+class TableSpec(InputSpec):
     """So many columns of numbers."""
 
+    manifest_key: ClassVar[str] = "table"
     columns: int
 
-    def manifest_entry(self, folder):
-        return {"table": {"columns": self.columns}}
+    def fault(self):
+        return None if self.columns > 0 else "takes rows of nothing"
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,8 +115,9 @@ TABLES = Input(
 
 @pytest.fixture
 def tables(monkeypatch):
-    """Tables among tfkit's inputs, as their line in `INPUTS` would put them there."""
+    """Tables among tfkit's inputs, as their places in `INPUTS` and `SPECS` would put them there."""
     monkeypatch.setattr(inputs, "INPUTS", (*inputs.INPUTS, TABLES))
+    monkeypatch.setattr("tfkit.artifacts.artifact.SPECS", (*SPECS, TableSpec))
 
 
 @pytest.fixture
@@ -146,8 +160,30 @@ def test_a_made_up_input_is_exported_verified_timed_and_kept(tables, examples, m
     expected = np.load(tmp_path / "golden" / "expected_model_float32.npz")["scores"]
     with KerasRuntime(model) as runtime:
         np.testing.assert_allclose(runtime.scores({"numbers": kept["numbers"]}), expected, atol=1e-5)
-    entry = json.loads((folder / "manifest.json").read_text())["artifacts"][0]
-    assert entry["table"] == {"columns": 6} and "calibrated on 40 training rows" in artifacts[-1].made_by
+    assert "calibrated on 40 training rows" in artifacts[-1].made_by
+    assert read_manifest(folder) == tuple(replace(made, layers=()) for made in artifacts)
+    with open_runtime(read_manifest(folder)[-1]) as runtime:
+        assert verify_artifact(artifacts[-1], examples, reference=reference, runtime=runtime).problems == ()
+
+
+@pytest.mark.parametrize(
+    ("was", "now", "told"),
+    [
+        ('"columns": 6', '"columns": "6"', "table of 'model.tflite': columns: Input should be a valid integer"),
+        ('"columns": 6', '"columns": 0', "'model.tflite' takes rows of nothing"),
+        ('"table": {', '"chair": {', "must say image or text or table, one of them; it says chair"),
+        ('"table": {', '"image": {"height": 8, "width": 8}, "table": {', "one of them; it says image, table"),
+    ],
+)
+def test_what_a_manifest_may_not_say_of_a_made_up_input_is_told(tables, tmp_path, was, now, told):
+    (tmp_path / "model.tflite").write_bytes(b"1")
+    signature = ModelSignature((TensorSpec("numbers", (1, 6), "float32"),), (TensorSpec("scores", (1, 2), "float32"),))
+    made = Artifact(tmp_path / "model.tflite", "tflite", "none", signature, TableSpec(6), CLASSES, "by a test")
+    manifest = write_manifest((made,), tmp_path)
+    assert read_manifest(tmp_path) == (made,)
+    manifest.write_text(manifest.read_text().replace(was, now, 1))
+    with pytest.raises(ExportError, match=f"is not a tfkit manifest: .*{told}"):
+        read_manifest(tmp_path)
 
 
 def test_a_made_up_input_is_refused_where_the_model_takes_another(tables, model, tmp_path):

@@ -3,9 +3,9 @@
 import hashlib
 import os
 import zlib
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, Self
 
 from tfkit.arguments import takes_text
 from tfkit.artifacts.format import ArtifactFormat, Quantization
@@ -71,12 +71,31 @@ class ModelSignature:
     outputs: tuple[TensorSpec, ...]
 
 
+class InputSpec:
+    """How large what goes into a model is; a dataclass of plain values, which a manifest holds under `manifest_key`."""
+
+    __pydantic_config__: ClassVar[dict[str, object]] = {"extra": "forbid"}  # where a manifest is read
+    manifest_key: ClassVar[str]
+
+    def manifest_entry(self, folder: Path) -> dict[str, object]:
+        """What the manifest of an artifacts folder says of it: paths are relative to the folder."""
+        return dict(vars(self))
+
+    def placed_in(self, folder: Path) -> Self:
+        """What a manifest said of it, with paths that are no longer relative to its folder."""
+        return self
+
+    def fault(self) -> str | None:
+        """Why no model can take it, for files "that take images of an impossible size"; None where one can."""
+        return None
+
+
 # In a tokeniser's folder: what kind it is, and its vocabulary's files.
 SPECIFICATION_FILE = "specification.json"
 
 
 @dataclass(frozen=True)
-class TextSpec:
+class TextSpec(InputSpec):
     """Length and tokeniser of a model's input.
 
     Attributes:
@@ -90,22 +109,28 @@ class TextSpec:
         32
     """
 
+    manifest_key: ClassVar[str] = "text"
     sequence_length: int
     tokenizer: Path
     segment_ids: bool = False
 
     def manifest_entry(self, folder: Path) -> dict[str, object]:
-        """What the manifest of an artifacts folder says of it; the tokeniser's folder is relative to that one."""
         tokenizer = Path(os.path.relpath(self.tokenizer, folder)).as_posix()
         text: dict[str, object] = {"sequence_length": self.sequence_length, "tokenizer": tokenizer}
-        return {"text": text | ({"segment_ids": True} if self.segment_ids else {})}
+        return text | ({"segment_ids": True} if self.segment_ids else {})
+
+    def placed_in(self, folder: Path) -> Self:
+        return replace(self, tokenizer=folder / self.tokenizer)
+
+    def fault(self) -> str | None:
+        return "takes texts of an impossible length" if self.sequence_length < 3 else None
 
 
 ResizeMode = Literal["crop", "pad", "stretch"]
 
 
 @dataclass(frozen=True)
-class ImageSpec:
+class ImageSpec(InputSpec):
     """Size, channels and resize rule of a model's input; pixels are always raw 0..255.
 
     Attributes:
@@ -120,8 +145,7 @@ class ImageSpec:
         (224, 224, 3)
     """
 
-    __pydantic_config__: ClassVar[dict[str, object]] = {"extra": "forbid"}  # where a manifest is read
-
+    manifest_key: ClassVar[str] = "image"
     height: int
     width: int
     channels: int = 3
@@ -137,12 +161,13 @@ class ImageSpec:
         """
         return (self.height, self.width, self.channels)
 
-    def manifest_entry(self, folder: Path) -> dict[str, object]:
-        """What the manifest of an artifacts folder says of it."""
-        return {"image": asdict(self)}
+    def fault(self) -> str | None:
+        possible = min(self.height, self.width) >= 1 and self.channels in (1, 3)
+        return None if possible else "takes images of an impossible size"
 
 
-InputSpec = ImageSpec | TextSpec
+# What a manifest may say of a file's input.
+SPECS: tuple[type[InputSpec], ...] = (ImageSpec, TextSpec)
 # What is asked of a model: one class of several, each label on its own, numbers, or vectors to be compared.
 TaskName = Literal["classification", "multilabel", "regression", "embedding"]
 

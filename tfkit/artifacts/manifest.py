@@ -139,7 +139,7 @@ def write_manifest(artifacts: tuple[Artifact, ...], directory: Path) -> Path:
         entry = asdict(replace(artifact, layers=()))
         del entry["layers"], entry["input"]
         entry["path"] = artifact.path.relative_to(directory).as_posix()
-        entry |= artifact.input.manifest_entry(directory)
+        entry[artifact.input.manifest_key] = artifact.input.manifest_entry(directory)
         entries.append({**entry, "bytes": artifact.bytes, "sha256": artifact.sha256})
     path = directory / MANIFEST_NAME
     write_whole(path, json.dumps({"version": 2, "artifacts": entries}, indent=2) + "\n")

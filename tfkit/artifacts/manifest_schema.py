@@ -1,11 +1,13 @@
 """What a manifest may say: every key, its type and its bounds (pydantic)."""
 
+import json
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from tfkit.artifacts.artifact import ImageSpec, InputSpec, ModelSignature, TaskName, TextSpec
+from tfkit.artifacts import artifact
+from tfkit.artifacts.artifact import InputSpec, ModelSignature, TaskName
 from tfkit.artifacts.format import ArtifactFormat, Quantization
 
 # What LiteRT and TensorFlow call the types that a classifier's ends can have.
@@ -34,16 +36,8 @@ class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
-class TextEntry(_Part):
-    """The texts a file takes; the tokeniser's folder is relative to the manifest's."""
-
-    sequence_length: Annotated[int, Field(ge=3)]
-    tokenizer: Annotated[str, Field(min_length=1)]
-    segment_ids: bool = False
-
-
-class FileEntry(_Part):
-    """One exported file."""
+class FileEntry(_Part, extra="allow"):
+    """One exported file; what it takes stands under the `manifest_key` of its spec."""
 
     path: Annotated[str, Field(min_length=1)]
     format: ArtifactFormat
@@ -53,17 +47,11 @@ class FileEntry(_Part):
     made_by: str
     task: TaskName = "classification"
     thresholds: tuple[Annotated[float, Field(ge=0, le=1)], ...] = ()
-    image: ImageSpec | None = None
-    text: TextEntry | None = None
     bytes: _Count
     sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
     def fault(self) -> str | None:
         """What its parts say against each other."""
-        if (self.image is None) == (self.text is None):
-            return f"'{self.path}' must say image or text, one of them"
-        if (self.image is not None and min(self.image.height, self.image.width) < 1) or self._channels() not in (1, 3):
-            return f"'{self.path}' takes images of an impossible size"
         if not self.signature.inputs or not self.signature.outputs:
             return f"the signature of '{self.path}' has no inputs or no outputs"
         for tensor in (*self.signature.inputs, *self.signature.outputs):
@@ -79,14 +67,23 @@ class FileEntry(_Part):
         return None
 
     def input_spec(self, folder: Path) -> InputSpec:
-        """The images or texts it takes; paths are relative to a folder."""
-        if self.text is not None:
-            return TextSpec(self.text.sequence_length, folder / self.text.tokenizer, self.text.segment_ids)
-        assert self.image is not None  # `fault` has asked
-        return self.image
+        """What it takes; paths are relative to a folder.
 
-    def _channels(self) -> int:
-        return self.image.channels if self.image is not None else 3
+        Raises:
+            ValueError: When it does not say one thing that a file can take.
+        """
+        known = {spec.manifest_key: spec for spec in artifact.SPECS}
+        given = {key: value for key, value in (self.model_extra or {}).items() if value is not None}
+        if len(given) != 1 or not set(given) <= set(known):
+            raise ValueError(f"'{self.path}' must say {' or '.join(known)}, one of them; it says {', '.join(given)}")
+        ((key, value),) = given.items()
+        try:
+            spec: InputSpec = TypeAdapter(known[key]).validate_json(json.dumps(value), strict=True)
+        except ValidationError as fault:
+            raise ValueError(f"{key} of '{self.path}': {_told(fault)}") from None
+        if (why := spec.fault()) is not None:
+            raise ValueError(f"'{self.path}' {why}")
+        return spec.placed_in(folder)
 
 
 class Manifest(_Part):
@@ -94,6 +91,12 @@ class Manifest(_Part):
 
     version: Literal[1, 2]
     artifacts: Annotated[tuple[FileEntry, ...], Field(min_length=1)]
+
+
+def _told(fault: ValidationError) -> str:
+    first = fault.errors(include_url=False, include_input=False)[0]
+    place = ".".join(str(part) for part in first["loc"])
+    return f"{place}: {first['msg']}" if place else first["msg"]
 
 
 _MANIFEST: TypeAdapter[Any] = TypeAdapter(Manifest)
@@ -108,9 +111,7 @@ def parse_manifest(content: bytes) -> Manifest:
     try:
         manifest: Manifest = _MANIFEST.validate_json(content, strict=True)
     except ValidationError as fault:
-        first = fault.errors(include_url=False, include_input=False)[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise ValueError(f"{place}: {first['msg']}" if place else first["msg"]) from None
+        raise ValueError(_told(fault)) from None
     if told := next((told for entry in manifest.artifacts if (told := entry.fault())), None):
         raise ValueError(told)
     return manifest

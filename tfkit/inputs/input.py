@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from tfkit.artifacts import TensorSpec
+from tfkit.artifacts import InputSpec, TensorSpec
 from tfkit.data.targets import CLASSES, Targets
 from tfkit.runtimes.protocol import Feed, ModelInputs
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from tfkit.data.examples import Examples
 
-SpecT = TypeVar("SpecT")
+SpecT = TypeVar("SpecT", bound=InputSpec)
 
 
 @dataclass(frozen=True)
