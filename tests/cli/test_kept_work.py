@@ -76,3 +76,24 @@ def test_a_file_that_goes_bad_in_training_is_told(tmp_path: Path, kept: int | No
     told = stopped(tmp_path / "run", fault.value)
     assert isinstance(told, RunError) and "a file of the data cannot be read any more" in str(told)
     assert reason in str(told)
+
+
+def test_more_lost_files_than_allowed_are_told(tmp_path: Path) -> None:
+    import numpy as np
+    import tensorflow as tf
+
+    from tfkit.data import load_image_splits
+
+    for number in range(20):
+        path = tmp_path / "photos" / "ab"[number % 2] / f"{number:02}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(tf.io.encode_png(tf.fill((8, 8, 3), tf.constant(number, tf.uint8))).numpy())
+    train = load_image_splits(source="image_folder", directory=tmp_path / "photos").train
+    path.unlink()
+    with pytest.raises(tf.errors.OpError) as fault:
+        list(train.source.pixels(np.arange(20)))
+    told = stopped(tmp_path / "run", fault.value)
+    assert isinstance(told, RunError) and "tfkit check" in told.hint
+    assert str(told) == (
+        "1 of 20 images broke or vanished after the check, more than data.max_lost_fraction (0.02) allows: b/19.png"
+    )

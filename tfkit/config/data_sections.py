@@ -93,6 +93,11 @@ class DataSection(Section):
         COUNT, "An image of more pixels than this is not decoded and counts as one that cannot be read.", 178_956_970
     )
     on_leakage: Literal["keep", "drop", "error"] = on_leakage_key()
+    max_lost_fraction: Fraction = key(
+        FRACTION,
+        "Share of the images that may break or vanish during a run before it stops; others of their label stand in.",
+        0.02,
+    )
 
     @property
     def image_height_width(self) -> tuple[int, int]:

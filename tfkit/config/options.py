@@ -216,6 +216,7 @@ class LoadingOptions(TypedDict):
     bad_images: Literal["error", "skip"]
     max_pixels: int
     on_leakage: Literal["keep", "drop", "error"]
+    max_lost_fraction: float
 
 
 class TextLoadingOptions(TypedDict):

@@ -10,7 +10,9 @@ import numpy as np
 from tfkit.data.checking import BadImages, Progress, check_images, refuse_bad_images
 from tfkit.data.examples import ExamplesT, ImageExamples, LeftOut
 from tfkit.data.image_files import PartName, Reading
-from tfkit.data.looking import MAX_PIXELS, Look
+from tfkit.data.looking import MAX_PIXELS, FileState, Look
+from tfkit.data.lost_files import Losses, WatchedFiles
+from tfkit.data.sources import FileSource
 from tfkit.data.targets import CLASSES, Targets
 from tfkit.errors import DataError, is_printable, printable
 
@@ -118,6 +120,40 @@ def assemble(
         refuse_bad_images(damaged, total)
     _refuse_empty_classes(parts, may_lack=may_lack or all_kept)
     return parts, ignored + damaged
+
+
+def watch_files(
+    splits: Sequence[ImageExamples], parts: Sequence[Part], *, max_lost_fraction: float, max_pixels: int
+) -> Losses:
+    """Let the files of checked splits stand in for each other when some break or vanish later.
+
+    Args:
+        splits: The examples as they are used.
+        parts: What was checked, of which these are made.
+        max_lost_fraction: The share of all examples that may be lost before reading stops.
+        max_pixels: Height times width above which an image is not decoded.
+
+    Returns:
+        Where losses are counted.
+    """
+    losses = Losses(sum(map(len, splits)), max_lost_fraction)
+    for source in {id(part.examples.source): part.examples.source for part in parts}.values():
+        if not isinstance(source, FileSource):
+            continue
+        count, states, names = len(source.paths), dict[int, FileState | None](), [""] * len(source.paths)
+        for part in parts:
+            if part.examples.source is source:
+                states |= {int(n): look.state for n, look in zip(part.examples.indices, part.looks, strict=True)}
+        width = 1 if splits[0].labels.ndim == 1 else splits[0].labels.shape[1]
+        of, labels = np.full(count, -1), np.zeros((count, width), np.float32)
+        for number, split in enumerate(splits):
+            if split.source is source:
+                of[split.indices] = number
+                labels[split.indices] = split.labels.reshape(len(split), width)
+                for index, name in zip(split.indices, split.names, strict=True):
+                    names[index] = name
+        source.watched = WatchedFiles(source.paths, names, states, of, labels, losses, max_pixels)
+    return losses
 
 
 def refuse_odd_names(names: set[str]) -> None:

@@ -4,14 +4,15 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal, TypeVar
 
 import numpy as np
 
 from tfkit.data.examples import LeftOut
-from tfkit.data.looking import MAX_PIXELS, Look, Onlooker, bomb_reason, digest_of
-from tfkit.data.remembered import FileState, Remembered, file_state
+from tfkit.data.looking import MAX_PIXELS, FileState, Look, Onlooker, bomb_reason, digest_of, file_state
+from tfkit.data.remembered import Remembered
 from tfkit.data.sources import ImageSource
 from tfkit.errors import DataError
 
@@ -102,7 +103,7 @@ def _looks(
             tell(len(looks), len(positions))
     finally:  # what was seen before Ctrl-C is known the next time
         keep()
-    return [looks[place] for place in range(len(positions))]
+    return [replace(looks[place], state=states[place]) for place in range(len(positions))]
 
 
 def _is_lasting(look: Look, max_pixels: int) -> bool:

@@ -10,6 +10,7 @@ import numpy as np
 from typing_extensions import TypeVar
 
 from tfkit.artifacts import ImageSpec
+from tfkit.data.lost_files import Losses
 from tfkit.data.sources import ImageSource
 from tfkit.data.targets import target_counts
 
@@ -152,12 +153,14 @@ class DatasetSplits(Generic[ExamplesT]):
         validation: What early stopping looks at; may be empty.
         test: What the model and its exported files are judged on.
         report: The account of how these came to be.
+        losses: What breaks or vanishes while they are used; None where nothing can.
     """
 
     train: ExamplesT
     validation: ExamplesT
     test: ExamplesT
     report: DataReport
+    losses: Losses | None = None
 
     @property
     def class_names(self) -> tuple[str, ...]:

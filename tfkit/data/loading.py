@@ -1,17 +1,19 @@
 """A data set by name or place: read, checked, split, and accounted for."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Literal
 
 from tfkit.arguments import takes_text
 from tfkit.data.accounting import OnLeakage, account_for
-from tfkit.data.assembly import Part, assemble, classes_of, refuse_odd_names
+from tfkit.data.assembly import Part, assemble, classes_of, refuse_odd_names, watch_files
 from tfkit.data.checking import BadImages, Progress
 from tfkit.data.examples import DatasetSplits, ExamplesT, ImageExamples
 from tfkit.data.image_files import PartName, Reading, read_csv, read_image_folder
 from tfkit.data.looking import MAX_PIXELS
+from tfkit.data.lost_files import MAX_LOST_FRACTION
 from tfkit.data.npz import read_npz
 from tfkit.data.splitting import keep_per_class, stratified_holdout
 from tfkit.data.targets import CLASSES, Targets, target_kind
@@ -38,6 +40,7 @@ def load_image_splits(
     bad_images: BadImages = "error",
     max_pixels: int = MAX_PIXELS,
     on_leakage: OnLeakage = "keep",
+    max_lost_fraction: float = MAX_LOST_FRACTION,
     targets: Targets = CLASSES,
     progress: Progress | None = None,
 ) -> DatasetSplits:
@@ -66,6 +69,8 @@ def load_image_splits(
         max_pixels: Height times width above which an image counts as damaged and is not decoded.
         on_leakage: What an image in two splits does: `keep` tells it, `drop` leaves it out of the training split (of
             the validation split where the test split has it), `error` stops.
+        max_lost_fraction: The share of all images that may break or vanish after the check before reading stops; until
+            then another image of the same split and label stands in for each.
         targets: What the labels are: one class, several labels at once, or numbers; of csv alone but for classes.
         progress: Called with (done, total) while images are checked.
 
@@ -100,7 +105,10 @@ def load_image_splits(
     if labels_per_class is not None:
         parts["train"], note = few_labels(parts["train"], labels_per_class, seed)
         notes.append(note)
-    return account_for(parts, everything, left_out=left_out, notes=notes, on_leakage=on_leakage)
+    splits = account_for(parts, everything, left_out=left_out, notes=notes, on_leakage=on_leakage)
+    used = (splits.train, splits.validation, splits.test)
+    losses = watch_files(used, everything, max_lost_fraction=max_lost_fraction, max_pixels=max_pixels)
+    return replace(splits, losses=losses)
 
 
 @takes_text
@@ -143,7 +151,9 @@ def load_image_examples(
     parts, _ = assemble(
         {chosen: reading}, names, targets=targets, bad_images=bad_images, progress=progress, may_lack=True
     )
-    return parts[chosen].examples
+    examples = parts[chosen].examples
+    watch_files([examples], list(parts.values()), max_lost_fraction=MAX_LOST_FRACTION, max_pixels=MAX_PIXELS)
+    return examples
 
 
 def _read(

@@ -5,6 +5,7 @@ import hashlib
 import io
 import threading
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import simplejpeg
@@ -23,6 +24,10 @@ _INKS = ("CMYK", "YCCK")
 _ANIMATED = 64  # within these first bytes a file says that it holds frames
 
 
+FileState = tuple[int, int]
+"""Size in bytes, and when it was changed last, in nanoseconds."""
+
+
 @dataclass(frozen=True)
 class Look:
     """What one look at an image's content showed.
@@ -33,6 +38,7 @@ class Look:
         height, width: In pixels, as stored; 0 where it does not say.
         fingerprint: 32 bytes of which few bits differ between pictures that look the same; empty for none.
         frames: Whether it is an animation, of which the first frame is taken.
+        state: Size and time of its file when it was looked at; None where it is in no file of its own.
     """
 
     digest: bytes
@@ -41,6 +47,20 @@ class Look:
     width: int = 0
     fingerprint: bytes = b""
     frames: bool = False
+    state: FileState | None = None
+
+
+def file_state(path: Path) -> FileState | None:
+    """Size and time of a file; None where it cannot be asked.
+
+    Example:
+        >>> file_state(Path("/no/such/file"))
+    """
+    try:
+        found = path.stat()
+    except (OSError, ValueError):
+        return None
+    return found.st_size, found.st_mtime_ns
 
 
 class Onlooker:

@@ -15,12 +15,13 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from tfkit.data.looking import Look
+from tfkit.data.looking import FileState, Look
 
 FOLDER_VARIABLE = "TFKIT_CACHE"  # a folder, or `off`
 
 _VERSION = 1  # of what a look means
 _TOGETHER = 10_000
+_COLUMNS = 6  # of looks
 _MOST_BYTES = 1 << 30
 _FRESH_NS = 2_000_000_000  # a file changed so lately may change again within one tick of its clock
 _TABLES = """
@@ -29,23 +30,6 @@ CREATE TABLE IF NOT EXISTS looks (digest BLOB PRIMARY KEY, reason TEXT, height I
 CREATE TABLE IF NOT EXISTS files (path BLOB PRIMARY KEY, size INTEGER NOT NULL, changed INTEGER NOT NULL,
     digest BLOB NOT NULL) WITHOUT ROWID;
 """
-
-FileState = tuple[int, int]
-"""Size in bytes, and when it was changed last, in nanoseconds."""
-
-
-def file_state(path: Path) -> FileState | None:
-    """Size and time of a file; None where it cannot be asked.
-
-    Example:
-        >>> file_state(Path("bee.jpg"))
-        (29400, 1733000000000000000)
-    """
-    try:
-        found = path.stat()
-    except (OSError, ValueError):
-        return None
-    return found.st_size, found.st_mtime_ns
 
 
 def cache_folder() -> Path | None:
@@ -120,7 +104,7 @@ class Remembered:
         looks, files = [], []
         latest = time.time_ns() - _FRESH_NS
         for path, state, look in seen:
-            looks.append(astuple(look))
+            looks.append(astuple(look)[:_COLUMNS])
             if path is not None and state is not None and state[1] < latest:
                 files.append((_key(path), *state, look.digest))
         with self._lock:

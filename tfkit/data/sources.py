@@ -11,6 +11,7 @@ import numpy as np
 from tfkit.artifacts import ImageSpec
 from tfkit.data.decoder import picture_pixels
 from tfkit.data.host_images import change_channels, fit_on_host
+from tfkit.data.lost_files import WatchedFiles
 from tfkit.files import read_regular_file
 
 if TYPE_CHECKING:  # it is started when pixels are asked for inside a graph
@@ -65,6 +66,7 @@ class FileSource(ImageSource):
     def __init__(self, paths: Sequence[Path], *, channels: int) -> None:
         self.channels = channels
         self.paths = tuple(paths)
+        self.watched: WatchedFiles | None = None  # once they were looked at, to get over those that are lost later
 
     @cached_property
     def _path_strings(self) -> "tf.Tensor":
@@ -79,14 +81,18 @@ class FileSource(ImageSource):
 
         from tfkit.data.images import decode_image
 
-        encoded = tf.io.read_file(tf.gather(self._path_strings, index))
+        if self.watched is None:
+            encoded = tf.io.read_file(tf.gather(self._path_strings, index))
+        else:
+            read = tf.numpy_function(self.watched.content, [index], tf.string, stateful=False)
+            encoded = tf.ensure_shape(read, [])
         return decode_image(encoded, channels=self.channels)
 
     def fitted_pixels(self, index: int, image: ImageSpec) -> np.ndarray:
         return picture_pixels(self.content(index), image)
 
     def content(self, index: int) -> bytes:
-        return read_regular_file(self.paths[index])
+        return read_regular_file(self.paths[index]) if self.watched is None else self.watched.content(int(index))
 
     def path(self, index: int) -> Path:
         return self.paths[index]

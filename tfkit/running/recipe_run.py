@@ -1,7 +1,7 @@
 """What every recipe does alike: exporting, proving and reporting what was trained."""
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from tfkit import artifacts, exporters, reports, verification
@@ -125,6 +125,10 @@ class RecipeRun:
         Returns:
             The report.
         """
+        data = self.splits.report
+        if self.splits.losses is not None and (lost := self.splits.losses.note):
+            self.display.note(lost)
+            data = replace(data, notes=(*data.notes, lost))
         report = reports.RunReport(
             self.config.run.name,
             task,
@@ -132,7 +136,7 @@ class RecipeRun:
             input=self.spec,
             backbone=self.config.model.backbone,
             stages=tuple(self.log),
-            data=self.splits.report.to_json(),
+            data=data.to_json(),
             evaluation=evaluation,
             artifacts=results,
             policy=asdict(self.policy),

@@ -22,6 +22,8 @@ _pressed = threading.Event()
 _ENDINGS = (signal.SIGTERM, signal.SIGHUP)  # docker stop, systemd, a batch queue, a terminal that was closed
 _last = [int(signal.SIGINT)]
 OUT_OF_MEMORY_HINT = "lower data.batch_size, data.image_size or data.cache_mb, or end other programs"
+# `UnknownError: {{function_node ...}} DataError: 9 of 40 images broke ...\nTraceback ...`, of Python inside a graph
+_LOST = re.compile(r"DataError: ([^\n]* broke or vanished after the check[^\n]*)")
 # `... Iterator::Root::ParallelMapV2: /photos/a.jpg; No such file or directory\n\t [[{{node ReadFile}}]] ...`
 _READING = re.compile(r"([^:{}]+)\n\s*\[\[\{\{[^\]]*node [^\]]*(?:ReadFile|Decode)")
 
@@ -154,6 +156,8 @@ def _told(fault: BaseException, run: Path, model: Path | None) -> BaseException:
         return RunError(f"cannot write to '{run}': the disk is full", hint=hint)
     if is_out_of_memory(fault) and not isinstance(fault, TfkitError):
         return RunError("out of memory", hint=OUT_OF_MEMORY_HINT)
+    if lost := _LOST.search(str(fault)):
+        return RunError(lost[1], hint="something changes the data while it is used; tfkit check names what is damaged")
     if reason := _unreadable(fault):
         hint = "it was whole when the run began: tfkit check names damaged files, and something changes the data"
         return RunError(f"a file of the data cannot be read any more: {reason}", hint=hint)
