@@ -210,13 +210,13 @@ def match_tensors(
         nearest = min((error for error, _ in errors), default=np.inf)
         if nearest <= _TOLERANCE:
             equal = [place for error, place in errors if error <= nearest + _SAME]
-            named = [place for place in equal if names and _is_named_after(tensor.name, names[place])]
+            named = [place for place in equal if names and is_named_after(tensor.name, names[place])]
             taken = set(matches.values())
             matches[tensor.index] = next((place for place in named or equal if place not in taken), (named or equal)[0])
     return matches
 
 
-def _is_named_after(tensor: str, layer: str) -> bool:
+def is_named_after(tensor: str, layer: str) -> bool:
     """Whether a layer's scope is part of the name that the converter gave a tensor; TensorFlow numbers scopes."""
     return bool(layer) and re.search(rf"(?:^|[/;]){re.escape(layer)}(?:_\d+)?(?:/|$)", tensor) is not None
 

@@ -1,6 +1,7 @@
 """Quantise a float flatbuffer to exactly what a quantisation-aware model was trained on."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,12 +16,14 @@ from tfkit.exporters.quantization import Recipe, quantize_with
 from tfkit.exporters.tensor_matching import (
     FileTensor,
     Samples,
+    is_named_after,
     keras_values,
     layer_names,
     match_tensors,
     read_tensors,
 )
 from tfkit.exporters.weight_ranges import Ranges, table_ranges, widened_weight_ranges
+from tfkit.keras_types import Tensor
 from tfkit.runtimes.protocol import some_inputs
 
 _ALL_LAYERS = ".*"
@@ -92,15 +95,39 @@ def _matches(tensors: tuple[FileTensor, ...], folded: FoldedModel, samples: Samp
     wanted = [*(tensor for tensor, _ in points), *folded.float_tensors, *folded.four_bit]
     values = keras_values(folded.model, wanted, samples)
     floats_end = len(points) + len(folded.float_tensors)
-    places = match_tensors(tensors, values[: len(points)], layer_names(folded.model, wanted[: len(points)]))
+    names = layer_names(folded.model, wanted[: len(points)])
+    places = match_tensors(tensors, values[: len(points)], names)
     roundings = {index: points[place][1] for index, place in places.items()}
     if folded.input is not None:
         roundings[tensors[0].index] = folded.input
     _spread_over_moves(tensors, roundings)
     written = [tensor for tensor in tensors if tensor.operator]
-    floats = dict.fromkeys(match_tensors(written, values[len(points) : floats_end]))
+
+    def written_by(made: Sequence[Tensor], made_values: list[NDArray[np.float32]]) -> dict[int, None]:
+        """Tensors that hold what these layers write, without those that others write and that hold the same."""
+        own = {id(tensor) for tensor in made}
+        others = _written_by_others(written, places, [id(tensor) in own for tensor, _ in points], names)
+        return dict.fromkeys(index for index in match_tensors(written, made_values) if index not in others)
+
+    floats = written_by(folded.float_tensors, values[len(points) : floats_end])
     _spread_backwards(tensors, floats, known=set(roundings))
-    return _Matches(roundings, floats, set(match_tensors(written, values[floats_end:])))
+    return _Matches(roundings, floats, set(written_by(folded.four_bit, values[floats_end:])))
+
+
+def _written_by_others(
+    written: list[FileTensor], places: dict[int, int], is_own: list[bool], names: list[str]
+) -> set[int]:
+    """The file's tensors that are the first match of a point that is not one's own, or are named after its layer."""
+    others: set[int] = set()
+    seen: set[int] = set()
+    for tensor in written:
+        place = places.get(tensor.index)
+        if place is None or is_own[place]:
+            continue
+        if place not in seen or is_named_after(tensor.name, names[place]):
+            others.add(tensor.index)
+        seen.add(place)
+    return others
 
 
 def _spread_over_moves(tensors: tuple[FileTensor, ...], roundings: dict[int, Rounding]) -> None:
