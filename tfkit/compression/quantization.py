@@ -15,10 +15,9 @@ from tfkit.compression.kinds import kind_of
 from tfkit.compression.kinds.attention import is_wide_softmax
 from tfkit.compression.kinds.kind import Training
 from tfkit.compression.neighbours import Neighbours
-from tfkit.compression.planning import LayerPlan, coverage_rows, layers_in_float, plan_layers
+from tfkit.compression.planning import LayerPlan, WideValues, coverage_rows, layers_in_float, plan_layers, wide_values
 from tfkit.compression.policy import LayerCoverage, QuantizationPolicy
 from tfkit.compression.splitting import split_layers
-from tfkit.compression.wide_values import WideValues, wide_values
 from tfkit.errors import ModelError
 from tfkit.graph import LayerCall, LayerGraph, Node, Value, build_model, read_graph, refuse_difference
 from tfkit.graph.building import Copy

@@ -1,6 +1,7 @@
 """What the kinds of layers with a kernel share: training on its grid, folding, and what their sums count in."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import keras
@@ -20,7 +21,15 @@ from tfkit.compression.operators import (
 )
 from tfkit.graph import LayerCall, Node, activation_name, copy_layer, give_weights
 from tfkit.keras_types import Tensor
-from tfkit.layers import OWN_SETTINGS, SHARES, CompressedKernel, FakeQuantize, compressed_class, plain_class
+from tfkit.layers import (
+    OWN_SETTINGS,
+    SHARES,
+    CompressedDense,
+    CompressedKernel,
+    FakeQuantize,
+    compressed_class,
+    plain_class,
+)
 
 if TYPE_CHECKING:
     from tfkit.compression.folded import Folding
@@ -231,3 +240,5 @@ KERNEL = Kind(
     fold=fold_kernel,
     strip=strip_kernel,
 )
+DENSE = replace(KERNEL, covers=compressed_as(CompressedDense))
+KINDS = (DENSE,)

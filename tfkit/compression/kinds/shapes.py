@@ -1,17 +1,20 @@
-"""Layers that move values without computing: shapes, padding, cropping, patches."""
+"""Layers that move values without computing: shapes, padding, cropping, patches, several tensors joined."""
 
 import math
 from typing import TYPE_CHECKING, cast
 
 import keras
+import numpy as np
 
+from tfkit.compression.kinds.counting import Sums
 from tfkit.compression.kinds.kind import Bits, Fault, Kind, Splitting, handed_on, named
 from tfkit.graph import LayerCall, Node, reshapes_examples
 from tfkit.keras_types import Tensor
+from tfkit.layers import FakeQuantize
 
 if TYPE_CHECKING:
     from tfkit.compression.folded import Folding
-    from tfkit.compression.neighbours import Neighbours
+    from tfkit.compression.neighbours import Neighbours, Summing
 
 _MAPS = 4
 
@@ -58,6 +61,24 @@ def _fold_padding(folding: "Folding", call: LayerCall) -> Tensor:
     return folding.hand_on(call, call.copy()(call.args[0], constant_values=rounding.minimum))
 
 
+def _fold_joined(folding: "Folding", call: LayerCall) -> Tensor:
+    tensors = folding.on_one_grid(call.node, call.args[0])
+    outputs = call.copy()(tensors, *call.args[1:], **call.kwargs)
+    folding.joined.append((outputs, tuple(tensors)))
+    return outputs
+
+
+def _joined_sums(summing: "Summing", node: Node, quantizer: FakeQuantize) -> Sums | None:
+    """Of tensors joined channel by channel: one on a grid of its own is brought to the common one by weights of one."""
+    if node.operation.axis not in (-1, len(node.output.shape) - 1):
+        return None
+    parts = [
+        np.broadcast_to(summing.counted(value, quantizer), int(value.shape[-1] or 0)).astype(np.float32)
+        for value in node.inputs
+    ]
+    return Sums(np.concatenate(parts))
+
+
 RESHAPE = Kind(covers=named("Reshape"), treatment="same", split=_split_reshape, fold=handed_on)
 MOVED = Kind(
     covers=named(
@@ -76,4 +97,5 @@ MOVED = Kind(
 )
 PADDING = Kind(covers=named("Pad"), treatment="same", fault=_padding_fault, fold=_fold_padding)
 PATCHES = Kind(covers=named("ExtractPatches"), split=_split_patches)
-KINDS = (RESHAPE, MOVED, PADDING, PATCHES)
+CONCATENATION = Kind(covers=named("Concatenate"), treatment="joined", sums=_joined_sums, fold=_fold_joined)
+KINDS = (RESHAPE, MOVED, PADDING, PATCHES, CONCATENATION)
