@@ -14,13 +14,15 @@ import sys
 import tempfile
 import zlib
 from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
 import simplejpeg
 from numpy.typing import NDArray
 from PIL import Image
 
-from tfkit.artifacts import ImageSpec
+if TYPE_CHECKING:
+    from tfkit.artifacts import ImageSpec
 
 _PNG_START = b"\x89PNG\r\n\x1a\n"
 _JPEG_START = b"\xff\xd8"
@@ -149,7 +151,7 @@ def change_channels(pixels: NDArray[np.uint8], channels: int) -> NDArray[np.uint
     return _grey(pixels) if channels == 1 else np.repeat(pixels, channels, axis=2)
 
 
-def fit_on_host(pixels: NDArray[np.uint8], image: ImageSpec) -> NDArray[np.uint8]:
+def fit_on_host(pixels: NDArray[np.uint8], image: "ImageSpec") -> NDArray[np.uint8]:
     """Bring an image to a model's size as `fit_image` does: the same sums in the same order, in float32.
 
     Args:
@@ -160,6 +162,7 @@ def fit_on_host(pixels: NDArray[np.uint8], image: ImageSpec) -> NDArray[np.uint8
         uint8, shape `image.shape`.
 
     Example:
+        >>> from tfkit.artifacts import ImageSpec
         >>> fit_on_host(np.zeros((40, 60, 3), np.uint8), ImageSpec(32, 32)).shape
         (32, 32, 3)
     """
