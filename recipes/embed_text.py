@@ -50,19 +50,21 @@ def run(config: EmbeddingRecipeConfig, display: Display) -> reports.RunReport:
 
 def train(job: RecipeRun, model: Any, tokenizer: Tokenizer) -> Any:
     """The embedder after contrastive training."""
+    if (done := job.done_before("fine_tune", type(None))) is not None:
+        return done.model
     with job.display.stage("Train on pairs") as stage:
         options = contrastive_options(job.config, job.splits.train) | {"progress": stage.progress}
         options |= {
             "sequence_length": job.spec.sequence_length,
             "checkpoint": job.folder.checkpoints / "fine_tune.keras",
         }
-        options |= {"log_directory": job.folder.tensorboard("fine_tune")}
+        options |= {"log_directory": job.folder.tensorboard("fine_tune"), "state": job.state("fine_tune")}
         memory = PeakMemory()
         trained = train_embedder(model, job.splits.train, job.splits.validation, tokenizer, **options)
         stage.result(trained.result.summary)
     summary = {"history": trained.result.history, "notes": trained.result.notes}
     summary |= {"trainable_parameters": trained.result.trainable_parameters, "peak_memory_bytes": memory.bytes}
-    job.log.append(reports.StageSummary("fine_tune", stage.title, stage.seconds, **summary))
+    job.finish(reports.StageSummary("fine_tune", stage.title, stage.seconds, **summary), trained.model)
     job.display.note(f"    {job.log[-1].cost}")
     return trained.model
 

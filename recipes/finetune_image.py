@@ -17,7 +17,7 @@ from typing import Any
 import keras
 
 from tfkit import data, models, reports, stages, training
-from tfkit.artifacts import ImageSpec, create_run_directory, refuse_existing_run
+from tfkit.artifacts import ImageSpec, refuse_existing_run
 from tfkit.config import RecipeConfig, dump_recipe
 from tfkit.inputs import calibration_inputs
 from tfkit.running import Display
@@ -30,7 +30,7 @@ from tfkit.running.planning import (
     targets_of,
     with_float_head,
 )
-from tfkit.running.recipe_run import RecipeRun
+from tfkit.running.recipe_run import RecipeRun, begin_folder
 from tfkit.running.rehearsal import plan_formats, rehearse_images
 
 CONFIG = RecipeConfig  # the schema of its YAML files
@@ -45,7 +45,8 @@ STAGES = {  # title, what runs it, and the model it leaves in models/
 def run(config: RecipeConfig, display: Display) -> reports.RunReport:
     """Run the recipe."""
     display.header(f"{config.run.name}: {config.model.backbone} on {config.data.source}")
-    refuse_existing_run(config.run.directory / config.run.name, overwrite=config.run.overwrite)
+    given, folder = config, config.run.directory / config.run.name
+    refuse_existing_run(folder, overwrite=config.run.overwrite, recipe=dump_recipe(config))
     image = ImageSpec(*config.data.image_height_width, config.data.channels, config.data.resize)
     with display.stage("Read the images") as stage:
         options = config.data.loading_options() | {"targets": targets_of(config)}
@@ -60,8 +61,7 @@ def run(config: RecipeConfig, display: Display) -> reports.RunReport:
     plan = plan_compression(config, model, display, class_names=splits.class_names)
     rehearse_images(config, model, display, splits.train, image)
     plan_formats(config, model, image, display)
-    folder = create_run_directory(config.run.directory / config.run.name, overwrite=config.run.overwrite)
-    folder.record(recipe=dump_recipe(config), data_report=splits.report.to_json())
+    folder = begin_folder(given, display, splits, splits.report.to_json())
     job, teacher, channels = RecipeRun(config, display, splits, image, folder, log), plan.teacher, None
     for name, (_, _, kept) in STAGES.items():
         if getattr(config, name) is None:
@@ -86,17 +86,19 @@ def run(config: RecipeConfig, display: Display) -> reports.RunReport:
 def train(job: RecipeRun, name: str, model: Any, teacher: Any) -> tuple[Any, reports.Evaluation, Any]:
     """One stage: the model it gives, which is kept; what that answers on the evaluation split; channels it removed."""
     title, train_stage, kept = STAGES[name]
+    if (done := job.done_before(name, stages.ChannelPruning)) is not None:
+        return done.model, job.evaluate(done.model), done.found
     logs = {"log_directory": job.folder.tensorboard(name), "checkpoint": job.folder.checkpoints / f"{name}.keras"}
+    logs |= {} if name == "head" else {"state": job.state(name)}
     channels = None
     with job.display.stage(title) as stage:
         options = stage_options(job.config, name, teacher) | logs | {"progress": stage.progress}
         result = train_stage(model, job.splits.train, job.splits.validation, job.spec, **options)
         if isinstance(result, stages.CompressedStage):
             model, channels, result = result.model, result.channels, result.result
-        if isinstance(model, keras.Model):  # not the tf-keras twin of the tfmot engine
-            models.save_model_file(model, logs["checkpoint"])
-            if name != "head" or job.config.fine_tune is None:
-                models.save_model_file(model, job.folder.kept_model(kept))
+        goes_to_models = name != "head" or job.config.fine_tune is None
+        if goes_to_models and isinstance(model, keras.Model):  # not the tf-keras twin of the tfmot engine
+            models.save_model_file(model, job.folder.kept_model(kept))
         evaluation = job.evaluate(model)
         stage.result(f"{result.summary}, test {evaluation.told}")
     batches, step = batch_options(job.config), len(result.history["loss"]) - 1
@@ -113,12 +115,14 @@ def train(job: RecipeRun, name: str, model: Any, teacher: Any) -> tuple[Any, rep
     )
     if summary.cost:
         job.display.note(f"    {summary.cost}")
-    job.log.append(summary)
+    job.finish(summary, model, channels)
     return model, evaluation, channels
 
 
 def train_control(job: RecipeRun, evaluation: reports.Evaluation) -> reports.Control:
     """The same head on a random backbone: what the pretrained features are worth."""
+    if (done := job.done_before("control", reports.Control)) is not None:
+        return done.found
     splits, image = job.splits, job.spec
     with job.display.stage("Same head, random backbone") as stage:
         head = head_of(job.config.task, splits.train.labels)
@@ -127,6 +131,7 @@ def train_control(job: RecipeRun, evaluation: reports.Evaluation) -> reports.Con
         training.train_head(untrained, splits.train, splits.validation, image, **options)
         control = job.evaluate(untrained)
         stage.result(f"test {control.told}; on the trained backbone {evaluation.told}")
-    job.log.append(reports.StageSummary("control", stage.title, stage.seconds))
     names = ("head on a frozen random backbone", "head on the frozen trained backbone")
-    return reports.Control(names[0], control.keras, names[1], evaluation.keras)
+    compared = reports.Control(names[0], control.keras, names[1], evaluation.keras)
+    job.finish(reports.StageSummary("control", stage.title, stage.seconds), found=compared)
+    return compared

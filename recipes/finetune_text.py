@@ -31,7 +31,7 @@ from tfkit.running.text_planning import (
     read_texts,
     stage_options,
 )
-from tfkit.stages import CompressedStage, prune_text, quantize_text
+from tfkit.stages import CompressedStage, TransformerPruning, prune_text, quantize_text
 from tfkit.training import PeakMemory
 from tfkit.training.fine_tune_text import fine_tune_text
 
@@ -58,10 +58,8 @@ def run(config: TextRecipeConfig, display: Display) -> reports.RunReport:
     whole, cut = None, None  # the float model, before anything was taken from it; and what was
     for name in STAGES:
         if getattr(config, name) is not None:
-            trained, evaluation = train(job, name, model, tokenizer, teacher or whole)
-            model = trained.model
-            whole = model if name == "fine_tune" else whole
-            cut = trained.transformer or cut if isinstance(trained, CompressedStage) else cut
+            model, evaluation, removed = train(job, name, model, tokenizer, teacher or whole)
+            whole, cut = model if name == "fine_tune" else whole, removed or cut
 
     def some_texts() -> dict[str, np.ndarray]:
         given = {"count": config.export.calibration_examples, "seed": config.run.seed}
@@ -79,13 +77,18 @@ def run(config: TextRecipeConfig, display: Display) -> reports.RunReport:
     return job.report(f"text {evaluation.task.title}", model, evaluation, results, **shown)
 
 
-def train(job: RecipeRun, name: str, model: Any, tokenizer: Tokenizer, teacher: Any) -> tuple[Any, reports.Evaluation]:
-    """One stage: what it gives, whose model is kept, and what that answers on the evaluation split."""
+def train(
+    job: RecipeRun, name: str, model: Any, tokenizer: Tokenizer, teacher: Any
+) -> tuple[Any, reports.Evaluation, TransformerPruning | None]:
+    """One stage: the model it gives, which is kept; what that answers on the evaluation split; what it cut."""
     title, train_stage, kept = STAGES[name]
+    if (done := job.done_before(name, TransformerPruning)) is not None:
+        return done.model, job.evaluate(done.model), done.found
     splits, logs = job.splits, job.folder.tensorboard(name)
     with job.display.stage(title) as stage:
         options = stage_options(job.config, name, teacher) | {"log_directory": logs, "progress": stage.progress}
         options |= {"sequence_length": job.spec.sequence_length, "checkpoint": job.folder.checkpoints / f"{name}.keras"}
+        options |= {"state": job.state(name)}
         memory = PeakMemory()
         trained = train_stage(model, splits.train, splits.validation, tokenizer, **options)
         spent = {"trainable_parameters": trained.result.trainable_parameters, "peak_memory_bytes": memory.bytes}
@@ -101,8 +104,9 @@ def train(job: RecipeRun, name: str, model: Any, tokenizer: Tokenizer, teacher: 
     reports.write_tensorboard_texts(logs, **shown)
     summary = reports.StageSummary(name, title, stage.seconds, history, notes, quality=evaluation.keras, **spent)
     job.display.note(f"    {summary.cost}")
-    job.log.append(summary)
-    return trained, evaluation
+    removed = trained.transformer if isinstance(trained, CompressedStage) else None
+    job.finish(summary, trained.model, removed)
+    return trained.model, evaluation, removed
 
 
 def explain(job: RecipeRun, evaluation: reports.Evaluation) -> reports.Explanations:

@@ -1,7 +1,10 @@
 """Files: of other people's only what is a file and can be held is read; what tfkit writes is whole or absent."""
 
+import contextlib
+import os
 import stat
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 _KINDS = (
@@ -46,13 +49,49 @@ def write_whole(path: Path, text: str) -> None:
     Example:
         >>> write_whole(Path("labels.txt"), "ants and bees")
     """
-    unfinished = path.with_name(f".{path.name}.unfinished")
-    try:
+    with written_whole(path) as unfinished:
         unfinished.write_text(text, encoding="utf-8")
+
+
+@contextlib.contextmanager
+def written_whole(path: Path) -> Iterator[Path]:
+    """Give the name under which a file is written before it takes its place, whole and on the disk.
+
+    A process that is killed, or a machine that loses its power, leaves what was there before, or all of the new file.
+
+    Args:
+        path: The file.
+
+    Yields:
+        A name beside it, with the same ending; the block writes it.
+
+    Raises:
+        OSError: When it cannot be written; nothing is left of it then.
+
+    Example:
+        >>> with written_whole(Path("labels.txt")) as unfinished:
+        ...     written = unfinished.write_text("ants and bees")
+    """
+    unfinished = path.with_name(f".unfinished-{path.name}")
+    try:
+        yield unfinished
+        _flush(unfinished)
         unfinished.replace(path)
-    except OSError:
+        _flush(path.parent)
+    finally:
         unfinished.unlink(missing_ok=True)
-        raise
+
+
+def _flush(path: Path) -> None:
+    """Have the system write a file, or a folder's names, to the disk."""
+    number = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(number)
+    except OSError:  # folders on some file systems cannot be flushed
+        if not path.is_dir():
+            raise
+    finally:
+        os.close(number)
 
 
 def refuse_irregular(path: Path) -> None:

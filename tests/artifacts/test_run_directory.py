@@ -60,3 +60,49 @@ def test_a_run_keeps_its_folder_while_it_lives(tmp_path: Path) -> None:
     assert running_process(run.path) == os.getpid()
     del run
     assert running_process(tmp_path / "run") is None
+
+
+RECIPE = "run: {name: a, overwrite: false}\nhead: {epochs: 3}\n"
+
+
+def begun(path: Path, recipe: str = RECIPE, *, overwrite: bool = False, data: str = "these") -> None:
+    """A run that was stopped after it had begun."""
+    run = create_run_directory(path, recipe=recipe, overwrite=overwrite)
+    run.record(recipe=recipe, data_report={}, data=data)
+    run.artifacts.mkdir(exist_ok=True)
+    (run.artifacts / "half.tflite").write_bytes(b"half")
+
+
+def test_a_run_that_was_stopped_goes_on(tmp_path: Path) -> None:
+    begun(tmp_path / "run")
+    run = create_run_directory(tmp_path / "run", recipe=RECIPE)
+    assert run.goes_on and not run.artifacts.exists()
+    run.record(recipe=RECIPE, data_report={}, data="these")
+    with pytest.raises(RunError, match="the data are not those"):
+        run.record(recipe=RECIPE, data_report={}, data="others")
+
+
+def test_another_recipe_does_not_go_on_with_it(tmp_path: Path) -> None:
+    begun(tmp_path / "run")
+    with pytest.raises(RunError, match=r"unfinished run of another recipe: head\.epochs was 3 and is 4$") as told:
+        create_run_directory(tmp_path / "run", recipe=RECIPE.replace("3", "4"))
+    assert "run.name" in told.value.hint and "run.overwrite" in told.value.hint
+
+
+def test_overwriting_begins_anew_but_goes_on_with_its_own(tmp_path: Path) -> None:
+    begun(tmp_path / "run")
+    overwriting = RECIPE.replace("false", "true")
+    begun(tmp_path / "run", overwriting, overwrite=True)
+    assert (tmp_path / "run.previous-1").is_dir()
+    assert create_run_directory(tmp_path / "run", recipe=overwriting, overwrite=True).goes_on
+    assert not (tmp_path / "run.previous-2").exists()
+
+
+def test_a_finished_run_is_refused_as_ever(tmp_path: Path) -> None:
+    begun(tmp_path / "run")
+    run = create_run_directory(tmp_path / "run", recipe=RECIPE)
+    run.report_json.write_text("{}")
+    assert not run.is_sealed, "stopped between its report and its check sums"
+    run.seal()
+    with pytest.raises(RunError, match="never silently overwritten"):
+        create_run_directory(tmp_path / "run", recipe=RECIPE)

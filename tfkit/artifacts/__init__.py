@@ -13,6 +13,7 @@ from tfkit.artifacts.artifact import (
     TextSpec,
     compressed_bytes,
 )
+from tfkit.artifacts.beginning import create_run_directory, refuse_existing_run, running_process
 from tfkit.artifacts.format import (
     FORMAT_NAMES,
     FORMATS,
@@ -42,7 +43,7 @@ from tfkit.artifacts.pixel_scaling import (
     PixelScaling,
     checked_scaling,
 )
-from tfkit.artifacts.run_directory import RunDirectory, create_run_directory, refuse_existing_run, running_process
+from tfkit.artifacts.run_directory import RunDirectory
 
 __all__ = [
     "CAFFE",

@@ -1,21 +1,19 @@
 """The folder of one run: every stage writes here and nowhere else."""
 
 import csv
-import fcntl
 import io
 import json
-import os
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from tfkit.arguments import takes_text
 from tfkit.artifacts.manifest import CHECK_SUMS_NAME, refuse_changed_files, write_check_sums
 from tfkit.errors import RunError
 from tfkit.files import write_whole
 
-_LOCK = ".lock"
+OTHER_WAYS = "choose another name with run.name=NAME, or set it aside with run.overwrite=true"
 # Exported files have check sums of their own, and whoever releases the model writes into its card.
 _NOT_SEALED = ("artifacts", "checkpoints", "tensorboard", "MODEL_CARD.md")
 
@@ -26,6 +24,8 @@ class RunDirectory:
 
     Attributes:
         path: The run's folder, `runs/<name>`.
+        goes_on: Whether the run was begun by an earlier process, which was stopped.
+        lock: The open lock file of the process that works in it; None elsewhere.
 
     Example:
         >>> RunDirectory(Path("runs/digits")).float_model.as_posix()
@@ -33,7 +33,8 @@ class RunDirectory:
     """
 
     path: Path
-    _lock: Any = field(default=None, repr=False, compare=False)  # the open lock file of the process that made the run
+    goes_on: bool = False
+    lock: Any = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "path", Path(self.path))  # notebooks write it as text
@@ -87,7 +88,7 @@ class RunDirectory:
 
     @property
     def checkpoints(self) -> Path:
-        """Weights of the epochs, the best and the last.
+        """What each stage left for a run that was stopped: models, states of training, and what is done.
 
         Example:
             >>> RunDirectory(Path("runs/digits")).checkpoints.as_posix()
@@ -200,13 +201,38 @@ class RunDirectory:
         """
         return self.path / "MODEL_CARD.md"
 
-    def record(self, *, recipe: str, data_report: Mapping[str, Any]) -> None:
+    @property
+    def _begun(self) -> Path:
+        """The recipe and the fingerprint of the data that the run began with: the first file that is written."""
+        return self.path / ".begun.json"
+
+    def began_with(self, name: Literal["recipe", "data"]) -> str | None:
+        """The recipe, YAML, or a fingerprint of the data; None where nothing was begun that can go on."""
+        if not self._begun.is_file():
+            return None
+        return str(json.loads(self._begun.read_text(encoding="utf-8"))[name])
+
+    @property
+    def is_sealed(self) -> bool:
+        """Whether the run came to its very end; one that was stopped while it wrote its report did not."""
+        return self.is_finished and ((self.path / CHECK_SUMS_NAME).is_file() or not self._begun.is_file())
+
+    def record(self, *, recipe: str, data_report: Mapping[str, Any], data: str = "") -> None:
         """Write down what the run is made from: `recipe.yaml`, `data_report.json`, `left_out.csv` if it is not empty.
 
         Args:
             recipe: The resolved recipe, YAML.
             data_report: Files kept and left out, and why.
+            data: A fingerprint of the data.
+
+        Raises:
+            RunError: When a run that goes on was begun with other data.
         """
+        if self.began_with("data") not in (None, data):
+            raise RunError(
+                f"the data are not those that the unfinished run in '{self.path}' began with", hint=OTHER_WAYS
+            )
+        write_whole(self._begun, json.dumps({"recipe": recipe, "data": data}) + "\n")
         write_whole(self.recipe, recipe)
         write_whole(self.data_report, json.dumps(data_report, indent=2) + "\n")
         if data_report.get("left_out"):
@@ -225,6 +251,13 @@ class RunDirectory:
             'runs/digits/left_out.csv'
         """
         return self.path / "left_out.csv"
+
+    def clear_unproved(self) -> None:
+        """Remove what an earlier process may have left half done: exported files, reports, unfinished writing."""
+        for folder in (self.artifacts, self.golden):
+            shutil.rmtree(folder, ignore_errors=True)
+        for file in (self.report, self.report_json, self.path / CHECK_SUMS_NAME, *self.path.rglob(".unfinished-*")):
+            file.unlink(missing_ok=True)
 
     @property
     def is_finished(self) -> bool:
@@ -277,119 +310,3 @@ class RunDirectory:
             'runs/digits/tensorboard/head'
         """
         return self.path / "tensorboard" / stage
-
-
-def refuse_existing_run(path: Path, *, overwrite: bool = False) -> None:
-    """Say at once, before any work is done, that a run of this name is there already.
-
-    Args:
-        path: The run's folder, usually `runs/<name>`.
-        overwrite: Whether it may be set aside later, by `create_run_directory`.
-
-    Raises:
-        RunError: When it is there and may not, or another process is working in it.
-
-    Example:
-        >>> refuse_existing_run(Path("runs/never_started"))
-    """
-    if (process := running_process(path)) not in (None, os.getpid()):
-        raise RunError(
-            f"process {process} is working in '{path}'",
-            hint="wait for it, or choose another name with run.name=NAME",
-        )
-    if not overwrite and _is_taken(path):
-        raise RunError(
-            f"'{path}' exists already and is never silently overwritten",
-            hint="choose another name with run.name=NAME, or set it aside with run.overwrite=true",
-        )
-
-
-@takes_text
-def create_run_directory(path: Path, *, overwrite: bool = False) -> RunDirectory:
-    """Make the folder of a new run.
-
-    Args:
-        path: Where, usually `runs/<name>`.
-        overwrite: Set an existing run aside under `<name>.previous-N` first. Nothing is ever deleted.
-
-    Returns:
-        The run's folder, empty.
-
-    Raises:
-        RunError: When a run is there already and `overwrite` is False, another process works in it, or the folder
-            cannot be made.
-
-    Example:
-        >>> run = create_run_directory(Path("runs/first"))
-        >>> run.path.is_dir(), run.is_finished
-        (True, False)
-    """
-    refuse_existing_run(path, overwrite=overwrite)
-    try:
-        if _is_taken(path):
-            path.rename(_free_name(path))
-        path.mkdir(parents=True, exist_ok=True)
-        lock = _locked(path)
-    except OSError as fault:
-        raise RunError(
-            f"cannot make the run's folder '{path}': {fault.strerror}", hint="choose another run.directory"
-        ) from None
-    if lock is None:
-        raise RunError(
-            f"another process has just begun a run in '{path}'", hint="choose another name with run.name=NAME"
-        )
-    return RunDirectory(path, lock)
-
-
-def running_process(path: Path) -> int | None:
-    """The process that is working in a run's folder: it holds the folder's lock until it ends, killed or not.
-
-    Args:
-        path: The run's folder, which need not exist.
-
-    Returns:
-        Its number, 0 when it has not written it yet; None when there is none.
-
-    Example:
-        >>> running_process(Path("runs/never_started"))
-    """
-    if not (path / _LOCK).is_file():
-        return None
-    with (path / _LOCK).open() as lock:
-        if _takes(lock):
-            return None
-        number = lock.read().strip()
-    return int(number) if number.isdecimal() else 0
-
-
-def _is_taken(path: Path) -> bool:
-    return path.exists() and (not path.is_dir() or any(file.name != _LOCK for file in path.iterdir()))
-
-
-def _locked(path: Path) -> Any:
-    """The open lock file of a folder; None when another process holds it."""
-    lock = (path / _LOCK).open("a")
-    if not _takes(lock):
-        lock.close()
-        return None
-    lock.truncate(0)
-    lock.write(str(os.getpid()))
-    lock.flush()
-    return lock
-
-
-def _takes(lock: Any) -> bool:
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:  # file systems without locks: nobody can hold one
-        pass
-    return True
-
-
-def _free_name(path: Path) -> Path:
-    number = 1
-    while (candidate := path.with_name(f"{path.name}.previous-{number}")).exists():
-        number += 1
-    return candidate

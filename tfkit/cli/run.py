@@ -1,5 +1,6 @@
 """`tfkit run`: a recipe from its data to its proved files; `tfkit check`: what would run, before training."""
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -44,6 +45,8 @@ def run(
     from tfkit.terminal.quiet import tensorflow_started
 
     script, changes = None, list(overrides or [])
+    named = ["--config", str(config_file)] if config_file is not None else []
+    again = shlex.join(["tfkit", "run", *filter(None, [recipe]), *changes, *named])
     if recipe.endswith(".py"):  # `python my_recipe.py --config FILE key=value` comes here too
         script, recipe = Path(recipe), ""
     if config_file is not None:
@@ -57,7 +60,7 @@ def run(
         raise ConfigError("tfkit run needs a recipe", hint="tfkit recipes list shows those that come with tfkit")
     config = load_recipe(path, changes, script=script)
     find_script(config.recipe)
-    with tensorflow_started(), kept_work_noted(config.run.directory / config.run.name):
+    with tensorflow_started(), kept_work_noted(config.run.directory / config.run.name, again=again):
         report = run_config(config, Display())
     return 0 if report.accepted else REFUSED
 

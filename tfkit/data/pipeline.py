@@ -36,6 +36,7 @@ def training_batches(
     seed: int = 0,
     cache_bytes: int = 1 << 30,
     first_epoch: int = 0,
+    first_step: int = 0,
 ) -> tf.data.Dataset:
     """Shuffled, augmented batches; each iteration over the data set is the next epoch.
 
@@ -49,6 +50,7 @@ def training_batches(
         seed: The same seed gives the same order and pixels, run after run.
         cache_bytes: When all fitted images take no more than this, they are decoded once, now, and kept.
         first_epoch: The number of the first epoch, to go on with a run that was interrupted.
+        first_step: Batches of that epoch that are left out; the data set then does not know how many it has.
 
     Returns:
         A data set of float32 (batch, height, width, channels) pixels 0..255 and targets float32 (batch, classes):
@@ -71,7 +73,7 @@ def training_batches(
         mixed = mix_batch(views, mixing=mixing, seed=seeds[1])
         return mixed["pixels"], mixed["targets"]
 
-    order = _epoch_order(len(examples), seed=seed, first_epoch=first_epoch)
+    order = _epoch_order(len(examples), seed=seed, first_epoch=first_epoch, left_out=first_step * batch_size)
     if is_stored:
         batches = order.batch(batch_size).map(
             lambda seeds, steps, positions: finish(seeds, steps, positions, read(positions)),
@@ -83,7 +85,7 @@ def training_batches(
             num_parallel_calls=tf.data.AUTOTUNE,
         )
         batches = read_each.batch(batch_size).map(finish, num_parallel_calls=tf.data.AUTOTUNE)
-    return finish_batches(batches, len(examples), batch_size)
+    return finish_batches(batches, None if first_step else len(examples), batch_size)
 
 
 @takes_text
@@ -209,28 +211,42 @@ def _direct_reader(examples: ImageExamples, image: ImageSpec) -> ReadPixels:
     return lambda position: fit_image(examples.source.read_pixels(tf.gather(indices, position)), image)
 
 
-def _epoch_order(count: int, *, seed: int, first_epoch: int) -> tf.data.Dataset:
+def _epoch_order(count: int, *, seed: int, first_epoch: int, left_out: int) -> tf.data.Dataset:
     """(the epoch's seed (2,), step, position) for each example of an epoch; the next iteration gives the next epoch."""
     with tf.device("CPU:0"):
         epoch_number = tf.Variable(first_epoch - 1, dtype=tf.int64, trainable=False, name="epoch")
 
     def positions(_: tf.Tensor) -> tf.data.Dataset:
-        epoch_seed = tf.random.fold_in(tf.constant([seed, 0], tf.int64), epoch_number.assign_add(1))
+        epoch = epoch_number.assign_add(1)
+        epoch_seed = tf.random.fold_in(tf.constant([seed, 0], tf.int64), epoch)
         steps = tf.range(count, dtype=tf.int64)
         shuffled = tf.random.experimental.stateless_shuffle(steps, seed=epoch_seed)
         # The seed goes along with each example: a graph's random op for each would take a tenth of an epoch.
-        return tf.data.Dataset.from_tensor_slices((tf.tile(epoch_seed[None], [count, 1]), steps, shuffled))
+        rows = (tf.tile(epoch_seed[None], [count, 1]), steps, shuffled)
+        return tf.data.Dataset.from_tensor_slices(
+            rest_of_epoch(rows, epoch, first_epoch=first_epoch, left_out=left_out)
+        )
 
     return tf.data.Dataset.range(1).flat_map(positions)
 
 
-def finish_batches(batches: tf.data.Dataset, count: int, batch_size: int) -> tf.data.Dataset:
+def rest_of_epoch(
+    rows: tuple[tf.Tensor, ...], epoch: tf.Tensor, *, first_epoch: int, left_out: int
+) -> tuple[tf.Tensor, ...]:
+    """The rows of an epoch's examples, of the first epoch without those that a training has seen already."""
+    if not left_out:
+        return rows
+    begin = tf.where(tf.equal(epoch, first_epoch), left_out, 0)
+    return tuple(values[begin:] for values in rows)
+
+
+def finish_batches(batches: tf.data.Dataset, count: int | None, batch_size: int) -> tf.data.Dataset:
     """The batches of `count` examples with their number known, in a fixed order, a few made ahead."""
     options = tf.data.Options()
     options.deterministic = True
-    steps = -(-count // batch_size)
-    batches = batches.apply(tf.data.experimental.assert_cardinality(steps)).with_options(options)
-    return batches.prefetch(_PREFETCHED_BATCHES)
+    if count is not None:
+        batches = batches.apply(tf.data.experimental.assert_cardinality(-(-count // batch_size)))
+    return batches.with_options(options).prefetch(_PREFETCHED_BATCHES)
 
 
 def on_host(array: np.ndarray) -> tf.Tensor:

@@ -17,7 +17,7 @@ import tfkit.layers  # noqa: F401  - registers the layers that compressed models
 from tfkit.arguments import takes_text
 from tfkit.artifacts import RunDirectory
 from tfkit.errors import ModelError, RunError
-from tfkit.files import inflated_fault
+from tfkit.files import inflated_fault, written_whole
 from tfkit.foreign_hdf5 import hdf5_fault
 from tfkit.keras_types import LayerConfig, Shape
 from tfkit.models.custom_objects import unknown_layers
@@ -223,12 +223,8 @@ def save_model_file(model: keras.Model, path: Path) -> None:
 
 def _save_whole(model: keras.Model, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".unfinished-{path.name}")
-    try:
+    with written_whole(path) as unfinished:
         model.save(unfinished)
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
 
 
 def _keep_elsewhere(model: keras.Model, path: Path) -> str:

@@ -1,15 +1,46 @@
 """What every recipe does alike: exporting, proving and reporting what was trained."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any
+
+import keras
 
 from tfkit import artifacts, exporters, reports, verification
 from tfkit.config import EmbeddingRecipeConfig, RecipeConfig, TextRecipeConfig, dump_recipe
 from tfkit.data import DatasetSplits
 from tfkit.reports.quantities import counted
 from tfkit.running.display import Display
+from tfkit.running.stage_records import DoneStage, FoundT, fingerprint, keep_stage, read_stage
 from tfkit.tasks import Decision, task_of
+
+Config = RecipeConfig | TextRecipeConfig | EmbeddingRecipeConfig
+
+
+def begin_folder(
+    config: Config, display: Display, splits: DatasetSplits[Any], described: Mapping[str, Any]
+) -> artifacts.RunDirectory:
+    """Create a run's folder with the recipe and what was read in it, or go on with one that was stopped.
+
+    Args:
+        config: The recipe, as it was given.
+        display: Where it is told that the run goes on.
+        splits: The data.
+        described: The account of them.
+
+    Returns:
+        The folder.
+
+    Raises:
+        RunError: When it cannot be created, or holds another run.
+    """
+    said, recipe = config.run, dump_recipe(config)
+    folder = artifacts.create_run_directory(said.directory / said.name, overwrite=said.overwrite, recipe=recipe)
+    if folder.goes_on:
+        display.note(f"the run in '{folder.path}' was stopped, and goes on")
+    folder.record(recipe=recipe, data_report=described, data=fingerprint(splits))
+    return folder
 
 
 @dataclass
@@ -25,12 +56,44 @@ class RecipeRun:
         log: What the stages so far have done.
     """
 
-    config: RecipeConfig | TextRecipeConfig | EmbeddingRecipeConfig
+    config: Config
     display: Display
     splits: DatasetSplits[Any]
     spec: artifacts.ImageSpec | artifacts.TextSpec
     folder: artifacts.RunDirectory
     log: list[reports.StageSummary]
+
+    def state(self, name: str) -> Path:
+        """Where a stage keeps the state of its training until it is done."""
+        return self.folder.checkpoints / f"{name}.state.npz"
+
+    def done_before(self, name: str, found: type[FoundT]) -> DoneStage[FoundT] | None:
+        """What an earlier process of this run has done of a stage, which is then logged; None when it is to be done.
+
+        Args:
+            name: The stage.
+            found: What `finish` was given beside the model.
+        """
+        keras.utils.set_random_seed(self.config.run.seed)  # a stage draws the same whatever went before it
+        done = read_stage(self.folder, name, found, seed=self.config.run.seed) if self.folder.goes_on else None
+        if done is not None:
+            self.display.note(f"{done.summary.title}: done before, gone on with")
+            self.log.append(done.summary)
+        return done
+
+    def finish(self, summary: reports.StageSummary, model: Any = None, found: object = None) -> None:
+        """Log a stage that is done, and record it, so that a run that is stopped later does not do it again.
+
+        Args:
+            summary: What it did.
+            model: The Keras model that it gave; None for none. What is no Keras model is not recorded.
+            found: A dataclass of plain values, for the report.
+        """
+        self.log.append(summary)
+        if model is None or isinstance(model, keras.Model):
+            keep_stage(self.folder, summary, model, found, seed=self.config.run.seed)
+        for state in self.folder.checkpoints.glob(f"{summary.name}*.state*.npz"):
+            state.unlink()
 
     @property
     def policy(self) -> verification.AcceptancePolicy:
@@ -67,6 +130,7 @@ class RecipeRun:
         export = self.config.export
         if export is None:
             return ()
+        keras.utils.set_random_seed(self.config.run.seed)  # a SavedModel holds what dropout would draw from
         with self.display.stage("Export") as stage:
             named = evaluation.class_names if evaluation.task.has_names else ()
             files = exporters.export_formats(

@@ -10,7 +10,7 @@ from tfkit.data import DatasetSplits
 from tfkit.data.text import LengthReport, TextExamples, Tokenizer, load_text_splits
 from tfkit.running.display import Display
 from tfkit.running.planning import head_of, targets_of
-from tfkit.running.recipe_run import RecipeRun
+from tfkit.running.recipe_run import RecipeRun, begin_folder
 from tfkit.running.teachers import text_teacher
 
 if TYPE_CHECKING:
@@ -132,7 +132,8 @@ def read_texts(config: TextRecipeConfig | EmbeddingRecipeConfig, display: Displa
         ModelError: When there is no such backbone, or it cannot be loaded.
     """
     display.header(f"{config.run.name}: {config.model.backbone} on {config.data.source}")
-    artifacts.refuse_existing_run(config.run.directory / config.run.name, overwrite=config.run.overwrite)
+    folder = config.run.directory / config.run.name
+    artifacts.refuse_existing_run(folder, overwrite=config.run.overwrite, recipe=dump_recipe(config))
     with display.stage("Read the texts") as reading:
         splits = load_text_splits(**config.data.loading_options(), targets=targets_of(config), seed=config.run.seed)
         reading.result(f"{len(splits.train)} training, {len(splits.validation)} validation, {len(splits.test)} test")
@@ -161,9 +162,8 @@ def begin_text_run(config: TextRecipeConfig | EmbeddingRecipeConfig, display: Di
     Raises:
         RunError: When the folder cannot be created.
     """
-    folder = artifacts.create_run_directory(config.run.directory / config.run.name, overwrite=config.run.overwrite)
     described = read.splits.report.to_json() | {"token_lengths": read.length.to_json()}
-    folder.record(recipe=dump_recipe(config), data_report=described)
+    folder = begin_folder(config, display, read.splits, described)
     read.tokenizer.save(folder.tokenizer)
     segment_ids = config.export is not None and config.export.segment_ids
     spec = artifacts.TextSpec(read.length.sequence_length, folder.tokenizer, segment_ids)

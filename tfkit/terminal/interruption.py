@@ -98,11 +98,12 @@ class InterruptedRunError(RunError):
 
 
 @contextmanager
-def kept_work_noted(run: Path) -> Iterator[None]:
+def kept_work_noted(run: Path, *, again: str = "the same command") -> Iterator[None]:
     """Note on any fault inside the block which trained model it left in the run's folder.
 
     Args:
         run: The run's folder; it need not exist yet.
+        again: The command that goes on with the run.
 
     Raises:
         InterruptedRunError: For Ctrl-C inside the block; click would end quietly and forget the note.
@@ -120,7 +121,7 @@ def kept_work_noted(run: Path) -> Iterator[None]:
         yield
     except BaseException as fault:
         model = _newest_model(run, before)
-        told = _told(fault, run, model)
+        told = _told(fault, run, again)
         if model is not None:
             told.add_note(f"'{model}', the model that was saved last")
         if told is fault:
@@ -148,9 +149,10 @@ def _unreadable(fault: BaseException) -> str | None:
     return " ".join(found[1].split()) if found else None
 
 
-def _told(fault: BaseException, run: Path, model: Path | None) -> BaseException:
+def _told(fault: BaseException, run: Path, again: str) -> BaseException:
     if isinstance(fault, KeyboardInterrupt) or was_interrupted():
-        return InterruptedRunError("interrupted", hint=_to_go_on(run, model))
+        began = run.is_dir() and any(run.iterdir())
+        return InterruptedRunError("interrupted", hint=f"to go on from here: {again}" if began else "")
     if is_disk_full(fault) and not isinstance(fault, TfkitError):
         hint = "make room, or choose another disk with run.directory=FOLDER"
         return RunError(f"cannot write to '{run}': the disk is full", hint=hint)
@@ -174,9 +176,3 @@ def _newest_model(run: Path, before: dict[Path, int]) -> Path | None:
     """The model saved last; those from `before` belong to a run that this one was refused to touch."""
     saved = {path: written for path, written in _models(run).items() if before.get(path) != written}
     return max(saved, key=saved.__getitem__, default=None)
-
-
-def _to_go_on(run: Path, model: Path | None) -> str:
-    if model is not None:
-        return f"go on from it with run.name=NAME model.backbone={model}"
-    return f"to run it again, run.overwrite=true sets '{run}' aside" if run.is_dir() and any(run.iterdir()) else ""

@@ -16,6 +16,7 @@ from tfkit.keras_types import Tensor
 from tfkit.models.text import Adaptation, adapt, merge_adaptation
 from tfkit.models.text.adaptation import Method
 from tfkit.training.fine_tune import train_batches
+from tfkit.training.going_on import saved_position
 from tfkit.training.optimization import Optimization
 from tfkit.training.options import StepOptions, refuse_unknown
 from tfkit.training.result import StageResult
@@ -130,7 +131,8 @@ def train_embedder(
         batch_size=batch_size,
         seed=seed,
     )
-    batches = pairs(train)
+    begin = saved_position(options.get("state"))
+    batches = pairs(train, first_epoch=begin.epoch, first_step=begin.step)
     enough = len(set(validation.labels.tolist())) > 1
     held_out = pairs(validation, repeats=True) if enough else None
     adaptation = adapt(model, method, layers=layers, rank=rank, bottleneck=rank)

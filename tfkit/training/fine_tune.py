@@ -27,6 +27,7 @@ from tfkit.models import (
     with_low_rank,
 )
 from tfkit.training.fitting import Progress, fit, kept_on_failure
+from tfkit.training.going_on import saved_position
 from tfkit.training.optimization import Aim, Optimization, aim_of
 from tfkit.training.options import FineTuneOptions, Jit, Precision, refuse_unknown
 from tfkit.training.quick_steps import narrow_convolutions, narrow_convolutions_crash
@@ -124,6 +125,7 @@ def train_on(
     cache_bytes: int = 1 << 30,
     log_directory: Path | None = None,
     checkpoint: Path | None = None,
+    state: Path | None = None,
     progress: Progress | None = None,
     callbacks: tuple[keras.callbacks.Callback, ...] = (),
     objective: Callable[[keras.Model], keras.Model] | None = None,
@@ -149,6 +151,8 @@ def train_on(
         log_directory: Where TensorBoard's scalars go.
         checkpoint: Where the model is kept after epochs, at most a twentieth of the time being spent on it, and when
             training ends or is interrupted (`.keras`).
+        state: Where the training's whole state is kept (`.npz`): when the file is there, it goes on from it, and ends
+            as if it had not been interrupted, to the bit on a CPU. All else must be as it was when it began.
         progress: Called after each batch with batches done, batches in all, and a text.
         callbacks: Further callbacks, such as those of `tfkit.compression`.
         objective: Gives the model that is fitted for the one that gives logits, such as a distiller around it.
@@ -167,6 +171,7 @@ def train_on(
     from tfkit.data import evaluation_batches, training_batches  # they start TensorFlow
 
     keras.utils.set_random_seed(seed)
+    begin = saved_position(state)
     batches = training_batches(
         train,
         image,
@@ -176,6 +181,8 @@ def train_on(
         flip=flip,
         seed=seed,
         cache_bytes=cache_bytes,
+        first_epoch=begin.epoch,
+        first_step=begin.step,
     )
     held_out = evaluation_batches(validation, image, batch_size=batch_size, cache_bytes=cache_bytes)
     return train_batches(
@@ -190,6 +197,7 @@ def train_on(
         jit=jit,
         log_directory=log_directory,
         checkpoint=checkpoint,
+        state=state,
         progress=progress,
         callbacks=callbacks,
         objective=objective,
@@ -209,6 +217,7 @@ def train_batches(
     jit: Jit = "auto",
     log_directory: Path | None = None,
     checkpoint: Path | None = None,
+    state: Path | None = None,
     progress: Progress | None = None,
     callbacks: tuple[keras.callbacks.Callback, ...] = (),
     objective: Callable[[keras.Model], keras.Model] | None = None,
@@ -219,13 +228,14 @@ def train_batches(
     Args:
         model: A classifier that ends in a softmax, or what `logits` takes; trained in place, and float32 again
             afterwards.
-        batches: A `tf.data.Dataset` of (inputs by name, targets) for each epoch, shuffled.
+        batches: A `tf.data.Dataset` of (inputs by name, targets) for each epoch, shuffled; with `state` it begins at
+            its `saved_position`.
         validation: The same for validation, in order; or None.
         optimization: How to step.
         steps_per_epoch: Batches in an epoch.
         aim: Loss, metrics and class weights; None for classes that weigh the same.
         inputs: A few real inputs that a copy in another precision is compared on with the model.
-        precision, jit, log_directory, checkpoint, progress, callbacks, objective: As for `train_on`.
+        precision, jit, log_directory, checkpoint, state, progress, callbacks, objective: As for `train_on`.
         logits: Gives what of the model is fitted: a classifier's logits, or another model around it that gives some.
 
     Returns:
@@ -249,6 +259,7 @@ def train_batches(
             aim=aim,
             log_directory=log_directory,
             progress=progress,
+            state=state,
             callbacks=(*callbacks, *((_KeepWhileTraining(trained, checkpoint),) if checkpoint else ())),
         )
     if trained is not model:

@@ -27,6 +27,7 @@ from tfkit.runtimes import KerasRuntime
 from tfkit.tasks import PLAIN, task_of
 from tfkit.training.fine_tune import train_batches
 from tfkit.training.fitting import Progress, fit
+from tfkit.training.going_on import saved_position
 from tfkit.training.head import Features
 from tfkit.training.optimization import Optimization, aim_of
 from tfkit.training.options import StepOptions, TextFineTuneOptions, refuse_unknown
@@ -62,6 +63,7 @@ def fine_tune_text(
     seed: int = 0,
     progress: Progress | None = None,
     log_directory: Path | None = None,
+    state: Path | None = None,
     **options: Unpack[TextFineTuneOptions],
 ) -> TrainedText:
     """Train a text classifier.
@@ -76,6 +78,7 @@ def fine_tune_text(
         seed: Seed of shuffling, augmentation and dropout.
         progress: Called after each batch with batches done, batches in all, and a text.
         log_directory: Where TensorBoard's scalars go; those of a further run go into `run_2`, `run_3` there.
+        state: As for `train_on`; further runs keep theirs beside it.
         **options: The keyword arguments of `train_text`.
 
     Returns:
@@ -97,6 +100,8 @@ def fine_tune_text(
     few = calibration_tokens(train, tokenizer, sequence_length=options["sequence_length"], count=COMPARED_SAMPLES)
     for number in range(average_runs):
         logs = log_directory / f"run_{number + 1}" if log_directory and number else log_directory
+        kept = state.with_name(f"{state.stem}_run_{number + 1}{state.suffix}") if state and number else state
+        keras.utils.set_random_seed(seed + number)  # a copy's dropout draws seeds
         start = model if average_runs == 1 else copied(model, few)
         trained = train_text(
             start,
@@ -106,6 +111,7 @@ def fine_tune_text(
             seed=seed + number,
             progress=progress_of_run(progress, number, average_runs),
             log_directory=logs,
+            state=kept,
             **options,
         )
         runs.append(trained)
@@ -236,6 +242,7 @@ def train_on_texts(
         The course of the training.
     """
     refuse_unknown("train_on_texts", options, StepOptions)
+    begin = saved_position(options.get("state"))
     batches = training_text_batches(
         train,
         tokenizer,
@@ -244,6 +251,8 @@ def train_on_texts(
         buckets=buckets,
         seed=seed,
         augmentation=augmentation,
+        first_epoch=begin.epoch,
+        first_step=begin.step,
     )
     held_out = evaluation_text_batches(validation, tokenizer, sequence_length=sequence_length)
     return train_batches(

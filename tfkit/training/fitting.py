@@ -6,13 +6,14 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import keras
 
 from tfkit.errors import ModelError, TrainingError
 from tfkit.keras_types import Array
 from tfkit.models import save_model_file, weight_that_is_no_number
+from tfkit.training.going_on import fit_on
 from tfkit.training.optimization import Aim, Optimization, build_optimizer, plain_aim
 from tfkit.training.quick_steps import quick_steps
 
@@ -52,18 +53,22 @@ class StopAtNoNumber(keras.callbacks.Callback):
     def __init__(self) -> None:
         super().__init__()
         self._good: list[Array] = []
-        self._epoch, self._good_epochs = 0, 0
+        self._epoch, self._good_at, self._batches_before = 0, "", 0
         self._noted = threading.Condition()
         self._done = 0  # steps of this epoch whose loss is known
         self._bad: tuple[int, float] | None = None  # the first of them whose loss is no number
 
     def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
-        self._good, self._good_epochs = self.model.get_weights(), 0
+        self._good, self._good_at, self._batches_before = self.model.get_weights(), "those it began with", 0
         if (name := weight_that_is_no_number(self.model)) is not None:
             raise ModelError(
                 f"weights '{name}' of '{self.model.name}' hold values that are no numbers before its training",
                 hint="start from another model.backbone or model.weights",
             )
+
+    def go_on(self, batches: int, of_epoch: int) -> None:
+        self._good, self._good_at = self.model.get_weights(), f"those after {batches} batches"
+        self._batches_before = of_epoch
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         self._epoch, self._done, self._bad = epoch, 0, None
@@ -88,7 +93,7 @@ class StopAtNoNumber(keras.callbacks.Callback):
                 self._stop(f"{name} is no finite number ({float((logs or {})[name])}) at the end of epoch {epoch + 1}")
         if (name_of := weight_that_is_no_number(self.model)) is not None:
             self._stop(f"weights '{name_of}' are no numbers at the end of epoch {epoch + 1}")
-        self._good, self._good_epochs = self.model.get_weights(), epoch + 1
+        self._good, self._good_at, self._batches_before = self.model.get_weights(), f"those after epoch {epoch + 1}", 0
 
     def _due(self, batch: int) -> int:
         """Steps whose loss must be known before a step begins; with a bad one all up to it, as threads may overtake."""
@@ -97,13 +102,14 @@ class StopAtNoNumber(keras.callbacks.Callback):
     def _stop_at_bad(self) -> None:
         if self._bad is not None:
             batch, loss = self._bad
-            self._stop(f"the loss is no finite number ({loss}) at step {batch + 1} of epoch {self._epoch + 1}")
+            step = self._batches_before + batch + 1
+            self._stop(f"the loss is no finite number ({loss}) at step {step} of epoch {self._epoch + 1}")
 
     def _stop(self, what: str) -> None:
         rate = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
         self.model.set_weights(self._good)
-        kept = f"those after epoch {self._good_epochs}" if self._good_epochs else "those it began with"
-        raise TrainingError(f"{what}, with a learning rate of {rate:.3g}; the weights are again {kept}", hint=_HINT)
+        told = f"{what}, with a learning rate of {rate:.3g}; the weights are again {self._good_at}"
+        raise TrainingError(told, hint=_HINT)
 
 
 # done, total, what is being done
@@ -122,6 +128,7 @@ def fit(
     log_directory: Path | None = None,
     progress: Progress | None = None,
     callbacks: tuple[keras.callbacks.Callback, ...] = (),
+    state: Path | None = None,
 ) -> dict[str, list[float]]:
     """Train a model that gives logits with Keras `fit`.
 
@@ -136,6 +143,9 @@ def fit(
         log_directory: Where TensorBoard's scalars go; None for none.
         progress: Called after every batch with batches done, batches in all, and a text.
         callbacks: Further callbacks.
+        state: Where the training's whole state is kept every now and then (`.npz`), at most a twentieth of the time
+            being spent on it. When it is there already, the training goes on from it; `batches` must then begin at its
+            `saved_position`, and everything else be as it was.
 
     Returns:
         One value per epoch: `loss`, the metrics (of classes `accuracy`), the same with `val_`, and `learning_rate`.
@@ -160,17 +170,15 @@ def fit(
         watching.append(keras.callbacks.TensorBoard(log_directory, write_graph=False))
     if progress is not None:
         watching.append(_ReportProgress(progress, steps_per_epoch, optimization.epochs))
+    given: dict[str, Any] = {"epochs": optimization.epochs, "callbacks": watching, "validation_data": validation}
+    given |= {"class_weight": aim.class_weight, "verbose": 0, "shuffle": False}  # the batches are shuffled already
     with quick_steps(model):
-        history = model.fit(
-            batches,
-            validation_data=validation,
-            epochs=optimization.epochs,
-            class_weight=aim.class_weight,
-            callbacks=watching,
-            verbose=0,
-            shuffle=False,  # the batches are shuffled already
-        )
-    numbers = {name: [float(value) for value in values] for name, values in history.history.items()}
+        if state is None:
+            history = model.fit(batches, **given).history
+        else:
+            given |= {"steps_per_epoch": steps_per_epoch, "metrics": aim.metrics, "rates": rates.rates}
+            history = fit_on(model, batches, state, **given)
+    numbers = {name: [float(value) for value in values] for name, values in history.items()}
     return {**numbers, "learning_rate": rates.rates}
 
 
@@ -224,9 +232,12 @@ class _ReportProgress(keras.callbacks.Callback):
     def __init__(self, progress: Progress, steps_per_epoch: int, epochs: int) -> None:
         super().__init__()
         self._progress, self._steps, self._epochs = progress, steps_per_epoch, epochs
-        self._epoch = 0
+        self._epoch, self._batches_before = 0, 0
         self._last: tuple[int, dict[str, float]] = 0, {}  # batches done, and the figures of the last of them
         self._told = 0
+
+    def go_on(self, batches: int, of_epoch: int) -> None:
+        self._batches_before = of_epoch
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         self._epoch, self._last, self._told = epoch, (0, {}), 0
@@ -234,7 +245,7 @@ class _ReportProgress(keras.callbacks.Callback):
     def on_train_batch_begin(self, batch: int, logs: dict[str, float] | None = None) -> None:
         done, figures = self._last
         if done > self._told:
-            self._report(min(done, self._steps), figures)
+            self._report(min(self._batches_before + done, self._steps), figures)
             self._told = done
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
@@ -243,6 +254,7 @@ class _ReportProgress(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         self._report(self._steps, logs or {})
+        self._batches_before = 0
 
     def _report(self, batches: int, logs: dict[str, float]) -> None:
         shown = {name: name for name in logs if not name.startswith("val_")}

@@ -32,9 +32,10 @@ class KeepingOptions(TypedDict, total=False):
 
 
 class WatchingOptions(KeepingOptions, total=False):
-    """Where scalars go, and who is told how far it is."""
+    """Where scalars go, where the training's state is kept, and who is told how far it is."""
 
     log_directory: Path | None
+    state: Path | None
     progress: Progress | None
 
 

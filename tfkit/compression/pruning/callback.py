@@ -218,6 +218,12 @@ class PruneWeights(keras.callbacks.Callback):
         if due is not None and (due == self._first_step or not any(self._shares)):
             self._update(due)
 
+    def go_on(self, batches: int, of_epoch: int) -> None:
+        """Take up a training after so many batches in all, with the model's masks as they were."""
+        self._batches = self._batches_before_epoch = batches
+        self._updated = self._schedule.last_update(self._first_step + batches // self._accumulation)
+        self._shares = [_zeros_share(keras.ops.convert_to_numpy(layer.mask)) for layer in self._layers]
+
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
         # Counted here: asking the optimizer in every step would wait for the device.
         self._batches = self._batches_before_epoch + batch + 1

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import tensorflow as tf
 
-from tfkit.data.pipeline import finish_batches, on_host, target_rows
+from tfkit.data.pipeline import finish_batches, on_host, rest_of_epoch, target_rows
 from tfkit.data.splitting import spread_over_classes
 from tfkit.data.text.augmentation import TextAugmentation
 from tfkit.data.text.examples import TextExamples
@@ -42,6 +42,7 @@ def training_text_batches(
     seed: int = 0,
     augmentation: TextAugmentation | None = None,
     first_epoch: int = 0,
+    first_step: int = 0,
 ) -> tf.data.Dataset:
     """Shuffled batches; each iteration over the data set is the next epoch.
 
@@ -55,6 +56,7 @@ def training_text_batches(
         seed: The same seed gives the same batches, run after run.
         augmentation: Changes texts anew each epoch; they are then tokenised in the pipeline, else once, now.
         first_epoch: The number of the first epoch, to go on with a run that was interrupted.
+        first_step: Batches of that epoch that are left out; the data set then does not know how many it has.
 
     Returns:
         A data set of ({`token_ids`, `padding_mask`}, each int32 (batch, length)) and one-hot float32 (batch,
@@ -76,7 +78,8 @@ def training_text_batches(
     lengths = np.minimum(tokenizer.lengths(examples.texts), sequence_length)
     ranks = on_host(np.searchsorted(classes, lengths).astype(np.int32))
     rows = target_rows(examples.labels, len(examples.class_names))
-    order = _epochs(ranks, batch_size=batch_size, seed=seed, first_epoch=first_epoch).batch(batch_size)
+    given = {"first_epoch": first_epoch, "left_out": first_step * batch_size}
+    order = _epochs(ranks, batch_size=batch_size, seed=seed, **given).batch(batch_size)
     if augmentation is None:
         inputs = _stored(examples, tokenizer, sequence_length)
         batches = order.map(lambda _, chosen: (inputs(chosen), chosen), num_parallel_calls=tf.data.AUTOTUNE)
@@ -92,7 +95,7 @@ def training_text_batches(
         lambda found, chosen: (trimmed(found, lengths_of_classes), rows(chosen)),
         num_parallel_calls=tf.data.AUTOTUNE,
     )
-    return finish_batches(finished, len(examples), batch_size)
+    return finish_batches(finished, None if first_step else len(examples), batch_size)
 
 
 def evaluation_text_batches(
@@ -157,7 +160,7 @@ def trimmed(inputs: Inputs, classes: tf.Tensor) -> Inputs:
     return {key: tensor[:, :length] for key, tensor in inputs.items()}
 
 
-def _epochs(ranks: tf.Tensor, *, batch_size: int, seed: int, first_epoch: int) -> tf.data.Dataset:
+def _epochs(ranks: tf.Tensor, *, batch_size: int, seed: int, first_epoch: int, left_out: int) -> tf.data.Dataset:
     """(epoch, position) of each example of an epoch, batch after batch; the next iteration gives the next epoch."""
     with tf.device("CPU:0"):
         epoch_number = tf.Variable(first_epoch - 1, dtype=tf.int64, trainable=False, name="epoch")
@@ -174,7 +177,10 @@ def _epochs(ranks: tf.Tensor, *, batch_size: int, seed: int, first_epoch: int) -
         batches = tf.reshape(by_length, [-1, batch_size])
         batches = tf.random.experimental.stateless_shuffle(batches, seed=seeds[1])
         chosen = tf.concat([tf.reshape(batches, [-1]), rest], axis=0)
-        return tf.data.Dataset.from_tensor_slices((tf.fill([count], epoch), chosen))
+        rows = (tf.fill([count], epoch), chosen)
+        return tf.data.Dataset.from_tensor_slices(
+            rest_of_epoch(rows, epoch, first_epoch=first_epoch, left_out=left_out)
+        )
 
     return tf.data.Dataset.range(1).flat_map(positions)
 
@@ -188,6 +194,8 @@ def pair_batches(
     batch_size: int = 32,
     seed: int = 0,
     repeats: bool = False,
+    first_epoch: int = 0,
+    first_step: int = 0,
 ) -> tf.data.Dataset:
     """Shuffled batches of pairs: each text with another one of the same label.
 
@@ -201,6 +209,7 @@ def pair_batches(
         batch_size: Pairs in a batch, which are each other's negatives; fewer where there are fewer anchors.
         seed: The same seed gives the same batches.
         repeats: Whether each iteration gives the same batches, for validation, not the next epoch with other partners.
+        first_epoch, first_step: As for `training_text_batches`.
 
     Returns:
         A data set of ({`token_ids`, `padding_mask`: int32 (2 * batch, length), `groups`: int32 (batch,)}, float32
@@ -227,11 +236,12 @@ def pair_batches(
         both = {name: tf.concat([half[name] for half in halves], axis=0) for name in halves[0]}
         return trimmed(both, lengths) | {"groups": tf.gather(labels, first)}, target
 
-    epochs = _Epochs(anchors, partners, seed=seed, repeats=repeats)
-    row = tf.TensorSpec((len(anchors),), tf.int64)
+    given = {"first_epoch": first_epoch, "left_out": first_step * batch_size}
+    epochs = _Epochs(anchors, partners, seed=seed, repeats=repeats, **given)
+    row = tf.TensorSpec((None,), tf.int64)
     positions = tf.data.Dataset.from_generator(epochs.draw, output_signature=(row, row)).unbatch()
     batches = positions.batch(batch_size, drop_remainder=True).map(batch, num_parallel_calls=tf.data.AUTOTUNE)
-    return finish_batches(batches, len(anchors) // batch_size * batch_size, batch_size)
+    return finish_batches(batches, None if first_step else len(anchors) // batch_size * batch_size, batch_size)
 
 
 def label_texts(examples: TextExamples) -> TextExamples:
@@ -243,17 +253,29 @@ def label_texts(examples: TextExamples) -> TextExamples:
 class _Epochs:
     """The order of the anchors and a partner for each, drawn anew in every epoch unless it repeats."""
 
-    def __init__(self, anchors: TextExamples, partners: TextExamples, *, seed: int, repeats: bool) -> None:
+    def __init__(
+        self,
+        anchors: TextExamples,
+        partners: TextExamples,
+        *,
+        seed: int,
+        repeats: bool,
+        first_epoch: int,
+        left_out: int,
+    ) -> None:
         self._labels = anchors.labels
         self._members = [np.flatnonzero(partners.labels == number) for number in range(len(partners.class_names))]
         self._one_set = anchors is partners
-        self._seed, self._repeats, self._epoch = seed, repeats, 0
+        self._seed, self._repeats, self._epoch = seed, repeats, first_epoch
+        self._left_out = left_out
 
     def draw(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         random = np.random.default_rng((self._seed, self._epoch))
         self._epoch += not self._repeats
         order = random.permutation(len(self._labels))
-        yield order, np.array([self._partner(anchor, random) for anchor in order])
+        partners = np.array([self._partner(anchor, random) for anchor in order])
+        begin, self._left_out = self._left_out, 0
+        yield order[begin:], partners[begin:]
 
     def _partner(self, anchor: int, random: np.random.Generator) -> int:
         possible = self._members[self._labels[anchor]]

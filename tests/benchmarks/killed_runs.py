@@ -1,0 +1,174 @@
+"""Runs killed at random moments and started again, against one that nobody disturbed: equal to the bit or not.
+
+    python tests/benchmarks/killed_runs.py [--images 10] [--texts 5] [--embeddings 2] [--seed 0]
+
+Each trial sends SIGKILL to `tfkit run` at a moment drawn evenly from the seconds that the undisturbed run took, then
+gives the same command again. Compared are the SHA-256 of every exported file, and of the weights of every kept model;
+of a SavedModel its variables, because Keras's ExportArchive writes them, and its graph, in the order of their addresses
+in memory. The manifest and the report tell times.
+"""
+
+import argparse
+import hashlib
+import os
+import random
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import h5py
+from measured import measured_on
+
+IMAGES = """\
+recipe: finetune_image
+data:
+  {source: digits, classes: ["0", "1", "2"], labels_per_class: 60, image_size: 16, channels: 1, resize: stretch,
+   batch_size: 16}
+augmentation: {policy: light, mixing: mixup, flip: false}
+model: {backbone: resnet8, weights: random, dropout: 0.2}
+head: {epochs: 20}
+fine_tune: {epochs: 8, learning_rate: 3.0e-3, batch_norm: train, ema: 0.9, early_stopping: 6}
+pruning: {sparsity: 0.6, epochs: 6, learning_rate: 1.0e-3}
+quantization: {epochs: 4, learning_rate: 3.0e-4}
+distillation: {}
+export: {formats: [saved_model, tflite_float32, tflite_int8]}
+acceptance: {max_accuracy_drop: 1.0, min_agreement: 0.0}
+"""
+TEXTS = """\
+recipe: finetune_text
+data: {source: built_in, label_column: intent, sequence_length: 16, test_fraction: 0.5, batch_size: 16}
+model: {backbone: bert_tiny, vocabulary_size: 400, dropout: 0.1}
+fine_tune: {epochs: 6, learning_rate: 1.0e-3}
+pruning: {layers: 1, heads: 1, feedforward: 128, epochs: 4, learning_rate: 1.0e-3}
+quantization: {epochs: 3}
+distillation: {hidden_states: 1.0}
+export: {formats: [saved_model, tflite_dynamic_int8]}
+acceptance: {max_accuracy_drop: 1.0, min_agreement: 0.0}
+"""
+EMBEDDINGS = """\
+recipe: embed_text
+data: {source: built_in, label_column: intent, sequence_length: 16, validation_fraction: 0.3, test_fraction: 0.5}
+model: {backbone: bert_tiny, vocabulary_size: 400}
+fine_tune: {epochs: 8, learning_rate: 1.0e-3}
+search: {min_confidence: 0.0}
+export: {formats: [saved_model, tflite_dynamic_int8]}
+acceptance: {max_accuracy_drop: 1.0, min_agreement: 0.0}
+"""
+RECIPES = {"images": IMAGES, "texts": TEXTS, "embeddings": EMBEDDINGS}
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a `tfkit run` ended: its status (negative: the signal), what it said, and its seconds."""
+
+    status: int
+    out: str
+    seconds: float
+
+
+def run(folder: Path, name: str, *, kill_after: float | None = None) -> Ended:
+    """Start `tfkit run` on the recipe in a folder, and kill it after so many seconds."""
+    words = [sys.executable, "-m", "tfkit.cli.main", "run", "recipe.yaml", f"run.name={name}"]
+    began = time.monotonic()
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, "errors": "replace"}
+    with subprocess.Popen(words, cwd=folder, start_new_session=True, **pipes) as process:
+        try:
+            out, _ = process.communicate(timeout=kill_after)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            out, _ = process.communicate()
+    return Ended(process.returncode, out, time.monotonic() - began)
+
+
+def digests(run_folder: Path) -> dict[str, str]:
+    """SHA-256 of the exported files, and of the weights of the kept models."""
+    found = {}
+    for path in sorted((run_folder / "artifacts").rglob("*")):
+        name = path.relative_to(run_folder).as_posix()
+        if path.is_file() and "saved_model" not in name and path.name not in ("manifest.json", "SHA256SUMS"):
+            found[name] = hashlib.sha256(path.read_bytes()).hexdigest()
+        elif path.name == "variables" and path.is_dir():
+            found[name] = variables_digest(path / "variables")
+    for path in sorted((run_folder / "models").glob("*.keras")):
+        found[path.relative_to(run_folder).as_posix()] = weights_digest(path)
+    return found
+
+
+def variables_digest(prefix: Path) -> str:
+    """SHA-256 of a SavedModel's variables."""
+    import tensorflow as tf
+
+    reader = tf.train.load_checkpoint(str(prefix))
+    digest = hashlib.sha256()
+    for name in sorted(reader.get_variable_to_shape_map()):
+        if name.startswith("variables/"):
+            digest.update(name.encode() + reader.get_tensor(name).tobytes())
+    return digest.hexdigest()
+
+
+def weights_digest(path: Path) -> str:
+    """SHA-256 of a Keras file's weights: the file itself holds when it was saved."""
+    digest = hashlib.sha256()
+    with zipfile.ZipFile(path) as archive, archive.open("model.weights.h5") as file, h5py.File(file) as weights:
+
+        def add(name: str, item: object) -> None:
+            if isinstance(item, h5py.Dataset):
+                digest.update(name.encode() + item[()].tobytes())
+
+        weights.visititems(add)
+    return digest.hexdigest()
+
+
+def last_stage(out: str) -> str:
+    """The last stage that a run had told of."""
+    lines = [line.strip() for line in out.splitlines() if re.match(r"\s+(✓|ok) ", line)]
+    return re.split(r"\s{2,}", lines[-1].split(" ", 1)[1].strip())[0] if lines else "-"
+
+
+def trials(kind: str, count: int, seed: int, folder: Path) -> int:
+    """Kill so many runs of one recipe; how many ended as the undisturbed one did."""
+    folder.mkdir()
+    (folder / "recipe.yaml").write_text(RECIPES[kind])
+    whole = run(folder, "whole")
+    assert whole.status == 0, whole.out
+    wanted, equal, chosen = digests(folder / "runs/whole"), 0, random.Random(seed)
+    print(f"\n{kind}: {len(wanted)} files, undisturbed in {whole.seconds:.0f} s; seed {seed}\n", flush=True)
+    print("| killed after | last stage done | seconds to the end | equal |\n| --- | --- | --- | --- |", flush=True)
+    for number in range(count):
+        killed = run(folder, f"killed_{number}", kill_after=chosen.uniform(2.0, whole.seconds))
+        # One that was quicker than the undisturbed one has ended.
+        again = Ended(0, "", 0.0) if killed.status == 0 else run(folder, f"killed_{number}")
+        found = digests(folder / f"runs/killed_{number}") if again.status == 0 else {}
+        other = sorted(name for name in wanted if found.get(name) != wanted[name])
+        told = f"NO, status {again.status}: {', '.join(other)}" if other or again.status else "yes"
+        if again.status:
+            told += f" {again.out[-600:]!r}"
+        equal += told == "yes"
+        told_stage = "(had ended)" if killed.status == 0 else last_stage(killed.out)
+        print(f"| {killed.seconds:.1f} s | {told_stage} | {again.seconds:.1f} s | {told} |", flush=True)
+    print(f"\n{equal} of {count} equal to the bit.", flush=True)
+    return equal
+
+
+def main() -> None:
+    """Kill what was asked for, and print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    for kind, count in (("images", 10), ("texts", 5), ("embeddings", 2)):
+        parser.add_argument(f"--{kind}", type=int, default=count, help=f"kills of the recipe for {kind}")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the moments")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="killed-runs-") as folder:
+        for kind in RECIPES:
+            if count := getattr(options, kind):
+                trials(kind, count, options.seed, Path(folder) / kind)
+    print(f"\n{measured_on()}")
+
+
+if __name__ == "__main__":
+    main()
