@@ -11,6 +11,7 @@ import numpy as np
 from pydantic import TypeAdapter
 
 from tfkit.artifacts import RunDirectory
+from tfkit.artifacts.manifest import file_sha256
 from tfkit.data import DatasetSplits, ImageExamples
 from tfkit.files import write_whole
 from tfkit.models import load_model_file, save_model_file
@@ -52,7 +53,7 @@ def keep_stage(
     if model is not None:
         path = _model_of(run, summary.name)
         save_model_file(model, path)
-        record["model"] = _sha256(path)
+        record["model"] = file_sha256(path)
         _draw_anew(model, seed)
     write_whole(_record_of(run, summary.name), json.dumps(record) + "\n")
 
@@ -73,7 +74,7 @@ def read_stage(run: RunDirectory, name: str, found: type[FoundT], *, seed: int) 
         record = json.loads(_record_of(run, name).read_text(encoding="utf-8"))
         model, path = None, _model_of(run, name)
         if record["model"]:
-            if _sha256(path) != record["model"]:
+            if file_sha256(path) != record["model"]:
                 return None
             model = load_model_file(path)
             _draw_anew(model, seed)
@@ -94,12 +95,20 @@ def fingerprint(splits: DatasetSplits[Any]) -> str:
         digest.update(np.ascontiguousarray(examples.labels).tobytes())
         if isinstance(examples, ImageExamples):
             spread = np.linspace(0, len(examples) - 1, min(_LOOKED_AT, len(examples))).astype(np.int64)
-            contents = (examples.source.content(int(index)) for index in examples.indices[spread])
+            contents = (_content(examples, int(index)) for index in examples.indices[spread])
         else:
             contents = (text.encode("utf-8", "surrogatepass") for text in examples.texts)
         for content in contents:
             digest.update(hashlib.sha256(content).digest())
     return digest.hexdigest()
+
+
+def _content(examples: ImageExamples, index: int) -> bytes:
+    """What is stored of one image; nothing of a file that has vanished since it was checked."""
+    try:
+        return examples.source.content(index)
+    except OSError:
+        return b""
 
 
 def _draw_anew(model: keras.Model, seed: int) -> None:
@@ -120,8 +129,3 @@ def _record_of(run: RunDirectory, name: str) -> Path:
 
 def _model_of(run: RunDirectory, name: str) -> Path:
     return run.checkpoints / f"{name}.keras"
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
