@@ -19,7 +19,6 @@ import keras
 from tfkit import data, models, reports, stages, training
 from tfkit.artifacts import ImageSpec, refuse_existing_run
 from tfkit.config import RecipeConfig, dump_recipe
-from tfkit.inputs import calibration_inputs
 from tfkit.running import Display
 from tfkit.running.planning import (
     batch_options,
@@ -72,11 +71,7 @@ def run(config: RecipeConfig, display: Display) -> reports.RunReport:
         if name == "head" and config.head.random_backbone_control:
             control = train_control(job, evaluation)
 
-    def some_images() -> Any:
-        given = {"count": config.export.calibration_examples, "seed": config.run.seed}
-        return calibration_inputs(splits.train, image, **given)
-
-    results = job.export_and_prove(model, evaluation, calibration=some_images)
+    results = job.export_and_prove(model, evaluation)
     smaller = reports.describe_compression(model, plan.coverage, channels=channels, teacher=plan.taught_by)
     shown = {"misclassified": reports.shown_of(splits.test, image), "compression": smaller, "control": control}
     shown["predict"] = f"tfkit predict {folder.path} {folder.golden if results else 'PICTURE.jpg'}"

@@ -14,11 +14,9 @@ if __name__ == "__main__":  # before TensorFlow is imported: the command keeps i
 
 from typing import Any
 
-import numpy as np
-
 from tfkit import models, reports
 from tfkit.config import TextRecipeConfig
-from tfkit.data.text import Tokenizer, calibration_tokens
+from tfkit.data.text import Tokenizer
 from tfkit.running import Display
 from tfkit.running.planning import head_of
 from tfkit.running.recipe_run import RecipeRun
@@ -61,11 +59,7 @@ def run(config: TextRecipeConfig, display: Display) -> reports.RunReport:
             model, evaluation, removed = train(job, name, model, tokenizer, teacher or whole)
             whole, cut = model if name == "fine_tune" else whole, removed or cut
 
-    def some_texts() -> dict[str, np.ndarray]:
-        given = {"count": config.export.calibration_examples, "seed": config.run.seed}
-        return calibration_tokens(splits.train, tokenizer, sequence_length=job.spec.sequence_length, **given)
-
-    results = job.export_and_prove(model, evaluation, calibration=some_texts)
+    results = job.export_and_prove(model, evaluation)
     explanations = explain(job, evaluation)
     smaller = reports.describe_compression(model, coverage, transformer=cut, teacher=taught_by(config))
     shown = {

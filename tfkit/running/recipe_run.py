@@ -1,6 +1,6 @@
 """What every recipe does alike: exporting, proving and reporting what was trained."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -10,9 +10,11 @@ import keras
 from tfkit import artifacts, exporters, reports, verification
 from tfkit.config import EmbeddingRecipeConfig, RecipeConfig, TextRecipeConfig, dump_recipe
 from tfkit.data import DatasetSplits
+from tfkit.inputs import calibration_inputs
 from tfkit.reports.quantities import counted
 from tfkit.running.display import Display
 from tfkit.running.stage_records import DoneStage, FoundT, fingerprint, keep_stage, read_stage
+from tfkit.runtimes import Feed
 from tfkit.tasks import Decision, task_of
 
 Config = RecipeConfig | TextRecipeConfig | EmbeddingRecipeConfig
@@ -110,19 +112,12 @@ class RecipeRun:
             thresholds = task.thresholds(validation.labels, scores, asked.operating_point)
         return reports.evaluate(model, self.splits.test, self.spec, decision=Decision(thresholds, asked.tolerance))
 
-    def export_and_prove(
-        self,
-        model: Any,
-        evaluation: reports.Evaluation,
-        *,
-        calibration: Callable[[], Any] | None = None,
-    ) -> tuple[reports.ArtifactResult, ...]:
+    def export_and_prove(self, model: Any, evaluation: reports.Evaluation) -> tuple[reports.ArtifactResult, ...]:
         """Export a model; every file is run over the whole test split in its own runtime, timed and judged.
 
         Args:
             model: The trained model.
             evaluation: What it answers on the test split.
-            calibration: Gives the inputs that ranges are measured on; called when something is exported.
 
         Returns:
             One result for each file; none when the recipe exports nothing.
@@ -139,7 +134,7 @@ class RecipeRun:
                 self.folder.artifacts,
                 spec=self.spec,
                 class_names=named,
-                calibration=None if calibration is None else calibration(),
+                calibration=self._calibration(),
                 allow_float=getattr(export, "allow_float", ()),  # files of embedders have no such key
                 task=evaluation.task.name,
                 thresholds=evaluation.decision.thresholds,
@@ -163,6 +158,14 @@ class RecipeRun:
             stage.result(f"{sum(result.accepted for result in results)} of {len(results)} accepted{before}")
         self.log.append(reports.StageSummary("verify", stage.title, stage.seconds))
         return results
+
+    def _calibration(self) -> Feed | None:
+        """What ranges are measured on, where a file of integers is asked for; embedders have none."""
+        export = None if isinstance(self.config, EmbeddingRecipeConfig) else self.config.export
+        if export is None or not any(artifacts.format_named(name).is_integer for name in export.formats):
+            return None
+        given = {"count": export.calibration_examples, "seed": self.config.run.seed}
+        return calibration_inputs(self.splits.train, self.spec, **given)
 
     def report(
         self,
