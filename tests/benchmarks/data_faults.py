@@ -15,6 +15,7 @@ As root the check runs without the right to read everything (`setpriv`), because
 """
 
 import argparse
+import contextlib
 import io
 import json
 import os
@@ -258,8 +259,17 @@ def check_in_process(folder: Path, cache: str, *, as_others: bool = False) -> di
     return json.loads(done.stdout.strip().splitlines()[-1])
 
 
-def bare_decode_loop(folder: Path) -> float:
-    """Seconds to read and decode every picture of a folder in threads, and do nothing else with them."""
+@contextlib.contextmanager
+def timed() -> Iterator[list[float]]:
+    """A list that holds the seconds and the processor's seconds of the block after it."""
+    cost: list[float] = []
+    wall, processor = time.perf_counter(), time.process_time()
+    yield cost
+    cost += [time.perf_counter() - wall, time.process_time() - processor]
+
+
+def bare_decode_loop(folder: Path) -> list[float]:
+    """What it costs to read and decode every picture of a folder in threads, and do nothing else with them."""
     paths = sorted(path for path in folder.rglob("*") if path.is_file())
 
     def decode(path: Path) -> None:
@@ -269,25 +279,24 @@ def bare_decode_loop(folder: Path) -> float:
         else:
             np.asarray(Image.open(io.BytesIO(content)).convert("RGB"))
 
-    began = time.perf_counter()
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with timed() as cost, ThreadPoolExecutor(os.cpu_count()) as pool:
         for _ in pool.map(decode, paths):
             pass
-    return time.perf_counter() - began
+    return cost
 
 
-def check_seconds(folder: Path) -> float:
-    """Seconds of the check of a folder of good pictures, in this process, nothing remembered."""
+def check_cost(folder: Path) -> list[float]:
+    """What the check of a folder of good pictures costs in this process, nothing remembered."""
     from tfkit.data import load_image_splits
 
     os.environ["TFKIT_CACHE"] = "off"
-    began = time.perf_counter()
-    load_image_splits(source="image_folder", directory=folder)
-    return time.perf_counter() - began
+    with timed() as cost:
+        load_image_splits(source="image_folder", directory=folder)
+    return cost
 
 
-def epoch_seconds(folder: Path, rounds: int) -> Iterator[tuple[float, int]]:
-    """Seconds of each epoch of streamed batches, and how many pictures it had."""
+def epoch_costs(folder: Path, rounds: int) -> Iterator[tuple[list[float], int]]:
+    """What each epoch of streamed batches costs, and how many pictures it had."""
     from tfkit.artifacts import ImageSpec
     from tfkit.data import load_image_splits, training_batches
 
@@ -296,10 +305,10 @@ def epoch_seconds(folder: Path, rounds: int) -> Iterator[tuple[float, int]]:
     for _ in batches:  # its graph is made
         pass
     for _ in range(rounds):
-        began = time.perf_counter()
-        for _ in batches:
-            pass
-        yield time.perf_counter() - began, len(train)
+        with timed() as cost:
+            for _ in batches:
+                pass
+        yield cost, len(train)
 
 
 def accuracy(folder: Path, runs: Path, name: str, seed: int) -> float:
@@ -372,12 +381,11 @@ def show_speed(root: Path, rounds: int) -> None:
     """Print the speed of the check beside a bare decode loop's, and of the second check."""
     clean = root / "clean"
     bare_decode_loop(clean)
-    pairs = [(bare_decode_loop(clean), check_seconds(clean)) for _ in range(rounds)]
+    pairs = [(bare_decode_loop(clean), check_cost(clean)) for _ in range(rounds)]
     count = sum(path.is_file() for path in clean.rglob("*"))
-    bare, check = (count / statistics.median(column) for column in zip(*pairs, strict=True))
-    ratios = [bare_seconds / seconds for bare_seconds, seconds in pairs]
-    spread = f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
-    print(f"\nCheck: {check:.0f} images/s; bare decode loop: {bare:.0f} images/s; ratio {spread}, {rounds} rounds.")
+    bare, check = (count / statistics.median(cost[0] for cost in column) for column in zip(*pairs, strict=True))
+    print(f"\nCheck: {check:.0f} images/s; bare decode loop: {bare:.0f} images/s. Speed of the check to the loop's in")
+    print(f"each of {rounds} rounds: {_spread(pairs, 0)} by the clock, {_spread(pairs, 1)} by the processor's time.")
     for path in clean.rglob("*.jpg"):
         os.utime(path, (1.7e9, 1.7e9))  # a file changed a moment ago would not be remembered
     first, second = (check_in_process(clean, str(root / "cache"))["seconds"] for _ in range(2))
@@ -386,14 +394,22 @@ def show_speed(root: Path, rounds: int) -> None:
 
 def show_throughput(root: Path, rounds: int) -> None:
     """Print images a second of an epoch on both folders, in turn."""
-    streams = {name: epoch_seconds(root / name, rounds) for name in ("clean", "faulty")}
-    rates: dict[str, list[float]] = {name: [] for name in streams}
+    streams = {name: epoch_costs(root / name, rounds) for name in ("clean", "faulty")}
+    costs: dict[str, list[list[float]]] = {name: [] for name in streams}
     for _ in range(rounds):
         for name, stream in streams.items():
-            seconds, count = next(stream)
-            rates[name].append(count / seconds)
-    clean, faulty = (statistics.median(rates[name]) for name in ("clean", "faulty"))
-    print(f"\nAn epoch, streamed: {clean:.0f} images/s clean, {faulty:.0f} faulty, {faulty / clean - 1:+.1%}.")
+            cost, count = next(stream)
+            costs[name].append([1000 * seconds / count for seconds in cost])
+    clean, faulty = ([statistics.median(column) for column in zip(*costs[name], strict=True)] for name in streams)
+    pairs = list(zip(costs["clean"], costs["faulty"], strict=True))
+    print(f"\nAn epoch, streamed: {clean[0]:.2f} ms an image clean, {faulty[0]:.2f} faulty; of the processor's time")
+    print(f"{clean[1]:.2f} and {faulty[1]:.2f} ms. Speed on the faulty to that on the clean folder in each round:")
+    print(f"{_spread(pairs, 0)} by the clock, {_spread(pairs, 1)} by the processor's time.")
+
+
+def _spread(pairs: list[tuple[list[float], list[float]]], kind: int) -> str:
+    ratios = [first[kind] / second[kind] for first, second in pairs]
+    return f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
 
 
 def show_accuracy(root: Path, seeds: list[int]) -> None:

@@ -70,6 +70,17 @@ def test_damaged_scans_and_check_sums_are_named_though_they_decode(image_folder,
     assert "Corrupt JPEG" not in capfd.readouterr().err
 
 
+def test_what_libjpeg_says_of_overwritten_pictures_stays_off_the_terminal(image_folder, capfd):
+    folder = image_folder({"a": 10, "b": 10})
+    rng = np.random.default_rng(0)
+    for number in range(20):
+        content = _jpeg(number)
+        (folder / "a" / f"bad{number}.jpg").write_bytes(content[: len(content) // 2] + rng.bytes(len(content) // 2))
+    assert len(_load(folder, bad_images="skip").report.left_out) == 20
+    told = capfd.readouterr().err
+    assert "marker" not in told and "read error" not in told and "Corrupt" not in told
+
+
 def test_the_decoder_names_damage_of_single_pictures():
     decoder = ImageDecoder(channels=1)
     assert decoder.fault(_jpeg()) is None and decoder.warning(_jpeg()) is None

@@ -83,9 +83,10 @@ def _looks(
             content = source.content(int(positions[place]))
         except OSError as fault:
             return Look(b"", f"it cannot be read ({fault.strerror})")
-        if (seen := remembered.of_content(digest_of(content))) is not None:
+        digest = digest_of(content)
+        if (seen := remembered.of_content(digest)) is not None:
             return _limited(seen, onlooker.max_pixels)
-        return onlooker.look(content)
+        return onlooker.look(content, digest)
 
     groups = [unseen[start : start + _TOGETHER] for start in range(0, len(unseen), _TOGETHER)]
     fresh: list[int] = []

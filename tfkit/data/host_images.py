@@ -27,7 +27,10 @@ if TYPE_CHECKING:
 _PNG_START = b"\x89PNG\r\n\x1a\n"
 _JPEG_START = b"\xff\xd8"
 # libjpeg's warnings about the scan (jerror.h): of its end, of a code that is none, of a restart marker, of rest bytes.
-_WARNING = re.compile(rb"Corrupt JPEG data: ([^\n]*)\n?|Inconsistent progression sequence[^\n]*\n?")
+_WARNING = re.compile(
+    rb"Corrupt JPEG data: ([^\n]*)\n?|"
+    rb"(?:Inconsistent progression sequence|Unsupported marker type|Input file read error)[^\n]*\n?"
+)
 
 
 def png_fault(content: bytes) -> str | None:

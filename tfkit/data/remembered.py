@@ -52,7 +52,7 @@ class Remembered:
 
     Example:
         >>> with Remembered() as remembered:
-        ...     known = remembered.of_files([Path("bee.jpg")], [file_state(Path("bee.jpg"))])
+        ...     known = remembered.of_files([Path("bee.jpg")], [None])
     """
 
     def __init__(self) -> None:
