@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 
 from tfkit.artifacts import InputSpec
-from tfkit.data.examples import Examples
+from tfkit.data import Examples
 from tfkit.data.splitting import spread_over_classes
 from tfkit.inputs.images import IMAGES
 from tfkit.inputs.input import FileDescription, Input, Prose, Reading, Serving, SpecT, TensorDescription

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 
 from tfkit.artifacts import ImageSpec, TensorSpec
-from tfkit.data.examples import Examples, ImageExamples, host_pixel_batches
+from tfkit.data import Examples, ImageExamples, host_pixel_batches
 from tfkit.inputs.input import FileDescription, Input, Prose, Reading, Serving, TensorDescription
 from tfkit.runtimes.protocol import Feed
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from tfkit.artifacts import RunDirectory, TensorSpec, TextSpec
 from tfkit.artifacts.artifact import SPECIFICATION_FILE
-from tfkit.data.examples import Examples
+from tfkit.data import Examples
 from tfkit.errors import ExportError
 from tfkit.inputs.input import FileDescription, Input, Prose, Reading, Serving, TensorDescription
 from tfkit.runtimes.protocol import SEGMENT_IDS, Feed, ModelInputs
