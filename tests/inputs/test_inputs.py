@@ -7,6 +7,7 @@ from typing import ClassVar
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from tfkit import inputs
 from tfkit.artifacts import (
@@ -184,6 +185,22 @@ def test_what_a_manifest_may_not_say_of_a_made_up_input_is_told(tables, tmp_path
     manifest.write_text(manifest.read_text().replace(was, now, 1))
     with pytest.raises(ExportError, match=f"is not a tfkit manifest: .*{told}"):
         read_manifest(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["numbers", "measured"])
+def test_a_made_up_input_is_trained_quantisation_aware(tables, examples, name):
+    spec, targets = TableSpec(6), np.eye(2, dtype=np.float32)[examples.labels]
+    batches = tf.data.Dataset.from_tensor_slices((examples.rows, targets)).batch(8)
+    numbers = keras.Input((6,), name=name)
+    logits = keras.layers.Dense(2)(keras.layers.Dense(16, activation="relu")(numbers))
+    student = quantize_aware(
+        keras.Model(numbers, keras.layers.Softmax(name="scores")(logits)), calibration_inputs(examples, spec)
+    )
+    plan = Optimization(epochs=8, learning_rate=0.05)
+    history = train_batches(
+        student, named_batches(batches, spec), None, optimization=plan, steps_per_epoch=len(batches)
+    ).history
+    assert history["loss"][-1] < history["loss"][0] / 2
 
 
 def test_a_made_up_input_is_refused_where_the_model_takes_another(tables, model, tmp_path):
