@@ -1,6 +1,7 @@
 """A folder of photos with faults of 16 kinds: is each named rightly, is nothing good refused, does the run suffer?
 
     python tests/benchmarks/data_faults.py [--images 2000] [--share 0.05] [--seed 0] [--rounds 3] [--no-training]
+        [--photos FOLDER]
 
 All pictures are made, none is fetched. Of `--images` training pictures in 4 classes a `--share` is replaced by faults,
 and as many by pictures that look odd and are good (CMYK, 16 bits, other extensions, ...). Printed, as Markdown:
@@ -9,7 +10,7 @@ and as many by pictures that look odd and are good (CMYK, 16 bits, other extensi
 - the check's speed beside a bare decode loop (simplejpeg and Pillow in as many threads, files read, nothing else), in
   turn within each round, and the second check of the same folder, which remembers the first;
 - accuracy of a small recipe on the faulty and on the clean folder, the same test pictures;
-- images a second of an epoch of `training_batches` on both, nothing cached.
+- the cost of an epoch of `training_batches` on both, nothing cached.
 
 As root the check runs without the right to read everything (`setpriv`), because nothing else is unreadable to root.
 """
@@ -335,6 +336,9 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--training-seeds", type=int, nargs="*", default=[0, 1, 2])
+    parser.add_argument(
+        "--photos", type=Path, nargs="*", default=[], help="folders to measure the check's speed on too"
+    )
     parser.add_argument("--no-training", action="store_true")
     parser.add_argument("--check", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -347,7 +351,7 @@ def main() -> None:
         faults, odd = make_folders(root, options.images, options.share, options.seed)
         print(f"{options.images} training pictures, {len(faults)} faults, {len(odd)} odd ones, seed {options.seed}.\n")
         show_faults(root / "faulty", faults, odd, options.images)
-        show_speed(root, options.rounds)
+        show_speed(root, options.rounds, options.photos)
         show_throughput(root, options.rounds)
         if not options.no_training:
             show_accuracy(root, options.training_seeds)
@@ -377,15 +381,20 @@ def show_faults(folder: Path, faults: dict[str, str], odd: dict[str, str], image
     print("Told: " + " ".join(found["notes"]))
 
 
-def show_speed(root: Path, rounds: int) -> None:
+def show_speed(root: Path, rounds: int, photos: list[Path]) -> None:
     """Print the speed of the check beside a bare decode loop's, and of the second check."""
     clean = root / "clean"
-    bare_decode_loop(clean)
-    pairs = [(bare_decode_loop(clean), check_cost(clean)) for _ in range(rounds)]
+    for folder in [clean, *photos]:
+        count = sum(path.is_file() for path in folder.rglob("*"))
+        bare_decode_loop(folder)
+        pairs = [(bare_decode_loop(folder), check_cost(folder)) for _ in range(rounds)]
+        bare, check = (count / statistics.median(cost[0] for cost in column) for column in zip(*pairs, strict=True))
+        what = f"{folder.name}, {count} photos" if folder in photos else f"The {count} made pictures"
+        print(f"\n{what}: check {check:.0f} images/s, bare decode loop {bare:.0f}. Speed of the check to the loop's in")
+        print(
+            f"each of {rounds} rounds: {_spread(pairs, 0)} by the clock, {_spread(pairs, 1)} by the processor's time."
+        )
     count = sum(path.is_file() for path in clean.rglob("*"))
-    bare, check = (count / statistics.median(cost[0] for cost in column) for column in zip(*pairs, strict=True))
-    print(f"\nCheck: {check:.0f} images/s; bare decode loop: {bare:.0f} images/s. Speed of the check to the loop's in")
-    print(f"each of {rounds} rounds: {_spread(pairs, 0)} by the clock, {_spread(pairs, 1)} by the processor's time.")
     for path in clean.rglob("*.jpg"):
         os.utime(path, (1.7e9, 1.7e9))  # a file changed a moment ago would not be remembered
     first, second = (check_in_process(clean, str(root / "cache"))["seconds"] for _ in range(2))

@@ -18,6 +18,7 @@ from tfkit.data.host_images import decode_on_host, is_jpeg, is_png, jpeg_warning
 MAX_PIXELS = 178_956_970  # where Pillow speaks of a decompression bomb: half a gigabyte of RGB
 
 _SIDE = 32  # of the grey picture that a fingerprint is made of
+_DRAFT = 46  # pixels each way at least of the picture that this is made from
 _WAVES = 16  # the lowest frequencies each way that it tells
 _COSINES = np.cos(np.pi / _SIDE * np.outer(np.arange(_WAVES), np.arange(_SIDE) + 0.5)).astype(np.float32)
 _INKS = ("CMYK", "YCCK")
@@ -173,7 +174,7 @@ def fingerprint_of(pixels: NDArray[np.uint8]) -> bytes:
     """
     picture = Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
     if picture.mode != "L":
-        picture = picture.reduce(max(1, min(picture.size) // (2 * _SIDE))).convert("L")
+        picture = picture.reduce(max(1, min(picture.size) // _DRAFT)).convert("L")
     small = np.asarray(picture.resize((_SIDE, _SIDE), Image.Resampling.BILINEAR), np.float32)
     if small.max() - small.min() < 4:
         return b""
@@ -195,7 +196,7 @@ def _quick_pixels(content: bytes) -> NDArray[np.uint8] | None:
     try:
         space = simplejpeg.decode_jpeg_header(content)[2]
         wanted = "CMYK" if space in _INKS else "GRAY"
-        small = {"min_height": 2 * _SIDE, "min_width": 2 * _SIDE}
+        small = {"min_height": _DRAFT, "min_width": _DRAFT}
         pixels = simplejpeg.decode_jpeg(content, colorspace=wanted, fastdct=True, strict=True, **small)
     except Exception:  # whatever is wrong with a file of others: TensorFlow's decoder has the last word on it
         return None
