@@ -284,6 +284,13 @@ def test_hard_silus_are_the_integer_kernels_bit_by_bit(stem: str, pixels: Any) -
     assert rows["HARD_SWISH"].worst_steps < 0.01
 
 
+def test_sixteen_bits_of_a_sigmoid_lie_on_its_kernels_own_grid(pixels: Any) -> None:
+    """Steps of 1/32768, not of 1/32767: half a step where it is one half. The kernel's table is one step off in five."""
+    policy = QuantizationPolicy(activation_bits=16)
+    row = _exported(layers.Activation("sigmoid"), pixels, activation=None, policy=policy)["LOGISTIC"]
+    assert row.mean_steps < 0.3 and row.worst_steps < 1.01
+
+
 def test_a_layer_in_float_leaves_those_in_whole_numbers_that_give_the_same(pixels: Any) -> None:
     """2 tanh - tanh is tanh: tensors with the same values are told apart by the layers that they are named after."""
 

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 # (https://ai.google.dev/edge/litert/conversion/tensorflow/quantization/quantization_spec).
 UNIT_RANGE = (0.0, 255 / 256)
 WIDE_RANGE = (-1.0, 1.0)
+_WIDE_LOOKED_UP = (-32767 / 32768, 32767 / 32768)  # LOGISTIC and TANH in steps of 1/32768, whatever is asked of them
 _TANH_RANGE = (-1.0, 127 / 128)
 # The hard sigmoid is no operator with a grid of its own: a multiplication ends it.
 _HARD_SIGMOID_RANGE = (0.0, 1.0)
@@ -152,7 +153,7 @@ def _fold_bounded(folding: "Folding", call: LayerCall) -> Tensor:
 
 def _looked_up_range(node: Node, bits: int) -> tuple[float, float]:
     if bits == 16:
-        return WIDE_RANGE
+        return _WIDE_LOOKED_UP
     return _TANH_RANGE if activation_name(node.operation) == "tanh" else UNIT_RANGE
 
 
