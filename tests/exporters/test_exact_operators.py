@@ -285,7 +285,7 @@ def test_hard_silus_are_the_integer_kernels_bit_by_bit(stem: str, pixels: Any) -
 
 
 def test_sixteen_bits_of_a_sigmoid_lie_on_its_kernels_own_grid(pixels: Any) -> None:
-    """Steps of 1/32768, not of 1/32767: half a step where it is one half. The kernel's table is one step off in five."""
+    """Steps of 1/32768, not of 1/32767: half a step at one half. The kernel's table is a step off for one in five."""
     policy = QuantizationPolicy(activation_bits=16)
     row = _exported(layers.Activation("sigmoid"), pixels, activation=None, policy=policy)["LOGISTIC"]
     assert row.mean_steps < 0.3 and row.worst_steps < 1.01
