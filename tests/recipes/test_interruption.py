@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -20,7 +21,7 @@ def _ctrl_c_is_heard() -> Iterator[None]:
     signal.signal(signal.SIGINT, before)
 
 
-def interrupted(recipe: Path, *words: str, when: Callable[[], bool]) -> tuple[int, str, str]:
+def interrupted(recipe: Path, *words: str, when: Callable[[], bool], sent: int = signal.SIGINT) -> tuple[int, str, str]:
     """Start `tfkit run`, press Ctrl-C once `when` comes true; status, output and errors of the process."""
     command = [sys.executable, "-m", "tfkit.cli.main", "run", str(recipe), *words]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
@@ -32,7 +33,7 @@ def interrupted(recipe: Path, *words: str, when: Callable[[], bool]) -> tuple[in
             while not when():
                 assert process.poll() is None and time.monotonic() < deadline, process.communicate()
                 time.sleep(0.05)
-            os.killpg(process.pid, signal.SIGINT)
+            os.killpg(process.pid, sent)
             out, err = process.communicate(timeout=150)
         finally:
             process.kill()
@@ -53,13 +54,15 @@ def test_fine_tuning_keeps_the_model(recipe, only_our_lines):
 
 
 @pytest.mark.slow
-def test_the_kept_model_is_one_to_go_on_from(recipe, tfkit):
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_the_hint_is_the_command_that_goes_on(recipe, tfkit, sent):
     checkpoint = Path("runs/mine/checkpoints/fine_tune.keras")
-    _, _, err = interrupted(recipe, "fine_tune.epochs=1000", when=checkpoint.is_file)
-    hinted = re.search(r"^hint: go on from it with run\.name=NAME (model\.backbone=\S+)$", err, re.MULTILINE)
+    _, _, err = interrupted(recipe, "fine_tune.epochs=40", when=checkpoint.is_file, sent=sent)
+    hinted = re.search(r"^hint: to go on from here: tfkit (run \S+ fine_tune\.epochs=40)$", err, re.MULTILINE)
     assert hinted
-    told = tfkit("run", recipe, "run.name=next", "model.weights=null", "export=null", hinted.group(1))
+    told = tfkit(*shlex.split(hinted[1]))
     assert (told.status, told.err) == (0, "")
+    assert "Train the head: done before, gone on with" in told.out
 
 
 @pytest.mark.slow

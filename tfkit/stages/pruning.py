@@ -81,6 +81,9 @@ def prune(
         return train_prepared("pruning", prepared, train, validation, image, optimization=optimization, **taught_by)
     from tfkit.stages.measures import channel_pruning, measure_unpruned
 
+    if settings.max_latency_ms is not None:
+        options["state"] = None  # measured times choose the channels: another process may choose others
+
     calibration = calibration_inputs(train, image)
     unpruned = measure_unpruned(model, image=image, calibration=calibration, threads=threads)
     batches = named_batches(training_batches(train, image, batch_size=batch_size, augmentation="none"), image)

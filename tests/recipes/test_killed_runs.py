@@ -1,0 +1,77 @@
+"""A run that was killed, and the same command again: the files are those of a run that nobody disturbed, to the bit.
+
+`tests/benchmarks/killed_runs.py` kills at random moments; here are one kill in training and one behind it.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.slow
+
+IMAGES = """\
+recipe: finetune_image
+data: {source: digits, classes: ["0", "1", "2"], labels_per_class: 40, image_size: 16, channels: 1, resize: stretch}
+augmentation: {policy: light, flip: false}
+model: {backbone: resnet8, weights: random}
+fine_tune: {epochs: 3, learning_rate: 3.0e-3, batch_norm: train}
+pruning: {sparsity: 0.6, epochs: 2, learning_rate: 1.0e-3}
+quantization: {epochs: 2, learning_rate: 3.0e-4}
+distillation: {}
+export: {formats: [tflite_int8]}
+acceptance: {max_accuracy_drop: 1.0, min_agreement: 0.0}
+"""
+TEXTS = """\
+recipe: finetune_text
+data: {source: built_in, label_column: intent, sequence_length: 16, test_fraction: 0.5}
+model: {backbone: bert_tiny, vocabulary_size: 400}
+fine_tune: {epochs: 4, learning_rate: 1.0e-3}
+quantization: {epochs: 1}
+export: {formats: [tflite_dynamic_int8]}
+acceptance: {max_accuracy_drop: 1.0, min_agreement: 0.0}
+"""
+EMBEDDINGS = """\
+recipe: embed_text
+data: {source: built_in, label_column: intent, sequence_length: 16, validation_fraction: 0.3, test_fraction: 0.5}
+model: {backbone: bert_tiny, vocabulary_size: 400}
+fine_tune: {epochs: 4, learning_rate: 1.0e-3}
+search: {min_confidence: 0.0}
+export: {formats: [tflite_dynamic_int8]}
+acceptance: {max_accuracy_drop: 1.0, min_agreement: 0.0}
+"""
+
+
+def killed(name: str, when: str) -> None:
+    """Start `tfkit run`, and kill it with all its children once there is such a file in its folder."""
+    words = [sys.executable, "-m", "tfkit.cli.main", "run", "mine.yaml", f"run.name={name}"]
+    with subprocess.Popen(words, stdout=subprocess.DEVNULL, start_new_session=True) as process:
+        while not (Path("runs") / name / when).exists():
+            assert process.poll() is None, "it ended before"
+            time.sleep(0.02)
+        os.killpg(process.pid, signal.SIGKILL)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "last"),
+    [(IMAGES, "pruning.done.json"), (TEXTS, "quantization.state.npz"), (EMBEDDINGS, "fine_tune.done.json")],
+    ids=["images", "texts", "embeddings"],
+)
+def test_a_killed_run_gives_the_same_files(recipe, last, tmp_path: Path, monkeypatch, capsys) -> None:
+    from tfkit.cli.main import main
+
+    monkeypatch.chdir(tmp_path)
+    Path("mine.yaml").write_text(recipe)
+    killed("one", "checkpoints/fine_tune.state.npz")
+    killed("one", f"checkpoints/{last}")
+    assert main(["run", "mine.yaml", "run.name=one"]) == 0
+    assert "done before, gone on with" in capsys.readouterr().out
+    assert main(["run", "mine.yaml", "run.name=whole"]) == 0
+    files = [path.name for path in Path("runs/whole/artifacts").glob("*.tflite")]
+    one, whole = ([Path(f"runs/{name}/artifacts/{file}").read_bytes() for file in files] for name in ("one", "whole"))
+    assert files and one == whole
+    assert not list(Path("runs/one").rglob("*.state.npz"))
