@@ -62,7 +62,7 @@ def test_the_hint_is_the_command_that_goes_on(recipe, tfkit, sent):
     assert hinted
     told = tfkit(*shlex.split(hinted[1]))
     assert (told.status, told.err) == (0, "")
-    assert "Train the head: done before, gone on with" in told.out
+    assert "Train the head: done before the stop" in told.out
 
 
 @pytest.mark.slow

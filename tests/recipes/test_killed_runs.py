@@ -69,7 +69,7 @@ def test_a_killed_run_gives_the_same_files(recipe, last, tmp_path: Path, monkeyp
     killed("one", "checkpoints/fine_tune.state.npz")
     killed("one", f"checkpoints/{last}")
     assert main(["run", "mine.yaml", "run.name=one"]) == 0
-    assert "done before, gone on with" in capsys.readouterr().out
+    assert "done before the stop" in capsys.readouterr().out
     assert main(["run", "mine.yaml", "run.name=whole"]) == 0
     files = [path.name for path in Path("runs/whole/artifacts").glob("*.tflite")]
     one, whole = ([Path(f"runs/{name}/artifacts/{file}").read_bytes() for file in files] for name in ("one", "whole"))

@@ -37,7 +37,6 @@ def benchmark(
     from tfkit.operations import Timing, time_model
     from tfkit.terminal import Display, PlainConsole, chatter_dropped
 
-    said = pixel_scaling(input_range, input_mean, input_std, input_channels)
     display = Display(PlainConsole(stderr=as_json))
     with chatter_dropped():
         timed = time_model(
@@ -46,7 +45,7 @@ def benchmark(
             threads=threads,
             image_size=image_size,
             sequence_length=sequence_length,
-            scaling=said,
+            scaling=pixel_scaling(input_range, input_mean, input_std, input_channels),
             custom_objects=custom_objects,
             display=display,
         )

@@ -45,8 +45,8 @@ def run(
     from tfkit.terminal.quiet import tensorflow_started
 
     script, changes = None, list(overrides or [])
-    named = ["--config", str(config_file)] if config_file is not None else []
-    again = shlex.join(["tfkit", "run", *filter(None, [recipe]), *changes, *named])
+    named = ("--config", str(config_file)) if config_file else ()
+    again = shlex.join(("tfkit", "run", *([recipe] if recipe else ()), *changes, *named))
     if recipe.endswith(".py"):  # `python my_recipe.py --config FILE key=value` comes here too
         script, recipe = Path(recipe), ""
     if config_file is not None:

@@ -79,7 +79,7 @@ class RecipeRun:
         keras.utils.set_random_seed(self.config.run.seed)  # a stage draws the same whatever went before it
         done = read_stage(self.folder, name, found, seed=self.config.run.seed) if self.folder.goes_on else None
         if done is not None:
-            self.display.note(f"{done.summary.title}: done before, gone on with")
+            self.display.note(f"{done.summary.title}: done before the stop")
             self.log.append(done.summary)
         return done
 

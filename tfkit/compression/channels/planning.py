@@ -7,7 +7,6 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from tfkit.arguments import takes_text
 from tfkit.compression.channels.costs import LayerCost, MeasuredProfile, layer_costs, predict_latency
 from tfkit.compression.channels.rules import trace_channels
 from tfkit.compression.channels.scores import (
@@ -97,7 +96,6 @@ class ChannelPlan:
         return sum(cost.multiply_adds for cost in self.costs_after)
 
 
-@takes_text
 def plan_channel_pruning(
     model: keras.Model,
     *,

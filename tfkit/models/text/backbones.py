@@ -8,7 +8,6 @@ from typing import Literal
 
 import keras
 
-from tfkit.arguments import takes_text
 from tfkit.errors import ModelError
 
 _BLOCK_PART = "feedforward_output_dense"  # keras-hub's name of it in every encoder of the BERT family
@@ -96,7 +95,6 @@ def text_backbone_names() -> tuple[str, ...]:
     return (*sorted(_SIZES), *sorted({name for family in families for name in family.presets}))
 
 
-@takes_text
 def build_text_backbone(
     name: str,
     *,
