@@ -59,7 +59,7 @@ _OPTIMIZATION = training.Optimization(epochs=1, learning_rate=1e-3)
         (lambda: compression.PruningSettings(method="magnitud"), "method must be 'magnitude'"),
         (lambda: models.build_classifier(_network(), classes=2, pooling="mean"), "pooling must be 'average'"),
         (lambda: models.text.build_text_embedder(_network(), pooling="max"), "pooling must be 'cls' or 'mean'"),
-        (lambda: plan_channel_pruning(_network(), criterion="norm", keep=0.5), "criterion must be 'bn_scale'"),
+        (lambda: plan_channel_pruning(_network(), criterion="norm", keep=0.5), "criterion must be one of bn_scale"),
         (
             lambda: exporters.export_tflite(_network(), Path("x"), quantization="int4", spec=_IMAGE, class_names=()),
             "quantization must be 'none'",

@@ -112,7 +112,9 @@ def odd_values(value: Any, name: str = "") -> list[str]:
     becomes_nothing = name.endswith(_NEVER_ZERO) and value < 1e-38  # elsewhere 0 is as good
     if not math.isfinite(value) or value > 3.41e38 or value < 0 or becomes_nothing:
         return [f"{name} {value}"]
-    most = {"seed": 2**32, "cache_mb": 2**31, "image_size": 10_000, "max_bytes": 2**54}.get(name.rpartition(".")[2])
+    most = {"seed": 2**32, "cache_mb": 2**31, "image_size": 10_000, "max_pixels": 2**34, "max_bytes": 2**54}.get(
+        name.rpartition(".")[2]
+    )
     most = 2**54 if "max_parameters" in name or "max_multiply_adds" in name else most
     return [f"{name} {value}"] if isinstance(value, int) and value > (most or 10**6) else []
 
