@@ -156,6 +156,7 @@ def test_layers_left_in_float_are_the_only_float_ones(opened, short_texts, tmp_p
     assert np.abs(found - student.predict(short_texts, verbose=0)).mean() < 0.02
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("policy", [{"skip": ["*_feedforward_*"]}, {"weight_bits": 4}], ids=["skip", "4-bit"])
 def test_a_text_file_is_written_with_what_its_policy_says(policy, opened, short_texts, targets, tmp_path):
     student = _trained(opened, short_texts, targets, **policy)

@@ -62,7 +62,7 @@ def test_low_rank_updates_of_images_are_planned_or_refused_before_training(tmp_p
         tfkit.check("digits", **place, **LORA, **{"fine_tune.unfreeze": 0.5})
 
 
-@pytest.mark.parametrize("recipe", ["intents_small", "faq_small"])
+@pytest.mark.parametrize("recipe", [pytest.param("intents_small", marks=pytest.mark.slow), "faq_small"])
 def test_texts_take_the_classes_and_the_few_labels_that_images_take(recipe: str, tmp_path: Path) -> None:
     chosen = {"data.classes": ["refund_status", "cancel_order"], "data.labels_per_class": 5}
     found = tfkit.check(recipe, run={"directory": tmp_path}, **chosen)
