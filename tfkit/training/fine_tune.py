@@ -229,7 +229,7 @@ def train_batches(
         model: A classifier that ends in a softmax, or what `logits` takes; trained in place, and float32 again
             afterwards.
         batches: A `tf.data.Dataset` of (inputs by name, targets) for each epoch, shuffled; with `state` it begins at
-            its `saved_position`.
+            its `saved_position`. Without one, a `keras.utils.PyDataset` too, whose inputs are as the model takes them.
         validation: The same for validation, in order; or None.
         optimization: How to step.
         steps_per_epoch: Batches in an epoch.
@@ -271,7 +271,9 @@ def train_batches(
 
 
 def _fed(model: keras.Model, batches: tf.data.Dataset) -> tf.data.Dataset:
-    """Batches as the model takes them: its only input may have any name, or none."""
+    """Batches as the model takes them: its only input may have any name, or none; a PyDataset's come as they are."""
+    if isinstance(batches, keras.utils.PyDataset):
+        return batches
     return batches.map(lambda inputs, targets: (fed(model, inputs), targets))
 
 
