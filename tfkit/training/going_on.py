@@ -5,7 +5,10 @@ epoch; `tf.train.Checkpoint` keeps the variables, of TensorFlow only. Both leave
 variables are kept here as plain arrays, in the order that building the same model gives them in.
 """
 
+import errno
 import json
+import logging
+import shutil
 import signal
 import threading
 import time
@@ -26,7 +29,9 @@ from tfkit.keras_types import Array
 if TYPE_CHECKING:
     import tensorflow as tf
 
+_log = logging.getLogger(__name__)
 _SHARE_OF_KEEPING = 20  # training lasts at least so many times as long as keeping its state
+_MODELS_TO_COME = 4  # a stage's model in two places, and files made of it
 _BYTES_PER_SECOND = 200e6  # how quickly the first state is taken to be written
 _NOT_READABLE = (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile, EOFError)
 
@@ -107,6 +112,19 @@ def _read(path: Path | None) -> _State | None:
 
 
 def _write(state: _State, path: Path) -> None:
+    """Write a state; one that does not fit, or would take the room of the models to come, is left out with a word."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        taken = {name: sum(value.nbytes for value in values) for name, values in state.arrays.items()}
+        if shutil.disk_usage(path.parent).free < sum(taken.values()) + _MODELS_TO_COME * taken["model"]:
+            raise OSError(errno.ENOSPC, "the disk is nearly full")
+        _write_whole(state, path)
+    except OSError as fault:
+        path.unlink(missing_ok=True)
+        _log.warning("the training goes on, but not after a stop: '%s' cannot be written: %s", path, fault.strerror)
+
+
+def _write_whole(state: _State, path: Path) -> None:
     told = {name: value for name, value in vars(state).items() if name != "arrays"}
     told |= {
         "position": asdict(state.position),
@@ -115,7 +133,6 @@ def _write(state: _State, path: Path) -> None:
     named: dict[str, Any] = {
         f"{name}/{n}": value for name, values in state.arrays.items() for n, value in enumerate(values)
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
     with written_whole(path) as unfinished, unfinished.open("wb") as file:
         np.savez(file, told=np.frombuffer(json.dumps(told).encode(), np.uint8), **named)
 
