@@ -52,7 +52,7 @@ def keep_stage(
     record = {"summary": _plain(summary), "model": "", "found": None if found is None else _plain(found)}
     if model is not None:
         path = _model_of(run, summary.name)
-        path.unlink(missing_ok=True)  # kept while it trained: its room is needed, and its state holds the end
+        path.unlink(missing_ok=True)  # kept while it trained: its room is needed now
         save_model_file(model, path)
         record["model"] = file_sha256(path)
         _draw_anew(model, seed)
