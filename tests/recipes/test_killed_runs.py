@@ -68,6 +68,7 @@ def test_a_killed_run_gives_the_same_files(recipe, last, tmp_path: Path, monkeyp
     Path("mine.yaml").write_text(recipe)
     killed("one", "checkpoints/fine_tune.state.npz")
     killed("one", f"checkpoints/{last}")
+    Path("runs/one/checkpoints/fine_tune.state.npz").write_bytes(b"as if killed right behind the stage's record")
     assert main(["run", "mine.yaml", "run.name=one"]) == 0
     assert "done before the stop" in capsys.readouterr().out
     assert main(["run", "mine.yaml", "run.name=whole"]) == 0

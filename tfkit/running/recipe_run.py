@@ -81,6 +81,7 @@ class RecipeRun:
         if done is not None:
             self.display.note(f"{done.summary.title}: done before the stop")
             self.log.append(done.summary)
+            self._forget_state(name)  # it may have been killed after the record and before this
         return done
 
     def finish(self, summary: reports.StageSummary, model: Any = None, found: object = None) -> None:
@@ -94,7 +95,10 @@ class RecipeRun:
         self.log.append(summary)
         if model is None or isinstance(model, keras.Model):
             keep_stage(self.folder, summary, model, found, seed=self.config.run.seed)
-        for state in self.folder.checkpoints.glob(f"{summary.name}*.state*.npz"):
+        self._forget_state(summary.name)
+
+    def _forget_state(self, name: str) -> None:
+        for state in self.folder.checkpoints.glob(f"{name}*.state*.npz"):
             state.unlink()
 
     @property
