@@ -18,6 +18,7 @@ MOST_LAYERS = 24
 _WIDE = 20  # times the smallest: then the axis is logarithmic
 # Of the names beside the dots, in points.
 _LETTER_POINTS, _HALF_LINE, _STEP_POINTS, _BESIDE_POINTS = 4.7, 5.5, 4.0, 11.0
+_NEAR_STEPS = 7  # so many steps away from its dot a name may stand
 _BOLD = 1.15  # how much wider bold letters are
 
 _Box = tuple[float, float, float, float]  # left, right, bottom, top, in points
@@ -125,9 +126,7 @@ def _pareto(
         high = max(dot.y for dot in dots)
         # A file far below the rest would press the rest together; it is an arrow at the lower edge.
         low = max(min(least, *(dot.y for dot in dots)), high - 4 * max(high - least, 2.5))
-        dots = [
-            dot if dot.y >= low else replace(dot, y=low, below=True, name=f"{dot.y:.0f} %: {dot.name}") for dot in dots
-        ]
+        dots = [dot if dot.y >= low else replace(dot, y=low, below=True, named=False) for dot in dots]
         room = max(high - low, 0.5)
         axes.set_xlim(left, right)
         axes.set_ylim(low - 0.22 * room, high + 0.22 * room)
@@ -205,7 +204,10 @@ def _dots(axes: "Axes", dots: Sequence[_Dot]) -> None:
 def _labels(
     figure: "Figure", axes: "Axes", dots: Sequence[_Dot], *, front: Sequence[int], least: float, most: float | None
 ) -> None:
-    """Names beside the dots, where they touch no dot, no other name, no step of the stairs and no limit."""
+    """Names near the dots, where they touch no dot, no other name, no step of the stairs and no limit.
+
+    One that has no such place is left out, but for the chosen file's: the table names them all.
+    """
     figure.draw_without_rendering()  # only then is the axes' size known
     scale = 72 / figure.dpi
     left, right, bottom, top = (scale * edge for edge in axes.get_window_extent().get_points().T.ravel())
@@ -214,14 +216,18 @@ def _labels(
     taken = [(x - 7, x + 7, y - 6, y + 6) for x, y in places]
     taken += [(left, right, level - 1, level + 1), (upright - 1, upright + 1, bottom, top)]
     taken += _steps([places[1 + place] for place in front], right=right)
-    for dot, (x, y) in zip(dots, places, strict=True):
+    placed = sorted(zip(dots, places, strict=True), key=lambda pair: pair[0].kind not in ("chosen", "float"))
+    for dot, (x, y) in placed:
         if not dot.named:
             continue
         width = _LETTER_POINTS * len(_shortened(dot.name)) * (_BOLD if dot.kind == "chosen" else 1)
         starts = [x + _BESIDE_POINTS, x - _BESIDE_POINTS - width]
-        starts += [upright + _HALF_LINE] if x < upright else []
-        starts += [min(max(x - width / 2, left), right - width), left, right - width]  # long ones fit on no side
-        start, height = _free_place(y, width, starts, taken, frame=(left, right, bottom, top))
+        starts += [min(max(x - width / 2, left), right - width)]  # long ones fit on no side
+        far = (60, [upright + _HALF_LINE, left, right - width]) if dot.kind == "chosen" else (_NEAR_STEPS, [])
+        found = _free_place(y, width, [*starts, *far[1]], taken, frame=(left, right, bottom, top), steps=far[0])
+        if found is None:
+            continue
+        start, height = found
         taken.append((start, start + width, height - _HALF_LINE, height + _HALF_LINE))
         colour = {"float": INK, "chosen": GOOD, "accepted": GOOD, "refused": BAD}[dot.kind]
         axes.annotate(
@@ -258,18 +264,18 @@ def _steps(corners: Sequence[tuple[float, float]], *, right: float) -> list[_Box
 
 
 def _free_place(
-    y: float, width: float, starts: Sequence[float], taken: Sequence[_Box], *, frame: _Box
-) -> tuple[float, float]:
-    """Where a name of a width begins, and its height: the free place nearest to a dot at height y."""
+    y: float, width: float, starts: Sequence[float], taken: Sequence[_Box], *, frame: _Box, steps: int
+) -> tuple[float, float] | None:
+    """Where a name of a width begins, and its height: the free place nearest to a dot at height y; None for none."""
     left, right, bottom, top = frame
-    for step in range(60):
+    for step in range(steps):
         for height in {y + _STEP_POINTS * step: None, y - _STEP_POINTS * step: None}:
             for start in starts:
                 box = (start, start + width, height - _HALF_LINE, height + _HALF_LINE)
                 inside = left <= box[0] and box[1] <= right and bottom <= box[2] and box[3] <= top
                 if inside and not any(_overlap(box, other) for other in taken):
                     return start, height
-    return starts[0], y
+    return None
 
 
 def _overlap(one: _Box, other: _Box) -> bool:
