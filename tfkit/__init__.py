@@ -16,14 +16,16 @@ from tfkit.version import __version__
 if TYPE_CHECKING:
     from tfkit.operations import export, optimize, predict, verify
     from tfkit.running import check, run
+    from tfkit.tuning import tune
 
-__all__ = ["__version__", "check", "export", "optimize", "predict", "run", "verify"]
+__all__ = ["__version__", "check", "export", "optimize", "predict", "run", "tune", "verify"]
 
 if not TYPE_CHECKING:  # checkers of types know the names from above
 
     def __getattr__(name: str) -> Any:
         if name not in __all__:
             raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
-        from tfkit import operations, running
+        from tfkit import operations, running, tuning
 
-        return getattr(running if name in ("check", "run") else operations, name)
+        room = {"check": running, "run": running, "tune": tuning}.get(name, operations)
+        return getattr(room, name)

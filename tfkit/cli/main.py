@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from tfkit.cli import benchmark, doctor, export, optimize, predict, recipes, run, verify
+from tfkit.cli import benchmark, doctor, export, optimize, predict, recipes, run, tune, verify
 from tfkit.errors import TfkitError, printable
 from tfkit.terminal.interruption import (
     OUT_OF_MEMORY_HINT,
@@ -39,6 +39,7 @@ _COMMANDS: tuple[Callable[..., int], ...] = (
     run.check,
     export.export,
     optimize.optimize,
+    tune.tune,
     verify.verify,
     benchmark.benchmark,
     predict.predict,

@@ -14,6 +14,7 @@ from tfkit.config.shipped import (
     shipped_recipes,
     shipped_scripts,
 )
+from tfkit.config.study import Choices, Range, TunedRecipe, load_tuned_recipe
 from tfkit.config.task_section import TaskSection
 from tfkit.config.text_sections import (
     TextAugmentationSection,
@@ -26,11 +27,13 @@ from tfkit.config.text_sections import (
     TextRecipeConfig,
 )
 from tfkit.config.training_sections import FineTuneSection, HeadSection
+from tfkit.config.tune_section import TuneSection
 
 __all__ = [
     "AcceptanceSection",
     "AnyRecipe",
     "AugmentationSection",
+    "Choices",
     "DataSection",
     "DistillationSection",
     "EmbeddingRecipeConfig",
@@ -40,6 +43,7 @@ __all__ = [
     "ModelSection",
     "PruningSection",
     "QuantizationSection",
+    "Range",
     "RecipeConfig",
     "RecipeScript",
     "RunSection",
@@ -53,10 +57,13 @@ __all__ = [
     "TextPruningSection",
     "TextQuantizationSection",
     "TextRecipeConfig",
+    "TuneSection",
+    "TunedRecipe",
     "dump_recipe",
     "find_recipe",
     "find_script",
     "load_recipe",
+    "load_tuned_recipe",
     "shipped_recipe",
     "shipped_recipes",
     "shipped_scripts",

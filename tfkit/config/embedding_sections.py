@@ -27,6 +27,7 @@ from tfkit.config.options import AcceptanceLimits, ContrastiveOptions, TextModel
 from tfkit.config.sections import AcceptanceSection
 from tfkit.config.text_sections import SEGMENT_IDS_TOLD, TextDataSection, TextModelSection
 from tfkit.config.training_sections import Section, TrainingSection
+from tfkit.config.tune_section import TuneSection
 
 _SHARE = "a number in [0, 1]"
 # tflite_int8 needs quantisation-aware training, which embedders do not have yet.
@@ -124,6 +125,7 @@ class EmbeddingRecipeConfig(Section):
     search: SearchSection = SearchSection()
     export: EmbeddingExportSection | None = None
     acceptance: EmbeddingAcceptanceSection = EmbeddingAcceptanceSection()
+    tune: TuneSection | None = None
 
     def limits(self) -> AcceptanceLimits:
         """What a file must keep to, as keyword arguments of `tfkit.verification.AcceptancePolicy`."""

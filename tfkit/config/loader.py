@@ -3,6 +3,7 @@
 import ast
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +57,63 @@ def load_recipe(
         >>> load_recipe(find_recipe("digits"), ["head.epochs=3"]).head.epochs
         3
     """
+    return read_recipe(path, overrides, script=script, may_run=may_run).checked()
+
+
+@dataclass(frozen=True, eq=False)
+class RecipeTree:
+    """A recipe as it was written: plain values, valid or not.
+
+    Attributes:
+        path: Its file.
+        values: What the file and the overrides say.
+        places: Where each value stands.
+        kind: The schema of the script that it names.
+        faults: What is wrong with the file's text and the overrides, in sentences.
+    """
+
+    path: Path
+    values: Tree
+    places: Places
+    kind: _Kind
+    faults: tuple[str, ...] = ()
+
+    def checked(self) -> AnyRecipe:
+        """The recipe.
+
+        Raises:
+            ConfigError: Tells everything that is wrong.
+        """
+        config, wrong = self.validated()
+        if self.faults or wrong or config is None:
+            raise config_error(self.path, [*self.faults, *wrong])
+        if config.run.name:
+            return config
+        return config.model_copy(update={"run": config.run.model_copy(update={"name": self.path.stem})})
+
+    def validated(self) -> tuple[AnyRecipe | None, list[str]]:
+        """The recipe, None where it cannot be one, and what is wrong with its values."""
+        broken = next(rules for schema, rules in _RULES.items() if issubclass(self.kind, schema))
+        try:
+            # Through JSON, because pydantic's strict mode then takes a list for a tuple and text for a path, but
+            # still no "3" for 3.
+            config = self.kind.model_validate_json(json.dumps(self.values, default=str))
+        except ValidationError as fault:
+            errors = fault.errors(include_url=False)
+            at_fault = {tuple(error["loc"][:2]) for error in errors}
+            told = describe_errors(errors, self.values, self.places, recipe=self.kind)
+            return None, told + broken(self.values, at_fault, self.places)
+        return config, broken(self.values, set(), self.places)
+
+
+def read_recipe(
+    path: Path, overrides: Sequence[str] = (), *, script: Path | None = None, may_run: bool = True
+) -> RecipeTree:
+    """Read a recipe's text, and put the overrides into it; arguments as of `load_recipe`.
+
+    Raises:
+        ConfigError: When the file cannot be read, or holds no sections.
+    """
     try:
         content = read_regular_file(path)
         if len(content) > _LONGEST:
@@ -73,19 +131,14 @@ def load_recipe(
     tree = document.value
     if not isinstance(tree, dict):
         faults = faults or [f"a recipe is made of sections (data:, model:, ...); got {_short(tree)} ({path.name})"]
-        raise _config_error(path, faults)
+        raise config_error(path, faults)
     overrides = [*overrides, *([] if script is None else [f"recipe={json.dumps(str(script.absolute()))}"])]
     kind = _schema(tree, overrides, may_run=may_run)
     for (name,) in (key for key in document.empty if len(key) == 1 and key[0] in section_types(kind)):
         tree[str(name)] = {}  # `head:` with nothing below it is there, with its defaults
     for override in overrides:
         faults += _apply(override, tree, places, kind)
-    config, wrong = _validated(tree, places, kind)
-    if faults or wrong or config is None:
-        raise _config_error(path, faults + wrong)
-    if config.run.name:
-        return config
-    return config.model_copy(update={"run": config.run.model_copy(update={"name": path.stem})})
+    return RecipeTree(path, tree, places, kind, tuple(faults))
 
 
 def dump_recipe(config: AnyRecipe) -> str:
@@ -95,14 +148,14 @@ def dump_recipe(config: AnyRecipe) -> str:
         config: The recipe.
 
     Returns:
-        YAML text; sections that do not run are left out.
+        YAML text; sections that do not run are left out, and so is `tune:`, which is no part of a run.
 
     Example:
         >>> config = load_recipe(find_recipe("digits"))
         >>> dump_recipe(config).splitlines()[0]
         'recipe: finetune_image'
     """
-    tree = config.model_dump(mode="json")
+    tree = config.model_dump(mode="json", exclude={"tune"})
     return dump_yaml({name: value for name, value in tree.items() if value is not None})
 
 
@@ -118,23 +171,12 @@ def _schema(tree: Tree, overrides: Sequence[str], *, may_run: bool) -> _Kind:
         return RecipeConfig
 
 
-def _validated(tree: Tree, places: Places, kind: _Kind) -> tuple[AnyRecipe | None, list[str]]:
-    broken = next(rules for schema, rules in _RULES.items() if issubclass(kind, schema))
-    try:
-        # Through JSON, because pydantic's strict mode then takes a list for a tuple and text for a path, but
-        # still no "3" for 3.
-        config = kind.model_validate_json(json.dumps(tree, default=str))
-    except ValidationError as fault:
-        errors = fault.errors(include_url=False)
-        at_fault = {tuple(error["loc"][:2]) for error in errors}
-        return None, describe_errors(errors, tree, places, recipe=kind) + broken(tree, at_fault, places)
-    return config, broken(tree, set(), places)
-
-
 def _apply(override: str, tree: Tree, places: Places, kind: type[Section]) -> list[str]:
     """Put one `key=value` into the tree; faults come back as sentences."""
     key, equals, text = override.partition("=")
     parts = key.strip().split(".")
+    if parts[:2] == ["tune", "space"] and len(parts) > 2:
+        parts = [*parts[:2], ".".join(parts[2:])]  # `tune.space.head.epochs=[5,10]`: that key has a dot in it
     if not equals or not all(parts):
         return [f"'{override}' must be section.key=value, such as head.epochs=3 (command line)"]
     document = parse_yaml(text)
@@ -166,7 +208,8 @@ def _unknown_section(parts: list[str], tree: Tree, kind: type[Section]) -> str:
     return f"{name} is not a section; {nearest(name, kind.model_fields)} (command line)"
 
 
-def _config_error(path: Path, faults: list[str]) -> ConfigError:
+def config_error(path: Path, faults: Sequence[str]) -> ConfigError:
+    """All faults of a recipe as one error, the first twenty of them told."""
     shown = [printable(_cut(fault)) for fault in faults]
     if len(faults) == 1:
         return ConfigError(shown[0])

@@ -23,6 +23,7 @@ from tfkit.config.keys import (
 from tfkit.config.options import AcceptanceLimits
 from tfkit.config.task_section import TaskSection
 from tfkit.config.training_sections import FineTuneSection, HeadSection, Section
+from tfkit.config.tune_section import TuneSection
 
 if TYPE_CHECKING:  # the list of formats is a value; pydantic takes it for a type
     ExportFormat = str
@@ -115,6 +116,7 @@ class RecipeConfig(Section):
     distillation: DistillationSection | None = None
     export: ExportSection | None = None
     acceptance: AcceptanceSection = AcceptanceSection()
+    tune: TuneSection | None = None
 
     def limits(self) -> AcceptanceLimits:
         """What a file must keep to, as keyword arguments of `tfkit.verification.AcceptancePolicy`.

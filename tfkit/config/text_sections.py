@@ -48,6 +48,7 @@ from tfkit.config.options import (
 from tfkit.config.sections import AcceptanceSection, ExportSection
 from tfkit.config.task_section import TaskSection
 from tfkit.config.training_sections import Section, TrainingSection
+from tfkit.config.tune_section import TuneSection
 
 STUDENT_KEYS = ("layers", "heads", "feedforward")
 
@@ -302,6 +303,7 @@ class TextRecipeConfig(Section):
     distillation: TextDistillationSection | None = None
     export: TextExportSection | None = None
     acceptance: AcceptanceSection = AcceptanceSection()
+    tune: TuneSection | None = None
 
     def limits(self) -> AcceptanceLimits:
         """What a file must keep to, as keyword arguments of `tfkit.verification.AcceptancePolicy`."""

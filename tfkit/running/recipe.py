@@ -37,7 +37,7 @@ def run(
         >>> report.accepted, [file.file for file in report.artifacts]  # doctest: +SKIP
         (True, ['artifacts/saved_model/1', 'artifacts/model_float32.tflite', 'artifacts/model_int8.tflite'])
     """
-    return run_config(load_recipe(find_recipe(str(recipe)), _overrides(changes), script=script), display)
+    return run_config(load_recipe(find_recipe(str(recipe)), as_overrides(changes), script=script), display)
 
 
 def run_config(config: AnyRecipe, display: Display | None = None) -> "RunReport":
@@ -69,16 +69,25 @@ def check(
     """
     from tfkit.running.checking import check_config
 
-    config = load_recipe(find_recipe(str(recipe)), _overrides(changes), script=script)
+    config = load_recipe(find_recipe(str(recipe)), as_overrides(changes), script=script)
     return check_config(config, display or SilentDisplay())
 
 
-def _overrides(changes: Mapping[str, Any], within: str = "") -> list[str]:
-    """`{"head": {"epochs": 3}}` as the command line says it: `head.epochs=3`."""
+def as_overrides(changes: Mapping[str, Any], within: str = "") -> list[str]:
+    """Changes of a recipe as the command line says them.
+
+    Args:
+        changes: By section, `{"head": {"epochs": 3}}`, or by key, `{"head.epochs": 3}`.
+        within: The section that they are of, with its dot; for this function itself.
+
+    Example:
+        >>> as_overrides({"head": {"epochs": 3}})
+        ['head.epochs=3']
+    """
     said = []
     for name, value in changes.items():
         if isinstance(value, Mapping) and not within:
-            said += _overrides(value, f"{name}.")
+            said += as_overrides(value, f"{name}.")
         else:
             said.append(f"{within}{name}={json.dumps(value, default=str)}")
     return said

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 
 from tfkit import artifacts, exporters, reports, verification
-from tfkit.config import EmbeddingRecipeConfig, RecipeConfig, TextRecipeConfig, dump_recipe
+from tfkit.config import EmbeddingRecipeConfig, RecipeConfig, TaskSection, TextRecipeConfig, dump_recipe
 from tfkit.data import DatasetSplits
 from tfkit.inputs import calibration_inputs
 from tfkit.reports.quantities import counted
@@ -43,6 +43,22 @@ def begin_folder(
         display.note(f"the run in '{folder.path}' was stopped, and goes on")
     folder.record(recipe=recipe, data_report=described, data=fingerprint(splits))
     return folder
+
+
+def decision_on(model: Any, validation: Any, spec: artifacts.InputSpec, asked: TaskSection) -> Decision:
+    """What turns a model's scores into answers; thresholds, where the task has some, come from the validation split.
+
+    Args:
+        model: A classifier.
+        validation: The split; may be empty.
+        spec: What the model takes.
+        asked: What the recipe says of its task.
+    """
+    task, thresholds = task_of(validation.labels), tuple[float, ...]()
+    if len(validation) and (task.always_thresholds or asked.operating_point is not None):
+        scores = reports.evaluate(model, validation, spec).scores
+        thresholds = task.thresholds(validation.labels, scores, asked.operating_point)
+    return Decision(thresholds, asked.tolerance)
 
 
 @dataclass
@@ -109,12 +125,8 @@ class RecipeRun:
     def evaluate(self, model: Any) -> reports.Evaluation:
         """A model's answers on the test split; thresholds, where the task has some, come from the validation split."""
         assert not isinstance(self.config, EmbeddingRecipeConfig)  # its answers need an index: `recipes/embed_text.py`
-        asked, validation = self.config.task, self.splits.validation
-        task, thresholds = task_of(validation.labels), tuple[float, ...]()
-        if len(validation) and (task.always_thresholds or asked.operating_point is not None):
-            scores = reports.evaluate(model, validation, self.spec).scores
-            thresholds = task.thresholds(validation.labels, scores, asked.operating_point)
-        return reports.evaluate(model, self.splits.test, self.spec, decision=Decision(thresholds, asked.tolerance))
+        decision = decision_on(model, self.splits.validation, self.spec, self.config.task)
+        return reports.evaluate(model, self.splits.test, self.spec, decision=decision)
 
     def export_and_prove(self, model: Any, evaluation: reports.Evaluation) -> tuple[reports.ArtifactResult, ...]:
         """Export a model; every file is run over the whole test split in its own runtime, timed and judged.

@@ -1,6 +1,5 @@
 """Search the smallest, or the quickest, file within a budget: propose, predict, make, measure; judge once on test."""
 
-import hashlib
 import math
 import time
 from collections.abc import Iterator
@@ -12,7 +11,7 @@ import keras
 from tfkit.artifacts import ImageSpec
 from tfkit.benchmarking import describe_host
 from tfkit.data import DatasetSplits
-from tfkit.data.splitting import stratified_holdout
+from tfkit.data.validation_part import with_validation
 from tfkit.errors import DataError, ModelError
 from tfkit.inputs import calibration_inputs
 from tfkit.search.budget import Budget, UnreachableBudgetError
@@ -33,7 +32,6 @@ _SLACK_TO_TRY = (0.05, 0.10)
 _LEAST_GAIN = (0.01, 0.03)
 # After so many proposals that are predicted to gain nothing the space is taken for searched.
 _MOST_IDLE = 200
-_HELD_OUT = 0.2
 _MARGIN = 2.0  # standard errors by which a wider file must miss the accuracy for a narrower one to be given up
 
 
@@ -101,7 +99,7 @@ def search_within_budget(
         "sensitivity_images": sensitivity_images,
     }
     folder = SearchFolder(directory, fingerprint)
-    splits, chosen_on = _with_validation(splits, seed=training.seed)
+    splits, chosen_on = with_validation(splits, seed=training.seed)
     calibration = calibration_inputs(splits.train, image, count=training.calibration_images)
     classroom = Classroom(teacher, splits, image, calibration, training)
     workshop = Workshop(classroom, folder, budget, sensitivity_images=sensitivity_images, progress=progress)
@@ -119,19 +117,6 @@ def _check_data(model: keras.Model, splits: DatasetSplits, image: ImageSpec) -> 
         faults.append("there are no test images to judge on")
     if faults:
         raise DataError("; ".join(faults), hint="give labelled images of the model's own classes")
-
-
-def _with_validation(splits: DatasetSplits, *, seed: int) -> tuple[DatasetSplits, str]:
-    """Splits whose validation part is not empty, and what that part is, in words."""
-    if len(splits.validation):
-        return splits, f"{len(splits.validation):,} validation images"
-    train = splits.train
-    contents = [hashlib.blake2b(train.source.content(int(index))).digest() for index in train.indices]
-    kept, held_out = stratified_holdout(
-        train.labels, contents, fraction=_HELD_OUT, seed=seed, class_names=train.class_names, what="validation"
-    )
-    divided = replace(splits, train=train.select(kept), validation=train.select(held_out))
-    return divided, f"{len(held_out):,} training images held out"
 
 
 class _Search:

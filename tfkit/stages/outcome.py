@@ -48,7 +48,7 @@ def train_prepared(
 ) -> CompressedStage:
     """Train what compression has made ready, and finish it; `options` are those of `train_on`."""
     refuse_unknown("train_prepared", options, FineTuneOptions)
-    options["callbacks"] = prepared.callbacks
+    options["callbacks"] = (*prepared.callbacks, *options.get("callbacks", ()))
     result = train_on(prepared.model, train, validation, image, optimization=optimization, **options)
     return finished_stage(name, prepared, result, channels)
 

@@ -81,7 +81,7 @@ def train_prepared_text(
         The trained model.
     """
     refuse_unknown("train_prepared_text", options, TextTrainOptions)
-    options["callbacks"] = prepared.callbacks
+    options["callbacks"] = (*prepared.callbacks, *options.get("callbacks", ()))
     return finished_stage(name, prepared, train_on_texts(prepared.model, train, validation, tokenizer, **options))
 
 

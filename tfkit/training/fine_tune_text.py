@@ -298,6 +298,7 @@ def _train_head(
         jit_compile=False,
         log_directory=options.get("log_directory"),
         progress=options.get("progress"),
+        callbacks=options.get("callbacks", ()),
     )
     note = f"the backbone's features were computed once, in {cached:.1f} s"
     learning = count_trainable(model)

@@ -165,6 +165,7 @@ def train_head(
     log_directory: Path | None = None,
     checkpoint: Path | None = None,
     progress: Progress | None = None,
+    callbacks: tuple[keras.callbacks.Callback, ...] = (),
 ) -> StageResult:
     """Train a classifier's head on a frozen backbone.
 
@@ -187,6 +188,7 @@ def train_head(
         log_directory: Where TensorBoard's scalars go.
         checkpoint: Where the model is kept when training is interrupted (`.keras`).
         progress: Called after each batch with batches done, batches in all, and a text.
+        callbacks: Further callbacks of the training on features.
 
     Returns:
         The course of the stage.
@@ -227,6 +229,7 @@ def train_head(
             aim=aim_of(optimization, train),
             log_directory=log_directory,
             progress=progress,
+            callbacks=callbacks,
         )
     views = f"{cached_views} views of each image" if cached_views > 1 else "each image once"
     return StageResult(
