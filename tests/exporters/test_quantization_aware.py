@@ -227,6 +227,17 @@ def test_a_tensor_that_was_not_trained_on_is_refused_with_its_name():
         quantize_as_trained(convert_to_float(folded.model, spec=IMAGE), without, _pixels()[:2].astype(np.float32))
 
 
+def test_a_dead_layer_that_litert_does_not_run_is_named():
+    pixels = keras.Input(IMAGE.shape)
+    maps = keras.layers.Conv2D(8, 3, activation="relu", name="dead", bias_initializer=keras.initializers.Constant(-1e3))
+    huge = keras.initializers.RandomNormal(stddev=1e6, seed=1)
+    answer = keras.layers.Dense(3, activation="softmax", name="huge", kernel_initializer=huge)
+    pooled = keras.layers.GlobalAveragePooling2D()(maps(keras.layers.Rescaling(1 / 255)(pixels)))
+    student = quantize_aware(keras.Model(pixels, answer(pooled)), _pixels().astype(np.float32))
+    with pytest.raises(ExportError, match=r"LiteRT cannot run the file: '.*huge.*nothing but zeros"):
+        export_integers(student, image=IMAGE, pixels=_pixels())
+
+
 def _by_the_tf_converter(student):
     """The second road: the same folded model with fake-quantisation ops, quantised by TensorFlow's converter."""
     folded = fold(student)

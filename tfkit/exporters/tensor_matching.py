@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from tfkit.artifacts import LayerDifference
 from tfkit.compression import Rounding
+from tfkit.errors import ExportError
 from tfkit.graph import Node, build_model, fed, read_graph
 from tfkit.graph.building import Copy
 from tfkit.graph.feeding import float_pixels
@@ -100,7 +101,10 @@ def read_tensors(flatbuffer: bytes, samples: Samples) -> tuple[FileTensor, ...]:
     graph.outputs, model.signatureDefs = [number for number, (name, _) in written.items() if name], []
     content = bytes(flatbuffer_utils.convert_object_to_bytearray(model))
     wanted = [number for number in written if graph.tensors[number].type not in _WHOLE_NUMBERS]
-    seen = _run(content, samples, tuple(wanted))
+    try:
+        seen = _run(content, samples, tuple(wanted))
+    except RuntimeError as fault:
+        raise _cannot_run(graph, fault) from None
 
     def made(number: int) -> FileTensor:
         tensor = graph.tensors[number]
@@ -110,6 +114,30 @@ def read_tensors(flatbuffer: bytes, samples: Samples) -> tuple[FileTensor, ...]:
         )
 
     return tuple(made(number) for number in wanted)
+
+
+_STEEPEST = 256.0  # XNNPACK's kernels take no larger factor from a sum of products to their output's steps
+
+
+def _cannot_run(graph: schema.SubGraphT, fault: RuntimeError) -> ExportError:
+    """Why LiteRT does not run a file, with the first operator whose output is too narrow for what it adds up."""
+    for operator in graph.operators:
+        weighed = [graph.tensors[number] for number in (*operator.inputs[:2], operator.outputs[0]) if number >= 0]
+        scales = [
+            float(np.max(tensor.quantization.scale))
+            for tensor in weighed
+            if tensor.quantization is not None and tensor.quantization.scale is not None
+        ]
+        if len(scales) < 3:
+            continue
+        taken, weights, given = scales
+        if weighed[1].buffer and taken * weights / given >= _STEEPEST:
+            return ExportError(
+                f"LiteRT cannot run the file: '{weighed[2].name.decode()}' has a range of {255 * given:.2g}, but "
+                f"weights of up to {127 * weights:.2g}; it took nothing but zeros while ranges were measured",
+                hint="the layers in front of it are dead: train them until they answer, or lower this layer's weights",
+            )
+    return ExportError(f"LiteRT cannot run the file: {fault}", hint="leave layers in float with quantization.skip")
 
 
 def _run(flatbuffer: bytes, samples: Samples, wanted: tuple[int, ...]) -> dict[int, list[NDArray[np.float32]]]:
