@@ -107,6 +107,7 @@ def train(job: RecipeRun, name: str, model: Any, teacher: Any) -> tuple[Any, rep
         result.notes,
         evaluation.keras,
         trainable_parameters=result.trainable_parameters,
+        counted_in=result.counted_in,
     )
     if summary.cost:
         job.display.note(f"    {summary.cost}")

@@ -96,6 +96,7 @@ def train(
         "step": len(history["loss"]) - 1,
     }
     reports.write_tensorboard_texts(logs, **shown)
+    spent["counted_in"] = trained.result.counted_in
     summary = reports.StageSummary(name, title, stage.seconds, history, notes, quality=evaluation.keras, **spent)
     job.display.note(f"    {summary.cost}")
     removed = trained.transformer if isinstance(trained, CompressedStage) else None

@@ -51,6 +51,21 @@ def trained(texts: TextExamples, tokenizer: Tokenizer, *, epochs: int = 1, model
     return fine_tune_text(model or new_classifier(), texts, texts, tokenizer, **(given | options))
 
 
+def test_a_head_is_fitted_on_features_of_texts_with_and_without_validation_texts(texts, tokenizer) -> None:
+    for validation in (texts, texts.select(np.arange(0))):
+        model = new_classifier()
+        plan = Optimization(epochs=1, learning_rate=1.0)
+        options = {"sequence_length": 8, "optimization": plan, "method": "head", "solver": "lbfgs"}
+        before = [np.copy(weight) for weight in model.get_weights()]
+        found = fine_tune_text(model, texts, validation, tokenizer, **options)
+        moved = [not np.array_equal(*pair) for pair in zip(before, found.model.get_weights(), strict=True)]
+        assert sum(moved) == 2, "the head's kernel and bias"
+        answers = found.model.predict(tokenizer(texts.texts, sequence_length=8), verbose=0).argmax(axis=1)
+        assert np.mean(answers == texts.labels) > 0.9
+        assert found.result.counted_in == "fit" and "fitted by L-BFGS" in found.result.notes[-1]
+        assert ("held out" in found.result.notes[-1]) == (not len(validation))
+
+
 @pytest.mark.slow
 def test_all_keys_go_together_and_several_runs_become_one_model(texts, tokenizer) -> None:
     model = new_classifier()

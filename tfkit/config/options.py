@@ -76,6 +76,7 @@ class HeadOptions(TypedDict):
     """`tfkit.training.train_head`."""
 
     cached_views: int
+    solver: Literal["lbfgs", "gradient"]
     batch_size: NotRequired[int]
 
 
@@ -91,6 +92,7 @@ class TextFineTuneOptions(AdaptationOptions):
 
     method: Literal["all", "head", "last", "lora", "adapters", "bitfit"]
     average_runs: int
+    solver: Literal["lbfgs", "gradient"]
 
 
 class ContrastiveOptions(AdaptationOptions):

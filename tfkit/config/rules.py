@@ -12,8 +12,8 @@ from tfkit.config.compression_sections import (
 )
 from tfkit.config.faults import Places
 from tfkit.config.task_section import broken_task_rules
-from tfkit.config.text_sections import STUDENT_KEYS
-from tfkit.config.training_sections import Section
+from tfkit.config.text_sections import STUDENT_KEYS, TextFineTuneSection
+from tfkit.config.training_sections import GRADIENT_KEYS, GRADIENT_KEYS_OF_HEAD, HeadSection, Section
 from tfkit.config.yaml_document import KeyPath, Plain, Tree
 
 
@@ -175,6 +175,7 @@ def broken_rules(tree: Tree, at_fault: set[KeyPath], places: Places) -> list[str
     if tree.get("head") is None and tree.get("fine_tune") is None:
         sentences.append(f"nothing would be trained: give the recipe a head: or a fine_tune: section {places.of(())}")
     sentences += broken_task_rules(tree, at_fault, places)
+    sentences += _not_read_by_lbfgs(tree, at_fault, places, "head", HeadSection, GRADIENT_KEYS_OF_HEAD)
     sentences += _not_read_by(tree, at_fault, places, method="lora", keys=_NOT_OF_LORA, why=_WHY_NOT_OF_LORA)
     return sentences + broken_compression_rules(tree, at_fault, places)
 
@@ -241,6 +242,7 @@ def broken_text_rules(tree: Tree, at_fault: set[KeyPath], places: Places) -> lis
         sentences.append(f"augmentation.synonyms needs augmentation.word_vectors, a file of word vectors {place}")
     sentences += broken_task_rules(tree, at_fault, places)
     sentences += _not_read_by(tree, at_fault, places, method="head", keys=_NOT_OF_HEAD, why=_WHY_NOT_OF_HEAD)
+    sentences += _solver_rules(tree, at_fault, places)
     return sentences + _smaller_rules(tree, at_fault, places)
 
 
@@ -258,6 +260,32 @@ def _not_read_by(
         for name, default in said.items()
         if ("fine_tune", name) not in at_fault
     ]
+
+
+def _not_read_by_lbfgs(
+    tree: Tree, at_fault: set[KeyPath], places: Places, name: str, kind: type[Section], keys: tuple[str, ...]
+) -> list[str]:
+    """Keys of gradient steps that say something beside `solver: lbfgs`."""
+    section = _section(tree, name)
+    if section is None or section.get("solver") != "lbfgs":
+        return []
+    return [
+        f"{name}.{key} does nothing with {name}.solver lbfgs, which fits to the end; leave it out, or say gradient "
+        f"{places.of((name, key))}"
+        for key in keys
+        if (name, key) not in at_fault and _is_set(section, kind, key)
+    ]
+
+
+def _solver_rules(tree: Tree, at_fault: set[KeyPath], places: Places) -> list[str]:
+    """Of `fine_tune.solver` of texts."""
+    tune = _section(tree, "fine_tune")
+    if tune is None or ("fine_tune", "solver") in at_fault or tune.get("solver", "auto") == "auto":
+        return []
+    if tune.get("method", "all") != "head":
+        place = places.of(("fine_tune", "solver"))
+        return [f"fine_tune.solver is not read by method {tune.get('method', 'all')}, only by head {place}"]
+    return _not_read_by_lbfgs(tree, at_fault, places, "fine_tune", TextFineTuneSection, GRADIENT_KEYS)
 
 
 def _smaller_rules(tree: Tree, at_fault: set[KeyPath], places: Places) -> list[str]:

@@ -1,6 +1,6 @@
 """The sections of a recipe for texts that differ from those for images."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, cast
 
 from pydantic import Field
 
@@ -47,7 +47,7 @@ from tfkit.config.options import (
 )
 from tfkit.config.sections import AcceptanceSection, ExportSection
 from tfkit.config.task_section import TaskSection
-from tfkit.config.training_sections import Section, TrainingSection
+from tfkit.config.training_sections import Section, Solver, TrainingSection
 from tfkit.config.tune_section import TuneSection
 
 STUDENT_KEYS = ("layers", "heads", "feedforward")
@@ -214,6 +214,11 @@ class TextFineTuneSection(TrainingSection):
         "updates (LoRA), small adapters, or the biases.",
         "all",
     )
+    solver: Solver = choice(
+        "method head: `lbfgs` fits the head to the end, its penalty and the features' scale chosen on the validation "
+        "split, without epochs and what else gradient steps need; `gradient` trains in epochs; `auto`: lbfgs.",
+        "auto",
+    )
     layers: Count = key(COUNT, "method last: how many of the backbone's last layers learn.", 2)
     rank: Count = key(COUNT, "method lora: the updates' rank; adapters: their width.", 8)
     layer_decay: Annotated[float, Field(gt=0, le=1)] | None = key(
@@ -233,7 +238,9 @@ class TextFineTuneSection(TrainingSection):
 
     def learning_options(self) -> TextFineTuneOptions:
         """The further keyword arguments of `tfkit.training.fine_tune_text` that are this section's own."""
-        return options_of(self, TextFineTuneOptions)
+        # Here `auto` is always lbfgs: epochs and the like are for the other methods too.
+        fields = {name: getattr(self, name) for name in TextFineTuneOptions.__annotations__}
+        return cast(TextFineTuneOptions, fields | {"solver": "lbfgs" if self.solver == "auto" else self.solver})
 
     def objective_options(self) -> ObjectiveOptions:
         """This section's keys as keyword arguments of `tfkit.training.TextObjectives`."""

@@ -79,14 +79,32 @@ class ImageTrainingSection(TrainingSection):
     )
 
 
+Solver = Literal["auto", "lbfgs", "gradient"]
+# What only gradient steps read.
+GRADIENT_KEYS_OF_HEAD = ("epochs", "learning_rate", "optimizer", "weight_decay", "early_stopping")
+GRADIENT_KEYS = (*GRADIENT_KEYS_OF_HEAD, "warmup", "schedule", "ema", "gradient_accumulation")
+
+
+def set_keys(section: BaseModel, keys: tuple[str, ...]) -> tuple[str, ...]:
+    """Those of some keys that differ from their defaults."""
+    return tuple(name for name in keys if getattr(section, name) != type(section).model_fields[name].default)
+
+
 class HeadSection(Section):
     """`head:` - train the classifier on a frozen backbone, whose features are computed once.
+
+    Solver `lbfgs` reads neither `epochs` nor how gradient steps are made; `auto` takes it unless one of these is set.
 
     Example:
         >>> HeadSection(epochs=3).optimization_options()["epochs"]
         3
     """
 
+    solver: Solver = choice(
+        "`lbfgs` fits the head to the end, its penalty and the features' scale chosen on the validation split; "
+        "`gradient` trains in epochs; `auto`: lbfgs, or gradient where a key is set that only gradient reads.",
+        "auto",
+    )
     epochs: Count = key(COUNT, "Passes over the training features.", 20)
     learning_rate: Positive = key(POSITIVE, "Peak learning rate.", 1e-3)
     optimizer: Literal["adam", "adamw", "sgd"] = choice("Optimizer.", "adam")
@@ -102,13 +120,24 @@ class HeadSection(Section):
     )
     random_backbone_control: bool = key(FLAG, "Train the same head on a random backbone too, to compare.", False)
 
+    def solver_meant(self) -> Literal["lbfgs", "gradient"]:
+        """What `auto` stands for here.
+
+        Example:
+            >>> HeadSection().solver_meant(), HeadSection(epochs=3).solver_meant()
+            ('lbfgs', 'gradient')
+        """
+        if self.solver != "auto":
+            return self.solver
+        return "gradient" if set_keys(self, GRADIENT_KEYS_OF_HEAD) else "lbfgs"
+
     def optimization_options(self) -> HeadOptimizationOptions:
         """What of this section `tfkit.training.Optimization` takes."""
         return options_of(self, HeadOptimizationOptions)
 
     def learning_options(self) -> HeadOptions:
         """The further keyword arguments of `tfkit.training.train_head` that are this section's own."""
-        options: HeadOptions = {"cached_views": self.cached_views}
+        options: HeadOptions = {"cached_views": self.cached_views, "solver": self.solver_meant()}
         if self.batch_size is not None:
             options["batch_size"] = self.batch_size
         return options

@@ -21,7 +21,7 @@ _WIDTH = 3.7  # inches: a phone's width, so that the figures are read there with
 
 
 def curve_drawings(stage: StageSummary) -> tuple[Drawing, ...]:
-    """Draw a stage's metrics over its epochs, training and validation together, the loss first.
+    """Draw a stage's metrics over its epochs or fits, training and validation together, the loss first.
 
     Args:
         stage: A stage; one without history gives no figure.
@@ -129,7 +129,7 @@ def _curve(stage: StageSummary, metric: str) -> Drawing:
             )
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8, min_n_ticks=1))
         axes.grid(True, axis="y")
-        axes.set_xlabel("epoch")
+        axes.set_xlabel("epoch" if stage.counted_in == "epoch" else "fit, from a strong penalty to the chosen one")
         axes.set_title(
             {"auc": "ROC AUC", "mae": "Mean absolute error"}.get(metric, metric.replace("_", " ").capitalize())
         )
@@ -137,7 +137,7 @@ def _curve(stage: StageSummary, metric: str) -> Drawing:
             axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=2, borderaxespad=0.2, handlelength=2.2)
     said = ", ".join(f"{label} ends at {values[-1]:.4g}" for label, values, *_ in lines)
     return Drawing(
-        figure, f"{stage.title}: {metric.replace('_', ' ')} over {counted(len(lines[0][1]), 'epoch')}; {said}"
+        figure, f"{stage.title}: {metric.replace('_', ' ')} over {counted(len(lines[0][1]), stage.counted_in)}; {said}"
     )
 
 

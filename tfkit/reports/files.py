@@ -178,9 +178,10 @@ def render_model_card(report: RunReport) -> str:
 
 def _training(report: RunReport) -> str:
     trained = [stage for stage in report.stages if stage.history]
+    steps = [len(next(iter(stage.history.values()))) for stage in trained]
     parts = [
-        f"{stage.title} ({counted(len(next(iter(stage.history.values()))), 'epoch')}, {duration(stage.seconds)})"
-        for stage in trained
+        f"{stage.title} ({counted(number, stage.counted_in)}, {duration(stage.seconds)})"
+        for stage, number in zip(trained, steps, strict=True)
     ]
     return f"{'; '.join(parts) or 'none'}. Every setting is in `recipe.yaml`."
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from tfkit.artifacts import (
     ArtifactFormat,
@@ -40,12 +40,14 @@ class StageSummary:
         name: Short name for programs (`data`, `head`, `fine_tune`, `export`, `verify`).
         title: Name for people ("Train the head").
         seconds: Wall time.
-        history: Keras's history, one list with one value per epoch for each metric; empty when nothing was trained.
+        history: Keras's history, one list with one value per epoch for each metric; empty when nothing was trained. Of
+            a fitted head one per fit, from the strongest penalty to the chosen one.
         notes: Sentences about what was decided, skipped or noticed.
         quality: The task's deciding figure of the Keras model on the evaluation split after the stage, such as
             accuracy; None when it was not measured.
         trainable_parameters: How many numbers learned; None where nothing did, or it was not counted.
         peak_memory_bytes: The most memory held meanwhile (a GPU's, else the process's); None when it is not known.
+        counted_in: What the history has one value for.
     """
 
     name: str
@@ -56,6 +58,7 @@ class StageSummary:
     quality: float | None = None
     trainable_parameters: int | None = None
     peak_memory_bytes: int | None = None
+    counted_in: Literal["epoch", "fit"] = "epoch"
 
     @property
     def cost(self) -> str:

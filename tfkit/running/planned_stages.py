@@ -4,6 +4,8 @@ from typing import Any
 
 from tfkit.artifacts import TaskName
 from tfkit.config import AcceptanceSection, EmbeddingRecipeConfig, RecipeConfig, TaskSection, TextRecipeConfig
+from tfkit.config.text_sections import TextFineTuneSection
+from tfkit.config.training_sections import GRADIENT_KEYS, GRADIENT_KEYS_OF_HEAD, set_keys
 from tfkit.reports.quantities import counted
 from tfkit.tasks import task_named
 
@@ -20,14 +22,14 @@ def planned_image_stages(config: RecipeConfig, examples: int) -> Rows:
     Returns:
         For each section its name and what it does; nothing for one that does not run.
     """
-    data, head, mixing = config.data, config.head, config.augmentation.mixing
+    data, mixing = config.data, config.augmentation.mixing
     height, width = data.image_height_width
     size = f"{height}x{width} pixels, {'grey' if data.channels == 1 else 'RGB'}, {data.resize}"
     return (
         ("data", f"{size}, batches of {data.batch_size}"),
         ("task", _task(config.task)),
         ("augmentation", f"{config.augmentation.policy}{f' with {mixing}' if mixing else ''}"),
-        ("head", f"{counted(head.epochs, 'epoch')}, {head.optimizer} at {head.learning_rate:g}" if head else ""),
+        ("head", _image_head(config)),
         ("fine_tune", _image_fine_tuning(config, examples)),
         ("pruning", _image_pruning(config)),
         ("quantization", _image_quantization(config)),
@@ -35,6 +37,20 @@ def planned_image_stages(config: RecipeConfig, examples: int) -> Rows:
         ("export", ", ".join(config.export.formats) if config.export else ""),
         ("acceptance", _limits(config.acceptance, config.task.kind)),
     )
+
+
+def _image_head(config: RecipeConfig) -> str:
+    head = config.head
+    if head is None:
+        return ""
+    if head.solver_meant() == "lbfgs":
+        return _FITTED
+    steps = f"{counted(head.epochs, 'epoch')}, {head.optimizer} at {head.learning_rate:g}"
+    because = set_keys(head, GRADIENT_KEYS_OF_HEAD) if head.solver == "auto" else ()
+    return f"{steps} (solver gradient, because of {', '.join(because)})" if because else steps
+
+
+_FITTED = "fitted by lbfgs, penalty and scale chosen on validation examples"
 
 
 def _image_fine_tuning(config: RecipeConfig, examples: int) -> str:
@@ -63,6 +79,10 @@ def planned_text_stages(config: TextRecipeConfig | EmbeddingRecipeConfig, exampl
     told = ""
     if tune is not None:
         told = f"{tune.method}, {_training(tune, examples, data.batch_size)}"
+        if isinstance(tune, TextFineTuneSection) and tune.method == "head" and tune.solver != "gradient":
+            unread = set_keys(tune, GRADIENT_KEYS)
+            told = f"head, {_FITTED}"
+            told += f" ({', '.join(unread)} not read: that would be solver gradient)" if unread else ""
         if (runs := getattr(tune, "average_runs", 1)) > 1:
             told += f", {runs} times with other seeds; the weights are averaged"
     rows.append(("fine_tune", told))

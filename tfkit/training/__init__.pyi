@@ -1,6 +1,8 @@
+from .features import Features, cache_features, frozen_features
 from .fine_tune import fine_tune, train_batches, train_on, uses_jit
-from .head import Features, cache_features, frozen_features, train_head
+from .head import train_head
 from .layer_rates import layer_factors, layer_rates, with_layer_rates
+from .linear_head import LinearHead, LinearTask, fit_linear_head
 from .objectives import adversarial, r_drop
 from .optimization import Optimization, build_optimizer, class_weights
 from .result import PeakMemory, StageResult
@@ -9,6 +11,8 @@ from .weight_averaging import Soup, average_weights, greedy_soup
 
 __all__ = [
     "Features",
+    "LinearHead",
+    "LinearTask",
     "Optimization",
     "PeakMemory",
     "Soup",
@@ -20,6 +24,7 @@ __all__ = [
     "cache_features",
     "class_weights",
     "fine_tune",
+    "fit_linear_head",
     "frozen_features",
     "greedy_soup",
     "layer_factors",

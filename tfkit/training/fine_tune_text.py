@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Unpack
 
 import keras
+import numpy as np
 
 from tfkit.arguments import takes_text
 from tfkit.data.targets import dense_targets
@@ -20,15 +21,15 @@ from tfkit.data.text import (
 )
 from tfkit.errors import ModelError
 from tfkit.graph import COMPARED_SAMPLES
-from tfkit.models import head_on_features
 from tfkit.models.text import Adaptation, adapt, merge_adaptation, pooled_features
 from tfkit.models.text.adaptation import Method
 from tfkit.runtimes import KerasRuntime
 from tfkit.tasks import PLAIN, task_of
+from tfkit.training.features import Features
 from tfkit.training.fine_tune import train_batches
-from tfkit.training.fitting import Progress, fit
+from tfkit.training.fitting import Progress
 from tfkit.training.going_on import saved_position
-from tfkit.training.head import Features
+from tfkit.training.head import HeadSolver, learn_on_features, share_to_choose_on
 from tfkit.training.optimization import Optimization, aim_of
 from tfkit.training.options import StepOptions, TextFineTuneOptions, refuse_unknown
 from tfkit.training.result import StageResult, count_trainable
@@ -142,6 +143,7 @@ def train_text(
     method: Method = "all",
     layers: int = 2,
     rank: int = 8,
+    solver: HeadSolver = "gradient",
     objectives: TextObjectives | None = None,
     batch_size: int = 32,
     buckets: bool = True,
@@ -162,6 +164,7 @@ def train_text(
             and neither `augmentation`, `buckets` nor `objectives` means anything.
         layers: Of `last`: how many layers learn.
         rank: Of `lora` and `adapters`: the width of what is added.
+        solver: Of `head`: as for `tfkit.training.train_head`.
         objectives: Layer-wise learning rates, adversarial training, R-Drop; None for none.
         batch_size: Texts in a batch.
         buckets: Whether texts of like length are batched together, so that less padding is computed.
@@ -180,7 +183,7 @@ def train_text(
     adaptation = adapt(model, method, layers=layers, rank=rank, bottleneck=rank)
     if method == "head":
         result = _train_head(
-            model, train, validation, tokenizer, sequence_length, batch_size, seed, optimization, options
+            model, train, validation, tokenizer, sequence_length, batch_size, seed, optimization, solver, options
         )
     else:
         objectives = objectives or TextObjectives()
@@ -276,6 +279,7 @@ def _train_head(
     batch_size: int,
     seed: int,
     optimization: Optimization,
+    solver: HeadSolver,
     options: StepOptions,
 ) -> StageResult:
     began = time.perf_counter()
@@ -285,21 +289,24 @@ def _train_head(
         targets = dense_targets(examples.labels, len(examples.class_names))
         return Features(pooled_features(model, tokens, progress=options.get("progress")), targets)
 
-    seen = features(train)
+    share = share_to_choose_on(train, validation, solver, seed=seed)
+    ordered = train if share is None else train.select(np.concatenate([share.kept, share.held_out]))
+    seen = features(ordered)
     held_out = features(validation) if len(validation) else None
-    cached = time.perf_counter() - began
-    history = fit(
-        head_on_features(model),
-        seen.batches(batch_size, shuffle_seed=seed),
-        held_out.batches(len(held_out)).cache() if held_out else None,
-        steps_per_epoch=-(-len(seen) // batch_size),
+    note = f"the backbone's features were computed once, in {time.perf_counter() - began:.1f} s"
+    course = learn_on_features(
+        model,
+        train,
+        seen,
+        held_out,
+        share,
         optimization=optimization,
-        aim=aim_of(optimization, train),
-        jit_compile=False,
+        solver=solver,
+        batch_size=batch_size,
+        seed=seed,
         log_directory=options.get("log_directory"),
         progress=options.get("progress"),
         callbacks=options.get("callbacks", ()),
     )
-    note = f"the backbone's features were computed once, in {cached:.1f} s"
-    learning = count_trainable(model)
-    return StageResult("head", time.perf_counter() - began, history, (note,), trainable_parameters=learning)
+    spent = time.perf_counter() - began
+    return StageResult("head", spent, course.history, (note, *course.notes), count_trainable(model), course.counted_in)

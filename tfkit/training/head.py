@@ -5,146 +5,29 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import keras
 import numpy as np
 
 from tfkit.arguments import takes_text
 from tfkit.artifacts import ImageSpec
-from tfkit.inputs import named_batches
-from tfkit.keras_types import Logs
-from tfkit.models import feature_extractor, freeze_backbone, head_on_features
+from tfkit.data import Examples
+from tfkit.models import freeze_backbone, head_on_features
+from tfkit.models.classifier import LOGITS, SCORES
+from tfkit.tasks import task_of
+from tfkit.training.features import Features, cache_features, frozen_features
 from tfkit.training.fitting import Progress, fit, kept_on_failure
+from tfkit.training.linear_head import Fit, LinearHead, LinearTask, fit_linear_head, held_out_share
 from tfkit.training.optimization import Optimization, aim_of
 from tfkit.training.result import StageResult, count_trainable
 
 if TYPE_CHECKING:
-    import tensorflow as tf
-
     from tfkit.data import AugmentationPolicy, ImageExamples, Mixing
 
+HeadSolver = Literal["lbfgs", "gradient"]
 
-@dataclass(frozen=True, eq=False)
-class Features:
-    """What a frozen backbone sees in a set of images.
-
-    Attributes:
-        values: float32 (n, d), pooled features.
-        targets: float32 (n, classes), one-hot (or mixed) labels.
-    """
-
-    values: np.ndarray
-    targets: np.ndarray
-
-    def __len__(self) -> int:
-        return len(self.values)
-
-    def batches(self, batch_size: int, *, shuffle_seed: int | None = None) -> tf.data.Dataset:
-        """Batches of (values, targets); four times as quick under `fit` as the arrays themselves.
-
-        Args:
-            batch_size: Features in a batch; the last may hold fewer.
-            shuffle_seed: Shuffle anew in every epoch from this seed; None keeps the order.
-        """
-        import tensorflow as tf
-
-        batches = tf.data.Dataset.from_tensor_slices((self.values, self.targets))
-        if shuffle_seed is not None:
-            batches = batches.shuffle(len(self), seed=shuffle_seed)
-        return batches.batch(batch_size).prefetch(2)
-
-
-def frozen_features(model: keras.Model) -> keras.Model:
-    """The pooled features of a classifier's backbone, made ready for `cache_features`.
-
-    Args:
-        model: A classifier of `build_classifier`.
-
-    Returns:
-        A model from (its inputs, targets) to (features, the same targets), sharing the backbone's weights. Targets ride
-        along because augmentation may have mixed them.
-    """
-    features = feature_extractor(model)
-    targets = keras.Input(model.outputs[0].shape[1:], name="targets")
-    passing = keras.Model([*features.inputs, targets], [features.outputs[0], keras.layers.Identity()(targets)])
-    # XLA is much slower than oneDNN at depthwise convolutions on CPUs.
-    passing.compile(jit_compile=False)
-    return passing
-
-
-def cache_features(
-    extractor: keras.Model,
-    examples: ImageExamples,
-    image: ImageSpec,
-    *,
-    batch_size: int,
-    views: int = 1,
-    augmentation: AugmentationPolicy = "none",
-    mixing: Mixing | None = None,
-    flip: bool = True,
-    seed: int = 0,
-    cache_bytes: int = 1 << 30,
-    progress: Progress | None = None,
-) -> Features:
-    """Run a frozen backbone over a set of images, once for each view.
-
-    Args:
-        extractor: What `frozen_features` gave; use one for all sets, because it is traced at its first use.
-        examples: The images.
-        image: The images the model takes.
-        batch_size: Images in one forward pass.
-        views: How often each image is seen: once as it is, then `views - 1` times augmented.
-        augmentation: Policy of the further views.
-        mixing: `mixup`, `cutmix` or None, in the further views.
-        flip: Whether the policy may mirror images.
-        seed: Seed of the augmentation.
-        cache_bytes: Decoded images are kept in memory between augmented views up to this size.
-        progress: Called after each batch with images done, images in all, and a text.
-
-    Returns:
-        Features of n * views images, view after view.
-    """
-    from tfkit.data import evaluation_batches, training_batches  # they start TensorFlow
-
-    plain = named_batches(evaluation_batches(examples, image, batch_size=batch_size), image)
-    augmented = (
-        plain
-        if views == 1
-        else named_batches(
-            training_batches(
-                examples,
-                image,
-                batch_size=batch_size,
-                augmentation=augmentation,
-                mixing=mixing,
-                flip=flip,
-                seed=seed,
-                cache_bytes=cache_bytes,
-            ),
-            image,
-        )
-    )
-    results = []
-    for view in range(views):  # each pass over the augmented batches draws other views
-        batches = (augmented if view else plain).map(lambda inputs, targets: ((*inputs.values(), targets),))
-        done = _ReportImages(progress, batch_size, done=view * len(examples), total=views * len(examples))
-        results.append(extractor.predict(batches, verbose=0, callbacks=[done]))
-    values, targets = (np.concatenate(arrays) for arrays in zip(*results, strict=True))
-    return Features(values.astype(np.float32, copy=False), targets)
-
-
-class _ReportImages(keras.callbacks.Callback):
-    """Tells how many images have gone through the backbone."""
-
-    def __init__(self, progress: Progress | None, batch_size: int, *, done: int, total: int) -> None:
-        super().__init__()
-        self._progress, self._batch_size, self._done, self._total = progress, batch_size, done, total
-
-    def on_predict_batch_end(self, batch: int, logs: Logs | None = None) -> None:
-        if self._progress is not None:
-            done = min(self._done + (batch + 1) * self._batch_size, self._total)
-            self._progress(done, self._total, f"features {done}/{self._total}")
+_MOST_FITS = 18
 
 
 @takes_text
@@ -155,6 +38,7 @@ def train_head(
     image: ImageSpec,
     *,
     optimization: Optimization,
+    solver: HeadSolver = "gradient",
     batch_size: int = 32,
     cached_views: int = 1,
     augmentation: AugmentationPolicy = "none",
@@ -177,7 +61,9 @@ def train_head(
         train: Training images.
         validation: Validation images; may be empty.
         image: The images the model takes.
-        optimization: How to step.
+        optimization: How to step. Solver `lbfgs` reads of it `label_smoothing` and `class_weights` alone.
+        solver: `gradient` steps; or `lbfgs`, which fits the head to the end and chooses its penalty, and how features
+            are scaled, on the validation images, or without them on a fifth of the training images.
         batch_size: Images in a batch.
         cached_views: How often each training image is seen: once as it is, the other times augmented.
         augmentation: Policy of the augmented views: `none`, `light` or `rand_augment`.
@@ -188,7 +74,7 @@ def train_head(
         log_directory: Where TensorBoard's scalars go.
         checkpoint: Where the model is kept when training is interrupted (`.keras`).
         progress: Called after each batch with batches done, batches in all, and a text.
-        callbacks: Further callbacks of the training on features.
+        callbacks: Further callbacks of gradient steps.
 
     Returns:
         The course of the stage.
@@ -198,15 +84,19 @@ def train_head(
         >>> result = train_head(model, splits.train, splits.validation, image, optimization=plan)
         >>> len(result.history["loss"])
         20
+        >>> result = train_head(model, splits.train, splits.validation, image, optimization=plan, solver="lbfgs")
+        >>> result.counted_in
+        'fit'
     """
     began = time.perf_counter()
     keras.utils.set_random_seed(seed)
     freeze_backbone(model)
     with kept_on_failure(model, checkpoint):
         extractor = frozen_features(model)
+        share = share_to_choose_on(train, validation, solver, seed=seed)
         seen = cache_features(
             extractor,
-            train,
+            train if share is None else [train.select(share.kept), train.select(share.held_out)],
             image,
             batch_size=batch_size,
             views=cached_views,
@@ -218,24 +108,183 @@ def train_head(
             progress=progress,
         )
         held_out = cache_features(extractor, validation, image, batch_size=batch_size) if len(validation) else None
+        views = f"{cached_views} views of each image" if cached_views > 1 else "each image once"
         cached = time.perf_counter() - began
-        history = fit(
-            head_on_features(model),
-            seen.batches(batch_size, shuffle_seed=seed),
-            held_out.batches(len(held_out)).cache() if held_out else None,
+        result = learn_on_features(
+            model,
+            train,
+            seen,
+            held_out,
+            share,
+            views=cached_views,
             optimization=optimization,
-            steps_per_epoch=-(-len(seen) // batch_size),
-            jit_compile=False,
-            aim=aim_of(optimization, train),
+            solver=solver,
+            batch_size=batch_size,
+            seed=seed,
             log_directory=log_directory,
             progress=progress,
             callbacks=callbacks,
         )
-    views = f"{cached_views} views of each image" if cached_views > 1 else "each image once"
+    note = f"backbone frozen; its features were computed once in {cached:.1f} s ({views})"
     return StageResult(
-        name="head",
-        seconds=time.perf_counter() - began,
-        history=history,
-        notes=(f"backbone frozen; its features were computed once in {cached:.1f} s ({views})",),
-        trainable_parameters=count_trainable(model),
+        "head",
+        time.perf_counter() - began,
+        result.history,
+        (note, *result.notes),
+        count_trainable(model),
+        result.counted_in,
     )
+
+
+@dataclass(frozen=True, eq=False)
+class Share:
+    """Training examples by their use where there are no validation examples.
+
+    Attributes:
+        kept: int64 positions of those that are learned from while choosing.
+        held_out: int64 positions of those that are chosen on.
+    """
+
+    kept: np.ndarray
+    held_out: np.ndarray
+
+
+def share_to_choose_on(train: Examples, validation: Examples, solver: HeadSolver, *, seed: int) -> Share | None:
+    """What a fitted head is chosen on where there are no validation examples; None where nothing is held out."""
+    return None if solver == "gradient" or len(validation) else Share(*held_out_share(train.labels, seed=seed))
+
+
+@dataclass(frozen=True, eq=False)
+class HeadCourse:
+    """How a head learned; as the fields of `StageResult`."""
+
+    history: dict[str, list[float]]
+    notes: tuple[str, ...]
+    counted_in: Literal["epoch", "fit"]
+
+
+def learn_on_features(
+    model: keras.Model,
+    train: Examples,
+    seen: Features,
+    held_out: Features | None,
+    share: Share | None,
+    *,
+    optimization: Optimization,
+    solver: HeadSolver,
+    batch_size: int,
+    seed: int,
+    views: int = 1,
+    log_directory: Path | None = None,
+    progress: Progress | None = None,
+    callbacks: tuple[keras.callbacks.Callback, ...] = (),
+) -> HeadCourse:
+    """Train or fit a head on features.
+
+    Args:
+        model: The classifier; its head is changed in place.
+        train: The training examples, whose labels say the task.
+        seen: Their features; with `share` those kept first, then those held out, each with all of their views.
+        held_out: The validation examples' features; None without any.
+        share: As `share_to_choose_on` gives it.
+        optimization, solver, batch_size, seed, log_directory, progress, callbacks: As of `train_head`.
+        views: How often each example is in `seen`, first as it is.
+
+    Returns:
+        The course.
+    """
+    if solver == "lbfgs":
+        return _fitted(
+            model, train, seen, held_out, share, views=views, optimization=optimization, log_directory=log_directory,
+            progress=progress,
+        )  # fmt: skip
+    history = fit(
+        head_on_features(model),
+        seen.batches(batch_size, shuffle_seed=seed),
+        held_out.batches(len(held_out)).cache() if held_out else None,
+        optimization=optimization,
+        steps_per_epoch=-(-len(seen) // batch_size),
+        jit_compile=False,
+        aim=aim_of(optimization, train),
+        log_directory=log_directory,
+        progress=progress,
+        callbacks=callbacks,
+    )
+    return HeadCourse(history, (), "epoch")
+
+
+def _fitted(
+    model: keras.Model,
+    train: Examples,
+    seen: Features,
+    held_out: Features | None,
+    share: Share | None,
+    *,
+    views: int,
+    optimization: Optimization,
+    log_directory: Path | None,
+    progress: Progress | None,
+) -> HeadCourse:
+    began = time.perf_counter()
+    layer, scores, task = model.get_layer(LOGITS), model.get_layer(SCORES), task_of(train.labels)
+    asked = LinearTask(
+        task=task,
+        label_smoothing=optimization.label_smoothing,
+        class_weight=aim_of(optimization, train).class_weight,
+        **_units(scores) if task.targets == "numbers" else {},
+    )
+
+    def tell(number: int, one: Fit) -> None:
+        if progress is not None:
+            figure = task.told(one.figures[f"val_{task.metric}"])
+            progress(min(number, _MOST_FITS), _MOST_FITS, f"fit {number}, validation {task.unit} {figure}")
+
+    if share is None:
+        assert held_out is not None
+        chosen_on, learned, everything = f"{len(held_out):,} validation examples", seen, None
+    else:
+        kept, others = len(share.kept) * views, len(share.held_out)
+        chosen_on = f"{others:,} training examples held out, then fitted on all"
+        learned, held_out, everything = seen.rows(0, kept), seen.rows(kept, kept + others), seen
+    head = fit_linear_head(learned, held_out, asked, everything=everything, tell=tell)
+    layer.set_weights([head.kernel, head.bias] if layer.use_bias else [head.kernel])
+    if log_directory is not None:
+        _write_scalars(head, log_directory)
+    if progress is not None:
+        progress(_MOST_FITS, _MOST_FITS, "fitted")
+    seconds = time.perf_counter() - began
+    path = head.path()
+    history = {name: [one.figures[name] for one in path] for name in path[0].figures}
+    note = _note(head, asked, chosen_on, rows=len(everything or seen), seconds=seconds)
+    note += "; the layer's own L2 was not read" if layer.kernel_regularizer is not None else ""
+    return HeadCourse(history, (note,), "fit")
+
+
+def _units(scores: keras.layers.Layer) -> dict[str, np.ndarray]:
+    """Of numbers: what stands behind the Dense layer."""
+    return {"means": np.asarray(scores.offset, np.float32), "deviations": np.asarray(scores.scale, np.float32)}
+
+
+def _note(head: LinearHead, asked: LinearTask, chosen_on: str, *, rows: int, seconds: float) -> str:
+    task, chosen = asked.task, head.chosen
+    together = "all features scaled together" if chosen.scaling == "common" else "each feature scaled on its own"
+    if task.targets == "numbers":
+        how, penalty = "ridge regression", f"alpha {chosen.penalty * rows:.2g}"
+    else:
+        how, penalty = "L-BFGS", f"C {1 / (chosen.penalty * rows):.2g}"
+    figure = task.told(chosen.figures[f"val_{task.metric}"])
+    told = (
+        f"the head was fitted by {how} in {seconds:.1f} s: {penalty} (as scikit-learn counts), {together}, the best of "
+    )
+    return f"{told}{len(head.fits)} on {chosen_on}: {task.unit} {figure}"
+
+
+def _write_scalars(head: LinearHead, folder: Path) -> None:
+    """TensorBoard's scalars: every fit's figures in the order they were tried, and its penalty."""
+    import tensorflow as tf
+
+    with tf.summary.create_file_writer(str(folder)).as_default():
+        for step, one in enumerate(head.fits):
+            figures = one.figures | {"log10_penalty": float(np.log10(one.penalty))}
+            for name, value in figures.items():
+                tf.summary.scalar(f"head_{one.scaling}/{name}", value, step=step)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from tfkit.data import AugmentationPolicy, Mixing
     from tfkit.data.text import TextAugmentation
     from tfkit.models.text.adaptation import Method
+    from tfkit.training.head import HeadSolver
     from tfkit.training.text_objectives import TextObjectives
 
 Precision = Literal["float32", "mixed_float16", "mixed_bfloat16"]
@@ -110,6 +111,7 @@ class TextFineTuneOptions(KeepingOptions, total=False):
     method: Method
     layers: int
     rank: int
+    solver: HeadSolver
     objectives: TextObjectives | None
     batch_size: int
     buckets: bool

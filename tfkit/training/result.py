@@ -4,6 +4,7 @@ import contextlib
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import keras
 import numpy as np
@@ -69,9 +70,11 @@ class StageResult:
     Attributes:
         name: `head` or `fine_tune`.
         seconds: Wall time.
-        history: One value per epoch: `loss`, the task's metrics, the same with `val_`, `learning_rate`.
+        history: One value per epoch: `loss`, the task's metrics, the same with `val_`, `learning_rate`. Of a fitted
+            head one per fit, from the strongest penalty to the chosen one.
         notes: What was decided on the way, for the report, in sentences.
         trainable_parameters: How many numbers learned; None when it was not counted.
+        counted_in: What the history has one value for.
     """
 
     name: str
@@ -79,11 +82,12 @@ class StageResult:
     history: dict[str, list[float]]
     notes: tuple[str, ...]
     trainable_parameters: int | None = None
+    counted_in: Literal["epoch", "fit"] = "epoch"
 
     @property
     def summary(self) -> str:
         """The last figures in a few words."""
-        epochs = len(self.history["loss"])
+        steps = len(self.history["loss"])
         figures = []
         for name, values in self.history.items():
             if name in ("loss", "learning_rate") or name.startswith("val_"):
@@ -91,7 +95,7 @@ class StageResult:
             figures.append(f"training {name} {_figure(name, values[-1])}")
             if held_out := self.history.get(f"val_{name}"):
                 figures.append(f"validation {_figure(name, held_out[-1])}")
-        return ", ".join([*figures, f"{epochs} epoch{'s' * (epochs != 1)}"])
+        return ", ".join([*figures, f"{steps} {self.counted_in}{'s' * (steps != 1)}"])
 
 
 def _figure(name: str, value: float) -> str:

@@ -7,7 +7,14 @@ import numpy as np
 import pytest
 
 from tfkit.errors import ModelError
-from tfkit.models import head_on_features, load_model_file, logits_model, save_model_file, with_dtype_policy
+from tfkit.models import (
+    feature_extractor,
+    head_on_features,
+    load_model_file,
+    logits_model,
+    save_model_file,
+    with_dtype_policy,
+)
 from tfkit.models.text import (
     build_text_backbone,
     build_text_classifier,
@@ -87,6 +94,16 @@ def test_the_encoder_learns_from_the_first_step_on(tokens) -> None:
     model.compile(keras.optimizers.SGD(1.0), "sparse_categorical_crossentropy")
     model.train_on_batch(tokens, np.arange(len(tokens["token_ids"])) % 4)
     assert np.abs(token_embedding(model).embeddings - before).max() > 1e-5
+
+
+def test_features_of_short_batches_are_those_of_full_length_in_the_order_of_the_texts(classifier) -> None:
+    draw = np.random.default_rng(4)
+    lengths = np.array([24, 3, 17, 5, 24, 2, 9, 4, 11])
+    mask = (np.arange(24) < lengths[:, None]).astype(np.int32)
+    ids = (draw.integers(1, 100, mask.shape) * mask).astype(np.int32)
+    given = {"token_ids": ids, "padding_mask": mask}
+    whole = feature_extractor(classifier).predict_on_batch(given)
+    np.testing.assert_allclose(pooled_features(classifier, given, batch_size=4), whole, rtol=1e-4, atol=1e-5)
 
 
 def test_features_tell_how_far_they_are(classifier, tokens) -> None:
