@@ -40,6 +40,7 @@ CASES: dict[str, tuple[str, tuple[str, ...]]] = {
         (
             "data.directory={data}/banking77",
             "fine_tune.method=head",
+            "fine_tune.solver=gradient",
             "fine_tune.epochs=60",
             "fine_tune.learning_rate=5.0e-3",
             "fine_tune.adversarial=null",

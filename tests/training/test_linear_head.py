@@ -45,7 +45,7 @@ def test_classes_are_scikit_learns_at_the_same_penalty() -> None:
     head = fitted(features(CLASSES, 3), LinearTask(task=CLASSIFICATION))
     theirs = LogisticRegression(C=1 / (head.chosen.penalty * 300), tol=1e-6, max_iter=2000)
     expected = theirs.fit(scaled(head)[:300], CLASSES[:300]).predict_proba(scaled(head))
-    np.testing.assert_allclose(softmax(VALUES @ head.kernel + head.bias, axis=1), expected, atol=2e-3)
+    np.testing.assert_allclose(softmax(VALUES @ head.kernel + head.bias, axis=1), expected, atol=5e-3)
     assert {fit.scaling for fit in head.fits} == {"common", "standard"}
 
 
@@ -54,7 +54,7 @@ def test_weights_of_classes_are_scikit_learns() -> None:
     head = fitted(features(CLASSES, 3), LinearTask(task=CLASSIFICATION, class_weight=weight))
     theirs = LogisticRegression(C=1 / (head.chosen.penalty * 300), class_weight=weight, tol=1e-6, max_iter=2000)
     expected = theirs.fit(scaled(head)[:300], CLASSES[:300]).predict_proba(scaled(head))
-    np.testing.assert_allclose(softmax(VALUES @ head.kernel + head.bias, axis=1), expected, atol=2e-3)
+    np.testing.assert_allclose(softmax(VALUES @ head.kernel + head.bias, axis=1), expected, atol=5e-3)
 
 
 @pytest.mark.parametrize("units", [1, 3])
@@ -65,7 +65,7 @@ def test_labels_are_one_logistic_regression_each(units: int) -> None:
     for unit in range(units):
         theirs = LogisticRegression(C=1 / (head.chosen.penalty * 300), tol=1e-6, max_iter=2000)
         expected = theirs.fit(scaled(head)[:300], labels[:300, unit]).predict_proba(scaled(head))[:, 1]
-        np.testing.assert_allclose(given[:, unit], expected, atol=2e-3)
+        np.testing.assert_allclose(given[:, unit], expected, atol=5e-3)
 
 
 def test_numbers_are_ridge_regression_in_their_own_units() -> None:
@@ -76,7 +76,7 @@ def test_numbers_are_ridge_regression_in_their_own_units() -> None:
     standardised = (numbers - units["means"]) / units["deviations"]
     theirs = Ridge(alpha=head.chosen.penalty * 300).fit(scaled(head)[:300], standardised[:300])
     expected = theirs.predict(scaled(head)) * units["deviations"] + units["means"]
-    np.testing.assert_allclose(given / numbers.std(0), expected / numbers.std(0), atol=2e-3)
+    np.testing.assert_allclose(given / numbers.std(0), expected / numbers.std(0), atol=5e-3)
     assert head.chosen.figures["val_r2"] > 0.7
 
 

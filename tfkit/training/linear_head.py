@@ -26,7 +26,7 @@ HELD_OUT = 0.2  # of the training examples, where there are no validation exampl
 
 _STRONGEST, _WEAKEST = -1, -8  # powers of ten, for features whose squares sum to 1 on average
 _ENOUGH = 2  # penalties in a row without a better answer
-_ROUGH, _EXACT = 1e-4, 1e-5  # the largest gradient left: while choosing, as scikit-learn does; and at the end
+_ROUGH, _EXACT = 1e-4, 3e-5  # the largest gradient left: while choosing, as scikit-learn does; and at the end
 _LEAST_DEVIATION = 0.1  # of the features' common one: a feature that hardly varies would get weights too large for int8
 _ROWS = 4096  # of a chunk in float64
 _SMALL = 5e9  # multiplications of one evaluation, below which threads wait for each other longer than they compute
@@ -186,9 +186,12 @@ def fit_linear_head(
     with threadpool_limits(1 if size < _SMALL else None):
         search = _Search(seen, held_out, asked, tell)
         common, standard = _scalings(seen.values)
-        best = search.along(common, _STRONGEST, _WEAKEST)
-        # Features of one deviation on average need about the same penalty either way.
-        other = search.along(standard, min(_STRONGEST, round(np.log10(best.penalty / search.width)) + 1), _WEAKEST)
+        nothing = np.zeros((search.width + 1, seen.targets.shape[1]))
+        best = search.along(common, _STRONGEST, nothing, patience=_ENOUGH)
+        # Features of one deviation on average need about the same penalty either way, and about the same kernel.
+        begin = search.coefficients[best.scaling, best.penalty].copy()
+        begin[:-1] *= (standard.scale / common.scale)[:, None]
+        other = search.along(standard, round(np.log10(best.penalty / search.width)), begin, patience=1)
         scaling = common
         if search.is_clearly_better(other, best):
             best, scaling = other, standard
@@ -211,15 +214,14 @@ class _Search:
         self.width = seen.values.shape[1]
         self._metric = f"val_{asked.task.metric}"
 
-    def along(self, scaling: Scaling, strongest: int, weakest: int) -> Fit:
-        """The best of the penalties from strong to weak, by tens, until none has been better for a while."""
-        start = np.zeros((self.width + 1, self._seen.targets.shape[1]))
+    def along(self, scaling: Scaling, strongest: int, start: Coefficients, *, patience: int) -> Fit:
+        """The best of the penalties from strong to weak, by tens, until so many in a row have not been better."""
         tried: list[Fit] = []
-        for power in range(strongest, weakest - 1, -1):
+        for power in range(strongest, _WEAKEST - 1, -1):
             fit, start = self._fit(scaling, 10.0**power * self.width, start)
             tried.append(fit)
             calmest = min(tried, key=lambda fit: fit.figures["val_loss"])
-            if len(tried) - 1 - max(tried.index(self._leader(tried)), tried.index(calmest)) >= _ENOUGH:
+            if len(tried) - 1 - max(tried.index(self._leader(tried)), tried.index(calmest)) >= patience:
                 break
         return self._best(tried)
 
