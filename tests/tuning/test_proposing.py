@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import optuna
@@ -96,6 +97,21 @@ def test_what_another_living_process_tries_is_left_to_it(tmp_path: Path) -> None
         begin(study, tmp_path, process=process)
     take_up_unfinished(study, SPACE, RECIPE_VALUES, tmp_path)
     assert [trial.state for trial in study.trials] == [TrialState.RUNNING] * 2
+
+
+def test_the_trial_of_a_machine_that_fell_silent_is_done_by_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tfkit.tuning.study._HEARTBEAT", 1)
+    monkeypatch.setattr("tfkit.tuning.study._DEAD_AFTER", 2)
+    study = opened(tmp_path, storage=None)
+    elsewhere = {"host": "elsewhere", "process": 1, "began": 0.0}
+    trial, values = begin(study, tmp_path, process=elsewhere)
+    study._storage.record_heartbeat(trial._trial_id)  # as Study.optimize does while a trial runs
+    take_up_unfinished(study, SPACE, RECIPE_VALUES, tmp_path)
+    assert study.trials[0].state == TrialState.RUNNING
+    time.sleep(3.5)
+    assert begin(study, tmp_path)[1] == values and is_unfinished(study.trials[0])
 
 
 def test_a_trial_that_kills_its_process_three_times_is_given_up(tmp_path: Path) -> None:

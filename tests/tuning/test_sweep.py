@@ -64,6 +64,73 @@ def test_a_script_without_stages_is_refused(write_recipe: Write, tmp_path: Path)
         tfkit.tune(write_recipe(tmp_path / "data"), script=script)
 
 
+QUICK = """\
+import time
+from tfkit.config import RecipeConfig
+from tfkit.training import StageResult
+from tfkit._recipes.finetune_image import run
+CONFIG = RecipeConfig
+
+def untrained(model, train, validation, image, *, optimization, callbacks, **options):
+    if optimization.learning_rate > 0.5:
+        raise MemoryError
+    callbacks[0].set_model(model)
+    for epoch in range(optimization.epochs):  # the smaller the learning rate, the better it seems
+        callbacks[0].on_epoch_end(epoch, {{"val_accuracy": 1 - optimization.learning_rate}})
+        time.sleep({seconds})
+    return StageResult("fine_tune", 0.0, {{"loss": [1.0]}}, ())
+
+STAGES = {{"fine_tune": ("Fine-tune", untrained, "float")}}
+"""
+
+
+def quick_script(folder: Path, *, seconds: float = 0.0) -> Path:
+    """A script whose stage trains nothing."""
+    path = folder / "quick.py"
+    path.write_text(QUICK.format(seconds=seconds))
+    return path
+
+
+@pytest.mark.slow
+def test_trials_out_of_memory_fail_and_hopeless_ones_are_stopped(write_recipe: Write, tmp_path: Path) -> None:
+    recipe, script = write_recipe(tmp_path), quick_script(tmp_path)
+    space = {"fine_tune.learning_rate": [1e-3, 2e-3, 3e-3, 0.4, 0.6]}
+    found = tfkit.tune(recipe, script=script, tune={"trials": 14, "space": space}, data={"batch_size": 32})
+    ended = {trial.values["fine_tune.learning_rate"]: (trial.state, trial.reason) for trial in found.trials[5:]}
+    assert ended[0.6] == ("failed", "out of memory")
+    assert ended[0.4] == ("stopped", "stopped after epoch 2: others were better by then")
+    assert len(found.trials) == 14 and found.ended == "14 trials are over, of 14 asked for"
+
+
+def test_a_sweep_ends_when_its_first_three_trials_fail(write_recipe: Write, tmp_path: Path) -> None:
+    space = {"fine_tune.learning_rate": [0.6, 0.7]}
+    with pytest.raises(TrainingError, match=r"the first 3 trials failed:\n  out of memory"):
+        tfkit.tune(
+            write_recipe(tmp_path),
+            script=quick_script(tmp_path),
+            tune={"space": space},
+            fine_tune={"learning_rate": 0.6},
+        )
+    assert [row["state"] for row in rows(tmp_path / "runs" / "mine-tune")] == ["failed"] * 3
+
+
+def test_no_trial_is_begun_when_the_minutes_are_over(write_recipe: Write, tmp_path: Path) -> None:
+    found = tfkit.tune(write_recipe(tmp_path), script=quick_script(tmp_path), tune={"max_minutes": 1e-5})
+    assert not found.trials and found.best is None and "minutes are over" in found.ended
+
+
+@pytest.mark.slow
+def test_two_processes_share_a_sweep(write_recipe: Write, tmp_path: Path) -> None:
+    recipe, script = write_recipe(tmp_path), quick_script(tmp_path, seconds=0.5)
+    words = [*COMMAND, str(recipe), f"recipe='{script}'", "tune.trials=16"]
+    both = [subprocess.Popen(words, env=os.environ) for _ in range(2)]
+    assert [process.wait(timeout=300) for process in both] == [0, 0]
+    recipe_rows = rows(tmp_path / "runs" / "mine-tune")
+    assert 16 <= len(recipe_rows) <= 17 and {row["state"] for row in recipe_rows} <= {"finished", "stopped"}
+    told = json.loads((tmp_path / "runs" / "mine-tune" / "report.json").read_text())
+    assert len(told["trials"]) == len(recipe_rows)
+
+
 @pytest.mark.slow
 def test_a_sweep_leaves_its_table_its_report_and_the_best_recipe(swept) -> None:
     folder = swept.folder

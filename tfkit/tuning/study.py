@@ -105,6 +105,8 @@ def begin_with(study: optuna.Study, space: Space, recipe: Mapping[str, Any], fol
 def take_up_unfinished(study: optuna.Study, space: Space, recipe: Mapping[str, Any], folder: Path) -> None:
     """Put each trial in again whose process is dead; what it tried, it tries again."""
     with held(folder):
+        with _experiments_allowed():
+            optuna.storages.fail_stale_trials(study)  # of other machines
         for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
             if _is_dead(trial):
                 with suppress(ValueError, OptunaError):  # another process was quicker
@@ -149,8 +151,7 @@ def _storage(folder: Path, said: str | None) -> BaseStorage:
     address = said or f"sqlite:///{folder.absolute() / 'study.sqlite'}"
     waiting = {"connect_args": {"timeout": 60}} if address.startswith("sqlite") else {}
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ExperimentalWarning)
+        with _experiments_allowed():
             return RDBStorage(address, waiting, heartbeat_interval=_HEARTBEAT, grace_period=_DEAD_AFTER)
     except Exception as fault:  # of SQLAlchemy, of a driver, or that there is no driver
         told = str(fault).strip().splitlines()[0][:300]
@@ -158,6 +159,14 @@ def _storage(folder: Path, said: str | None) -> BaseStorage:
             f"tune.storage '{said or address}' cannot be opened: {told}",
             hint="it is null, journal, or an address as SQLAlchemy takes it: postgresql://USER@HOST/NAME",
         ) from None
+
+
+@contextmanager
+def _experiments_allowed() -> Iterator[None]:
+    """Without Optuna's word that its heartbeat may change."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExperimentalWarning)
+        yield
 
 
 def _differences(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
