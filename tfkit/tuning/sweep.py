@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -207,7 +207,7 @@ class _Sweep:
             task=self._task,
             keys={key: values.told for key, values in space.items()},
             trials=_all_tried(self._study.get_trials(deepcopy=False)),
-            importance=_importance(self._study) if ended else {},
+            importance=_importance(self._study, space) if ended else {},
             chosen_on=self._chosen_on,
             ended=ended,
             asked=self._tuned.tune.trials,
@@ -287,13 +287,16 @@ def _tried(number: int, trial: FrozenTrial) -> Tried:
     return Tried(number, "finished", values, trial.value, seconds, "", epochs)
 
 
-def _importance(study: optuna.Study) -> dict[str, float]:
+def _importance(study: optuna.Study, keys: Iterable[str]) -> dict[str, float]:
     """Each key's share of how much the figure differs between trials; none where too few differ."""
     finished = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-    if len({trial.value for trial in finished}) < 2 or len(finished) < _BEFORE_IMPORTANCE:
+    whole = [trial for trial in finished if set(trial.params) == set(keys)]  # the recipe may lie outside of the space
+    if len({trial.value for trial in whole}) < 2 or len(whole) < _BEFORE_IMPORTANCE:
         return {}
+    compared = optuna.create_study(direction="maximize")
+    compared.add_trials(whole)
     evaluator = optuna.importance.FanovaImportanceEvaluator(seed=0)
     try:
-        return dict(optuna.importance.get_param_importances(study, evaluator=evaluator))
+        return dict(optuna.importance.get_param_importances(compared, evaluator=evaluator))
     except (ValueError, RuntimeError):  # all of them tried the same
         return {}
