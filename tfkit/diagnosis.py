@@ -12,6 +12,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Literal, TypedDict
 
+from tfkit.cores import usable_cores
+
 _GIB = 2**30
 
 # Run in a process of its own, because it may crash: that is what it finds out. Without XLA, oneDNN of TensorFlow
@@ -91,7 +93,7 @@ def check_processor() -> list[Finding]:
     import psutil
 
     name, flags = _processor()
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = usable_cores()
     vectors = [
         flag for flag in ("avx", "avx2", "fma", "avx512f", "avx512_vnni", "avx_vnni", "amx_int8") if flag in flags
     ]

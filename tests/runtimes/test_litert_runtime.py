@@ -38,6 +38,14 @@ def test_scores_equal_keras_for_any_number_of_images(small_classifier, float_fil
             np.testing.assert_allclose(scores, KerasRuntime(small_classifier).scores(random_pixels[:count]), atol=1e-6)
 
 
+def test_many_images_on_all_cores_have_the_scores_of_each_alone(float_file):
+    pixels = np.random.default_rng(5).integers(0, 256, (150, *LiteRTRuntime(float_file).signature.inputs[0].shape[1:]))
+    with LiteRTRuntime(float_file) as runtime:
+        alone = [runtime.scores(picture[None].astype(np.uint8))[0] for picture in pixels]
+        np.testing.assert_array_equal(runtime.scores(pixels.astype(np.uint8)), alone)
+        np.testing.assert_array_equal(runtime.scores(pixels[::-1].astype(np.uint8)), alone[::-1])
+
+
 @pytest.mark.parametrize("kind", [tf.uint8, tf.int8])
 def test_8_bit_inputs_take_the_pixel_and_outputs_are_dequantised(kind, photo, tmp_path):
     path = _outside_file(tmp_path / "outside.tflite", input_type=kind, output_type=kind)

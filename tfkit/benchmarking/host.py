@@ -1,12 +1,13 @@
 """The machine that figures were measured on."""
 
-import os
 import platform
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
 import psutil
+
+from tfkit.cores import usable_cores
 
 # Flags of /proc/cpuinfo, widest first (Linux, arch/x86/include/asm/cpufeatures.h and arch/arm64's elf_hwcaps).
 _VECTORS = {"avx512f": "AVX-512", "avx2": "AVX2", "avx": "AVX", "sse4_1": "SSE4.1", "asimd": "NEON"}
@@ -65,7 +66,7 @@ def describe_host() -> Host:
     return Host(
         cpu=_cpu_name(),
         instruction_set=_instruction_set(),
-        cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
+        cores=usable_cores(),
         memory_gib=round(psutil.virtual_memory().total / 2**30, 1),
         operating_system=platform.platform(terse=True),
         python=platform.python_version(),

@@ -1,6 +1,5 @@
 """Every image looked at once before anything is trained: can it be decoded, and has it been seen before?"""
 
-import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -10,6 +9,7 @@ from typing import Literal, TypeVar
 
 import numpy as np
 
+from tfkit.cores import usable_cores
 from tfkit.data.examples import LeftOut
 from tfkit.data.looking import MAX_PIXELS, FileState, Look, Onlooker, bomb_reason, digest_of, file_state
 from tfkit.data.remembered import Remembered
@@ -119,7 +119,7 @@ def _limited(look: Look, max_pixels: int) -> Look:
 
 def _in_order(make: Callable[[_Given], _Made], given: Iterable[_Given]) -> Iterator[_Made]:
     """`map` on all cores, in order, with a bound on what waits."""
-    cores = os.cpu_count() or 1
+    cores = usable_cores()
     waiting: deque[Future[_Made]] = deque()
     with ThreadPoolExecutor(cores) as pool:
         try:

@@ -1,6 +1,5 @@
 """What a data set is once it is read: labelled examples, their splits, and the account of what was done."""
 
-import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ import numpy as np
 from typing_extensions import TypeVar
 
 from tfkit.artifacts import ImageSpec
+from tfkit.cores import usable_cores
 from tfkit.data.lost_files import Losses
 from tfkit.data.sources import ImageSource
 from tfkit.data.targets import target_counts
@@ -182,7 +182,7 @@ def host_pixel_batches(examples: ImageExamples, image: ImageSpec, *, batch_size:
     Raises:
         DataError: When an image is damaged.
     """
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(usable_cores()) as pool:
         for start in range(0, len(examples), batch_size):
             chosen = map(int, examples.indices[start : start + batch_size])
             yield np.stack(list(pool.map(lambda index: examples.source.fitted_pixels(index, image), chosen)))

@@ -1,6 +1,5 @@
 """Post-training quantisation of a float flatbuffer with litert-quantizer."""
 
-import os
 import re
 from collections.abc import Mapping
 
@@ -14,6 +13,7 @@ from litert_quantizer.quantizer import Quantizer
 from litert_quantizer.recipe_manager import RecipeManager
 from numpy.typing import NDArray
 
+from tfkit.cores import usable_cores
 from tfkit.errors import ExportError
 from tfkit.exporters.conversion import SIGNATURE
 from tfkit.exporters.weight_ranges import Ranges, widened_weight_ranges, with_embedding_lookups
@@ -148,7 +148,7 @@ def _activation_ranges(flatbuffer: bytes, calibration: Feed, recipes: RecipeMana
         each = [some_inputs(feed, slice(number, number + 1)) for number in range(input_count(feed))]
         try:
             shown = _with_unread_values_shown(flatbuffer)
-            calibrator = Calibrator(shown, num_threads=os.cpu_count() or 1, qsv_update_func=_append_extremes)
+            calibrator = Calibrator(shown, num_threads=usable_cores(), qsv_update_func=_append_extremes)
             calibrator.calibrate({SIGNATURE: each}, recipes)
         except Exception as fault:  # it fails by its own kinds on operators that it has no rule for
             reason = (str(fault).strip() or type(fault).__name__).splitlines()[0][:300]

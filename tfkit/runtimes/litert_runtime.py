@@ -1,6 +1,7 @@
 """Run a `.tflite` file with LiteRT, as a device does: one image or text at a time."""
 
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import cast
 
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 
 from tfkit.arguments import takes_text
 from tfkit.artifacts import RAW, PixelScaling, TensorSpec
+from tfkit.cores import usable_cores
 from tfkit.errors import ModelError
 from tfkit.runtimes.file_metadata import metadata_scaling
 from tfkit.runtimes.flatbuffer import (
@@ -31,6 +33,7 @@ from tfkit.runtimes.protocol import (
     only_array,
 )
 
+_RUNS_WORTH_IT, _MOST_INTERPRETERS = 16, 8  # runs that another interpreter is opened for, and how many there are
 _INPUT_TYPES = ("uint8", "int8", "float32")
 
 
@@ -45,7 +48,7 @@ class LiteRTRuntime(Runtime):
 
     Args:
         path: The file.
-        threads: CPU threads.
+        threads: CPU threads of one run; `scores` has runs on as many cores as there are.
         scaling: What the model takes for raw pixels. None: what the file says (`scaling_of_file`); raw pixels where it
             says nothing, as a float input does.
         own: Whether tfkit wrote the file: its inputs are then fed by their names, whatever they hold.
@@ -85,6 +88,7 @@ class LiteRTRuntime(Runtime):
                 hint="the model that it was made from has diverged; train and export it again",
             )
         self._interpreter = _open_interpreter(path, threads=threads)
+        self._further: list[Interpreter] = []
         self._indices = _input_indices(self._interpreter, by_name=self._named)
         self._is_one_sigmoid = self._output.shape[-1] == 1 and read_last_function(path) == "sigmoid"
         self._output_index = self._interpreter.get_output_details()[0]["index"]
@@ -100,7 +104,7 @@ class LiteRTRuntime(Runtime):
         self._encoder = PixelEncoder(self._input, scaling or RAW)
 
     def scores(self, inputs: ModelInputs) -> NDArray[np.float32]:
-        """Run the model on images or texts; see `Runtime.scores`.
+        """Run the model on images or texts, one at a time on each core; see `Runtime.scores`.
 
         Raises:
             ModelError: When nobody knows what an 8-bit input takes for a pixel.
@@ -109,29 +113,44 @@ class LiteRTRuntime(Runtime):
         if not self._named and self._scaling is None:
             raise _unknown_scaling(self._input, self._path)
         rows = np.empty((input_count(inputs), int(self._output.shape[-1] or 0)), np.float32)
-        for place, row in enumerate(rows):
-            self._give(feed, place)
-            self._interpreter.invoke()
-            row[:] = self._decode(self._interpreter.get_tensor(self._output_index)).reshape(-1)
+        running = self._interpreters(len(rows))
+        shares = np.array_split(np.arange(len(rows)), len(running))
+        with ThreadPoolExecutor(len(running)) as pool:
+            for _ in pool.map(lambda one, places: self._run(one, feed, places, rows), running, shares):
+                pass
         return np.concatenate([1 - rows, rows], axis=1) if self._is_one_sigmoid else rows
 
     def prepare(self, inputs: ModelInputs) -> Callable[[], float | None]:
         """Make ready one run on one image or text; see `Runtime.prepare`. Only `invoke` lies in the call."""
-        self._give(self._checked(inputs), 0)
+        self._give(self._interpreter, self._checked(inputs), 0)
         invoke: Callable[[], None] = self._interpreter.invoke
         return invoke
 
     def close(self) -> None:
-        """Free the interpreter."""
-        self._interpreter = None
+        """Free the interpreters."""
+        self._interpreter, self._further = None, []
 
-    def _give(self, feed: Feed, place: int) -> None:
+    def _interpreters(self, count: int) -> list[Interpreter]:
+        """As many as are worth it for so many runs; the further ones, which cost memory, are made when first needed."""
+        wanted = max(1, min(usable_cores() // self.threads, count // _RUNS_WORTH_IT, _MOST_INTERPRETERS))
+        while len(self._further) < wanted - 1:
+            self._further.append(_open_interpreter(self._path, threads=self.threads))
+            _input_indices(self._further[-1], by_name=self._named)  # sets what is the same in each run
+        return [self._interpreter, *self._further[: wanted - 1]]
+
+    def _run(self, interpreter: Interpreter, feed: Feed, places: NDArray[np.int64], rows: NDArray[np.float32]) -> None:
+        for place in places:
+            self._give(interpreter, feed, place)
+            interpreter.invoke()
+            rows[place] = self._decode(interpreter.get_tensor(self._output_index)).reshape(-1)
+
+    def _give(self, interpreter: Interpreter, feed: Feed, place: int) -> None:
         for name, index in self._indices.items():
             values = feed[name][place : place + 1]
             if self._named:
-                self._interpreter.set_tensor(index, _encoded(values, self._taken[name]))
+                interpreter.set_tensor(index, _encoded(values, self._taken[name]))
             else:
-                self._interpreter.set_tensor(index, self._encoder.encoded(cast("NDArray[np.uint8]", values)))
+                interpreter.set_tensor(index, self._encoder.encoded(cast("NDArray[np.uint8]", values)))
 
     def _checked(self, inputs: ModelInputs) -> Feed:
         """The arrays by the names in `_indices`.
