@@ -104,5 +104,5 @@ def test_a_finished_run_is_refused_as_ever(tmp_path: Path) -> None:
     run.report_json.write_text("{}")
     assert not run.is_sealed, "stopped between its report and its check sums"
     run.seal()
-    with pytest.raises(RunError, match="never silently overwritten"):
+    with pytest.raises(RunError, match="holds the finished run of this recipe, and is never silently overwritten"):
         create_run_directory(tmp_path / "run", recipe=RECIPE)

@@ -148,7 +148,8 @@ def trials(kind: str, count: int, each: int, seed: int, folder: Path) -> None:
             last = run(folder, name, kill_after=moment)
             if last.status == -signal.SIGKILL:
                 stops.append(f"{last.seconds:.0f} s, {last_stage(last.out)}")
-        found = digests(folder / "runs" / name) if last.status == 0 else {}
+        whole_already = "holds the finished run of this recipe" in last.out  # the kill met the end of the process
+        found = digests(folder / "runs" / name) if last.status == 0 or whole_already else {}
         other = sorted(name for name in wanted if found.get(name) != wanted[name])
         told = f"NO, status {last.status}: {', '.join(other)} {last.out[-600:]!r}" if other else "yes"
         if stops:  # else it had ended before it was to be killed

@@ -47,6 +47,11 @@ def refuse_existing_run(path: Path, *, overwrite: bool = False, recipe: str | No
             f"'{path}' holds an unfinished run of another recipe: {told}",
             hint=f"with the values that it began with it goes on; or {OTHER_WAYS}",
         )
+    done = run.began_with("recipe") if recipe is not None and run.is_sealed else None
+    if done is not None and recipe is not None and not _differences(done, recipe):
+        raise RunError(
+            f"'{path}' holds the finished run of this recipe, and is never silently overwritten", hint=OTHER_WAYS
+        )
     raise RunError(f"'{path}' exists already and is never silently overwritten", hint=OTHER_WAYS)
 
 
