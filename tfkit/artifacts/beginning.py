@@ -38,20 +38,19 @@ def refuse_existing_run(path: Path, *, overwrite: bool = False, recipe: str | No
     if overwrite or not _is_taken(path) or _goes_on(path, recipe, overwrite=overwrite):
         return
     run = RunDirectory(path)
-    began = None if recipe is None or run.is_sealed else run.began_with("recipe")
+    began = None if recipe is None else run.began_with("recipe")
     if began is not None and recipe is not None:
-        others = [f"{key} was {before} and is {now}" for key, before, now in _differences(began, recipe)]
-        more = f", and {len(others) - _MOST_TOLD} more" if len(others) > _MOST_TOLD else ""
-        told = ", ".join(others[:_MOST_TOLD]) + more
-        raise RunError(
-            f"'{path}' holds an unfinished run of another recipe: {told}",
-            hint=f"with the values that it began with it goes on; or {OTHER_WAYS}",
-        )
-    done = run.began_with("recipe") if recipe is not None and run.is_sealed else None
-    if done is not None and recipe is not None and not _differences(done, recipe):
-        raise RunError(
-            f"'{path}' holds the finished run of this recipe, and is never silently overwritten", hint=OTHER_WAYS
-        )
+        differences = _differences(began, recipe)
+        if run.is_sealed and not differences:
+            told = f"'{path}' holds the finished run of this recipe, and is never silently overwritten"
+            raise RunError(told, hint=OTHER_WAYS)
+        if not run.is_sealed:
+            others = [f"{key} was {before} and is {now}" for key, before, now in differences]
+            more = f", and {len(others) - _MOST_TOLD} more" if len(others) > _MOST_TOLD else ""
+            raise RunError(
+                f"'{path}' holds an unfinished run of another recipe: {', '.join(others[:_MOST_TOLD])}{more}",
+                hint=f"with the values that it began with it goes on; or {OTHER_WAYS}",
+            )
     raise RunError(f"'{path}' exists already and is never silently overwritten", hint=OTHER_WAYS)
 
 

@@ -247,7 +247,7 @@ def _fitted(
         chosen_on = f"{others:,} training examples held out, then fitted on all"
         learned, held_out, everything = seen.rows(0, kept), seen.rows(kept, kept + others), seen
     head = fit_linear_head(learned, held_out, asked, everything=everything, tell=tell)
-    layer.set_weights([head.kernel, head.bias] if layer.use_bias else [head.kernel])
+    layer.set_weights([head.kernel, head.bias])  # without its bias the folded scaling would be another answer
     if log_directory is not None:
         _write_scalars(head, log_directory)
     if progress is not None:
