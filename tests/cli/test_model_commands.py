@@ -55,6 +55,19 @@ def test_predict_takes_folders_and_shows_a_table(
     assert len(rows) == 6 and all("red" in row for row in rows)
 
 
+def test_a_table_of_many_pictures_shows_the_best_label_of_each(
+    exported: Path, pictures: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file, few, many = str(exported / "model_int8.tflite"), [str(pictures / "red")], [str(pictures)] * 4
+    assert main(["predict", file, *few]) == 0
+    assert capsys.readouterr().out.count("0.0") > 6, "all three labels of each"
+    assert main(["predict", file, *many]) == 0
+    rows = [line for line in capsys.readouterr().out.splitlines() if line.strip()]
+    assert sum(".png" in row for row in rows) > 20
+    assert len(rows) <= sum(".png" in row for row in rows) + 3, "the file, the headings and a rule"
+    assert len(told_json(["predict", file, *many], capsys)["images"][0]["top"]) == 3
+
+
 def test_predict_tells_a_picture_that_is_none(
     exported: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from tfkit.terminal import PlainConsole
 
 _NOT_SURE = "not sure"
+_TOP, _FEW = 5, 20  # labels of each input; of more inputs than a screen has room for, the table shows the best alone
 _MOST_WORDS = 16  # a table of more is no answer: of longer texts the strongest are shown
 _BAR = 12  # characters of the longest bar
 
@@ -38,7 +39,9 @@ def predict(
     ],
     labels: Annotated[Path | None, typer.Option(help="A file with one label a line.")] = None,
     custom_objects: CustomObjects = None,
-    top: Annotated[int, typer.Option(min=1, help="How many labels to show for each.")] = 5,
+    top: Annotated[
+        int | None, typer.Option(min=1, help="How many labels to show for each: 5, in a table of more than 20 the best.")
+    ] = None,
     resize: Annotated[
         ResizeMode, typer.Option(help="How pictures are fitted, for a file that tfkit did not write.")
     ] = "crop",
@@ -71,7 +74,7 @@ def predict(
             path,
             inputs,
             labels=labels,
-            top=top,
+            top=top or _TOP,
             resize=resize,
             scaling=said,
             task=task,
@@ -83,11 +86,11 @@ def predict(
             tell=lambda sentence: typer.echo(f"  {sentence}", err=True),
         )
     if as_json:
-        _echo_document(told.document() if isinstance(told, FoundTexts) else told.document(top=top))
+        _echo_document(told.document() if isinstance(told, FoundTexts) else told.document(top=top or _TOP))
     elif isinstance(told, FoundTexts):
         _show_found(told, nearest=nearest)
     else:
-        _show_answers(told, top=top)
+        _show_answers(told, top=top or (_TOP if len(told.inputs) <= _FEW else 1))
         _tell_numbered(told.class_names)
         if told.explained:
             _show_explained(told.explained)
