@@ -57,17 +57,12 @@ def benchmark(
 
 
 def _show(display: "Display", timed: "Timed") -> None:
-    from rich import box
-    from rich.table import Table
     from rich.text import Text
 
     from tfkit.reports.quantities import counted, file_size, milliseconds
+    from tfkit.terminal import plain_table
 
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, header_style="bold", pad_edge=False)
-    table.add_column("file", overflow="fold")
-    table.add_column("kind", no_wrap=True)
-    for heading in ("size", "p50", "p95", "mean", "runs"):
-        table.add_column(heading, justify="right", no_wrap=True)
+    table = plain_table(["file", "kind"], ["size", "p50", "p95", "mean", "runs"])
     for file in timed.files:
         latency = file.latency
         times = map(milliseconds, (latency.latency_ms_p50, latency.latency_ms_p95, latency.latency_ms_mean))

@@ -179,18 +179,13 @@ def _tell(display: "Display", found: "Optimized") -> int:
 
 
 def _show_files(display: "Display", result: "SearchResult") -> None:
-    from rich import box
-    from rich.table import Table
     from rich.text import Text
 
     from tfkit.reports.quantities import percent
     from tfkit.search.words import latency, points
+    from tfkit.terminal import plain_table
 
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, header_style="bold", pad_edge=False)
-    table.add_column(f"file, on {result.chosen_on}", overflow="fold")
-    for heading in ("accuracy", "points", "bytes", "p50"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("budget", no_wrap=True)
+    table = plain_table([f"file, on {result.chosen_on}"], ["accuracy", "points", "bytes", "p50"], ["budget"])
     reference = result.reference
     figures = (percent(reference.accuracy, decimals=2), "", f"{reference.bytes:,}", latency(reference.latency_ms), "")
     table.add_row("Float model", *figures, end_section=True)

@@ -12,8 +12,6 @@ from tfkit.cli.options import CustomObjects, InputChannels, InputMean, InputRang
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from rich.table import Table
-
     from tfkit.explaining import Explanation, WordShare
     from tfkit.operations import FoundTexts, Prediction
     from tfkit.operations.values import Explained
@@ -40,7 +38,8 @@ def predict(
     labels: Annotated[Path | None, typer.Option(help="A file with one label a line.")] = None,
     custom_objects: CustomObjects = None,
     top: Annotated[
-        int | None, typer.Option(min=1, help="How many labels to show for each: 5, in a table of more than 20 the best.")
+        int | None,
+        typer.Option(min=1, help="Labels to show for each: 5, in a table of more than 20 the best."),
     ] = None,
     resize: Annotated[
         ResizeMode, typer.Option(help="How pictures are fitted, for a file that tfkit did not write.")
@@ -103,24 +102,14 @@ def _echo_document(document: dict[str, object]) -> None:
     typer.echo(text.encode("utf-8", "backslashreplace").decode())
 
 
-def _table() -> "Table":
-    from rich import box
-    from rich.table import Table
-
-    return Table(box=box.SIMPLE_HEAD, show_edge=False, header_style="bold", pad_edge=False)
-
-
 def _show_answers(told: "Prediction", *, top: int) -> None:
     """Print a table of the labels; those that are not given are dim."""
     from rich.text import Text
 
-    from tfkit.terminal import PlainConsole
+    from tfkit.terminal import PlainConsole, plain_table
 
-    table = _table()
     numbers = told.targets == "numbers"
-    table.add_column(told.kind, overflow="fold")
-    table.add_column("number" if numbers else "label", overflow="fold")
-    table.add_column("value" if numbers else "score", justify="right", no_wrap=True)
+    table = plain_table([told.kind, "number" if numbers else "label"], ["value" if numbers else "score"])
     for one, row, given in zip(told.inputs, told.best(top=top), told.given(), strict=True):
         for place, (label, score) in enumerate(row):
             style = "" if label in given else "dim"
@@ -144,12 +133,9 @@ def _tell_numbered(class_names: tuple[str, ...]) -> None:
 def _show_found(told: "FoundTexts", *, nearest: bool) -> None:
     from rich.text import Text
 
-    from tfkit.terminal import PlainConsole
+    from tfkit.terminal import PlainConsole, plain_table
 
-    table = _table()
-    for heading in ("text", "nearest" if nearest else "answer", "label"):
-        table.add_column(heading, overflow="fold")
-    table.add_column("cosine" if nearest else "confidence", justify="right", no_wrap=True)
+    table = plain_table(["text", "nearest" if nearest else "answer", "label"], ["cosine" if nearest else "confidence"])
     for one in told.answers:
         if nearest:
             rows = [(near.text, near.label, near.cosine) for near in one.nearest]
@@ -181,13 +167,11 @@ def _show_words(explanation: "Explanation", *, label: str, console: "PlainConsol
     """A table of words, each with a bar: to the right it spoke for the label, to the left against it."""
     from rich.text import Text
 
+    from tfkit.terminal import plain_table
+
     words = _strongest(explanation.words)
     longest = max((abs(word.share) for word in words), default=0.0) or 1.0
-    table = _table()
-    table.add_column("word", overflow="fold")
-    table.add_column("share", justify="right", no_wrap=True)
-    table.add_column("against", justify="right", no_wrap=True)
-    table.add_column("for", no_wrap=True)
+    table = plain_table(["word"], ["share", "against"], ["for"])
     for word in words:
         bar = "█" * round(_BAR * abs(word.share) / longest)
         sides = ("", Text(bar, style="green")) if word.share >= 0 else (Text(bar, style="red"), "")

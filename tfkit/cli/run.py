@@ -9,19 +9,11 @@ import typer
 from tfkit.errors import ConfigError, printable
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from rich.table import Table
-
-    from tfkit.compression import CompressionCoverage
-    from tfkit.compression.channels.planning import ChannelPlan, PlannedGroup
-    from tfkit.compression.pruning.rewriting import PrunableLayer, PruningCoverage
     from tfkit.running.checking import RecipeCheck
     from tfkit.terminal.display import Display
 
 REFUSED = 3
 _MOST_SHOWN = 3
-_MOST_NAMES = 6
 
 
 def run(
@@ -86,7 +78,10 @@ def check(
 
         found = check_config(config, display)
     if found.coverage is not None:
-        _show_coverage(display, found.coverage)
+        from tfkit.reports.terminal import coverage_tables
+
+        for table in coverage_tables(found.coverage):
+            display.table(table)
     _show_data(display, found)
     _show_stages(display, found.stages)
     for note in found.notes:
@@ -96,16 +91,13 @@ def check(
 
 def _show_data(display: "Display", found: "RecipeCheck") -> None:
     """Show the classes, what was left out, and what is there twice."""
-    from rich import box
-    from rich.table import Table
     from rich.text import Text
+
+    from tfkit.terminal import plain_table
 
     report = found.data
     names = [name for name, counts in report.kept.items() if sum(counts.values())]
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, header_style="bold", pad_edge=False)
-    table.add_column("class")
-    for name in names:
-        table.add_column(name, justify="right")
+    table = plain_table(["class"], names)
     for kind in found.class_names:
         table.add_row(Text(printable(kind)), *(str(report.kept[name].get(kind, 0)) for name in names))
     table.add_section()
@@ -134,69 +126,3 @@ def _show_stages(display: "Display", stages: tuple[tuple[str, str], ...]) -> Non
         style = "" if text else "dim"
         table.add_row(Text(name, style="bold" if text else "dim"), Text(text or "does not run", style=style))
     display.table(table)
-
-
-def _show_coverage(display: "Display", coverage: "CompressionCoverage") -> None:
-    """Show what quantisation and pruning will do, layers that are treated alike in one row.
-
-    Args:
-        display: The terminal.
-        coverage: What was found out before training.
-    """
-    if coverage.quantization:
-        display.table(_quantization_table(coverage))
-    if coverage.pruning is not None:
-        display.table(_pruning_table(coverage.pruning))
-    if coverage.channels is not None:
-        display.table(_channel_table(coverage.channels))
-
-
-def _quantization_table(coverage: "CompressionCoverage") -> "Table":
-    from tfkit.compression import grouped_coverage
-
-    table = _table("in the file", "layers", "why", "kinds")
-    for group in grouped_coverage(coverage.quantization):
-        style = "bold" if group.precision == "float32" else ""
-        precision = "not there" if group.precision == "-" else group.precision
-        table.add_row(precision, str(group.layers), group.reason, _listed(group.kinds), style=style)
-    return table
-
-
-def _pruning_table(coverage: "PruningCoverage") -> "Table":
-    table = _table("pruning", "layers", "weights", "which")
-    reasons: dict[str, list[PrunableLayer]] = {}
-    for row in coverage.layers:
-        reasons.setdefault("pruned" if row.pruned else f"dense: {row.reason}", []).append(row)
-    for reason, rows in reasons.items():
-        weights = sum(row.weights for row in rows)
-        table.add_row(reason, str(len(rows)), f"{weights:,}", _listed([row.layer for row in rows]))
-    return table
-
-
-def _channel_table(plan: "ChannelPlan") -> "Table":
-    table = _table("channels", "groups", "before", "which")
-    kinds: dict[str, list[PlannedGroup]] = {}
-    for group in plan.groups:
-        narrower = len(group.kept) < group.width
-        kinds.setdefault("narrower" if narrower else f"whole: {group.pinned or 'narrow enough'}", []).append(group)
-    for kind, groups in kinds.items():
-        before = sum(group.width for group in groups)
-        table.add_row(kind, str(len(groups)), f"{before:,}", _listed([group.name for group in groups]))
-    return table
-
-
-def _table(first: str, second: str, third: str, fourth: str) -> "Table":
-    from rich import box
-    from rich.table import Table
-
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, header_style="bold", pad_edge=False)
-    table.add_column(first)
-    table.add_column(second, justify="right")
-    table.add_column(third, justify="left" if third == "why" else "right")
-    table.add_column(fourth, style="dim")
-    return table
-
-
-def _listed(names: "Sequence[str]") -> str:
-    more = len(names) - _MOST_NAMES
-    return ", ".join(names[:_MOST_NAMES]) + (f" and {more} more" if more > 0 else "")

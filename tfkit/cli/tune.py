@@ -26,8 +26,7 @@ def tune(
 
     tuned = load_tuned_recipe(find_recipe(recipe), overrides or [])
     again, display = shlex.join(("tfkit", "tune", recipe, *(overrides or []))), Display()
-    folder = tuned.config.run.directory / f"{tuned.config.run.name}-tune"
-    with tensorflow_started(), kept_work_noted(folder, again=again):
+    with tensorflow_started(), kept_work_noted(tuned.folder, again=again):
         from tfkit.tuning import tune_recipe
 
         result = tune_recipe(tuned, display)
@@ -35,20 +34,16 @@ def tune(
     if result.best is None:
         raise TrainingError("no trial was trained to its end", hint=f"see {result.report}")
     display.table(_best_trials(result))
-    boards = f"tensorboard --logdir {folder / 'tensorboard'}"
+    boards = f"tensorboard --logdir {tuned.folder / 'tensorboard'}"
     display.next_steps(result.report, f"tfkit run {result.best_recipe}", boards)
     return 0
 
 
 def _best_trials(result: "SweepResult") -> "Table":
-    from rich import box
-    from rich.table import Table
-
+    from tfkit.terminal import plain_table
     from tfkit.tuning.words import short_names, told_value
 
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, header_style="bold", pad_edge=False)
-    for heading in ("trial", f"validation {result.task.unit}", *short_names(result.keys).values()):
-        table.add_column(heading, justify="right", overflow="fold")
+    table = plain_table(["trial", f"validation {result.task.unit}", *short_names(result.keys).values()])
     ranked = result.ranked[:8]
     for trial in [*ranked, *([result.recipe] if result.recipe and result.recipe not in ranked else [])]:
         name = f"{trial.number}, the recipe" if trial.number == 0 else str(trial.number)

@@ -220,18 +220,12 @@ def _tensor(tensor: "TensorSpec") -> str:
 
 
 def _show_table(display: "Display", verified: "Verified", *, judged: bool) -> None:
-    from rich import box
-    from rich.table import Table
     from rich.text import Text
 
     from tfkit.reports.quantities import file_size, milliseconds, percent
+    from tfkit.terminal import plain_table
 
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, header_style="bold", pad_edge=False)
-    table.add_column("file", overflow="fold")
-    for heading in ("size", verified.metric, "agreement", "p50"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    if judged:
-        table.add_column("verdict", no_wrap=True)
+    table = plain_table(["file"], ["size", verified.metric, "agreement", "p50"], ["verdict"] if judged else [])
     if verified.reference is not None:
         table.add_row("Keras reference", "", _told(verified, verified.reference), end_section=True)
     for result in verified.files:

@@ -93,6 +93,11 @@ class TunedRecipe:
     space: Mapping[str, Values]
     _tree: RecipeTree
 
+    @property
+    def folder(self) -> Path:
+        """Where its trials are kept, `runs/NAME-tune`."""
+        return self.config.run.directory / f"{self.config.run.name}-tune"
+
     def at(self, values: Mapping[str, Plain]) -> AnyRecipe:
         """The recipe with other values.
 

@@ -1,4 +1,9 @@
-"""The table at the end of a run, in the terminal."""
+"""Tables of a run in the terminal: what compression will do, before it, and its files, at its end."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from rich import box
 from rich.table import Table
@@ -7,6 +12,15 @@ from rich.text import Text
 from tfkit.reports.quantities import counted, file_size, milliseconds, percent
 from tfkit.reports.run_report import ArtifactResult, RunReport
 from tfkit.tasks import Task
+from tfkit.terminal import plain_table
+
+# Only for the type checker: this room loads TensorFlow, and `tfkit --help` must not.
+if TYPE_CHECKING:
+    from tfkit.compression import CompressionCoverage
+    from tfkit.compression.channels.planning import ChannelPlan, PlannedGroup
+    from tfkit.compression.pruning.rewriting import PrunableLayer, PruningCoverage
+
+_MOST_NAMES = 6
 
 
 def result_table(report: RunReport) -> Table:
@@ -55,3 +69,66 @@ def _cells(file: ArtifactResult, task: Task) -> tuple[Text | str, ...]:
         milliseconds(file.latency_ms_p50),
         Text("✓ accepted", style="green") if file.accepted else Text("✗ refused", style="bold red"),
     )
+
+
+def coverage_tables(coverage: CompressionCoverage) -> list[Table]:
+    """What quantisation and pruning will do, layers that are treated alike in one row.
+
+    Args:
+        coverage: What was found out before training.
+
+    Returns:
+        A table for each of them that the recipe asks for.
+    """
+    tables = [_quantization_table(coverage)] if coverage.quantization else []
+    if coverage.pruning is not None:
+        tables.append(_pruning_table(coverage.pruning))
+    if coverage.channels is not None:
+        tables.append(_channel_table(coverage.channels))
+    return tables
+
+
+def _quantization_table(coverage: CompressionCoverage) -> Table:
+    from tfkit.compression import grouped_coverage
+
+    table = _counted_table("in the file", "layers", "why", "kinds")
+    for group in grouped_coverage(coverage.quantization):
+        style = "bold" if group.precision == "float32" else ""
+        precision = "not there" if group.precision == "-" else group.precision
+        table.add_row(precision, str(group.layers), group.reason, _listed(group.kinds), style=style)
+    return table
+
+
+def _pruning_table(coverage: PruningCoverage) -> Table:
+    table = _counted_table("pruning", "layers", "weights", "which")
+    reasons: dict[str, list[PrunableLayer]] = {}
+    for row in coverage.layers:
+        reasons.setdefault("pruned" if row.pruned else f"dense: {row.reason}", []).append(row)
+    for reason, rows in reasons.items():
+        weights = sum(row.weights for row in rows)
+        table.add_row(reason, str(len(rows)), f"{weights:,}", _listed([row.layer for row in rows]))
+    return table
+
+
+def _channel_table(plan: ChannelPlan) -> Table:
+    table = _counted_table("channels", "groups", "before", "which")
+    kinds: dict[str, list[PlannedGroup]] = {}
+    for group in plan.groups:
+        narrower = len(group.kept) < group.width
+        kinds.setdefault("narrower" if narrower else f"whole: {group.pinned or 'narrow enough'}", []).append(group)
+    for kind, groups in kinds.items():
+        before = sum(group.width for group in groups)
+        table.add_row(kind, str(len(groups)), f"{before:,}", _listed([group.name for group in groups]))
+    return table
+
+
+def _counted_table(*headings: str) -> Table:
+    table = plain_table(headings)
+    table.columns[1].justify = "right"
+    table.columns[-1].style = "dim"
+    return table
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = len(names) - _MOST_NAMES
+    return ", ".join(names[:_MOST_NAMES]) + (f" and {more} more" if more > 0 else "")

@@ -1,6 +1,7 @@
 from .display import Display, PlainConsole
 from .interruption import InterruptedRunError, ctrl_c_remembered, kept_work_noted
 from .quiet import chatter_dropped, import_tensorflow, tensorflow_started
+from .tables import plain_table
 
 __all__ = [
     "Display",
@@ -10,5 +11,6 @@ __all__ = [
     "ctrl_c_remembered",
     "import_tensorflow",
     "kept_work_noted",
+    "plain_table",
     "tensorflow_started",
 ]

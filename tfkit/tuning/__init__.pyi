@@ -1,4 +1,4 @@
 from .result import SweepResult, Tried
-from .sweep import study_folder, tune, tune_recipe
+from .sweep import tune, tune_recipe
 
-__all__ = ["SweepResult", "Tried", "study_folder", "tune", "tune_recipe"]
+__all__ = ["SweepResult", "Tried", "tune", "tune_recipe"]

@@ -73,11 +73,6 @@ def tune(
     return tune_recipe(load_tuned_recipe(find_recipe(str(recipe)), as_overrides(changes), script=script), display)
 
 
-def study_folder(tuned: TunedRecipe) -> Path:
-    """The folder of a recipe's sweep, `runs/NAME-tune`."""
-    return tuned.config.run.directory / f"{tuned.config.run.name}-tune"
-
-
 def tune_recipe(tuned: TunedRecipe, display: Display | None = None) -> SweepResult:
     """Run the sweep of a recipe that has been read already; see `tune`."""
     return _Sweep(tuned, display or SilentDisplay()).run()
@@ -101,7 +96,7 @@ class _Sweep:
         self._began = time.monotonic()
         self._stages = stages_of(tuned.config)
         self._recipe = {key: tuned.own(key) for key in tuned.space}
-        self._folder = study_folder(tuned)
+        self._folder = tuned.folder
         self._examples = ExamplesOfTrials(display)
         self._process = this_process()
 
