@@ -84,7 +84,8 @@ def train(job: RecipeRun, name: str, model: Any, teacher: Any) -> tuple[Any, rep
     if (done := job.done_before(name, stages.ChannelPruning)) is not None:
         return done.model, job.evaluate(done.model), done.found
     logs = {"log_directory": job.folder.tensorboard(name), "checkpoint": job.folder.checkpoints / f"{name}.keras"}
-    logs |= {} if name == "head" else {"state": job.state(name)}
+    looking = {"suspicious_labels": job.config.data.suspicious_labels}
+    logs |= looking if name == "head" else {"state": job.state(name)}
     channels = None
     with job.display.stage(title) as stage:
         options = stage_options(job.config, name, teacher) | logs | {"progress": stage.progress}
@@ -108,7 +109,9 @@ def train(job: RecipeRun, name: str, model: Any, teacher: Any) -> tuple[Any, rep
         evaluation.keras,
         trainable_parameters=result.trainable_parameters,
         counted_in=result.counted_in,
+        suspicious_labels=result.suspicious_labels,
     )
+    job.tell_suspicious_labels(summary)
     if summary.cost:
         job.display.note(f"    {summary.cost}")
     job.finish(summary, model, channels)

@@ -83,6 +83,8 @@ def train(
         options = stage_options(job.config, name, teacher) | {"log_directory": logs, "progress": stage.progress}
         options |= {"sequence_length": job.spec.sequence_length, "checkpoint": job.folder.checkpoints / f"{name}.keras"}
         options |= {"state": job.state(name)}
+        if name == "fine_tune":
+            options["suspicious_labels"] = job.config.data.suspicious_labels
         memory = PeakMemory()
         trained = train_stage(model, splits.train, splits.validation, tokenizer, **options)
         spent = {"trainable_parameters": trained.result.trainable_parameters, "peak_memory_bytes": memory.bytes}
@@ -96,8 +98,9 @@ def train(
         "step": len(history["loss"]) - 1,
     }
     reports.write_tensorboard_texts(logs, **shown)
-    spent["counted_in"] = trained.result.counted_in
+    spent |= {"counted_in": trained.result.counted_in, "suspicious_labels": trained.result.suspicious_labels}
     summary = reports.StageSummary(name, title, stage.seconds, history, notes, quality=evaluation.keras, **spent)
+    job.tell_suspicious_labels(summary)
     job.display.note(f"    {summary.cost}")
     removed = trained.transformer if isinstance(trained, CompressedStage) else None
     job.finish(summary, trained.model, removed)

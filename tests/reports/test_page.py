@@ -9,6 +9,7 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
+from tfkit.data.suspicious_labels import SuspiciousLabel, SuspiciousLabels
 from tfkit.reports import RunReport, StageSummary
 from tfkit.reports.page import render_page
 
@@ -195,3 +196,17 @@ def test_gain_by_transfer_compares_what_differs_in_the_backbone_only(make_report
     text = render(make_report(12), pixels).text
     assert "+56.0" in text
     assert "the head on the frozen backbone 87.0 %, the same head on a random backbone 31.0 %" in text
+
+
+def test_labels_that_look_wrong_are_listed(make_report: MakeReport, pixels: Pixels) -> None:
+    report = make_report(12)
+
+    def told(*found: SuspiciousLabel) -> str:
+        looked = SuspiciousLabels(700, found, ("daisy",))
+        stages = (*report.stages, StageSummary("head", "Train the head", 1.0, suspicious_labels=looked))
+        return render(replace(report, stages=stages), pixels).text
+
+    text = told(SuspiciousLabel(3, "train/<b>/5.jpg", "pansy", "iris", 0.01, 0.95))
+    assert "train/<b>/5.jpg (pansy, looks like iris)" in text and "suspicious_labels.csv" in text
+    assert "fewer than five images: daisy" in text
+    assert "None looks wrong" in told() and "look wrong" not in render(report, pixels).text

@@ -252,6 +252,16 @@ class RunDirectory:
         """
         return self.path / "left_out.csv"
 
+    @property
+    def suspicious_labels(self) -> Path:
+        """A table of training examples whose class is likely wrong; absent when none was found.
+
+        Example:
+            >>> RunDirectory(Path("runs/digits")).suspicious_labels.as_posix()
+            'runs/digits/suspicious_labels.csv'
+        """
+        return self.path / "suspicious_labels.csv"
+
     def clear_unproved(self) -> None:
         """Remove what an earlier process may have left half done: exported files, reports, unfinished writing."""
         for folder in (self.artifacts, self.golden):

@@ -25,6 +25,7 @@ from tfkit.config.keys import (
     key,
     labels_per_class_key,
     on_leakage_key,
+    suspicious_labels_key,
     text_of_number,
 )
 from tfkit.config.options import AugmentationOptions, ClassifierOptions, LoadingOptions, options_of
@@ -93,6 +94,7 @@ class DataSection(Section):
         COUNT, "An image of more pixels than this is not decoded and counts as one that cannot be read.", 178_956_970
     )
     on_leakage: Literal["keep", "drop", "error"] = on_leakage_key()
+    suspicious_labels: bool = suspicious_labels_key()
     max_lost_fraction: Fraction = key(
         FRACTION,
         "Share of the images that may break or vanish during a run before it stops; others of their label stand in.",

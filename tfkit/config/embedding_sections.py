@@ -25,7 +25,7 @@ from tfkit.config.keys import (
 )
 from tfkit.config.options import AcceptanceLimits, ContrastiveOptions, TextModelOptions, options_of
 from tfkit.config.sections import AcceptanceSection
-from tfkit.config.text_sections import SEGMENT_IDS_TOLD, TextDataSection, TextModelSection
+from tfkit.config.text_sections import SEGMENT_IDS_TOLD, TextModelSection, TextSourceSection
 from tfkit.config.training_sections import Section, TrainingSection
 from tfkit.config.tune_section import TuneSection
 
@@ -38,7 +38,7 @@ else:
     EmbeddingFormat = Literal[_FORMATS]
 
 
-class EmbeddingDataSection(TextDataSection):
+class EmbeddingDataSection(TextSourceSection):
     """`data:` - the texts, what belongs together, and their splits. Relative paths start at the current folder."""
 
     labels_are_texts: bool = key(

@@ -100,6 +100,15 @@ def on_leakage_key() -> Any:
     )
 
 
+def suspicious_labels_key() -> Any:
+    """`data.suspicious_labels`, of images and of texts."""
+    return key(
+        FLAG,
+        "Tell training examples whose class is likely wrong, where a head learns on features that are computed once.",
+        True,
+    )
+
+
 def teacher_key() -> Any:
     """`distillation.teacher`, of images and of texts."""
     return key(

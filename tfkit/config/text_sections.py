@@ -29,6 +29,7 @@ from tfkit.config.keys import (
     key,
     labels_per_class_key,
     on_leakage_key,
+    suspicious_labels_key,
     teacher_key,
 )
 from tfkit.config.options import (
@@ -114,8 +115,8 @@ Column = CountFromZero | Name | None
 _COLUMN = "a column's name, its number from 0, or null"
 
 
-class TextDataSection(Section):
-    """`data:` - the texts, their labels and their splits. Relative paths start at the current folder."""
+class TextSourceSection(Section):
+    """Where texts come from, of classifiers and of embeddings."""
 
     source: Literal["csv", "tsv", "jsonl", "tfds", "built_in"] = choice("Where the texts come from.")
     directory: FilePath | None = key(
@@ -152,6 +153,12 @@ class TextDataSection(Section):
     def loading_options(self) -> TextLoadingOptions:
         """This section as keyword arguments of `tfkit.data.text.load_text_splits`; only the seed is added."""
         return options_of(self, TextLoadingOptions)
+
+
+class TextDataSection(TextSourceSection):
+    """`data:` - the texts, their labels and their splits. Relative paths start at the current folder."""
+
+    suspicious_labels: bool = suspicious_labels_key()
 
 
 class TextAugmentationSection(Section):

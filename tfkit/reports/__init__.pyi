@@ -2,6 +2,7 @@ from .compression import Compression, describe_compression, parameters_of
 from .explanations import Explanations, explain_mistakes
 from .files import write_run_report
 from .findings import Evaluation
+from .label_doubts import suspicious_labels_told, write_suspicious_labels
 from .proof import evaluate, prove_artifacts, shown_of, write_stage_pictures
 from .run_report import ArtifactResult, Control, RunReport, StageSummary, artifact_result, float_accuracy
 from .tensorboard import write_layer_errors, write_tensorboard_images, write_tensorboard_texts
@@ -24,9 +25,11 @@ __all__ = [
     "prove_artifacts",
     "result_table",
     "shown_of",
+    "suspicious_labels_told",
     "write_layer_errors",
     "write_run_report",
     "write_stage_pictures",
+    "write_suspicious_labels",
     "write_tensorboard_images",
     "write_tensorboard_texts",
 ]

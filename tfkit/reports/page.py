@@ -28,6 +28,7 @@ from tfkit.reports.findings import (
     most_confused,
 )
 from tfkit.reports.gallery import Misclassified, exhibits
+from tfkit.reports.label_doubts import doubted_labels
 from tfkit.reports.phrases import date, environment, limits, tiles, timing, verdict, warnings
 from tfkit.reports.run_report import RunReport
 from tfkit.reports.task_view import figure_rows, task_view, wrong_answers
@@ -73,6 +74,7 @@ def render_page(report: RunReport, *, misclassified: Misclassified) -> str:
         "trained": [(stage, _svgs(curve_drawings(stage))) for stage in report.stages if any(stage.history.values())],
         "total_seconds": max(sum(stage.seconds for stage in report.stages), 1e-9),
         "data": data,
+        "doubted_labels": doubted_labels(report.suspicious_labels),
         "compression": report.compression,
         "shrunk": compression_view(report),
         "environment": environment(report),

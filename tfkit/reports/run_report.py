@@ -17,6 +17,7 @@ from tfkit.artifacts import (
     compressed_bytes,
     format_label,
 )
+from tfkit.data.suspicious_labels import SuspiciousLabels
 from tfkit.inputs import Prose, input_of
 from tfkit.reports.compression import Compression
 from tfkit.reports.findings import Evaluation
@@ -48,6 +49,7 @@ class StageSummary:
         trainable_parameters: How many numbers learned; None where nothing did, or it was not counted.
         peak_memory_bytes: The most memory held meanwhile (a GPU's, else the process's); None when it is not known.
         counted_in: What the history has one value for.
+        suspicious_labels: Training examples whose class is likely wrong; None where nobody looked.
     """
 
     name: str
@@ -59,6 +61,7 @@ class StageSummary:
     trainable_parameters: int | None = None
     peak_memory_bytes: int | None = None
     counted_in: Literal["epoch", "fit"] = "epoch"
+    suspicious_labels: SuspiciousLabels | None = None
 
     @property
     def cost(self) -> str:
@@ -229,6 +232,11 @@ class RunReport:
     host: Host = field(default_factory=_this_host)
     created: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
     tfkit_version: str = __version__
+
+    @property
+    def suspicious_labels(self) -> SuspiciousLabels | None:
+        """Training examples whose class is likely wrong; None where nobody looked."""
+        return next((stage.suspicious_labels for stage in self.stages if stage.suspicious_labels), None)
 
     @property
     def noun(self) -> str:

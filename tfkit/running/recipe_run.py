@@ -113,6 +113,17 @@ class RecipeRun:
             keep_stage(self.folder, summary, model, found, seed=self.config.run.seed)
         self._forget_state(summary.name)
 
+    def tell_suspicious_labels(self, summary: reports.StageSummary) -> None:
+        """Tell the training examples whose class is likely wrong, where a stage looked for them, and list them.
+
+        Args:
+            summary: The stage; before it is recorded, so that a run that goes on has the list too.
+        """
+        if (looked := summary.suspicious_labels) is not None:
+            for line in reports.suspicious_labels_told(looked, self.folder.suspicious_labels.name):
+                self.display.note(line)
+            reports.write_suspicious_labels(looked, self.folder.suspicious_labels, self.splits.train)
+
     def _forget_state(self, name: str) -> None:
         for state in self.folder.checkpoints.glob(f"{name}*.state*.npz"):
             state.unlink()

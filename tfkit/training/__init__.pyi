@@ -1,6 +1,7 @@
 from .features import Features, cache_features, frozen_features
 from .fine_tune import fine_tune, train_batches, train_on, uses_jit
 from .head import train_head
+from .label_probe import find_suspicious_labels
 from .layer_rates import layer_factors, layer_rates, with_layer_rates
 from .linear_head import LinearHead, LinearTask, fit_linear_head
 from .objectives import adversarial, r_drop
@@ -23,6 +24,7 @@ __all__ = [
     "build_optimizer",
     "cache_features",
     "class_weights",
+    "find_suspicious_labels",
     "fine_tune",
     "fit_linear_head",
     "frozen_features",

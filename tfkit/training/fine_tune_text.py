@@ -144,6 +144,7 @@ def train_text(
     layers: int = 2,
     rank: int = 8,
     solver: HeadSolver = "gradient",
+    suspicious_labels: bool = False,
     objectives: TextObjectives | None = None,
     batch_size: int = 32,
     buckets: bool = True,
@@ -165,6 +166,7 @@ def train_text(
         layers: Of `last`: how many layers learn.
         rank: Of `lora` and `adapters`: the width of what is added.
         solver: Of `head`: as for `tfkit.training.train_head`.
+        suspicious_labels: Of `head`: as for `tfkit.training.train_head`.
         objectives: Layer-wise learning rates, adversarial training, R-Drop; None for none.
         batch_size: Texts in a batch.
         buckets: Whether texts of like length are batched together, so that less padding is computed.
@@ -183,7 +185,17 @@ def train_text(
     adaptation = adapt(model, method, layers=layers, rank=rank, bottleneck=rank)
     if method == "head":
         result = _train_head(
-            model, train, validation, tokenizer, sequence_length, batch_size, seed, optimization, solver, options
+            model,
+            train,
+            validation,
+            tokenizer,
+            sequence_length,
+            batch_size,
+            seed,
+            optimization,
+            solver,
+            suspicious_labels,
+            options,
         )
     else:
         objectives = objectives or TextObjectives()
@@ -280,6 +292,7 @@ def _train_head(
     seed: int,
     optimization: Optimization,
     solver: HeadSolver,
+    suspicious_labels: bool,
     options: StepOptions,
 ) -> StageResult:
     began = time.perf_counter()
@@ -300,6 +313,7 @@ def _train_head(
         seen,
         held_out,
         share,
+        suspicious_labels=suspicious_labels,
         optimization=optimization,
         solver=solver,
         batch_size=batch_size,
@@ -309,4 +323,12 @@ def _train_head(
         callbacks=options.get("callbacks", ()),
     )
     spent = time.perf_counter() - began
-    return StageResult("head", spent, course.history, (note, *course.notes), count_trainable(model), course.counted_in)
+    return StageResult(
+        "head",
+        spent,
+        course.history,
+        (note, *course.notes),
+        count_trainable(model),
+        course.counted_in,
+        course.suspicious_labels,
+    )

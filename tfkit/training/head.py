@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -13,11 +13,14 @@ import numpy as np
 from tfkit.arguments import takes_text
 from tfkit.artifacts import ImageSpec
 from tfkit.data import Examples
+from tfkit.data.suspicious_labels import SuspiciousLabels
+from tfkit.data.targets import target_kind
 from tfkit.models import freeze_backbone, head_on_features
 from tfkit.models.classifier import LOGITS, SCORES
 from tfkit.tasks import task_of
 from tfkit.training.features import Features, cache_features, frozen_features
 from tfkit.training.fitting import Progress, fit, kept_on_failure
+from tfkit.training.label_probe import find_suspicious_labels
 from tfkit.training.linear_head import Fit, LinearHead, LinearTask, fit_linear_head, held_out_share
 from tfkit.training.optimization import Optimization, aim_of
 from tfkit.training.result import StageResult, count_trainable
@@ -41,6 +44,7 @@ def train_head(
     solver: HeadSolver = "gradient",
     batch_size: int = 32,
     cached_views: int = 1,
+    suspicious_labels: bool = False,
     augmentation: AugmentationPolicy = "none",
     mixing: Mixing | None = None,
     flip: bool = True,
@@ -66,6 +70,8 @@ def train_head(
             are scaled, on the validation images, or without them on a fifth of the training images.
         batch_size: Images in a batch.
         cached_views: How often each training image is seen: once as it is, the other times augmented.
+        suspicious_labels: Whether to look for training images whose class is likely wrong, on the same features; they
+            are told and nothing else. Several labels and numbers are not looked at.
         augmentation: Policy of the augmented views: `none`, `light` or `rand_augment`.
         mixing: `mixup`, `cutmix` or None, in the augmented views.
         flip: Whether augmentation may mirror images.
@@ -117,6 +123,7 @@ def train_head(
             held_out,
             share,
             views=cached_views,
+            suspicious_labels=suspicious_labels,
             optimization=optimization,
             solver=solver,
             batch_size=batch_size,
@@ -133,6 +140,7 @@ def train_head(
         (note, *result.notes),
         count_trainable(model),
         result.counted_in,
+        result.suspicious_labels,
     )
 
 
@@ -156,11 +164,13 @@ def share_to_choose_on(train: Examples, validation: Examples, solver: HeadSolver
 
 @dataclass(frozen=True, eq=False)
 class HeadCourse:
-    """How a head learned; as the fields of `StageResult`."""
+    """How a head learned; as the fields of `StageResult`, and the fit that was chosen, where one was."""
 
     history: dict[str, list[float]]
     notes: tuple[str, ...]
     counted_in: Literal["epoch", "fit"]
+    suspicious_labels: SuspiciousLabels | None = None
+    chosen: Fit | None = None
 
 
 def learn_on_features(
@@ -175,6 +185,7 @@ def learn_on_features(
     batch_size: int,
     seed: int,
     views: int = 1,
+    suspicious_labels: bool = False,
     log_directory: Path | None = None,
     progress: Progress | None = None,
     callbacks: tuple[keras.callbacks.Callback, ...] = (),
@@ -187,17 +198,19 @@ def learn_on_features(
         seen: Their features; with `share` those kept first, then those held out, each with all of their views.
         held_out: The validation examples' features; None without any.
         share: As `share_to_choose_on` gives it.
-        optimization, solver, batch_size, seed, log_directory, progress, callbacks: As of `train_head`.
+        optimization, solver, batch_size, seed, suspicious_labels, log_directory, progress, callbacks: As of
+            `train_head`.
         views: How often each example is in `seen`, first as it is.
 
     Returns:
         The course.
     """
     if solver == "lbfgs":
-        return _fitted(
+        course = _fitted(
             model, train, seen, held_out, share, views=views, optimization=optimization, log_directory=log_directory,
             progress=progress,
         )  # fmt: skip
+        return _with_doubts(course, train, seen, share, views, seed) if suspicious_labels else course
     history = fit(
         head_on_features(model),
         seen.batches(batch_size, shuffle_seed=seed),
@@ -210,7 +223,29 @@ def learn_on_features(
         progress=progress,
         callbacks=callbacks,
     )
-    return HeadCourse(history, (), "epoch")
+    course = HeadCourse(history, (), "epoch")
+    return _with_doubts(course, train, seen, share, views, seed) if suspicious_labels else course
+
+
+def _with_doubts(
+    course: HeadCourse, train: Examples, seen: Features, share: Share | None, views: int, seed: int
+) -> HeadCourse:
+    """The course with the training examples whose class is likely wrong, judged by their plain views."""
+    if target_kind(train.labels) != "classes":
+        return course
+    values, order = seen.values[: len(train)], np.arange(len(train))
+    if share is not None:
+        order = np.concatenate([share.kept, share.held_out])
+        begin = len(share.kept) * views
+        if views > 1:
+            parts = seen.values[: len(share.kept)], seen.values[begin : begin + len(share.held_out)]
+            values = np.concatenate(parts)
+    names = tuple(train.names[place] for place in order)
+    found = find_suspicious_labels(
+        values, train.labels[order], train.class_names, names, chosen=course.chosen, seed=seed
+    )
+    in_training = tuple(replace(one, position=int(order[one.position])) for one in found.found)
+    return replace(course, suspicious_labels=replace(found, found=in_training))
 
 
 def _fitted(
@@ -257,7 +292,7 @@ def _fitted(
     history = {name: [one.figures[name] for one in path] for name in path[0].figures}
     note = _note(head, asked, chosen_on, rows=len(everything or seen), seconds=seconds)
     note += "; the layer's own L2 was not read" if layer.kernel_regularizer is not None else ""
-    return HeadCourse(history, (note,), "fit")
+    return HeadCourse(history, (note,), "fit", chosen=head.chosen)
 
 
 def _units(scores: keras.layers.Layer) -> dict[str, np.ndarray]:

@@ -182,10 +182,9 @@ def fit_linear_head(
         >>> head.kernel.shape
         (4, 2)
     """
-    size = seen.values.size * seen.targets.shape[1] * 4
-    with threadpool_limits(1 if size < _SMALL else None):
+    with threadpool_limits(threads_for(seen.values, seen.targets.shape[1])):
         search = _Search(seen, held_out, asked, tell)
-        common, standard = _scalings(seen.values)
+        common, standard = scalings(seen.values)
         nothing = np.zeros((search.width + 1, seen.targets.shape[1]))
         best = search.along(common, _STRONGEST, nothing, patience=_ENOUGH)
         # Features of one deviation on average need about the same penalty either way, and about the same kernel.
@@ -201,6 +200,11 @@ def fit_linear_head(
         start = search.coefficients[best.scaling, best.penalty]
         kernel, bias = scaling.folded(solver.solve(best.penalty, start, tolerance=_EXACT))
     return LinearHead(kernel.astype(np.float32), bias.astype(np.float32), best, tuple(search.fits))
+
+
+def threads_for(values: NDArray[np.float32], classes: int) -> int | None:
+    """How many threads a fit to features (n, d) is quickest with; None for all."""
+    return 1 if values.size * classes * 4 < _SMALL else None
 
 
 class _Search:
@@ -268,7 +272,7 @@ def _solver(seen: Features, asked: LinearTask, scaling: Scaling) -> Solver:
     return solver_for(asked.task, seen.values, asked.learned(seen.targets), asked.weights(seen.targets), scaling)
 
 
-def _scalings(values: NDArray[np.float32]) -> tuple[Scaling, Scaling]:
+def scalings(values: NDArray[np.float32]) -> tuple[Scaling, Scaling]:
     """The two scalings, by training statistics; in both the features' variances are 1 on average or about it."""
     mean = values.mean(axis=0, dtype=np.float64)
     if not np.isfinite(mean).all():

@@ -112,6 +112,7 @@ class TextFineTuneOptions(KeepingOptions, total=False):
     layers: int
     rank: int
     solver: HeadSolver
+    suspicious_labels: bool
     objectives: TextObjectives | None
     batch_size: int
     buckets: bool

@@ -9,6 +9,8 @@ from typing import Literal
 import keras
 import numpy as np
 
+from tfkit.data.suspicious_labels import SuspiciousLabels
+
 # Linux forgets a process's peak when "5" is written to the first, and tells it in the second (proc(5)).
 _FORGET, _STATUS = Path("/proc/self/clear_refs"), Path("/proc/self/status")
 
@@ -75,6 +77,7 @@ class StageResult:
         notes: What was decided on the way, for the report, in sentences.
         trainable_parameters: How many numbers learned; None when it was not counted.
         counted_in: What the history has one value for.
+        suspicious_labels: Training examples whose class is likely wrong; None where nobody looked.
     """
 
     name: str
@@ -83,6 +86,7 @@ class StageResult:
     notes: tuple[str, ...]
     trainable_parameters: int | None = None
     counted_in: Literal["epoch", "fit"] = "epoch"
+    suspicious_labels: SuspiciousLabels | None = None
 
     @property
     def summary(self) -> str:
