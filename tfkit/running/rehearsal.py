@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tfkit.config import EmbeddingRecipeConfig
+from tfkit.config import AnyRecipe, EmbeddingRecipeConfig
 
 if TYPE_CHECKING:
     from tfkit.artifacts import ImageSpec, InputSpec
@@ -64,6 +64,7 @@ def rehearse_images(
     from tfkit.compression import QuantizationPolicy
     from tfkit.inputs import calibration_inputs
 
+    _refuse_too_large_batches(config, model, display, len(train), noun="image")
     section = config.quantization
     formats = list(config.export.formats) if config.export else []
     if section is not None and section.engine == "tfmot" and "tflite_int8" in formats:
@@ -99,6 +100,7 @@ def rehearse_texts(
     from tfkit.data.text import calibration_tokens
     from tfkit.stages.texts import quantization_policy
 
+    _refuse_too_large_batches(config, model, display, len(train), noun="text", length=sequence_length)
     section = getattr(config, "quantization", None)
     policy = quantization_policy(**section.policy_options()) if section else None
     formats = list(config.export.formats) if config.export else []
@@ -109,6 +111,20 @@ def rehearse_texts(
         spec = TextSpec(sequence_length, Path(folder) / "tokenizer", segment_ids)
         kind = "embedding" if isinstance(config, EmbeddingRecipeConfig) else config.task.kind
         _rehearse(display, model, formats, spec=spec, samples=samples, quantization=policy, task=kind)
+
+
+def _refuse_too_large_batches(
+    config: AnyRecipe, model: Any, display: "Display", examples: int, *, noun: str, length: int = 1
+) -> None:
+    """Try a training step where its batch may not fit the memory; most recipes need no trial."""
+    from tfkit.training import free_memory, may_not_fit, refuse_too_large_batches
+
+    batch_size = min(config.data.batch_size, examples)
+    if may_not_fit(model, batch_size, length=length):
+        with display.stage("Rehearse a step") as stage:
+            measured = refuse_too_large_batches(model, batch_size, noun=noun, length=length)
+            most = f"{measured.largest_batch(free_memory())} would fit" if measured else "what it takes is not known"
+            stage.result(f"{batch_size} {noun}s; {most}")
 
 
 def _rehearse(display: "Display", model: Any, formats: Sequence[str], *, spec: Any, **given: Any) -> None:

@@ -4,6 +4,7 @@ from .head import train_head
 from .label_probe import find_suspicious_labels
 from .layer_rates import layer_factors, layer_rates, with_layer_rates
 from .linear_head import LinearHead, LinearTask, fit_linear_head
+from .memory import StepMemory, free_memory, may_not_fit, refuse_too_large_batches
 from .objectives import adversarial, r_drop
 from .optimization import Optimization, build_optimizer, class_weights
 from .result import PeakMemory, StageResult
@@ -18,6 +19,7 @@ __all__ = [
     "PeakMemory",
     "Soup",
     "StageResult",
+    "StepMemory",
     "TextObjectives",
     "adversarial",
     "average_weights",
@@ -27,11 +29,14 @@ __all__ = [
     "find_suspicious_labels",
     "fine_tune",
     "fit_linear_head",
+    "free_memory",
     "frozen_features",
     "greedy_soup",
     "layer_factors",
     "layer_rates",
+    "may_not_fit",
     "r_drop",
+    "refuse_too_large_batches",
     "train_batches",
     "train_head",
     "train_on",
