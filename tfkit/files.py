@@ -144,5 +144,9 @@ def is_inflated(size: int, stored: int) -> bool:
     Args:
         size: Bytes that it would take in memory.
         stored: Bytes that it takes in the file.
+
+    Example:
+        >>> is_inflated(1 << 40, stored=1000), is_inflated(4000, stored=1000)
+        (True, False)
     """
     return size > max(_LARGE, _MOST_TIMES * stored)

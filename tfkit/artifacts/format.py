@@ -54,6 +54,10 @@ def format_named(name: str) -> Format:
 
     Raises:
         KeyError: When there is none.
+
+    Example:
+        >>> format_named("tflite_int8").name
+        'tflite_int8'
     """
     return {one.name: one for one in FORMATS}[name]
 

@@ -103,7 +103,12 @@ CLASSES = Targets()
 
 
 def target_kind(labels: np.ndarray) -> TargetKind:
-    """Which kind of labels an array holds."""
+    """Which kind of labels an array holds.
+
+    Example:
+        >>> target_kind(np.array([2, 0, 1]))
+        'classes'
+    """
     if labels.ndim == 1:
         return "classes"
     return "labels" if labels.dtype == np.uint8 else "numbers"

@@ -227,6 +227,11 @@ def accuracy_interval(accuracy: float, examples: int) -> tuple[float, float]:
 
     Returns:
         Lower and upper bound, 0..1.
+
+    Example:
+        >>> lower, upper = accuracy_interval(0.9, 100)
+        >>> round(lower, 3), round(upper, 3)
+        (0.826, 0.945)
     """
     z = 1.959964
     scale = 1 + z * z / examples

@@ -117,7 +117,12 @@ def environment(report: RunReport) -> tuple[tuple[str, str], ...]:
 
 
 def date(created: str) -> str:
-    """An ISO time for people: "22 November 2026, 16:50 UTC"."""
+    """An ISO time for people.
+
+    Example:
+        >>> date("2026-11-22T16:50:00+00:00")
+        '22 November 2026, 16:50 UTC'
+    """
     moment = datetime.fromisoformat(created)
     return f"{moment.day} {moment:%B %Y, %H:%M} {moment.tzname() or ''}".strip()
 

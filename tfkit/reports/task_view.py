@@ -57,7 +57,12 @@ class TaskView:
 
 
 def told_figure(name: str, value: float) -> str:
-    """A figure for people: a share in per cent, a number as it is."""
+    """A figure for people: a share in per cent, a number as it is.
+
+    Example:
+        >>> told_figure("f1", 0.5)
+        '50.0 %'
+    """
     return f"{value:.4g}" if name in _NUMBERS else percent(value)
 
 

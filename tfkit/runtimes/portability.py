@@ -146,7 +146,12 @@ def operator_name(model: schema.ModelT, place: int) -> str:
 
 
 def deprecated_code(code: int) -> int:
-    """What the older field of an operator code holds: the code, or 127 for what has no place there."""
+    """What the older field of an operator code holds: the code, or 127 for what has no place there.
+
+    Example:
+        >>> deprecated_code(9), deprecated_code(150)
+        (9, 127)
+    """
     return min(code, _LARGEST_DEPRECATED_CODE)
 
 

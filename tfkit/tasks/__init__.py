@@ -29,7 +29,12 @@ __all__ = [
 
 
 def task_named(name: TaskName) -> Task:
-    """The task of a manifest or a recipe."""
+    """The task of a manifest or a recipe.
+
+    Example:
+        >>> task_named("regression").metric
+        'r2'
+    """
     return next(task for task in TASKS if task.name == name)
 
 

@@ -2,7 +2,7 @@
 
 Heads are fitted to four fifths of the examples and asked about the others: confident learning (Northcutt, Jiang and
 Chuang 2021, arXiv:1911.00068). The package `cleanlab` by its authors does the same and needs pandas; the few lines that
-are needed stand here, and `tests/benchmarks/label_faults.py` compares them with it.
+are needed stand here.
 """
 
 from __future__ import annotations

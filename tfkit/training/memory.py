@@ -40,7 +40,12 @@ class StepMemory:
     each: int
 
     def of_batch(self, batch_size: int) -> int:
-        """What a batch takes in all."""
+        """What a batch takes in all.
+
+        Example:
+            >>> StepMemory(fixed=10, each=3).of_batch(4)
+            22
+        """
         return self.fixed + batch_size * self.each
 
     def largest_batch(self, free: int) -> int:
@@ -106,7 +111,12 @@ def refuse_too_large_batches(
 
 
 def free_memory() -> int:
-    """Bytes that this process may still take: of the machine, or of the container that it runs in."""
+    """Bytes that this process may still take: of the machine, or of the container that it runs in.
+
+    Example:
+        >>> free_memory() > 0
+        True
+    """
     free = int(psutil.virtual_memory().available)
     try:
         limit, taken = ((_GROUP / name).read_text().strip() for name in ("memory.max", "memory.current"))
