@@ -1,11 +1,12 @@
 """CPU seconds and memory of commands on one .tflite file, beside ten lines of Pillow and LiteRT.
 
-    python tests/benchmarks/command_costs.py MODEL.tflite PICTURE [--photos FOLDER] [--texts MODEL] [--rounds 3]
+    python tests/benchmarks/command_costs.py MODEL.tflite PICTURE [--photos FOLDER] [--texts MODEL] [--before TFKIT]
 
 Prints a table of medians; the ten lines run in turn with the commands, each in a fresh process. With --photos both
 classify a whole folder, labelled if its pictures lie in folders of classes, and the ratio of each round is told. With
 --texts, the `.tflite` file of a run of texts, one sentence is classified, and the same with a picture among its
-letters, which is left to TF Text.
+letters, which is left to TF Text. With --before, the `tfkit` of another environment, an older version's commands run
+in turn with these.
 """
 
 import argparse
@@ -58,6 +59,7 @@ def main() -> None:
     parser.add_argument("picture", type=Path)
     parser.add_argument("--photos", type=Path)
     parser.add_argument("--texts", type=Path, metavar="MODEL")
+    parser.add_argument("--before", metavar="TFKIT")
     parser.add_argument("--rounds", type=int, default=3)
     given = parser.parse_args()
     tfkit = [str(Path(sys.executable).with_name("tfkit"))]
@@ -75,6 +77,9 @@ def main() -> None:
     if given.texts:
         for name, text in (("a text", _TEXT), ("one for TF Text", f"{_TEXT} \N{GRINNING FACE}")):
             commands[f"predict {name}"] = [*tfkit, "predict", str(given.texts), text]
+    if given.before:
+        ours_now = {name: command for name, command in commands.items() if command[0] == tfkit[0]}
+        commands |= {f"before: {name}": [given.before, *command[1:]] for name, command in ours_now.items()}
     costs: dict[str, list[tuple[float, float]]] = {name: [] for name in commands}
     for _ in range(given.rounds):
         for name, command in commands.items():
@@ -83,7 +88,7 @@ def main() -> None:
     print(f"{host.processor}, {host.cores} cores, {host.versions}; median of {given.rounds} rounds")
     for name, values in costs.items():
         seconds, memory = (statistics.median(column) for column in zip(*values, strict=True))
-        print(f"{name:20} {seconds:6.2f} CPU s {memory:7.0f} MB")
+        print(f"{name:28} {seconds:6.2f} CPU s {memory:7.0f} MB")
     if given.photos:
         ratios = [mine / theirs for (mine, _), (theirs, _) in zip(costs[ours], costs[ten], strict=True)]
         print(f"CPU of {ours} photos to the ten lines': {', '.join(f'{ratio:.2f}' for ratio in ratios)}")

@@ -8,7 +8,7 @@ from tfkit.artifacts import ImageSpec
 from tfkit.data import ArraySource, ImageExamples
 from tfkit.models import build_backbone, build_classifier
 from tfkit.training import Optimization, find_suspicious_labels, train_head
-from tfkit.training.label_probe import FOLDS, stratified_folds
+from tfkit.training.label_probe import FEWEST, FOLDS, stratified_folds
 
 PIXELS, DIGITS = load_digits(return_X_y=True)
 VALUES, LABELS = (PIXELS / 16).astype(np.float32), DIGITS.astype(np.int32)
@@ -35,13 +35,14 @@ def test_of_right_labels_few_are_suspicious() -> None:
     assert looked.examples == len(LABELS) and len(looked.found) < 0.01 * len(LABELS)
 
 
-def test_classes_of_fewer_examples_than_folds_are_not_judged() -> None:
-    chosen = np.flatnonzero((LABELS < 2) | (np.cumsum(LABELS == 9) <= FOLDS - 1) & (LABELS == 9))
+def test_classes_of_few_examples_are_not_judged() -> None:
+    chosen = np.flatnonzero((LABELS < 2) | (np.cumsum(LABELS == 9) < FEWEST) & (LABELS == 9))
     looked = find_suspicious_labels(VALUES[chosen], LABELS[chosen], NAMES, tuple(TOLD[row] for row in chosen))
     assert looked.not_judged == ("9",) and looked.examples == np.count_nonzero(LABELS < 2)
     assert not [one for one in looked.found if one.given == "9"]
-    few = find_suspicious_labels(VALUES[:4], LABELS[:4], NAMES, TOLD[:4])
-    assert few.examples == 0 and not few.found
+    five_each = np.concatenate([np.flatnonzero(number == LABELS)[:5] for number in range(10)])
+    few = find_suspicious_labels(VALUES[five_each], LABELS[five_each], NAMES, tuple(TOLD[row] for row in five_each))
+    assert few.examples == 0 and not few.found and few.not_judged == NAMES
 
 
 def test_folds_hold_an_even_share_of_each_class() -> None:

@@ -28,6 +28,7 @@ from tfkit.training.linear_head import (
 from tfkit.training.linear_solvers import LogisticSolver, losses_and_scores
 
 FOLDS = 5
+FEWEST = 10  # of a class: a head that saw fewer than eight of them errs more often than the labels do
 
 _MARGIN = 0.5  # of the likely class's score above the given one's
 _TOLERANCE = 1e-4  # the largest gradient left, as scikit-learn's
@@ -55,7 +56,7 @@ def find_suspicious_labels(
         tell: Called after each fold with its number, from 1.
 
     Returns:
-        What was found. Classes of fewer than 5 examples are not judged.
+        What was found. Classes of fewer than 10 examples are not judged.
 
     Example:
         >>> draw = np.random.default_rng(0)
@@ -67,10 +68,10 @@ def find_suspicious_labels(
         ('left', 'right')
     """
     counts = np.bincount(labels, minlength=len(class_names))
-    few = (counts > 0) & (counts < FOLDS)
+    few = (counts > 0) & (counts < FEWEST)
     looked_at = np.flatnonzero(~few[labels])
     not_judged = tuple(class_names[number] for number in np.flatnonzero(few))
-    if np.count_nonzero(counts >= FOLDS) < 2:
+    if np.count_nonzero(counts >= FEWEST) < 2:
         return SuspiciousLabels(0, (), not_judged)
     scores = unseen_scores(values, labels, len(class_names), chosen=chosen, seed=seed, tell=tell)
     places, likely = look_like_others(scores[looked_at], labels[looked_at])
