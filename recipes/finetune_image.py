@@ -97,6 +97,7 @@ def train(job: RecipeRun, name: str, model: Any, teacher: Any) -> tuple[Any, rep
             models.save_model_file(model, job.folder.kept_model(kept))
         evaluation = job.evaluate(model)
         stage.result(f"{result.summary}, test {evaluation.told}")
+    gained = reports.gain_over_head(job.log, result.history, len(job.splits.validation)) if name == "fine_tune" else ""
     batches, step = batch_options(job.config), len(result.history["loss"]) - 1
     folder = job.folder.tensorboard(name)
     reports.write_stage_pictures(folder, job.splits, job.spec, evaluation, step=step, batch_options=batches)
@@ -105,15 +106,15 @@ def train(job: RecipeRun, name: str, model: Any, teacher: Any) -> tuple[Any, rep
         title,
         stage.seconds,
         result.history,
-        result.notes,
+        (*result.notes, *filter(None, [gained])),
         evaluation.keras,
         trainable_parameters=result.trainable_parameters,
         counted_in=result.counted_in,
         suspicious_labels=result.suspicious_labels,
     )
     job.tell_suspicious_labels(summary)
-    if summary.cost:
-        job.display.note(f"    {summary.cost}")
+    for told in filter(None, (summary.cost, gained)):
+        job.display.note(f"    {told}")
     job.finish(summary, model, channels)
     return model, evaluation, channels
 

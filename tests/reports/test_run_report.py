@@ -9,7 +9,7 @@ import pytest
 
 from tfkit.artifacts import Artifact, ImageSpec, ModelSignature, TensorSpec
 from tfkit.benchmarking import Host, LatencyResult, describe_host
-from tfkit.reports import RunReport, artifact_result
+from tfkit.reports import RunReport, StageSummary, artifact_result, gain_over_head
 from tfkit.reports.page import render_page
 from tfkit.reports.phrases import limits
 from tfkit.tasks import Quality
@@ -66,3 +66,23 @@ def test_page_tells_the_real_host(make_report: MakeReport, pixels: Callable[[np.
 
     assert {field.name for field in fields(Host)} == {field.name for field in fields(report.host)}
     assert host.operating_system in render_page(replace(report, host=host), misclassified=pixels)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "told"),
+    [
+        ([0.9, 0.95], [0.952], "+0.2 points (of 500 examples): fine_tune=null does nearly as well"),
+        ([0.95], [0.9], "-5.0 points (of 500 examples): fine_tune=null does better"),
+        ([0.95], [0.97], ""),
+    ],
+)
+def test_what_fine_tuning_won_is_told_where_it_is_little(before: list[float], after: list[float], told: str) -> None:
+    head = StageSummary("head", "Train the head", 1.0, {"val_accuracy": before})
+    gained = gain_over_head([head], {"val_accuracy": after}, 500)
+    assert gained.endswith(told) and bool(gained) == bool(told)
+
+
+def test_nothing_is_told_of_fine_tuning_without_a_head_or_validation() -> None:
+    head = StageSummary("head", "Train the head", 1.0, {"accuracy": [0.9]})
+    assert gain_over_head([head], {"val_accuracy": [0.9]}, 5) == ""
+    assert gain_over_head([], {"val_accuracy": [0.9]}, 5) == ""

@@ -4,7 +4,15 @@ from .files import write_run_report
 from .findings import Evaluation
 from .label_doubts import suspicious_labels_told, write_suspicious_labels
 from .proof import evaluate, prove_artifacts, shown_of, write_stage_pictures
-from .run_report import ArtifactResult, Control, RunReport, StageSummary, artifact_result, float_accuracy
+from .run_report import (
+    ArtifactResult,
+    Control,
+    RunReport,
+    StageSummary,
+    artifact_result,
+    float_accuracy,
+    gain_over_head,
+)
 from .tensorboard import write_layer_errors, write_tensorboard_images, write_tensorboard_texts
 from .terminal import result_table
 
@@ -21,6 +29,7 @@ __all__ = [
     "evaluate",
     "explain_mistakes",
     "float_accuracy",
+    "gain_over_head",
     "parameters_of",
     "prove_artifacts",
     "result_table",

@@ -88,6 +88,33 @@ def float_accuracy(stages: Sequence[StageSummary]) -> float | None:
     return max((stage.quality for stage in stages[:first] if stage.quality is not None), default=None)
 
 
+_WORTH_IT = 0.01  # of accuracy
+
+
+def gain_over_head(stages: Sequence[StageSummary], history: Mapping[str, list[float]], examples: int) -> str:
+    """What fine-tuning won over the head before it, where that is less than a point of validation accuracy.
+
+    Args:
+        stages: What the run did before, in order.
+        history: Keras's history of fine-tuning.
+        examples: How many validation examples there are.
+
+    Returns:
+        A sentence; empty where fine-tuning won more, or either figure is not known.
+
+    Example:
+        >>> head = StageSummary("head", "Train the head", 3.0, {"val_accuracy": [0.90, 0.95]})
+        >>> gain_over_head([head], {"val_accuracy": [0.952]}, 500)
+        'fine-tuning changed validation accuracy by +0.2 points (of 500 examples): fine_tune=null does nearly as well'
+    """
+    head = next((stage.history.get("val_accuracy") for stage in stages if stage.name == "head"), None)
+    tuned = history.get("val_accuracy")
+    if not head or not tuned or (gain := tuned[-1] - head[-1]) >= _WORTH_IT:
+        return ""
+    told = f"fine-tuning changed validation accuracy by {100 * gain:+.1f} points (of {examples:,} examples)"
+    return f"{told}: fine_tune=null does nearly as well" if gain > -_WORTH_IT else f"{told}: fine_tune=null does better"
+
+
 @dataclass(frozen=True)
 class Control:
     """A second training that shows what something is worth, such as the same head on a random backbone.
