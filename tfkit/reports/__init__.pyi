@@ -1,4 +1,5 @@
 from .compression import Compression, describe_compression, parameters_of
+from .data_gallery import data_gallery
 from .explanations import Explanations, explain_mistakes
 from .files import write_run_report
 from .findings import Evaluation
@@ -25,6 +26,7 @@ __all__ = [
     "RunReport",
     "StageSummary",
     "artifact_result",
+    "data_gallery",
     "describe_compression",
     "evaluate",
     "explain_mistakes",

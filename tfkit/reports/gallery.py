@@ -21,11 +21,12 @@ def is_tiny(pixels: np.ndarray) -> bool:
     return bool(max(pixels.shape[:2]) <= _TINY)
 
 
-def thumbnail(pixels: np.ndarray) -> str:
-    """Encode a picture as a data URI of at most 224 pixels a side.
+def thumbnail(pixels: np.ndarray, *, side: int = _SIDE) -> str:
+    """Encode a picture as a data URI of at most so many pixels a side.
 
     Args:
         pixels: uint8 (h, w, 1) or (h, w, 3).
+        side: The most pixels a side.
 
     Returns:
         `data:image/...`: PNG for tiny pictures, JPEG for others.
@@ -38,7 +39,7 @@ def thumbnail(pixels: np.ndarray) -> str:
         picture.save(written, format="PNG", optimize=True)
         kind = "png"
     else:
-        picture.thumbnail((_SIDE, _SIDE))
+        picture.thumbnail((side, side))
         picture.save(written, format="JPEG", quality=82, optimize=True)
         kind = "jpeg"
     return f"data:image/{kind};base64,{base64.b64encode(written.getvalue()).decode()}"

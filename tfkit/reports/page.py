@@ -74,7 +74,7 @@ def render_page(report: RunReport, *, misclassified: Misclassified) -> str:
         "trained": [(stage, _svgs(curve_drawings(stage))) for stage in report.stages if any(stage.history.values())],
         "total_seconds": max(sum(stage.seconds for stage in report.stages), 1e-9),
         "data": data,
-        "doubted_labels": doubted_labels(report.suspicious_labels),
+        "told_doubts": doubted_labels(report.suspicious_labels),
         "compression": report.compression,
         "shrunk": compression_view(report),
         "environment": environment(report),

@@ -27,6 +27,7 @@ from tfkit.version import __version__
 # Only for the type checker: both rooms load TensorFlow, and `tfkit --help` must not.
 if TYPE_CHECKING:
     from tfkit.benchmarking import Host, LatencyResult
+    from tfkit.reports.data_gallery import DataGallery
     from tfkit.reports.explanations import Explanations
     from tfkit.runtimes import StoredWeights
     from tfkit.verification import ArtifactVerification, NpuPlacement
@@ -235,6 +236,7 @@ class RunReport:
         control: A comparison; None when none was trained.
         compression: What pruning, quantisation-aware training and distillation did; None without them.
         search: Of embedders: what their index answers, and what it leaves open; None for classifiers.
+        data_gallery: What of the data is shown; None for nothing.
         explanations: Of text classifiers: the words that made the most confident mistakes; None otherwise.
         host: The machine everything was measured on; this one.
         created: When the run ended, ISO 8601 with its time zone; now.
@@ -256,6 +258,7 @@ class RunReport:
     compression: Compression | None = None
     search: SearchResult | None = None
     explanations: Explanations | None = None
+    data_gallery: DataGallery | None = None
     host: Host = field(default_factory=_this_host)
     created: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
     tfkit_version: str = __version__

@@ -223,6 +223,7 @@ class RecipeRun:
         if self.splits.losses is not None and (lost := self.splits.losses.note):
             self.display.note(lost)
             data = replace(data, notes=(*data.notes, lost))
+        looked = next((stage.suspicious_labels for stage in self.log if stage.suspicious_labels), None)
         report = reports.RunReport(
             self.config.run.name,
             task,
@@ -235,6 +236,7 @@ class RecipeRun:
             artifacts=results,
             policy=asdict(self.policy),
             parameters=reports.parameters_of(model),
+            data_gallery=reports.data_gallery(self.splits, self.spec, looked),
             **parts,
         )
         reports.write_run_report(report, self.folder, misclassified=misclassified)
