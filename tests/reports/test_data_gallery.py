@@ -1,13 +1,15 @@
 """What of a data set the page shows: examples of classes, of doubted labels and of twins; small and escaped."""
 
+import io
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from tfkit.artifacts import ImageSpec, TextSpec
-from tfkit.data import ArraySource, DataReport, DatasetSplits, ImageExamples
+from tfkit.data import ArraySource, DataReport, DatasetSplits, ImageExamples, LeftOut
 from tfkit.data.suspicious_labels import SuspiciousLabel, SuspiciousLabels
 from tfkit.data.text import TextExamples
 from tfkit.reports import RunReport, data_gallery
@@ -60,6 +62,24 @@ def test_texts_are_shown_as_lines(make_text_report: Callable[..., RunReport], te
     page = render_page(replace(make_text_report(), data_gallery=shown), misclassified=texts)
     assert "<script>text" not in page and "&lt;script&gt;text 0&lt;/script&gt; and more" in page
     assert "the first 12 of 20 classes" in page
+
+
+def test_of_what_was_left_out_a_page_shows_what_can_be_seen(
+    make_report: Callable[..., RunReport], pixels: Callable, tmp_path: Path
+) -> None:
+    train = photos("train", 0, 20)
+    encoded = io.BytesIO()
+    Image.fromarray(train.source.array[0]).save(encoded, format="JPEG")
+    half, empty, plain = tmp_path / "half.jpg", tmp_path / "empty.jpg", tmp_path / "plain.png"
+    half.write_bytes(encoded.getvalue()[: len(encoded.getvalue()) // 2])
+    empty.touch()
+    Image.new("RGB", (200, 200)).save(plain)
+    left_out = tuple(LeftOut(f"train/<i>{path.name}", "its <data> ends", path) for path in (empty, half, plain))
+    account = replace(report_of(), left_out=(*left_out, LeftOut("a record", "nothing to see"), left_out[1]))
+    shown = data_gallery(DatasetSplits(train, train, train, account), ImageSpec(224, 224))
+    assert [one.name for one in shown.left_out] == ["train/<i>half.jpg"] * 2
+    page = render_page(replace(make_report(12), data_gallery=shown), misclassified=pixels)
+    assert "its &lt;data&gt; ends" in page and "<i>half" not in page and "left out</h3>" in page
 
 
 def test_of_numbers_no_classes_are_shown() -> None:

@@ -106,7 +106,11 @@ def assemble(
         looks = check_images(reading.source, positions, max_pixels=max_pixels, progress=told)
         done += len(positions)
         ignored.extend(reading.left_out)
-        damaged.extend(LeftOut(name, look.reason) for name, look in zip(names, looks, strict=True) if look.reason)
+        damaged.extend(
+            LeftOut(name, look.reason, reading.source.path(int(position)))
+            for name, look, position in zip(names, looks, positions, strict=True)
+            if look.reason
+        )
         words = [reading.labels[position] for position in positions]
         labels = (
             targets.values(words, class_names)

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Generic, Protocol, Self
 
 import numpy as np
@@ -100,10 +101,12 @@ class LeftOut:
     Attributes:
         name: Its relative path or record name.
         reason: Why, as part of a sentence.
+        path: Where the file is; None for a record, and for what is no image.
     """
 
     name: str
     reason: str
+    path: Path | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)

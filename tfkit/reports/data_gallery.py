@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,15 +12,16 @@ import numpy as np
 from tfkit.artifacts import InputSpec
 from tfkit.data.suspicious_labels import SuspiciousLabels
 from tfkit.data.targets import target_kind, told_target
-from tfkit.reports.gallery import is_tiny, quoted, thumbnail
+from tfkit.reports.gallery import is_tiny, quoted, salvaged_thumbnail, thumbnail
 from tfkit.reports.proof import shown_of
 
 if TYPE_CHECKING:
-    from tfkit.data import DatasetSplits, Examples
+    from tfkit.data import DatasetSplits, Examples, LeftOut
 
 MOST_CLASSES, OF_A_CLASS = 12, 4
 _MOST_DOUBTS = 12
 _MOST_GROUPS, _OF_A_GROUP = 6, 3
+_MOST_LEFT_OUT, _MOST_TRIED = 12, 50
 _SIDE = 128  # pixels: about sharp at the 80 to 150 CSS pixels they are shown at, and 5 kB as JPEG
 
 
@@ -35,6 +37,7 @@ class Sample:
         quotation: The text, on one line and cut; empty for an image.
         split: Where it lies: `train`, `validation` or `test`.
         likely: The class that it looks like; empty where its own is not in doubt.
+        reason: Why it was left out, as part of a sentence; empty for what is used.
     """
 
     name: str
@@ -44,6 +47,7 @@ class Sample:
     quotation: str = ""
     split: str = "train"
     likely: str = ""
+    reason: str = ""
 
 
 @dataclass(frozen=True)
@@ -56,6 +60,7 @@ class DataGallery:
         doubts: The training examples whose labels look wrong the most.
         leaked: Groups of the same content, or nearly so, that lie in two splits.
         twins: The same for groups of one split.
+        left_out: Files that were left out and of which something can be seen.
     """
 
     classes: tuple[tuple[str, int, tuple[Sample, ...]], ...] = ()
@@ -63,6 +68,7 @@ class DataGallery:
     doubts: tuple[Sample, ...] = ()
     leaked: tuple[tuple[Sample, ...], ...] = ()
     twins: tuple[tuple[Sample, ...], ...] = ()
+    left_out: tuple[Sample, ...] = ()
 
 
 def data_gallery(splits: DatasetSplits, spec: InputSpec, looked: SuspiciousLabels | None = None) -> DataGallery:
@@ -99,7 +105,14 @@ def data_gallery(splits: DatasetSplits, spec: InputSpec, looked: SuspiciousLabel
         doubts=show.at("train", np.array(list(likely), np.int64), likely),
         leaked=show.groups(leaked),
         twins=show.groups(twins),
+        left_out=tuple(islice(_seen_of(report.left_out[:_MOST_TRIED]), _MOST_LEFT_OUT)),
     )
+
+
+def _seen_of(left_out: Iterable[LeftOut]) -> Iterator[Sample]:
+    for item in left_out:
+        if item.path is not None and (picture := salvaged_thumbnail(item.path, side=_SIDE)):
+            yield Sample(item.name, "", picture, reason=item.reason)
 
 
 class _Shower:

@@ -6,14 +6,18 @@ import base64
 import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
+from tfkit.files import read_regular_file
 from tfkit.reports.explanations import Explanations, Mark, further_words, marked, signed
 from tfkit.reports.findings import Mistake
 
 _SIDE = 224  # pixels: sharp at the 160 CSS pixels it is shown at, and about 12 kB as JPEG
 _TINY = 96  # up to here a picture is kept as it is and shown with its pixels
+_SALVAGED = ("JPEG", "PNG", "GIF", "BMP", "WEBP")
+_MOST_SALVAGED = 50_000_000  # pixels
 
 
 def is_tiny(pixels: np.ndarray) -> bool:
@@ -43,6 +47,37 @@ def thumbnail(pixels: np.ndarray, *, side: int = _SIDE) -> str:
         picture.save(written, format="JPEG", quality=82, optimize=True)
         kind = "jpeg"
     return f"data:image/{kind};base64,{base64.b64encode(written.getvalue()).decode()}"
+
+
+def salvaged_thumbnail(path: Path, *, side: int = _SIDE) -> str:
+    """What can still be seen of an image file that is damaged, as `thumbnail` gives it.
+
+    Args:
+        path: Any file; it may be gone, broken or no image.
+        side: The most pixels a side.
+
+    Returns:
+        A data URI; empty where nothing can be seen, or where the picture would be of more than 50 million pixels.
+
+    Example:
+        >>> salvaged_thumbnail(Path("notes.txt"))
+        ''
+    """
+    from PIL import Image, ImageFile
+
+    whole_only, ImageFile.LOAD_TRUNCATED_IMAGES = ImageFile.LOAD_TRUNCATED_IMAGES, True
+    try:
+        with Image.open(io.BytesIO(read_regular_file(path)), formats=_SALVAGED) as picture:
+            if picture.width * picture.height > _MOST_SALVAGED:
+                return ""
+            picture.draft("RGB", (side, side))
+            shown = picture.convert("RGB")
+    except Exception:  # a damaged file of others can break any part of a decoder
+        return ""
+    finally:
+        ImageFile.LOAD_TRUNCATED_IMAGES = whole_only
+    plain = all(low == high for low, high in shown.getextrema())
+    return "" if plain else thumbnail(np.asarray(shown), side=side)
 
 
 # From int64 (m,) positions in the evaluation split to uint8 (m, h, w, c) pixels, or to m texts.
