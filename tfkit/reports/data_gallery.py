@@ -112,7 +112,7 @@ def data_gallery(splits: DatasetSplits, spec: InputSpec, looked: SuspiciousLabel
 def _seen_of(left_out: Iterable[LeftOut]) -> Iterator[Sample]:
     for item in left_out:
         if item.path is not None and (picture := salvaged_thumbnail(item.path, side=_SIDE)):
-            yield Sample(item.name, "", picture, reason=item.reason)
+            yield Sample(item.name, "", picture, picture.startswith("data:image/png"), reason=item.reason)
 
 
 class _Shower:
