@@ -12,8 +12,8 @@ import numpy as np
 from tfkit.artifacts import InputSpec
 from tfkit.data.suspicious_labels import SuspiciousLabels
 from tfkit.data.targets import target_kind, told_target
+from tfkit.inputs import input_of
 from tfkit.reports.gallery import is_tiny, quoted, salvaged_thumbnail, thumbnail
-from tfkit.reports.proof import shown_of
 
 if TYPE_CHECKING:
     from tfkit.data import DatasetSplits, Examples, LeftOut
@@ -131,7 +131,8 @@ class _Shower:
         if not len(positions):
             return ()
         examples, samples = self._splits[split], []
-        for position, shown in zip(positions.tolist(), shown_of(examples, self._spec)(positions), strict=True):
+        looks = input_of(self._spec).shown(examples.select(positions), self._spec)
+        for position, shown in zip(positions.tolist(), looks, strict=True):
             samples.append(
                 Sample(
                     examples.names[position],
