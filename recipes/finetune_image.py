@@ -61,6 +61,9 @@ def run(config: RecipeConfig, display: Display) -> reports.RunReport:
     rehearse_images(config, model, display, splits.train, image)
     plan_formats(config, model, image, display)
     folder = begin_folder(given, display, splits, splits.report.to_json())
+    parts, memory = (splits.train, splits.validation, splits.test), config.data.cache_mb << 20
+    if kept := data.keep_pixels(parts, image, memory_bytes=memory, folder=folder.path):
+        display.note(kept)
     job, teacher, channels = RecipeRun(config, display, splits, image, folder, log), plan.teacher, None
     for name, (_, _, kept) in STAGES.items():
         if getattr(config, name) is None:

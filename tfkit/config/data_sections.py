@@ -87,7 +87,10 @@ class DataSection(Section):
     test_fraction: Fraction = key(FRACTION, "Share kept for evaluation where the data has no test split.", 0.2)
     batch_size: Count = key(COUNT, "Images in a batch.", 32)
     cache_mb: Annotated[int, Field(ge=0, le=2**30)] = key(
-        "a whole number of 0 or more", "Decoded images are held in memory up to this size, in MiB.", 1024
+        "a whole number of 0 or more",
+        "Decoded images are held in memory up to this size, in MiB, and beyond it on disk until the run ends; "
+        "0 decodes them again in every epoch.",
+        1024,
     )
     bad_images: Literal["error", "skip"] = choice("What to do with an image that cannot be read.", "error")
     max_pixels: Annotated[int, Field(ge=1, le=2**34)] = key(

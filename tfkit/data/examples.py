@@ -11,6 +11,7 @@ from typing_extensions import TypeVar
 
 from tfkit.artifacts import ImageSpec
 from tfkit.cores import usable_cores
+from tfkit.data.kept_pixels import kept_pixels
 from tfkit.data.lost_files import Losses
 from tfkit.data.sources import ImageSource
 from tfkit.data.targets import target_counts
@@ -185,7 +186,15 @@ def host_pixel_batches(examples: ImageExamples, image: ImageSpec, *, batch_size:
     Raises:
         DataError: When an image is damaged.
     """
+    kept = kept_pixels(examples, image)
     with ThreadPoolExecutor(usable_cores()) as pool:
         for start in range(0, len(examples), batch_size):
-            chosen = map(int, examples.indices[start : start + batch_size])
-            yield np.stack(list(pool.map(lambda index: examples.source.fitted_pixels(index, image), chosen)))
+            indices = examples.indices[start : start + batch_size]
+            if kept is not None and kept.have(indices).all():
+                yield kept.pixels(indices)
+                continue
+            decoded = pool.map(lambda index: examples.source.fitted_pixels(index, image), map(int, indices))
+            pixels = np.stack(list(decoded))
+            if kept is not None:
+                kept.keep(indices, pixels)
+            yield pixels

@@ -1,8 +1,9 @@
 """Examples to batches: deterministic, parallel, and never more in memory than was allowed.
 
 The order of an epoch and every random choice are functions of (seed, epoch, batch), computed statelessly, so that
-the same seed gives the same pixels whatever the threads do. Images that fit the allowance are decoded once into one
-uint8 array; then an epoch is gathers and batched arithmetic. The others are read again each epoch.
+the same seed gives the same pixels whatever the threads do. Images that fit the allowance, or that a run keeps
+(`kept_pixels`), are decoded once into one uint8 array; then an epoch is gathers and batched arithmetic. The others are
+read again each epoch.
 """
 
 from collections.abc import Callable, Iterator
@@ -15,6 +16,7 @@ from tfkit.artifacts import ImageSpec
 from tfkit.data.augmentation import AugmentationPolicy, Mixing, augment_batch, mix_batch
 from tfkit.data.examples import ImageExamples, host_pixel_batches
 from tfkit.data.images import fit_image
+from tfkit.data.kept_pixels import KeptPixels, kept_pixels
 from tfkit.data.splitting import spread_over_classes
 from tfkit.data.targets import dense_targets, target_kind
 
@@ -183,18 +185,22 @@ def pixel_batches(examples: ImageExamples, image: ImageSpec, *, batch_size: int)
         >>> next(iter(pixel_batches(splits.test, image, batch_size=4))).shape
         (4, 16, 16, 1)
     """
-    yield from _fitted_pixels(examples, image).batch(batch_size).prefetch(1).as_numpy_iterator()
-
-
-def _fitted_pixels(examples: ImageExamples, image: ImageSpec) -> tf.data.Dataset:
-    read = _direct_reader(examples, image)
+    kept = kept_pixels(examples, image)
+    if kept is not None and kept.have(examples.indices).all():
+        for start in range(0, len(examples), batch_size):
+            yield kept.pixels(examples.indices[start : start + batch_size])
+        return
     positions = tf.data.Dataset.range(len(examples))
-    return positions.map(read, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    fitted = positions.map(_direct_reader(examples, image), num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    yield from fitted.batch(batch_size).prefetch(1).as_numpy_iterator()
 
 
 def _reader(examples: ImageExamples, image: ImageSpec, cache_bytes: int) -> tuple[ReadPixels, bool]:
     """How to read fitted pixels by position, and whether it takes a whole batch of positions."""
     shape = (len(examples), *image.shape)
+    kept = kept_pixels(examples, image)
+    if kept is not None and (cache_bytes or kept.have(examples.indices).all()):
+        return _kept_reader(examples, image, kept), True
     if int(np.prod(shape)) > cache_bytes:
         return _direct_reader(examples, image), False
     stored = np.empty(shape, np.uint8)
@@ -208,7 +214,30 @@ def _reader(examples: ImageExamples, image: ImageSpec, cache_bytes: int) -> tupl
 
 def _direct_reader(examples: ImageExamples, image: ImageSpec) -> ReadPixels:
     indices = on_host(np.asarray(examples.indices, np.int64))
-    return lambda position: fit_image(examples.source.read_pixels(tf.gather(indices, position)), image)
+    kept = kept_pixels(examples, image)
+
+    def read(position: tf.Tensor) -> tf.Tensor:
+        index = tf.gather(indices, position)
+        pixels = fit_image(examples.source.read_pixels(index), image)
+        if kept is None:
+            return pixels
+        return tf.ensure_shape(tf.numpy_function(kept.passing, [index, pixels], tf.uint8), image.shape)
+
+    return read
+
+
+def _kept_reader(examples: ImageExamples, image: ImageSpec, kept: KeptPixels) -> ReadPixels:
+    """Decode what no stage has decoded yet; then an epoch is gathers."""
+    missing = examples.select(np.flatnonzero(~kept.have(examples.indices)))
+    for _ in pixel_batches(missing, image, batch_size=_CHUNK):
+        pass
+    indices = examples.indices
+
+    def read(positions: tf.Tensor) -> tf.Tensor:
+        pixels = tf.numpy_function(lambda chosen: kept.pixels(indices[chosen]), [positions], tf.uint8, stateful=False)
+        return tf.ensure_shape(pixels, (None, *image.shape))
+
+    return read
 
 
 def _epoch_order(count: int, *, seed: int, first_epoch: int, left_out: int) -> tf.data.Dataset:

@@ -11,6 +11,7 @@ import numpy as np
 from tfkit.artifacts import ImageSpec
 from tfkit.data.decoder import picture_pixels
 from tfkit.data.host_images import change_channels, fit_on_host
+from tfkit.data.kept_pixels import KeptPixels
 from tfkit.data.lost_files import WatchedFiles
 from tfkit.files import read_regular_file
 
@@ -24,10 +25,12 @@ class ImageSource(Protocol):
     Attributes:
         channels: 1 for grey, 3 for RGB, of the pixels it gives.
         is_encoded: Whether `content` is an encoded image, which may turn out to be corrupt.
+        kept: Pixels that were decoded already, where a run keeps them (`keep_pixels`).
     """
 
     channels: int
     is_encoded: bool
+    kept: KeptPixels | None = None
 
     def read_pixels(self, index: "tf.Tensor") -> "tf.Tensor":
         """Read one image inside a tf.data graph: int64 scalar -> uint8 (height, width, channels)."""
