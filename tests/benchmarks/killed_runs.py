@@ -1,6 +1,6 @@
 """Runs killed at random moments and started again, against one that nobody disturbed: equal to the bit or not.
 
-    python tests/benchmarks/killed_runs.py [--images 10] [--texts 5] [--embeddings 2] [--each 1] [--seed 0]
+    python tests/benchmarks/killed_runs.py [--images 10] [--photos 5] [--texts 5] [--embeddings 2] [--each 1] [--seed 0]
 
 Each trial sends SIGKILL to `tfkit run` at a moment drawn evenly from the seconds that the undisturbed run took, then
 gives the same command again. Compared are the SHA-256 of every exported file, and of the weights of every kept model;
@@ -23,7 +23,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import h5py
+import numpy as np
 from measured import measured_on
+from PIL import Image
+from sklearn.datasets import load_digits
 
 IMAGES = """\
 recipe: finetune_image
@@ -37,6 +40,20 @@ fine_tune: {epochs: 8, learning_rate: 3.0e-3, batch_norm: train, ema: 0.9, early
 pruning: {sparsity: 0.6, epochs: 6, learning_rate: 1.0e-3}
 quantization: {epochs: 4, learning_rate: 3.0e-4}
 distillation: {}
+export: {formats: [saved_model, tflite_float32, tflite_int8]}
+acceptance: {max_accuracy_drop: 1.0, min_agreement: 0.0}
+"""
+PHOTOS = """\
+recipe: finetune_image
+data:
+  {source: image_folder, directory: photos, test_fraction: 0.3, image_size: 32, resize: stretch, batch_size: 16,
+   cache_mb: 1}
+augmentation: {policy: light, mixing: mixup, flip: false}
+model: {backbone: resnet8, weights: random, dropout: 0.2}
+head: {epochs: 10}
+fine_tune: {epochs: 4, learning_rate: 3.0e-3, batch_norm: train, ema: 0.9}
+pruning: {sparsity: 0.6, epochs: 3, learning_rate: 1.0e-3}
+quantization: {epochs: 2, learning_rate: 3.0e-4}
 export: {formats: [saved_model, tflite_float32, tflite_int8]}
 acceptance: {max_accuracy_drop: 1.0, min_agreement: 0.0}
 """
@@ -60,7 +77,7 @@ search: {min_confidence: 0.0}
 export: {formats: [saved_model, tflite_dynamic_int8]}
 acceptance: {max_accuracy_drop: 1.0, min_agreement: 0.0}
 """
-RECIPES = {"images": IMAGES, "texts": TEXTS, "embeddings": EMBEDDINGS}
+RECIPES = {"images": IMAGES, "photos": PHOTOS, "texts": TEXTS, "embeddings": EMBEDDINGS}
 
 
 @dataclass(frozen=True)
@@ -84,6 +101,14 @@ def run(folder: Path, name: str, *, kill_after: float | None = None) -> Ended:
             os.killpg(process.pid, signal.SIGKILL)
             out, _ = process.communicate()
     return Ended(process.returncode, out, time.monotonic() - began)
+
+
+def write_photos(folder: Path) -> None:
+    """Pictures of three digits in a folder a class: more than `cache_mb` holds, so that they are kept on disk."""
+    digits = load_digits(n_class=3)
+    for number, (pixels, digit) in enumerate(zip(digits.images[:400], digits.target, strict=False)):
+        (folder / str(digit)).mkdir(parents=True, exist_ok=True)
+        Image.fromarray((pixels * 15.9).astype(np.uint8)).save(folder / str(digit) / f"{number}.png")
 
 
 def digests(run_folder: Path) -> dict[str, str]:
@@ -135,6 +160,8 @@ def trials(kind: str, count: int, each: int, seed: int, folder: Path) -> None:
     """Kill so many runs of one recipe, each so often, and tell which ended as the undisturbed one did."""
     folder.mkdir()
     (folder / "recipe.yaml").write_text(RECIPES[kind])
+    if kind == "photos":
+        write_photos(folder / "photos")
     whole = run(folder, "whole")
     assert whole.status == 0, whole.out
     wanted, chosen = digests(folder / "runs/whole"), random.Random(seed)
@@ -161,7 +188,7 @@ def trials(kind: str, count: int, each: int, seed: int, folder: Path) -> None:
 def main() -> None:
     """Kill what was asked for, and print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    for kind, count in (("images", 10), ("texts", 5), ("embeddings", 2)):
+    for kind, count in (("images", 10), ("photos", 5), ("texts", 5), ("embeddings", 2)):
         parser.add_argument(f"--{kind}", type=int, default=count, help=f"runs of the recipe for {kind}")
     parser.add_argument("--each", type=int, default=1, help="kills of each run")
     parser.add_argument("--seed", type=int, default=0, help="seed of the moments")

@@ -1,5 +1,6 @@
 """Images are decoded once for all who ask: in memory, or on a disk that keeps nothing of it."""
 
+import resource
 import shutil
 
 import numpy as np
@@ -72,3 +73,26 @@ def test_a_disk_without_room_is_told_and_images_are_decoded_as_before(splits, tm
     )
     assert keep_pixels(_parts(splits), _IMAGE, memory_bytes=0, folder=tmp_path) is None
     assert splits.train.source.kept is None
+
+
+def test_a_disk_that_takes_no_more_is_told(splits, tmp_path):
+    (splits, _), limits = splits, resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, limits[1]))
+    try:
+        note = keep_pixels(_parts(splits), _IMAGE, memory_bytes=1, folder=tmp_path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert "(File too large); they are decoded again" in note
+    assert _all(evaluation_batches(splits.train, _IMAGE, batch_size=4)).shape == (len(splits.train), 16, 12, 3)
+
+
+def test_what_is_kept_stays_until_another_size_or_image_is_asked_for(splits, tmp_path):
+    splits, _ = splits
+    keep_pixels([splits.test], _IMAGE, memory_bytes=1 << 20, folder=tmp_path)
+    first = splits.test.source.kept
+    keep_pixels([splits.test.select(np.arange(2))], _IMAGE, memory_bytes=1 << 20, folder=tmp_path)
+    assert splits.test.source.kept is first
+    keep_pixels(_parts(splits), _IMAGE, memory_bytes=1 << 20, folder=tmp_path)
+    second = splits.test.source.kept
+    keep_pixels(_parts(splits), ImageSpec(8, 8), memory_bytes=1 << 20, folder=tmp_path)
+    assert first is not second and splits.test.source.kept.image == ImageSpec(8, 8)

@@ -10,13 +10,16 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
+from sklearn.datasets import load_digits
 
 pytestmark = pytest.mark.slow
 
 IMAGES = """\
 recipe: finetune_image
-data: {source: digits, classes: ["0", "1", "2"], labels_per_class: 40, image_size: 16, channels: 1, resize: stretch}
+data: {source: image_folder, directory: photos, test_fraction: 0.3, image_size: 32, resize: stretch, cache_mb: 1}
 augmentation: {policy: light, flip: false}
 model: {backbone: resnet8, weights: random}
 fine_tune: {epochs: 3, learning_rate: 3.0e-3, batch_norm: train}
@@ -46,6 +49,15 @@ acceptance: {max_accuracy_drop: 1.0, min_agreement: 0.0}
 """
 
 
+def write_photos() -> None:
+    """More pictures than `cache_mb` holds, so that they are kept on disk."""
+    digits = load_digits(n_class=3)
+    for number, (pixels, digit) in enumerate(zip(digits.images[:400], digits.target, strict=False)):
+        folder = Path(f"photos/{digit}")
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.fromarray((pixels * 15.9).astype(np.uint8)).save(folder / f"{number}.png")
+
+
 def killed(name: str, when: str) -> None:
     """Start `tfkit run`, and kill it with all its children once there is such a file in its folder."""
     words = [sys.executable, "-m", "tfkit.cli.main", "run", "mine.yaml", f"run.name={name}"]
@@ -66,11 +78,14 @@ def test_a_killed_run_gives_the_same_files(recipe, last, tmp_path: Path, monkeyp
 
     monkeypatch.chdir(tmp_path)
     Path("mine.yaml").write_text(recipe)
+    if recipe is IMAGES:
+        write_photos()
     killed("one", "checkpoints/fine_tune.state.npz")
     killed("one", f"checkpoints/{last}")
     Path("runs/one/checkpoints/fine_tune.state.npz").write_bytes(b"as if killed right behind the stage's record")
     assert main(["run", "mine.yaml", "run.name=one"]) == 0
-    assert "done before the stop" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "done before the stop" in told and ("kept on the disk" in told) == (recipe is IMAGES)
     assert main(["run", "mine.yaml", "run.name=whole"]) == 0
     files = [path.name for path in Path("runs/whole/artifacts").glob("*.tflite")]
     one, whole = ([Path(f"runs/{name}/artifacts/{file}").read_bytes() for file in files] for name in ("one", "whole"))

@@ -41,6 +41,11 @@ class KeptPixels:
         self._row = np.full(int(indices.max(initial=-1)) + 1, -1, np.int64)
         self._row[indices] = np.arange(len(indices))
 
+    def has_place(self, image: ImageSpec, indices: np.ndarray) -> bool:
+        """Whether some images, int64 (m,), fitted to a size, are or will be kept here."""
+        known = indices.max(initial=-1) < len(self._row)
+        return self.image == image and bool(known) and bool((self._row[indices] >= 0).all())
+
     def have(self, indices: np.ndarray) -> NDArray[np.bool_]:
         """Which of some images are kept: bool (m,)."""
         whole: NDArray[np.bool_] = self._is_whole[self._row[indices]]
@@ -67,7 +72,7 @@ def keep_pixels(splits: Sequence["ImageExamples"], image: ImageSpec, *, memory_b
     """From now on, decode each encoded image of some splits once, whoever asks for it.
 
     All pixels go into one array: in memory when they fit the allowance, otherwise in a mapped file without a name,
-    which the system removes when the process ends, however it ends.
+    which the system removes when the process ends, however it ends. What is kept already, stays.
 
     Args:
         splits: The examples of a run.
@@ -89,7 +94,8 @@ def keep_pixels(splits: Sequence["ImageExamples"], image: ImageSpec, *, memory_b
     }
     shape = (sum(map(len, used.values())), *image.shape)
     size = int(np.prod(shape, dtype=np.int64))
-    if not size or not memory_bytes:
+    kept_already = all(source.kept and source.kept.has_place(image, used[key]) for key, source in sources.items())
+    if not size or not memory_bytes or kept_already:
         return None
     array, note = (np.empty(shape, np.uint8), None) if size <= memory_bytes else _on_disk(shape, size, folder)
     if array is None:

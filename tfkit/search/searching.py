@@ -1,5 +1,6 @@
 """Search the smallest, or the quickest, file within a budget: propose, predict, make, measure; judge once on test."""
 
+import logging
 import math
 import time
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ import keras
 
 from tfkit.artifacts import ImageSpec
 from tfkit.benchmarking import describe_host
-from tfkit.data import DatasetSplits
+from tfkit.data import DatasetSplits, keep_pixels
 from tfkit.data.validation_part import with_validation
 from tfkit.errors import DataError, ModelError
 from tfkit.inputs import calibration_inputs
@@ -32,7 +33,10 @@ _SLACK_TO_TRY = (0.05, 0.10)
 _LEAST_GAIN = (0.01, 0.03)
 # After so many proposals that are predicted to gain nothing the space is taken for searched.
 _MOST_IDLE = 200
+_KEPT_BYTES = 1 << 30  # of decoded images, in memory
 _MARGIN = 2.0  # standard errors by which a wider file must miss the accuracy for a narrower one to be given up
+
+_log = logging.getLogger(__name__)
 
 
 def search_within_budget(
@@ -100,6 +104,9 @@ def search_within_budget(
     }
     folder = SearchFolder(directory, fingerprint)
     splits, chosen_on = with_validation(splits, seed=training.seed)
+    parts = (splits.train, splits.validation, splits.test)
+    if kept := keep_pixels(parts, image, memory_bytes=_KEPT_BYTES, folder=folder.path):
+        _log.info(kept)
     calibration = calibration_inputs(splits.train, image, count=training.calibration_images)
     classroom = Classroom(teacher, splits, image, calibration, training)
     workshop = Workshop(classroom, folder, budget, sensitivity_images=sensitivity_images, progress=progress)

@@ -2,12 +2,14 @@
 
 import json
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Generic
 
 import numpy as np
 
+from tfkit.artifacts import ImageSpec
 from tfkit.config import AnyRecipe, RecipeConfig
-from tfkit.data import load_image_splits
+from tfkit.data import keep_pixels, load_image_splits
 from tfkit.data.examples import ExamplesT
 from tfkit.data.text import load_text_splits
 from tfkit.data.validation_part import with_validation
@@ -43,6 +45,7 @@ class ExamplesOfTrials:
     def __init__(self, display: Display) -> None:
         self._display = display
         self._read: tuple[str, TrialExamples[Any]] | None = None
+        self._told = ""
 
     def of(self, config: AnyRecipe) -> TrialExamples[Any]:
         """The examples of a recipe.
@@ -54,6 +57,21 @@ class ExamplesOfTrials:
         if self._read is None or self._read[0] != asked:
             self._read = asked, self._load(config)
         return self._read[1]
+
+    def keep_pixels(self, config: RecipeConfig, folder: Path) -> None:
+        """Decode each image once for all trials that take it in the size of this recipe, and for those after them.
+
+        Args:
+            config: A recipe whose examples were read.
+            folder: A folder on the disk that takes what `data.cache_mb` does not.
+        """
+        examples, data = self.of(config), config.data
+        image = ImageSpec(*data.image_height_width, data.channels, data.resize)
+        parts = (examples.train, examples.validation)
+        note = keep_pixels(parts, image, memory_bytes=data.cache_mb << 20, folder=folder)
+        if note and note != self._told:
+            self._told = note
+            self._display.note(note)
 
     def _load(self, config: AnyRecipe) -> TrialExamples[Any]:
         asked: dict[str, Any] = {"targets": targets_of(config), "seed": config.run.seed}

@@ -11,7 +11,7 @@ import numpy as np
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from tfkit.config import TunedRecipe, dump_recipe, find_recipe, load_tuned_recipe
+from tfkit.config import RecipeConfig, TunedRecipe, dump_recipe, find_recipe, load_tuned_recipe
 from tfkit.config.yaml_document import dump_yaml
 from tfkit.errors import ConfigError, ExportError, ModelError, TfkitError, TrainingError
 from tfkit.running import Display, SilentDisplay
@@ -175,6 +175,8 @@ class _Sweep:
         try:
             config = without_untried_compression(self._tuned.at(values), self._tuned.space)
             keras.backend.clear_session()
+            if isinstance(config, RecipeConfig):
+                self._examples.keep_pixels(config, self._folder)
             training = Training(self._stages, self._examples.of(config), watching)
             figure = training.figure(config)
             if not math.isfinite(figure):
