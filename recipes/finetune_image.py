@@ -50,7 +50,10 @@ def run(config: RecipeConfig, display: Display) -> reports.RunReport:
     with display.stage("Read the images") as stage:
         options = config.data.loading_options() | {"targets": targets_of(config)}
         splits = data.load_image_splits(**options, seed=config.run.seed)
+        splits, drawn = data.with_sampled_test(splits, config.acceptance.examples, seed=config.run.seed)
         stage.result(f"{len(splits.train)} training, {len(splits.validation)} validation, {len(splits.test)} test")
+        if drawn:
+            stage.note(drawn)
     config, note = with_float_head(config, len(splits.class_names))
     notes = (*splits.report.notes, *filter(None, [note]))
     log = [reports.StageSummary("data", stage.title, stage.seconds, notes=notes)]

@@ -27,7 +27,7 @@ pruning: {sparsity: 0.6, epochs: 2, learning_rate: 1.0e-3}
 quantization: {epochs: 2, learning_rate: 3.0e-4}
 distillation: {}
 export: {formats: [tflite_int8]}
-acceptance: {max_accuracy_drop: 1.0, min_agreement: 0.0}
+acceptance: {max_accuracy_drop: 1.0, min_agreement: 0.0, examples: 30}
 """
 TEXTS = """\
 recipe: finetune_text
@@ -36,7 +36,7 @@ model: {backbone: bert_tiny, vocabulary_size: 400}
 fine_tune: {epochs: 4, learning_rate: 1.0e-3}
 quantization: {epochs: 1}
 export: {formats: [tflite_dynamic_int8]}
-acceptance: {max_accuracy_drop: 1.0, min_agreement: 0.0}
+acceptance: {max_accuracy_drop: 1.0, min_agreement: 0.0, examples: 30}
 """
 EMBEDDINGS = """\
 recipe: embed_text
@@ -45,7 +45,7 @@ model: {backbone: bert_tiny, vocabulary_size: 400}
 fine_tune: {epochs: 4, learning_rate: 1.0e-3}
 search: {min_confidence: 0.0}
 export: {formats: [tflite_dynamic_int8]}
-acceptance: {max_accuracy_drop: 1.0, min_agreement: 0.0}
+acceptance: {max_accuracy_drop: 1.0, min_agreement: 0.0, examples: 30}
 """
 
 
@@ -87,6 +87,7 @@ def test_a_killed_run_gives_the_same_files(recipe, last, tmp_path: Path, monkeyp
     told = capsys.readouterr().out
     assert "done before the stop" in told and ("kept on the disk" in told) == (recipe is IMAGES)
     assert main(["run", "mine.yaml", "run.name=whole"]) == 0
+    assert "judged on 30 of" in told and "judged on 30 of" in Path("runs/one/report.html").read_text()
     files = [path.name for path in Path("runs/whole/artifacts").glob("*.tflite")]
     one, whole = ([Path(f"runs/{name}/artifacts/{file}").read_bytes() for file in files] for name in ("one", "whole"))
     assert files and one == whole

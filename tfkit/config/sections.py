@@ -75,6 +75,12 @@ class AcceptanceSection(Section):
         pattern=r"^\d+(\.\d+){1,2}$",
     )
     latency_threads: Count = key(COUNT, "Threads used when latency is measured.", 1)
+    examples: Count | None = key(
+        COUNT + ", or null",
+        "How many examples of a huge test split the model and its files are judged on, as many of each class as there "
+        "are, drawn with `run.seed`; null: all.",
+        None,
+    )
 
     def limits(self, *, floats_asked: bool = False, tolerance: float | None = None) -> AcceptanceLimits:
         """The limits as keyword arguments of `tfkit.verification.AcceptancePolicy`.
@@ -88,7 +94,7 @@ class AcceptanceSection(Section):
             >>> AcceptanceSection(max_bytes=100_000).limits()["max_bytes"]
             100000
         """
-        limits = cast(AcceptanceLimits, self.model_dump(exclude={"latency_threads"}))
+        limits = cast(AcceptanceLimits, self.model_dump(exclude={"latency_threads", "examples"}))
         limits["tolerance"] = tolerance
         if floats_asked:
             limits["max_float_ops"] = None

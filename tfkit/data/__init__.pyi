@@ -7,6 +7,7 @@ from .images import decode_image, fit_image
 from .kept_pixels import keep_pixels
 from .loading import SourceName, load_image_examples, load_image_splits
 from .pipeline import calibration_pixels, evaluation_batches, pixel_batches, some_views, training_batches
+from .sampled_test import with_sampled_test
 from .sources import ArraySource, FileSource, ImageSource
 
 __all__ = [
@@ -39,4 +40,5 @@ __all__ = [
     "pixel_batches",
     "some_views",
     "training_batches",
+    "with_sampled_test",
 ]

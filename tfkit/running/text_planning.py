@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 
 from tfkit import artifacts, reports
 from tfkit.config import EmbeddingRecipeConfig, TextRecipeConfig, dump_recipe
-from tfkit.data import DatasetSplits
+from tfkit.data import DatasetSplits, with_sampled_test
 from tfkit.data.text import LengthReport, TextExamples, Tokenizer, load_text_splits
 from tfkit.running.display import Display
 from tfkit.running.planning import head_of, targets_of
@@ -136,7 +136,10 @@ def read_texts(config: TextRecipeConfig | EmbeddingRecipeConfig, display: Displa
     artifacts.refuse_existing_run(folder, overwrite=config.run.overwrite, recipe=dump_recipe(config))
     with display.stage("Read the texts") as reading:
         splits = load_text_splits(**config.data.loading_options(), targets=targets_of(config), seed=config.run.seed)
+        splits, drawn = with_sampled_test(splits, config.acceptance.examples, seed=config.run.seed)
         reading.result(f"{len(splits.train)} training, {len(splits.validation)} validation, {len(splits.test)} test")
+        if drawn:
+            reading.note(drawn)
     with display.stage("Backbone and tokeniser") as opening:
         backbone, tokenizer = open_backbone(config, splits.train)
         length = measure_length(config, splits.train, tokenizer, backbone)
