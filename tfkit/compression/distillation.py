@@ -145,13 +145,14 @@ class _Distiller(keras.Model):
         regularisation = sum((ops.sum(ops.cast(loss, "float32")) for loss in self.losses), start=ops.zeros(()))
         logits, *wanted = (ops.stop_gradient(tensor) for tensor in _listed(self.teacher(x, training=False)))
         soft = self._divergence(logits, y_pred, self._temperature)
-        total = (1 - self._alpha) * ops.cast(hard, "float32") + self._alpha * (soft + regularisation)
+        taught = self._alpha * (soft + regularisation)
         chosen = zip(wanted, self._channels, strict=True)
         wanted = [tensor if places is None else ops.take(tensor, places, axis=-1) for tensor, places in chosen]
         matched = zip(self._weights_of_features, self.projections, self._seen.features, wanted, strict=True)
         for weight, projection, own, features in matched:
-            total = total + weight * _difference(features, projection(own))
-        return total
+            taught = taught + weight * _difference(features, projection(own))
+        # Of devices that train together each gives its part, as the compiled loss does.
+        return (1 - self._alpha) * ops.cast(hard, "float32") + self._aggregate_additional_loss(taught)
 
 
 def _with_outputs(graph: LayerGraph, names: Sequence[str]) -> LayerGraph:
@@ -173,7 +174,21 @@ def _listed(outputs: Tensor | Sequence[Tensor]) -> list[Tensor]:
 
 def _difference(wanted: Tensor, given: Tensor) -> Tensor:
     wanted, given = ops.cast(wanted, "float32"), ops.cast(given, "float32")
-    return ops.mean(ops.square(wanted - given)) / (ops.mean(ops.square(wanted)) + keras.config.epsilon())
+    return ops.mean(ops.square(wanted - given)) / (
+        _of_all_devices(ops.mean(ops.square(wanted))) + keras.config.epsilon()
+    )
+
+
+def _of_all_devices(mean: Tensor) -> Tensor:
+    """The mean over the whole batch, where several devices have an equal part of it each."""
+    if keras.backend.backend() != "tensorflow":
+        return mean
+    import tensorflow as tf
+
+    device = tf.distribute.get_replica_context()
+    if device is None or device.num_replicas_in_sync == 1:
+        return mean
+    return device.all_reduce(tf.distribute.ReduceOp.MEAN, mean)
 
 
 def _value_faults(temperature: float, alpha: float, features: Sequence[FeaturePair]) -> list[str]:

@@ -57,6 +57,22 @@ class RunSection(Section):
     seed: int = key("a whole number in [0, 4294967295]", "The same seed gives the same weights.", 0, ge=0, lt=2**32)
 
 
+class ImageRunSection(RunSection):
+    """`run:` of images - also which devices train.
+
+    Example:
+        >>> ImageRunSection(name="photos").distribution
+        'none'
+    """
+
+    distribution: Literal["auto", "none", "data_parallel"] = choice(
+        "Which devices of this host train: `none`, one. `auto`, all GPUs that share a batch equally. "
+        "`data_parallel`, all GPUs, or without any all logical CPUs; refused where there are not two. Batch size and "
+        "learning rate are those of the whole training.",
+        "none",
+    )
+
+
 class DataSection(Section):
     """`data:` - the images, their labels and their splits. Relative paths start at the current folder.
 

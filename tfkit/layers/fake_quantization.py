@@ -121,7 +121,8 @@ class FakeQuantize(keras.layers.Layer):
         # Pooled tensors are rounded to their input's grid with the same layer, and must not narrow its range.
         self._observed_shape = tuple(input_shape[1:])
         if self.fixed_range is None:
-            still = {"trainable": False, "dtype": "float32", "autocast": False}
+            # Of several devices the first one sees what one device would: the first images of a batch.
+            still = {"trainable": False, "dtype": "float32", "autocast": False, "aggregation": "only_first_replica"}
             shape = input_shape[-1:] if self.per_channel else ()
             self.minimum = self.add_weight(name="minimum", shape=shape, initializer="zeros", **still)
             self.maximum = self.add_weight(name="maximum", shape=shape, initializer="zeros", **still)

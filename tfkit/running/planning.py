@@ -148,6 +148,7 @@ def plan_compression(
     from tfkit import compression
 
     _note_pixels(config, model, display)
+    _note_devices(config, model, display)
     _plan_low_rank(config, model, display)
     if not (config.pruning or config.quantization or config.distillation):
         return CompressionPlan(compression.CompressionCoverage())
@@ -220,7 +221,37 @@ def stage_options(config: "RecipeConfig", name: str, teacher: Any = None) -> dic
         options["feature_maps"] = config.distillation.feature_maps if config.distillation else 0.0
     if name == "quantization":
         options |= {"policy": _quantization_policy(config)}
-    return options if name == "head" else options | {"objective": teaching(config, teacher)}
+    if name == "head":
+        return options
+    return options | {"objective": teaching(config, teacher), "devices": devices_of(config)}
+
+
+def devices_of(config: "RecipeConfig") -> tuple[str, ...]:
+    """The devices that a recipe's trainings are shared by; none for one device.
+
+    Raises:
+        TrainingError: When those that `run.distribution` asks for are not there.
+    """
+    from tfkit.training import training_devices
+
+    return training_devices(config.run.distribution, config.data.batch_size)
+
+
+def _note_devices(config: "RecipeConfig", model: Any, display: "Display") -> None:
+    """Say which devices train, where there is a choice; what they cannot train is refused."""
+    from tfkit.training import Optimization
+    from tfkit.training.distribution import refuse_together, told_devices, training_devices
+
+    if devices := devices_of(config):
+        display.note(told_devices(devices))
+        if config.quantization is not None and config.quantization.engine == "tfmot":
+            raise ModelError(
+                "quantization.engine=tfmot trains on one device", hint="say run.distribution=none, or engine: tfkit"
+            )
+        for section in filter(None, (config.fine_tune, config.pruning, config.quantization)):
+            refuse_together(model, Optimization(**section.optimization_options()))
+    elif config.run.distribution == "none" and (others := training_devices("auto", config.data.batch_size)):
+        display.note(f"one device trains; run.distribution=auto would take {len(others)} GPUs")
 
 
 def batch_options(config: "RecipeConfig") -> dict[str, object]:

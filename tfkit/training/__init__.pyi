@@ -1,3 +1,4 @@
+from .distribution import training_devices
 from .features import Features, cache_features, frozen_features
 from .fine_tune import fine_tune, train_batches, train_on, uses_jit
 from .head import train_head
@@ -40,6 +41,7 @@ __all__ = [
     "train_batches",
     "train_head",
     "train_on",
+    "training_devices",
     "uses_jit",
     "with_layer_rates",
 ]

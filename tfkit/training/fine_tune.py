@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import time
 from collections.abc import Callable
@@ -26,6 +27,7 @@ from tfkit.models import (
     with_dtype_policy,
     with_low_rank,
 )
+from tfkit.training.distribution import DevicesTogether, refuse_together, told_devices
 from tfkit.training.fitting import Progress, fit, kept_on_failure
 from tfkit.training.going_on import saved_position
 from tfkit.training.optimization import Aim, Optimization, aim_of
@@ -129,6 +131,7 @@ def train_on(
     progress: Progress | None = None,
     callbacks: tuple[keras.callbacks.Callback, ...] = (),
     objective: Callable[[keras.Model], keras.Model] | None = None,
+    devices: tuple[str, ...] = (),
 ) -> StageResult:
     """Train a classifier as it stands: whatever of it is trainable learns.
 
@@ -156,12 +159,16 @@ def train_on(
         progress: Called after each batch with batches done, batches in all, and a text.
         callbacks: Further callbacks, such as those of `tfkit.compression`.
         objective: Gives the model that is fitted for the one that gives logits, such as a distiller around it.
+        devices: Two or more that train together, of `tfkit.training.training_devices`; none for Keras's one device.
+            They share each batch, so that neither the learning rate nor the number of steps changes with them. XLA
+            does not compile their steps, and each draws the same dropout for its part.
 
     Returns:
         The course of the stage.
 
     Raises:
         ModelError: When `jit=False` meets a network that oneDNN cannot train.
+        TrainingError: When several devices are given what they cannot train: see `refuse_together`.
 
     Example:
         >>> plan = Optimization(epochs=1, learning_rate=1e-3)
@@ -201,6 +208,7 @@ def train_on(
         progress=progress,
         callbacks=callbacks,
         objective=objective,
+        devices=devices,
     )
 
 
@@ -222,6 +230,7 @@ def train_batches(
     callbacks: tuple[keras.callbacks.Callback, ...] = (),
     objective: Callable[[keras.Model], keras.Model] | None = None,
     logits: Callable[[keras.Model], keras.Model] = logits_model,
+    devices: tuple[str, ...] = (),
 ) -> StageResult:
     """Train a classifier of images or texts as it stands on batches that are ready: whatever is trainable learns.
 
@@ -235,7 +244,7 @@ def train_batches(
         steps_per_epoch: Batches in an epoch.
         aim: Loss, metrics and class weights; None for classes that weigh the same.
         inputs: A few real inputs that a copy in another precision is compared on with the model.
-        precision, jit, log_directory, checkpoint, state, progress, callbacks, objective: As for `train_on`.
+        precision, jit, log_directory, checkpoint, state, progress, callbacks, objective, devices: As for `train_on`.
         logits: Gives what of the model is fitted: a classifier's logits, or another model around it that gives some.
 
     Returns:
@@ -245,10 +254,19 @@ def train_batches(
         ModelError: When `jit=False` meets a network that oneDNN cannot train.
     """
     began = time.perf_counter()
-    compiled = uses_jit(model, jit)
-    trained = model if precision == "float32" else with_dtype_policy(model, precision, inputs)
-    fitted = logits(trained)
-    with kept_on_failure(trained, checkpoint):
+    if devices:
+        refuse_together(model, optimization)
+    compiled = not devices and uses_jit(model, jit)
+    with contextlib.ExitStack() as stack:
+        trained, batches = model, batches
+        if devices:
+            together = DevicesTogether(devices)
+            stack.enter_context(together.scope())
+            trained, batches = together.copy_of(model, precision, inputs), together.shared(batches)
+        elif precision != "float32":
+            trained = with_dtype_policy(model, precision, inputs)
+        fitted = logits(trained)
+        stack.enter_context(kept_on_failure(trained, checkpoint))
         history = fit(
             fitted if objective is None else objective(fitted),
             _fed(fitted, batches),
@@ -266,6 +284,7 @@ def train_batches(
         give_weights(model, trained.get_weights())
     notes = [] if precision == "float32" else [f"trained in {precision}; the kept model is float32"]
     notes += ["the training step was compiled by XLA"] if compiled else []
+    notes += [told_devices(devices)] if devices else []
     seconds = time.perf_counter() - began
     return StageResult("train", seconds, history, tuple(notes), trainable_parameters=count_trainable(trained))
 

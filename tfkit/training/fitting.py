@@ -13,6 +13,7 @@ import keras
 from tfkit.errors import ModelError, TrainingError
 from tfkit.keras_types import Array
 from tfkit.models import save_model_file, weight_that_is_no_number
+from tfkit.training.distribution import built_for_devices
 from tfkit.training.going_on import fit_on
 from tfkit.training.optimization import Aim, Optimization, build_optimizer, plain_aim
 from tfkit.training.quick_steps import quick_steps
@@ -172,7 +173,7 @@ def fit(
         watching.append(_ReportProgress(progress, steps_per_epoch, optimization.epochs))
     given: dict[str, Any] = {"epochs": optimization.epochs, "callbacks": watching, "validation_data": validation}
     given |= {"class_weight": aim.class_weight, "verbose": 0, "shuffle": False}  # the batches are shuffled already
-    with quick_steps(model):
+    with quick_steps(model), built_for_devices(model, batches):
         if state is None:
             history = model.fit(batches, **given).history
         else:

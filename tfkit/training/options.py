@@ -45,6 +45,7 @@ class StepOptions(WatchingOptions, total=False):
 
     jit: Jit
     objective: Objective | None
+    devices: tuple[str, ...]
 
 
 class BatchOptions(TypedDict, total=False):
@@ -59,6 +60,8 @@ class BatchOptions(TypedDict, total=False):
 
 class ImageOptions(WatchingOptions, BatchOptions, total=False):
     """How batches of images are made, and what training on them takes."""
+
+    devices: tuple[str, ...]
 
 
 class FineTuneOptions(ImageOptions, total=False):

@@ -1,0 +1,52 @@
+"""Several devices train as one: the same losses, and what cannot be is refused."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import keras
+import pytest
+
+from tfkit.errors import TrainingError
+from tfkit.training import Optimization, training_devices
+from tfkit.training.distribution import refuse_together
+
+
+def test_one_device_is_refused_in_words() -> None:
+    with pytest.raises(TrainingError, match="needs two devices or more") as fault:
+        training_devices("data_parallel", 32)
+    assert "run.distribution=auto" in fault.value.hint
+
+
+def test_auto_takes_one_device_where_there_are_no_gpus() -> None:
+    assert training_devices("auto", 32) == training_devices("none", 32) == ()
+
+
+def test_gradient_accumulation_is_refused() -> None:
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
+    accumulating = Optimization(epochs=1, learning_rate=1e-3, gradient_accumulation=2)
+    with pytest.raises(TrainingError, match="gradient_accumulation"):
+        refuse_together(model, accumulating)
+
+
+@pytest.mark.slow
+def test_two_logical_cpus_train_as_one_does(tmp_path: Path) -> None:
+    script = Path(__file__).with_name("two_devices.py")
+    environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "2"}
+    done = subprocess.run(
+        [sys.executable, str(script), str(tmp_path)], env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    found = json.loads(done.stdout.splitlines()[-1])
+    taught, recipe = found["fine_tune"], found["recipe"]
+    assert taught["steps"] == 12
+    assert recipe["stages"] == ["head", "pruning", "quantization"]
+    for one in (taught, recipe):
+        assert one["losses"] < 1e-5
+        assert one["validation"] < 1e-4  # running variances differ in their last digits
+        assert any("2 devices train together" in note for note in one["notes"])
+    assert taught["weights"] < 1e-4
+    assert taught["gone_on"] == 0.0, "killed and gone on, the weights are those of a training that was not"
+    assert recipe["accepted"]
