@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import keras
     import numpy as np
     import tensorflow as tf
+    from numpy.typing import NDArray
 
     from tfkit.data.examples import Examples
 
@@ -121,6 +122,11 @@ def as_it_is(model: "keras.Model", given: object = None) -> "keras.Model":
     return model
 
 
+def as_fed(feed: Feed) -> Feed:
+    """A batch that has no padding."""
+    return feed
+
+
 def nothing_beside(examples: "Examples", folder: Path) -> list[dict[str, str]]:
     """Examples that are numbers alone, which lie in `inputs.npz`."""
     return [{} for _ in range(len(examples))]
@@ -146,6 +152,8 @@ class Input(Generic[SpecT]):
         faults: Why a Keras model does not take it, in phrases; empty when it does.
         batches: From examples, the spec, how many at a time, and whether to do without TensorFlow where that is
             possible, to what feeds a runtime: arrays by name, in the examples' order.
+        by_length: Positions of examples from the shortest to the longest; None where all are of one length.
+        unpadded: Of a batch, what is left without padding that none of its examples needs.
         noise: So many made-up examples to feed a runtime with: how long they take is what real ones take.
         serving: What a SavedModel has in front of the model.
         described: What a file's metadata say.
@@ -178,6 +186,8 @@ class Input(Generic[SpecT]):
     described: Callable[[SpecT], FileDescription]
     sent: "Callable[[Examples], Sequence[bytes]] | None" = None
     beside: "Callable[[Examples, Path], list[dict[str, str]]]" = nothing_beside
+    by_length: "Callable[[Examples, SpecT], NDArray[np.intp]] | None" = None
+    unpadded: Callable[[Feed], Feed] = as_fed
     opened: "Callable[[keras.Model, ModelInputs], keras.Model]" = as_it_is
     plain: "Callable[[keras.Model], keras.Model]" = as_it_is
     sized: "Callable[[keras.Model, SpecT], keras.Model]" = as_it_is

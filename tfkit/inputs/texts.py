@@ -17,11 +17,13 @@ from tfkit.runtimes.protocol import SEGMENT_IDS, Feed, ModelInputs
 if TYPE_CHECKING:
     import keras
     import tensorflow as tf
+    from numpy.typing import NDArray
 
     from tfkit.data.text import TextExamples
 
 TOKEN_IDS, PADDING_MASK = "token_ids", "padding_mask"
 _TOKENIZER = RunDirectory(Path()).tokenizer.as_posix()
+_STEP = 8  # tokens
 _SPECIAL = {"start": "[CLS]", "end": "[SEP]", "unknown": "[UNK]"}
 
 
@@ -87,6 +89,20 @@ def _batches(examples: Examples, text: TextSpec, batch_size: int, on_host: bool)
     tokenizer, texts = open_tokenizer(text.tokenizer), cast("TextExamples", examples).texts
     for start in range(0, len(texts), batch_size):
         yield tokenizer(texts[start : start + batch_size], sequence_length=text.sequence_length)
+
+
+def _by_length(examples: Examples, text: TextSpec) -> "NDArray[np.intp]":
+    from tfkit.data.text import open_tokenizer
+
+    lengths = open_tokenizer(text.tokenizer).lengths(cast("TextExamples", examples).texts)
+    return np.argsort(np.minimum(lengths, text.sequence_length), kind="stable")
+
+
+def _unpadded(feed: Feed) -> Feed:
+    """Padded to the longest text, and to a few lengths only: a model is traced, or compiled, for each."""
+    longest = int(feed[PADDING_MASK].sum(axis=1).max(initial=1))
+    length = -(-longest // _STEP) * _STEP
+    return {name: tokens[:, :length] for name, tokens in feed.items()}
 
 
 def _noise(text: TextSpec, count: int) -> Feed:
@@ -200,6 +216,8 @@ TEXTS = Input(
     tensors=_tensors,
     faults=_faults,
     batches=_batches,
+    by_length=_by_length,
+    unpadded=_unpadded,
     noise=_noise,
     serving=_serving,
     described=_described,

@@ -269,7 +269,7 @@ def train_on_texts(
         first_epoch=begin.epoch,
         first_step=begin.step,
     )
-    held_out = evaluation_text_batches(validation, tokenizer, sequence_length=sequence_length)
+    held_out = evaluation_text_batches(validation, tokenizer, sequence_length=sequence_length, buckets=buckets)
     return train_batches(
         model,
         batches,

@@ -1,8 +1,9 @@
 from .acceptance import AcceptancePolicy, refusals
-from .artifact_verification import ArtifactVerification, portability_problems, reference_scores, verify_artifact
+from .artifact_verification import ArtifactVerification, portability_problems, verify_artifact
 from .golden_samples import write_golden_samples
 from .input_probe import InputFinding, LabelOrder, find_label_order, probe_inputs
 from .npu import NpuPlacement, npu_faults, place_on_npu
+from .reference import reference_scores
 
 __all__ = [
     "AcceptancePolicy",

@@ -4,16 +4,15 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tfkit.artifacts import OUTSIDE, Artifact, InputSpec
+from tfkit.artifacts import OUTSIDE, Artifact
 from tfkit.errors import DataError
 from tfkit.inputs import input_batches, input_of
 from tfkit.runtimes import (
-    KerasRuntime,
     Operator,
     Portability,
     Runtime,
@@ -74,23 +73,6 @@ class ArtifactVerification:
     def accuracy(self) -> float | None:
         """`quality` in one number: of classes the share of right answers, else the figure that decides."""
         return None if self.quality is None else self.quality.value
-
-
-def reference_scores(model: Any, examples: "Examples", spec: InputSpec, *, batch_size: int = 64) -> NDArray[np.float32]:
-    """Run the Keras model over a split: what every exported file is compared with.
-
-    Args:
-        model: A built `keras.Model` on raw pixels, or on token ids.
-        examples: The images or texts.
-        spec: The images or texts the model takes.
-        batch_size: Images or texts in one step.
-
-    Returns:
-        float32 (n, classes); of one sigmoid unit both classes' scores, (n, 2).
-    """
-    with KerasRuntime(model, batch_size=batch_size) as runtime:
-        batches = input_batches(examples, spec, batch_size=batch_size)
-        return np.concatenate([runtime.scores(inputs) for inputs in batches])
 
 
 def verify_artifact(

@@ -98,6 +98,17 @@ def test_evaluation_keeps_the_order_and_the_length(tokenizer, intents):
     np.testing.assert_array_equal(targets.argmax(axis=1), intents.test.labels)
 
 
+def test_evaluation_in_buckets_gives_every_text_once_with_less_padding(tokenizer, long_and_short):
+    batches = _epoch(
+        evaluation_text_batches(long_and_short, tokenizer, sequence_length=48, batch_size=16, buckets=True)
+    )
+    lengths = [ids.shape[1] for ids, _, _ in batches]
+    assert lengths == sorted(lengths) and lengths[0] < lengths[-1] <= 48
+    assert sorted(_texts(tokenizer, batches)) == sorted(
+        _texts(tokenizer, _epoch(evaluation_text_batches(long_and_short, tokenizer, sequence_length=48)))
+    )
+
+
 def test_length_classes_end_with_the_length_itself():
     assert length_classes(40) == (8, 16, 24, 32, 40)
     assert length_classes(32) == (8, 16, 24, 32)

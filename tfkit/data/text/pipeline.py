@@ -99,23 +99,27 @@ def training_text_batches(
 
 
 def evaluation_text_batches(
-    examples: TextExamples, tokenizer: Tokenizer, *, sequence_length: int, batch_size: int = 32
+    examples: TextExamples, tokenizer: Tokenizer, *, sequence_length: int, batch_size: int = 32, buckets: bool = False
 ) -> tf.data.Dataset:
-    """Batches in the order of the examples, all padded to `sequence_length`.
+    """Batches in the order of the examples, all padded to `sequence_length`; or in the order of their lengths.
 
     Args:
         examples: What to evaluate.
         tokenizer: The model's tokeniser.
         sequence_length: Tokens a text, start and end included.
         batch_size: Examples a batch; the last, smaller batch is kept.
+        buckets: Whether batches hold texts of like length, padded to one of `length_classes` only.
 
     Returns:
         A data set as of `training_text_batches`.
     """
     inputs = _stored(examples, tokenizer, sequence_length)
     rows = target_rows(examples.labels, len(examples.class_names))
-    positions = tf.data.Dataset.range(len(examples)).batch(batch_size)
-    batches = positions.map(lambda chosen: (inputs(chosen), rows(chosen)))
+    lengths = tokenizer.lengths(examples.texts) if buckets else np.zeros(len(examples), np.int32)
+    order = np.argsort(np.minimum(lengths, sequence_length), kind="stable")
+    classes = on_host(np.array(length_classes(sequence_length) if buckets else (sequence_length,), np.int32))
+    positions = tf.data.Dataset.from_tensor_slices(order).batch(batch_size)
+    batches = positions.map(lambda chosen: (trimmed(inputs(chosen), classes), rows(chosen)))
     return finish_batches(batches, len(examples), batch_size)
 
 
