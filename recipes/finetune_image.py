@@ -65,8 +65,8 @@ def run(config: RecipeConfig, display: Display) -> reports.RunReport:
     plan_formats(config, model, image, display)
     folder = begin_folder(given, display, splits, splits.report.to_json())
     parts, memory = (splits.train, splits.validation, splits.test), config.data.cache_mb << 20
-    if kept := data.keep_pixels(parts, image, memory_bytes=memory, folder=folder.path):
-        display.note(kept)
+    if told := data.keep_pixels(parts, image, memory_bytes=memory, folder=folder.path):
+        display.note(told)
     job, teacher, channels = RecipeRun(config, display, splits, image, folder, log), plan.teacher, None
     for name, (_, _, kept) in STAGES.items():
         if getattr(config, name) is None:

@@ -208,5 +208,5 @@ def test_labels_that_look_wrong_are_listed(make_report: MakeReport, pixels: Pixe
 
     text = told(SuspiciousLabel(3, "train/<b>/5.jpg", "pansy", "iris", 0.01, 0.95))
     assert "train/<b>/5.jpg (pansy, looks like iris)" in text and "suspicious_labels.csv" in text
-    assert "fewer than ten images: daisy" in text
+    assert "fewer than twenty images: daisy" in text
     assert "None of 700 labels looks wrong" in told() and "look wrong" not in render(report, pixels).text

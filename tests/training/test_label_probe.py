@@ -40,8 +40,8 @@ def test_classes_of_few_examples_are_not_judged() -> None:
     looked = find_suspicious_labels(VALUES[chosen], LABELS[chosen], NAMES, tuple(TOLD[row] for row in chosen))
     assert looked.not_judged == ("9",) and looked.examples == np.count_nonzero(LABELS < 2)
     assert not [one for one in looked.found if one.given == "9"]
-    five_each = np.concatenate([np.flatnonzero(number == LABELS)[:5] for number in range(10)])
-    few = find_suspicious_labels(VALUES[five_each], LABELS[five_each], NAMES, tuple(TOLD[row] for row in five_each))
+    few_each = np.concatenate([np.flatnonzero(number == LABELS)[:10] for number in range(10)])
+    few = find_suspicious_labels(VALUES[few_each], LABELS[few_each], NAMES, tuple(TOLD[row] for row in few_each))
     assert few.examples == 0 and not few.found and few.not_judged == NAMES
 
 

@@ -258,7 +258,7 @@ def train_batches(
         refuse_together(model, optimization)
     compiled = not devices and uses_jit(model, jit)
     with contextlib.ExitStack() as stack:
-        trained, batches = model, batches
+        trained = model
         if devices:
             together = DevicesTogether(devices)
             stack.enter_context(together.scope())

@@ -28,7 +28,7 @@ from tfkit.training.linear_head import (
 from tfkit.training.linear_solvers import LogisticSolver, losses_and_scores
 
 FOLDS = 5
-FEWEST = 10  # of a class: a head that saw fewer than eight of them errs more often than the labels do
+FEWEST = 20  # of a class: a head that saw fewer than sixteen of them errs more often than the labels do
 
 _MARGIN = 0.5  # of the likely class's score above the given one's
 _TOLERANCE = 1e-4  # the largest gradient left, as scikit-learn's
@@ -56,7 +56,7 @@ def find_suspicious_labels(
         tell: Called after each fold with its number, from 1.
 
     Returns:
-        What was found. Classes of fewer than 10 examples are not judged.
+        What was found. Classes of fewer than 20 examples are not judged.
 
     Example:
         >>> draw = np.random.default_rng(0)
