@@ -189,13 +189,13 @@ def train_text(
             train,
             validation,
             tokenizer,
-            sequence_length,
-            batch_size,
-            seed,
-            optimization,
-            solver,
-            suspicious_labels,
             options,
+            sequence_length=sequence_length,
+            batch_size=batch_size,
+            seed=seed,
+            optimization=optimization,
+            solver=solver,
+            suspicious_labels=suspicious_labels,
         )
     else:
         objectives = objectives or TextObjectives()
@@ -287,13 +287,14 @@ def _train_head(
     train: TextExamples,
     validation: TextExamples,
     tokenizer: Tokenizer,
+    options: StepOptions,
+    *,
     sequence_length: int,
     batch_size: int,
     seed: int,
     optimization: Optimization,
     solver: HeadSolver,
     suspicious_labels: bool,
-    options: StepOptions,
 ) -> StageResult:
     began = time.perf_counter()
 

@@ -210,20 +210,20 @@ def learn_on_features(
             model, train, seen, held_out, share, views=views, optimization=optimization, log_directory=log_directory,
             progress=progress,
         )  # fmt: skip
-        return _with_doubts(course, train, seen, share, views, seed) if suspicious_labels else course
-    history = fit(
-        head_on_features(model),
-        seen.batches(batch_size, shuffle_seed=seed),
-        held_out.batches(len(held_out)).cache() if held_out else None,
-        optimization=optimization,
-        steps_per_epoch=-(-len(seen) // batch_size),
-        jit_compile=False,
-        aim=aim_of(optimization, train),
-        log_directory=log_directory,
-        progress=progress,
-        callbacks=callbacks,
-    )
-    course = HeadCourse(history, (), "epoch")
+    else:
+        history = fit(
+            head_on_features(model),
+            seen.batches(batch_size, shuffle_seed=seed),
+            held_out.batches(len(held_out)).cache() if held_out else None,
+            optimization=optimization,
+            steps_per_epoch=-(-len(seen) // batch_size),
+            jit_compile=False,
+            aim=aim_of(optimization, train),
+            log_directory=log_directory,
+            progress=progress,
+            callbacks=callbacks,
+        )
+        course = HeadCourse(history, (), "epoch")
     return _with_doubts(course, train, seen, share, views, seed) if suspicious_labels else course
 
 
