@@ -119,11 +119,11 @@ def _refuse_too_large_batches(
     """Try a training step where its batch may not fit the memory; most recipes need no trial."""
     from tfkit.training import free_memory, may_not_fit, refuse_too_large_batches
 
-    batch_size = min(config.data.batch_size, examples)
-    if may_not_fit(model, batch_size, length=length):
+    batch_size, free = min(config.data.batch_size, examples), free_memory()
+    if may_not_fit(model, batch_size, length=length, free=free):
         with display.stage("Rehearse a step") as stage:
-            measured = refuse_too_large_batches(model, batch_size, noun=noun, length=length)
-            most = f"{measured.largest_batch(free_memory())} would fit" if measured else "what it takes is not known"
+            measured = refuse_too_large_batches(model, batch_size, noun=noun, length=length, free=free)
+            most = f"{measured.largest_batch(free)} would fit" if measured else "what it takes is not known"
             stage.result(f"{batch_size} {noun}s; {most}")
 
 
