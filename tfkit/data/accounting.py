@@ -86,6 +86,7 @@ def near_groups(parts: Iterable[Part[ExamplesT]]) -> tuple[Group, ...]:
     """The names of two or more pictures that look the same and are not the same file, in order of appearance.
 
     Pictures whose fingerprints differ in few bits, found among those that agree in a band of their lowest frequencies.
+    A part cut out of a picture, a mirrored or a turned one has another fingerprint and is not found.
     """
     content = {
         look.digest: (name, look.fingerprint)
