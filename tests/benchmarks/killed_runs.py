@@ -10,20 +10,16 @@ in memory. The manifest and the report tell times.
 
 import argparse
 import hashlib
-import os
 import random
 import re
 import signal
-import subprocess
-import sys
 import tempfile
-import time
 import zipfile
-from dataclasses import dataclass
 from pathlib import Path
 
 import h5py
 import numpy as np
+from commands import Ended, tfkit_command
 from measured import measured_on
 from PIL import Image
 from sklearn.datasets import load_digits
@@ -80,27 +76,9 @@ acceptance: {max_accuracy_drop: 1.0, min_agreement: 0.0}
 RECIPES = {"images": IMAGES, "photos": PHOTOS, "texts": TEXTS, "embeddings": EMBEDDINGS}
 
 
-@dataclass(frozen=True)
-class Ended:
-    """How a `tfkit run` ended: its status (negative: the signal), what it said, and its seconds."""
-
-    status: int
-    out: str
-    seconds: float
-
-
 def run(folder: Path, name: str, *, kill_after: float | None = None) -> Ended:
     """Start `tfkit run` on the recipe in a folder, and kill it after so many seconds."""
-    words = [sys.executable, "-m", "tfkit.cli.main", "run", "recipe.yaml", f"run.name={name}"]
-    began = time.monotonic()
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, "errors": "replace"}
-    with subprocess.Popen(words, cwd=folder, start_new_session=True, **pipes) as process:
-        try:
-            out, _ = process.communicate(timeout=kill_after)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            out, _ = process.communicate()
-    return Ended(process.returncode, out, time.monotonic() - began)
+    return tfkit_command(folder, "run", "recipe.yaml", f"run.name={name}", kill_after=kill_after)
 
 
 def write_photos(folder: Path) -> None:

@@ -10,16 +10,12 @@ trains the best recipe and the recipe as it is, and judges both on the test spli
 import argparse
 import csv
 import json
-import os
 import random
 import signal
-import subprocess
-import sys
 import tempfile
-import time
-from dataclasses import dataclass
 from pathlib import Path
 
+from commands import tfkit_command
 from measured import measured_on
 
 RECIPE = """\
@@ -40,29 +36,6 @@ tune:
 """
 
 
-@dataclass(frozen=True)
-class Ended:
-    """How a command ended: its status (negative: the signal), what it said, and its seconds."""
-
-    status: int
-    out: str
-    seconds: float
-
-
-def command(folder: Path, *words: str, kill_after: float | None = None) -> Ended:
-    """Give a `tfkit` command in a folder, and kill it after so many seconds."""
-    began = time.monotonic()
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, "errors": "replace"}
-    words = (sys.executable, "-m", "tfkit.cli.main", *words)
-    with subprocess.Popen(words, cwd=folder, start_new_session=True, **pipes) as process:
-        try:
-            out, _ = process.communicate(timeout=kill_after)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            out, _ = process.communicate()
-    return Ended(process.returncode, out, time.monotonic() - began)
-
-
 def table(folder: Path) -> list[dict[str, str]]:
     """The trials without their times; none where none is over."""
     path = folder / "runs/recipe-tune/trials.csv"
@@ -74,7 +47,7 @@ def table(folder: Path) -> list[dict[str, str]]:
 
 def judged(folder: Path, recipe: str, name: str) -> str:
     """What a run of a recipe says of the test split."""
-    ended = command(folder, "run", recipe, f"run.name={name}")
+    ended = tfkit_command(folder, "run", recipe, f"run.name={name}")
     assert ended.status in (0, 3), ended.out  # 3: a file was refused, which the row tells
     report = json.loads((folder / "runs" / name / "report.json").read_text())
     files = ", ".join(f"{file['file']} {file['accuracy']:.3f}" for file in report["artifacts"])
@@ -94,15 +67,15 @@ def main() -> None:
         for folder in (whole, killed):
             folder.mkdir()
             (folder / "recipe.yaml").write_text(RECIPE)
-        undisturbed = command(whole, *asked)
+        undisturbed = tfkit_command(whole, *asked)
         assert undisturbed.status == 0, undisturbed.out
         print(f"Undisturbed: {options.trials} trials in {undisturbed.seconds:.0f} s.\n", flush=True)
         for number in range(options.kills):
             moment = chosen.uniform(2.0, undisturbed.seconds / options.kills)
-            ended = command(killed, *asked, kill_after=moment)
+            ended = tfkit_command(killed, *asked, kill_after=moment)
             told = f"killed after {ended.seconds:.0f} s" if ended.status == -signal.SIGKILL else "had ended before"
             print(f"- kill {number + 1}: {told}, with {len(table(killed))} trials over in all", flush=True)
-        last = command(killed, *asked)
+        last = tfkit_command(killed, *asked)
         assert last.status == 0, last.out
         rows = table(whole)
         best = [(folder / "runs/recipe-tune/best.yaml").read_text() for folder in (whole, killed)]
