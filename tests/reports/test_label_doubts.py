@@ -36,3 +36,5 @@ def test_the_first_are_told_with_the_count() -> None:
         "1 training label looks"
     )
     assert suspicious_labels_told(SuspiciousLabels(1234, ()), "table.csv") == ()
+    (unsure,) = suspicious_labels_told(SuspiciousLabels(1234, FOUND, agreement=0.79), "table.csv")
+    assert unsure.startswith(line) and "agree with only 79 % of all labels" in unsure

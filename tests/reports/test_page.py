@@ -201,12 +201,14 @@ def test_gain_by_transfer_compares_what_differs_in_the_backbone_only(make_report
 def test_labels_that_look_wrong_are_listed(make_report: MakeReport, pixels: Pixels) -> None:
     report = make_report(12)
 
-    def told(*found: SuspiciousLabel) -> str:
-        looked = SuspiciousLabels(700, found, ("daisy",))
+    def told(*found: SuspiciousLabel, agreement: float = 0.95) -> str:
+        looked = SuspiciousLabels(700, found, ("daisy",), agreement)
         stages = (*report.stages, StageSummary("head", "Train the head", 1.0, suspicious_labels=looked))
         return render(replace(report, stages=stages), pixels).text
 
-    text = told(SuspiciousLabel(3, "train/<b>/5.jpg", "pansy", "iris", 0.01, 0.95))
+    one = SuspiciousLabel(3, "train/<b>/5.jpg", "pansy", "iris", 0.01, 0.95)
+    text = told(one)
     assert "train/<b>/5.jpg (pansy, looks like iris)" in text and "suspicious_labels.csv" in text
     assert "fewer than twenty images: daisy" in text
+    assert "agree with only 70 % of all labels" in told(one, agreement=0.7) and "agree with" not in text
     assert "None of 700 labels looks wrong" in told() and "look wrong" not in render(report, pixels).text

@@ -20,11 +20,13 @@ def test_wrong_labels_are_found_and_hardly_others() -> None:
     wrong = draw.choice(len(LABELS), 90, replace=False)
     given = LABELS.copy()
     given[wrong] = (given[wrong] + draw.integers(1, 10, 90)) % 10
-    found = find_suspicious_labels(VALUES, given, NAMES, TOLD).found
+    looked = find_suspicious_labels(VALUES, given, NAMES, TOLD)
+    found = looked.found
     right = [one for one in found if one.position in set(wrong)]
     assert len(right) / len(found) >= 0.8 and len(right) / 90 >= 0.7
     assert np.mean([one.likely == NAMES[LABELS[one.position]] for one in right]) > 0.9
     assert all(one.given == NAMES[given[one.position]] and one.name == TOLD[one.position] for one in found)
+    assert 0.85 < looked.agreement < 0.95
     margins = [one.given_score - one.likely_score for one in found]
     assert margins == sorted(margins)
     assert found == find_suspicious_labels(VALUES, given, NAMES, TOLD).found

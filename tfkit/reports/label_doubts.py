@@ -9,7 +9,7 @@ from pathlib import Path
 from tfkit.data import Examples
 from tfkit.data.suspicious_labels import SuspiciousLabels
 from tfkit.files import write_whole
-from tfkit.reports.quantities import counted
+from tfkit.reports.quantities import counted, percent
 
 _SHOWN = 3
 
@@ -26,7 +26,14 @@ def suspicious_labels_told(looked: SuspiciousLabels, table: str) -> tuple[str, .
     shown = "; ".join(doubted_labels(looked)[:_SHOWN])
     more = f"; all are in {table}" if len(looked.found) > _SHOWN else f"; see {table}"
     count = counted(len(looked.found), "training label looks", "training labels look")
-    return (f"{count} wrong, of {looked.examples:,}: {shown}{more}. Nothing was left out or relabelled.",)
+    unsure = f" {unsure_told(looked)}" if looked.is_unsure else ""
+    return (f"{count} wrong, of {looked.examples:,}: {shown}{more}. Nothing was left out or relabelled.{unsure}",)
+
+
+def unsure_told(looked: SuspiciousLabels) -> str:
+    """A sentence for heads that agree with few of the labels."""
+    agreed = percent(looked.agreement, decimals=0)
+    return f"The heads agree with only {agreed} of all labels, so many of these may be hard to tell, not wrong."
 
 
 def doubted_labels(looked: SuspiciousLabels | None) -> tuple[str, ...]:

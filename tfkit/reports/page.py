@@ -28,7 +28,7 @@ from tfkit.reports.findings import (
     most_confused,
 )
 from tfkit.reports.gallery import Misclassified, exhibits
-from tfkit.reports.label_doubts import doubted_labels
+from tfkit.reports.label_doubts import doubted_labels, unsure_told
 from tfkit.reports.phrases import date, environment, limits, tiles, timing, verdict, warnings
 from tfkit.reports.run_report import RunReport
 from tfkit.reports.task_view import figure_rows, task_view, wrong_answers
@@ -75,6 +75,7 @@ def render_page(report: RunReport, *, misclassified: Misclassified) -> str:
         "total_seconds": max(sum(stage.seconds for stage in report.stages), 1e-9),
         "data": data,
         "told_doubts": doubted_labels(report.suspicious_labels),
+        "unsure_doubts": unsure_told(looked) if (looked := report.suspicious_labels) and looked.is_unsure else "",
         "compression": report.compression,
         "shrunk": compression_view(report),
         "environment": environment(report),

@@ -88,7 +88,8 @@ def find_suspicious_labels(
         )
         for rank in np.argsort(given_scores - likely_scores, kind="stable")
     )
-    return SuspiciousLabels(len(looked_at), found, not_judged)
+    agreement = float(np.mean(scores[looked_at].argmax(axis=1) == labels[looked_at]))
+    return SuspiciousLabels(len(looked_at), found, not_judged, agreement)
 
 
 def unseen_scores(
