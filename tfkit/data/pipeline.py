@@ -208,8 +208,7 @@ def _reader(examples: ImageExamples, image: ImageSpec, cache_bytes: int) -> tupl
     for pixels in pixel_batches(examples, image, batch_size=_CHUNK):
         stored[done : done + len(pixels)] = pixels
         done += len(pixels)
-    tensor = on_host(stored)
-    return (lambda positions: tf.gather(tensor, positions)), True
+    return _taking(lambda positions: stored[positions], image), True
 
 
 def _direct_reader(examples: ImageExamples, image: ImageSpec) -> ReadPixels:
@@ -232,10 +231,14 @@ def _kept_reader(examples: ImageExamples, image: ImageSpec, kept: KeptPixels) ->
     for _ in pixel_batches(missing, image, batch_size=_CHUNK):
         pass
     indices = examples.indices
+    return _taking(lambda positions: kept.pixels(indices[positions]), image)
+
+
+def _taking(pixels: Callable[[np.ndarray], np.ndarray], image: ImageSpec) -> ReadPixels:
+    """Pixels of a batch of positions, out of an array that TensorFlow does not copy."""
 
     def read(positions: tf.Tensor) -> tf.Tensor:
-        pixels = tf.numpy_function(lambda chosen: kept.pixels(indices[chosen]), [positions], tf.uint8, stateful=False)
-        return tf.ensure_shape(pixels, (None, *image.shape))
+        return tf.ensure_shape(tf.numpy_function(pixels, [positions], tf.uint8, stateful=False), (None, *image.shape))
 
     return read
 

@@ -48,10 +48,19 @@ class Features:
         """
         import tensorflow as tf
 
-        batches = tf.data.Dataset.from_tensor_slices((self.values, self.targets))
+        def taken(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+            return self.values[rows], self.targets[rows]
+
+        def batch(rows: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            # Asked for from Python: as a tensor of TensorFlow's all features would be in memory three times.
+            values, targets = tf.numpy_function(taken, [rows], (tf.float32, tf.float32))
+            values = tf.ensure_shape(values, (None, self.values.shape[1]))
+            return values, tf.ensure_shape(targets, (None, self.targets.shape[1]))
+
+        positions = tf.data.Dataset.range(len(self))
         if shuffle_seed is not None:
-            batches = batches.shuffle(len(self), seed=shuffle_seed)
-        return batches.batch(batch_size).prefetch(2)
+            positions = positions.shuffle(len(self), seed=shuffle_seed)
+        return positions.batch(batch_size).map(batch).prefetch(2)
 
 
 def frozen_features(model: keras.Model) -> keras.Model:
