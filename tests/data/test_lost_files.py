@@ -137,5 +137,5 @@ def test_numbers_are_stood_in_for_by_the_nearest(folder):
     values = {int(place): value[0] for place, value in zip(splits.train.indices, splits.train.labels, strict=True)}
     nearest = min((place for place in values if place != index), key=lambda place: abs(values[place] - values[index]))
     expected = splits.train.source.content(nearest)
-    splits.train.source.paths[index].unlink()
+    splits.train.source.path(index).unlink()
     assert splits.train.source.content(index) == expected

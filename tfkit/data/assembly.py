@@ -144,7 +144,7 @@ def watch_files(
     for source in {id(part.examples.source): part.examples.source for part in parts}.values():
         if not isinstance(source, FileSource):
             continue
-        count, states, names = len(source.paths), dict[int, FileState | None](), [""] * len(source.paths)
+        count, states, names = len(source.files), dict[int, FileState | None](), [""] * len(source.files)
         for part in parts:
             if part.examples.source is source:
                 states |= {int(n): look.state for n, look in zip(part.examples.indices, part.looks, strict=True)}
@@ -156,7 +156,7 @@ def watch_files(
                 labels[split.indices] = split.labels.reshape(len(split), width)
                 for index, name in zip(split.indices, split.names, strict=True):
                     names[index] = name
-        source.watched = WatchedFiles(source.paths, names, states, of, labels, losses, max_pixels)
+        source.watched = WatchedFiles(source.files, names, states, of, labels, losses, max_pixels)
     return losses
 
 

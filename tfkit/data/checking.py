@@ -3,8 +3,6 @@
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import replace
-from pathlib import Path
 from typing import Literal, TypeVar
 
 import numpy as np
@@ -55,16 +53,16 @@ def check_images(
                 tell(len(looks), len(positions))
         tell(len(positions), len(positions))
         return looks
-    paths = [source.path(int(position)) for position in positions]
-    states = [file_state(path) if path is not None else None for path in paths]
+    files = [source.file(int(position)) for position in positions]
+    states = [file_state(file) if file is not None else None for file in files]
     with Remembered() as remembered:
-        return _looks(source, positions, paths, states, Onlooker(max_pixels=max_pixels), remembered, tell)
+        return _looks(source, positions, files, states, Onlooker(max_pixels=max_pixels), remembered, tell)
 
 
 def _looks(
     source: ImageSource,
     positions: np.ndarray,
-    paths: Sequence[Path | None],
+    files: Sequence[str | None],
     states: list[FileState | None],
     onlooker: Onlooker,
     remembered: Remembered,
@@ -72,7 +70,7 @@ def _looks(
 ) -> list[Look]:
     """Those known, and for the others what is seen now; these are remembered."""
     looks: dict[int, Look] = {}
-    for place, look in enumerate(remembered.of_files(paths, states)):
+    for place, look in enumerate(remembered.of_files(files, states)):
         if look is not None:
             looks[place] = _limited(look, onlooker.max_pixels)
     tell(len(looks), len(positions))
@@ -92,7 +90,7 @@ def _looks(
     fresh: list[int] = []
 
     def keep() -> None:
-        remembered.keep((paths[place], states[place], looks[place]) for place in fresh)
+        remembered.keep((files[place], states[place], looks[place]) for place in fresh)
         fresh.clear()
 
     try:
@@ -104,7 +102,7 @@ def _looks(
             tell(len(looks), len(positions))
     finally:  # what was seen before Ctrl-C is known the next time
         keep()
-    return [replace(looks[place], state=states[place]) for place in range(len(positions))]
+    return [looks[place].of_file(states[place]) for place in range(len(positions))]
 
 
 def _is_lasting(look: Look, max_pixels: int) -> bool:

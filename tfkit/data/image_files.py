@@ -102,10 +102,10 @@ def _read_part(folder: Path, root: Path, channels: int) -> Reading:
     classes = _visible_folders(folder)
     if not classes:
         raise DataError(f"there is no class folder in '{folder}'", hint=_LAYOUT_HINT)
-    paths: list[Path] = []
+    paths: list[str] = []
     labels: list[str] = []
     left_out = [
-        LeftOut(_name(path, root), "it is not in a class folder")
+        LeftOut(_name(os.fspath(path), root), "it is not in a class folder")
         for path in sorted(folder.iterdir())
         if not path.is_dir() and not path.name.startswith(".")
     ]
@@ -120,7 +120,7 @@ def _read_part(folder: Path, root: Path, channels: int) -> Reading:
             else:
                 left_out.append(LeftOut(_name(path, root), reason))
         if not found:
-            empty.append(f"'{_name(class_folder, root)}'")
+            empty.append(f"'{_name(os.fspath(class_folder), root)}'")
     if empty:
         raise DataError(
             f"there is no image in {', '.join(empty)} of '{root}'{_unsupported(left_out)}",
@@ -130,18 +130,23 @@ def _read_part(folder: Path, root: Path, channels: int) -> Reading:
     return Reading(FileSource(paths, channels=channels), names, tuple(labels), tuple(left_out))
 
 
-def _why_no_image(path: Path) -> str | None:
-    suffix = path.suffix.lower()
+def _why_no_image(path: str) -> str | None:
+    suffix = _suffix(path)
     if suffix in _UNSUPPORTED_SUFFIXES:
         return f"{suffix[1:].upper()} images cannot be read; {_CONVERT}"
     # What is called an image and is a pipe, or a link to nothing, is told with the images that cannot be read.
-    if suffix in IMAGE_SUFFIXES or has_image_signature(path):
+    if suffix in IMAGE_SUFFIXES or has_image_signature(Path(path)):
         return None
-    return "it is not an image" if path.is_file() else "it is not a file"
+    return "it is not an image" if Path(path).is_file() else "it is not a file"
 
 
-def _name(path: Path, root: Path) -> str:
-    return printable(path.as_posix().removeprefix(f"{root.as_posix()}/"))
+def _suffix(path: str) -> str:
+    stem, _, suffix = path.rpartition(os.sep)[2].rpartition(".")
+    return f".{suffix.lower()}" if stem else ""
+
+
+def _name(path: str, root: Path) -> str:
+    return printable(path.removeprefix(f"{root}{os.sep}").replace(os.sep, "/"))
 
 
 def has_image_signature(path: Path) -> bool:
@@ -171,20 +176,23 @@ def _visible_folders(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
 
 
-def _visible_files(folder: Path) -> Iterator[tuple[Path, str | None]]:
-    """Everything below a class folder that is no folder itself, and why it is no image, if it is none."""
+def _visible_files(folder: Path) -> Iterator[tuple[str, str | None]]:
+    """Everything below a class folder that is no folder itself, and why it is no image, if it is none.
+
+    Paths are strings here: a million of `Path` take a gigabyte, and minutes.
+    """
     unread: list[OSError] = []
-    found: list[tuple[Path, str | None]] = []
+    found: list[tuple[str, str | None]] = []
     for place, folders, files in os.walk(folder, onerror=unread.append):
         folders[:] = [name for name in folders if not name.startswith(".")]
         links = [path for path in (Path(place, name) for name in folders) if path.is_symlink()]
-        found += [(path, "it is a link to a folder, which is not followed") for path in links]
-        called = [Path(place, name) for name in folders if Path(name).suffix.lower() in IMAGE_SUFFIXES]
-        found += [(path, "it is a folder, not an image") for path in called if path not in links]
-        seen = [Path(place, name) for name in files if not name.startswith(".")]
+        found += [(str(path), "it is a link to a folder, which is not followed") for path in links]
+        called = [Path(place, name) for name in folders if _suffix(name) in IMAGE_SUFFIXES]
+        found += [(str(path), "it is a folder, not an image") for path in called if path not in links]
+        seen = [f"{place}{os.sep}{name}" for name in files if not name.startswith(".")]
         found += [(path, _why_no_image(path)) for path in seen]
-    found += [(Path(str(fault.filename)), f"it cannot be read ({fault.strerror})") for fault in unread]
-    yield from sorted(found, key=lambda one: one[0].parts)
+    found += [(str(fault.filename), f"it cannot be read ({fault.strerror})") for fault in unread]
+    yield from sorted(found, key=lambda one: one[0].replace(os.sep, "\0"))  # folder by folder
 
 
 _TABLE_HINT = "the first line must name the columns path,label and, if the file is split already, split"

@@ -79,7 +79,7 @@ class WatchedFiles:
     Another one is of the same split and, if there is one, of the same label, so that what is learned stays right.
 
     Args:
-        paths: The files.
+        files: Their paths.
         names: What to call each.
         states: Size and time of each when it was looked at; of those that are used.
         splits: int (n,), the split of each; -1 for one that is not used.
@@ -90,7 +90,7 @@ class WatchedFiles:
 
     def __init__(
         self,
-        paths: Sequence[Path],
+        files: Sequence[str],
         names: Sequence[str],
         states: dict[int, FileState | None],
         splits: np.ndarray,
@@ -98,9 +98,8 @@ class WatchedFiles:
         losses: Losses,
         max_pixels: int = MAX_PIXELS,
     ) -> None:
-        self._paths, self._names, self._splits, self._labels = paths, names, splits, labels
+        self._files, self._names, self._splits, self._labels = files, names, splits, labels
         self._states, self._losses = states, losses
-        self._encoded = [os.fsencode(path) for path in paths]
         self._broken: dict[int, FileState | None] = {}
         self._chosen: dict[int, int] = {}
         self._onlooker = Onlooker(max_pixels=max_pixels)
@@ -123,7 +122,7 @@ class WatchedFiles:
         """A file's bytes when it is as it was when it was looked at: with few words to the system, for every image."""
         state = self._states.get(int(index))
         try:
-            file = os.open(self._encoded[index], os.O_RDONLY | _NO_WAIT)
+            file = os.open(self._files[index], os.O_RDONLY | _NO_WAIT)
         except (OSError, ValueError):
             return None
         try:
@@ -152,7 +151,7 @@ class WatchedFiles:
 
     def _whole(self, place: int) -> bytes | None:
         """A file's bytes when it is as it was, or another whole image by now; None for one that is lost."""
-        path, state = self._paths[place], file_state(self._paths[place])
+        path, state = Path(self._files[place]), file_state(self._files[place])
         if place in self._broken and self._broken[place] == state:
             return None
         try:

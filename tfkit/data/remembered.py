@@ -52,7 +52,7 @@ class Remembered:
 
     Example:
         >>> with Remembered() as remembered:
-        ...     known = remembered.of_files([Path("bee.jpg")], [None])
+        ...     known = remembered.of_files(["bee.jpg"], [None])
     """
 
     def __init__(self) -> None:
@@ -72,10 +72,11 @@ class Remembered:
             with contextlib.suppress(sqlite3.Error):
                 self._base.close()
 
-    def of_files(self, paths: Sequence[Path | None], states: Sequence[FileState | None]) -> list[Look | None]:
+    def of_files(self, paths: Sequence[str | None], states: Sequence[FileState | None]) -> list[Look | None]:
         """What is known of files in the state that they are in; None for each that must be looked at."""
         known: dict[bytes, tuple[FileState, Look]] = {}
-        keys = [_key(path) if path is not None else b"" for path in paths]
+        here = Path.cwd()
+        keys = [_key(path, here) if path is not None else b"" for path in paths]
         asked = [key for key in keys if key] if self._base is not None else []
         for start in range(0, len(asked), _TOGETHER):
             group = asked[start : start + _TOGETHER]
@@ -97,16 +98,16 @@ class Remembered:
             return _look(row)
         return None
 
-    def keep(self, seen: Iterable[tuple[Path | None, FileState | None, Look]]) -> None:
+    def keep(self, seen: Iterable[tuple[str | None, FileState | None, Look]]) -> None:
         """Remember looks, and of those at files which file it was; one changed a moment ago only by its content."""
         if self._base is None:
             return
-        looks, files = [], []
+        looks, files, here = [], [], Path.cwd()
         latest = time.time_ns() - _FRESH_NS
         for path, state, look in seen:
             looks.append(astuple(look)[:_COLUMNS])
             if path is not None and state is not None and state[1] < latest:
-                files.append((_key(path), *state, look.digest))
+                files.append((_key(path, here), *state, look.digest))
         with self._lock:
             try:
                 with self._base:
@@ -161,8 +162,8 @@ class Remembered:
             self._file.unlink()
 
 
-def _key(path: Path) -> bytes:
-    return os.fsencode(path.absolute())
+def _key(path: str, here: Path) -> bytes:
+    return os.fsencode(os.path.join(here, path))  # noqa: PTH118 - of a million files
 
 
 def _look(row: Sequence[Any]) -> Look:

@@ -41,9 +41,14 @@ class ImageSource(Protocol):
     def content(self, index: int) -> bytes:
         """The stored bytes of one image, by which duplicates are found."""
 
-    def path(self, index: int) -> Path | None:
-        """The file that holds one image and nothing else; None where there is none."""
+    def file(self, index: int) -> str | None:
+        """The path of the file that holds one image and nothing else; None where there is none."""
         return None
+
+    def path(self, index: int) -> Path | None:
+        """The same as a `Path`."""
+        file = self.file(index)
+        return None if file is None else Path(file)
 
     def encoded(self, indices: np.ndarray) -> Iterator[bytes]:
         """Encoded images as a client of a served model would send them (arrays as PNG)."""
@@ -62,13 +67,16 @@ class FileSource(ImageSource):
     Args:
         paths: The files.
         channels: 1 for grey, 3 for RGB.
+
+    Attributes:
+        files: Their paths as strings: of a million files `Path` takes a gigabyte.
     """
 
     is_encoded = True
 
-    def __init__(self, paths: Sequence[Path], *, channels: int) -> None:
+    def __init__(self, paths: Sequence[Path | str], *, channels: int) -> None:
         self.channels = channels
-        self.paths = tuple(paths)
+        self.files = tuple(os.fspath(path) for path in paths)
         self.watched: WatchedFiles | None = None  # once they were looked at, to get over those that are lost later
 
     @cached_property
@@ -77,7 +85,7 @@ class FileSource(ImageSource):
         import tensorflow as tf
 
         with tf.init_scope(), tf.device("CPU:0"):
-            return tf.constant([os.fsencode(path) for path in self.paths], tf.string)
+            return tf.constant([os.fsencode(path) for path in self.files], tf.string)
 
     def read_pixels(self, index: "tf.Tensor") -> "tf.Tensor":
         import tensorflow as tf
@@ -95,10 +103,10 @@ class FileSource(ImageSource):
         return picture_pixels(self.content(index), image)
 
     def content(self, index: int) -> bytes:
-        return read_regular_file(self.paths[index]) if self.watched is None else self.watched.content(int(index))
+        return read_regular_file(Path(self.files[index])) if self.watched is None else self.watched.content(int(index))
 
-    def path(self, index: int) -> Path:
-        return self.paths[index]
+    def file(self, index: int) -> str:
+        return self.files[index]
 
     def encoded(self, indices: np.ndarray) -> Iterator[bytes]:
         return (self.content(int(index)) for index in indices)
