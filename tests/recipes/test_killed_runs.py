@@ -22,6 +22,7 @@ recipe: finetune_image
 data: {source: image_folder, directory: photos, test_fraction: 0.3, image_size: 32, resize: stretch, cache_mb: 1}
 augmentation: {policy: light, flip: false}
 model: {backbone: resnet8, weights: random}
+head: {solver: lbfgs}
 fine_tune: {epochs: 3, learning_rate: 3.0e-3, batch_norm: train}
 pruning: {sparsity: 0.6, epochs: 2, learning_rate: 1.0e-3}
 quantization: {epochs: 2, learning_rate: 3.0e-4}
@@ -50,10 +51,10 @@ acceptance: {max_accuracy_drop: 1.0, min_agreement: 0.0, examples: 30}
 
 
 def write_photos() -> None:
-    """More pictures than `cache_mb` holds, so that they are kept on disk."""
+    """More pictures than `cache_mb` holds, so that they are kept on disk; every fortieth lies in a wrong folder."""
     digits = load_digits(n_class=3)
-    for number, (pixels, digit) in enumerate(zip(digits.images[:400], digits.target, strict=False)):
-        folder = Path(f"photos/{digit}")
+    for number, (pixels, digit) in enumerate(zip(digits.images[:500], digits.target, strict=False)):
+        folder = Path(f"photos/{(digit + (number % 40 == 7)) % 3}")
         folder.mkdir(parents=True, exist_ok=True)
         Image.fromarray((pixels * 15.9).astype(np.uint8)).save(folder / f"{number}.png")
 
@@ -91,4 +92,9 @@ def test_a_killed_run_gives_the_same_files(recipe, last, tmp_path: Path, monkeyp
     files = [path.name for path in Path("runs/whole/artifacts").glob("*.tflite")]
     one, whole = ([Path(f"runs/{name}/artifacts/{file}").read_bytes() for file in files] for name in ("one", "whole"))
     assert files and one == whole
+    doubts = [Path(f"runs/{name}/suspicious_labels.csv") for name in ("one", "whole")]
+    assert [path.is_file() for path in doubts] == [recipe is IMAGES] * 2
+    assert recipe is not IMAGES or len({path.read_bytes() for path in doubts}) == 1
+    pages = [Path(f"runs/{name}/report.html").read_text() for name in ("one", "whole")]
+    assert [page.count("looks like <span") > 2 for page in pages] == [recipe is IMAGES] * 2
     assert not list(Path("runs/one").rglob("*.state.npz"))
