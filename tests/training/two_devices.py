@@ -78,7 +78,8 @@ def compared(devices: tuple[str, ...], state: Path) -> dict[str, object]:
     alone, together = Losses(), Losses()
     (one, course), (two, shared) = fine_tuned(alone, ()), fine_tuned(together, devices)
     return {
-        "steps": len(alone.seen),
+        "alone": alone.seen,
+        "together": together.seen,
         "losses": apart(alone.seen, together.seen),
         "validation": apart(course.history["val_loss"], shared.history["val_loss"]),
         "weights": apart(one.get_weights(), two.get_weights()),

@@ -20,6 +20,7 @@ from tfkit.models import unfreeze
 from tfkit.stages.outcome import CompressedStage, train_prepared
 from tfkit.training import Optimization
 from tfkit.training.options import FineTuneOptions, PruneOptions, refuse_unknown
+from tfkit.training.processes import refuse_processes
 
 if TYPE_CHECKING:
     from tfkit.compression import PruningSettings
@@ -71,6 +72,7 @@ def prune(
         ModelError: When the model cannot be pruned so.
     """
     refuse_unknown("prune", options, PruneOptions)
+    refuse_processes("prune")
     if settings.method != "channels":
         unfreeze(model, "all", batch_norm=batch_norm)
         steps = -(-len(train) // batch_size) * optimization.epochs // optimization.gradient_accumulation

@@ -18,6 +18,7 @@ from tfkit.models import unfreeze
 from tfkit.stages.outcome import CompressedStage, train_prepared
 from tfkit.training import Optimization, StageResult, class_weights, uses_jit
 from tfkit.training.options import BatchOptions, QuantizeOptions, refuse_unknown
+from tfkit.training.processes import refuse_processes
 
 if TYPE_CHECKING:
     from tfkit.compression import QuantizationPolicy
@@ -65,6 +66,7 @@ def quantize(
         ModelError: When a layer cannot be quantised.
     """
     refuse_unknown("quantize", options, QuantizeOptions)
+    refuse_processes("quantize")
     unfreeze(model, "all", batch_norm=batch_norm)
     compiled = uses_jit(model, jit)
     if engine == "tfmot":

@@ -8,6 +8,7 @@ from .linear_head import LinearHead, LinearTask, fit_linear_head
 from .memory import StepMemory, free_memory, may_not_fit, refuse_too_large_batches
 from .objectives import adversarial, r_drop
 from .optimization import Optimization, build_optimizer, class_weights
+from .processes import join_processes
 from .result import PeakMemory, StageResult
 from .text_objectives import TextObjectives
 from .weight_averaging import Soup, average_weights, greedy_soup
@@ -33,6 +34,7 @@ __all__ = [
     "free_memory",
     "frozen_features",
     "greedy_soup",
+    "join_processes",
     "layer_factors",
     "layer_rates",
     "may_not_fit",

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Literal
 
 import keras
+import numpy as np
 
 from tfkit.errors import TrainingError
 from tfkit.keras_types import Inputs
@@ -157,38 +158,53 @@ class DevicesTogether:
         Args:
             batches: A `tf.data.Dataset` of training batches.
         """
-        import tensorflow as tf
+        return equal_parts(batches, self._strategy.num_replicas_in_sync)
 
-        count = self._strategy.num_replicas_in_sync
 
-        def filled(*batch: object) -> object:
-            rows = tf.shape(tf.nest.flatten(batch)[0])[0]
-            chosen = tf.range(-(-rows // count) * count) % rows
-            return tf.nest.map_structure(lambda values: tf.gather(values, chosen), batch)
+def equal_parts(batches: tf.data.Dataset, count: int, *, part: int = 0, parts: int = 1) -> tf.data.Dataset:
+    """Batches that so many devices can share: the first examples of one that they cannot come twice.
 
-        return batches.map(filled)
+    Args:
+        batches: A `tf.data.Dataset` of batches.
+        count: Devices in all.
+        part: Which part of each batch is wanted, from 0.
+        parts: Into how many it is divided, each for as many devices; 1 gives whole batches.
+    """
+    import tensorflow as tf
+
+    def chosen_of(*batch: object) -> object:
+        rows = tf.shape(tf.nest.flatten(batch)[0])[0]
+        each = -(-rows // count) * count // parts
+        chosen = tf.range(part * each, (part + 1) * each) % rows
+        return tf.nest.map_structure(lambda values: tf.gather(values, chosen), batch)
+
+    return batches.map(chosen_of)
 
 
 @contextlib.contextmanager
-def built_for_devices(model: keras.Model, batches: tf.data.Dataset) -> Iterator[None]:
-    """Build what `fit` needs before it begins, for a model that was made in a scope.
+def built_beforehand(model: keras.Model, batches: tf.data.Dataset) -> Iterator[None]:
+    """Build what `fit` needs before it begins: under JAX, and for a model that was made in a scope of several devices.
 
-    Keras would draw a batch to build metrics and optimiser, which the training would lack, and average it over the
+    Keras would draw a batch to build metrics and optimiser, which the training would lack; and average it over the
     devices, which fails where their parts are not of one size.
 
     Args:
-        model: The compiled model; one of a single device is left alone.
+        model: The compiled model; one of TensorFlow on a single device is left alone.
         batches: What it is trained on.
     """
-    if getattr(model, "_distribute_strategy", None) is None:
+    of_devices = getattr(model, "_distribute_strategy", None) is not None
+    if not (of_devices or keras.backend.backend() == "jax") or isinstance(batches, keras.utils.PyDataset):
         yield
         return
     import tensorflow as tf
 
-    def one(spec: tf.TensorSpec) -> tf.Tensor:
-        return tf.zeros([size or 1 for size in spec.shape], spec.dtype)
+    def one(spec: tf.TensorSpec) -> np.ndarray:
+        return np.zeros([size or 1 for size in spec.shape], spec.dtype.as_numpy_dtype)
 
     model._symbolic_build(data_batch=tf.nest.map_structure(one, batches.element_spec))
+    if not of_devices:  # then Keras sees that all is built
+        yield
+        return
     model._maybe_symbolic_build = lambda **_: None
     try:
         yield

@@ -32,6 +32,7 @@ from tfkit.training.fitting import Progress, fit, kept_on_failure
 from tfkit.training.going_on import saved_position
 from tfkit.training.optimization import Aim, Optimization, aim_of
 from tfkit.training.options import FineTuneOptions, Jit, Precision, refuse_unknown
+from tfkit.training.processes import others_lost_are_told, processes_together, refuse_processes
 from tfkit.training.quick_steps import narrow_convolutions, narrow_convolutions_crash
 from tfkit.training.result import StageResult, count_trainable
 
@@ -100,6 +101,7 @@ def _fine_tune_low_rank(
     optimization: Optimization,
     **options: Unpack[FineTuneOptions],
 ) -> StageResult:
+    refuse_processes("fine_tune with method='lora'")
     keras.utils.set_random_seed(options.get("seed", 0))
     adapted = with_low_rank(model, rank=rank)
     result = train_on(adapted, train, validation, image, optimization=optimization, **options)
@@ -253,12 +255,14 @@ def train_batches(
     Raises:
         ModelError: When `jit=False` meets a network that oneDNN cannot train.
     """
-    began = time.perf_counter()
+    began, others = time.perf_counter(), processes_together()
     if devices:
         refuse_together(model, optimization)
     compiled = not devices and uses_jit(model, jit)
     with contextlib.ExitStack() as stack:
         trained = model
+        stack.enter_context(others_lost_are_told(others, state))
+        checkpoint = checkpoint if others.writes else None
         if devices:
             together = DevicesTogether(devices)
             stack.enter_context(together.scope())
@@ -285,6 +289,7 @@ def train_batches(
     notes = [] if precision == "float32" else [f"trained in {precision}; the kept model is float32"]
     notes += ["the training step was compiled by XLA"] if compiled else []
     notes += [told_devices(devices)] if devices else []
+    notes += [others.told] if others.count > 1 else []
     seconds = time.perf_counter() - began
     return StageResult("train", seconds, history, tuple(notes), trainable_parameters=count_trainable(trained))
 

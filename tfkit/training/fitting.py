@@ -13,9 +13,10 @@ import keras
 from tfkit.errors import ModelError, TrainingError
 from tfkit.keras_types import Array
 from tfkit.models import save_model_file, weight_that_is_no_number
-from tfkit.training.distribution import built_for_devices
+from tfkit.training.distribution import built_beforehand
 from tfkit.training.going_on import fit_on
 from tfkit.training.optimization import Aim, Optimization, build_optimizer, plain_aim
+from tfkit.training.processes import processes_together
 from tfkit.training.quick_steps import quick_steps
 
 if TYPE_CHECKING:
@@ -154,6 +155,10 @@ def fit(
     Raises:
         TrainingError: At the first loss that is no number; the model has its last good weights again.
     """
+    others = processes_together()
+    if others.count > 1:
+        batches, validation = others.part_of(batches), validation and others.part_of(validation)
+        log_directory = log_directory if others.writes else None
     optimizer = build_optimizer(optimization, steps=steps_per_epoch * optimization.epochs)
     if _computes_in_float16(model):  # Keras scales by the model's own policy, which a mixed model's logits lack
         optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
@@ -173,7 +178,7 @@ def fit(
         watching.append(_ReportProgress(progress, steps_per_epoch, optimization.epochs))
     given: dict[str, Any] = {"epochs": optimization.epochs, "callbacks": watching, "validation_data": validation}
     given |= {"class_weight": aim.class_weight, "verbose": 0, "shuffle": False}  # the batches are shuffled already
-    with quick_steps(model), built_for_devices(model, batches):
+    with quick_steps(model), built_beforehand(model, batches):
         if state is None:
             history = model.fit(batches, **given).history
         else:

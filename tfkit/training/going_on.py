@@ -25,6 +25,7 @@ import numpy as np
 from tfkit.errors import TrainingError
 from tfkit.files import written_whole
 from tfkit.keras_types import Array
+from tfkit.training.processes import processes_together
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -113,6 +114,8 @@ def _read(path: Path | None) -> _State | None:
 
 def _write(state: _State, path: Path) -> None:
     """Write a state; one that does not fit, or would take the room of the models to come, is left out with a word."""
+    if not processes_together().writes:
+        return
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         taken = {name: sum(value.nbytes for value in values) for name, values in state.arrays.items()}

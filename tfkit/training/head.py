@@ -23,6 +23,7 @@ from tfkit.training.fitting import Progress, fit, kept_on_failure
 from tfkit.training.label_probe import find_suspicious_labels
 from tfkit.training.linear_head import Fit, LinearHead, LinearTask, fit_linear_head, held_out_share
 from tfkit.training.optimization import Optimization, aim_of
+from tfkit.training.processes import refuse_processes
 from tfkit.training.result import StageResult, count_trainable
 
 if TYPE_CHECKING:
@@ -94,6 +95,7 @@ def train_head(
         >>> result.counted_in
         'fit'
     """
+    refuse_processes("train_head")
     began = time.perf_counter()
     keras.utils.set_random_seed(seed)
     freeze_backbone(model)
