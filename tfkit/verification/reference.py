@@ -15,12 +15,14 @@ if TYPE_CHECKING:  # it starts TensorFlow
 
 _RELATIVE, _ABSOLUTE = 1e-4, 1e-5  # sums of another length are rounded differently
 
+_WORTH = 2e10  # multiply-adds: with fewer, tracing the model for another length takes longer than padding
+
 
 def reference_scores(model: Any, examples: "Examples", spec: InputSpec, *, batch_size: int = 64) -> NDArray[np.float32]:
     """Run the Keras model over a split: what every exported file is compared with.
 
     Texts go through in the order of their lengths, each batch without padding that none of them needs, when the model
-    answers the batch with the most padding alike with and without it.
+    answers the batch with the most padding alike with and without it, and the split is worth it.
 
     Args:
         model: A built `keras.Model` on raw pixels, or on token ids.
@@ -33,7 +35,7 @@ def reference_scores(model: Any, examples: "Examples", spec: InputSpec, *, batch
     """
     by_length = input_of(spec).by_length
     with KerasRuntime(model, batch_size=batch_size) as runtime:
-        if by_length is None or any(tensor.shape[1] is not None for tensor in model.inputs):
+        if by_length is None or not _is_worth_it(model, examples, spec):
             batches = input_batches(examples, spec, batch_size=batch_size)
             return np.concatenate([runtime.scores(feed) for feed in batches])
         order = by_length(examples, spec)
@@ -42,6 +44,13 @@ def reference_scores(model: Any, examples: "Examples", spec: InputSpec, *, batch
     scores = np.empty_like(sorted_scores)
     scores[order] = sorted_scores
     return scores
+
+
+def _is_worth_it(model: Any, examples: "Examples", spec: InputSpec) -> bool:
+    """Whether a model takes any length, and is large enough for so many examples."""
+    length = input_of(spec).tensors(spec)[0].shape[1] or 1
+    multiply_adds = float(model.count_params()) * len(examples) * length
+    return multiply_adds >= _WORTH and all(tensor.shape[1] is None for tensor in model.inputs)
 
 
 def _scores_without_padding(
