@@ -4,7 +4,7 @@ from .examples import DataReport, DatasetSplits, Examples, ImageExamples, LeftOu
 from .host_images import decode_on_host, fit_on_host
 from .image_files import IMAGE_SUFFIXES
 from .images import decode_image, fit_image
-from .kept_pixels import keep_pixels
+from .keeping import keep_pixels
 from .loading import SourceName, load_image_examples, load_image_splits
 from .pipeline import calibration_pixels, evaluation_batches, pixel_batches, some_views, training_batches
 from .sampled_test import with_sampled_test

@@ -11,7 +11,7 @@ from typing_extensions import TypeVar
 
 from tfkit.artifacts import ImageSpec
 from tfkit.cores import usable_cores
-from tfkit.data.kept_pixels import kept_pixels
+from tfkit.data.kept_pixels import KeptPixels
 from tfkit.data.lost_files import Losses
 from tfkit.data.sources import ImageSource
 from tfkit.data.targets import target_counts
@@ -90,6 +90,11 @@ class ImageExamples:
     def class_counts(self) -> dict[str, int]:
         """How many examples each class or label has, in the order of `class_names`; of numbers all."""
         return target_counts(self.labels, self.class_names)
+
+    def kept(self, image: ImageSpec) -> KeptPixels | None:
+        """Where a run keeps their pixels (`keep_pixels`); None when it does not, or in another size."""
+        kept = self.source.kept
+        return kept if kept is not None and kept.image == image else None
 
 
 ExamplesT = TypeVar("ExamplesT", bound="Examples", default=ImageExamples)
@@ -186,7 +191,7 @@ def host_pixel_batches(examples: ImageExamples, image: ImageSpec, *, batch_size:
     Raises:
         DataError: When an image is damaged.
     """
-    kept = kept_pixels(examples, image)
+    kept = examples.kept(image)
     with ThreadPoolExecutor(usable_cores()) as pool:
         for start in range(0, len(examples), batch_size):
             indices = examples.indices[start : start + batch_size]

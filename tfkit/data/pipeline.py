@@ -16,7 +16,7 @@ from tfkit.artifacts import ImageSpec
 from tfkit.data.augmentation import AugmentationPolicy, Mixing, augment_batch, mix_batch
 from tfkit.data.examples import ImageExamples, host_pixel_batches
 from tfkit.data.images import fit_image
-from tfkit.data.kept_pixels import KeptPixels, kept_pixels
+from tfkit.data.kept_pixels import KeptPixels
 from tfkit.data.splitting import spread_over_classes
 from tfkit.data.targets import dense_targets, target_kind
 
@@ -185,7 +185,7 @@ def pixel_batches(examples: ImageExamples, image: ImageSpec, *, batch_size: int)
         >>> next(iter(pixel_batches(splits.test, image, batch_size=4))).shape
         (4, 16, 16, 1)
     """
-    kept = kept_pixels(examples, image)
+    kept = examples.kept(image)
     if kept is not None and kept.have(examples.indices).all():
         for start in range(0, len(examples), batch_size):
             yield kept.pixels(examples.indices[start : start + batch_size])
@@ -198,7 +198,7 @@ def pixel_batches(examples: ImageExamples, image: ImageSpec, *, batch_size: int)
 def _reader(examples: ImageExamples, image: ImageSpec, cache_bytes: int) -> tuple[ReadPixels, bool]:
     """How to read fitted pixels by position, and whether it takes a whole batch of positions."""
     shape = (len(examples), *image.shape)
-    kept = kept_pixels(examples, image)
+    kept = examples.kept(image)
     if kept is not None and (cache_bytes or kept.have(examples.indices).all()):
         return _kept_reader(examples, image, kept), True
     if int(np.prod(shape)) > cache_bytes:
@@ -213,7 +213,7 @@ def _reader(examples: ImageExamples, image: ImageSpec, cache_bytes: int) -> tupl
 
 def _direct_reader(examples: ImageExamples, image: ImageSpec) -> ReadPixels:
     indices = on_host(np.asarray(examples.indices, np.int64))
-    kept = kept_pixels(examples, image)
+    kept = examples.kept(image)
 
     def read(position: tf.Tensor) -> tf.Tensor:
         index = tf.gather(indices, position)
