@@ -38,3 +38,5 @@ def test_the_first_are_told_with_the_count() -> None:
     assert suspicious_labels_told(SuspiciousLabels(1234, ()), "table.csv") == ()
     (unsure,) = suspicious_labels_told(SuspiciousLabels(1234, FOUND, agreement=0.79), "table.csv")
     assert unsure.startswith(line) and "agree with only 79 % of all labels" in unsure
+    (not_told,) = suspicious_labels_told(SuspiciousLabels(1234, (), agreement=0.3), "table.csv")
+    assert not_told.endswith("cannot be told: heads on these features agree with only 30 % of them.")

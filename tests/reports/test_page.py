@@ -211,4 +211,5 @@ def test_labels_that_look_wrong_are_listed(make_report: MakeReport, pixels: Pixe
     assert "train/<b>/5.jpg (pansy, looks like iris)" in text and "suspicious_labels.csv" in text
     assert "fewer than twenty images: daisy" in text
     assert "agree with only 70 % of all labels" in told(one, agreement=0.7) and "agree with" not in text
+    assert "cannot be told" in told(agreement=0.3) and "None of" not in told(agreement=0.3)
     assert "None of 700 labels looks wrong" in told() and "look wrong" not in render(report, pixels).text

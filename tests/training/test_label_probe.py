@@ -47,6 +47,12 @@ def test_classes_of_few_examples_are_not_judged() -> None:
     assert few.examples == 0 and not few.found and few.not_judged == NAMES
 
 
+def test_nothing_is_listed_when_the_features_tell_nothing() -> None:
+    noise = np.random.default_rng(1).normal(size=VALUES.shape).astype(np.float32)
+    looked = find_suspicious_labels(noise, LABELS, NAMES, TOLD)
+    assert looked.cannot_tell and not looked.found and looked.examples == len(LABELS)
+
+
 def test_folds_hold_an_even_share_of_each_class() -> None:
     folds = stratified_folds(LABELS, seed=3)
     counts = np.array([[np.sum((folds == fold) & (number == LABELS)) for number in range(10)] for fold in range(FOLDS)])

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+_ABLE = 0.5
 _TRUSTED = 0.87  # of a set with 5 % of wrong labels: heads that know 91 % of the classes
 
 
@@ -41,6 +42,16 @@ class SuspiciousLabels:
     found: tuple[SuspiciousLabel, ...]
     not_judged: tuple[str, ...] = ()
     agreement: float = 1.0
+
+    @property
+    def cannot_tell(self) -> bool:
+        """Whether the heads find another class likelier for most examples: then nothing is listed.
+
+        Example:
+            >>> SuspiciousLabels(examples=100, found=(), agreement=0.3).cannot_tell
+            True
+        """
+        return self.agreement < _ABLE
 
     @property
     def is_unsure(self) -> bool:

@@ -15,12 +15,14 @@ _SHOWN = 3
 
 
 def suspicious_labels_told(looked: SuspiciousLabels, table: str) -> tuple[str, ...]:
-    """What was found, in a few lines; none where nothing was.
+    """What was found, or that it cannot be told, in a few lines; none where nothing was.
 
     Args:
         looked: What was found.
         table: The name of the table that holds all of it.
     """
+    if looked.cannot_tell:
+        return (unsure_told(looked),)
     if not looked.found:
         return ()
     shown = "; ".join(doubted_labels(looked)[:_SHOWN])
@@ -33,6 +35,10 @@ def suspicious_labels_told(looked: SuspiciousLabels, table: str) -> tuple[str, .
 def unsure_told(looked: SuspiciousLabels) -> str:
     """A sentence for heads that agree with few of the labels."""
     agreed = percent(looked.agreement, decimals=0)
+    if looked.cannot_tell:
+        return (
+            f"Which training labels are wrong cannot be told: heads on these features agree with only {agreed} of them."
+        )
     return f"The heads agree with only {agreed} of all labels, so many of these may be hard to tell, not wrong."
 
 

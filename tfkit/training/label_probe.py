@@ -8,6 +8,7 @@ are needed stand here.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,7 +57,8 @@ def find_suspicious_labels(
         tell: Called after each fold with its number, from 1.
 
     Returns:
-        What was found. Classes of fewer than 20 examples are not judged.
+        What was found. Classes of fewer than 20 examples are not judged; nothing is listed when the heads agree with
+        less than half of all labels.
 
     Example:
         >>> draw = np.random.default_rng(0)
@@ -74,6 +76,10 @@ def find_suspicious_labels(
     if np.count_nonzero(counts >= FEWEST) < 2:
         return SuspiciousLabels(0, (), not_judged)
     scores = unseen_scores(values, labels, len(class_names), chosen=chosen, seed=seed, tell=tell)
+    agreement = float(np.mean(scores[looked_at].argmax(axis=1) == labels[looked_at]))
+    nothing = SuspiciousLabels(len(looked_at), (), not_judged, agreement)
+    if nothing.cannot_tell:
+        return nothing
     places, likely = look_like_others(scores[looked_at], labels[looked_at])
     places = looked_at[places]
     given_scores, likely_scores = scores[places, labels[places]], scores[places, likely]
@@ -88,8 +94,7 @@ def find_suspicious_labels(
         )
         for rank in np.argsort(given_scores - likely_scores, kind="stable")
     )
-    agreement = float(np.mean(scores[looked_at].argmax(axis=1) == labels[looked_at]))
-    return SuspiciousLabels(len(looked_at), found, not_judged, agreement)
+    return replace(nothing, found=found)
 
 
 def unseen_scores(
