@@ -11,7 +11,6 @@ from tfkit.reports.data_summary import DataSummary
 from tfkit.reports.findings import Evaluation, accuracy_interval
 from tfkit.reports.quantities import count, counted, file_size, milliseconds, percent, points
 from tfkit.reports.run_report import ArtifactResult, RunReport, float_accuracy
-from tfkit.reports.task_view import FIGURES, told_figure
 
 # In the order they are told; a limit that is null in the recipe does not hold.
 _LIMITS: Mapping[str, Callable[[Any, str], str]] = {
@@ -226,8 +225,9 @@ def _fastest_accepted(report: RunReport) -> ArtifactResult | None:
 def _keras_remark(report: RunReport) -> str:
     evaluation = report.evaluation
     if evaluation.task.targets != "classes":
-        others = [f"{FIGURES[name]} {told_figure(name, value)}" for name, value in _others(evaluation)]
-        return f"{FIGURES[evaluation.metric]}, on {counted(evaluation.examples, report.noun)}; {'; '.join(others)}"
+        others = [evaluation.task.told_figure(name, value) for name, value in _others(evaluation)]
+        first = f"{evaluation.task.figures[evaluation.metric]}, on {counted(evaluation.examples, report.noun)}"
+        return "; ".join([first, *others])
     low, high = accuracy_interval(evaluation.keras, evaluation.examples)
     return (
         f"right, of {counted(evaluation.examples, report.noun)}; for more {report.noun}s of the same kind expect "
@@ -273,7 +273,7 @@ def _sentences(report: RunReport) -> tuple[str, ...]:
         right = count(round(evaluation.keras * evaluation.examples))
         sentences = [f"The trained Keras model names {right} of {of} correctly ({percent(evaluation.keras)})."]
     else:
-        figures = [f"{FIGURES[name]} {told_figure(name, value)}" for name, value in evaluation.quality.figures.items()]
+        figures = [evaluation.task.told_figure(*figure) for figure in evaluation.quality.figures.items()]
         sentences = [f"On {of} the trained Keras model has {'; '.join(figures)}."]
     if report.artifacts:
         each = "every exported file was" if len(report.artifacts) > 1 else "the exported file was"

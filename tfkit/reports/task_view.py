@@ -1,4 +1,4 @@
-"""What page, card and terminal say of the answers of a model of several labels or of numbers, in the words of its task.
+"""What page, card and terminal say of the answers of a model of several labels or of numbers, as its task tells them.
 
 The sections of classes are older and richer; they stand in `findings` and in templates of their own.
 """
@@ -6,31 +6,16 @@ The sections of classes are older and richer; they stand in `findings` and in te
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from tfkit.data.targets import told_target
 from tfkit.reports.drawing import BAD, GOOD, MUTED, Drawing, drawing_style
 from tfkit.reports.findings import Evaluation, Mistake
-from tfkit.reports.quantities import count, percent
+from tfkit.reports.quantities import MISSING, count, percent
+from tfkit.tasks.task import ColumnForm
 
 _MOST_PANELS = 4
-
-FIGURES = {
-    "accuracy": "accuracy",
-    "sensitivity": "sensitivity",
-    "specificity": "specificity",
-    "roc_auc": "area under the ROC curve",
-    "f1": "F1, mean over the labels",
-    "map": "mean average precision",
-    "auc": "area under the ROC curve, mean over the labels",
-    "exact_sets": "all labels right",
-    "r2": "R²",
-    "mae": "mean absolute error",
-    "rmse": "root mean squared error",
-}
-_NUMBERS = ("r2", "mae", "rmse")
 
 
 @dataclass(frozen=True)
@@ -56,19 +41,10 @@ class TaskView:
     same: str
 
 
-def told_figure(name: str, value: float) -> str:
-    """A figure for people: a share in per cent, a number as it is.
-
-    Example:
-        >>> told_figure("f1", 0.5)
-        '50.0 %'
-    """
-    return f"{value:.4g}" if name in _NUMBERS else percent(value)
-
-
 def figure_rows(evaluation: Evaluation) -> tuple[tuple[str, str], ...]:
     """Every figure of a task by its name for people."""
-    return tuple((FIGURES[name], told_figure(name, value)) for name, value in evaluation.quality.figures.items())
+    task = evaluation.task
+    return tuple((task.figures[name], task.figure(value)) for name, value in evaluation.quality.figures.items())
 
 
 def task_view(evaluation: Evaluation) -> TaskView | None:
@@ -77,14 +53,30 @@ def task_view(evaluation: Evaluation) -> TaskView | None:
     Args:
         evaluation: The model's answers on the evaluation split.
     """
-    views = {"multilabel": _labels_view, "regression": _numbers_view}
-    make = views.get(evaluation.task.name)
-    return make(evaluation) if make else None
+    if evaluation.task.answers is None:
+        return None
+    given = evaluation.labels, evaluation.scores, evaluation.class_names, evaluation.decision
+    table = evaluation.task.answers(*given)
+    forms = [form for _, form in table.columns]
+    drawings: tuple[Drawing, ...] = ()
+    if table.bars is not None:
+        drawings = (_bars(*table.bars, evaluation.class_names),)
+    elif evaluation.task.targets == "numbers":
+        drawings = tuple(_scatter(evaluation, place) for place in range(min(len(table.rows), _MOST_PANELS)))
+    return TaskView(
+        title=table.title,
+        head=tuple(heading for heading, _ in table.columns),
+        rows=tuple(tuple(_cell(*pair) for pair in zip(row, forms, strict=True)) for row in table.rows),
+        explained=table.explained,
+        drawings=drawings,
+        output=table.output,
+        same=table.same,
+    )
 
 
 def wrong_answers(evaluation: Evaluation) -> tuple[Mistake, ...]:
     """Label sets that are not the true ones, the surest first; of numbers the answers that are furthest off."""
-    if evaluation.task.name == "multilabel":
+    if evaluation.task.targets == "labels":
         given = evaluation.task.given(evaluation.scores, evaluation.decision)
         true = evaluation.labels > 0
         limits = np.array(evaluation.decision.thresholds or 0.5)
@@ -107,69 +99,19 @@ def wrong_answers(evaluation: Evaluation) -> tuple[Mistake, ...]:
     )
 
 
-def _labels_view(evaluation: Evaluation) -> TaskView:
-    from tfkit.tasks.multilabel import label_figures
-
-    rows = label_figures(evaluation.labels, evaluation.scores, evaluation.decision)
-    cells = [
-        (
-            name,
-            count(int(row["examples"] or 0)),
-            f"{row['threshold']:.2f}",
-            *(_share(row[key]) for key in ("recall", "precision", "f1", "auc", "average_precision")),
-        )
-        for name, row in zip(evaluation.class_names, rows, strict=True)
-    ]
-    return TaskView(
-        title="How well each label is found",
-        head=("Label", "Examples", "Threshold", "Found", "Right when given", "F1", "ROC AUC", "Average precision"),
-        rows=tuple(cells),
-        explained="A label is given from its threshold on; thresholds were chosen on the validation split. "
-        "Found (recall): of the examples with the label, the share that got it. Right when given (precision): of those "
-        "that got it, the share that has it. ROC AUC and average precision do not depend on the threshold.",
-        drawings=(_label_drawing(evaluation.class_names, [row["f1"] for row in rows]),),
-        output="one score for each label, 0 to 1; several may be true at once, and they do not add up to 1",
-        same="gives the same set of labels",
-    )
+def _cell(value: str | float | None, form: ColumnForm) -> str:
+    if value is None or isinstance(value, str):
+        return MISSING if value is None else value
+    told = {
+        "count": lambda: count(int(value)),
+        "share": lambda: percent(value),
+        "fixed": lambda: f"{value:.2f}",
+        "signed": lambda: f"{value:+.4g}".replace("-", "−"),
+    }
+    return told[form]() if form in told else f"{value:.4g}"
 
 
-def _numbers_view(evaluation: Evaluation) -> TaskView:
-    from tfkit.tasks.regression import tolerances
-
-    labels, scores = evaluation.labels, evaluation.scores
-    error = scores - labels
-    tolerance = tolerances(labels, evaluation.decision)
-    cells = []
-    for place, name in enumerate(evaluation.class_names):
-        own = evaluation.task.quality(labels[:, [place]], scores[:, [place]], evaluation.decision).figures
-        low, high = float(labels[:, place].min()), float(labels[:, place].max())
-        cells.append(
-            (
-                name,
-                *(told_figure(key, own[key]) for key in ("r2", "mae", "rmse")),
-                f"{float(error[:, place].mean()):+.4g}".replace("-", "−"),
-                f"{low:.4g} to {high:.4g}",
-                f"{float(tolerance[place]):.4g}",
-            )
-        )
-    return TaskView(
-        title="How near the numbers are",
-        head=("Number", "R²", "Mean absolute error", "Root mean squared error", "Bias", "True values", "Same within"),
-        rows=tuple(cells),
-        explained="R² is the share of the numbers' variance that the model explains: 1 is exact, 0 is no better than "
-        "their mean. Bias: how far the answers lie too high (+) or too low on average. Two answers are called the same "
-        "when they lie no further apart than the last column says. All errors are in the numbers' own units.",
-        drawings=tuple(_scatter(evaluation, place) for place in range(min(labels.shape[1], _MOST_PANELS))),
-        output="a number for each of " + ", ".join(evaluation.class_names),
-        same="is within the tolerance",
-    )
-
-
-def _share(value: Any) -> str:
-    return "–" if value is None else percent(value)
-
-
-def _label_drawing(names: tuple[str, ...], values: list[float | None]) -> Drawing:
+def _bars(title: str, values: tuple[float | None, ...], names: tuple[str, ...]) -> Drawing:
     from matplotlib.figure import Figure
 
     order = sorted(range(len(names)), key=lambda place: values[place] or 0.0)[:20]
@@ -179,9 +121,9 @@ def _label_drawing(names: tuple[str, ...], values: list[float | None]) -> Drawin
         axes.barh(range(len(order)), [100 * (values[place] or 0.0) for place in order], height=0.6, color=GOOD)
         axes.set_yticks(range(len(order)), [names[place][:18] for place in order])
         axes.set(xlim=(0, 100))
-        axes.set_title("F1 (%), the weakest first" if len(names) > 1 else "F1 (%)")
+        axes.set_title(f"{title} (%), the weakest first" if len(names) > 1 else f"{title} (%)")
         axes.invert_yaxis()
-    return Drawing(figure, f"F1 of {len(order)} labels, the weakest first")
+    return Drawing(figure, f"{title} of {len(order)} labels, the weakest first")
 
 
 def _scatter(evaluation: Evaluation, place: int) -> Drawing:

@@ -96,6 +96,12 @@ CLASSIFICATION = Task(
     metric="accuracy",
     unit="accuracy",
     is_share=True,
+    figures={
+        "accuracy": "accuracy",
+        "sensitivity": "sensitivity",
+        "specificity": "specificity",
+        "roc_auc": "area under the ROC curve",
+    },
     objective=Objective(_loss, _metrics, _divergence),
     quality=_quality,
     same=_same,

@@ -66,6 +66,7 @@ EMBEDDING = Task(
     metric="accuracy",
     unit="accuracy",
     is_share=True,
+    figures={"accuracy": "accuracy"},
     objective=None,
     quality=_quality,
     same=_same,

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from tfkit.tasks.task import Decision, Objective, Quality, Task
+from tfkit.tasks.task import AnswerTable, Decision, Objective, Quality, Task
 
 _HALF = 0.5
 
@@ -70,6 +70,31 @@ def label_figures(labels: np.ndarray, scores: np.ndarray, decision: Decision) ->
             }
         )
     return rows
+
+
+def _answers(labels: np.ndarray, scores: np.ndarray, names: tuple[str, ...], decision: Decision) -> AnswerTable:
+    rows = label_figures(labels, scores, decision)
+    keys = ("examples", "threshold", "recall", "precision", "f1", "auc", "average_precision")
+    return AnswerTable(
+        title="How well each label is found",
+        columns=(
+            ("Label", "text"),
+            ("Examples", "count"),
+            ("Threshold", "fixed"),
+            ("Found", "share"),
+            ("Right when given", "share"),
+            ("F1", "share"),
+            ("ROC AUC", "share"),
+            ("Average precision", "share"),
+        ),
+        rows=tuple((name, *(row[key] for key in keys)) for name, row in zip(names, rows, strict=True)),
+        explained="A label is given from its threshold on; thresholds were chosen on the validation split. "
+        "Found (recall): of the examples with the label, the share that got it. Right when given (precision): of those "
+        "that got it, the share that has it. ROC AUC and average precision do not depend on the threshold.",
+        output="one score for each label, 0 to 1; several may be true at once, and they do not add up to 1",
+        same="gives the same set of labels",
+        bars=("F1", tuple(row["f1"] for row in rows)),
+    )
 
 
 def _mean(values: list[float | None]) -> float:
@@ -148,6 +173,12 @@ MULTILABEL = Task(
     metric="f1",
     unit="F1",
     is_share=True,
+    figures={
+        "f1": "F1, mean over the labels",
+        "map": "mean average precision",
+        "auc": "area under the ROC curve, mean over the labels",
+        "exact_sets": "all labels right",
+    },
     objective=Objective(_loss, _metrics, _divergence),
     quality=_quality,
     same=_same,
@@ -156,4 +187,5 @@ MULTILABEL = Task(
     always_thresholds=True,
     given=_given,
     serve=_serve,
+    answers=_answers,
 )

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from tfkit.tasks.task import Decision, Objective, Quality, Task
+from tfkit.tasks.task import AnswerTable, Decision, Objective, Quality, Task
 
 # Two numbers are called the same when they lie no further apart than this share of the targets' standard deviation.
 TOLERANCE = 0.1
@@ -50,6 +50,34 @@ def _quality(labels: np.ndarray, scores: np.ndarray, decision: Decision) -> Qual
     return Quality({name: value if np.isfinite(value) else -np.inf for name, value in figures.items()})
 
 
+def _answers(labels: np.ndarray, scores: np.ndarray, names: tuple[str, ...], decision: Decision) -> AnswerTable:
+    tolerance, bias = tolerances(labels, decision), (scores - labels).mean(axis=0)
+    rows = []
+    for place, name in enumerate(names):
+        own = _quality(labels[:, [place]], scores[:, [place]], decision).figures
+        low, high = float(labels[:, place].min()), float(labels[:, place].max())
+        figures = (own["r2"], own["mae"], own["rmse"], float(bias[place]))
+        rows.append((name, *figures, f"{low:.4g} to {high:.4g}", float(tolerance[place])))
+    return AnswerTable(
+        title="How near the numbers are",
+        columns=(
+            ("Number", "text"),
+            ("R²", "number"),
+            ("Mean absolute error", "number"),
+            ("Root mean squared error", "number"),
+            ("Bias", "signed"),
+            ("True values", "text"),
+            ("Same within", "number"),
+        ),
+        rows=tuple(rows),
+        explained="R² is the share of the numbers' variance that the model explains: 1 is exact, 0 is no better than "
+        "their mean. Bias: how far the answers lie too high (+) or too low on average. Two answers are called the same "
+        "when they lie no further apart than the last column says. All errors are in the numbers' own units.",
+        output="a number for each of " + ", ".join(names),
+        same="is within the tolerance",
+    )
+
+
 def tolerances(labels: np.ndarray, decision: Decision) -> np.ndarray:
     """How far two answers may lie apart and still be called the same, float (k,), in the targets' units."""
     if decision.tolerance is not None:
@@ -93,11 +121,13 @@ REGRESSION = Task(
     metric="r2",
     unit="R²",
     is_share=False,
+    figures={"r2": "R²", "mae": "mean absolute error", "rmse": "root mean squared error"},
     objective=Objective(_loss, _metrics, _divergence),
     quality=_quality,
     same=_same,
     chance=_chance,
     given=_given,
     serve=_serve,
+    answers=_answers,
     has_labels=False,
 )

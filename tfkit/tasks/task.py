@@ -1,5 +1,6 @@
 """What is asked of a model, as one value: targets, loss, figures, decisions, and when two models answer alike."""
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -58,6 +59,32 @@ class Decision:
 PLAIN = Decision()
 
 
+ColumnForm = Literal["text", "count", "share", "number", "signed", "fixed"]
+
+
+@dataclass(frozen=True)
+class AnswerTable:
+    """What a report shows of a task's answers, output by output.
+
+    Attributes:
+        title: Its heading.
+        columns: The heading and the form of each column; the first names the output.
+        rows: A value for each column; None where a figure has no meaning.
+        explained: What the figures mean, in sentences.
+        output: What the model gives, for the card.
+        same: When two answers are the same: "gives the same set of labels".
+        bars: A title and a share for each output, to be drawn; None for none. Numbers are drawn against the true ones.
+    """
+
+    title: str
+    columns: tuple[tuple[str, ColumnForm], ...]
+    rows: tuple[tuple[str | float | None, ...], ...]
+    explained: str
+    output: str
+    same: str
+    bars: tuple[str, tuple[float | None, ...]] | None = None
+
+
 @dataclass(frozen=True)
 class Objective:
     """What training on examples minimises and shows.
@@ -102,7 +129,8 @@ class Task:
         activation: The end of its head.
         metric: The figure that decides; higher is better.
         unit: What the figure is called for people: "accuracy".
-        is_share: Whether the figure is a share that people read in per cent.
+        is_share: Whether its figures are shares that people read in per cent.
+        figures: What each of its figures is called for people, by name.
         objective: What training minimises; None where a training of its own does it (`train_embedder`).
         quality: From labels, scores and the decision to the figures.
         same: From scores, reference scores, labels and the decision to bool (n,): where both answer alike.
@@ -113,6 +141,8 @@ class Task:
         always_thresholds: Whether thresholds are chosen where no sensitivity is asked for, too.
         compared: From scores and reference scores to further figures of how alike they are, by name.
         confidences: From scores and the decision to how sure each possible answer is, float32 (n, k).
+        answers: From labels, scores, names and the decision to what a report shows of the answers; None for classes and
+            vectors, whose sections are richer and stand with the reports.
         has_names: Whether each output has a name, which `labels.txt` and the manifest keep: all but vectors.
         has_labels: Whether these names are labels, for readers of TFLite metadata: all but numbers and vectors.
     """
@@ -127,6 +157,7 @@ class Task:
     metric: str
     unit: str
     is_share: bool
+    figures: Mapping[str, str]
     objective: Objective | None
     quality: Callable[[np.ndarray, np.ndarray, Decision], Quality]
     same: Callable[[np.ndarray, np.ndarray, np.ndarray, Decision], np.ndarray]
@@ -137,6 +168,7 @@ class Task:
     always_thresholds: bool = False
     compared: Callable[[np.ndarray, np.ndarray], Mapping[str, float]] = nothing_compared
     confidences: Callable[[np.ndarray, Decision], np.ndarray] = as_they_are
+    answers: Callable[[np.ndarray, np.ndarray, tuple[str, ...], Decision], AnswerTable] | None = None
     has_names: bool = True
     has_labels: bool = True
 
@@ -165,6 +197,26 @@ class Task:
         if self.targets == "classes":
             return [{names[int(place)]} for place in answers]
         return [{names[place] for place in np.flatnonzero(row)} for row in answers]
+
+    def told_figure(self, name: str, value: float) -> str:
+        """One of its figures for people, with its name.
+
+        Example:
+            >>> MULTILABEL.told_figure("f1", 0.5)
+            'F1, mean over the labels 50.0 %'
+        """
+        return f"{self.figures[name]} {self.figure(value)}"
+
+    def figure(self, value: float) -> str:
+        """The value of one of its figures for people.
+
+        Example:
+            >>> CLASSIFICATION.figure(0.954), REGRESSION.figure(12.34567)
+            ('95.4 %', '12.35')
+        """
+        if math.isnan(value):
+            return "–"
+        return f"{100 * value:.1f} %" if self.is_share else f"{value:.4g}"
 
     def told(self, value: float | None) -> str:
         """The deciding figure for people."""
