@@ -16,11 +16,12 @@ import numpy as np
 from tfkit.errors import TrainingError
 from tfkit.keras_types import Inputs
 from tfkit.models import with_dtype_policy
-from tfkit.training.optimization import Optimization
 from tfkit.training.quick_steps import narrow_convolutions, narrow_convolutions_crash
 
 if TYPE_CHECKING:
     import tensorflow as tf
+
+    from tfkit.training.optimization import Optimization
 
 Distribution = Literal["auto", "none", "data_parallel"]
 
