@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.fuzz.counting import Counts, main
-from tfkit.config import dump_recipe, find_script, load_recipe, shipped_recipes
+from tfkit.config import dump_recipe, find_script, load_recipe, load_tuned_recipe, shipped_recipes
 from tfkit.errors import TfkitError, is_printable
 
 LONGEST_MESSAGE = 12_000
@@ -59,7 +59,7 @@ def cases(count: int, seed: int) -> Iterator[Case]:
 
 
 def run_cases(count: int, seed: int, folder: Path) -> Counts:
-    """Load every case as `tfkit check` and `tfkit run` do before they start TensorFlow."""
+    """Load every case as `tfkit check`, `tfkit run` and `tfkit tune` do before they start TensorFlow."""
     counts = Counts()
     scripts = _scripts()
     for number, case in enumerate(cases(count, seed)):
@@ -78,6 +78,8 @@ def _end_of(path: Path, overrides: tuple[str, ...], scripts: set[str]) -> str:
     try:
         config = load_recipe(path, overrides)
         find_script(config.recipe)
+        if config.tune is not None and config.tune.space:  # `tfkit tune` alone reads it
+            load_tuned_recipe(path, overrides)
         again = path.with_name("again.yaml")
         again.write_text(dump_recipe(config), encoding="utf-8")
         odd = odd_values(json.loads(config.model_dump_json()))
