@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 import sys
 import threading
 from collections.abc import Iterator
@@ -58,6 +59,21 @@ class _CollectedWhileCtrlCIsPressed:
 class _CollectedWithAFault:
     def __del__(self) -> None:
         raise ValueError("of the library")
+
+
+def test_ctrl_c_inside_code_given_as_text_ends_with_the_status_of_a_shell(tmp_path):
+    (tmp_path / "interrupted.py").write_text(
+        "import sys\n"
+        "from tfkit.terminal.interruption import ctrl_c_remembered\n"
+        "with ctrl_c_remembered():\n"
+        "    try:\n"
+        "        exec('raise KeyboardInterrupt')\n"
+        "    except KeyboardInterrupt:\n"
+        "        status = 130\n"
+        "sys.exit(status)\n"
+    )
+    command = [sys.executable, "-m", "interrupted"]
+    assert subprocess.run(command, env={**os.environ, "PYTHONPATH": str(tmp_path)}, check=False).returncode == 130
 
 
 def test_an_interruption_that_cannot_travel_on_prints_nothing_and_is_not_lost(monkeypatch):

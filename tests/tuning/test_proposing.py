@@ -33,7 +33,7 @@ def opened(folder: Path, *, storage: str | None = "journal") -> optuna.Study:
 
 
 def begin(study: optuna.Study, folder: Path, *, process: object = None) -> tuple[optuna.Trial, dict[str, object]]:
-    take_up_unfinished(study, SPACE, RECIPE_VALUES, folder)
+    take_up_unfinished(study, SPACE, RECIPE_VALUES)
     trial = study.ask()
     trial.set_user_attr(PROCESS, process or this_process())
     values = suggested(trial, SPACE, RECIPE_VALUES)
@@ -95,7 +95,7 @@ def test_what_another_living_process_tries_is_left_to_it(tmp_path: Path) -> None
     other = {"host": "elsewhere", "process": os.getpid(), "began": 0.0}
     for process in (this_process(), other):
         begin(study, tmp_path, process=process)
-    take_up_unfinished(study, SPACE, RECIPE_VALUES, tmp_path)
+    take_up_unfinished(study, SPACE, RECIPE_VALUES)
     assert [trial.state for trial in study.trials] == [TrialState.RUNNING] * 2
 
 
@@ -108,7 +108,7 @@ def test_the_trial_of_a_machine_that_fell_silent_is_done_by_another(
     elsewhere = {"host": "elsewhere", "process": 1, "began": 0.0}
     trial, values = begin(study, tmp_path, process=elsewhere)
     study._storage.record_heartbeat(trial._trial_id)  # as Study.optimize does while a trial runs
-    take_up_unfinished(study, SPACE, RECIPE_VALUES, tmp_path)
+    take_up_unfinished(study, SPACE, RECIPE_VALUES)
     assert study.trials[0].state == TrialState.RUNNING
     time.sleep(3.5)
     assert begin(study, tmp_path)[1] == values and is_unfinished(study.trials[0])

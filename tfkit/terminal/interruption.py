@@ -61,6 +61,9 @@ def ctrl_c_remembered() -> Iterator[None]:
     finally:
         sys.unraisablehook = tell_unraisable
         _pressed.clear()
+        # After a KeyboardInterrupt inside code that was given as text (a dataclass's methods are), `python -m` ends by
+        # SIGINT whatever the exit status, until other such code has run.
+        exec("")
         _last[0] = int(signal.SIGINT)
         for number, handler in before.items():
             signal.signal(number, handler)

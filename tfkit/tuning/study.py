@@ -102,25 +102,24 @@ def begin_with(study: optuna.Study, space: Space, recipe: Mapping[str, Any], fol
             study.enqueue_trial(parameters_of(space, recipe), user_attrs={RECIPE: True})
 
 
-def take_up_unfinished(study: optuna.Study, space: Space, recipe: Mapping[str, Any], folder: Path) -> None:
-    """Put each trial in again whose process is dead; what it tried, it tries again."""
-    with held(folder):
-        with _experiments_allowed():
-            optuna.storages.fail_stale_trials(study)  # of other machines
-        for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-            if _is_dead(trial):
-                with suppress(ValueError, OptunaError):  # another process was quicker
-                    study.tell(trial.number, state=TrialState.FAIL)
-        trials = study.get_trials(deepcopy=False)
-        again = {trial.user_attrs.get(REPEATS) for trial in trials}
-        for trial in trials:
-            if is_unfinished(trial) and trial.number not in again:
-                marks = trial.user_attrs
-                attempt = marks.get(ATTEMPT, 1) + (INTERRUPTED not in marks)
-                said = {REPEATS: trial.number, ATTEMPT: attempt} | ({RECIPE: True} if RECIPE in marks else {})
-                # One that was stopped before all was proposed is proposed anew, which gives the same.
-                tried = recipe if RECIPE in marks else marks.get(VALUES, {})
-                study.enqueue_trial(parameters_of(space, tried), user_attrs=said)
+def take_up_unfinished(study: optuna.Study, space: Space, recipe: Mapping[str, Any]) -> None:
+    """Put each trial in again whose process is dead; what it tried, it tries again. The folder is `held` meanwhile."""
+    with _experiments_allowed():
+        optuna.storages.fail_stale_trials(study)  # of other machines
+    for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+        if _is_dead(trial):
+            with suppress(ValueError, OptunaError):  # another process was quicker
+                study.tell(trial.number, state=TrialState.FAIL)
+    trials = study.get_trials(deepcopy=False)
+    again = {trial.user_attrs.get(REPEATS) for trial in trials}
+    for trial in trials:
+        if is_unfinished(trial) and trial.number not in again:
+            marks = trial.user_attrs
+            attempt = marks.get(ATTEMPT, 1) + (INTERRUPTED not in marks)
+            said = {REPEATS: trial.number, ATTEMPT: attempt} | ({RECIPE: True} if RECIPE in marks else {})
+            # One that was stopped before all was proposed is proposed anew, which gives the same.
+            tried = recipe if RECIPE in marks else marks.get(VALUES, {})
+            study.enqueue_trial(parameters_of(space, tried), user_attrs=said)
 
 
 def this_process() -> dict[str, str | int | float]:

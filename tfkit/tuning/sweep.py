@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Iterable, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,7 @@ from tfkit.tuning.proposing import (
     suggested,
 )
 from tfkit.tuning.result import SweepResult, Tried
-from tfkit.tuning.study import begin_with, open_study, take_up_unfinished, this_process
+from tfkit.tuning.study import begin_with, held, open_study, take_up_unfinished, this_process
 from tfkit.tuning.trials import Training, stages_of, task_of_recipe, without_untried_compression
 from tfkit.tuning.words import told_figure, told_values
 from tfkit.tuning.writing import write_sweep, write_trial
@@ -109,14 +110,29 @@ class _Sweep:
         begin_with(self._study, self._tuned.space, self._recipe, self._folder)
         ended = ""
         try:
-            while not (ended := self._enough()):
-                self._study.optimize(self._objective, n_trials=1, catch=(_FailedTrialError,))
+            while not (ended := self._one_more()):
                 self._write_trial()
         finally:
             result = self._result(ended)
             if result.trials:
                 write_sweep(result, self._tuned)
         return result
+
+    def _one_more(self) -> str:
+        """Run a trial; why none was begun, empty when one was."""
+        with ExitStack() as beginning:
+            # In SQLite two processes can take the same waiting trial, or both begin the last one that was asked for.
+            beginning.enter_context(held(self._folder))
+            if ended := self._enough():
+                return ended
+
+            def objective(trial: optuna.Trial) -> float:
+                trial.set_user_attr(PROCESS, self._process)
+                beginning.close()
+                return self._objective(trial)
+
+            self._study.optimize(objective, n_trials=1, catch=(_FailedTrialError,))
+        return ""
 
     def _write_trial(self) -> None:
         over = _over(self._study.get_trials(deepcopy=False))
@@ -133,7 +149,7 @@ class _Sweep:
 
     def _enough(self) -> str:
         """Why no further trial is begun; empty when one is."""
-        take_up_unfinished(self._study, self._tuned.space, self._recipe, self._folder)
+        take_up_unfinished(self._study, self._tuned.space, self._recipe)
         trials = self._study.get_trials(deepcopy=False)
         over = _all_tried(trials)
         first = over[:_MOST_FAILED_FIRST]
@@ -151,7 +167,6 @@ class _Sweep:
         return ""
 
     def _objective(self, trial: optuna.Trial) -> float:
-        trial.set_user_attr(PROCESS, self._process)
         values = suggested(trial, self._tuned.space, self._recipe)
         trial.set_user_attr(VALUES, values)
         place, began = len(_over(self._study.get_trials(deepcopy=False))), time.monotonic()
