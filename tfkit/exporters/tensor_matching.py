@@ -4,6 +4,7 @@ import contextlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import permutations
 from typing import TypedDict
 
 import keras
@@ -48,6 +49,9 @@ class _Source(TypedDict):
 _WHOLE_NUMBERS = (schema.TensorType.INT32, schema.TensorType.INT64, schema.TensorType.BOOL)
 # Of float32 computed in another order, over networks of some hundred layers.
 _TOLERANCE = 2e-3
+# The share of what an operator took that float32 may lose where its result is almost nothing: the mean of what was
+# normalised already.
+_LOST = 2e-6
 # Candidates this close to the nearest one are equal to it.
 _SAME = 1e-5
 # Values looked at first: a tensor that is another one seldom agrees in so many.
@@ -231,10 +235,12 @@ def match_tensors(
     for place, value in enumerate(values):
         by_size.setdefault(value[0].size, []).append(place)
     matches: dict[int, int] = {}
+    largest = {tensor.index: float(np.max(np.abs(tensor.values), initial=0)) for tensor in file_tensors}
     for tensor in file_tensors:
         found = tensor.values.ravel()
         alike = by_size.get(tensor.values[0].size, [])
-        errors = [(_difference_of_rows(values[place].ravel(), found), place) for place in alike]
+        least = _LOST / _TOLERANCE * max((largest.get(source, 0) for source in tensor.sources), default=0)
+        errors = [(_difference_of_rows(values[place].ravel(), found, least), place) for place in alike]
         nearest = min((error for error, _ in errors), default=np.inf)
         if nearest <= _TOLERANCE:
             equal = [place for error, place in errors if error <= nearest + _SAME]
@@ -244,14 +250,49 @@ def match_tensors(
     return matches
 
 
+def match_turned_tensors(file_tensors: Sequence[FileTensor], values: Sequence[NDArray[np.float32]]) -> dict[int, int]:
+    """Match tensors whose axes a file has in another order: the converter moves a transpose behind what follows it.
+
+    Args:
+        file_tensors: Those that `match_tensors` found nothing for.
+        values: As for `match_tensors`.
+
+    Returns:
+        For each file tensor's index that has one, the place of the nearest Keras tensor.
+    """
+    matches: dict[int, int] = {}
+    for tensor in file_tensors:
+        errors = [
+            (_difference_of_rows(value.ravel(), turned.ravel()), place)
+            for turned in _turned(tensor.values)
+            for place, value in enumerate(values)
+            if value.shape == turned.shape
+        ]
+        nearest, place = min(errors, default=(np.inf, 0))
+        if nearest <= _TOLERANCE:
+            matches[tensor.index] = place
+    return matches
+
+
+def _turned(values: NDArray[np.float32]) -> Iterator[NDArray[np.float32]]:
+    """Values with their axes in every other order, the samples first."""
+    axes = tuple(range(1, values.ndim))
+    for order in permutations(axes):
+        if order != axes:
+            yield values.transpose(0, *order)
+
+
 def is_named_after(tensor: str, layer: str) -> bool:
     """Whether a layer's scope is part of the name that the converter gave a tensor; TensorFlow numbers scopes."""
     return bool(layer) and re.search(rf"(?:^|[/;]){re.escape(layer)}(?:_\d+)?(?:/|$)", tensor) is not None
 
 
-def _difference_of_rows(expected: NDArray[np.float32], found: NDArray[np.float32]) -> float:
-    """The largest difference, as a share of the largest value; a smaller one where a glance is enough to tell."""
-    largest = max(float(np.max(np.abs(expected))), 1e-12)
+def _difference_of_rows(expected: NDArray[np.float32], found: NDArray[np.float32], least: float = 0.0) -> float:
+    """The largest difference, as a share of the largest value; a smaller one where a glance is enough to tell.
+
+    Where all values are smaller than `least`, it is a share of that.
+    """
+    largest = max(float(np.max(np.abs(expected))), least, 1e-12)
     stride = max(1, expected.size // _GLANCE)
     glance = float(np.max(np.abs(expected[::stride] - found[::stride]))) / largest
     return glance if glance > _TOLERANCE else float(np.max(np.abs(expected - found))) / largest

@@ -20,6 +20,7 @@ from tfkit.exporters.tensor_matching import (
     keras_values,
     layer_names,
     match_tensors,
+    match_turned_tensors,
     read_tensors,
 )
 from tfkit.exporters.weight_ranges import Ranges, table_ranges, widened_weight_ranges
@@ -111,6 +112,9 @@ def _matches(tensors: tuple[FileTensor, ...], folded: FoldedModel, samples: Samp
 
     floats = written_by(folded.float_tensors, values[len(points) : floats_end])
     _spread_backwards(tensors, floats, known=set(roundings))
+    left = [tensor for tensor in written if tensor.index not in roundings | floats]
+    for index, place in match_turned_tensors(left, values[: len(points)]).items():
+        roundings[index] = replace(points[place][1], name=f"{points[place][1].name}_source")
     return _Matches(roundings, floats, set(written_by(folded.four_bit, values[floats_end:])))
 
 
