@@ -1,5 +1,6 @@
 """What several rooms' tests share: an image classifier and a text classifier small enough to export in a second."""
 
+import signal
 import sys
 
 import numpy as np
@@ -124,3 +125,11 @@ def short_texts():
 def random_pixels(image):
     """uint8 (40, 32, 32, 3)."""
     return np.random.default_rng(0).integers(0, 256, (40, *image.shape), dtype=np.uint8)
+
+
+@pytest.fixture
+def ctrl_c_is_heard():
+    """A shell that started the tests in the background has SIGINT ignored, for its children too."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)

@@ -2,7 +2,7 @@
 
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import keras
@@ -119,14 +119,6 @@ def test_the_state_of_another_model_is_refused(small_model, digits, image, tmp_p
         train_on(other, digits.train, digits.validation, image, **given)
 
 
-@pytest.fixture
-def _ctrl_c_is_heard() -> Iterator[None]:
-    """A shell that started the tests in the background has SIGINT ignored."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
 class Press(keras.callbacks.Callback):
     """Sends a signal to this process while a batch of the second epoch is under way."""
 
@@ -138,7 +130,7 @@ class Press(keras.callbacks.Callback):
             os.kill(os.getpid(), signal.SIGINT)
 
 
-@pytest.mark.usefixtures("_ctrl_c_is_heard")
+@pytest.mark.usefixtures("ctrl_c_is_heard")
 def test_an_interruption_keeps_the_state_after_its_batch(small_model, digits, image, tmp_path: Path) -> None:
     given = QUICK | {"optimization": PLANS["plain"], "state": tmp_path / "state.npz"}
     with pytest.raises(KeyboardInterrupt):

@@ -177,6 +177,7 @@ def test_no_figure_depends_on_the_test_split(swept, write_recipe: Write, tmp_pat
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("ctrl_c_is_heard")
 def test_a_sweep_that_is_stopped_and_killed_ends_as_if_it_had_not_been(
     swept, write_recipe: Write, tmp_path: Path
 ) -> None:
