@@ -529,14 +529,31 @@ def test_sums_of_two_tensors_are_the_kernels_on_every_pair(kind: Any) -> None:
 @pytest.mark.parametrize("seed", range(4))
 def test_what_is_normalised_twice_has_a_mean_of_almost_nothing_and_is_the_files(seed: int, pixels: Any) -> None:
     """Of a mean of 1e-4 float32 keeps three digits: the file's was taken for none that the model was trained on."""
-    keras.utils.set_random_seed(seed)
 
     def middle(x: Any) -> Any:
-        gate = layers.Activation("hard_sigmoid")(layers.Conv2D(12, 3)(x))
-        return layers.LayerNormalization()(layers.LayerNormalization(gamma_initializer="ones")(gate))
+        drawn = keras.initializers.GlorotUniform(seed=seed)
+        gate = layers.Activation("hard_sigmoid")(layers.Conv2D(12, 3, kernel_initializer=drawn)(x))
+        return layers.LayerNormalization()(layers.LayerNormalization()(gate))
 
     rows = _rows(middle, pixels)
     assert rows[-1].operator == "SOFTMAX" and all(row.worst_steps < 1.01 for row in rows)
+
+
+def test_the_shift_of_a_single_place_stays_out_of_the_dense_layer_behind_it(pixels: Any) -> None:
+    """Flattened, nothing lies between the two, and the converter put the shift into the other one's bias."""
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input(_IMAGE.shape)
+    x = layers.Conv2D(8, 3, activation="relu")(layers.Rescaling(1 / 255)(inputs))
+    x = layers.Conv2D(12, 1, activation="silu")(layers.AveragePooling2D(x.shape[1])(x))
+    shift = keras.initializers.RandomNormal(0, 0.5, seed=0)
+    x = layers.BatchNormalization(beta_initializer=shift, name="shifted")(x)
+    scores = layers.Dense(5, activation="softmax", bias_initializer=shift)(layers.Flatten()(x))
+    model = keras.Model(inputs, scores)
+    student = quantize_aware(model, pixels)
+    settle_biases(student)
+    rows = {row.layer: row for row in export_integers(student, image=_IMAGE, pixels=pixels[:4]).layers}
+    assert rows["shifted_quantizer"].operator == "DEPTHWISE_CONV_2D"
+    assert all(row.worst_steps < 1e-3 for row in rows.values())
 
 
 @pytest.mark.parametrize("places", [16, 256])

@@ -50,8 +50,8 @@ def affine(
     outputs = layer(spread)
     kernel = np.broadcast_to(scale, (channels,)).reshape(1, 1, channels, 1)
     layer.set_weights([kernel.astype(np.float32), np.broadcast_to(shift, (channels,)).astype(np.float32)])
-    if not middle:
-        # Without an operator in between, the converter draws the shift into a Dense layer behind it.
+    if not middle or (activation is None and all(size == 1 for size in middle)):
+        # Without an operator in between, the converter draws the shift into a Dense layer behind it, flattened or not.
         outputs = keras.layers.MaxPooling2D(1, name=f"{name}_kept")(outputs)
     return outputs if len(middle) == 2 else keras.layers.Reshape((*middle, channels), name=f"{name}_gathered")(outputs)
 
