@@ -45,6 +45,25 @@ def test_a_file_that_is_no_model_is_told(tmp_path: Path, name: str, content: byt
         load_model_file(tmp_path / name)
 
 
+@pytest.mark.parametrize(
+    ("written", "changed", "told"),
+    [
+        ('{"name": "float32"}', '{"nome": "float32"}', "a DTypePolicy in it has a setting that it cannot have, 'nome'"),
+        ('"units"', '"unite"', "a Dense in it lacks a setting that it must have, 'units'"),
+        ('"class_name"', '"class_nane"', "its description lacks 'class_name'"),
+    ],
+)
+def test_settings_with_a_changed_byte_are_named(tmp_path: Path, written: str, changed: str, told: str) -> None:
+    file = tmp_path / "m.h5"
+    small_model().save(file)
+    content = file.read_bytes()
+    assert written.encode() in content
+    file.write_bytes(content.replace(written.encode(), changed.encode()))
+    with pytest.raises(ModelError, match=told) as fault:
+        load_model_file(file)
+    assert "unexpected" not in str(fault.value)
+
+
 def test_a_weights_file_is_not_taken_for_a_model(tmp_path: Path) -> None:
     small_model().save_weights(tmp_path / "m.weights.h5")
     with pytest.raises(ModelError, match="weights without the model") as told:

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import keras
 import pytest
@@ -31,15 +32,24 @@ def test_gradient_accumulation_is_refused() -> None:
         refuse_together(model, accumulating)
 
 
-@pytest.mark.slow
-def test_two_logical_cpus_train_as_one_does(tmp_path: Path) -> None:
-    script = Path(__file__).with_name("two_devices.py")
+def test_adversarial_training_is_refused() -> None:
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
+    with pytest.raises(TrainingError, match="token table"):
+        refuse_together(model, Optimization(epochs=1, learning_rate=1e-3), adversarial=True)
+
+
+def found_by(script: str, folder: Path) -> Any:
+    """What a script prints that trains on one logical CPU and on two."""
+    command = [sys.executable, str(Path(__file__).with_name(script)), str(folder)]
     environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "2"}
-    done = subprocess.run(
-        [sys.executable, str(script), str(tmp_path)], env=environment, capture_output=True, text=True, check=False
-    )
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
-    found = json.loads(done.stdout.splitlines()[-1])
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+@pytest.mark.slow
+def test_two_logical_cpus_train_images_as_one_does(tmp_path: Path) -> None:
+    found = found_by("two_devices.py", tmp_path)
     taught, recipe = found["fine_tune"], found["recipe"]
     assert len(taught["together"]) == 12
     assert recipe["stages"] == ["head", "pruning", "quantization"]
@@ -50,3 +60,17 @@ def test_two_logical_cpus_train_as_one_does(tmp_path: Path) -> None:
     assert taught["weights"] < 1e-4
     assert taught["gone_on"] == 0.0, "killed and gone on, the weights are those of a training that was not"
     assert recipe["accepted"]
+
+
+@pytest.mark.slow
+def test_two_logical_cpus_train_texts_as_one_does(tmp_path: Path) -> None:
+    found = found_by("two_devices_texts.py", tmp_path)
+    for name in ("lora", "r_drop", "pruning", "quantization"):
+        course = found[name]
+        assert course["losses"] < 1e-4, name
+        assert course["validation"] < 1e-4, name
+        assert course["weights"] < 1e-4, name
+        assert course["moved"] > 1e-2, name
+        assert any("2 devices train together" in note for note in course["notes"])
+    assert "fine_tune.adversarial" in found["adversarial"]
+    assert any("2 devices train together" in note for note in found["recipe"])

@@ -57,11 +57,11 @@ class RunSection(Section):
     seed: int = key("a whole number in [0, 4294967295]", "The same seed gives the same weights.", 0, ge=0, lt=2**32)
 
 
-class ImageRunSection(RunSection):
-    """`run:` of images - also which devices train.
+class SharedRunSection(RunSection):
+    """`run:` of images and text classifiers - also which devices train.
 
     Example:
-        >>> ImageRunSection(name="photos").distribution
+        >>> SharedRunSection(name="photos").distribution
         'none'
     """
 

@@ -6,7 +6,7 @@ from pydantic import AfterValidator, Field
 
 from tfkit.artifacts.format import FORMAT_NAMES
 from tfkit.config.compression_sections import DistillationSection, PruningSection, QuantizationSection
-from tfkit.config.data_sections import AugmentationSection, DataSection, ImageRunSection, ModelSection
+from tfkit.config.data_sections import AugmentationSection, DataSection, ModelSection, SharedRunSection
 from tfkit.config.keys import (
     COUNT,
     POSITIVE,
@@ -110,7 +110,7 @@ class RecipeConfig(Section):
     """
 
     recipe: ScriptName = key(SCRIPT_NAME, "The script to run.")
-    run: ImageRunSection = ImageRunSection()
+    run: SharedRunSection = SharedRunSection()
     data: DataSection
     task: TaskSection = TaskSection()
     augmentation: AugmentationSection = AugmentationSection(policy="none")

@@ -5,7 +5,7 @@ from typing import Annotated, Literal, cast
 from pydantic import Field
 
 from tfkit.config.compression_sections import LAYERS
-from tfkit.config.data_sections import RunSection
+from tfkit.config.data_sections import SharedRunSection
 from tfkit.config.keys import (
     COUNT,
     FRACTION,
@@ -306,7 +306,7 @@ class TextRecipeConfig(Section):
     """A whole recipe for texts. A stage (`pruning`, `quantization`, `export`) is None when it does not run."""
 
     recipe: ScriptName = key(SCRIPT_NAME, "The script to run.")
-    run: RunSection = RunSection()
+    run: SharedRunSection = SharedRunSection()
     data: TextDataSection
     task: TaskSection = TaskSection()
     augmentation: TextAugmentationSection | None = None

@@ -236,8 +236,18 @@ def _keep_elsewhere(model: keras.Model, path: Path) -> str:
     return f"the model was kept in '{rescue}'; free some space, move it, then `tfkit export` it"
 
 
+_UNKNOWN_SETTING = re.compile(r"(\w+)\.__init__\(\) got an unexpected keyword argument ('[^']*')")
+_MISSING_SETTING = re.compile(r"(\w+)\.__init__\(\) missing \d+ required [\w-]+ arguments?: ([^\n]*)")
+
+
 def _reason(fault: BaseException) -> str:
     """What went wrong: Keras begins with that something did, and ends with the layer's own fault."""
+    if found := _UNKNOWN_SETTING.search(str(fault)):
+        return f"a {found[1]} in it has a setting that it cannot have, {found[2]}"
+    if found := _MISSING_SETTING.search(str(fault)):
+        return f"a {found[1]} in it lacks a setting that it must have, {found[2]}"
+    if isinstance(fault, KeyError):
+        return f"its description lacks {fault}"
     causes = re.findall(r"(?:Exception encountered|Error when deserializing class|Exception: )[^\n]*", str(fault))
     cause = fault.__cause__ or fault.__context__
     inner = f" ({_first_line(cause)})" if cause is not None and _first_line(cause) not in _first_line(fault) else ""

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from tfkit.artifacts import ImageSpec
     from tfkit.compression import CompressionCoverage
-    from tfkit.config import RecipeConfig
+    from tfkit.config import RecipeConfig, TextRecipeConfig
     from tfkit.data.targets import Targets
     from tfkit.models import HeadSpec
     from tfkit.running.display import Display
@@ -148,7 +148,7 @@ def plan_compression(
     from tfkit import compression
 
     _note_pixels(config, model, display)
-    _note_devices(config, model, display)
+    note_devices(config, model, display)
     _plan_low_rank(config, model, display)
     if not (config.pruning or config.quantization or config.distillation):
         return CompressionPlan(compression.CompressionCoverage())
@@ -226,7 +226,7 @@ def stage_options(config: "RecipeConfig", name: str, teacher: Any = None) -> dic
     return options | {"objective": teaching(config, teacher), "devices": devices_of(config)}
 
 
-def devices_of(config: "RecipeConfig") -> tuple[str, ...]:
+def devices_of(config: "RecipeConfig | TextRecipeConfig") -> tuple[str, ...]:
     """The devices that a recipe's trainings are shared by; none for one device.
 
     Raises:
@@ -237,19 +237,35 @@ def devices_of(config: "RecipeConfig") -> tuple[str, ...]:
     return training_devices(config.run.distribution, config.data.batch_size)
 
 
-def _note_devices(config: "RecipeConfig", model: Any, display: "Display") -> None:
-    """Say which devices train, where there is a choice; what they cannot train is refused."""
+def note_devices(config: "RecipeConfig | TextRecipeConfig", model: Any, display: "Display") -> None:
+    """Say which devices train a recipe's model, where there is a choice.
+
+    Args:
+        config: The recipe.
+        model: Its classifier, not trained yet.
+        display: Where to say it.
+
+    Raises:
+        ModelError: For the engine `tfmot`, which trains on one device.
+        TrainingError: When the devices asked for are not there, or cannot train the recipe together.
+    """
     from tfkit.training import Optimization
     from tfkit.training.distribution import refuse_together, told_devices, training_devices
 
+    sections = [config.fine_tune, config.pruning, config.quantization]
+    # A head is trained on features that one device computes.
+    together = [section for section in sections if section and getattr(section, "method", None) != "head"]
+    if not together:
+        return
     if devices := devices_of(config):
         display.note(told_devices(devices))
-        if config.quantization is not None and config.quantization.engine == "tfmot":
+        if getattr(config.quantization, "engine", "tfkit") == "tfmot":
             raise ModelError(
                 "quantization.engine=tfmot trains on one device", hint="say run.distribution=none, or engine: tfkit"
             )
-        for section in filter(None, (config.fine_tune, config.pruning, config.quantization)):
-            refuse_together(model, Optimization(**section.optimization_options()))
+        for section in together:
+            plan = Optimization(**section.optimization_options())
+            refuse_together(model, plan, adversarial=getattr(section, "adversarial", None) is not None)
     elif config.run.distribution == "none" and (others := training_devices("auto", config.data.batch_size)):
         display.note(f"one device trains; run.distribution=auto would take {len(others)} GPUs")
 

@@ -9,7 +9,7 @@ from tfkit.config import EmbeddingRecipeConfig, TextRecipeConfig, dump_recipe
 from tfkit.data import DatasetSplits, with_sampled_test
 from tfkit.data.text import LengthReport, TextExamples, Tokenizer, load_text_splits
 from tfkit.running.display import Display
-from tfkit.running.planning import head_of, targets_of
+from tfkit.running.planning import devices_of, head_of, note_devices, targets_of
 from tfkit.running.recipe_run import RecipeRun, begin_folder
 from tfkit.running.teachers import text_teacher
 
@@ -87,6 +87,7 @@ def stage_options(config: "TextRecipeConfig", name: str, teacher: Any = None) ->
     section, data, augmentation = getattr(config, name), config.data, config.augmentation
     options: dict[str, object] = {"batch_size": data.batch_size, "buckets": data.buckets, "seed": config.run.seed}
     options |= {"optimization": Optimization(**section.optimization_options())} | section.learning_options()
+    options["devices"] = devices_of(config)
     taught = text_teacher(config, teacher)
     if name != "fine_tune":
         options["teacher"] = taught
@@ -177,7 +178,7 @@ _TITLE = "Layer plan"
 
 
 def plan_text_compression(config: "TextRecipeConfig", model: Any, display: "Display") -> "CompressionCoverage":
-    """Find out what pruning and quantisation will do, and show it in one line.
+    """Say which devices train; find out what pruning and quantisation will do, and show it in one line.
 
     Args:
         config: The recipe.
@@ -189,12 +190,14 @@ def plan_text_compression(config: "TextRecipeConfig", model: Any, display: "Disp
 
     Raises:
         ModelError: For everything that a later stage would refuse, as far as it can be known before training.
+        TrainingError: When the devices asked for are not there, or cannot train the recipe together.
     """
     from tfkit.compression import CompressionCoverage, PruningSettings, compression_coverage
     from tfkit.compression.transformers import cut_transformer, plan_student
     from tfkit.models.text import open_transformer
     from tfkit.stages.texts import quantization_policy
 
+    note_devices(config, model, display)
     if config.pruning is None and config.quantization is None:
         return CompressionCoverage()
     with display.stage(_TITLE) as stage:

@@ -86,15 +86,17 @@ def told_devices(devices: tuple[str, ...]) -> str:
     return f"{len(devices)} devices train together, each on an equal part of every batch: {names}"
 
 
-def refuse_together(model: keras.Model, optimization: Optimization) -> None:
+def refuse_together(model: keras.Model, optimization: Optimization, *, adversarial: bool = False) -> None:
     """Refuse what several devices cannot train.
 
     Args:
         model: The model.
         optimization: How it is to step.
+        adversarial: Whether each step moves the token table before it is taken.
 
     Raises:
-        TrainingError: For gradient accumulation, and for convolutions that oneDNN cannot train without XLA.
+        TrainingError: For gradient accumulation, for adversarial training, and for convolutions that oneDNN cannot
+            train without XLA.
 
     Example:
         >>> refuse_together(model, Optimization(epochs=1, learning_rate=1e-3))
@@ -103,6 +105,11 @@ def refuse_together(model: keras.Model, optimization: Optimization) -> None:
         raise TrainingError(
             "several devices cannot train with gradient_accumulation: Keras's optimisers do not step in a condition",
             hint="make data.batch_size so many times larger instead, or say run.distribution=none",
+        )
+    if adversarial:
+        raise TrainingError(
+            "several devices cannot train with fine_tune.adversarial: each would move its own copy of the token table",
+            hint="leave it out, or say run.distribution=none",
         )
     if (narrow := narrow_convolutions(model)) and narrow_convolutions_crash():
         raise TrainingError(

@@ -25,6 +25,7 @@ from tfkit.models.text import Adaptation, adapt, merge_adaptation, pooled_featur
 from tfkit.models.text.adaptation import Method
 from tfkit.runtimes import KerasRuntime
 from tfkit.tasks import PLAIN, task_of
+from tfkit.training.distribution import refuse_together
 from tfkit.training.features import Features
 from tfkit.training.fine_tune import train_batches
 from tfkit.training.fitting import Progress
@@ -179,6 +180,7 @@ def train_text(
 
     Raises:
         ModelError: When the model cannot be adapted or trained so.
+        TrainingError: When several devices are given what they cannot train: see `refuse_together`.
     """
     refuse_unknown("train_text", options, StepOptions)
     keras.utils.set_random_seed(seed)
@@ -199,6 +201,8 @@ def train_text(
         )
     else:
         objectives = objectives or TextObjectives()
+        if options.get("devices"):
+            refuse_together(model, optimization, adversarial=objectives.adversarial is not None)
         if objectives.objective is not None:
             if options.get("objective") is not None:
                 told = "; ".join(objectives.notes)

@@ -100,7 +100,9 @@ class _RDrop(Objective):
             return first
         again = self.inner(x, training=True)
         second = super().compute_loss(x=x, y=y, y_pred=again, sample_weight=sample_weight, training=True)
-        return (first + second) / 2 + self._alpha * _divergence(y_pred, again)
+        # Of devices that train together each gives its part, as the compiled loss does.
+        apart = self._aggregate_additional_loss(self._alpha * _divergence(y_pred, again))
+        return (first + second) / 2 + apart
 
 
 def _divergence(one: Tensor, other: Tensor) -> Tensor:

@@ -122,6 +122,7 @@ class TextFineTuneOptions(KeepingOptions, total=False):
     augmentation: TextAugmentation | None
     jit: Jit
     objective: Objective | None
+    devices: tuple[str, ...]
 
 
 def refuse_unknown(function: str, options: Mapping[str, object], known: type) -> None:
