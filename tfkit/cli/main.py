@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from tfkit.cli import benchmark, doctor, export, optimize, predict, recipes, run, tune, verify
+from tfkit.cli import benchmark, doctor, export, optimize, package, predict, recipes, run, tune, verify
 from tfkit.errors import TfkitError, printable
 from tfkit.terminal.interruption import (
     OUT_OF_MEMORY_HINT,
@@ -34,6 +34,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(recipes.app, name="recipes")
+app.add_typer(package.app, name="package")
 _COMMANDS: tuple[Callable[..., int], ...] = (
     run.run,
     run.check,

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from tfkit.artifacts import TensorSpec
+    from tfkit.deployment import Bundle
     from tfkit.operations import Verified
     from tfkit.reports import ArtifactResult
     from tfkit.terminal import Display
@@ -32,7 +33,9 @@ REFUSED = 3
 def verify(
     path: Annotated[
         Path,
-        typer.Argument(help="A run's folder, an artifacts folder, a .tflite file or a SavedModel.", metavar="PATH"),
+        typer.Argument(
+            help="A run's folder, an artifacts folder, a .tflite file, a SavedModel or a bundle.", metavar="PATH"
+        ),
     ],
     data: Annotated[
         Path | None,
@@ -84,9 +87,12 @@ def verify(
 
     Exit status 3: a limit was missed and the file is refused.
     """
+    from tfkit.deployment import read_bundle
     from tfkit.operations import Limits, TextTable, verify
     from tfkit.terminal import Display, PlainConsole, chatter_dropped
 
+    if (bundle := read_bundle(path)) is not None:
+        return _show_bundle(path, bundle, as_json=as_json)
     limits = Limits(max_accuracy_drop, min_agreement, max_bytes, max_latency_ms_p95, max_float_ops, min_runtime)
     said = pixel_scaling(input_range, input_mean, input_std, input_channels)
     display = Display(PlainConsole(stderr=as_json))
@@ -113,6 +119,25 @@ def verify(
     else:
         _show_results(display, verified, judged=limits.any_given or npu is not None)
     return 0 if verified.accepted else REFUSED
+
+
+def _show_bundle(path: Path, bundle: "Bundle", *, as_json: bool) -> int:
+    """Show what a bundle says of itself; its files were compared when it was read."""
+    from dataclasses import asdict
+
+    from tfkit.terminal import Display, PlainConsole
+
+    if as_json:
+        typer.echo(json.dumps(asdict(bundle), indent=2))
+        return 0
+    display = Display(PlainConsole())
+    versions = ", ".join(bundle.versions)
+    display.note(f"{path}: '{bundle.model}' for {bundle.kind}, version {versions}, by {bundle.made_by}")
+    display.note("every file is as it was written")
+    for told, sentences in (("checked when it was made", bundle.checked), ("not checked", bundle.not_checked)):
+        for sentence in sentences:
+            display.note(f"{told}: {sentence}")
+    return 0
 
 
 def _show_results(display: "Display", verified: "Verified", *, judged: bool) -> None:

@@ -40,7 +40,7 @@ def serve(folder: str, *, threads: int | None, requests: BinaryIO, answers: Bina
     if threads is not None:
         tf.config.threading.set_intra_op_parallelism_threads(threads)
         tf.config.threading.set_inter_op_parallelism_threads(threads)
-    _load_text_operators(tf)
+    load_text_operators(tf)
     try:
         model = tf.saved_model.load(folder)
         signatures = {name: _describe(function) for name, function in model.signatures.items()}
@@ -59,7 +59,7 @@ def serve(folder: str, *, threads: int | None, requests: BinaryIO, answers: Bina
             send_arrays(answers, np.array("error"), np.array(_message(fault)))
 
 
-def _load_text_operators(tensorflow: ModuleType) -> None:
+def load_text_operators(tensorflow: ModuleType) -> None:
     """TF Text's kernels, which servers have built in; its Python package would want Keras."""
     found = importlib.util.find_spec("tensorflow_text")
     for root in (found.submodule_search_locations or ()) if found else ():

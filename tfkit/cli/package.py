@@ -1,0 +1,45 @@
+"""`tfkit package`: an accepted run as a bundle that starts elsewhere."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(no_args_is_help=True, help="Turn an accepted run into a bundle that others can start.")
+
+
+@app.command()
+def serving(
+    run: Annotated[Path, typer.Argument(help="The folder of an accepted run, such as runs/digits.", metavar="RUN")],
+    output: Annotated[
+        Path | None, typer.Option(help="The bundle's folder; NAME-serving when left out.", metavar="DIR")
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="The model's name on the server; the run's when left out.")] = None,
+    model_version: Annotated[int, typer.Option(help="The number of this version.")] = 1,
+    previous: Annotated[
+        Path | None, typer.Option(help="A bundle whose newest version stays beside this one.", metavar="BUNDLE")
+    ] = None,
+    image: Annotated[str | None, typer.Option(help="What the built image is to be called.")] = None,
+    serving_image: Annotated[str | None, typer.Option(help="TensorFlow Serving's image, with its tag.")] = None,
+) -> int:
+    """For TensorFlow Serving: image, front, Kubernetes, alerts, dashboard, client, and how to start them."""
+    from tfkit.terminal import Display, tensorflow_started
+
+    with tensorflow_started():
+        from tfkit._export import package_serving
+        from tfkit.deployment import ServingOptions, model_name
+        from tfkit.deployment.serving import SERVING_IMAGE
+
+        options = ServingOptions(
+            name=name or model_name(run),
+            version=model_version,
+            image=image,
+            serving_image=serving_image or SERVING_IMAGE,
+            previous=previous,
+        )
+        folder, display = output or Path(f"{options.name}-serving"), Display()
+        bundle = package_serving.package(run, folder, options, display)
+    for sentence in bundle.not_checked:
+        display.note(f"not checked: {sentence}")
+    display.next_steps(folder / "SERVING.md", f"{folder}/smoke_test.sh", f"tfkit verify {folder}")
+    return 0

@@ -1,0 +1,123 @@
+"""The folder of a bundle: written whole or not at all, sealed by check sums, and compared again by `tfkit verify`."""
+
+import contextlib
+import json
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+from tfkit.artifacts.manifest import CHECK_SUMS_NAME, read_check_sums, refuse_changed_files, write_check_sums
+from tfkit.errors import ExportError, RunError, printable
+from tfkit.files import read_regular_file, write_whole
+
+BUNDLE_NAME = "bundle.json"
+BundleKind = Literal["serving"]
+YOURS = ("api_keys.conf",)  # files that whoever starts the bundle writes into
+_AGAIN = "copy the whole bundle again, or package the run again"
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """What a bundle says of itself.
+
+    Attributes:
+        kind: What it is for: `serving`, TensorFlow Serving.
+        model: The model's name on the server.
+        versions: By number of the version, the SHA-256 of its SavedModel, as the run's manifest says it.
+        labels: Names of versions that clients ask for, such as `stable`, and their numbers.
+        checked: What was checked when it was made, in sentences.
+        not_checked: What was not, in sentences.
+        made_by: The tfkit that made it.
+    """
+
+    kind: BundleKind
+    model: str
+    versions: Mapping[str, str]
+    labels: Mapping[str, int]
+    checked: tuple[str, ...]
+    not_checked: tuple[str, ...]
+    made_by: str
+
+
+@contextlib.contextmanager
+def new_bundle(destination: Path) -> Iterator[Path]:
+    """Give a folder that becomes the bundle when the block ends without a fault; else nothing is left of it.
+
+    Args:
+        destination: Where the bundle shall be; nothing may be there.
+
+    Yields:
+        A folder beside it to write into.
+
+    Raises:
+        RunError: When something is there already, or the folder cannot be made.
+
+    Example:
+        >>> with new_bundle(Path("digits-serving")) as folder:
+        ...     written = (folder / "SERVING.md").write_text("start it so")
+        >>> Path("digits-serving/SERVING.md").is_file()
+        True
+    """
+    if destination.exists() or destination.is_symlink():
+        raise RunError(f"'{destination}' is there already", hint="name another folder with --output, or remove it")
+    unfinished = destination.with_name(f".unfinished-{destination.name}")
+    shutil.rmtree(unfinished, ignore_errors=True)  # of one that was killed
+    try:
+        unfinished.mkdir(parents=True)
+        yield unfinished
+        unfinished.replace(destination)
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+
+
+def seal_bundle(folder: Path, bundle: Bundle) -> None:
+    """Write what a bundle says of itself, and the check sums of all its files; the last thing that is written.
+
+    Args:
+        folder: The bundle's folder.
+        bundle: What it says.
+    """
+    write_whole(folder / BUNDLE_NAME, json.dumps({"version": 1, **asdict(bundle)}, indent=2) + "\n")
+    write_check_sums(folder, leave_out=YOURS)
+
+
+def read_bundle(folder: Path) -> Bundle | None:
+    """Read a bundle, and compare all its files with what was written.
+
+    Args:
+        folder: Any folder.
+
+    Returns:
+        What the bundle says of itself; None for a folder that is no bundle.
+
+    Raises:
+        ExportError: When a file of it has other bytes than were written, is missing, or was not written by tfkit.
+
+    Example:
+        >>> read_bundle(Path("runs")) is None
+        True
+    """
+    if not (folder / BUNDLE_NAME).is_file():
+        if not (folder / "SERVING.md").is_file():
+            return None
+        raise ExportError(f"'{folder / BUNDLE_NAME}' is missing from a bundle", hint=_AGAIN)
+    sums = read_check_sums(folder)
+    if sums is None:
+        raise ExportError(f"'{folder / CHECK_SUMS_NAME}' is missing from a bundle", hint=_AGAIN)
+    refuse_changed_files(folder)
+    there = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir()}
+    if strangers := sorted(there - set(sums) - {CHECK_SUMS_NAME, *YOURS}):
+        told = printable(", ".join(strangers[:10]))
+        raise ExportError(f"'{folder}' holds files that the bundle was not written with: {told}", hint=_AGAIN)
+    said = json.loads(read_regular_file(folder / BUNDLE_NAME))
+    try:
+        said.pop("version")
+        return Bundle(**{**said, **{name: _told(said[name]) for name in ("checked", "not_checked")}})
+    except (KeyError, TypeError, AttributeError):
+        raise ExportError(f"'{folder / BUNDLE_NAME}' is none that this tfkit writes", hint=_AGAIN) from None
+
+
+def _told(sentences: Sequence[str]) -> tuple[str, ...]:
+    return tuple(sentences)
