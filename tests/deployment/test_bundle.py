@@ -60,6 +60,8 @@ def test_missing_and_added_files_are_named(sealed: Path) -> None:
 def test_verify_compares_a_bundle(sealed: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["verify", str(sealed)]) == 0
     assert "not checked: another" in capsys.readouterr().out
+    assert main(["verify", str(sealed), "--max-bytes", "10"]) == 1, "no limit is passed over in silence"
+    assert "not measured again" in capsys.readouterr().err
     (sealed / "models/model.pb").write_bytes(b"other")
     assert main(["verify", str(sealed)]) == 1
     assert "model.pb" in capsys.readouterr().err

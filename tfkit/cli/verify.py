@@ -17,6 +17,7 @@ from tfkit.cli.options import (
     pixel_scaling,
     runtime_version,
 )
+from tfkit.errors import ConfigError
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -91,9 +92,12 @@ def verify(
     from tfkit.operations import Limits, TextTable, verify
     from tfkit.terminal import Display, PlainConsole, chatter_dropped
 
-    if (bundle := read_bundle(path)) is not None:
-        return _show_bundle(path, bundle, as_json=as_json)
     limits = Limits(max_accuracy_drop, min_agreement, max_bytes, max_latency_ms_p95, max_float_ops, min_runtime)
+    if (bundle := read_bundle(path)) is not None:
+        if limits.any_given or data or reference or npu:
+            told = f"'{path}' is a bundle: its files are compared with what was written, and not measured again"
+            raise ConfigError(told, hint="leave the other options out, or name the run that it was made of")
+        return _show_bundle(path, bundle, as_json=as_json)
     said = pixel_scaling(input_range, input_mean, input_std, input_channels)
     display = Display(PlainConsole(stderr=as_json))
     with chatter_dropped():
