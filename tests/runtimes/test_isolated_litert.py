@@ -2,8 +2,10 @@
 
 import json
 import shutil
+import sys
 
 import numpy as np
+import psutil
 import pytest
 import tensorflow as tf
 from ai_edge_litert import schema_py_generated as schema
@@ -38,6 +40,18 @@ def endless_file(tmp_path_factory):
     converter = tf.lite.TFLiteConverter.from_concrete_functions([count.get_concrete_function()])
     path = tmp_path_factory.mktemp("endless") / "endless.tflite"
     path.write_bytes(converter.convert())
+    return path
+
+
+@pytest.fixture
+def file_of_a_billion_scores(float_file, tmp_path):
+    """A file whose output's shape was changed, as by a flipped bit: (1, 1073741827)."""
+    model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(float_file.read_bytes(), 0))
+    graph = model.subgraphs[0]
+    for tensor in (graph.tensors[number] for number in graph.outputs):
+        tensor.shape, tensor.shapeSignature = [1, (1 << 30) + 3], None
+    path = tmp_path / "billion.tflite"
+    path.write_bytes(bytes(flatbuffer_utils.convert_object_to_bytearray(model)))
     return path
 
 
@@ -80,6 +94,21 @@ def test_a_process_that_dies_is_told(float_file, random_pixels):
 def test_a_file_that_never_answers_is_given_up(endless_file):
     with pytest.raises(ModelError, match=r"gave no answer within 5 s"):
         IsolatedLiteRTRuntime(endless_file, seconds=5)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits what a process may take")
+def test_the_process_cannot_take_more_memory_than_there_is(float_file):
+    import resource
+
+    with IsolatedLiteRTRuntime(float_file) as runtime:
+        most, _ = resource.prlimit(runtime.process.popen.pid, resource.RLIMIT_DATA)
+        assert 0 < most < psutil.virtual_memory().total + (4 << 30)
+
+
+def test_no_names_are_made_for_a_billion_classes(file_of_a_billion_scores, capsys):
+    assert main(["benchmark", str(file_of_a_billion_scores), "--seconds", "0"]) == 1
+    told = " ".join(capsys.readouterr().err.split())
+    assert "gives 1,073,741,827 scores in 'scores'; at most 1,000,000 are expected" in told
 
 
 def test_what_litert_refuses_is_told_in_the_same_words(float_file, tmp_path):

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 KERAS_SUFFIXES = (".keras", ".h5", ".hdf5")
 _MANIFEST = "manifest.json"
+_MOST_UNITS = 1_000_000  # of a model from elsewhere: each gets a name
 
 
 def find_artifacts(
@@ -85,7 +86,7 @@ def find_artifacts(
 
 def brings_labels(artifact: Artifact) -> bool:
     """Whether an artifact has labels of its own, and not only numbers in their place."""
-    return artifact.class_names != _numbered(artifact.signature)
+    return artifact.class_names != _numbered(artifact.signature, artifact.path)
 
 
 def targets_of_file(artifact: Artifact, data: Path) -> "Targets":
@@ -221,7 +222,7 @@ def _outside_tflite(path: Path, *, resize: ResizeMode, tokenizer: Path | None) -
         quantization=_quantization(path),
         signature=signature,
         input=taken,
-        class_names=_numbered(signature),
+        class_names=_numbered(signature, path),
         made_by=OUTSIDE,
     )
 
@@ -238,7 +239,7 @@ def _outside_saved_model(path: Path, *, resize: ResizeMode, image_size: int | No
         quantization="none",
         signature=signature,
         input=_image_of_shape(shape, path, resize=resize, image_size=image_size),
-        class_names=_numbered(signature),
+        class_names=_numbered(signature, path),
         made_by=OUTSIDE,
     )
 
@@ -305,20 +306,27 @@ def _image_of_shape(
     return ImageSpec(height=height, width=width, channels=shape[3], resize=resize)
 
 
-def _units(signature: ModelSignature) -> int:
+def _units(signature: ModelSignature, path: Path) -> int:
     scores = [tensor for tensor in signature.outputs if tensor.dtype != "string" and tensor.shape]
-    return (scores[0].shape[-1] or 0) if scores else 0
+    units = (scores[0].shape[-1] or 0) if scores else 0
+    if units > _MOST_UNITS:
+        from tfkit.runtimes.model_process import DAMAGED
+
+        raise ModelError(
+            f"'{path}' gives {units:,} scores in '{scores[0].name}'; at most {_MOST_UNITS:,} are expected", hint=DAMAGED
+        )
+    return units
 
 
-def _numbered(signature: ModelSignature) -> tuple[str, ...]:
+def _numbered(signature: ModelSignature, path: Path) -> tuple[str, ...]:
     """`0`, `1`, ...: what the classes of a model are called that brings no labels."""
-    units = _units(signature)
+    units = _units(signature, path)
     return tuple(str(number) for number in range(2 if units == 1 else units))  # one sigmoid unit is two classes
 
 
 def _of_numbers(artifact: Artifact) -> Artifact:
     """A file from elsewhere whose outputs are numbers: none of them is two classes."""
-    return replace(artifact, class_names=tuple(map(str, range(_units(artifact.signature)))))
+    return replace(artifact, class_names=tuple(map(str, range(_units(artifact.signature, artifact.path)))))
 
 
 def _with_own_labels(artifact: Artifact) -> Artifact:

@@ -13,9 +13,15 @@ from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
+import psutil
 from numpy.typing import NDArray
 
 from tfkit.errors import ModelError
+
+try:
+    import resource
+except ImportError:  # Windows
+    resource = None  # type: ignore[assignment]
 
 _STOP_SECONDS = 10
 _SIZE = struct.Struct("<Q")
@@ -123,11 +129,22 @@ class ModelProcess:
 def serve_on_pipes(serve: Callable[[BinaryIO, BinaryIO], None]) -> None:
     """Call `serve(requests, answers)` with this process's own pipes.
 
-    Anything that prints must not get between the answers: stdout is handed over, then points to stderr.
+    Anything that prints must not get between the answers: stdout is handed over, then points to stderr. The process
+    cannot take more memory than the machine has left: a file that asks for it gets an error, and nobody is ended.
     """
+    _keep_within_memory()
     with os.fdopen(os.dup(sys.stdout.fileno()), "wb") as answers:
         os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
         serve(sys.stdin.buffer, answers)
+
+
+def _keep_within_memory() -> None:
+    if resource is None:  # Windows refuses what it has not got
+        return
+    held = getattr(psutil.Process().memory_info(), "data", None)
+    if held is not None:
+        most = int(held) + int(psutil.virtual_memory().available)
+        resource.setrlimit(resource.RLIMIT_DATA, (most, resource.getrlimit(resource.RLIMIT_DATA)[1]))
 
 
 def absolute(path: Path) -> str:
