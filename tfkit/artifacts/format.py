@@ -6,7 +6,7 @@ A new one is a row here, its exporter in `tfkit.exporters.formats`, and its runt
 from dataclasses import dataclass
 from typing import Literal
 
-ArtifactFormat = Literal["saved_model", "tflite"]
+ArtifactFormat = Literal["saved_model", "tflite", "onnx"]
 Quantization = Literal["none", "float16", "dynamic_int8", "int8", "int16x8"]
 
 
@@ -45,6 +45,8 @@ FORMATS = (
     Format("tflite_float16", "TFLite float16", "model_float16.tflite", "tflite", "float16"),
     Format("tflite_dynamic_int8", "TFLite dynamic int8", "model_dynamic_int8.tflite", "tflite", "dynamic_int8"),
     Format("tflite_int8", "TFLite int8", "model_int8.tflite", "tflite", "int8"),
+    Format("onnx_float32", "ONNX float32", "model_float32.onnx", "onnx"),
+    Format("onnx_int8", "ONNX int8", "model_int8.onnx", "onnx", "int8"),
 )
 FORMAT_NAMES = tuple(one.name for one in FORMATS)
 
@@ -65,4 +67,4 @@ def format_named(name: str) -> Format:
 def format_label(kind: ArtifactFormat, quantization: Quantization) -> str:
     """What a file is called for people; a file with 16-bit activations has the name of the int8 format."""
     labels = {(one.kind, one.quantization): one.label for one in FORMATS}
-    return labels.get((kind, quantization), f"TFLite {quantization}")
+    return labels.get((kind, quantization), f"{'ONNX' if kind == 'onnx' else 'TFLite'} {quantization}")

@@ -1,13 +1,23 @@
 """Export one model in several formats, by the names that recipes and the command line use."""
 
+import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import keras
 
 from tfkit.arguments import takes_text
-from tfkit.artifacts import FORMAT_NAMES, Artifact, Format, InputSpec, TaskName, format_named, write_manifest
+from tfkit.artifacts import (
+    FORMAT_NAMES,
+    Artifact,
+    Format,
+    InputSpec,
+    LayerDifference,
+    TaskName,
+    format_named,
+    write_manifest,
+)
 from tfkit.compression.tfmot.twin import TfKerasTwin
 from tfkit.errors import ExportError
 from tfkit.exporters.float_model import exportable_model, task_of_model
@@ -35,7 +45,8 @@ def export_formats(
     Args:
         model: A built `keras.Model`: float32 (n, height, width, channels) raw pixels 0..255 in, or a dict of int32
             `token_ids` and `padding_mask`; (n, classes) out.
-        formats: Out of `saved_model`, `tflite_float32`, `tflite_float16`, `tflite_dynamic_int8`, `tflite_int8`.
+        formats: Out of `saved_model`, `tflite_float32`, `tflite_float16`, `tflite_dynamic_int8`, `tflite_int8`,
+            `onnx_float32`, `onnx_int8`.
         directory: The artifacts folder: `saved_model/1`, `model_<kind>.tflite`, `labels.txt`, `manifest.json`.
         spec: The images or texts the model takes.
         class_names: Its labels, in the order of the scores.
@@ -71,6 +82,7 @@ def export_formats(
         wanted = format_named(name)
         artifact = _EXPORTERS[wanted.kind](job, wanted, directory / wanted.file)
         artifacts.append(replace(artifact, task=task, thresholds=thresholds))
+        job.made[name] = artifacts[-1]
     write_manifest(tuple(artifacts), directory)
     return tuple(artifacts)
 
@@ -87,6 +99,7 @@ class _Export:
     task: TaskName
     thresholds: tuple[float, ...]
     float_flatbuffer: bytes | None = None
+    made: dict[str, Artifact] = field(default_factory=dict)
 
     def converted(self) -> bytes:
         """The float32 flatbuffer, converted once."""
@@ -94,6 +107,14 @@ class _Export:
             plain = exportable_model(self.model, spec=self.spec, class_names=self.class_names)
             self.float_flatbuffer = converted_to_float(plain, self.spec)
         return self.float_flatbuffer
+
+    def integers(self) -> tuple[bytes, tuple[LayerDifference, ...]]:
+        """The int8 flatbuffer, and how far its tensors are from the trained ones; made once with the file itself."""
+        if (made := self.made.get("tflite_int8")) is not None:
+            return made.path.read_bytes(), made.layers
+        with tempfile.TemporaryDirectory() as folder:
+            made = _tflite(self, format_named("tflite_int8"), Path(folder) / "model_int8.tflite")
+            return made.path.read_bytes(), made.layers
 
 
 def _saved_model(job: _Export, wanted: Format, path: Path) -> Artifact:
@@ -116,4 +137,28 @@ def _tflite(job: _Export, wanted: Format, path: Path) -> Artifact:
     )
 
 
-_EXPORTERS: dict[str, Callable[[_Export, Format, Path], Artifact]] = {"saved_model": _saved_model, "tflite": _tflite}
+def _onnx(job: _Export, wanted: Format, path: Path) -> Artifact:
+    try:
+        from tfkit.exporters.onnx.export import export_onnx
+    except ImportError:
+        raise ExportError(
+            f"'{wanted.name}' is made by the library onnx, which is not installed", hint="pip install 'tfkit[onnx]'"
+        ) from None
+    flatbuffer, layers = job.integers() if wanted.is_integer else (job.converted(), ())
+    made = export_onnx(
+        flatbuffer,
+        path,
+        quantization=wanted.quantization,
+        spec=job.spec,
+        class_names=job.class_names,
+        task=job.task,
+        thresholds=job.thresholds,
+    )
+    return replace(made, layers=layers)
+
+
+_EXPORTERS: dict[str, Callable[[_Export, Format, Path], Artifact]] = {
+    "saved_model": _saved_model,
+    "tflite": _tflite,
+    "onnx": _onnx,
+}

@@ -7,6 +7,7 @@ from tfkit.artifacts import OUTSIDE, Artifact, ArtifactFormat, PixelScaling, rea
 from tfkit.errors import ModelError, TfkitError
 from tfkit.runtimes.isolated_litert import IsolatedLiteRTRuntime
 from tfkit.runtimes.litert_runtime import LiteRTRuntime
+from tfkit.runtimes.onnx_runtime import OnnxRuntime
 from tfkit.runtimes.pixel_encoding import pixel_itself
 from tfkit.runtimes.protocol import Runtime
 from tfkit.runtimes.saved_model_runtime import SavedModelRuntime
@@ -39,7 +40,7 @@ def open_runtime(model: Path | Artifact, *, threads: int = 1, scaling: PixelScal
     path = model.path if isinstance(model, Artifact) else model
     if not path.exists():
         raise ModelError(f"no model at '{path}'", hint="name a .tflite file or a SavedModel's folder")
-    kind: ArtifactFormat = "saved_model" if path.is_dir() else "tflite"
+    kind: ArtifactFormat = "saved_model" if path.is_dir() else "onnx" if path.suffix == ".onnx" else "tflite"
     return _RUNTIMES[model.format if isinstance(model, Artifact) else kind](model, path, threads, scaling)
 
 
@@ -53,8 +54,17 @@ def _tflite(model: Path | Artifact, path: Path, threads: int, scaling: PixelScal
     return LiteRTRuntime(path, threads=threads, scaling=pixel_itself(ours.signature.inputs[0]), own=True)
 
 
+def _onnx(model: Path | Artifact, path: Path, threads: int, scaling: PixelScaling | None) -> Runtime:
+    if (ours := _described(model)) is None:
+        raise ModelError(
+            f"'{path}' is an ONNX file that no manifest beside it names",
+            hint="name the run or the artifacts folder that it was exported to",
+        )
+    return OnnxRuntime(path, ours.signature, threads=threads)
+
+
 _Opener = Callable[[Path | Artifact, Path, int, PixelScaling | None], Runtime]
-_RUNTIMES: dict[ArtifactFormat, _Opener] = {"saved_model": _saved_model, "tflite": _tflite}
+_RUNTIMES: dict[ArtifactFormat, _Opener] = {"saved_model": _saved_model, "tflite": _tflite, "onnx": _onnx}
 
 
 def _described(model: Path | Artifact) -> Artifact | None:

@@ -1,0 +1,1 @@
+"""ONNX files: what a `.tflite` file of tfkit computes, operator by operator, for onnxruntime, OpenVINO and servers."""
