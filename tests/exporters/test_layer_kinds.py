@@ -14,8 +14,10 @@ from tfkit.compression import FreezeRanges, QuantizationPolicy, quantization_cov
 from tfkit.compression.splitting import split_layers
 from tfkit.errors import ModelError
 from tfkit.exporters import export_tflite
+from tfkit.exporters.onnx.export import export_onnx
 from tfkit.graph import build_model, read_graph
 from tfkit.runtimes import LiteRTRuntime, read_operators
+from tfkit.runtimes.onnx_runtime import OnnxRuntime
 
 _IMAGE = ImageSpec(16, 16, 3)
 _LABELS = tuple("abcde")
@@ -72,6 +74,12 @@ def proven(middle: Callable[[Any], Any], pixels: Any, folder: Path, *, worst: fl
         found = runtime.scores(pixels)
     expected = ops.convert_to_numpy(student(pixels.astype(np.float32), training=False))
     assert (found.argmax(1) == expected.argmax(1)).mean() >= 0.99
+    onnx = folder / "model.onnx"
+    onnx.unlink(missing_ok=True)
+    named: dict[str, Any] = {"quantization": "int8", "spec": _IMAGE, "class_names": _LABELS}
+    made = export_onnx(file.path.read_bytes(), onnx, **named)
+    with OnnxRuntime(onnx, made.signature) as runtime:
+        assert (runtime.scores(pixels).argmax(1) == expected.argmax(1)).mean() >= 0.97
     return [operator.name for operator in read_operators(file.path)]
 
 

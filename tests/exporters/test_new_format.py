@@ -31,15 +31,15 @@ def open_file(model, path, threads, scaling):
 '''
 PLACES = {  # file: what is written in the place of what
     "artifacts/format.py": (
-        ('Literal["saved_model", "tflite"]', 'Literal["saved_model", "tflite", "keras"]'),
+        ('Literal["saved_model", "tflite", "onnx"]', 'Literal["saved_model", "tflite", "onnx", "keras"]'),
         ("\n)\nFORMAT_NAMES", '\n    Format("keras", "Keras", "model.keras", "keras"),\n)\nFORMAT_NAMES'),
     ),
     "exporters/formats.py": (
-        ('"tflite": _tflite}', '"tflite": _tflite, "keras": keras_format.export}'),
+        ('"tflite": _tflite,', '"tflite": _tflite, "keras": keras_format.export,'),
         ("from tfkit.errors import", "from tfkit import keras_format\nfrom tfkit.errors import"),
     ),
     "runtimes/opening.py": (
-        ('"tflite": _tflite}', '"tflite": _tflite, "keras": _keras}'),
+        ('"tflite": _tflite,', '"tflite": _tflite, "keras": _keras,'),
         ("_Opener = ", "def _keras(*given):\n    from tfkit.keras_format import open_file\n\n"
          "    return open_file(*given)\n\n\n_Opener = "),
     ),

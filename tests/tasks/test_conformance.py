@@ -25,14 +25,24 @@ IMAGES = {
     "head": None,
     "fine_tune": {"epochs": 6, "learning_rate": 3e-3, "unfreeze": "all", "batch_norm": "train"},
     "quantization": {"epochs": 1, "learning_rate": 1e-3},
-    "export": {"formats": ["saved_model", "tflite_float32", "tflite_float16", "tflite_dynamic_int8", "tflite_int8"]},
+    "export": {
+        "formats": [
+            *("saved_model", "tflite_float32", "tflite_float16", "tflite_dynamic_int8", "tflite_int8"),
+            *("onnx_float32", "onnx_int8"),
+        ]
+    },
 }
 TEXTS = {
     "recipe": "text_table",
     "data": {"sequence_length": 16},
     "fine_tune": {"epochs": 8, "learning_rate": 2e-3},
     "quantization": {"target": "int8", "epochs": 1, "learning_rate": 3e-4},
-    "export": {"formats": ["saved_model", "tflite_float32", "tflite_dynamic_int8", "tflite_int8"]},
+    "export": {
+        "formats": [
+            *("saved_model", "tflite_float32", "tflite_dynamic_int8", "tflite_int8"),
+            *("onnx_float32", "onnx_int8"),
+        ]
+    },
 }
 
 
@@ -55,12 +65,12 @@ class Case:
 
 RESNET = {"backbone": "resnet8", "weights": "random", "dropout": 0.0}
 MOBILENET = {"backbone": "mobilenet_v2", "weights": "random", "width": 0.35, "dropout": 0.0}
-FEW = {"formats": ["saved_model", "tflite_int8"]}  # of a deep network, whose tracing alone takes minutes
+FEW = {"formats": ["saved_model", "tflite_int8", "onnx_int8"]}  # of a deep network, whose tracing alone takes minutes
 VIT = {"backbone": "vit_micro_8", "weights": "random", "dropout": 0.0}
 BERT = {"backbone": "bert_tiny", "pooling": "mean", "vocabulary_size": 120}
 # Encoders that are not opened have files with float activations; see docs/guides/texts.md.
 CLOSED = {"pooling": "mean"}
-IN_FLOAT = {"formats": ["saved_model", "tflite_float32", "tflite_dynamic_int8"]}
+IN_FLOAT = {"formats": ["saved_model", "tflite_float32", "tflite_dynamic_int8", "onnx_float32"]}
 SIZES = {"num_layers": 1, "num_heads": 2, "hidden_dim": 32, "intermediate_dim": 64, "max_sequence_length": 16}
 PIECES = {
     "Albert": {"pad_piece": "<pad>", "user_defined_symbols": "[MASK]", "unk_id": 1, "bos_id": 2, "eos_id": 3},

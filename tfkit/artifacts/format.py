@@ -49,6 +49,7 @@ FORMATS = (
     Format("onnx_int8", "ONNX int8", "model_int8.onnx", "onnx", "int8"),
 )
 FORMAT_NAMES = tuple(one.name for one in FORMATS)
+INTEGER_NAMES = tuple(one.name for one in FORMATS if one.is_integer)
 
 
 def format_named(name: str) -> Format:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tfkit.artifacts import FORMAT_NAMES, ResizeMode
+from tfkit.artifacts import FORMAT_NAMES, INTEGER_NAMES, ResizeMode
 from tfkit.cli.options import (
     CustomObjects,
     InputChannels,
@@ -83,8 +83,10 @@ def export(
     from tfkit.terminal import Display, tensorflow_started
 
     wanted = list(dict.fromkeys(map(str, formats or [_INT8])))
-    if _INT8 in wanted and calibration is None:
-        raise ConfigError("tflite_int8 needs --calibration DATA", hint="name the training data, or another --format")
+    if calibration is None and (integers := [name for name in wanted if name in INTEGER_NAMES]):
+        raise ConfigError(
+            f"{' and '.join(integers)} needs --calibration DATA", hint="name the training data, or another --format"
+        )
     said = pixel_scaling(input_range, input_mean, input_std, input_channels)
     make_empty(output)
     display = Display()

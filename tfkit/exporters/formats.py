@@ -1,9 +1,11 @@
 """Export one model in several formats, by the names that recipes and the command line use."""
 
+import importlib
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import ModuleType
 
 import keras
 
@@ -13,7 +15,6 @@ from tfkit.artifacts import (
     Artifact,
     Format,
     InputSpec,
-    LayerDifference,
     TaskName,
     format_named,
     write_manifest,
@@ -21,6 +22,7 @@ from tfkit.artifacts import (
 from tfkit.compression.tfmot.twin import TfKerasTwin
 from tfkit.errors import ExportError
 from tfkit.exporters.float_model import exportable_model, task_of_model
+from tfkit.exporters.normalization import normalized
 from tfkit.exporters.saved_model import export_saved_model
 from tfkit.exporters.tflite import converted_to_float, export_tflite, makes_its_own_file
 from tfkit.keras_types import Inputs
@@ -108,13 +110,13 @@ class _Export:
             self.float_flatbuffer = converted_to_float(plain, self.spec)
         return self.float_flatbuffer
 
-    def integers(self) -> tuple[bytes, tuple[LayerDifference, ...]]:
-        """The int8 flatbuffer, and how far its tensors are from the trained ones; made once with the file itself."""
+    def integers(self) -> tuple[bytes, Artifact]:
+        """The integer flatbuffer and its artifact; made once with the file itself, where that is asked for first."""
         if (made := self.made.get("tflite_int8")) is not None:
-            return made.path.read_bytes(), made.layers
+            return made.path.read_bytes(), made
         with tempfile.TemporaryDirectory() as folder:
             made = _tflite(self, format_named("tflite_int8"), Path(folder) / "model_int8.tflite")
-            return made.path.read_bytes(), made.layers
+            return made.path.read_bytes(), made
 
 
 def _saved_model(job: _Export, wanted: Format, path: Path) -> Artifact:
@@ -138,23 +140,45 @@ def _tflite(job: _Export, wanted: Format, path: Path) -> Artifact:
 
 
 def _onnx(job: _Export, wanted: Format, path: Path) -> Artifact:
-    try:
-        from tfkit.exporters.onnx.export import export_onnx
-    except ImportError:
-        raise ExportError(
-            f"'{wanted.name}' is made by the library onnx, which is not installed", hint="pip install 'tfkit[onnx]'"
-        ) from None
-    flatbuffer, layers = job.integers() if wanted.is_integer else (job.converted(), ())
-    made = export_onnx(
+    onnx = _onnx_exporter()
+    integers = None
+    if wanted.is_integer:
+        flatbuffer, integers = job.integers()
+    else:
+        flatbuffer = job.converted()
+    made: Artifact = onnx.export_onnx(
         flatbuffer,
         path,
-        quantization=wanted.quantization,
+        quantization=integers.quantization if integers else "none",
         spec=job.spec,
         class_names=job.class_names,
         task=job.task,
         thresholds=job.thresholds,
     )
-    return replace(made, layers=layers)
+    return made if integers is None else replace(made, layers=integers.layers)
+
+
+def refuse_what_onnx_cannot_hold(flatbuffer: bytes) -> None:
+    """Translate a `.tflite` file to ONNX and throw the model away.
+
+    Args:
+        flatbuffer: The file's bytes, as the converter or the quantiser made them.
+
+    Raises:
+        ExportError: As the export would; also when the library onnx is not installed.
+    """
+    _onnx_exporter().onnx_model(normalized(flatbuffer))
+
+
+def _onnx_exporter() -> ModuleType:
+    try:
+        return importlib.import_module("tfkit.exporters.onnx.export")
+    except ImportError as fault:
+        if fault.name != "onnx":
+            raise
+        raise ExportError(
+            "ONNX files are made by the library onnx, which is not installed", hint="pip install 'tfkit[onnx]'"
+        ) from None
 
 
 _EXPORTERS: dict[str, Callable[[_Export, Format, Path], Artifact]] = {

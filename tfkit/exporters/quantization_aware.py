@@ -182,8 +182,8 @@ def _finished(flatbuffer: bytes, roundings: dict[str, Rounding], folded: FoldedM
     return _Integers(flatbuffer, roundings, folded, check_kernels(flatbuffer, folded.kernels))
 
 
-def rehearse_integers(model: keras.Model, *, spec: InputSpec, samples: Samples) -> None:
-    """Make the integer file of a quantisation-aware model that is not trained yet, and throw it away.
+def rehearse_integers(model: keras.Model, *, spec: InputSpec, samples: Samples) -> bytes:
+    """Make the integer file of a quantisation-aware model that is not trained yet.
 
     Every tensor of the file must be one that the model is trained on, every kernel in it, and every operator what
     was asked for; how near the file comes to the model is not asked.
@@ -192,6 +192,9 @@ def rehearse_integers(model: keras.Model, *, spec: InputSpec, samples: Samples) 
         model: What `tfkit.compression.quantize_aware` gave.
         spec: The images or texts it takes.
         samples: uint8 (n, height, width, channels), or `token_ids` and `padding_mask`: a few real inputs.
+
+    Returns:
+        The flatbuffer, to be thrown away.
 
     Raises:
         ExportError: As the export after training would.
@@ -204,6 +207,7 @@ def rehearse_integers(model: keras.Model, *, spec: InputSpec, samples: Samples) 
         file.flush()
         floats = made.folded.float_layers
         refuse_floats_but_skipped(Path(file.name), floats, quantization=quantization, model=model)
+    return made.flatbuffer
 
 
 def export_text_integers(

@@ -16,7 +16,7 @@ from tfkit import compression
 from tfkit.artifacts import InputSpec, TaskName, format_named
 from tfkit.errors import ExportError, TfkitError
 from tfkit.exporters.float_model import exportable_model
-from tfkit.exporters.formats import export_formats
+from tfkit.exporters.formats import export_formats, refuse_what_onnx_cannot_hold
 from tfkit.exporters.quantization import quantize_to_dynamic_int8, quantize_to_float16, quantize_to_int8
 from tfkit.exporters.tflite import converted_to_float
 from tfkit.inputs import input_of
@@ -80,7 +80,6 @@ def _made(flatbuffer: bytes, name: str, spec: InputSpec) -> bytes:
     return flatbuffer
 
 
-_INTEGERS = "tflite_int8"
 # How far training may move a weight that is the same for all units yet, such as a bias of zeros.
 _MOVED = 0.05
 # What an adapted Normalization has measured: no training moves it.
@@ -134,11 +133,14 @@ def rehearse_export(
         if quantization is not None:
             model = compression.quantize_aware(taken.opened(model, samples), samples, policy=quantization)
             compression.settle_biases(model)
-            if _INTEGERS in plain and not quantization.weights_only:
+            integers = [name for name in plain if format_named(name).is_integer]
+            if integers and not quantization.weights_only:
                 from tfkit.exporters.quantization_aware import rehearse_integers
 
-                plain.remove(_INTEGERS)
-                rehearse_integers(model, spec=spec, samples=samples)
+                plain = [name for name in plain if name not in integers]
+                flatbuffer = rehearse_integers(model, spec=spec, samples=samples)
+                if "onnx_int8" in integers:
+                    refuse_what_onnx_cannot_hold(flatbuffer)
         if plain:
             export_formats(
                 model,

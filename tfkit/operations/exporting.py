@@ -5,7 +5,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from tfkit.artifacts import Artifact, ImageSpec, PixelScaling, ResizeMode, RunDirectory, TaskName, TextSpec
+from tfkit.artifacts import (
+    INTEGER_NAMES,
+    Artifact,
+    ImageSpec,
+    PixelScaling,
+    ResizeMode,
+    RunDirectory,
+    TaskName,
+    TextSpec,
+)
 from tfkit.errors import ConfigError, RunError
 from tfkit.opening import (
     Task,
@@ -115,8 +124,10 @@ def export(
         >>> files[0].path  # doctest: +SKIP
         PosixPath('exported/model_float32.tflite')
     """
-    if _INT8 in formats and calibration is None:
-        raise ConfigError("tflite_int8 needs --calibration DATA", hint="name the training data, or another --format")
+    if calibration is None and (integers := [name for name in formats if name in INTEGER_NAMES]):
+        raise ConfigError(
+            f"{' and '.join(integers)} needs --calibration DATA", hint="name the training data, or another --format"
+        )
     model, output = Path(model), Path(output)
     make_empty(output)
     import_tensorflow()

@@ -52,9 +52,7 @@ def export_onnx(
         >>> made = Path("model_int8.tflite").read_bytes()
         >>> artifact = export_onnx(made, Path("m.onnx"), quantization="int8", spec=image, class_names=("a", "b"))
     """
-    pictures = isinstance(spec, ImageSpec)
-    graph = read_file_graph(flatbuffer)
-    model = translated(graph, RULES, bytes_for=tuple(graph.inputs) if pictures else (), named="tfkit")
+    model = onnx_model(flatbuffer, pictures=isinstance(spec, ImageSpec))
     model.producer_name, model.producer_version = "tfkit", __version__
     told = {"task": task, "labels": json.dumps(class_names), "thresholds": json.dumps(thresholds)}
     onnx.helper.set_model_props(model, told)
@@ -75,6 +73,23 @@ def export_onnx(
         thresholds=thresholds,
         made_by=f"tfkit {__version__} from the .tflite file; onnx {metadata.version('onnx')}, opset {opset}",
     )
+
+
+def onnx_model(flatbuffer: bytes, *, pictures: bool = False) -> onnx.ModelProto:
+    """What a `.tflite` file computes as an ONNX model in memory.
+
+    Args:
+        flatbuffer: The file's bytes.
+        pictures: Whether its input is given as uint8, also where the file takes float32.
+
+    Returns:
+        The model, checked.
+
+    Raises:
+        ExportError: When an operator has no rule.
+    """
+    graph = read_file_graph(flatbuffer)
+    return translated(graph, RULES, bytes_for=tuple(graph.inputs) if pictures else (), named="tfkit")
 
 
 def _described(values: "list[onnx.ValueInfoProto]") -> tuple[TensorSpec, ...]:

@@ -150,9 +150,9 @@ def _tensor(model: Any, number: int, tensor: Any) -> FileTensor:
     stored = None
     if buffer is not None and len(buffer):
         content = np.asarray(buffer, np.uint8)
-        if tensor.type == schema.TensorType.INT4:
-            content = _unpacked(content, int(np.prod(shape, dtype=int)))
-        stored = np.frombuffer(content.tobytes(), dtype).reshape(shape)
+        is_packed = tensor.type == schema.TensorType.INT4
+        numbers = _unpacked(content, int(np.prod(shape, dtype=int))) if is_packed else content.view(dtype)
+        stored = numbers.reshape(shape)
     quantization = tensor.quantization
     scaled = quantization is not None and quantization.scale is not None and len(quantization.scale) > 0
     scales = np.asarray(quantization.scale, np.float32) if scaled else None
