@@ -196,6 +196,10 @@ def _single(path: Path, *, resize: ResizeMode, image_size: int | None, tokenizer
                     return artifact
     if version.is_dir():
         return _outside_saved_model(version, resize=resize, image_size=image_size)
+    if version.suffix == ".onnx":
+        from tfkit.runtimes.onnx_runtime import of_nobody
+
+        raise of_nobody(version)
     return _outside_tflite(version, resize=resize, tokenizer=tokenizer)
 
 

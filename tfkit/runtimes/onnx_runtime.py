@@ -88,3 +88,11 @@ class OnnxRuntime(Runtime):
             got = {name: array.shape for name, array in given.items()} if isinstance(inputs, Mapping) else inputs.shape
             raise ModelError(f"the model takes {wanted}; got {got}")
         return {name: np.asarray(given[name]).astype(one.dtype, copy=False) for name, one in self._taken.items()}
+
+
+def of_nobody(path: Path) -> ModelError:
+    """What is said of an ONNX file that tfkit did not write, or that was moved away from its manifest."""
+    return ModelError(
+        f"'{path}' is an ONNX file that no manifest beside it names",
+        hint="name the run or the artifacts folder that it was exported to",
+    )

@@ -7,7 +7,7 @@ from tfkit.artifacts import OUTSIDE, Artifact, ArtifactFormat, PixelScaling, rea
 from tfkit.errors import ModelError, TfkitError
 from tfkit.runtimes.isolated_litert import IsolatedLiteRTRuntime
 from tfkit.runtimes.litert_runtime import LiteRTRuntime
-from tfkit.runtimes.onnx_runtime import OnnxRuntime
+from tfkit.runtimes.onnx_runtime import OnnxRuntime, of_nobody
 from tfkit.runtimes.pixel_encoding import pixel_itself
 from tfkit.runtimes.protocol import Runtime
 from tfkit.runtimes.saved_model_runtime import SavedModelRuntime
@@ -56,10 +56,7 @@ def _tflite(model: Path | Artifact, path: Path, threads: int, scaling: PixelScal
 
 def _onnx(model: Path | Artifact, path: Path, threads: int, scaling: PixelScaling | None) -> Runtime:
     if (ours := _described(model)) is None:
-        raise ModelError(
-            f"'{path}' is an ONNX file that no manifest beside it names",
-            hint="name the run or the artifacts folder that it was exported to",
-        )
+        raise of_nobody(path)
     return OnnxRuntime(path, ours.signature, threads=threads)
 
 

@@ -77,7 +77,9 @@ def write_golden_samples(
 
 
 def _expected_name(artifact: Artifact) -> str:
-    return f"expected_{Path(artifact.file_name).stem}.npz"
+    file = Path(artifact.file_name)
+    stem = file.stem if file.suffix in ("", ".tflite") else file.name.replace(".", "_")
+    return f"expected_{stem}.npz"
 
 
 def _told(chosen: "Examples", beside: Sequence[Mapping[str, str]]) -> list[dict[str, object]]:
