@@ -13,7 +13,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from tests.consumers.environments import Environment
-from tfkit.artifacts import Artifact
+from tfkit.artifacts import Artifact, ArtifactFormat
 
 CLIENTS = Path(__file__).parent / "clients"
 _LIMIT_S = 300
@@ -30,11 +30,12 @@ class Answer:
 
 @dataclass(frozen=True)
 class Consumer:
-    """A runtime that is not tfkit's: its title and version, its environment, and its client in `clients/`."""
+    """A runtime that is not tfkit's: title and version, environment, client in `clients/`, and what it reads."""
 
     title: str
     environment: Environment
     client: str
+    reads: tuple[ArtifactFormat, ...] = ("tflite",)
 
     @property
     def decodes(self) -> bool:
@@ -52,7 +53,7 @@ class Consumer:
                 tensors = {"texts": np.array(texts)} if texts else {"pixels": inputs}
                 tensors |= {} if file.class_names else {"embed": np.ones(1)}
             else:
-                tensors = graph_inputs(file.path, inputs)
+                tensors = graph_inputs(file, inputs)
             np.savez(given, **tensors)
             done = self._run(file.path, given, answered)
             if done.returncode:
@@ -89,9 +90,11 @@ def _as_json(name: str, values: np.ndarray) -> dict[str, Any]:
     return {"name": name, "dtype": str(values.dtype), "shape": [1, *values.shape[1:]], "rows": rows}
 
 
-def graph_inputs(path: Path, inputs: Any) -> dict[str, np.ndarray]:
+def graph_inputs(file: Artifact, inputs: Any) -> dict[str, np.ndarray]:
     """The tensors of a file's graph, in its order and by its names."""
-    graph = schema.Model.GetRootAs(path.read_bytes()).Subgraphs(0)
+    if file.format == "onnx":
+        return dict(inputs) if isinstance(inputs, dict) else {file.signature.inputs[0].name: inputs}
+    graph = schema.Model.GetRootAs(file.path.read_bytes()).Subgraphs(0)
     fed = {}
     for number in range(graph.InputsLength()):
         tensor = graph.Tensors(graph.Inputs(number))
@@ -117,11 +120,17 @@ TFLITE_RUNTIME = Consumer(
     Environment("tflite_runtime", ("tflite-runtime==2.14.0", "numpy<2"), python="3.11"),
     "tflite_runtime_client.py",
 )
-OPENVINO = Consumer("OpenVINO 2026.4.1", Environment("openvino", ("openvino==2026.4.1", *_EDGE)), "openvino_client.py")
+OPENVINO = Consumer(
+    "OpenVINO 2026.4.1",
+    Environment("openvino", ("openvino==2026.4.1", *_EDGE)),
+    "openvino_client.py",
+    ("tflite", "onnx"),
+)
 ONNXRUNTIME = Consumer(
-    "tf2onnx 1.17.0 and onnxruntime 1.31.0",
+    "onnxruntime 1.31.0 (`.tflite` by tf2onnx 1.17.0)",
     Environment("onnxruntime", ("tf2onnx==1.17.0", "onnxruntime==1.31.0", "tensorflow==2.21.0")),
     "onnxruntime_client.py",
+    ("tflite", "onnx"),
 )
 TFLITE_MICRO = Consumer(
     "TFLite Micro 20261023",

@@ -11,9 +11,9 @@ from tfkit.cli.main import main
 from tfkit.data import calibration_pixels, load_image_splits
 from tfkit.data.text import open_tokenizer
 from tfkit.data.text.loading import load_text_splits
-from tfkit.runtimes import LiteRTRuntime
+from tfkit.runtimes import LiteRTRuntime, open_runtime
 
-_ALL = "[tflite_float32, tflite_float16, tflite_dynamic_int8, tflite_int8]"
+_ALL = "[tflite_float32, tflite_float16, tflite_dynamic_int8, tflite_int8, onnx_float32, onnx_int8]"
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Subject:
 
     Attributes:
         name: What the table calls it.
-        files: Its `.tflite` files.
+        files: Its `.tflite` and `.onnx` files.
         inputs: uint8 pictures, or `token_ids` and `padding_mask`.
         texts: The texts of the ids; none for pictures.
         for_mediapipe: The same files of texts with the third input that MediaPipe asks for.
@@ -34,9 +34,14 @@ class Subject:
     texts: tuple[str, ...] = ()
     for_mediapipe: tuple[Artifact, ...] = ()
 
+    @property
+    def lite(self) -> tuple[Artifact, ...]:
+        """The `.tflite` files alone."""
+        return tuple(file for file in self.files if file.format == "tflite")
+
     def expected(self, file: Artifact) -> np.ndarray:
-        """What LiteRT answers: scores float32 (n, classes)."""
-        with LiteRTRuntime(file.path) as runtime:
+        """What LiteRT answers, or tfkit's onnxruntime: scores float32 (n, classes)."""
+        with LiteRTRuntime(file.path) if file.format == "tflite" else open_runtime(file) as runtime:
             return runtime.scores(self.inputs)
 
 
@@ -63,7 +68,7 @@ def intents(folder: Path, *, epochs: int, count: int) -> Subject:
 def faq(folder: Path, *, epochs: int, count: int) -> Subject:
     """The same sentences, as vectors."""
     run = folder / "faq"
-    formats = "[tflite_float32, tflite_float16, tflite_dynamic_int8]"
+    formats = "[tflite_float32, tflite_float16, tflite_dynamic_int8, onnx_float32]"
     _train("faq_small", run, f"export.formats={formats}", f"fine_tune.epochs={epochs}")
     return _of_texts("sentences as vectors", run, count)
 

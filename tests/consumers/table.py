@@ -29,6 +29,8 @@ _COUNT = 60
 
 def cell(consumer: Consumer, subject: Subject, file: Artifact) -> str:
     """What one consumer makes of one file."""
+    if file.format not in consumer.reads:
+        return ""
     try:
         answer = consumer.ask(file, subject.inputs, subject.texts)
     except NotInstallableError as fault:
@@ -62,6 +64,9 @@ def rows(subject: Subject) -> list[str]:
         extra = file in subject.for_mediapipe
         answers = [cell(consumer, subject, file) for consumer in CONSUMERS]
         name = f"{file.path.stem.removeprefix('model_')}{', --segment-ids' if extra else ''}"
+        if file.format == "onnx":
+            told.append(f"| {' | '.join([subject.name, f'{name}, ONNX', '', *answers, ''])} |")
+            continue
         told.append(
             f"| {' | '.join([subject.name, name, read_portability(file.path).min_runtime, *answers, on_npu(file)])} |"
         )
@@ -98,10 +103,10 @@ def _page(table: list[str]) -> str:
     versions = ", ".join(f"{name} {version}" for name, version in host.versions.items())
     return f"""# Who reads the files
 
-What `python -m tests.consumers.table` wrote: every `.tflite` file of small models trained by the recipes that
-come with tfkit, asked about {_COUNT} test inputs in other people's runtimes, each in an environment of its own.
-A cell says on which share of the inputs the answer is LiteRT's, and by how much a score differs at most; of vectors,
-the least cosine. Where an answer is another, the two best scores are nearer to each other than twice that difference.
+What `python -m tests.consumers.table` wrote: every file but the SavedModels of small models trained by the
+recipes that come with tfkit, asked about {_COUNT} test inputs in other people's runtimes, each in an environment of its
+own. A cell says on which share of the inputs the answer is that of the LiteRT, for ONNX of the onnxruntime, that tfkit
+itself runs, and by how much a score differs at most; of vectors, the least cosine. Where an answer is another, the two best scores are nearer to each other than twice that difference.
 "refused" is an error when the file is opened, never a wrong answer. Of the NPU: operators on it.
 
 | {" | ".join(headings)} |
@@ -111,7 +116,7 @@ the least cosine. Where an answer is another, the two best scores are nearer to 
 - tflite-runtime 2.14.0 is older than per-channel int8 weights in float layers, and than the 16-bit kernels in int8
   files of texts: it refuses them by their operator versions. TFLite Micro has no kernels for them, nor for float16;
   for texts it lacks more.
-- tf2onnx has no conversion of GELU, so onnxruntime reads no transformer.
+- tf2onnx has no conversion of GELU, so that onnxruntime reads no transformer's `.tflite` file; it reads the ONNX files.
 - {MEDIAPIPE.title} makes the tensors itself, by the metadata in the file. Its text tasks want BERT's third input,
   which `export.segment_ids: true` and `tfkit export --segment-ids` add. It takes no grey pictures.
 - NPUs compute whole numbers: of float files next to nothing runs there, and Vela says so without an error. Functions

@@ -1,4 +1,4 @@
-"""Answers of onnxruntime on what tf2onnx makes of a file: MODEL INPUTS.npz ANSWERS.npz."""
+"""Answers of onnxruntime on an ONNX file, or on what tf2onnx makes of a `.tflite` one: MODEL INPUTS.npz ANSWERS.npz."""
 
 import subprocess
 import sys
@@ -11,11 +11,13 @@ import onnxruntime
 model, inputs, answers = sys.argv[1:]
 given = np.load(inputs)
 with tempfile.TemporaryDirectory() as folder:
-    converted = str(Path(folder) / "model.onnx")
-    command = [sys.executable, "-m", "tf2onnx.convert", "--tflite", model, "--output", converted, "--opset", "17"]
-    done = subprocess.run(command, capture_output=True, text=True)
-    if done.returncode:
-        sys.exit(f"refused: tf2onnx: {done.stderr.strip().splitlines()[-1]}")
+    converted = model
+    if not model.endswith(".onnx"):
+        converted = str(Path(folder) / "model.onnx")
+        command = [sys.executable, "-m", "tf2onnx.convert", "--tflite", model, "--output", converted, "--opset", "17"]
+        done = subprocess.run(command, capture_output=True, text=True)
+        if done.returncode:
+            sys.exit(f"refused: tf2onnx: {done.stderr.strip().splitlines()[-1]}")
     try:
         session = onnxruntime.InferenceSession(converted, providers=["CPUExecutionProvider"])
     except Exception as fault:  # onnxruntime raises classes of its own, with no common base but this one
