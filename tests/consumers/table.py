@@ -106,8 +106,9 @@ def _page(table: list[str]) -> str:
 What `python -m tests.consumers.table` wrote: every file but the SavedModels of small models trained by the
 recipes that come with tfkit, asked about {_COUNT} test inputs in other people's runtimes, each in an environment of its
 own. A cell says on which share of the inputs the answer is that of the LiteRT, for ONNX of the onnxruntime, that tfkit
-itself runs, and by how much a score differs at most; of vectors, the least cosine. Where an answer is another, the two best scores are nearer to each other than twice that difference.
-"refused" is an error when the file is opened, never a wrong answer. Of the NPU: operators on it.
+itself runs, and by how much a score differs at most; of vectors, the least cosine. Where an answer is another, the two
+best scores are nearer to each other than twice that difference. "refused" is an error when the file is opened, never a
+wrong answer. Of the NPU: operators on it.
 
 | {" | ".join(headings)} |
 | {" | ".join("---" for _ in headings)} |
