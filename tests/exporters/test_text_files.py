@@ -107,18 +107,14 @@ def test_an_integer_file_takes_ids_and_gives_bytes(integers):
 
 def test_an_integer_file_agrees_with_its_model(integers, student, short_texts):
     expected, found = student.predict(short_texts, verbose=0), _scores(integers.flatbuffer, short_texts)
-    apart = np.abs(np.round(expected * 256) - np.round(found * 256)).max(axis=1)
-    assert np.array_equal(expected.argmax(axis=1), found.argmax(axis=1))
-    # To the bit on AMD's processors. Others add Keras's floats in another order, which turns a rounding now and then:
-    # on an Intel Xeon with AMX the scores of one text in 64 were three steps off.
-    assert np.mean(apart > 0) <= 1 / 64
-    assert apart.max() <= 4
+    # To the bit whatever the weights are: an Intel processor trains others than an AMD one.
+    np.testing.assert_array_equal(np.round(expected * 256), np.round(found * 256))
 
 
 def test_a_settled_encoder_is_its_file_to_the_bit(integers):
     """Tensors of 16 bits were a tenth of them one of their steps away, and one in 200 of 8 bits behind them."""
     assert len(integers.layers) > 27
-    off = {row.layer: row.mean_steps for row in integers.layers if row.mean_steps > 1e-3 or row.worst_steps > 0.02}
+    off = {row.layer: row.mean_steps for row in integers.layers if row.mean_steps > 1e-5 or row.worst_steps > 0.02}
     assert off == {}
 
 

@@ -92,7 +92,7 @@ class _Settling(Summing):
         if quantizer.bits == NARROW_BITS and not quantizer.per_channel:
             sums = self._with_whole_kernel(source, quantizer, sums)
         wide = quantizer.bits != NARROW_BITS
-        real_range = self._range_of_narrowed(node.output) if wide else None
+        real_range = self.range_of_narrowed(node.output) if wide else None
         quantizer.settle(sums.steps, kernel=sums.kernel, shift=sums.shift, real_range=real_range)
         return True
 
@@ -110,13 +110,6 @@ class _Settling(Summing):
         own = kind.sums(self, source, quantizer) if kind.sums is not None else None
         own = None if own is None else self._with_whole_kernel(source, quantizer, own)
         return own.steps if own is not None and own.kernel == "once" and own.shift is None else np.float32(0)
-
-    def _range_of_narrowed(self, value: Value) -> tuple[float, float] | None:
-        """A tensor of 16 bits that some layers take in 8 is held on the range of the eight."""
-        for taker in self.takers(value):
-            if isinstance(taker.operation, FakeQuantize):
-                return taker.operation.real_range()
-        return None
 
     def _with_whole_kernel(self, source: Node, quantizer: FakeQuantize, sums: Sums) -> Sums:
         """Let a kernel that nothing but this quantiser hears round its whole sums itself, where it can."""

@@ -13,6 +13,7 @@ from tfkit.compression.policy import Treatment
 from tfkit.errors import ModelError
 from tfkit.graph import LayerGraph, Node, Value
 from tfkit.layers import FakeQuantize, PixelGrid
+from tfkit.layers.whole_numbers import step_width
 
 ChannelAffine = Callable[[Node], tuple[NDArray[np.float64], NDArray[np.float64]]]
 MoveShift = Callable[[keras.Layer, NDArray[np.float64]], bool]
@@ -135,6 +136,14 @@ class Neighbours:
         wide = isinstance(quantizer, FakeQuantize) and quantizer.result_bits != NARROW_BITS
         return quantizer.step() if quantizer is not None and not wide else None
 
+    def wide_step_of(self, value: Value) -> float | None:
+        """The same of a tensor of 16 bits that is rounded whole, not channel by channel; None for others."""
+        quantizer = self.quantizer_of(value)
+        if not isinstance(quantizer, FakeQuantize) or quantizer.result_bits == NARROW_BITS:
+            return None
+        ends = quantizer.settled["range"] if quantizer.settled is not None else quantizer.real_range()
+        return step_width(*ends, bits=quantizer.result_bits)
+
     def _passes_pixels(self, node: Node) -> bool:
         """Whether a layer is nothing in the file, or the grid that quantisation-aware training puts on raw pixels."""
         return self.treatment(node) == "absent" or isinstance(node.operation, PixelGrid)
@@ -154,3 +163,10 @@ class Summing(Neighbours, ABC):
         Returns:
             float32, for each channel or all; 0: not known.
         """
+
+    def range_of_narrowed(self, value: Value) -> tuple[float, float] | None:
+        """A tensor of 16 bits that some layers take in 8 is held on the range of the eight; None for others."""
+        for taker in self.takers(value):
+            if isinstance(taker.operation, FakeQuantize):
+                return taker.operation.real_range()
+        return None

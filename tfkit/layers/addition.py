@@ -9,7 +9,7 @@ import numpy as np
 from keras import ops
 
 from tfkit.keras_types import LayerConfig, LayerOptions, Tensor
-from tfkit.layers.whole_numbers import straight_through
+from tfkit.layers.whole_numbers import PRECISE, half_away, straight_through, sum_of_wide
 
 
 @keras.saving.register_keras_serializable(package="tfkit")
@@ -49,12 +49,14 @@ _BITS = 20  # of the larger multiplier, at least
 class _Settled:
     """What both share: two inputs of 8 bits, each multiplied by a whole number, added, and shifted back.
 
-    The whole number has 21 bits, so that one result in ten thousand is a step from what real numbers give.
+    The whole number has 21 bits, so that one result in ten thousand is a step from what real numbers give. Inputs of
+    16 bits are added as `sum_of_wide` says.
 
     Source: `xnn_init_qs8_add_minmax_scalar_params` of XNNPACK's `src/microparams-init.c`.
 
     Args:
         settled: Widths of a step of both inputs and of the result, once settled; default Keras's own sum.
+        wide: Whether they are of 16 bits.
         **kwargs: As for every Keras layer.
 
     Attributes:
@@ -63,16 +65,16 @@ class _Settled:
 
     sign: int
 
-    def __init__(self, *, settled: list[float] | None = None, **kwargs: object) -> None:
+    def __init__(self, *, settled: list[float] | None = None, wide: bool = False, **kwargs: object) -> None:
         super().__init__(**kwargs)
-        self.settled = settled
+        self.settled, self.wide = settled, wide
         self.enabled = True
 
     def settle(self, first: float, second: float, result: float) -> None:
         """Predict as the file computes, from now on, until it is trained again.
 
         Args:
-            first, second: Widths of a step of the inputs' grids, of 8 bits.
+            first, second: Widths of a step of the inputs' grids.
             result: That of the grid that the result is rounded to.
         """
         self.settled = [first, second, result]
@@ -84,6 +86,12 @@ class _Settled:
         if self.settled is None or not self.enabled or inputs[0].dtype != "float32":
             return plain
         *given, result = self.settled
+        if self.wide:
+            first, second = (
+                half_away(ops.cast(tensor, PRECISE) / step) for tensor, step in zip(inputs, given, strict=True)
+            )
+            exact = sum_of_wide(first, second, steps=(given[0], given[1], result), sign=self.sign) * result
+            return straight_through(plain, ops.cast(exact, "float32"))
         ratios = [float(np.float32(step) / np.float32(result)) for step in given]
         shift = _BITS - (math.frexp(max(ratios))[1] - 1)
         multipliers = [
@@ -96,7 +104,7 @@ class _Settled:
 
     def get_config(self) -> LayerConfig:
         config: LayerConfig = super().get_config()  # type: ignore[misc]
-        return config | {"settled": self.settled}
+        return config | {"settled": self.settled, "wide": self.wide}
 
 
 @keras.saving.register_keras_serializable(package="tfkit")

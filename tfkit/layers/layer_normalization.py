@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 import keras
 import numpy as np
 from keras import ops
+from numpy.typing import NDArray
 
 from tfkit.keras_types import LayerConfig, Shape, Tensor
 from tfkit.layers.fake_quantization import FakeQuantize
@@ -22,6 +23,7 @@ from tfkit.layers.whole_numbers import (
 
 # The rank of (n, length, channels): there the squares are summed before they are rounded. LiteRT multiplies four axes.
 _SEQUENCES = 3
+_LARGEST_WEIGHT = 127  # which a channel's only weight is, on its own steps
 
 
 @keras.saving.register_keras_serializable(package="tfkit")
@@ -82,8 +84,11 @@ class QuantizedLayerNormalization(keras.layers.LayerNormalization):
         if training:
             self.settled = None  # what is trained on has other ranges and weights
         if self.settled is not None and inputs.dtype == "float32":
-            exact = ops.cast(self._as_file(inputs, self.settled), inputs.dtype)
-            return self._scaled(straight_through(self.steps(inputs, lambda step, value: value), exact))
+            smooth, exact = self.steps(inputs, lambda step, value: value), self._as_file(inputs, self.settled)
+            if "counted" in self.settled:
+                scaled = ops.cast(self._scaled_as_file(exact, self.settled), inputs.dtype)
+                return straight_through(self._scaled(smooth), scaled)
+            return self._scaled(straight_through(smooth, ops.cast(exact, inputs.dtype)))
 
         def rounded(step: str, value: Tensor) -> Tensor:
             return value if step == "inverse_deviation" else self.quantizers[step](value, training=training)
@@ -106,13 +111,34 @@ class QuantizedLayerNormalization(keras.layers.LayerNormalization):
         grids = {"input": (*input_range, input_bits)} | {step: (*ranges[step], bits[step]) for step in self.STEPS}
         self.settled = {name: [float(number) for number in grid] for name, grid in grids.items()}
 
+    def settle_scale(self, counted: NDArray[np.float32], step: float) -> None:
+        """Let a settled layer of 16 bits scale and shift as the file's kernel does too, and round the result.
+
+        float32 cannot hold the kernel's sums of 16 bits times 8.
+
+        Args:
+            counted: What the kernel's sums count in, for each channel or (1,); above 0.
+            step: Width of a step of the result.
+        """
+        assert self.settled is not None
+        self.settled |= {"counted": [float(number) for number in np.atleast_1d(counted)], "result": [step]}
+
+    def _scaled_as_file(self, normalized: Tensor, grids: dict[str, Sequence[float]]) -> Tensor:
+        """Scale and shift of normalised values of 16 bits, as a depthwise convolution of the file gives them."""
+        counted, (step,) = np.asarray(grids["counted"], np.float64), grids["result"]
+        whole = half_away(normalized / step_width(*grids["normalized"][:2], bits=self.INNER_BITS))
+        sums = whole * (ops.sign(ops.cast(self.gamma, PRECISE)) if self.scale else 1.0) * _LARGEST_WEIGHT
+        if self.center:
+            sums = sums + ops.round(ops.cast(self.beta, PRECISE) / ops.convert_to_tensor(counted))
+        return _in_16_bits(rounded_coarsely(sums, counted / step)) * step
+
     def _as_file(self, inputs: Tensor, grids: dict[str, Sequence[float]]) -> Tensor:
         """The normalised values as the file's kernels give them, each tensor in whole steps of its grid.
 
         Source: the kernels for 16 bits of TensorFlow Lite's `kernels/internal/reference`: `reduce.h`, `sub.h`,
         `integer_ops/mul.h`, `add.h`, `requantize.h`.
         """
-        width = {name: step_width(*grid[:2], bits=self.INNER_BITS) for name, grid in grids.items()}
+        width = {name: step_width(*grids[name][:2], bits=self.INNER_BITS) for name in ("input", *self.STEPS)}
         size = int(inputs.shape[-1])
         low, high, bits = grids["input"]
         taken = step_width(low, high, bits=int(bits))

@@ -147,9 +147,10 @@ def _table(
     scaling = np.float32(2 * LARGEST_OF_16 + 2) / (
         output_step * np.float32(LARGEST_OF_16) - output_step * np.float32(-LARGEST_OF_16 - 1)
     )
-    places = lowest + np.arange(_SEGMENTS, dtype=np.float32) * width
+    ends = lowest + np.arange(_SEGMENTS + 1, dtype=np.float32) * width
+    places = ends[:-1]
     entries = _half_away(function(places) * scaling)
-    between = _half_away((function(places + width) * scaling + entries) / 2)
+    between = _half_away((function(ends[1:]) * scaling + entries) / 2)
     moved = entries - _half_away((between - _half_away(function(places + width / 2) * scaling)) / 2)
     kept = np.clip(np.append(moved, _half_away(function(highest) * scaling)), -LARGEST_OF_16 - 1, LARGEST_OF_16)
     whole: NDArray[np.int32] = kept.astype(np.int32)

@@ -102,9 +102,7 @@ def rounded_sums(sums: Tensor, counted: NDArray[np.float32], step: float, *, ker
 
 
 def difference(first: Tensor, second: Tensor, *, steps: tuple[float, float, float]) -> Tensor:
-    """The difference of two 16-bit tensors, as LiteRT's SUB gives it.
-
-    Source: `PrepareGeneralSubOp` of TensorFlow Lite's `kernels/sub.cc`: both are brought to a finer common step first.
+    """The difference of two 16-bit tensors, as LiteRT's SUB gives it; see `sum_of_wide`.
 
     Args:
         first, second: Whole, in steps of their own.
@@ -117,12 +115,33 @@ def difference(first: Tensor, second: Tensor, *, steps: tuple[float, float, floa
         >>> float(difference(np.float64([3.0]), np.float64([1.0]), steps=(1.0, 1.0, 1.0))[0])
         2.0
     """
+    return sum_of_wide(first, second, steps=steps, sign=-1)
+
+
+def sum_of_wide(first: Tensor, second: Tensor, *, steps: tuple[float, float, float], sign: int = 1) -> Tensor:
+    """The sum of two 16-bit tensors, as LiteRT's ADD gives it.
+
+    Source: `PrepareGeneralSubOp` of TensorFlow Lite's `kernels/sub.cc`, and `Prepare` of `kernels/add.cc`: both are
+    brought to a finer common step first.
+
+    Args:
+        first, second: Whole, in steps of their own.
+        steps: Width of a step of the first, the second, and the result.
+        sign: Of the second one.
+
+    Returns:
+        Whole, in steps of the result; not clipped.
+
+    Example:
+        >>> float(sum_of_wide(np.float64([3.0]), np.float64([1.0]), steps=(1.0, 1.0, 1.0))[0])
+        4.0
+    """
     finer, widest = 2.0**15, 2 * max(steps[:2])
     scaled = [
         rounded_twice(ops.cast(numbers, PRECISE) * finer, step / widest)
         for numbers, step in zip((first, second), steps[:2], strict=True)
     ]
-    return rounded_twice(scaled[0] - scaled[1], widest / (finer * steps[2]))
+    return rounded_twice(scaled[0] + sign * scaled[1], widest / (finer * steps[2]))
 
 
 def step_width(low: float, high: float, *, bits: int) -> float:

@@ -93,17 +93,24 @@ def _chained(node: Node, tensors: list[Tensor]) -> Tensor:
 
 
 def _train_sum(training: Training, call: LayerCall) -> Tensor | None:
-    """Two tensors of 8 bits are added as the file adds them."""
+    """Two tensors of 8 bits, or of 16, are added as the file adds them."""
     node = call.node
     alike = len(node.inputs) == 2 and node.inputs[0].shape == node.inputs[1].shape
-    wide = any(training.has_16_bits(value) for value in (node.output, *node.inputs))
-    if not alike or wide or training.bits != NARROW_BITS or node.output.dtype != "float32":
+    wide = training.has_16_bits(node.output)
+    narrowed = not wide and any(training.has_16_bits(value) for value in node.inputs)
+    if not alike or narrowed or training.bits != NARROW_BITS or node.output.dtype != "float32":
         return None
-    made = _SETTLED[node.kind](name=node.name, dtype=node.output.dtype)
+    made = _SETTLED[node.kind](name=node.name, dtype=node.output.dtype, wide=wide)
     return made(keras.tree.flatten(call.args))
 
 
 def _round_sum(neighbours: "Neighbours", node: Node, quantizer: FakeQuantize) -> bool:
+    if node.operation.wide:
+        first, second = (neighbours.wide_step_of(value) for value in node.inputs)
+        if first is None or second is None or quantizer.result_bits == NARROW_BITS:
+            return False
+        node.operation.settle(first, second, quantizer.step())
+        return True
     first, second = (neighbours.narrow_step_of(value) for value in node.inputs)
     if first is None or second is None:
         return False

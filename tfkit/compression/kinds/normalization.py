@@ -14,6 +14,7 @@ from tfkit.compression.operators import affine, float32_of, numbers_of
 from tfkit.graph import LayerCall, Node, copy_layer
 from tfkit.keras_types import Tensor
 from tfkit.layers import FakeQuantize, QuantizedLayerNormalization
+from tfkit.layers.whole_numbers import step_width
 
 if TYPE_CHECKING:
     from tfkit.compression.folded import Folding
@@ -91,7 +92,16 @@ def _layer_sums(summing: "Summing", node: Node, quantizer: FakeQuantize) -> Sums
         return None
     scale = _learned_affine(node)[0] if layer.scale or layer.center else np.ones(1)
     wide = layer.bits != NARROW_BITS
-    return weighted_sums(scale, layer.quantizers["normalized"].step(), kernel="coarse" if wide else "once")
+    sums = weighted_sums(scale, layer.quantizers["normalized"].step(), kernel="coarse" if wide else "once")
+    taker = summing.taker(node.output)
+    if not wide or layer.settled is None or sums is None or not np.all(sums.steps > 0):
+        return sums
+    if taker is None or taker.operation is not quantizer or quantizer.bits == NARROW_BITS:
+        return sums
+    ends = summing.range_of_narrowed(taker.output) or quantizer.real_range()
+    step = step_width(*ends, bits=quantizer.bits)
+    layer.settle_scale(np.asarray(sums.steps, np.float32), step)
+    return Sums(np.float32(step))
 
 
 def _fold_layer(folding: "Folding", call: LayerCall) -> Tensor:
