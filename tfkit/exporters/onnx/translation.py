@@ -120,29 +120,19 @@ class Translation:
         """As `put`, for a value with the batch before all the axes that the file has for it."""
         self.put(number, name if self.lead(number) else self.shaped(name, self.sizes(number)))
 
-    def weights(self, number: int, turned: tuple[int, ...], shape: tuple[int, ...] | None = None) -> str:
+    def weights(self, number: int, turned: tuple[int, ...]) -> str:
         """A kernel as int8 or float32 with its axes in another order, de-quantised where it has a scale.
 
         Args:
             number: A constant.
             turned: Which of the file's axes stands in each place.
-            shape: Its sizes then, where axes are put together.
         """
         tensor = self.tensor(number)
         if tensor.stored is None:
             raise ExportError(f"the kernel '{tensor.name}' is computed, not stored", hint="export another format")
         if tensor.scales is None:
-            return self.constant(np.transpose(tensor.real, turned).reshape(shape or [tensor.shape[n] for n in turned]))
-        kernel = np.transpose(tensor.stored, turned)
-        kernel = kernel.reshape(shape or kernel.shape)
-        if len(tensor.scales) == 1:
-            return self._dequantized(kernel, tensor)
-        axis = next(
-            place
-            for place, size in enumerate(kernel.shape)
-            if size == len(tensor.scales) and (shape is not None or turned[place] == tensor.axis)
-        )
-        return self._dequantized(kernel, tensor, axis=axis)
+            return self.constant(np.transpose(tensor.real, turned))
+        return self._dequantized(np.transpose(tensor.stored, turned), tensor, axis=turned.index(tensor.axis))
 
     def bias(self, number: int) -> str:
         """A bias: int32 numbers with a scale for each channel, or float32."""
