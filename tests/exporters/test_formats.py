@@ -21,11 +21,14 @@ def test_all_formats_are_written_with_manifest_and_labels(
         "model_float16.tflite",
         "model_dynamic_int8.tflite",
         "model_int8.tflite",
+        "model_float32.onnx",
+        "model_int8.onnx",
         "manifest.json",
         "labels.txt",
         "SHA256SUMS",
     }
-    assert [artifact.quantization for artifact in artifacts] == ["none", "none", "float16", "dynamic_int8", "int8"]
+    kinds = ["none", "none", "float16", "dynamic_int8", "int8", "none", "int8"]
+    assert [artifact.quantization for artifact in artifacts] == kinds
     assert read_manifest(tmp_path) == artifacts
     assert (tmp_path / "labels.txt").read_text().splitlines() == list(class_names)
 
