@@ -63,7 +63,8 @@ def test_trained_under_jax_and_exported_under_tensorflow_it_is_the_same_model(tr
     from_tensorflow = file_scores(trained["tensorflow"], pixels)
     assert under["jax"]["scores"].std(axis=0).min() > 0.05, "the model must have something to tell apart"
     np.testing.assert_allclose(from_jax, under["jax"]["scores"], atol=1.01 * STEP)
-    # Two trainings on two backends are not one: a sum in another order turns a rounding now and then.
+    # Two trainings on two backends are not one: a sum in another order turns a rounding now and then. By processor
+    # .965 (Intel Xeon) to .99 (AMD EPYC) of the scores were within a step.
     apart = np.abs(from_jax - from_tensorflow)
-    assert np.mean(apart <= 1.01 * STEP) >= 0.97
+    assert np.mean(apart <= 1.01 * STEP) >= 0.95
     assert apart.max() <= 6 * STEP

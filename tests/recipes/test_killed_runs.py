@@ -23,9 +23,9 @@ data: {source: image_folder, directory: photos, test_fraction: 0.3, image_size: 
 augmentation: {policy: light, flip: false}
 model: {backbone: resnet8, weights: random}
 head: {solver: lbfgs}
-fine_tune: {epochs: 3, learning_rate: 3.0e-3, batch_norm: train}
-pruning: {sparsity: 0.6, epochs: 2, learning_rate: 1.0e-3}
-quantization: {epochs: 2, learning_rate: 3.0e-4}
+fine_tune: {epochs: 2, learning_rate: 3.0e-3, batch_norm: train}
+pruning: {sparsity: 0.6, epochs: 1, learning_rate: 1.0e-3}
+quantization: {epochs: 1, learning_rate: 3.0e-4}
 distillation: {}
 export: {formats: [tflite_int8]}
 acceptance: {max_accuracy_drop: 1.0, min_agreement: 0.0, examples: 30}

@@ -101,7 +101,7 @@ def served_model(run: RunDirectory) -> Artifact:
         ExportError: When the run has not finished, made no SavedModel, or has changed; or its SavedModel was refused.
 
     Example:
-        >>> served_model(RunDirectory(Path("runs/digits"))).path.name
+        >>> served_model(RunDirectory(Path("runs/digits"))).path.name  # doctest: +SKIP
         '1'
     """
     if not run.is_finished:

@@ -113,7 +113,7 @@ def strip_settled(stripping: Stripping, call: LayerCall) -> Tensor | None:
     """A `strip` of layers without weights whose twins hold what was settled."""
     if not _is_twin(call.node.operation):
         return None
-    return stripping.plain(call, without=("settled", "shift", "input_step"), weights=[])
+    return stripping.plain(call, without=("settled", "shift", "input_step", "wide"), weights=[])
 
 
 def _is_twin(layer: keras.Layer) -> bool:
