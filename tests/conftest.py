@@ -1,7 +1,9 @@
 """What several rooms' tests share: an image classifier and a text classifier small enough to export in a second."""
 
+import os
 import signal
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -31,6 +33,13 @@ def pytest_xdist_make_scheduler(config, log):
             return nodeid if nodeid.startswith(_SHARED_OUT) else super()._split_scope(nodeid)
 
     return Scheduling(config, log)
+
+
+def pytest_runtest_setup(item):
+    """TFKIT_SLOW_UNTIL (seconds since 1970): slow tests that would begin later are skipped, and say so."""
+    until = os.environ.get("TFKIT_SLOW_UNTIL")
+    if until and item.get_closest_marker("slow") and time.time() > float(until):
+        pytest.skip("not run: the time that this machine has for slow tests is over (TFKIT_SLOW_UNTIL)")
 
 
 def _seed():

@@ -1,6 +1,7 @@
 """A run that was killed, and the same command again: the files are those of a run that nobody disturbed, to the bit.
 
-`tests/benchmarks/killed_runs.py` kills at random moments; here are one kill in training and one behind it.
+`tests/benchmarks/killed_runs.py` kills at random moments, embedders too; here are one kill in training and one behind
+it.
 """
 
 import os

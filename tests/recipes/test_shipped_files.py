@@ -59,14 +59,25 @@ def quickstart() -> list[str]:
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
-def test_every_command_of_readme_and_guides_that_needs_no_network_works(tmp_path: Path) -> None:
-    """In their order, once each, in one folder; `make test` is what runs this, so of make only the quickstart."""
+def test_every_command_of_readme_and_guides_that_needs_no_network_works(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In their order, once each, in one folder; `make test` is what runs this, so of make only the quickstart.
+
+    Runs are processes of their own; other commands share this one, which has TensorFlow started.
+    """
+    from tfkit.cli.main import main
+
     executables = Path(sys.executable).parent
     lines = [line for line in dict.fromkeys(commands("bash", README, *GUIDES)) if not line.startswith("make ")]
     assert len(quickstart()) == 2
     assert len(lines) >= 5
+    monkeypatch.chdir(tmp_path)
     for line in [*quickstart(), *lines]:
         words = shlex.split(line)
+        if words[0] == "tfkit" and words[1] != "run":
+            assert main(words[1:]) == 0, f"{line}\n{capsys.readouterr()}"
+            continue
         done = subprocess.run(
             [str(executables / words[0]), *words[1:]], cwd=tmp_path, capture_output=True, text=True, timeout=600
         )
