@@ -89,7 +89,7 @@ def test_missing_check_sums_are_told(folder: Path) -> None:
     ("was", "now", "told"),
     [
         ('"int8"', '"int4"', "quantization"),
-        ('"tflite"', '"onnx"', "format"),
+        ('"tflite"', '"keras"', "format"),
         ('"height": 8', '"height": "8"', "height"),
         ('"height": 8', '"height": 0', "impossible size"),
         ('"resize"', '"resized"', "image"),
