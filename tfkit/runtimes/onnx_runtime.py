@@ -28,7 +28,7 @@ class OnnxRuntime(Runtime):
         ModelError: When onnxruntime is not installed, or refuses the file.
 
     Example:
-        >>> with OnnxRuntime(artifact.path, artifact.signature) as runtime:
+        >>> with OnnxRuntime(artifact.path, artifact.signature) as runtime:  # doctest: +SKIP
         ...     runtime.scores(pixels).shape
         (40, 2)
     """
