@@ -152,3 +152,20 @@ def test_weights_of_4_bits_are_read(tmp_path, image, class_names, pixels, small_
     assert agreed >= 0.95 and served.layers == integers.layers
     with pytest.raises(ExportError, match="exists already"):
         export_onnx(integers.path.read_bytes(), served.path, quantization="int8", spec=image, class_names=class_names)
+
+
+def test_an_integer_file_of_texts_is_its_model(small_text_classifier, short_texts, tmp_path):
+    """LiteRT looks inverse roots of 16 bits up in a table, which is what was trained on."""
+    from tfkit.compression import quantize_aware, settle_biases
+    from tfkit.models.text import open_transformer
+
+    student = quantize_aware(open_transformer(small_text_classifier), short_texts)
+    settle_biases(student)
+    learn_word_pieces(["where is my parcel"], size=60).save(tmp_path / "tokenizer")
+    given = {"spec": TextSpec(8, tmp_path / "tokenizer"), "class_names": ("a", "b", "c"), "calibration": short_texts}
+    (served,) = export_formats(student, ["onnx_int8"], tmp_path / "artifacts", **given)
+    expected = KerasRuntime(student).scores(short_texts)
+    with open_runtime(served) as runtime:
+        found = runtime.scores(short_texts)
+    assert np.abs(found - expected).max() <= 8 / 256
+    assert (found.argmax(1) == expected.argmax(1)).mean() >= 0.97
