@@ -137,7 +137,7 @@ class Neighbours:
         return quantizer.step() if quantizer is not None and not wide else None
 
     def wide_step_of(self, value: Value) -> float | None:
-        """The same of a tensor of 16 bits that is rounded whole, not channel by channel; None for others."""
+        """The same of a tensor of 16 bits, also of one that came from a range for each channel; None for one of 8."""
         quantizer = self.quantizer_of(value)
         if not isinstance(quantizer, FakeQuantize) or quantizer.result_bits == NARROW_BITS:
             return None

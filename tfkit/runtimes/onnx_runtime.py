@@ -65,7 +65,11 @@ class OnnxRuntime(Runtime):
         """Make ready one run on one image or text; see `Runtime.prepare`."""
         feed = dict(self._checked(inputs))
         session = self._session
-        return lambda: cast("None", session.run(None, feed) and None)
+
+        def run() -> None:
+            session.run(None, feed)
+
+        return run
 
     def close(self) -> None:
         """Free the session."""

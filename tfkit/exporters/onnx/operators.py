@@ -93,7 +93,7 @@ def _transposed_convolution(job: Translation, operator: FileOperator) -> None:
 
 def _fully_connected(job: Translation, operator: FileOperator) -> None:
     given, kernel, *bias = operator.inputs
-    out, units = job.tensor(kernel).shape
+    units = job.tensor(kernel).shape[1]
     out, made = operator.outputs[0], job.value(given)
     if len(job.sizes(given)) != 2 or job.sizes(given)[-1] != units:
         made = job.shaped(made, [-1, units])
@@ -522,10 +522,6 @@ def _depth(kind: str) -> Rule:
     return rule
 
 
-def _select(job: Translation, values: list[str]) -> str:
-    return job.node("Where", values)
-
-
 _plain_inverse_root = _elementwise(lambda job, values: job.node("Reciprocal", [job.node("Sqrt", values)]))
 RULES: dict[str, Rule] = {
     "CONV_2D": _convolution,
@@ -575,8 +571,8 @@ RULES: dict[str, Rule] = {
     "LOGICAL_AND": _plain("And"),
     "LOGICAL_OR": _plain("Or"),
     "LOGICAL_NOT": _plain("Not"),
-    "SELECT": _elementwise(_select),
-    "SELECT_V2": _elementwise(_select),
+    "SELECT": _plain("Where"),
+    "SELECT_V2": _plain("Where"),
     "CAST": _cast,
     "QUANTIZE": _quantize,
     "DEQUANTIZE": _dequantize,
