@@ -150,9 +150,7 @@ def test_the_integer_file_computes_what_was_trained(name):
     student.fit(given.astype("float32"), np.eye(3)[np.arange(64) % 3], verbose=0)
     settle_biases(student)
     made = export_integers(student, image=IMAGE, pixels=given[:8])
-    # A tie moves a value by a step, and some behind it; by processor, which trains other weights, up to four.
-    assert {row.layer: row for row in made.layers if row.mean_steps >= 0.3 or row.worst_steps >= 5} == {}
-    assert max(layer.mean_steps for layer in made.layers[:5]) == 0
+    assert {row.layer: row for row in made.layers if row.worst_steps > 1e-3} == {}
 
 
 def test_windows_that_shift_are_refused_by_name():

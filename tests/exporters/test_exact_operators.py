@@ -575,6 +575,24 @@ def test_attention_is_the_files_to_the_bit(places: int, pixels: Any) -> None:
     assert all(row.worst_steps < 1e-3 for row in rows)  # its file has shares of 1/32768, Keras of 1/32767
 
 
+@pytest.mark.parametrize("zero", [0, 3])
+def test_products_of_tensors_are_rounded_by_the_kernel_that_takes_them(zero: int, pixels: Any) -> None:
+    """XNNPACK takes those whose second factor has the int8 number 0 for zero, and rounds once; LiteRT's own twice."""
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input(_IMAGE.shape)
+    rows = layers.Reshape((16, 16))(layers.Conv2D(16, 4, strides=4)(layers.Rescaling(1 / 255)(inputs)))
+    outputs = layers.Dense(5)(layers.Flatten()(layers.MultiHeadAttention(2, 8, name="heads")(rows, rows)))
+    student = quantize_aware(keras.Model(inputs, outputs), pixels)
+    values = student.get_layer("heads_value_quantizer")
+    step = values.step()
+    values.minimum.assign((-128 - zero) * step)
+    values.maximum.assign((127 - zero) * step)
+    settle_biases(student)
+    made = export_integers(student, image=_IMAGE, pixels=pixels)
+    assert "BATCH_MATMUL" in {row.operator for row in made.layers}
+    assert {row.layer: row.worst_steps for row in made.layers if row.worst_steps > 1e-3} == {}
+
+
 def test_joined_tensors_are_the_files_to_the_bit(pixels: Any) -> None:
     def middle(x: Any) -> Any:
         soft = layers.Activation("tanh")(layers.Conv2D(8, 1)(x))

@@ -119,7 +119,21 @@ def _product_sums(summing: "Summing", node: Node, quantizer: FakeQuantize) -> Su
     first, second = (summing.narrow_step_of(value) for value in node.inputs)
     if first is None or second is None:
         return None
-    return Sums(np.float32(first) * np.float32(second) * np.float32(node.operation.scale), kernel="away")
+    steps = np.float32(first) * np.float32(second) * np.float32(node.operation.scale)
+    return Sums(steps, kernel="once" if _has_zero_in_the_middle(summing, node.inputs[1]) else "away")
+
+
+def _has_zero_in_the_middle(summing: "Summing", value: Value) -> bool:
+    """Whether the int8 number 0 stands for zero: XNNPACK then takes a product of tensors, and rounds sums once.
+
+    Source: `VisitBatchMatMulNode` of LiteRT's `delegates/xnnpack/xnnpack_delegate.cc`, which leaves second factors of
+    another zero point to the reference kernel.
+    """
+    quantizer = summing.quantizer_of(value)
+    if not isinstance(quantizer, FakeQuantize):
+        return False
+    low, _ = quantizer.real_range()
+    return math.floor(0.5 - low / quantizer.step()) == 2 ** (NARROW_BITS - 1)
 
 
 def _fold_product(folding: "Folding", call: LayerCall) -> Tensor:
