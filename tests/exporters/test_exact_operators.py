@@ -437,6 +437,28 @@ def test_a_hard_sigmoid_of_zero_is_the_files(before: str, pixels: Any) -> None:
     assert all(row.worst_steps == 0 for row in rows)
 
 
+def test_the_shift_of_a_hard_sigmoid_is_the_whole_number_that_the_file_adds(pixels: Any) -> None:
+    """3 is half a step between two whole numbers of the file's sums, and all inputs are zero."""
+    inputs = keras.Input(_IMAGE.shape)
+    x = layers.Conv2D(16, 3, kernel_initializer="zeros", name="stem")(layers.Rescaling(1 / 255)(inputs))
+    x = layers.Activation("hard_sigmoid")(x)
+    outputs = layers.Dense(5)(layers.Flatten()(layers.Conv2D(8, 1, activation="relu")(x)))
+    student = quantize_aware(keras.Model(inputs, outputs), pixels)
+    given = student.get_layer("stem_quantizer")
+    for whole in range(1000, 2000, 2):
+        step = 3 * 127 / (whole + 0.5)
+        given.minimum.assign(-130 * step)
+        given.maximum.assign(125 * step)
+        counted = np.float32(given.step()) * (np.float32(1) / np.float32(127))
+        if np.float32(3) / counted == whole + 0.5 and 3 / (given.step() / 127) > whole + 0.5:
+            break
+    else:
+        pytest.fail("no such step was found")
+    settle_biases(student)
+    made = export_integers(student, image=_IMAGE, pixels=pixels[:4])
+    assert {row.layer: row.worst_steps for row in made.layers if row.worst_steps} == {}
+
+
 @pytest.mark.parametrize("kind", [layers.Add, layers.Subtract])
 def test_sums_that_are_joined_are_added_as_in_the_file(kind: Any, pixels: Any) -> None:
     def middle(x: Any) -> Any:

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from tfkit.cli import benchmark, doctor, export, optimize, package, predict, recipes, run, tune, verify
+from tfkit.cli import benchmark, doctor, drift, export, optimize, package, predict, recipes, run, tune, verify
 from tfkit.errors import TfkitError, printable
 from tfkit.terminal.interruption import (
     OUT_OF_MEMORY_HINT,
@@ -44,6 +44,7 @@ _COMMANDS: tuple[Callable[..., int], ...] = (
     verify.verify,
     benchmark.benchmark,
     predict.predict,
+    drift.drift,
     doctor.doctor,
 )
 for _command in _COMMANDS:
@@ -72,7 +73,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: The words after `tfkit`; those of this process when None.
 
     Returns:
-        The exit status: 0, 1 (error), 2 (wrong usage), 3 (an exported file was refused, or none met a budget) or 130
+        The exit status: 0, 1 (error), 2 (wrong usage), 3 (an exported file was refused, none met a budget, or
+        inputs drifted) or 130
         (Ctrl-C), 143 (SIGTERM), 129 (SIGHUP).
 
     Example:

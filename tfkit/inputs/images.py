@@ -1,6 +1,6 @@
 """Pictures: raw pixels of one size, sent as encoded files."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -15,8 +15,10 @@ from tfkit.runtimes.protocol import Feed
 if TYPE_CHECKING:
     import keras
     import tensorflow as tf
+    from numpy.typing import NDArray
 
 PIXELS = "pixels"
+_LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # BT.601
 _SUFFIXES = {b"\xff\xd8": ".jpg", b"\x89P": ".png", b"BM": ".bmp", b"GI": ".gif", b"RI": ".webp"}
 
 
@@ -100,6 +102,21 @@ def _described(image: ImageSpec) -> FileDescription:
     )
 
 
+def _measured(shown: "np.ndarray | Sequence[str]") -> "dict[str, NDArray[np.float32]]":
+    """Brightness, contrast and saturation, 0 to 1, and sharpness: the logarithm of the Laplacian's variance."""
+    pixels = np.asarray(shown, np.float32) / 255
+    grey = pixels @ _LUMA if pixels.shape[-1] == 3 else pixels[..., 0]
+    found = {"brightness": grey.mean((1, 2)), "contrast": grey.std((1, 2))}
+    if pixels.shape[-1] == 3:
+        highest, lowest = pixels.max(-1), pixels.min(-1)
+        found["saturation"] = ((highest - lowest) / np.maximum(highest, 1 / 255)).mean((1, 2))
+    if min(grey.shape[1:]) > 2:
+        middle = grey[:, 1:-1, 1:-1]
+        around = grey[:, :-2, 1:-1] + grey[:, 2:, 1:-1] + grey[:, 1:-1, :-2] + grey[:, 1:-1, 2:]
+        found["sharpness"] = np.log10((around - 4 * middle).var((1, 2)) + 1e-6)
+    return found
+
+
 def _sent(examples: Examples) -> list[bytes]:
     pictures = cast(ImageExamples, examples)
     return list(pictures.source.encoded(pictures.indices))
@@ -143,6 +160,7 @@ IMAGES = Input(
     noise=_noise,
     serving=_serving,
     described=_described,
+    measured=_measured,
     sent=_sent,
     beside=_beside,
     ranges={PIXELS: (0.0, 255.0)},

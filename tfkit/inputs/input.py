@@ -157,6 +157,8 @@ class Input(Generic[SpecT]):
         noise: So many made-up examples to feed a runtime with: how long they take is what real ones take.
         serving: What a SavedModel has in front of the model.
         described: What a file's metadata say.
+        measured: Of what a report shows of n examples, numbers in which inputs of another kind differ: float32 (n,) by
+            the name for people.
         sent: What a client sends for each example; None when clients send the numbers.
         beside: Writes what clients send to a folder; gives what `golden.json` says of each example.
         opened: From a model and a few examples to the form that is compressed.
@@ -184,6 +186,7 @@ class Input(Generic[SpecT]):
     noise: Callable[[SpecT, int], Feed]
     serving: Callable[[SpecT], Serving]
     described: Callable[[SpecT], FileDescription]
+    measured: "Callable[[np.ndarray | Sequence[str]], dict[str, NDArray[np.float32]]]"
     sent: "Callable[[Examples], Sequence[bytes]] | None" = None
     beside: "Callable[[Examples, Path], list[dict[str, str]]]" = nothing_beside
     by_length: "Callable[[Examples, SpecT], NDArray[np.intp]] | None" = None

@@ -1,7 +1,7 @@
 """Texts: token ids and a mask of one length, sent in UTF-8."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -163,6 +163,15 @@ def _bert_vocabulary(text: TextSpec) -> bytes:
     return vocabulary
 
 
+def _measured(shown: "np.ndarray | Sequence[str]") -> "dict[str, NDArray[np.float32]]":
+    texts = [str(text) for text in shown]
+    words = [text.split() for text in texts]
+    letters = [sum(character.isalpha() for character in text) / max(1, len("".join(text.split()))) for text in texts]
+    lengths = [len("".join(some)) / max(1, len(some)) for some in words]
+    found = {"words": [len(some) for some in words], "characters of a word": lengths, "share of letters": letters}
+    return {name: np.array(values, np.float32) for name, values in found.items()}
+
+
 def _sent(examples: Examples) -> list[bytes]:
     return [text.encode() for text in cast("TextExamples", examples).texts]
 
@@ -221,6 +230,7 @@ TEXTS = Input(
     noise=_noise,
     serving=_serving,
     described=_described,
+    measured=_measured,
     sent=_sent,
     beside=_beside,
     opened=_opened,

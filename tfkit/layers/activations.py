@@ -57,7 +57,7 @@ class SettledHardSigmoid(keras.layers.Activation):
             input_step: Width of a step of the input's grid.
             bits: Of that grid. With 16, the shift alone is put on the file's steps.
         """
-        self.shift = round(_SHIFT / (input_step / _ONE)) * (input_step / _ONE)
+        self.shift = _whole_shift(input_step) * (input_step / _ONE)
         self.input_step = input_step if bits == _NARROW else 0.0
 
     def call(self, inputs: Tensor, training: bool | None = None) -> Tensor:
@@ -71,13 +71,18 @@ class SettledHardSigmoid(keras.layers.Activation):
             np.float32(self.input_step) * (np.float32(1) / np.float32(_ONE)),
             np.float32(6) / np.float32(255),
         )
-        whole = _ONE * ops.round(inputs * (1 / self.input_step)) + float(np.round(_SHIFT / counted))
+        whole = _ONE * ops.round(inputs * (1 / self.input_step)) + float(_whole_shift(self.input_step))
         steps = ops.round(whole * ops.convert_to_tensor(counted / given))
         return straight_through(super().call(inputs), ops.clip(steps, 0.0, 255.0) * (1 / 255))
 
     def get_config(self) -> LayerConfig:
         config: LayerConfig = super().get_config()
         return config | {"shift": self.shift, "input_step": self.input_step}
+
+
+def _whole_shift(input_step: float) -> int:
+    """What is added, in what the file's sums count in."""
+    return round(_SHIFT / (input_step / _ONE))
 
 
 _STEPS = 256

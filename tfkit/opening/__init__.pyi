@@ -21,6 +21,7 @@ from .targets import (
     targets_of_file,
 )
 from .texts import keras_takes_texts, keras_text, read_labelled
+from .unlabelled import picture_files, read_unlabelled
 
 __all__ = [
     "GivenPixels",
@@ -36,8 +37,10 @@ __all__ = [
     "keras_text",
     "numbers_refused",
     "on_raw_pixels_of",
+    "picture_files",
     "read_labelled",
     "read_labels",
+    "read_unlabelled",
     "refuse_other_channels",
     "refuse_unfinished",
     "run_thresholds",

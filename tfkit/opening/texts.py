@@ -85,8 +85,8 @@ def read_labelled(
     Raises:
         DataError: When they cannot be read, or a label is none of the model's.
     """
-    said = {"text_column": _column(text_column), "label_column": _column(label_column), "header": header}
-    layout = _layout_of_run(model) | {name: value for name, value in said.items() if value is not None}
+    said = {"text_column": column(text_column), "label_column": column(label_column), "header": header}
+    layout = layout_of_run(model) | {name: value for name, value in said.items() if value is not None}
     try:
         return input_of(spec).labelled(data, spec, Reading(class_names, targets, layout, progress))
     except DataError as fault:
@@ -112,8 +112,12 @@ def _recorded_length(run: RunDirectory) -> int | None:
     return None
 
 
-def _layout_of_run(model: Path) -> dict[str, Any]:
-    """What the recipe of the run around a model says about its files; nothing outside of a run."""
+def layout_of_run(model: Path) -> dict[str, Any]:
+    """What the recipe of the run around a model says about its files of texts; nothing outside of a run.
+
+    Args:
+        model: The run's folder, or anything in it.
+    """
     from tfkit.config import TextRecipeConfig, load_recipe
 
     for folder in (model, *model.absolute().parents[:4]):
@@ -130,5 +134,6 @@ def _layout_of_run(model: Path) -> dict[str, Any]:
     return {}
 
 
-def _column(word: str | None) -> str | int | None:
+def column(word: str | None) -> str | int | None:
+    """A column as it is said on the command line: its name, or its number."""
     return int(word) if word is not None and word.isdecimal() else word

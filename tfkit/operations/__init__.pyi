@@ -1,3 +1,4 @@
+from .drifting import drift, save_profile
 from .exporting import export, make_empty
 from .optimizing import Images, Optimized, optimize
 from .predicting import predict
@@ -16,10 +17,12 @@ __all__ = [
     "Timed",
     "Timing",
     "Verified",
+    "drift",
     "export",
     "make_empty",
     "optimize",
     "predict",
+    "save_profile",
     "time_model",
     "verify",
 ]

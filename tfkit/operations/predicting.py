@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from tfkit.artifacts import OUTSIDE, Artifact, ImageSpec, PixelScaling, ResizeMode, RunDirectory, TaskName
 from tfkit.errors import DataError, ModelError
-from tfkit.files import read_regular_file, refuse_irregular
+from tfkit.files import read_regular_file
 from tfkit.inputs import input_of
 from tfkit.opening import (
     Task,
@@ -19,12 +19,14 @@ from tfkit.opening import (
     judge_head,
     keras_image,
     on_raw_pixels_of,
+    picture_files,
     read_labels,
     refuse_other_channels,
     refuse_unfinished,
     run_thresholds,
     takes_texts,
 )
+from tfkit.opening.unlabelled import PICTURES_WANTED
 from tfkit.operations.predicting_texts import (
     find_search_index,
     predict_texts,
@@ -35,9 +37,7 @@ from tfkit.operations.predicting_texts import (
 from tfkit.operations.values import FoundTexts, PathLike, Prediction, as_path
 from tfkit.terminal import import_tensorflow
 
-_WANTED = "name JPEG, PNG, BMP, GIF or WebP files, or folders of them; for texts outside of a run say --tokenizer"
-# tfkit.data knows them too, but a wrong path is told before TensorFlow is started.
-_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp"})
+_WANTED = f"{PICTURES_WANTED}; for texts outside of a run say --tokenizer"
 _BATCH = 32  # pictures held at a time
 Tell = Callable[[str], None]
 
@@ -108,7 +108,7 @@ def predict(
         return predict_texts(
             path, words, labels=labels, tokenizer=tokenizer, sequence_length=sequence_length, explain=explain
         )
-    files = _image_files([Path(word) for word in words])
+    files = picture_files([Path(word) for word in words], wanted=_WANTED)
     if is_keras_file(path):
         return _of_keras(
             path, files, labels=labels, resize=resize, said=scaling, task=task, custom_objects=custom_objects, tell=tell
@@ -233,24 +233,3 @@ def _contents(files: list[Path]) -> list[bytes]:
     if faults:
         raise DataError("\n".join(faults), hint=_WANTED)
     return contents
-
-
-def _image_files(paths: list[Path]) -> list[Path]:
-    files: list[Path] = []
-    faults = []
-    for path in paths:
-        if path.is_dir():
-            inside = sorted(file for file in path.rglob("*") if file.suffix.lower() in _SUFFIXES and file.is_file())
-            files += inside
-            faults += [] if inside else [f"there is no picture in '{path}'"]
-            continue
-        try:
-            refuse_irregular(path)
-            files.append(path)
-        except FileNotFoundError:
-            faults.append(f"there is no picture '{path}'")
-        except OSError as fault:
-            faults.append(f"'{path}' cannot be read as a picture: {fault.strerror}")
-    if faults:
-        raise DataError("\n".join(faults), hint=_WANTED)
-    return files

@@ -1,5 +1,6 @@
 from .compression import Compression, describe_compression, parameters_of
 from .data_gallery import data_gallery
+from .drift import drift_document, drift_headline, drift_rows, write_drift_metrics, write_drift_page
 from .explanations import Explanations, explain_mistakes
 from .files import write_run_report
 from .findings import Evaluation
@@ -28,6 +29,9 @@ __all__ = [
     "artifact_result",
     "data_gallery",
     "describe_compression",
+    "drift_document",
+    "drift_headline",
+    "drift_rows",
     "evaluate",
     "explain_mistakes",
     "float_accuracy",
@@ -37,6 +41,8 @@ __all__ = [
     "result_table",
     "shown_of",
     "suspicious_labels_told",
+    "write_drift_metrics",
+    "write_drift_page",
     "write_layer_errors",
     "write_run_report",
     "write_stage_pictures",

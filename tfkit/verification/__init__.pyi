@@ -1,5 +1,5 @@
 from .acceptance import AcceptancePolicy, refusals
-from .artifact_verification import ArtifactVerification, portability_problems, verify_artifact
+from .artifact_verification import ArtifactVerification, artifact_scores, portability_problems, verify_artifact
 from .golden_samples import write_golden_samples
 from .input_probe import InputFinding, LabelOrder, find_label_order, probe_inputs
 from .npu import NpuPlacement, npu_faults, place_on_npu
@@ -11,6 +11,7 @@ __all__ = [
     "InputFinding",
     "LabelOrder",
     "NpuPlacement",
+    "artifact_scores",
     "find_label_order",
     "npu_faults",
     "place_on_npu",

@@ -117,7 +117,7 @@ def verify_artifact(
     operators = read_operators(artifact.path) if artifact.format == "tflite" else ()
     task = task_named(artifact.task)
     with nullcontext(runtime) if runtime else open_runtime(artifact, threads=threads) as opened:
-        scores = _run(opened, artifact, examples, progress)
+        scores = artifact_scores(opened, artifact, examples, progress)
         problems = [*_score_problems(scores), *_operator_problems(artifact, operators), *portability_problems(artifact)]
         if task.has_names:
             _check_classes(artifact, examples, scores)
@@ -155,7 +155,23 @@ def _fitting(reference: NDArray[np.float32], scores: NDArray[np.float32], artifa
     return reference
 
 
-def _run(runtime: Runtime, artifact: Artifact, examples: "Examples", progress: Progress | None) -> NDArray[np.float32]:
+def artifact_scores(
+    runtime: Runtime, artifact: Artifact, examples: "Examples", progress: Progress | None = None
+) -> NDArray[np.float32]:
+    """What an exported model answers, as a client would ask it.
+
+    Args:
+        runtime: The model, opened.
+        artifact: What it is.
+        examples: The images or texts.
+        progress: Called with (images or texts done, those in all).
+
+    Returns:
+        float32 (n, k).
+
+    Raises:
+        DataError: When there is none.
+    """
     if len(examples) == 0:
         raise DataError("there is nothing to verify on", hint="give a folder or file with labelled examples in it")
     parts: list[NDArray[np.float32]] = []

@@ -133,7 +133,7 @@ def _has_zero_in_the_middle(summing: "Summing", value: Value) -> bool:
     if not isinstance(quantizer, FakeQuantize):
         return False
     low, _ = quantizer.real_range()
-    return math.floor(0.5 - low / quantizer.step()) == 2 ** (NARROW_BITS - 1)
+    return math.floor(0.5 - low / quantizer.step()) == 1 << (NARROW_BITS - 1)
 
 
 def _fold_product(folding: "Folding", call: LayerCall) -> Tensor:

@@ -22,7 +22,11 @@ FileSource = Literal["csv", "tsv", "jsonl"]
 
 @dataclass(frozen=True)
 class TextFormat:
-    """How a file holds its texts; `load_text_splits` says what each means."""
+    """How a file holds its texts; `load_text_splits` says what each means.
+
+    Attributes:
+        labelled: Whether rows have a label that is read.
+    """
 
     text_column: str | int | None = None
     label_column: str | int | None = None
@@ -31,11 +35,12 @@ class TextFormat:
     separator: str | None = None
     encoding: str = "utf-8"
     targets: Targets = CLASSES
+    labelled: bool = True
 
     @property
     def label_columns(self) -> tuple[str | int | None, ...]:
-        """The columns of the labels: one, or those of `targets`."""
-        return self.targets.columns or (self.label_column,)
+        """The columns of the labels: one, or those of `targets`; none where rows have no label."""
+        return (self.targets.columns or (self.label_column,)) if self.labelled else ()
 
 
 @dataclass(frozen=True)
@@ -99,13 +104,14 @@ def read_file(
             parts[as_part].bad.append(LeftOut(name, f"its split must be train, val or test; got '{split.strip()}'"))
             continue
         label = CELLS.join(cell.strip() for cell in cells)
-        add_row(parts.setdefault(part, TextReading()), TextRow(name, text.strip(), label), layout.targets)
+        row = TextRow(name, text.strip(), label)
+        add_row(parts.setdefault(part, TextReading()), row, layout.targets if layout.labelled else None)
     return {part: reading for part, reading in parts.items() if reading.rows or reading.bad or part == as_part}
 
 
-def add_row(reading: TextReading, row: TextRow, targets: Targets = CLASSES) -> None:
-    """Put a row where it belongs: an empty text, or a label of another kind, cannot be used."""
-    fault = targets.fault(row.label) if row.text else "its text is empty"
+def add_row(reading: TextReading, row: TextRow, targets: Targets | None = CLASSES) -> None:
+    """Put a row where it belongs: an empty text, or a label of another kind, cannot be used; None looks at no label."""
+    fault = "its text is empty" if not row.text else targets.fault(row.label) if targets is not None else None
     if fault is None:
         reading.rows.append(row)
     else:
