@@ -1,5 +1,6 @@
 """`tfkit drift`, as it is typed: a run of three digits, and pictures that are like its own or not."""
 
+import csv
 import json
 import re
 import shutil
@@ -13,6 +14,7 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 from tfkit.cli.main import main
+from tfkit.errors import DataError
 from tfkit.monitoring import read_profile
 
 
@@ -153,3 +155,31 @@ def test_data_that_are_gone_and_changed_runs_are_named(
     (moved / "recipe.yaml").write_text("recipe: finetune_image")
     assert main(["drift", str(moved), str(pictures / "first")]) == 1
     assert "recipe.yaml" in capsys.readouterr().err
+
+
+def test_what_to_label_next_is_a_table_that_a_recipe_reads(
+    run: Path, pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    table = tmp_path / "to_label.csv"
+    words = ["label-queue", str(run), str(pictures / "second"), str(pictures / "others"), "--output", str(table)]
+    assert main([*words, "--count", "30"]) == 0
+    assert "30 of 300 images are in" in capsys.readouterr().out
+    with table.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["label"] for row in rows] == [""] * 30 and {row["suggested"] for row in rows} <= {"0", "1", "2"}
+    unknown = sum("others" in row["path"] for row in rows)
+    assert unknown > 10  # a third of the pictures
+    assert all(0 <= float(row["confidence"]) <= 1 for row in rows)
+    assert main([*words]) == 1
+    assert "exists already, and may hold labels" in capsys.readouterr().err
+
+    from tfkit.data import load_image_examples
+
+    with pytest.raises(DataError):  # not filled in yet
+        load_image_examples(table, channels=1)
+    with table.open("w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows({**row, "label": "seven" if "others" in row["path"] else row["suggested"]} for row in rows)
+    read = load_image_examples(table, channels=1)
+    assert len(read) == 30 and read.class_counts()["seven"] == unknown

@@ -9,7 +9,20 @@ from typing import Annotated
 
 import typer
 
-from tfkit.cli import benchmark, doctor, drift, export, optimize, package, predict, recipes, run, tune, verify
+from tfkit.cli import (
+    benchmark,
+    doctor,
+    drift,
+    export,
+    label_queue,
+    optimize,
+    package,
+    predict,
+    recipes,
+    run,
+    tune,
+    verify,
+)
 from tfkit.errors import TfkitError, printable
 from tfkit.terminal.interruption import (
     OUT_OF_MEMORY_HINT,
@@ -45,6 +58,7 @@ _COMMANDS: tuple[Callable[..., int], ...] = (
     benchmark.benchmark,
     predict.predict,
     drift.drift,
+    label_queue.label_queue,
     doctor.doctor,
 )
 for _command in _COMMANDS:

@@ -2,6 +2,7 @@ from .drifting import drift, save_profile
 from .exporting import export, make_empty
 from .optimizing import Images, Optimized, optimize
 from .predicting import predict
+from .queueing import LabelQueue, ToLabel, label_queue
 from .timing import Timed, Timing, time_model
 from .values import Explained, FoundTexts, Limits, Prediction, TextTable, Verified
 from .verifying import verify
@@ -10,15 +11,18 @@ __all__ = [
     "Explained",
     "FoundTexts",
     "Images",
+    "LabelQueue",
     "Limits",
     "Optimized",
     "Prediction",
     "TextTable",
     "Timed",
     "Timing",
+    "ToLabel",
     "Verified",
     "drift",
     "export",
+    "label_queue",
     "make_empty",
     "optimize",
     "predict",

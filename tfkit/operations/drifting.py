@@ -1,6 +1,6 @@
 """Whether what a model is asked still is what it was proved on: `tfkit.drift`."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -8,25 +8,24 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tfkit.artifacts import RunDirectory, TextSpec, refuse_changed_files
+from tfkit.artifacts import RunDirectory, TextSpec
 from tfkit.artifacts.manifest import file_sha256
 from tfkit.artifacts.search_index import load_search_index
-from tfkit.data import Examples, LeftOut
-from tfkit.errors import ConfigError, DataError, ModelError, TfkitError
+from tfkit.data import Examples
+from tfkit.errors import ConfigError, DataError, TfkitError
 from tfkit.inputs import input_of
 from tfkit.monitoring import Drift, Profile, compare, read_profile, words_of
-from tfkit.opening import best_artifact, find_artifacts, is_keras_file, read_unlabelled
 from tfkit.operations.predicting_texts import find_search_index
+from tfkit.operations.shipped_model import ShippedModel
 from tfkit.operations.values import PathLike, TextTable, as_path
 from tfkit.running import Display, SilentDisplay
-from tfkit.tasks import Decision, task_named
+from tfkit.tasks import Decision
 from tfkit.terminal import import_tensorflow
 
 if TYPE_CHECKING:
     from tfkit.tasks import Task
 
 _PROFILE = ".npz"
-_Progress = Callable[[int, int], None]
 
 
 def drift(
@@ -65,10 +64,10 @@ def drift(
         (True, 'brightness')
     """
     paths = [Path(path) for path in ([new] if isinstance(new, str | Path) else new)]
-    asked = _Asked(Path(run), display or SilentDisplay(), examples, seed, table)
-    known, told = asked.reference(as_path(reference))
-    unlabelled, left_out = asked.unlabelled(paths)
-    found = asked.profile(f"New {asked.noun}s", unlabelled)
+    asked, drawn = ShippedModel(Path(run), display or SilentDisplay()), _Drawn(examples, seed, table)
+    known, told = _reference(asked, as_path(reference), drawn)
+    unlabelled, left_out = asked.unlabelled(paths, at_most=examples, seed=seed, table=table)
+    found = _profile(asked, f"New {asked.noun}s", unlabelled)
     with asked.display.stage("Compare") as stage:
         comparison = compare(known, found, alpha=alpha, seed=seed)
         count = sum(shift.alarm for shift in comparison.shifts)
@@ -110,8 +109,8 @@ def save_profile(
     path = Path(path)
     if path.suffix != _PROFILE:
         raise ConfigError(f"a profile is an .npz file; got '{path}'", hint=f"write it to {path.with_suffix(_PROFILE)}")
-    asked = _Asked(Path(run), display or SilentDisplay(), examples, seed, table)
-    profile, _ = asked.reference(as_path(reference))
+    asked = ShippedModel(Path(run), display or SilentDisplay())
+    profile, _ = _reference(asked, as_path(reference), _Drawn(examples, seed, table))
     try:
         profile.save(path)
     except OSError as fault:
@@ -119,103 +118,46 @@ def save_profile(
     return profile
 
 
-class _Asked:
-    """A run's model, and what it sees in examples."""
+@dataclass(frozen=True)
+class _Drawn:
+    """Which examples are compared, and how tables of texts are laid out."""
 
-    def __init__(self, run: Path, display: Display, most: int, seed: int, table: TextTable) -> None:
-        if run.is_dir() and is_keras_file(run):
-            raise ModelError(f"'{run}' exported no file", hint="the file that ships is asked: give the recipe export:")
-        self.run, self.display, self.most, self.seed = RunDirectory(run), display, most, seed
-        self.table = table
-        self.artifact = best_artifact(find_artifacts(run))
-        if run.is_dir():
-            refuse_changed_files(run)
-        self.spec = self.artifact.input
-        self.task = task_named(self.artifact.task)
-        self.noun = input_of(self.spec).noun
-        self.notes: list[str] = []
+    at_most: int
+    seed: int
+    table: TextTable
 
-    def reference(self, path: Path | None) -> tuple[Profile, str]:
-        """What new inputs are compared with, and where it comes from."""
-        if path is not None and path.suffix == _PROFILE:
-            return read_profile(path), str(path)
-        if path is not None:
-            return self.profile("Reference", self.unlabelled([path])[0]), str(path)
-        with self.display.stage("Read the run's data") as stage:
-            test = _test_split(self.run)
-            stage.result(f"{len(test)} {self.noun}s of the test split")
-        if len(test) > self.most:
-            test = test.select(np.sort(np.random.default_rng(self.seed).choice(len(test), self.most, replace=False)))
-        return self.profile("Reference", test), "the run's test split"
 
-    def unlabelled(self, paths: Sequence[Path]) -> tuple[Examples, tuple[LeftOut, ...]]:
-        """Examples that nobody has labelled."""
-        return read_unlabelled(
-            paths,
-            self.spec,
-            model=self.run.path,
-            class_names=self.artifact.class_names,
-            at_most=self.most,
-            seed=self.seed,
-            text_column=self.table.text_column,
-            header=self.table.header,
-        )
+def _reference(asked: ShippedModel, path: Path | None, drawn: _Drawn) -> tuple[Profile, str]:
+    """What new inputs are compared with, and where it comes from."""
+    if path is not None and path.suffix == _PROFILE:
+        return read_profile(path), str(path)
+    if path is not None:
+        examples, _ = asked.unlabelled([path], at_most=drawn.at_most, seed=drawn.seed, table=drawn.table)
+        return _profile(asked, "Reference", examples), str(path)
+    with asked.display.stage("Read the run's data") as stage:
+        test = _test_split(asked.run)
+        stage.result(f"{len(test)} {asked.noun}s of the test split")
+    if len(test) > drawn.at_most:
+        random = np.random.default_rng(drawn.seed)
+        test = test.select(np.sort(random.choice(len(test), drawn.at_most, replace=False)))
+    return _profile(asked, "Reference", test), "the run's test split"
 
-    def profile(self, title: str, examples: Examples) -> Profile:
-        """What examples are like, and what the model answers."""
-        from tfkit.runtimes import open_runtime
-        from tfkit.verification import artifact_scores
 
-        kind = input_of(self.spec)
-        with self.display.stage(title) as stage:
-            shown = kind.shown(examples, self.spec)
-            with open_runtime(self.artifact) as runtime:
-                scores = artifact_scores(runtime, self.artifact, examples, stage.progress)
-            answered = self._answered(scores)
-            vectors = scores if not self.task.has_names else self._features(examples)
-            stage.result(f"{len(examples)} {self.noun}s")
-        words = tuple(words_of(str(text)) for text in shown) if isinstance(self.spec, TextSpec) else None
-        return Profile(
-            self.noun,
-            file_sha256(self.artifact.path) if self.artifact.path.is_file() else self.artifact.sha256,
-            kind.measured(shown) | answered.numbers,
-            answered.answers,
-            answered.names,
-            answered.exclusive,
-            vectors,
-            words,
-        )
-
-    def _answered(self, scores: NDArray[np.float32]) -> "_Answered":
-        if not np.isfinite(scores).all():
-            raise ModelError(f"'{self.artifact.path}' answers with scores that are no numbers (NaN or infinite)")
-        names, decision = self.artifact.class_names, Decision(self.artifact.thresholds)
-        if self.task.has_names:
-            return _named_answers(self.task, scores, names, decision)
-        folder = find_search_index(self.run.path)
-        if folder is None:
-            return _Answered({})
-        index = load_search_index(folder)
-        numbers, confidences, _ = index.decide(scores)
-        answers = np.eye(len(index.class_names), dtype=bool)[numbers]
-        return _Answered({"confidence": np.asarray(confidences, np.float32)}, answers, index.class_names)
-
-    def _features(self, examples: Examples) -> NDArray[np.float32] | None:
-        """What the run's Keras model sees in examples, behind its pooling."""
-        model = self.run.float_model
-        if not model.is_file():
-            self.notes.append("features are not compared: the run's models/float.keras is not there")
-            return None
-        import_tensorflow()
-        from tfkit.models import feature_extractor, load_model_file
-        from tfkit.verification import reference_scores
-
-        try:
-            extractor = feature_extractor(load_model_file(model))
-        except ModelError as fault:
-            self.notes.append(f"features are not compared: {fault}")
-            return None
-        return reference_scores(extractor, examples, self.spec)
+def _profile(asked: ShippedModel, title: str, examples: Examples) -> Profile:
+    """What examples are like, and what the model answers."""
+    kind, file = input_of(asked.spec), asked.artifact.path
+    scores = asked.scores(title, examples)
+    answered, shown = _answered(asked, scores), kind.shown(examples, asked.spec)
+    return Profile(
+        asked.noun,
+        file_sha256(file) if file.is_file() else asked.artifact.sha256,
+        kind.measured(shown) | answered.numbers,
+        answered.answers,
+        answered.names,
+        answered.exclusive,
+        asked.vectors(examples, scores),
+        tuple(words_of(str(text)) for text in shown) if isinstance(asked.spec, TextSpec) else None,
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -237,6 +179,19 @@ def _named_answers(task: "Task", scores: NDArray[np.float32], names: tuple[str, 
         return _Answered({"confidence": scores.max(1)}, np.eye(len(names), dtype=bool)[given], names)
     sure = np.maximum(scores, 1 - scores).mean(1)
     return _Answered({"confidence": sure}, np.asarray(given, bool), names, exclusive=False)
+
+
+def _answered(asked: ShippedModel, scores: NDArray[np.float32]) -> _Answered:
+    names, decision = asked.artifact.class_names, Decision(asked.artifact.thresholds)
+    if asked.task.has_names:
+        return _named_answers(asked.task, scores, names, decision)
+    folder = find_search_index(asked.run.path)
+    if folder is None:
+        return _Answered({})
+    index = load_search_index(folder)
+    numbers, confidences, _ = index.decide(scores)
+    answers = np.eye(len(index.class_names), dtype=bool)[numbers]
+    return _Answered({"confidence": np.asarray(confidences, np.float32)}, answers, index.class_names)
 
 
 def _test_split(run: RunDirectory) -> Examples:

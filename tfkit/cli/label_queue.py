@@ -1,0 +1,55 @@
+"""`tfkit label-queue`: which new pictures or texts are worth a label."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+_SHOWN = 10
+
+
+def label_queue(
+    run: Annotated[Path, typer.Argument(help="The folder of a finished run, such as runs/digits.", metavar="RUN")],
+    new: Annotated[
+        list[Path],
+        typer.Argument(help="New pictures or folders of them; of texts .txt files or tables.", metavar="NEW..."),
+    ],
+    output: Annotated[Path, typer.Option(help="The table to write, with empty labels.", metavar="FILE.csv")] = Path(
+        "to_label.csv"
+    ),
+    count: Annotated[int, typer.Option(min=1, help="How many to choose.")] = 50,
+    examples: Annotated[int, typer.Option(min=1, help="How many to choose from, drawn at random.")] = 10_000,
+    text_column: Annotated[str | None, typer.Option(help="Of texts: its name or number; as the run's data.")] = None,
+    header: Annotated[bool | None, typer.Option(help="Of texts: whether the first line names the columns.")] = None,
+    seed: Annotated[int, typer.Option(help="Of what is drawn.")] = 0,
+) -> int:
+    """Choose what to label next: inputs the model is unsure of, and that are unlike each other."""
+    from rich.text import Text
+
+    from tfkit.errors import DataError, printable
+    from tfkit.terminal import Display, chatter_dropped, plain_table
+
+    if output.exists():
+        raise DataError(f"'{output}' exists already, and may hold labels", hint="name another with --output")
+    display = Display()
+    with chatter_dropped():
+        from tfkit.operations import TextTable
+        from tfkit.operations import label_queue as queued
+
+        table = TextTable(text_column=text_column, header=header)
+        told = queued(run, new, count=count, examples=examples, table=table, seed=seed, display=display)
+    told.save(output)
+    shown = plain_table([told.columns[0], "suggested"], ["confidence"])
+    for row in told.rows[:_SHOWN]:
+        sure = "" if row.confidence is None else f"{row.confidence:.2f}"
+        shown.add_row(Text(printable(row.name)), Text(printable(row.suggested)), sure)
+    display.table(shown)
+    for note in told.notes:
+        display.note(note)
+    if told.left_out:
+        first = told.left_out[0]
+        display.note(f"{len(told.left_out)} cannot be read, the first '{first.name}': {first.reason}")
+    display.note(
+        f"{len(told.rows)} of {told.examples} {told.noun}s are in {output}: fill in {', '.join(told.columns[1:])}"
+    )
+    return 0
