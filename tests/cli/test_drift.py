@@ -157,11 +157,18 @@ def test_data_that_are_gone_and_changed_runs_are_named(
     assert "recipe.yaml" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("place", ["beside", "elsewhere"])
 def test_what_to_label_next_is_a_table_that_a_recipe_reads(
-    run: Path, pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+    place: str,
+    run: Path,
+    pictures: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    table = tmp_path / "to_label.csv"
-    words = ["label-queue", str(run), str(pictures / "second"), str(pictures / "others"), "--output", str(table)]
+    monkeypatch.chdir(pictures)  # whence the pictures are named
+    table = (pictures if place == "beside" else tmp_path) / "to_label.csv"
+    words = ["label-queue", str(run), "second", "others", "--output", str(table)]
     assert main([*words, "--count", "30"]) == 0
     assert "30 of 300 images are in" in capsys.readouterr().out
     with table.open(newline="") as file:

@@ -43,3 +43,32 @@ def serving(
         display.note(f"not checked: {sentence}")
     display.next_steps(folder / "SERVING.md", f"{folder}/smoke_test.sh", f"tfkit verify {folder}")
     return 0
+
+
+@app.command()
+def web(
+    run: Annotated[Path, typer.Argument(help="The folder of an accepted run, such as runs/digits.", metavar="RUN")],
+    output: Annotated[
+        Path | None, typer.Option(help="The bundle's folder; NAME-web when left out.", metavar="DIR")
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="The model's name; the run's when left out.")] = None,
+    file: Annotated[
+        str | None, typer.Option(help="Which .tflite file of the run; int8 first when left out.", metavar="FILE")
+    ] = None,
+    title: Annotated[str | None, typer.Option(help="What stands above the page; the name when left out.")] = None,
+) -> int:
+    """For browsers: a page that answers about pictures, from a file or the camera, on the visitor's own device."""
+    from tfkit.terminal import Display, chatter_dropped
+
+    with chatter_dropped():
+        from tfkit._export import package_web
+        from tfkit.deployment import WebOptions, model_name
+
+        options = WebOptions(name or model_name(run), file, title)
+        folder, display = output or Path(f"{options.name}-web"), Display()
+        bundle = package_web.package(run, folder, options, display)
+    for sentence in bundle.not_checked:
+        display.note(f"not checked: {sentence}")
+    commands = f"cd {folder} && npm install --ignore-scripts && python3 -m http.server 8000"
+    display.next_steps(folder / "WEB.md", commands, f"tfkit verify {folder}")
+    return 0

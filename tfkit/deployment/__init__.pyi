@@ -10,11 +10,13 @@ from .serving import (
     write_model,
 )
 from .templates import render_templates
+from .web import WebOptions, web_model, web_values, write_web_model
 
 __all__ = [
     "Bundle",
     "GoldenRequest",
     "ServingOptions",
+    "WebOptions",
     "answering",
     "checked_serving",
     "golden_requests",
@@ -28,6 +30,9 @@ __all__ = [
     "served_model",
     "serving_values",
     "warm_up_records",
+    "web_model",
+    "web_values",
     "write_model",
     "write_requests",
+    "write_web_model",
 ]

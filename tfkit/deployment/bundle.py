@@ -13,8 +13,10 @@ from tfkit.errors import ExportError, RunError, printable
 from tfkit.files import read_regular_file, write_whole
 
 BUNDLE_NAME = "bundle.json"
-BundleKind = Literal["serving"]
+BundleKind = Literal["serving", "web"]
 YOURS = ("api_keys.conf",)  # files that whoever starts the bundle writes into
+_INSTALLED = ("node_modules/", "package-lock.json")  # what npm puts into a bundle for browsers
+_GUIDES = ("SERVING.md", "WEB.md")
 _AGAIN = "copy the whole bundle again, or package the run again"
 
 
@@ -23,7 +25,7 @@ class Bundle:
     """What a bundle says of itself.
 
     Attributes:
-        kind: What it is for: `serving`, TensorFlow Serving.
+        kind: What it is for: `serving`, TensorFlow Serving; `web`, browsers.
         model: The model's name on the server.
         versions: By number of the version, the SHA-256 of its SavedModel, as the run's manifest says it.
         labels: Names of versions that clients ask for, such as `stable`, and their numbers.
@@ -100,7 +102,7 @@ def read_bundle(folder: Path) -> Bundle | None:
         True
     """
     if not (folder / BUNDLE_NAME).is_file():
-        if not (folder / "SERVING.md").is_file():
+        if not any((folder / guide).is_file() for guide in _GUIDES):
             return None
         raise ExportError(f"'{folder / BUNDLE_NAME}' is missing from a bundle", hint=_AGAIN)
     sums = read_check_sums(folder)
@@ -108,6 +110,7 @@ def read_bundle(folder: Path) -> Bundle | None:
         raise ExportError(f"'{folder / CHECK_SUMS_NAME}' is missing from a bundle", hint=_AGAIN)
     refuse_changed_files(folder)
     there = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir()}
+    there = {name for name in there if not name.startswith(_INSTALLED)}
     if strangers := sorted(there - set(sums) - {CHECK_SUMS_NAME, *YOURS}):
         told = printable(", ".join(strangers[:10]))
         raise ExportError(f"'{folder}' holds files that the bundle was not written with: {told}", hint=_AGAIN)

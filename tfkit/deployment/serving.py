@@ -54,9 +54,7 @@ class ServingOptions:
     previous: Path | None = None
 
     def __post_init__(self) -> None:
-        faults = []
-        if not _NAME.fullmatch(self.name):
-            faults.append(f"the name '{self.name}' is not made of small letters, digits and dashes, 40 at most")
+        faults = check_name(self.name)
         if self.version < 1:
             faults.append(f"the version must be 1 or more; got {self.version}")
         for image in (self.image, self.serving_image):
@@ -76,6 +74,18 @@ class ServingOptions:
             'registry.example.com/digits:3'
         """
         return self.image or f"registry.example.com/{self.name}:{self.version}"
+
+
+def check_name(name: str) -> list[str]:
+    """What is wrong with a model's name; nothing when it can be one anywhere.
+
+    Example:
+        >>> check_name("digits")
+        []
+    """
+    if _NAME.fullmatch(name):
+        return []
+    return [f"the name '{name}' is not made of small letters, digits and dashes, 40 at most"]
 
 
 def model_name(run: Path) -> str:
@@ -104,24 +114,35 @@ def served_model(run: RunDirectory) -> Artifact:
         >>> served_model(RunDirectory(Path("runs/digits"))).path.name  # doctest: +SKIP
         '1'
     """
-    if not run.is_finished:
-        raise ExportError(f"'{run.path}' is no finished run", hint="name the folder of a run, such as runs/digits")
-    run.vouches_for(run.report_json)
+    results = proved_files(run)
     found = [artifact for artifact in read_manifest(run.artifacts) if artifact.format == "saved_model"]
     if not found:
         raise ExportError(
             f"'{run.path}' has no SavedModel, which is what TensorFlow Serving takes",
             hint="run the recipe again with saved_model among export.formats",
         )
-    for result in _results(run):
+    for result in results:
         if result["format"] == "saved_model" and not result["accepted"]:
             reasons = " ".join(result["refusals"]) or "see report.html"
             raise ExportError(f"the SavedModel of '{run.path}' was refused: {reasons}", hint="mend the model first")
     return found[0]
 
 
-def _results(run: RunDirectory) -> list[dict[str, Any]]:
-    """What the run's report says of each file."""
+def proved_files(run: RunDirectory) -> list[dict[str, Any]]:
+    """What a finished run's report says of each file.
+
+    Args:
+        run: The run.
+
+    Returns:
+        For each: `file`, `format`, `accepted`, `refusals` and the figures.
+
+    Raises:
+        ExportError: When the run has not finished, or its report has changed.
+    """
+    if not run.is_finished:
+        raise ExportError(f"'{run.path}' is no finished run", hint="name the folder of a run, such as runs/digits")
+    run.vouches_for(run.report_json)
     results: list[dict[str, Any]] = json.loads(run.report_json.read_text(encoding="utf-8"))["artifacts"]
     return results
 
@@ -202,7 +223,7 @@ def serving_values(
         Names, numbers and limits.
     """
     _, labels = model_versions(options)
-    (proved,) = [one for one in _results(run) if one["format"] == "saved_model"]
+    (proved,) = [one for one in proved_files(run) if one["format"] == "saved_model"]
     seconds = proved["latency_ms_p50"] / 1000
     # A body of pictures may be four times the largest one seen, and never less than 2 MB.
     megabytes = max(2, math.ceil(4 * request_bytes / 1e6))

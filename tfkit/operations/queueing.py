@@ -20,6 +20,7 @@ from tfkit.operations.values import PathLike, TextTable
 from tfkit.running import Display, SilentDisplay
 from tfkit.tasks import Decision
 
+_PATH = "path"
 _SEPARATOR = ";"  # of several labels, as `task.separator` of a recipe has it
 
 
@@ -61,6 +62,10 @@ class LabelQueue:
     def save(self, path: Path) -> None:
         """Write the table, whole or not at all: `path` or `text`, empty labels, `suggested` and `confidence`.
 
+        Args:
+            path: The `.csv` file. Pictures below its folder are named relative to it, others absolutely: as a recipe
+                with `source: csv` reads them.
+
         Raises:
             DataError: When the file is there already, or cannot be written.
         """
@@ -71,7 +76,8 @@ class LabelQueue:
         writer.writerow((*self.columns, "suggested", "confidence"))
         for row in self.rows:
             sure = "" if row.confidence is None else f"{row.confidence:.3f}"
-            writer.writerow((row.name, *[""] * (len(self.columns) - 1), row.suggested, sure))
+            name = _beside(path, row.name) if self.columns[0] == _PATH else row.name
+            writer.writerow((name, *[""] * (len(self.columns) - 1), row.suggested, sure))
         try:
             write_whole(path, text.getvalue())
         except OSError as fault:
@@ -122,8 +128,13 @@ def label_queue(
     names = [str(text) for text in shown] if by_text else [found.names[place] for place in chosen]
     answers = _answers(asked, scores[chosen])
     rows = tuple(ToLabel(name, *answer) for name, answer in zip(names, answers, strict=True))
-    columns = ("text" if by_text else "path", *_label_columns(asked, found))
+    columns = ("text" if by_text else _PATH, *_label_columns(asked, found))
     return LabelQueue(rows, len(found), left_out, asked.noun, columns, tuple(asked.notes))
+
+
+def _beside(table: Path, name: str) -> str:
+    file, folder = Path(name).resolve(), table.resolve().parent
+    return (file.relative_to(folder) if file.is_relative_to(folder) else file).as_posix()
 
 
 def _label_columns(asked: ShippedModel, found: Examples) -> tuple[str, ...]:
