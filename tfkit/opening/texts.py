@@ -90,10 +90,15 @@ def read_labelled(
     try:
         return input_of(spec).labelled(data, spec, Reading(class_names, targets, layout, progress))
     except DataError as fault:
-        hint = fault.hint or ""
-        for key, option in _OPTIONS.items():
-            hint = hint.replace(key, option)
-        raise DataError(str(fault), hint=hint) from None
+        raise told_by_options(fault) from None
+
+
+def told_by_options(fault: DataError) -> DataError:
+    """A fault of a file of texts, whose hint names options of the command line instead of a recipe's keys."""
+    hint = fault.hint or ""
+    for key, option in _OPTIONS.items():
+        hint = hint.replace(key, option)
+    return DataError(str(fault), hint=hint)
 
 
 def _recorded_length(run: RunDirectory) -> int | None:

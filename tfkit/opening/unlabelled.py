@@ -10,7 +10,7 @@ from tfkit.artifacts import ImageSpec, InputSpec
 from tfkit.data import Examples, LeftOut
 from tfkit.errors import DataError
 from tfkit.files import read_regular_file, refuse_irregular
-from tfkit.opening.texts import column, layout_of_run
+from tfkit.opening.texts import column, layout_of_run, told_by_options
 
 PICTURES_WANTED = "name JPEG, PNG, BMP, GIF or WebP files, or folders of them"
 # tfkit.data knows them too, but a wrong path is told before TensorFlow is started.
@@ -159,7 +159,10 @@ def _table_rows(path: Path, layout: dict[str, Any]) -> tuple[list[tuple[str, str
 
     said = {name: layout[name] for name in ("text_column", "header", "separator", "encoding") if name in layout}
     source = _TABLES[path.suffix.lower()]
-    reading = read_file(path, source, TextFormat(**said, labelled=False), as_part="all")["all"]  # type: ignore[arg-type]
+    try:
+        reading = read_file(path, source, TextFormat(**said, labelled=False), as_part="all")["all"]  # type: ignore[arg-type]
+    except DataError as fault:
+        raise told_by_options(fault) from None
     return [(row.name, row.text) for row in reading.rows], reading.bad
 
 

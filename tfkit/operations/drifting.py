@@ -65,8 +65,8 @@ def drift(
     """
     paths = [Path(path) for path in ([new] if isinstance(new, str | Path) else new)]
     asked, drawn = ShippedModel(Path(run), display or SilentDisplay()), _Drawn(examples, seed, table)
-    known, told = _reference(asked, as_path(reference), drawn)
     unlabelled, left_out = asked.unlabelled(paths, at_most=examples, seed=seed, table=table)
+    known, told = _reference(asked, as_path(reference), drawn)
     found = _profile(asked, f"New {asked.noun}s", unlabelled)
     with asked.display.stage("Compare") as stage:
         comparison = compare(known, found, alpha=alpha, seed=seed)
