@@ -19,6 +19,7 @@ from tfkit.cli import (
     package,
     predict,
     recipes,
+    redact,
     run,
     tune,
     verify,
@@ -59,6 +60,7 @@ _COMMANDS: tuple[Callable[..., int], ...] = (
     predict.predict,
     drift.drift,
     label_queue.label_queue,
+    redact.redact,
     doctor.doctor,
 )
 for _command in _COMMANDS:

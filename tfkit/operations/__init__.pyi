@@ -3,6 +3,7 @@ from .exporting import export, make_empty
 from .optimizing import Images, Optimized, optimize
 from .predicting import predict
 from .queueing import LabelQueue, ToLabel, label_queue
+from .redacting import RedactedTable, redact
 from .timing import Timed, Timing, time_model
 from .values import Explained, FoundTexts, Limits, Prediction, TextTable, Verified
 from .verifying import verify
@@ -15,6 +16,7 @@ __all__ = [
     "Limits",
     "Optimized",
     "Prediction",
+    "RedactedTable",
     "TextTable",
     "Timed",
     "Timing",
@@ -26,6 +28,7 @@ __all__ = [
     "make_empty",
     "optimize",
     "predict",
+    "redact",
     "save_profile",
     "time_model",
     "verify",
