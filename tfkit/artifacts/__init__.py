@@ -25,14 +25,17 @@ from tfkit.artifacts.format import (
     format_label,
     format_named,
 )
+from tfkit.artifacts.lineage import Lineage, Parent, Role
 from tfkit.artifacts.manifest import (
     LABELS_NAME,
     labels_file,
     labels_of_file,
+    read_lineage,
     read_manifest,
     refuse_changed_files,
     write_manifest,
 )
+from tfkit.artifacts.parents import parent_of
 from tfkit.artifacts.pixel_scaling import (
     CAFFE,
     IMAGENET,
@@ -66,10 +69,13 @@ __all__ = [
     "ImageSpec",
     "InputSpec",
     "LayerDifference",
+    "Lineage",
     "ModelSignature",
+    "Parent",
     "PixelScaling",
     "Quantization",
     "ResizeMode",
+    "Role",
     "RunDirectory",
     "TaskName",
     "TensorSpec",
@@ -81,6 +87,8 @@ __all__ = [
     "format_named",
     "labels_file",
     "labels_of_file",
+    "parent_of",
+    "read_lineage",
     "read_manifest",
     "refuse_changed_files",
     "refuse_existing_run",

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 
 from tfkit.arguments import takes_text
 from tfkit.artifacts.artifact import Artifact
+from tfkit.artifacts.lineage import Lineage
 from tfkit.errors import ExportError, printable
 from tfkit.files import read_regular_file, write_whole
 
 if TYPE_CHECKING:
     from tfkit.artifacts.manifest_schema import FileEntry, Manifest
-
 
 CHECK_SUMS_NAME = "SHA256SUMS"
 _LINE = re.compile(r"([0-9a-f]{64})  (.+)")
@@ -124,12 +124,13 @@ LABELS_NAME = "labels.txt"
 
 
 @takes_text
-def write_manifest(artifacts: tuple[Artifact, ...], directory: Path) -> Path:
+def write_manifest(artifacts: tuple[Artifact, ...], directory: Path, *, lineage: Lineage | None = None) -> Path:
     """Write `manifest.json` for the artifacts of one model, `labels.txt` where it has classes, and `SHA256SUMS`.
 
     Args:
         artifacts: The artifacts, all below `directory` and with the same class names.
         directory: The artifacts folder.
+        lineage: Where they come from; None where that is not known.
 
     Returns:
         The manifest's path.
@@ -142,7 +143,8 @@ def write_manifest(artifacts: tuple[Artifact, ...], directory: Path) -> Path:
         entry[artifact.input.manifest_key] = artifact.input.manifest_entry(directory)
         entries.append({**entry, "bytes": artifact.bytes, "sha256": artifact.sha256})
     path = directory / MANIFEST_NAME
-    write_whole(path, json.dumps({"version": 2, "artifacts": entries}, indent=2) + "\n")
+    told = {} if lineage is None else {"lineage": asdict(lineage)}
+    write_whole(path, json.dumps({"version": 2, "artifacts": entries, **told}, indent=2) + "\n")
     if artifacts and artifacts[0].class_names:
         write_whole(directory / LABELS_NAME, labels_file(artifacts[0].class_names))
     write_check_sums(directory)
@@ -212,6 +214,25 @@ def read_manifest(directory: Path, *, only: Path | None = None, compare: bool = 
     if compare:
         _compare(directory, manifest, artifacts, only)
     return artifacts
+
+
+@takes_text
+def read_lineage(directory: Path) -> Lineage | None:
+    """Where the files of an artifacts folder come from, as its manifest says; the folder is compared first.
+
+    Args:
+        directory: An artifacts folder.
+
+    Returns:
+        What is known; None where the manifest does not say.
+
+    Raises:
+        ExportError: As for `read_manifest`.
+    """
+    from tfkit.artifacts.manifest_schema import parse_manifest
+
+    read_manifest(directory)
+    return parse_manifest(read_regular_file(directory / MANIFEST_NAME)).lineage
 
 
 def _compare(directory: Path, manifest: "Manifest", artifacts: tuple[Artifact, ...], only: Path | None) -> None:

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from tfkit.artifacts import artifact
 from tfkit.artifacts.artifact import InputSpec, ModelSignature, TaskName
 from tfkit.artifacts.format import ArtifactFormat, Quantization
+from tfkit.artifacts.lineage import Lineage
 
 # What LiteRT and TensorFlow call the types that a classifier's ends can have.
 _TYPES = frozenset(
@@ -87,10 +88,11 @@ class FileEntry(_Part, extra="allow"):
 
 
 class Manifest(_Part):
-    """A whole manifest. Version 2 comes with check sums of the folder; version 1 had none."""
+    """A whole manifest. Version 2 comes with check sums of the folder; version 1 had none. Old ones say no lineage."""
 
     version: Literal[1, 2]
     artifacts: Annotated[tuple[FileEntry, ...], Field(min_length=1)]
+    lineage: Lineage | None = None
 
 
 def _told(fault: ValidationError) -> str:

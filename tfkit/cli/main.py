@@ -15,6 +15,7 @@ from tfkit.cli import (
     drift,
     export,
     label_queue,
+    lineage,
     optimize,
     package,
     predict,
@@ -61,6 +62,7 @@ _COMMANDS: tuple[Callable[..., int], ...] = (
     drift.drift,
     label_queue.label_queue,
     redact.redact,
+    lineage.lineage,
     doctor.doctor,
 )
 for _command in _COMMANDS:

@@ -15,6 +15,7 @@ from tfkit.artifacts import (
     Artifact,
     Format,
     InputSpec,
+    Lineage,
     TaskName,
     format_named,
     write_manifest,
@@ -40,6 +41,7 @@ def export_formats(
     allow_float: Sequence[str] = (),
     task: TaskName = "classification",
     thresholds: tuple[float, ...] = (),
+    lineage: Lineage | None = None,
     progress: Callable[[int, int, str], None] | None = None,
 ) -> tuple[Artifact, ...]:
     """Write a model in each format, with a manifest and the labels beside them.
@@ -57,6 +59,7 @@ def export_formats(
         allow_float: Float operators that `tflite_int8` made after training may have, as for `export_tflite`.
         task: What is asked of the model; `embedding` of an embedder, which has no class names.
         thresholds: What turns scores into answers; as for `Artifact`.
+        lineage: Where the model comes from, for the manifest.
         progress: Called after each file with files done, files in all, and the format.
 
     Returns:
@@ -85,7 +88,7 @@ def export_formats(
         artifact = _EXPORTERS[wanted.kind](job, wanted, directory / wanted.file)
         artifacts.append(replace(artifact, task=task, thresholds=thresholds))
         job.made[name] = artifacts[-1]
-    write_manifest(tuple(artifacts), directory)
+    write_manifest(tuple(artifacts), directory, lineage=lineage)
     return tuple(artifacts)
 
 

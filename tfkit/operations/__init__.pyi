@@ -1,3 +1,4 @@
+from .ancestry import Ancestor, Ancestry, trace
 from .drifting import drift, save_profile
 from .exporting import export, make_empty
 from .optimizing import Images, Optimized, optimize
@@ -9,6 +10,8 @@ from .values import Explained, FoundTexts, Limits, Prediction, TextTable, Verifi
 from .verifying import verify
 
 __all__ = [
+    "Ancestor",
+    "Ancestry",
     "Explained",
     "FoundTexts",
     "Images",
@@ -31,5 +34,6 @@ __all__ = [
     "redact",
     "save_profile",
     "time_model",
+    "trace",
     "verify",
 ]

@@ -9,12 +9,15 @@ from tfkit.artifacts import (
     INTEGER_NAMES,
     Artifact,
     ImageSpec,
+    Lineage,
     PixelScaling,
     ResizeMode,
     RunDirectory,
     TaskName,
     TextSpec,
+    parent_of,
 )
+from tfkit.benchmarking import describe_host
 from tfkit.errors import ConfigError, RunError
 from tfkit.opening import (
     Task,
@@ -196,8 +199,14 @@ def _export_images(wanted: _Wanted) -> tuple[Artifact, ...]:
             calibration=None if examples is None else calibration_inputs(examples, image, count=wanted.count),
             allow_float=wanted.allow_float,
             task=scores,
+            lineage=_lineage(path),
             progress=stage.progress,
         )
+
+
+def _lineage(path: Path) -> Lineage:
+    """Where the files of one Keras model come from: that file."""
+    return Lineage(versions=describe_host().versions, parents=(parent_of("model", path),))
 
 
 def _export_texts(wanted: _Wanted) -> tuple[Artifact, ...]:
@@ -245,6 +254,7 @@ def _export_texts(wanted: _Wanted) -> tuple[Artifact, ...]:
             class_names=class_names,
             calibration=tokens,
             task=scores,
+            lineage=_lineage(path),
             progress=stage.progress,
         )
 

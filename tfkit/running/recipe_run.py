@@ -6,8 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 
 from tfkit import artifacts, exporters, reports, verification
+from tfkit.artifacts.manifest import file_sha256
+from tfkit.benchmarking import describe_host
 from tfkit.config import EmbeddingRecipeConfig, RecipeConfig, TaskSection, TextRecipeConfig, dump_recipe
 from tfkit.data import DatasetSplits
 from tfkit.inputs import calibration_inputs
@@ -165,6 +168,7 @@ class RecipeRun:
                 allow_float=getattr(export, "allow_float", ()),  # files of embedders have no such key
                 task=evaluation.task.name,
                 thresholds=evaluation.decision.thresholds,
+                lineage=self._lineage(evaluation),
                 progress=stage.progress,
             )
             stage.result(counted(len(files), "file"))
@@ -185,6 +189,29 @@ class RecipeRun:
             stage.result(f"{sum(result.accepted for result in results)} of {len(results)} accepted{before}")
         self.log.append(reports.StageSummary("verify", stage.title, stage.seconds))
         return results
+
+    def _lineage(self, evaluation: reports.Evaluation) -> artifacts.Lineage:
+        """Where the exported files come from, for their manifest."""
+        config, parents = self.config, []
+        given: tuple[tuple[artifacts.Role, object], ...] = (
+            ("backbone", config.model.backbone),
+            ("weights", getattr(config.model, "weights", None)),
+            ("teacher", getattr(getattr(config, "distillation", None), "teacher", None)),
+        )
+        for role, name in given:
+            if name is not None:
+                parents.append(artifacts.parent_of(role, str(name)))
+        judged = evaluation.task.judged(evaluation.labels, evaluation.scores, evaluation.decision)
+        figures = {} if judged is None else judged.figures
+        return artifacts.Lineage(
+            run=config.run.name,
+            recipe_sha256=file_sha256(self.folder.recipe),
+            data_sha256=self.folder.began_with("data"),
+            examples={name: len(getattr(self.splits, name)) for name in ("train", "validation", "test")},
+            versions=describe_host().versions,
+            figures={name: float(value) for name, value in figures.items() if np.isfinite(value)},
+            parents=tuple(parents),
+        )
 
     def _calibration(self) -> Feed | None:
         """What ranges are measured on, where a file of integers is asked for; embedders have none."""
