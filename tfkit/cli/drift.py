@@ -41,7 +41,7 @@ def drift(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the comparison as JSON.")] = False,
 ) -> int:
-    """Do new pictures or texts, and the answers to them, still look like those the model was proved on?"""
+    """Compare new pictures or texts, and the answers to them, with those the model was proved on."""
     from tfkit.terminal import Display, PlainConsole, chatter_dropped
 
     if not new and save is None:

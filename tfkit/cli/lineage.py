@@ -27,7 +27,7 @@ def lineage(
     ],
     as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON, digests whole.")] = False,
 ) -> int:
-    """Which recipe, data and models made this file?"""
+    """Say which recipe, data and earlier models made a file."""
     from rich.tree import Tree
 
     from tfkit.operations import trace
