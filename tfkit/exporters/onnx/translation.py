@@ -174,6 +174,9 @@ class Translation:
             )
         if tensor.dtype == np.int16:
             self.need(21)
+            # OpenVINO leaves out steps of 16 bits, and what lies outside of them would not be cut off any more
+            # (`FQStrippingTransformation` of its low_precision_transformations/src/qdq_stripping.cpp).
+            name = self.node("Clip", [name, *(self.constant(np.float32(end)) for end in _ends(tensor))])
         pair = [self.constant(np.float32(tensor.scales[0])), self._zero_point(tensor)]
         return self.node("DequantizeLinear", [self.node("QuantizeLinear", [name, *pair]), *pair])
 
