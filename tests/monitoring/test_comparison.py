@@ -63,6 +63,17 @@ def test_vectors_that_differ_in_their_spread_alone_are_found() -> None:
     assert found["brightness"].value == 0 and found["brightness"].psi == pytest.approx(0)
 
 
+def test_answers_alone_are_compared_where_nothing_is_measured(tmp_path) -> None:
+    random = np.random.default_rng(0)
+    first, second = (
+        Profile("row", "", {}, np.eye(3, dtype=bool)[random.choice(3, 200, p=chances)], _NAMES)
+        for chances in ((0.5, 0.3, 0.2), (0.2, 0.3, 0.5))
+    )
+    first.save(tmp_path / "first.npz")
+    assert [shift.name for shift in compare(read_profile(tmp_path / "first.npz"), second).shifts] == ["answers"]
+    assert compare(first, second).alarm
+
+
 def test_the_largest_difference_of_shares_is_scipys() -> None:
     random = np.random.default_rng(0)
     first, second = (random.integers(0, 9, count).astype(np.float32) for count in (61, 47))  # with ties

@@ -132,6 +132,11 @@ def nothing_beside(examples: "Examples", folder: Path) -> list[dict[str, str]]:
     return [{} for _ in range(len(examples))]
 
 
+def nothing_measured(shown: "np.ndarray | Sequence[str]") -> "dict[str, NDArray[np.float32]]":
+    """Examples of which drift compares answers and features alone."""
+    return {}
+
+
 @dataclass(frozen=True)
 class Input(Generic[SpecT]):
     """What goes into a model.
@@ -158,7 +163,7 @@ class Input(Generic[SpecT]):
         serving: What a SavedModel has in front of the model.
         described: What a file's metadata say.
         measured: Of what a report shows of n examples, numbers in which inputs of another kind differ: float32 (n,) by
-            the name for people.
+            the name for people; nothing by default.
         sent: What a client sends for each example; None when clients send the numbers.
         beside: Writes what clients send to a folder; gives what `golden.json` says of each example.
         opened: From a model and a few examples to the form that is compressed.
@@ -186,7 +191,7 @@ class Input(Generic[SpecT]):
     noise: Callable[[SpecT, int], Feed]
     serving: Callable[[SpecT], Serving]
     described: Callable[[SpecT], FileDescription]
-    measured: "Callable[[np.ndarray | Sequence[str]], dict[str, NDArray[np.float32]]]"
+    measured: "Callable[[np.ndarray | Sequence[str]], dict[str, NDArray[np.float32]]]" = nothing_measured
     sent: "Callable[[Examples], Sequence[bytes]] | None" = None
     beside: "Callable[[Examples, Path], list[dict[str, str]]]" = nothing_beside
     by_length: "Callable[[Examples, SpecT], NDArray[np.intp]] | None" = None

@@ -3,7 +3,7 @@
 import json
 import re
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sized
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -51,7 +51,11 @@ class Profile:
     @property
     def count(self) -> int:
         """How many examples."""
-        return len(next(iter(self.numbers.values())))
+        return len(next(part for part in self._parts if part is not None))
+
+    @property
+    def _parts(self) -> "tuple[Sized | None, ...]":
+        return (*self.numbers.values(), self.answers, self.vectors, self.words)
 
     def save(self, path: Path) -> None:
         """Write it as an `.npz` file, whole or not at all.
@@ -114,15 +118,14 @@ def read_profile(path: Path) -> Profile:
         raise DataError(f"'{path}' cannot be read: {fault.strerror or fault}", hint=_WANTED) from None
     except (ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, StopIteration):
         raise DataError(f"'{path}' is no drift profile", hint=_WANTED) from None
-    if not numbers or not _is_whole(profile):
+    if not _is_whole(profile):
         raise DataError(f"'{path}' is no whole drift profile: its arrays differ in length", hint=_WANTED)
     return profile
 
 
 def _is_whole(profile: Profile) -> bool:
-    parts = (*profile.numbers.values(), profile.answers, profile.vectors, profile.words)
     wide = profile.answers is None or profile.answers.shape[1:] == (len(profile.answer_names),)
-    return wide and len({len(part) for part in parts if part is not None}) == 1
+    return wide and len({len(part) for part in profile._parts if part is not None}) == 1
 
 
 def words_of(text: str) -> str:
