@@ -3,7 +3,6 @@
 import contextlib
 import json
 import shutil
-import socket
 import subprocess
 import sys
 import threading
@@ -15,16 +14,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.deployment.test_serving import DOUBLE, free_port
+
 pytestmark = pytest.mark.slow
-DOUBLE = Path(__file__).with_name("serving_double.py")
 _MISSING = [name for name in ("prometheus", "prometheus-alertmanager") if shutil.which(name) is None]
-
-
-def _free_port() -> int:
-    with contextlib.closing(socket.socket()) as asked:
-        asked.bind(("127.0.0.1", 0))
-        port: int = asked.getsockname()[1]
-        return port
 
 
 def _until(found: Callable[[], bool], told: str) -> None:
@@ -78,7 +71,7 @@ def woken() -> Iterator[tuple[int, list[str]]]:
 @pytest.mark.skipif(bool(_MISSING), reason=f"not on this machine: {', '.join(_MISSING)}")
 def test_a_server_that_is_taken_away_wakes_somebody(bundle: Path, tmp_path: Path, woken: tuple[int, list[str]]) -> None:
     pager, alerts = woken
-    metrics, manager, cluster = _free_port(), _free_port(), _free_port()
+    metrics, manager, cluster = free_port(), free_port(), free_port()
     shutil.copytree(bundle / "prometheus", tmp_path / "prometheus")
     rules = tmp_path / "prometheus/alerts.yml"
     assert "for: 1m" in rules.read_text()
