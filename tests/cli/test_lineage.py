@@ -78,14 +78,18 @@ def test_a_parent_that_changed_or_went_is_said(
 ) -> None:
     first, second = runs
     model = first / "models/float.keras"
-    kept = shutil.copy(model, tmp_path)
+    kept, labels = shutil.copy(model, tmp_path), (first / "artifacts/labels.txt").read_text()
     try:
+        (first / "artifacts/labels.txt").write_text("other\n")  # its own story cannot be believed any more
+        told = _told(second, capsys)["parents"]
+        assert {(parent["state"], parent["ancestry"]) for parent in told} == {("same", None)}
         model.write_bytes(b"other")
         assert {parent["state"] for parent in _told(second, capsys)["parents"]} == {"changed"}
         model.unlink()
         assert {parent["state"] for parent in _told(second, capsys)["parents"]} == {"missing"}
     finally:
         shutil.copy(kept, model)
+        (first / "artifacts/labels.txt").write_text(labels)
 
 
 def test_an_exported_file_names_the_model_it_was_made_from(

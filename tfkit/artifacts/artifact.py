@@ -219,13 +219,29 @@ class Artifact:
     @property
     def sha256(self) -> str:
         """SHA-256 of the file; for a folder, of its files' names and contents in sorted order."""
-        if self.path.is_file():
-            return hashlib.sha256(self.path.read_bytes()).hexdigest()
-        digest = hashlib.sha256()
-        for file in _files(self.path):
-            digest.update(str(file.relative_to(self.path)).encode() + b"\0")
-            digest.update(hashlib.sha256(file.read_bytes()).digest())
-        return digest.hexdigest()
+        return path_sha256(self.path)
+
+
+def path_sha256(path: Path) -> str:
+    """SHA-256 of a file; of a folder, of its files' names and contents in sorted order.
+
+    Example:
+        >>> written = Path("ants.txt").write_text("ants")
+        >>> path_sha256(Path("ants.txt"))[:8]
+        'b9ff6bf2'
+    """
+    if path.is_file():
+        return _digest(path).hexdigest()
+    digest = hashlib.sha256()
+    for file in _files(path):
+        digest.update(str(file.relative_to(path)).encode() + b"\0")
+        digest.update(_digest(file).digest())
+    return digest.hexdigest()
+
+
+def _digest(path: Path) -> "hashlib._Hash":
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256")
 
 
 @takes_text

@@ -1,10 +1,9 @@
 """Models that go into another: their files, and digests of them."""
 
-import hashlib
 from pathlib import Path
 
+from tfkit.artifacts.artifact import path_sha256
 from tfkit.artifacts.lineage import Parent, Role
-from tfkit.artifacts.manifest import file_sha256
 from tfkit.artifacts.run_directory import RunDirectory
 
 
@@ -23,24 +22,10 @@ def parent_of(role: Role, name: str | Path) -> Parent:
         True
     """
     path = Path(name)
-    if path.is_dir():
-        models = RunDirectory(path).finished_models
-        if models:
-            file = RunDirectory(path).float_model if RunDirectory(path).float_model in models else models[0]
-            return Parent(role, str(name), file_sha256(file), str(file))
-        return Parent(role, str(name), folder_sha256(path))
-    return Parent(role, str(name), file_sha256(path) if path.is_file() else None)
-
-
-def folder_sha256(folder: Path) -> str:
-    """A digest of the names and contents of all files below a folder.
-
-    Example:
-        >>> len(folder_sha256(Path(".")))
-        64
-    """
-    digest = hashlib.sha256()
-    for file in sorted(path for path in folder.rglob("*") if path.is_file()):
-        digest.update(file.relative_to(folder).as_posix().encode() + b"\0")
-        digest.update(bytes.fromhex(file_sha256(file)))
-    return digest.hexdigest()
+    if not path.exists():
+        return Parent(role, str(name))
+    run = RunDirectory(path)
+    if path.is_dir() and run.finished_models:
+        path = run.float_model if run.float_model.is_file() else run.finished_models[0]
+        return Parent(role, str(name), path_sha256(path), str(path))
+    return Parent(role, str(name), path_sha256(path))

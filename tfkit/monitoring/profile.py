@@ -116,7 +116,7 @@ def read_profile(path: Path) -> Profile:
         )
     except OSError as fault:
         raise DataError(f"'{path}' cannot be read: {fault.strerror or fault}", hint=_WANTED) from None
-    except (ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, StopIteration):
+    except (ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile):
         raise DataError(f"'{path}' is no drift profile", hint=_WANTED) from None
     if not _is_whole(profile):
         raise DataError(f"'{path}' is no whole drift profile: its arrays differ in length", hint=_WANTED)

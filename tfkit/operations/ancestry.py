@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from tfkit.artifacts import Lineage, Parent, RunDirectory, parent_of, read_lineage
-from tfkit.errors import ModelError
+from tfkit.errors import ExportError, ModelError
 from tfkit.operations.values import PathLike
 
 _MANIFEST = "manifest.json"
@@ -19,7 +19,7 @@ class Ancestor:
         parent: What the manifest says of it.
         state: `same`: it is here, with these bytes; `changed`: it is here with others; `missing`; `named`: a preset,
             which has no bytes of its own here.
-        ancestry: Where it comes from; None where nothing here says so.
+        ancestry: Where it comes from; None where nothing here says so, or what does was changed.
     """
 
     parent: Parent
@@ -107,4 +107,8 @@ def _ancestor(parent: Parent, deepest: int) -> Ancestor:
     if parent_of(parent.role, path).sha256 != parent.sha256:
         return Ancestor(parent, "changed")
     folder = _artifacts_of(path) if deepest > 0 else None
-    return Ancestor(parent, "same", None if folder is None else _traced(folder, deepest))
+    try:
+        ancestry = None if folder is None else _traced(folder, deepest)
+    except ExportError:  # no manifest of tfkit's, or one that cannot be believed: the model itself is the same
+        ancestry = None
+    return Ancestor(parent, "same", ancestry)

@@ -67,7 +67,7 @@ class Redactor:
         self._is_luhn: Callable[[str], bool] = stdnum.luhn.is_valid
 
     def redact(self, text: str) -> Redacted:
-        """Write over what is found, the longest first where two lie over each other."""
+        """Write over what is found; of two that lie over each other, the kind that is looked for first."""
         spans: list[tuple[Span, str]] = []
         for kind, find in (
             ("URL", _links),
