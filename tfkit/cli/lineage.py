@@ -16,7 +16,7 @@ _STATES = {
     "same": "here, the same bytes",
     "changed": "here, with OTHER bytes than went in",
     "missing": "not here",
-    "named": "published under this name",
+    "named": "a name, no file",
 }
 _SHOWN = 12  # characters of a digest
 
