@@ -7,12 +7,17 @@ import tensorflow as tf
 from PIL import Image, ImageOps
 
 from tfkit.data import decode_image
+from tfkit.data.images import decode_in_process
 
 _LOSSLESS = {"PNG": {}, "BMP": {}, "WEBP": {"lossless": True}}
 
 
 def _decoded(content: bytes, channels: int = 3) -> np.ndarray:
-    return decode_image(tf.constant(content), channels=channels).numpy()
+    """What is exported with a model; the same as pipelines give from their smaller graph."""
+    pixels = decode_image(tf.constant(content), channels=channels).numpy()
+    batches = tf.data.Dataset.from_tensors(content).map(lambda one: decode_in_process(one, channels=channels))
+    np.testing.assert_array_equal(next(batches.as_numpy_iterator()), pixels)
+    return pixels
 
 
 def _with_exif(jpeg: bytes, tiff: bytes) -> bytes:

@@ -10,7 +10,6 @@ import sqlite3
 import threading
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import astuple
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,6 @@ FOLDER_VARIABLE = "TFKIT_CACHE"  # a folder, or `off`
 
 _VERSION = 1  # of what a look means
 _TOGETHER = 10_000
-_COLUMNS = 6  # of looks
 _MOST_BYTES = 1 << 30
 _FRESH_NS = 2_000_000_000  # a file changed so lately may change again within one tick of its clock
 _TABLES = """
@@ -105,7 +103,7 @@ class Remembered:
         looks, files, here = [], [], Path.cwd()
         latest = time.time_ns() - _FRESH_NS
         for path, state, look in seen:
-            looks.append(astuple(look)[:_COLUMNS])
+            looks.append((look.digest, look.reason, look.height, look.width, look.fingerprint, look.frames))
             if path is not None and state is not None and state[1] < latest:
                 files.append((_key(path, here), *state, look.digest))
         with self._lock:

@@ -90,14 +90,14 @@ class FileSource(ImageSource):
     def read_pixels(self, index: "tf.Tensor") -> "tf.Tensor":
         import tensorflow as tf
 
-        from tfkit.data.images import decode_image
+        from tfkit.data.images import decode_in_process
 
         if self.watched is None:
             encoded = tf.io.read_file(tf.gather(self._path_strings, index))
         else:
             read = tf.numpy_function(self.watched.content, [index], tf.string, stateful=False)
             encoded = tf.ensure_shape(read, [])
-        return decode_image(encoded, channels=self.channels)
+        return decode_in_process(encoded, channels=self.channels)
 
     def fitted_pixels(self, index: int, image: ImageSpec) -> np.ndarray:
         return picture_pixels(self.content(index), image)

@@ -17,7 +17,7 @@ from tfkit.artifacts import ImageSpec
 from tfkit.data.decoder import picture_pixels
 from tfkit.data.examples import LeftOut
 from tfkit.data.image_files import PartName, Reading, part_name
-from tfkit.data.images import decode_image
+from tfkit.data.images import decode_in_process
 from tfkit.data.sources import ImageSource
 from tfkit.errors import DataError
 
@@ -53,7 +53,7 @@ class TFRecordSource(ImageSource):
     def read_pixels(self, index: tf.Tensor) -> tf.Tensor:
         record = tf.numpy_function(self._record, [index], tf.string, stateful=False)
         encoded = tf.io.parse_single_example(tf.ensure_shape(record, []), self._feature)
-        return decode_image(next(iter(encoded.values())), channels=self.channels)
+        return decode_in_process(next(iter(encoded.values())), channels=self.channels)
 
     def fitted_pixels(self, index: int, image: ImageSpec) -> np.ndarray:
         return picture_pixels(self.content(index), image)
