@@ -75,11 +75,18 @@ def account_for(
 
 def same_content(parts: Iterable[Part[ExamplesT]]) -> dict[bytes, Group]:
     """The names of two or more examples with the same content, by its digest, in order of first appearance."""
-    groups: dict[bytes, list[str]] = defaultdict(list)
+    parts = list(parts)
+    once: set[bytes] = set()
+    twice: set[bytes] = set()
     for part in parts:
+        for digest in part.digests:
+            (twice if digest in once else once).add(digest)
+    groups: dict[bytes, list[str]] = defaultdict(list)  # of a million pictures, a list for each would take 200 MB
+    for part in parts if twice else ():
         for name, digest in zip(part.examples.names, part.digests, strict=True):
-            groups[digest].append(name)
-    return {digest: tuple(group) for digest, group in groups.items() if len(group) > 1}
+            if digest in twice:
+                groups[digest].append(name)
+    return {digest: tuple(group) for digest, group in groups.items()}
 
 
 def near_groups(parts: Iterable[Part[ExamplesT]]) -> tuple[Group, ...]:
@@ -88,16 +95,18 @@ def near_groups(parts: Iterable[Part[ExamplesT]]) -> tuple[Group, ...]:
     Pictures whose fingerprints differ in few bits, found among those that agree in a band of their lowest frequencies.
     A part cut out of a picture, a mirrored or a turned one has another fingerprint and is not found.
     """
-    content = {
-        look.digest: (name, look.fingerprint)
-        for part in parts
-        for name, look in zip(part.examples.names, part.looks, strict=bool(part.looks))
-        if look.fingerprint
-    }
-    if len(content) < 2:
+    seen: set[bytes] = set()
+    names: list[str] = []
+    joined = bytearray()
+    for part in parts:
+        for name, look in zip(part.examples.names, part.looks, strict=bool(part.looks)):
+            if look.fingerprint and look.digest not in seen:
+                seen.add(look.digest)
+                names.append(name)
+                joined += look.fingerprint
+    if len(names) < 2:
         return ()
-    names = [name for name, _ in content.values()]
-    prints = np.frombuffer(b"".join(print_ for _, print_ in content.values()), np.uint8).reshape(len(names), -1)
+    prints = np.frombuffer(joined, np.uint8).reshape(len(names), -1)
     pairs = np.concatenate([_near_pairs(prints, band) for band in range(_BANDS)])
     if not len(pairs):
         return ()
@@ -128,14 +137,19 @@ def _near_pairs(prints: NDArray[np.uint8], band: int) -> NDArray[np.int64]:
 
 def _shared(parts: Mapping[PartName, Part[ExamplesT]]) -> list[bytes]:
     """The digests that lie in more than one split, in order of appearance."""
-    places: dict[bytes, set[str]] = defaultdict(set)
-    for split, part in parts.items():
-        for digest in part.digests:
-            places[digest].add(split)
-    return [digest for digest, splits in places.items() if len(splits) > 1]
+    first: dict[bytes, PartName] = {}
+    shared = {
+        digest
+        for split, part in parts.items()
+        for digest in part.digests
+        if first.setdefault(digest, split) != split
+    }
+    return [digest for digest in first if digest in shared] if shared else []
 
 
-def _in_two_splits(groups: Iterable[Group], parts: Mapping[PartName, Part[ExamplesT]]) -> tuple[Group, ...]:
+def _in_two_splits(groups: Sequence[Group], parts: Mapping[PartName, Part[ExamplesT]]) -> tuple[Group, ...]:
+    if not groups:
+        return ()
     split_of = {name: split for split, part in parts.items() for name in part.examples.names}
     return tuple(group for group in groups if len({split_of[name] for name in group if name in split_of}) > 1)
 

@@ -69,12 +69,14 @@ def _looks(
     tell: Progress,
 ) -> list[Look]:
     """Those known, and for the others what is seen now; these are remembered."""
-    looks: dict[int, Look] = {}
-    for place, look in enumerate(remembered.of_files(files, states)):
-        if look is not None:
-            looks[place] = _limited(look, onlooker.max_pixels)
-    tell(len(looks), len(positions))
-    unseen = [place for place in range(len(positions)) if place not in looks]
+    nothing = Look(b"")
+    looks = [
+        nothing if look is None else _limited(look, onlooker.max_pixels).of_file(state)
+        for look, state in zip(remembered.of_files(files, states), states, strict=True)
+    ]
+    unseen = [place for place, look in enumerate(looks) if look is nothing]
+    done = len(positions) - len(unseen)
+    tell(done, len(positions))
 
     def look_at(place: int) -> Look:
         try:
@@ -95,14 +97,16 @@ def _looks(
 
     try:
         for group, seen in zip(groups, _in_order(lambda group: list(map(look_at, group)), groups), strict=True):
-            looks.update(zip(group, seen, strict=True))
+            for place, look in zip(group, seen, strict=True):
+                looks[place] = look.of_file(states[place])
             fresh += [place for place in group if _is_lasting(looks[place], onlooker.max_pixels)]
             if len(fresh) >= _KEPT_AT_ONCE:
                 keep()
-            tell(len(looks), len(positions))
+            done += len(group)
+            tell(done, len(positions))
     finally:  # what was seen before Ctrl-C is known the next time
         keep()
-    return [looks[place].of_file(states[place]) for place in range(len(positions))]
+    return looks
 
 
 def _is_lasting(look: Look, max_pixels: int) -> bool:

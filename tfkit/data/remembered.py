@@ -72,22 +72,24 @@ class Remembered:
 
     def of_files(self, paths: Sequence[str | None], states: Sequence[FileState | None]) -> list[Look | None]:
         """What is known of files in the state that they are in; None for each that must be looked at."""
-        known: dict[bytes, tuple[FileState, Look]] = {}
+        found: list[Look | None] = []
+        for start in range(0, len(paths), _TOGETHER):
+            found += self._of_some(paths[start : start + _TOGETHER], states[start : start + _TOGETHER])
+        return found
+
+    def _of_some(self, paths: Sequence[str | None], states: Sequence[FileState | None]) -> list[Look | None]:
         here = Path.cwd()
         keys = [_key(path, here) if path is not None else b"" for path in paths]
         asked = [key for key in keys if key] if self._base is not None else []
-        for start in range(0, len(asked), _TOGETHER):
-            group = asked[start : start + _TOGETHER]
-            marks = ",".join("?" * len(group))
-            query = (
-                "SELECT path, size, changed, digest, reason, height, width, fingerprint, frames "
-                f"FROM files JOIN looks USING (digest) WHERE path IN ({marks})"
-            )
-            for path, size, changed, *look in self._ask(query, group):
-                known[path] = (size, changed), _look(look)
-        found = [known.get(key) for key in keys]
+        query = (
+            "SELECT path, size, changed, digest, reason, height, width, fingerprint, frames "
+            f"FROM files JOIN looks USING (digest) WHERE path IN ({','.join('?' * len(asked))})"
+        )
+        known = {path: ((size, changed), look) for path, size, changed, *look in self._ask(query, asked)}
+        rows = [known.get(key) for key in keys]
         return [
-            one[1] if one is not None and one[0] == state else None for one, state in zip(found, states, strict=True)
+            _look(row[1]) if row is not None and row[0] == state else None
+            for row, state in zip(rows, states, strict=True)
         ]
 
     def of_content(self, digest: bytes) -> Look | None:
