@@ -26,7 +26,7 @@ def main() -> None:
         devices = _two_devices(folder)
         alone = start(folder / "alone")[0].found()
         together = [process.found() for process in start(folder / "together", count=2)]
-        killed = start(folder / "killed", count=2, seconds=0.2)
+        killed = start(folder / "killed", count=2, stop_after=8)
         seconds = one_killed(killed, after=_KILLED_AFTER)
         again = [process.found() for process in start(folder / "killed", count=2)]
     _RESULT.write_text(_page(devices, alone, together, again[0], seconds))

@@ -1,17 +1,21 @@
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from tfkit.artifacts import ImageSpec
 from tfkit.data import (
+    FileSource,
     calibration_pixels,
     evaluation_batches,
     load_image_splits,
     pixel_batches,
     training_batches,
 )
+from tfkit.data.shares import Share
 
 _IMAGE = ImageSpec(16, 16)
 
@@ -54,6 +58,48 @@ def test_a_run_can_go_on_at_a_later_epoch(examples):
     third = _epochs(training_batches(examples, _IMAGE, batch_size=4, seed=1), 3)[2]
     resumed = _epochs(training_batches(examples, _IMAGE, batch_size=4, seed=1, first_epoch=2))[0]
     assert _same(third, resumed)
+
+
+class _Counting(FileSource):
+    """Files, and which of them were read."""
+
+    def __init__(self, source):
+        super().__init__(source.files, channels=source.channels)
+        self.read = []
+
+    def read_pixels(self, index):
+        noted = tf.numpy_function(lambda place: self.read.append(int(place)) or place, [index], tf.int64)
+        return super().read_pixels(tf.ensure_shape(noted, []))
+
+
+@pytest.mark.parametrize(("parts", "devices"), [(2, 2), (2, 4), (3, 3)])
+@pytest.mark.parametrize("epochs", ["training", "evaluation"])
+def test_processes_read_their_own_share_and_see_what_one_process_would(examples, parts, devices, epochs):
+    def batches(of, share=None):
+        if epochs == "evaluation":
+            return evaluation_batches(of, _IMAGE, batch_size=12, share=share)
+        return training_batches(of, _IMAGE, batch_size=12, seed=3, cache_bytes=0, share=share)
+
+    whole = _epochs(batches(examples))[0]
+    read = []
+    for part in range(parts):
+        share = Share(part=part, parts=parts, devices=devices)
+        source = _Counting(examples.source)
+        own = _epochs(batches(replace(examples, source=source), share))[0]
+        for (pixels, targets), (all_pixels, all_targets) in zip(own, whole, strict=True):
+            rows = share.rows(len(targets)).numpy()
+            np.testing.assert_array_equal(pixels[rows], all_pixels[rows])
+            np.testing.assert_array_equal(targets, all_targets)
+        assert len(source.read) == len(set(source.read)) < len(examples)
+        read += source.read
+    assert set(read) == set(examples.indices)
+    assert len(read) <= len(examples) + 2 * devices, "no more come twice than fill up a batch"
+
+
+def test_mixing_needs_the_images_of_all_processes(examples):
+    options = {"batch_size": 12, "seed": 3, "cache_bytes": 0, "mixing": "mixup"}
+    shared = training_batches(examples, _IMAGE, share=Share(0, 2, 2), **options)
+    assert _same(_epochs(shared)[0], _epochs(training_batches(examples, _IMAGE, **options))[0])
 
 
 def test_an_epoch_holds_every_example_once_with_its_label(examples):

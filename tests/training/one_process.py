@@ -23,17 +23,18 @@ IMAGE = ImageSpec(16, 16, 1, "stretch")
 
 
 class Losses(keras.callbacks.Callback):
-    """Notes and says the loss of each step; slows the steps down, for a test that kills."""
+    """Notes and says the loss of each step; stands still after a number of them, for a test that kills."""
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, stop_after: int) -> None:
         super().__init__()
         self.seen: list[float] = []
-        self._seconds = seconds
+        self._stop_after = stop_after
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
         self.seen.append(float((logs or {})["loss"]))
         sys.stderr.write(f"loss {self.seen[-1]}\n")
-        time.sleep(self._seconds)
+        if len(self.seen) == self._stop_after:
+            time.sleep(3600)
 
 
 def classifier() -> keras.Model:
@@ -44,11 +45,11 @@ def classifier() -> keras.Model:
     return models.build_classifier(keras.Model(pixels, maps), classes=3, dropout=0.0)
 
 
-def train(folder: Path, epochs: int, seconds: float) -> dict[str, Any]:
+def train(folder: Path, epochs: int, stop_after: int) -> dict[str, Any]:
     if "KERAS_DISTRIBUTION_PROCESS_ID" in os.environ:
         training.join_processes()
     keras.utils.set_random_seed(0)
-    model, losses = classifier(), Losses(seconds)
+    model, losses = classifier(), Losses(stop_after)
     data = load_image_splits(source="digits", classes=("0", "1", "2"), labels_per_class=64, seed=0, channels=1)
     going_on._SHARE_OF_KEEPING = 0
     course = training.fine_tune(
@@ -60,6 +61,7 @@ def train(folder: Path, epochs: int, seconds: float) -> dict[str, Any]:
         batch_size=32,
         batch_norm="train",
         augmentation="light",
+        cache_bytes=0,  # each process reads its own share of each batch alone
         callbacks=(losses,),
         state=folder / "state.npz",
         checkpoint=folder / "model.keras",
@@ -70,7 +72,7 @@ def train(folder: Path, epochs: int, seconds: float) -> dict[str, Any]:
 
 if __name__ == "__main__":
     try:
-        found = train(Path(sys.argv[1]), int(sys.argv[2]), float(os.environ.get("SECONDS_A_STEP", "0")))
+        found = train(Path(sys.argv[1]), int(sys.argv[2]), int(os.environ.get("STOP_AFTER", "0")))
     except TrainingError as fault:
         sys.exit(f"error: {fault}\nhint: {fault.hint}")
     sys.stdout.write(json.dumps(found))

@@ -43,24 +43,25 @@ class Started:
         self.process.wait()
 
 
-def start(folder: Path, *, count: int = 1, epochs: int = 2, seconds: float = 0.0) -> list[Started]:
+def start(folder: Path, *, count: int = 1, epochs: int = 2, stop_after: int = 0) -> list[Started]:
     """Start the processes of a training, whose state is in a folder.
 
     Args:
         folder: Where state, model and outputs go.
         count: How many processes train together.
         epochs: Of 6 steps each.
-        seconds: How long each step waits, so that it can be killed.
+        stop_after: Steps after which the last process stands still, so that it can be killed; 0 for never.
     """
     folder.mkdir(exist_ok=True)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{free.getsockname()[1]}"
-    common = os.environ | {"KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu", "SECONDS_A_STEP": str(seconds)}
+    common = os.environ | {"KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"}
     started = []
     for number in range(count):
         said = {"KERAS_DISTRIBUTION_JOB_ADDRESSES": address, "KERAS_DISTRIBUTION_NUM_PROCESSES": str(count)}
         said |= {"KERAS_DISTRIBUTION_PROCESS_ID": str(number)}
+        said |= {"STOP_AFTER": str(stop_after)} if number == count - 1 else {}
         out, err = folder / f"out{number}", folder / f"err{number}"
         with out.open("wb") as output, err.open("wb") as errors:
             words = [sys.executable, str(_SCRIPT), str(folder), str(epochs)]

@@ -20,7 +20,7 @@ def test_processes_need_jax() -> None:
 @pytest.mark.slow
 def test_two_processes_train_as_one_and_go_on(tmp_path: Path) -> None:
     (alone,) = start(tmp_path / "alone")
-    together = start(tmp_path / "together", count=2, seconds=0.2)
+    together = start(tmp_path / "together", count=2, stop_after=8)
     one_killed(together, after=8)
     assert f"process 0 of 2 cannot reach the others: one of them has stopped\nhint: {''}" in together[0].told
     assert f"goes on from '{tmp_path / 'together' / 'state.npz'}'" in together[0].told

@@ -139,10 +139,7 @@ def _shared(parts: Mapping[PartName, Part[ExamplesT]]) -> list[bytes]:
     """The digests that lie in more than one split, in order of appearance."""
     first: dict[bytes, PartName] = {}
     shared = {
-        digest
-        for split, part in parts.items()
-        for digest in part.digests
-        if first.setdefault(digest, split) != split
+        digest for split, part in parts.items() for digest in part.digests if first.setdefault(digest, split) != split
     }
     return [digest for digest in first if digest in shared] if shared else []
 

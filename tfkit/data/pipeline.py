@@ -17,6 +17,7 @@ from tfkit.data.augmentation import AugmentationPolicy, Mixing, augment_batch, m
 from tfkit.data.examples import ImageExamples, host_pixel_batches
 from tfkit.data.images import fit_image
 from tfkit.data.kept_pixels import KeptPixels
+from tfkit.data.shares import Share
 from tfkit.data.splitting import spread_over_classes
 from tfkit.data.targets import dense_targets, target_kind
 
@@ -39,6 +40,7 @@ def training_batches(
     cache_bytes: int = 1 << 30,
     first_epoch: int = 0,
     first_step: int = 0,
+    share: Share | None = None,
 ) -> tf.data.Dataset:
     """Shuffled, augmented batches; each iteration over the data set is the next epoch.
 
@@ -53,6 +55,8 @@ def training_batches(
         cache_bytes: When all fitted images take no more than this, they are decoded once, now, and kept.
         first_epoch: The number of the first epoch, to go on with a run that was interrupted.
         first_step: Batches of that epoch that are left out; the data set then does not know how many it has.
+        share: What one process of several works on: of images that are not kept it reads no others, and pixels of the
+            others are none of theirs. None reads all; so does `mixing`, which blends images of all processes.
 
     Returns:
         A data set of float32 (batch, height, width, channels) pixels 0..255 and targets float32 (batch, classes):
@@ -82,8 +86,9 @@ def training_batches(
             num_parallel_calls=tf.data.AUTOTUNE,
         )
     else:
+        read_one = _of_share(read, image, None if mixing else share, len(examples), batch_size)
         read_each = order.map(
-            lambda epoch_seed, step, position: (epoch_seed, step, position, read(position)),
+            lambda epoch_seed, step, position: (epoch_seed, step, position, read_one(step, position)),
             num_parallel_calls=tf.data.AUTOTUNE,
         )
         batches = read_each.batch(batch_size).map(finish, num_parallel_calls=tf.data.AUTOTUNE)
@@ -125,7 +130,7 @@ def some_views(
 
 
 def evaluation_batches(
-    examples: ImageExamples, image: ImageSpec, *, batch_size: int, cache_bytes: int = 0
+    examples: ImageExamples, image: ImageSpec, *, batch_size: int, cache_bytes: int = 0, share: Share | None = None
 ) -> tf.data.Dataset:
     """Batches in the order of the examples, unchanged.
 
@@ -134,6 +139,7 @@ def evaluation_batches(
         image: The model's input.
         batch_size: Examples a batch; the last, smaller batch is kept.
         cache_bytes: As for `training_batches`; 0 reads the images again at each iteration.
+        share: As for `training_batches`.
 
     Returns:
         A data set of float32 (batch, height, width, channels) pixels 0..255 and targets float32 (batch, classes):
@@ -145,9 +151,10 @@ def evaluation_batches(
     if is_stored:
         batches = positions.batch(batch_size).map(lambda chosen: (read(chosen), chosen))
     else:
-        batches = positions.map(lambda chosen: (read(chosen), chosen), num_parallel_calls=tf.data.AUTOTUNE).batch(
-            batch_size
-        )
+        read_one = _of_share(read, image, share, len(examples), batch_size)
+        batches = positions.map(
+            lambda chosen: (read_one(chosen, chosen), chosen), num_parallel_calls=tf.data.AUTOTUNE
+        ).batch(batch_size)
     finished = batches.map(
         lambda pixels, chosen: (
             tf.cast(pixels, tf.float32),
@@ -223,6 +230,21 @@ def _direct_reader(examples: ImageExamples, image: ImageSpec) -> ReadPixels:
         return tf.ensure_shape(tf.numpy_function(kept.passing, [index, pixels], tf.uint8), image.shape)
 
     return read
+
+
+def _of_share(
+    read: ReadPixels, image: ImageSpec, share: Share | None, count: int, batch_size: int
+) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
+    """A function from an example's place in its epoch and its position to its pixels; of another share, to zeros."""
+    if share is None:
+        return lambda _, position: read(position)
+
+    def read_own(step: tf.Tensor, position: tf.Tensor) -> tf.Tensor:
+        row = step % batch_size
+        together = tf.minimum(tf.constant(batch_size, tf.int64), count - (step - row))
+        return tf.cond(share.holds(row, together), lambda: read(position), lambda: tf.zeros(image.shape, tf.uint8))
+
+    return read_own
 
 
 def _kept_reader(examples: ImageExamples, image: ImageSpec, kept: KeptPixels) -> ReadPixels:

@@ -21,6 +21,7 @@ from tfkit.training.quick_steps import narrow_convolutions, narrow_convolutions_
 if TYPE_CHECKING:
     import tensorflow as tf
 
+    from tfkit.data.shares import Share
     from tfkit.training.optimization import Optimization
 
 Distribution = Literal["auto", "none", "data_parallel"]
@@ -166,24 +167,22 @@ class DevicesTogether:
         Args:
             batches: A `tf.data.Dataset` of training batches.
         """
-        return equal_parts(batches, self._strategy.num_replicas_in_sync)
+        from tfkit.data.shares import Share
+
+        return equal_parts(batches, Share(devices=self._strategy.num_replicas_in_sync))
 
 
-def equal_parts(batches: tf.data.Dataset, count: int, *, part: int = 0, parts: int = 1) -> tf.data.Dataset:
-    """Batches that so many devices can share: the first examples of one that they cannot come twice.
+def equal_parts(batches: tf.data.Dataset, share: Share) -> tf.data.Dataset:
+    """A share of every batch.
 
     Args:
         batches: A `tf.data.Dataset` of batches.
-        count: Devices in all.
-        part: Which part of each batch is wanted, from 0.
-        parts: Into how many it is divided, each for as many devices; 1 gives whole batches.
+        share: Which; of one part, batches that its devices can divide.
     """
     import tensorflow as tf
 
     def chosen_of(*batch: object) -> object:
-        rows = tf.shape(tf.nest.flatten(batch)[0])[0]
-        each = -(-rows // count) * count // parts
-        chosen = tf.range(part * each, (part + 1) * each) % rows
+        chosen = share.rows(tf.shape(tf.nest.flatten(batch)[0])[0])
         return tf.nest.map_structure(lambda values: tf.gather(values, chosen), batch)
 
     return batches.map(chosen_of)

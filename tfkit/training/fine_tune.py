@@ -180,7 +180,8 @@ def train_on(
     from tfkit.data import evaluation_batches, training_batches  # they start TensorFlow
 
     keras.utils.set_random_seed(seed)
-    begin = saved_position(state)
+    begin, others = saved_position(state), processes_together()
+    share = others.share if others.count > 1 else None
     batches = training_batches(
         train,
         image,
@@ -192,8 +193,9 @@ def train_on(
         cache_bytes=cache_bytes,
         first_epoch=begin.epoch,
         first_step=begin.step,
+        share=share,
     )
-    held_out = evaluation_batches(validation, image, batch_size=batch_size, cache_bytes=cache_bytes)
+    held_out = evaluation_batches(validation, image, batch_size=batch_size, cache_bytes=cache_bytes, share=share)
     return train_batches(
         model,
         named_batches(batches, image),

@@ -20,6 +20,8 @@ from tfkit.training.distribution import equal_parts
 if TYPE_CHECKING:
     import tensorflow as tf
 
+    from tfkit.data.shares import Share
+
 _SAID = tuple(f"KERAS_DISTRIBUTION_{name}" for name in ("JOB_ADDRESSES", "NUM_PROCESSES", "PROCESS_ID"))
 _SILENT_FOR = 30  # seconds after which JAX takes a process for dead and ends the others
 _OF_THE_NETWORK = ("gloo", "nccl", "connection", "coordination", "unavailable", "heartbeat", "socket")
@@ -49,6 +51,13 @@ class Processes:
         """Who trains, in words."""
         return f"{self.count} processes train together, each on an equal part of every batch: {self.devices} devices"
 
+    @property
+    def share(self) -> Share:
+        """This process's part of every batch."""
+        from tfkit.data.shares import Share
+
+        return Share(part=self.number, parts=self.count, devices=self.devices)
+
     def part_of(self, batches: tf.data.Dataset) -> tf.data.Dataset:
         """This process's part of every batch; the last batch is filled up with its first examples.
 
@@ -60,7 +69,7 @@ class Processes:
         """
         if isinstance(batches, keras.utils.PyDataset):
             raise TrainingError("several processes cannot share a PyDataset", hint="give a tf.data.Dataset")
-        return equal_parts(batches, self.devices, part=self.number, parts=self.count)
+        return equal_parts(batches, self.share)
 
 
 def join_processes(seed: int = 0) -> Processes:
@@ -99,6 +108,8 @@ def join_processes(seed: int = 0) -> Processes:
 
     addresses, count, number = (os.environ[name] for name in _SAID)
     jax.config.update("jax_cpu_collectives_implementation", "gloo")  # type: ignore[no-untyped-call]
+    # Two steps at once on a CPU would wait for each other's sums in different orders, for ever.
+    jax.config.update("jax_cpu_enable_async_dispatch", False)  # type: ignore[no-untyped-call]
     # JAX's own service would take SIGTERM, upon which a training keeps its state.
     jax.config.update("jax_enable_preemption_service", False)  # type: ignore[no-untyped-call]
     try:
