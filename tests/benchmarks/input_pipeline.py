@@ -1,6 +1,6 @@
 """Images a second of tfkit's input pipeline beside Keras's own and a hand-written one, and its memory for much data.
 
-    python tests/benchmarks/input_pipeline.py --data hymenoptera/train
+    python tests/benchmarks/input_pipeline.py --data hymenoptera/train [--copies 8]
     python tests/benchmarks/input_pipeline.py --memory
 
 Speed: `training_batches(augmentation="light")` against `keras.utils.image_dataset_from_directory` with Keras's
@@ -9,7 +9,8 @@ RandomFlip, RandomCrop-and-resize (RandomZoom), RandomBrightness and RandomContr
 pixels. All at 224 px, batch 32, with and without a cache of the decoded images. Each of `--rounds` rounds builds every
 pipeline anew, in turn, and runs 3 epochs; the table gives medians over the rounds, and how many times better than each
 opponent every round was. The first epoch includes building the pipeline and decoding the images. CPU time over all 3
-epochs is given too: it tells more on a busy host.
+epochs is given too: it tells more on a busy host. With `--copies` each photo stands there so many times (links), as
+in a larger set, of whose epochs the building of a pipeline is a smaller part.
 
 Memory: resident memory of a fresh process that streams (cache_bytes=0) 1k, 10k and 50k examples, which are repeats of
 64 synthetic photos on disk.
@@ -98,6 +99,15 @@ def hand_written_pipeline(directory: Path, *, cache: bool) -> tf.data.Dataset:
     else:
         decoded = files.shuffle(len(paths)).map(decode, num_parallel_calls=tf.data.AUTOTUNE)
     return decoded.batch(_BATCH_SIZE).map(augment, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+
+
+def _copies(directory: Path, folder: Path, copies: int) -> Path:
+    if copies == 1:
+        return directory
+    for path, copy in itertools.product(directory.glob("*/*"), range(copies)):
+        (folder / path.parent.name).mkdir(exist_ok=True)
+        (folder / path.parent.name / f"{copy}_{path.name}").symlink_to(path.resolve())
+    return folder
 
 
 def _photos(directory: Path) -> tuple[list[str], list[Path], np.ndarray]:
@@ -222,6 +232,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, help="a folder of class folders of photos, such as hymenoptera/train")
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--copies", type=int, default=1)
     parser.add_argument("--memory", action="store_true", help="measure memory instead of speed")
     parser.add_argument("--memory-of", type=int, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -232,7 +243,8 @@ def main() -> None:
     elif arguments.data is None:
         parser.error("--data is needed: a folder of class folders of photos")
     else:
-        compare_speed(arguments.data, arguments.rounds)
+        with tempfile.TemporaryDirectory() as folder:
+            compare_speed(_copies(arguments.data, Path(folder), arguments.copies), arguments.rounds)
 
 
 if __name__ == "__main__":

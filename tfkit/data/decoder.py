@@ -1,17 +1,10 @@
 """Whole images from files of others: decoded, or named with what is wrong."""
 
-from collections.abc import Callable
-from functools import cached_property
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from tfkit.artifacts import ImageSpec
 from tfkit.data.host_images import decode_on_host, fit_on_host, is_jpeg, jpeg_warnings, png_fault
 from tfkit.errors import DataError
-
-if TYPE_CHECKING:
-    import tensorflow as tf
 
 
 class ImageDecoder:
@@ -23,19 +16,6 @@ class ImageDecoder:
 
     def __init__(self, *, channels: int) -> None:
         self._channels = channels
-
-    @cached_property
-    def _decode(self) -> Callable[[bytes], "tf.Tensor"]:
-        """What decodes; made, and TensorFlow started, when it is first needed."""
-        import tensorflow as tf
-
-        from tfkit.data.images import decode_image
-
-        function: Callable[[bytes], tf.Tensor] = tf.function(
-            lambda encoded: decode_image(encoded, channels=self._channels),
-            input_signature=[tf.TensorSpec([], tf.string)],
-        )
-        return function
 
     def fault(self, content: bytes) -> str | None:
         """Why bytes are no image that can be used, or None; safe to call from many threads.
@@ -50,11 +30,13 @@ class ImageDecoder:
             return None, "it is empty"
         if reason := png_fault(content):
             return None, reason
-        import tensorflow as tf
+        import tensorflow as tf  # it is started when it is first needed
+
+        from tfkit.data.images import decode_image
 
         try:
             with tf.device("CPU:0"):
-                return self._decode(content).numpy(), None
+                return decode_image(tf.constant(content), channels=self._channels).numpy(), None
         except tf.errors.OpError as fault:
             return None, _reason(content, str(fault.message))
 
