@@ -174,8 +174,9 @@ def others_lost_are_told(together: Processes, state: Path | None) -> Iterator[No
 
     try:
         yield
-    except jax.errors.JaxRuntimeError as fault:
-        if not any(sign in str(fault).lower() for sign in _OF_THE_NETWORK):
+    except (jax.errors.JaxRuntimeError, ValueError) as fault:  # the second of steps that are waited for
+        signs = _OF_THE_NETWORK if isinstance(fault, jax.errors.JaxRuntimeError) else _OF_THE_NETWORK[:2]
+        if not any(sign in str(fault).lower() for sign in signs):
             raise
         goes_on = f"the training goes on from '{state}'" if state else "without a state, it begins anew"
         raise TrainingError(
