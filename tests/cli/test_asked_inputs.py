@@ -11,7 +11,7 @@ from PIL import Image
 
 from tfkit.artifacts import CAFFE, IMAGENET, RAW, SYMMETRIC, UNIT, ImageSpec, PixelScaling
 from tfkit.cli.main import main
-from tfkit.cli.options import pixel_scaling
+from tfkit.cli.options import PixelOptions
 from tfkit.errors import ConfigError
 from tfkit.models import scales_its_pixels, taking_raw_pixels
 from tfkit.runtimes import LiteRTRuntime
@@ -157,13 +157,13 @@ def test_an_8_bit_file_of_no_usual_range_is_asked_about(
 )
 def test_what_is_said_of_pixels_is_checked(words: Any, told: str) -> None:
     with pytest.raises(ConfigError, match=told):
-        pixel_scaling(*words)
+        PixelOptions(*words).scaling()
 
 
 def test_what_is_said_of_pixels_comes_back_in_words() -> None:
-    said = pixel_scaling((0, 1), ".485,.456,.406", ".229,.224,.225", "rgb")
-    assert said == IMAGENET and pixel_scaling(None, None, None, "rgb") is None
-    assert pixel_scaling((-1, 1), None, None, "bgr") == PixelScaling.of_range(-1, 1, blue_first=True)
+    said = PixelOptions((0, 1), ".485,.456,.406", ".229,.224,.225").scaling()
+    assert said == IMAGENET and PixelOptions().scaling() is None
+    assert PixelOptions((-1, 1), input_channels="bgr").scaling() == PixelScaling.of_range(-1, 1, blue_first=True)
 
 
 @pytest.mark.parametrize("scaling", [UNIT, IMAGENET, CAFFE], ids=lambda one: one.words)

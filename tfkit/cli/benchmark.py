@@ -1,12 +1,11 @@
 """`tfkit benchmark`: how fast a model answers on this machine."""
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tfkit.cli.options import CustomObjects, InputChannels, InputMean, InputRange, InputStd, pixel_scaling
+from tfkit.cli.options import CustomObjects, ImageSize, ModelPath, PixelOptions, Threads
 
 if TYPE_CHECKING:
     from tfkit.operations import Timed
@@ -14,20 +13,15 @@ if TYPE_CHECKING:
 
 
 def benchmark(
-    path: Annotated[
-        Path,
-        typer.Argument(help="A run's folder, a .tflite file, a SavedModel's folder or a .keras file.", metavar="PATH"),
-    ],
-    threads: Annotated[int, typer.Option(min=1, help="CPU threads.")] = 1,
+    path: ModelPath,
+    *,
+    threads: Threads = 1,
     runs: Annotated[int, typer.Option(min=1, help="Timed runs, at least.")] = 50,
     warmup_runs: Annotated[int, typer.Option(min=0, help="Runs before the clock starts.")] = 10,
     seconds: Annotated[float, typer.Option(min=0, help="Go on timing for so long.")] = 5.0,
-    image_size: Annotated[int | None, typer.Option(min=1, help="For a model that takes any size.")] = None,
+    image_size: ImageSize = None,
     custom_objects: CustomObjects = None,
-    input_range: InputRange = None,
-    input_mean: InputMean = None,
-    input_std: InputStd = None,
-    input_channels: InputChannels = "rgb",
+    pixels: PixelOptions,
     sequence_length: Annotated[
         int | None, typer.Option(min=3, help="Tokens of a text, for a Keras model outside of its run.")
     ] = None,
@@ -45,7 +39,7 @@ def benchmark(
             threads=threads,
             image_size=image_size,
             sequence_length=sequence_length,
-            scaling=pixel_scaling(input_range, input_mean, input_std, input_channels),
+            scaling=pixels.scaling(),
             custom_objects=custom_objects,
             display=display,
         )

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tfkit.cli.options import NEW, Column, FinishedRun, Header
 from tfkit.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -19,11 +20,8 @@ _NAMED = 3  # files that cannot be read
 
 
 def drift(
-    run: Annotated[Path, typer.Argument(help="The folder of a finished run, such as runs/digits.", metavar="RUN")],
-    new: Annotated[
-        list[Path] | None,
-        typer.Argument(help="New pictures or folders of them; of texts .txt files or tables.", metavar="NEW..."),
-    ] = None,
+    run: FinishedRun,
+    new: Annotated[list[Path] | None, NEW] = None,
     reference: Annotated[
         Path | None,
         typer.Option(help="Compare with this instead of the run's test split: data, or a profile.", metavar="DATA"),
@@ -33,8 +31,8 @@ def drift(
     ] = None,
     alpha: Annotated[float, typer.Option(help="Chance of a false alarm.")] = 0.01,
     examples: Annotated[int, typer.Option(min=20, help="How many of each are compared, drawn at random.")] = 2000,
-    text_column: Annotated[str | None, typer.Option(help="Of texts: its name or number; as the run's data.")] = None,
-    header: Annotated[bool | None, typer.Option(help="Of texts: whether the first line names the columns.")] = None,
+    text_column: Column = None,
+    header: Header = None,
     html: Annotated[Path | None, typer.Option(help="Write the comparison as a page.", metavar="FILE")] = None,
     prometheus: Annotated[
         Path | None, typer.Option(help="Write metrics for node_exporter's textfile collector.", metavar="FILE")

@@ -8,14 +8,15 @@ import typer
 
 from tfkit.artifacts import FORMAT_NAMES, INTEGER_NAMES, ResizeMode
 from tfkit.cli.options import (
+    Column,
     CustomObjects,
-    InputChannels,
-    InputMean,
-    InputRange,
-    InputStd,
+    Header,
+    ImageSize,
+    KerasModel,
+    Labels,
+    PixelOptions,
     TaskOption,
-    pixel_scaling,
-    runtime_version,
+    min_runtime_option,
 )
 from tfkit.errors import ConfigError
 
@@ -31,7 +32,8 @@ else:
 
 
 def export(
-    model: Annotated[Path, typer.Argument(help="A .keras or .h5 file, or a run's folder.", metavar="MODEL")],
+    model: KerasModel,
+    *,
     output: Annotated[Path, typer.Option(help="The folder to make; it must be new or empty.", metavar="DIR")],
     formats: Annotated[
         list[ExportFormat] | None, typer.Option("--format", help="May be given more than once.", show_default=_INT8)
@@ -46,13 +48,10 @@ def export(
         typer.Option(help="An operator or layer that may stay in float in tflite_int8; repeatable.", metavar="NAME"),
     ] = None,
     custom_objects: CustomObjects = None,
-    labels: Annotated[Path | None, typer.Option(help="A file with one label a line.", metavar="FILE")] = None,
-    image_size: Annotated[int | None, typer.Option(min=1, help="For a model that takes any size.")] = None,
+    labels: Labels = None,
+    image_size: ImageSize = None,
     resize: Annotated[ResizeMode, typer.Option(help="How an app shall fit pictures.")] = "crop",
-    input_range: InputRange = None,
-    input_mean: InputMean = None,
-    input_std: InputStd = None,
-    input_channels: InputChannels = "rgb",
+    pixels: PixelOptions,
     task: TaskOption = None,
     tokenizer: Annotated[
         Path | None, typer.Option(help="Its folder, for a model of texts outside of its run.", metavar="DIR")
@@ -60,20 +59,13 @@ def export(
     sequence_length: Annotated[
         int | None, typer.Option(min=3, help="Tokens of a text, for a model outside of its run.")
     ] = None,
-    min_runtime: Annotated[
-        str | None,
-        typer.Option(
-            help="Refuse formats that this TensorFlow Lite runtime cannot read.",
-            metavar="2.14",
-            callback=runtime_version,
-        ),
-    ] = None,
+    min_runtime: Annotated[str | None, min_runtime_option("formats")] = None,
     segment_ids: Annotated[
         bool, typer.Option("--segment-ids", help="Of texts: add the input that MediaPipe's text tasks ask for.")
     ] = False,
-    text_column: Annotated[str | None, typer.Option(help="Of texts: its name or number; as the run's data.")] = None,
-    label_column: Annotated[str | None, typer.Option(help="Of texts: its name or number; as the run's data.")] = None,
-    header: Annotated[bool | None, typer.Option(help="Of texts: whether the first line names the columns.")] = None,
+    text_column: Column = None,
+    label_column: Column = None,
+    header: Header = None,
 ) -> int:
     """Export any Keras classifier of images, or of token ids, to files that ship.
 
@@ -87,7 +79,7 @@ def export(
         raise ConfigError(
             f"{' and '.join(integers)} needs --calibration DATA", hint="name the training data, or another --format"
         )
-    said = pixel_scaling(input_range, input_mean, input_std, input_channels)
+    said = pixels.scaling()
     make_empty(output)
     display = Display()
     display.header(f"{model} to {output}")

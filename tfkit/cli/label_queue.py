@@ -5,22 +5,21 @@ from typing import Annotated
 
 import typer
 
+from tfkit.cli.options import NEW, Column, FinishedRun, Header
+
 _SHOWN = 10
 
 
 def label_queue(
-    run: Annotated[Path, typer.Argument(help="The folder of a finished run, such as runs/digits.", metavar="RUN")],
-    new: Annotated[
-        list[Path],
-        typer.Argument(help="New pictures or folders of them; of texts .txt files or tables.", metavar="NEW..."),
-    ],
+    run: FinishedRun,
+    new: Annotated[list[Path], NEW],
     output: Annotated[Path, typer.Option(help="The table to write, with empty labels.", metavar="FILE.csv")] = Path(
         "to_label.csv"
     ),
     count: Annotated[int, typer.Option(min=1, help="How many to choose.")] = 50,
     examples: Annotated[int, typer.Option(min=1, help="How many to choose from, drawn at random.")] = 10_000,
-    text_column: Annotated[str | None, typer.Option(help="Of texts: its name or number; as the run's data.")] = None,
-    header: Annotated[bool | None, typer.Option(help="Of texts: whether the first line names the columns.")] = None,
+    text_column: Column = None,
+    header: Header = None,
     seed: Annotated[int, typer.Option(help="Of what is drawn.")] = 0,
 ) -> int:
     """Choose what to label next: inputs the model is unsure of, and that are unlike each other."""

@@ -25,6 +25,7 @@ from tfkit.cli import (
     tune,
     verify,
 )
+from tfkit.cli.options import laid_open
 from tfkit.errors import TfkitError, printable
 from tfkit.terminal.interruption import (
     OUT_OF_MEMORY_HINT,
@@ -66,7 +67,7 @@ _COMMANDS: tuple[Callable[..., int], ...] = (
     doctor.doctor,
 )
 for _command in _COMMANDS:
-    app.command()(_command)
+    app.command()(laid_open(_command))
 
 
 def _show_version(wanted: bool) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tfkit.artifacts import ResizeMode
-from tfkit.cli.options import CustomObjects, InputChannels, InputMean, InputRange, InputStd, TaskOption, pixel_scaling
+from tfkit.cli.options import CustomObjects, KerasModel, PixelOptions, TaskOption
 from tfkit.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -35,7 +35,8 @@ class Minimize(StrEnum):
 
 
 def optimize(
-    model: Annotated[Path, typer.Argument(help="A .keras or .h5 file, or a run's folder.", metavar="MODEL")],
+    model: KerasModel,
+    *,
     data: Annotated[str, typer.Option(help="Labelled images: a folder, an .npz or CSV, or 'digits'.", metavar="DATA")],
     max_drop: Annotated[
         float, typer.Option(help="Accuracy the file may lose, as a fraction: 0.005 is half a point.", metavar="SHARE")
@@ -65,10 +66,7 @@ def optimize(
     ] = None,
     custom_objects: CustomObjects = None,
     resize: Annotated[ResizeMode, typer.Option(help="How pictures are fitted.")] = "crop",
-    input_range: InputRange = None,
-    input_mean: InputMean = None,
-    input_std: InputStd = None,
-    input_channels: InputChannels = "rgb",
+    pixels: PixelOptions,
     task: TaskOption = None,
     epochs: Annotated[int, typer.Option(help="Epochs of quantisation-aware training.")] = 3,
     recovery_epochs: Annotated[int, typer.Option(help="Epochs in float after channels were cut.")] = 6,
@@ -90,7 +88,7 @@ def optimize(
     images = Images(data, test_data, validation_data, labels)
     folder = output or Path("runs") / f"{model.stem}_optimized"
     numbers = {"--epochs": epochs, "--recovery-epochs": recovery_epochs, "--batch-size": batch_size}
-    said = pixel_scaling(input_range, input_mean, input_std, input_channels)
+    said = pixels.scaling()
     limits = {"--max-bytes": max_bytes, "--max-latency-ms": max_latency_ms, "--max-minutes": max_minutes}
     faults = [] if model.exists() else [f"there is no model '{model}'"]
     _check_arguments([*faults, *images.faults()], numbers, limits, max_drop=max_drop, max_files=max_files)

@@ -6,11 +6,12 @@ from typing import Annotated
 import typer
 
 app = typer.Typer(no_args_is_help=True, help="Turn an accepted run into a bundle that others can start.")
+AcceptedRun = Annotated[Path, typer.Argument(help="The folder of an accepted run, such as runs/digits.", metavar="RUN")]
 
 
 @app.command()
 def serving(
-    run: Annotated[Path, typer.Argument(help="The folder of an accepted run, such as runs/digits.", metavar="RUN")],
+    run: AcceptedRun,
     output: Annotated[
         Path | None, typer.Option(help="The bundle's folder; NAME-serving when left out.", metavar="DIR")
     ] = None,
@@ -47,7 +48,7 @@ def serving(
 
 @app.command()
 def web(
-    run: Annotated[Path, typer.Argument(help="The folder of an accepted run, such as runs/digits.", metavar="RUN")],
+    run: AcceptedRun,
     output: Annotated[
         Path | None, typer.Option(help="The bundle's folder; NAME-web when left out.", metavar="DIR")
     ] = None,

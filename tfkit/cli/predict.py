@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tfkit.artifacts import ResizeMode
-from tfkit.cli.options import CustomObjects, InputChannels, InputMean, InputRange, InputStd, TaskOption, pixel_scaling
+from tfkit.cli.options import CustomObjects, ModelPath, PixelOptions, TaskOption
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,10 +24,7 @@ _BAR = 12  # characters of the longest bar
 
 
 def predict(
-    path: Annotated[
-        Path,
-        typer.Argument(help="A run's folder, a .tflite file, a SavedModel's folder or a .keras file.", metavar="PATH"),
-    ],
+    path: ModelPath,
     inputs: Annotated[
         list[str],
         typer.Argument(
@@ -35,6 +32,7 @@ def predict(
             metavar="INPUTS...",
         ),
     ],
+    *,
     labels: Annotated[Path | None, typer.Option(help="A file with one label a line.")] = None,
     custom_objects: CustomObjects = None,
     top: Annotated[
@@ -44,10 +42,7 @@ def predict(
     resize: Annotated[
         ResizeMode, typer.Option(help="How pictures are fitted, for a file that tfkit did not write.")
     ] = "crop",
-    input_range: InputRange = None,
-    input_mean: InputMean = None,
-    input_std: InputStd = None,
-    input_channels: InputChannels = "rgb",
+    pixels: PixelOptions,
     task: TaskOption = None,
     tokenizer: Annotated[
         Path | None, typer.Option(help="Its folder, for a file of token ids outside of its run.", metavar="DIR")
@@ -67,7 +62,7 @@ def predict(
     from tfkit.operations import FoundTexts, predict
     from tfkit.terminal import chatter_dropped
 
-    said = pixel_scaling(input_range, input_mean, input_std, input_channels)
+    said = pixels.scaling()
     with chatter_dropped():
         told = predict(
             path,

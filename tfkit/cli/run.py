@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tfkit.cli.options import Overrides
 from tfkit.errors import ConfigError, printable
 
 if TYPE_CHECKING:
@@ -24,9 +25,7 @@ def run(
             metavar="RECIPE",
         ),
     ] = "",
-    overrides: Annotated[
-        list[str] | None, typer.Argument(help="Values to change, such as head.epochs=3.", metavar="KEY=VALUE")
-    ] = None,
+    overrides: Overrides = None,
     config_file: Annotated[Path | None, typer.Option("--config", help="The YAML file, instead of RECIPE.")] = None,
 ) -> int:
     """Train, export, verify and report, as a recipe says."""
@@ -59,9 +58,7 @@ def run(
 
 def check(
     recipe: Annotated[str, typer.Argument(help="A recipe's name or a YAML file.", metavar="RECIPE")],
-    overrides: Annotated[
-        list[str] | None, typer.Argument(help="Values to change, such as head.epochs=3.", metavar="KEY=VALUE")
-    ] = None,
+    overrides: Overrides = None,
 ) -> int:
     """Check a recipe and its data; nothing is trained or written."""
     from tfkit.config import find_recipe, find_script, load_recipe

@@ -8,14 +8,14 @@ import typer
 
 from tfkit.artifacts import ResizeMode
 from tfkit.cli.options import (
+    Column,
     CustomObjects,
-    InputChannels,
-    InputMean,
-    InputRange,
-    InputStd,
+    Header,
+    Labels,
+    PixelOptions,
     TaskOption,
-    pixel_scaling,
-    runtime_version,
+    Threads,
+    min_runtime_option,
 )
 from tfkit.errors import ConfigError
 
@@ -38,6 +38,7 @@ def verify(
             help="A run's folder, an artifacts folder, a .tflite file, a SavedModel or a bundle.", metavar="PATH"
         ),
     ],
+    *,
     data: Annotated[
         Path | None,
         typer.Option(help="Labelled images: class folders, .npz or CSV; or texts: CSV, TSV, JSONL.", metavar="DATA"),
@@ -46,19 +47,16 @@ def verify(
         Path | None, typer.Option(help="The Keras model it was made from, to compare with.", metavar="MODEL")
     ] = None,
     custom_objects: CustomObjects = None,
-    labels: Annotated[Path | None, typer.Option(help="A file with one label a line.", metavar="FILE")] = None,
+    labels: Labels = None,
     resize: Annotated[ResizeMode, typer.Option(help="How images are fitted, for an outside file.")] = "crop",
     image_size: Annotated[int | None, typer.Option(min=1, help="For a SavedModel that does not say.")] = None,
-    input_range: InputRange = None,
-    input_mean: InputMean = None,
-    input_std: InputStd = None,
-    input_channels: InputChannels = "rgb",
+    pixels: PixelOptions,
     task: TaskOption = None,
-    text_column: Annotated[str | None, typer.Option(help="Of texts: its name or number; as the run's data.")] = None,
-    label_column: Annotated[str | None, typer.Option(help="Of texts: its name or number; as the run's data.")] = None,
-    header: Annotated[bool | None, typer.Option(help="Of texts: whether the first line names the columns.")] = None,
+    text_column: Column = None,
+    label_column: Column = None,
+    header: Header = None,
     tokenizer: Annotated[Path | None, typer.Option(help="Its folder, for an outside file of token ids.")] = None,
-    threads: Annotated[int, typer.Option(min=1, help="CPU threads.")] = 1,
+    threads: Threads = 1,
     max_accuracy_drop: Annotated[
         float | None, typer.Option(min=0, max=1, help="Refuse a larger loss against --reference, as a fraction.")
     ] = None,
@@ -68,14 +66,7 @@ def verify(
     max_bytes: Annotated[int | None, typer.Option(min=1, help="Refuse a larger file.")] = None,
     max_latency_ms_p95: Annotated[float | None, typer.Option(min=0, help="Refuse a slower file.")] = None,
     max_float_ops: Annotated[int | None, typer.Option(min=0, help="Refuse an int8 file with more of them.")] = None,
-    min_runtime: Annotated[
-        str | None,
-        typer.Option(
-            help="Refuse a file that this TensorFlow Lite runtime cannot read.",
-            metavar="2.14",
-            callback=runtime_version,
-        ),
-    ] = None,
+    min_runtime: Annotated[str | None, min_runtime_option("a file")] = None,
     npu: Annotated[
         str | None,
         typer.Option(help="Refuse integer files not wholly on this Ethos-U NPU; needs Vela.", metavar="ethos-u55-128"),
@@ -98,7 +89,7 @@ def verify(
             told = f"'{path}' is a bundle: its files are compared with what was written, and not measured again"
             raise ConfigError(told, hint="leave the other options out, or name the run that it was made of")
         return _show_bundle(path, bundle, as_json=as_json)
-    said = pixel_scaling(input_range, input_mean, input_std, input_channels)
+    said = pixels.scaling()
     display = Display(PlainConsole(stderr=as_json))
     with chatter_dropped():
         verified = verify(
