@@ -1,15 +1,11 @@
 """`tfkit benchmark`: how fast a model answers on this machine."""
 
-import json
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
+from tfkit.cli.documents import print_document
 from tfkit.cli.options import CustomObjects, ImageSize, ModelPath, PixelOptions, Threads
-
-if TYPE_CHECKING:
-    from tfkit.operations import Timed
-    from tfkit.terminal import Display
 
 
 def benchmark(
@@ -28,7 +24,7 @@ def benchmark(
     as_json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
 ) -> int:
     """Time a model on one image or text at a time, and say on what machine."""
-    from tfkit.operations import Timing, time_model
+    from tfkit.operations import Timing, time_model, timed_notes, timed_table
     from tfkit.terminal import Display, PlainConsole, chatter_dropped
 
     display = Display(PlainConsole(stderr=as_json))
@@ -44,28 +40,8 @@ def benchmark(
             display=display,
         )
     if as_json:
-        typer.echo(json.dumps(timed.document(), indent=2, default=str))
+        print_document(timed.document(), ascii_only=True)
     else:
-        _show(display, timed)
+        display.table(timed_table(timed))
+        display.notes(timed_notes(timed))
     return 0
-
-
-def _show(display: "Display", timed: "Timed") -> None:
-    from rich.text import Text
-
-    from tfkit.reports.quantities import counted, file_size, milliseconds
-    from tfkit.terminal import plain_table
-
-    table = plain_table(["file", "kind"], ["size", "p50", "p95", "mean", "runs"])
-    for file in timed.files:
-        latency = file.latency
-        times = map(milliseconds, (latency.latency_ms_p50, latency.latency_ms_p95, latency.latency_ms_mean))
-        table.add_row(Text(str(file.file)), file.kind, file_size(file.bytes), *times, str(latency.runs))
-    display.table(table)
-    for measures, threads in dict.fromkeys((file.latency.measures, file.latency.threads) for file in timed.files):
-        used = counted(threads, "thread") if threads else "the runtime's own threads"
-        display.note(f"measured: {measures}; {used}")
-    host = timed.host
-    display.note(
-        f"on {host.processor}, {counted(host.cores, 'core')}, {host.memory_gib:.0f} GiB, {host.operating_system}"
-    )

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tfkit.cli.documents import print_document
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -29,10 +31,9 @@ def doctor(
                 for finding in found:
                     _show(console, finding)
     if as_json:
-        import json
         from dataclasses import asdict
 
-        typer.echo(json.dumps([asdict(finding) for finding in findings], indent=2))
+        print_document([asdict(finding) for finding in findings], ascii_only=True)
     else:
         _close(console, findings)
     return 1 if any(finding.level == "fail" for finding in findings) else 0

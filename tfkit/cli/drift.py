@@ -1,22 +1,15 @@
 """`tfkit drift`: whether what a model is asked still is what it was proved on."""
 
-import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
+from tfkit.cli.documents import print_document
 from tfkit.cli.options import NEW, Column, FinishedRun, Header
 from tfkit.errors import ConfigError
 
-if TYPE_CHECKING:
-    from rich.table import Table
-
-    from tfkit.monitoring import Drift
-    from tfkit.terminal import Display
-
 ALARM = 3
-_NAMED = 3  # files that cannot be read
 
 
 def drift(
@@ -64,44 +57,16 @@ def drift(
             table=table,
             display=display,
         )
-    from tfkit.reports import drift_document, write_drift_metrics, write_drift_page
+    from tfkit import reports
 
     if prometheus is not None:
-        write_drift_metrics(told, prometheus, run=run.name)
+        reports.write_drift_metrics(told, prometheus, run=run.name)
     if html is not None:
-        write_drift_page(told, html, run=run.name)
+        reports.write_drift_page(told, html, run=run.name)
     if as_json:
-        typer.echo(json.dumps(drift_document(told), indent=2, ensure_ascii=False))
+        print_document(reports.drift_document(told))
     else:
-        _show(told, display)
+        display.notes(reports.unread_notes(told))
+        display.table(reports.drift_table(told))
+        display.notes(reports.drift_notes(told))
     return ALARM if told.alarm else 0
-
-
-def _show(told: "Drift", display: "Display") -> None:
-    from tfkit.reports import drift_headline, drift_rows
-
-    for left in told.left_out[:_NAMED]:
-        display.note(f"left out: '{left.name}': {left.reason}")
-    if len(told.left_out) > _NAMED:
-        display.note(f"left out: {len(told.left_out) - _NAMED} more that cannot be read")
-    display.table(_table(told))
-    for row in drift_rows(told):
-        if row.alarm and row.changes:
-            display.note(f"{row.name} that changed most: {row.changes}")
-    for note in told.notes:
-        display.note(note)
-    display.note(drift_headline(told))
-
-
-def _table(told: "Drift") -> "Table":
-    from rich.text import Text
-
-    from tfkit.reports import drift_rows
-    from tfkit.terminal import plain_table
-
-    table = plain_table(["compared"], ["reference", "new", "difference", "alarm above", "p"])
-    for row in drift_rows(told):
-        style = "bold red" if row.alarm else ""
-        cells = (row.name, row.reference, row.new, row.value, row.threshold, row.p_value)
-        table.add_row(*(Text(cell, style=style) for cell in cells))
-    return table

@@ -7,8 +7,6 @@ import typer
 
 from tfkit.cli.options import NEW, Column, FinishedRun, Header
 
-_SHOWN = 10
-
 
 def label_queue(
     run: FinishedRun,
@@ -23,28 +21,21 @@ def label_queue(
     seed: Annotated[int, typer.Option(help="Of what is drawn.")] = 0,
 ) -> int:
     """Choose what to label next: inputs the model is unsure of, and that are unlike each other."""
-    from rich.text import Text
-
-    from tfkit.errors import DataError, printable
-    from tfkit.terminal import Display, chatter_dropped, plain_table
+    from tfkit.errors import DataError
+    from tfkit.terminal import Display, chatter_dropped
 
     if output.exists():
         raise DataError(f"'{output}' exists already, and may hold labels", hint="name another with --output")
     display = Display()
     with chatter_dropped():
-        from tfkit.operations import TextTable
+        from tfkit.operations import TextTable, queue_table
         from tfkit.operations import label_queue as queued
 
         table = TextTable(text_column=text_column, header=header)
         told = queued(run, new, count=count, examples=examples, table=table, seed=seed, display=display)
     told.save(output)
-    shown = plain_table([told.columns[0], "suggested"], ["confidence"])
-    for row in told.rows[:_SHOWN]:
-        sure = "" if row.confidence is None else f"{row.confidence:.2f}"
-        shown.add_row(Text(printable(row.name)), Text(printable(row.suggested)), sure)
-    display.table(shown)
-    for note in told.notes:
-        display.note(note)
+    display.table(queue_table(told))
+    display.notes(told.notes)
     if told.left_out:
         first = told.left_out[0]
         display.note(f"{len(told.left_out)} cannot be read, the first '{first.name}': {first.reason}")

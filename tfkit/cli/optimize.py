@@ -12,7 +12,6 @@ from tfkit.errors import ConfigError
 
 if TYPE_CHECKING:
     from tfkit.operations import Optimized
-    from tfkit.search import SearchResult
     from tfkit.terminal import Display
 
 NOT_MET = 3
@@ -151,18 +150,17 @@ def _check_arguments(
 
 
 def _tell(display: "Display", found: "Optimized") -> int:
+    from tfkit.search import candidate_table
     from tfkit.search.words import described, headline, tested
 
     result, folder, report = found.result, found.folder, found.report
-    _show_files(display, result)
-    for failed in result.failed:
-        display.note(f"could not be made: {failed.variant.title}: {failed.reason}")
+    display.table(candidate_table(result))
+    display.notes(f"could not be made: {failed.variant.title}: {failed.reason}" for failed in result.failed)
     display.note(f"the search ended: {result.ended}")
     if result.test is not None:
         display.note(tested(result.test))
     if result.accepted is not None:
-        for layer in result.accepted.float_layers:
-            display.note(f"left in float: {layer.name}: {layer.reason}")
+        display.notes(f"left in float: {layer.name}: {layer.reason}" for layer in result.accepted.float_layers)
         display.next_steps(report, f"tfkit verify {folder}")
         return 0
     display.note(
@@ -170,28 +168,6 @@ def _tell(display: "Display", found: "Optimized") -> int:
     )
     if result.nearest is not None and result.chosen is None:
         display.note(described(result.nearest, result))
-    for miss in result.misses:
-        display.note(f"  missed: {miss}")
+    display.notes(f"  missed: {miss}" for miss in result.misses)
     display.next_steps(report)
     return NOT_MET
-
-
-def _show_files(display: "Display", result: "SearchResult") -> None:
-    from rich.text import Text
-
-    from tfkit.reports.quantities import percent
-    from tfkit.search.words import latency, points
-    from tfkit.terminal import plain_table
-
-    table = plain_table([f"file, on {result.chosen_on}"], ["accuracy", "points", "bytes", "p50"], ["budget"])
-    reference = result.reference
-    figures = (percent(reference.accuracy, decimals=2), "", f"{reference.bytes:,}", latency(reference.latency_ms), "")
-    table.add_row("Float model", *figures, end_section=True)
-    for file in result.candidates:
-        met = Text("met", style="green") if file.within else Text("missed", style="bold red")
-        if file is result.chosen:
-            met = Text("chosen", style="bold green")
-        gained = points(file.accuracy - reference.accuracy)
-        shown = (percent(file.accuracy, decimals=2), gained, f"{file.bytes:,}", latency(file.latency_ms), met)
-        table.add_row(Text(file.title), *shown)
-    display.table(table)

@@ -40,8 +40,7 @@ def serving(
         )
         folder, display = output or Path(f"{options.name}-serving"), Display()
         bundle = package_serving.package(run, folder, options, display)
-    for sentence in bundle.not_checked:
-        display.note(f"not checked: {sentence}")
+    display.notes(f"not checked: {sentence}" for sentence in bundle.not_checked)
     display.next_steps(folder / "SERVING.md", f"{folder}/smoke_test.sh", f"tfkit verify {folder}")
     return 0
 
@@ -68,8 +67,7 @@ def web(
         options = WebOptions(name or model_name(run), file, title)
         folder, display = output or Path(f"{options.name}-web"), Display()
         bundle = package_web.package(run, folder, options, display)
-    for sentence in bundle.not_checked:
-        display.note(f"not checked: {sentence}")
+    display.notes(f"not checked: {sentence}" for sentence in bundle.not_checked)
     commands = f"cd {folder} && npm install --ignore-scripts && python3 -m http.server 8000"
     display.next_steps(folder / "WEB.md", commands, f"tfkit verify {folder}")
     return 0

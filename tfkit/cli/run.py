@@ -7,14 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tfkit.cli.options import Overrides
-from tfkit.errors import ConfigError, printable
+from tfkit.errors import ConfigError
 
 if TYPE_CHECKING:
-    from tfkit.running.checking import RecipeCheck
     from tfkit.terminal.display import Display
 
 REFUSED = 3
-_MOST_SHOWN = 3
 
 
 def run(
@@ -74,44 +72,15 @@ def check(
         from tfkit.running.checking import check_config
 
         found = check_config(config, display)
-    if found.coverage is not None:
-        from tfkit.reports.terminal import coverage_tables
+    from tfkit.reports import coverage_tables, data_notes, data_table
 
-        for table in coverage_tables(found.coverage):
-            display.table(table)
-    _show_data(display, found)
+    for table in coverage_tables(found.coverage) if found.coverage is not None else ():
+        display.table(table)
+    display.table(data_table(found.class_names, found.data))
+    display.notes(data_notes(found.data))
     _show_stages(display, found.stages)
-    for note in found.notes:
-        display.note(note)
+    display.notes(found.notes)
     return 0
-
-
-def _show_data(display: "Display", found: "RecipeCheck") -> None:
-    """Show the classes, what was left out, and what is there twice."""
-    from rich.text import Text
-
-    from tfkit.terminal import plain_table
-
-    report = found.data
-    names = [name for name, counts in report.kept.items() if sum(counts.values())]
-    table = plain_table(["class"], names)
-    for kind in found.class_names:
-        table.add_row(Text(printable(kind)), *(str(report.kept[name].get(kind, 0)) for name in names))
-    table.add_section()
-    table.add_row("examples", *(str(report.examples[name]) for name in names), style="bold")
-    display.table(table)
-    for note in report.notes:
-        display.note(note)
-    for title, rows in (
-        ("left out", [f"{item.name}: {item.reason}" for item in report.left_out]),
-        ("same content twice", [" = ".join(group) for group in report.duplicates]),
-        ("same content in two splits, so its score is not earned", [" = ".join(group) for group in report.leakage]),
-        ("groups that look the same", [" = ".join(group) for group in report.near_duplicates]),
-        ("groups that look the same in two splits", [" = ".join(group) for group in report.near_leakage]),
-    ):
-        if rows:
-            more = f", and {len(rows) - _MOST_SHOWN} more" if len(rows) > _MOST_SHOWN else ""
-            display.note(f"{len(rows)} {title}: {'; '.join(rows[:_MOST_SHOWN])}{more}")
 
 
 def _show_stages(display: "Display", stages: tuple[tuple[str, str], ...]) -> None:

@@ -1,12 +1,15 @@
 from .ancestry import Ancestor, Ancestry, trace
+from .answer_tables import found_table, prediction_table, word_notes, word_table
 from .drifting import drift, save_profile
 from .exporting import export, make_empty
 from .optimizing import Images, Optimized, optimize
 from .predicting import predict
 from .queueing import LabelQueue, ToLabel, label_queue
 from .redacting import RedactedTable, redact
+from .tables import ancestry_tree, queue_table, timed_notes, timed_table
 from .timing import Timed, Timing, time_model
 from .values import Explained, FoundTexts, Limits, Prediction, TextTable, Verified
+from .verified_table import verified_notes, verified_table
 from .verifying import verify
 
 __all__ = [
@@ -25,15 +28,25 @@ __all__ = [
     "Timing",
     "ToLabel",
     "Verified",
+    "ancestry_tree",
     "drift",
     "export",
+    "found_table",
     "label_queue",
     "make_empty",
     "optimize",
     "predict",
+    "prediction_table",
+    "queue_table",
     "redact",
     "save_profile",
     "time_model",
+    "timed_notes",
+    "timed_table",
     "trace",
+    "verified_notes",
+    "verified_table",
     "verify",
+    "word_notes",
+    "word_table",
 ]

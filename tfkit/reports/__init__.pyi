@@ -16,7 +16,7 @@ from .run_report import (
     gain_over_head,
 )
 from .tensorboard import write_layer_errors, write_tensorboard_images, write_tensorboard_texts
-from .terminal import result_table
+from .terminal import coverage_tables, data_notes, data_table, drift_notes, drift_table, result_table, unread_notes
 
 __all__ = [
     "ArtifactResult",
@@ -27,11 +27,16 @@ __all__ = [
     "RunReport",
     "StageSummary",
     "artifact_result",
+    "coverage_tables",
     "data_gallery",
+    "data_notes",
+    "data_table",
     "describe_compression",
     "drift_document",
     "drift_headline",
+    "drift_notes",
     "drift_rows",
+    "drift_table",
     "evaluate",
     "explain_mistakes",
     "float_accuracy",
@@ -41,6 +46,7 @@ __all__ = [
     "result_table",
     "shown_of",
     "suspicious_labels_told",
+    "unread_notes",
     "write_drift_metrics",
     "write_drift_page",
     "write_layer_errors",

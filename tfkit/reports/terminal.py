@@ -1,4 +1,4 @@
-"""Tables of a run in the terminal: what compression will do, before it, and its files, at its end."""
+"""Tables in the terminal: data and what compression will do before a run, its files at its end, drift after it."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from tfkit.errors import printable
+from tfkit.reports.drift import drift_headline, drift_rows
 from tfkit.reports.quantities import counted, file_size, milliseconds, percent
 from tfkit.reports.run_report import ArtifactResult, RunReport
 from tfkit.tasks import Task
@@ -19,8 +21,11 @@ if TYPE_CHECKING:
     from tfkit.compression import CompressionCoverage
     from tfkit.compression.channels.planning import ChannelPlan, PlannedGroup
     from tfkit.compression.pruning.rewriting import PrunableLayer, PruningCoverage
+    from tfkit.data import DataReport
+    from tfkit.monitoring import Drift
 
 _MOST_NAMES = 6
+_MOST_SHOWN = 3  # files that cannot be read, or are there twice
 
 
 def result_table(report: RunReport) -> Table:
@@ -132,3 +137,66 @@ def _counted_table(*headings: str) -> Table:
 def _listed(names: Sequence[str]) -> str:
     more = len(names) - _MOST_NAMES
     return ", ".join(names[:_MOST_NAMES]) + (f" and {more} more" if more > 0 else "")
+
+
+def data_table(class_names: Sequence[str], report: DataReport) -> Table:
+    """Build the table of a data set: examples of each class in each split.
+
+    Args:
+        class_names: The classes or labels.
+        report: The account of the data.
+    """
+    names = [name for name, counts in report.kept.items() if sum(counts.values())]
+    table = plain_table(["class"], names)
+    for kind in class_names:
+        table.add_row(Text(printable(kind)), *(str(report.kept[name].get(kind, 0)) for name in names))
+    table.add_section()
+    table.add_row("examples", *(str(report.examples[name]) for name in names), style="bold")
+    return table
+
+
+def data_notes(report: DataReport) -> list[str]:
+    """What is to be said below that table: decisions, what was left out, and what is there twice."""
+    found = (
+        ("left out", [f"{item.name}: {item.reason}" for item in report.left_out]),
+        ("same content twice", [" = ".join(group) for group in report.duplicates]),
+        ("same content in two splits, so its score is not earned", [" = ".join(group) for group in report.leakage]),
+        ("groups that look the same", [" = ".join(group) for group in report.near_duplicates]),
+        ("groups that look the same in two splits", [" = ".join(group) for group in report.near_leakage]),
+    )
+    notes = list(report.notes)
+    for title, rows in found:
+        more = f", and {len(rows) - _MOST_SHOWN} more" if len(rows) > _MOST_SHOWN else ""
+        notes += [f"{len(rows)} {title}: {'; '.join(rows[:_MOST_SHOWN])}{more}"] if rows else []
+    return notes
+
+
+def drift_table(drift: Drift) -> Table:
+    """Build the table of what was compared, what differs in red.
+
+    Args:
+        drift: The comparison.
+    """
+    table = plain_table(["compared"], ["reference", "new", "difference", "alarm above", "p"])
+    for row in drift_rows(drift):
+        style = "bold red" if row.alarm else ""
+        cells = (row.name, row.reference, row.new, row.value, row.threshold, row.p_value)
+        table.add_row(*(Text(cell, style=style) for cell in cells))
+    return table
+
+
+def drift_notes(drift: Drift) -> list[str]:
+    """What is to be said below that table: what changed most, what was not known, and what came of it."""
+    changed = [row for row in drift_rows(drift) if row.alarm and row.changes]
+    return [
+        *(f"{row.name} that changed most: {row.changes}" for row in changed),
+        *drift.notes,
+        drift_headline(drift),
+    ]
+
+
+def unread_notes(drift: Drift) -> list[str]:
+    """The first files that could not be compared, and why."""
+    more = len(drift.left_out) - _MOST_SHOWN
+    notes = [f"left out: '{left.name}': {left.reason}" for left in drift.left_out[:_MOST_SHOWN]]
+    return [*notes, f"left out: {more} more that cannot be read"] if more > 0 else notes

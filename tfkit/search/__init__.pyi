@@ -2,6 +2,7 @@ from .budget import Budget, UnreachableBudgetError
 from .report import write_search_report
 from .result import Candidate, LayerSensitivity, SearchResult, TestJudgement
 from .searching import search_within_budget
+from .table import candidate_table
 from .training import SearchTraining
 from .variants import Variant
 
@@ -14,6 +15,7 @@ __all__ = [
     "TestJudgement",
     "UnreachableBudgetError",
     "Variant",
+    "candidate_table",
     "search_within_budget",
     "write_search_report",
 ]

@@ -135,6 +135,11 @@ class Display:
         else:
             self._line(Text(f"  {text}"))
 
+    def notes(self, texts: Iterable[str]) -> None:
+        """Say several things, each on lines of its own."""
+        for text in texts:
+            self.note(text)
+
     def table(self, renderable: RenderableType) -> None:
         """Show a table, or anything else that rich can draw."""
         self._line(Text())
