@@ -12,18 +12,29 @@ from tfkit.artifacts import ImageSpec
 
 # With --dist loadfile a file's tests stay in one process, but for those of these, which share nothing.
 _SHARED_OUT = (
+    "tests/exporters/test_exact_operators.py",
     "tests/fuzz/test_random_networks.py",
     "tests/models/test_hub_image_backbones.py",
     "tests/recipes/test_full_disk.py",
     "tests/recipes/test_interruption.py",
+    "tests/recipes/test_killed_runs.py",
     "tests/recipes/test_shipped_files.py",
+    "tests/recipes/test_text_student.py",
     "tests/tasks/test_conformance.py",
+)
+# xdist begins with what has the most tests. These take minutes each, and are begun before: else one worker has them
+# at the end while the others have nothing left.
+_BEGUN_FIRST = (
+    "tests/recipes/test_shipped_files.py::test_every_command_of_readme_and_guides_that_needs_no_network_works",
+    "tests/recipes/test_killed_runs.py",
+    "tests/recipes/test_text_student.py",
+    "tests/test_notebooks.py",
 )
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config, log):
-    """Let all workers take their part of a long file."""
+    """Let all workers take their part of a long file, and the longest parts first."""
     if config.getvalue("dist") != "loadfile":
         return None
     from xdist.scheduler import LoadFileScheduling
@@ -31,6 +42,12 @@ def pytest_xdist_make_scheduler(config, log):
     class Scheduling(LoadFileScheduling):
         def _split_scope(self, nodeid):
             return nodeid if nodeid.startswith(_SHARED_OUT) else super()._split_scope(nodeid)
+
+        def _assign_work_unit(self, node):
+            first = next((scope for scope in self.workqueue if scope.startswith(_BEGUN_FIRST)), None)
+            if first is not None:
+                self.workqueue.move_to_end(first, last=False)
+            super()._assign_work_unit(node)
 
     return Scheduling(config, log)
 

@@ -100,18 +100,24 @@ def test_run_hands_config_and_display_to_the_script_and_refuses_as_its_report_do
     assert json.loads(seen.read_text())["epochs"] == 8
 
 
-def test_an_edited_copy_of_a_script_runs_itself(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_edited_copy_of_a_script_runs_itself_and_loads_no_library_of_texts(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     mine, config = tmp_path / "mine.py", tmp_path / "mine.yaml"
     assert main(["recipes", "copy", "digits", str(mine), "--script"]) == 0
     source = mine.read_text()
     assert '"""Run the recipe."""' in source
-    mine.write_text(
-        source.replace('"""Run the recipe."""', 'print("MY EDIT RUNS", config.head.epochs); raise SystemExit(7)')
-    )
+    loaded = "sorted({'keras_hub', 'tensorflow_text'} & set(sys.modules))"
+    edit = f'import sys; print("MY EDIT RUNS", config.head.epochs, {loaded}); raise SystemExit(7)'
+    mine.write_text(source.replace('"""Run the recipe."""', edit))
     config.write_text(RECIPE.format(script="finetune_image"))
-    for words in ([str(mine), "--config"], ["-m", "tfkit.cli.main", "run", str(mine), "--config"]):
-        done = subprocess.run([sys.executable, *words, str(config), "head.epochs=2"], capture_output=True, text=True)
-        assert (done.returncode, done.stdout.strip()) == (7, "MY EDIT RUNS 2"), done.stderr
+    words = [str(mine), "--config", str(config), "head.epochs=2"]
+    done = subprocess.run([sys.executable, *words], capture_output=True, text=True)
+    assert (done.returncode, done.stdout.strip()) == (7, "MY EDIT RUNS 2 []"), done.stderr
+    capsys.readouterr()
+    with pytest.raises(SystemExit, match="7"):
+        main(["run", *words])
+    assert capsys.readouterr().out.startswith("MY EDIT RUNS 2 ")
 
 
 def test_a_script_has_the_schema_that_it_names(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

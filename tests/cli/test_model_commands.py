@@ -33,7 +33,8 @@ def test_export_never_writes_into_a_folder_in_use(
     assert [file.name for file in tmp_path.iterdir()] == ["mine.txt"]
 
 
-@pytest.mark.parametrize("kind", ["keras", "saved_model", "model_float32.tflite", "model_int8.tflite", "folder"])
+# A SavedModel is asked in test_started_libraries: it takes seconds to start.
+@pytest.mark.parametrize("kind", ["keras", "model_float32.tflite", "model_int8.tflite", "folder"])
 def test_predict_gives_the_right_label_through_every_file(
     kind: str, model: Path, exported: Path, pictures: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

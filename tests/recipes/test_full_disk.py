@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 BLOCK = 4096
 
 
@@ -102,7 +104,6 @@ def test_a_checkpoint_that_does_not_fit_is_kept_elsewhere(fill_up, tmp_path):
     assert load_model_file(kept).output_shape == (None, 3)
 
 
-@pytest.mark.slow
 def test_exports_that_do_not_fit_leave_the_trained_model(fill_up):
     from tfkit.models import load_model_file
 
@@ -112,7 +113,6 @@ def test_exports_that_do_not_fit_leave_the_trained_model(fill_up):
     assert not list(run.glob("artifacts/**/*.tflite")) and not list(run.glob("artifacts/**/saved_model.pb"))
 
 
-@pytest.mark.slow
 def test_a_head_that_cannot_be_logged_is_kept_elsewhere(fill_up):
     """TensorBoard's files are the first to find the disk full."""
     from tfkit.models import load_model_file
@@ -121,14 +121,12 @@ def test_a_head_that_cannot_be_logged_is_kept_elsewhere(fill_up):
     assert load_model_file(model_named_in(told.err)).output_shape == (None, 3)
 
 
-@pytest.mark.slow
 def test_golden_samples_that_do_not_fit_leave_the_exports(fill_up):
     run, told = fill_up(*TRAINED, "artifacts", more=20_000)
     assert model_named_in(told.err) in models_of(run)
     assert (run / "artifacts" / "manifest.json").is_file()
 
 
-@pytest.mark.slow
 def test_reports_that_do_not_fit_leave_everything_else(fill_up):
     run, told = fill_up(*TRAINED, "artifacts", "golden", more=30_000)
     assert model_named_in(told.err) in models_of(run)
@@ -136,7 +134,6 @@ def test_reports_that_do_not_fit_leave_everything_else(fill_up):
     assert not (run / "report.html").exists()
 
 
-@pytest.mark.slow
 def test_a_disk_without_any_room_is_told(small_disk, recipe, tfkit):
     disk = small_disk(4 * BLOCK)
     (disk / "filler").write_bytes(bytes(BLOCK))

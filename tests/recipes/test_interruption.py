@@ -51,9 +51,10 @@ def test_fine_tuning_keeps_the_model(recipe, only_our_lines):
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
 def test_the_hint_is_the_command_that_goes_on(recipe, tfkit, sent):
     checkpoint = Path("runs/mine/checkpoints/fine_tune.keras")
-    _, _, err = interrupted(recipe, "fine_tune.epochs=12", when=checkpoint.is_file, sent=sent)
-    hinted = re.search(r"^hint: to go on from here: tfkit (run \S+ fine_tune\.epochs=12)$", err, re.MULTILINE)
-    assert hinted
+    words = ("fine_tune.epochs=12", "export=null")
+    _, _, err = interrupted(recipe, *words, when=checkpoint.is_file, sent=sent)
+    hinted = re.search(r"^hint: to go on from here: tfkit (run \S+ (.*))$", err, re.MULTILINE)
+    assert hinted and hinted[2] == " ".join(words)
     told = tfkit(*shlex.split(hinted[1]))
     assert (told.status, told.err) == (0, "")
     assert "Train the head: done before the stop" in told.out
