@@ -21,6 +21,7 @@ from tfkit.deployment.requests import rest_document
 from tfkit.running import Display
 from tfkit.version import __version__
 
+TEMPLATES = ("serving", "servers")
 GUIDE = "SERVING.md"  # written last: it says what was checked
 NOT_CHECKED = (
     "the image was not built, and no TensorFlow Serving was started: run ./smoke_test.sh where Docker is",
@@ -38,7 +39,7 @@ def package(run: Path, destination: Path, options: deployment.ServingOptions, di
         sent = served.signature.inputs[0].name
         stage.result(f"version {options.version} of {options.name}")
     with display.stage("Answer the golden samples") as stage:
-        inputs = deployment.golden_requests(directory, served)
+        inputs = deployment.golden_requests(directory)
         requests = deployment.answering(served.path)(inputs)
         stage.result(f"{len(requests)} requests")
     with deployment.new_bundle(destination) as folder:
@@ -47,14 +48,14 @@ def package(run: Path, destination: Path, options: deployment.ServingOptions, di
             deployment.write_requests(folder, sent, requests)
             largest = max(len(json.dumps(rest_document(sent, [one]))) for one in inputs)
             values = deployment.serving_values(directory, served, options, sent=sent, request_bytes=largest)
-            files = deployment.render_templates("serving", folder, values, leave_out=(GUIDE,))
+            files = deployment.render_templates(TEMPLATES, folder, values, leave_out=(GUIDE,))
             stage.result(f"{len(files) + 1} files beside the model")
         with display.stage("Check the bundle") as stage:
             with np.load(directory.golden / "expected_saved_model.npz") as expected:
                 proved = {name: expected[name] for name in expected.files}
             checked = deployment.checked_serving(folder, options, requests=requests, expected=proved)
             values |= {"checked": checked, "not_checked": NOT_CHECKED}
-            deployment.render_templates("serving", folder, values, only=(GUIDE,))
+            deployment.render_templates(TEMPLATES, folder, values, only=(GUIDE,))
             stage.result("its answers are those of the proof")
         versions = {str(number): sha256 for number, sha256 in older.items()} | {str(options.version): served.sha256}
         made_by = f"tfkit {__version__}"

@@ -71,3 +71,44 @@ def web(
     commands = f"cd {folder} && npm install --ignore-scripts && python3 -m http.server 8000"
     display.next_steps(folder / "WEB.md", commands, f"tfkit verify {folder}")
     return 0
+
+
+@app.command()
+def triton(
+    run: Annotated[Path, typer.Argument(help="The folder of an accepted run, such as runs/digits.", metavar="RUN")],
+    output: Annotated[
+        Path | None, typer.Option(help="The bundle's folder; NAME-triton when left out.", metavar="DIR")
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="The model's name on the server; the run's when left out.")] = None,
+    model_version: Annotated[int, typer.Option(help="The number of this version.")] = 1,
+    file: Annotated[
+        str | None, typer.Option(help="Which .tflite or .onnx file; .tflite and int8 first.", metavar="FILE")
+    ] = None,
+    instances: Annotated[int, typer.Option(help="Requests computed at the same time, each on one core.")] = 2,
+    warm_up: Annotated[bool, typer.Option(help="Run golden samples before the server says it is ready.")] = True,
+    image: Annotated[str | None, typer.Option(help="What the built image is to be called.")] = None,
+    triton_image: Annotated[str | None, typer.Option(help="Triton's image, with its tag.")] = None,
+) -> int:
+    """For NVIDIA Triton: model repository, image, front, Kubernetes, alerts, dashboard, clients."""
+    from tfkit.terminal import Display, chatter_dropped
+
+    with chatter_dropped():
+        from tfkit._export import package_triton
+        from tfkit.deployment import TritonOptions, model_name
+        from tfkit.deployment.triton import TRITON_IMAGE
+
+        options = TritonOptions(
+            name=name or model_name(run),
+            version=model_version,
+            image=image,
+            triton_image=triton_image or TRITON_IMAGE,
+            file=file,
+            instances=instances,
+            warm_up=warm_up,
+        )
+        folder, display = output or Path(f"{options.name}-triton"), Display()
+        bundle = package_triton.package(run, folder, options, display)
+    for sentence in bundle.not_checked:
+        display.note(f"not checked: {sentence}")
+    display.next_steps(folder / "TRITON.md", f"{folder}/smoke_test.sh", f"tfkit verify {folder}")
+    return 0

@@ -1,38 +1,66 @@
 from .bundle import Bundle, new_bundle, read_bundle, seal_bundle
+from .decoding import sent_name
+from .names import check_images, check_name, model_name
+from .proved import accepted_file, proved_answers, proved_files
 from .requests import GoldenRequest, answering, golden_requests, rest_document, warm_up_records, write_requests
 from .serving import (
     ServingOptions,
     checked_serving,
-    model_name,
     model_versions,
     served_model,
     serving_values,
     write_model,
 )
 from .templates import render_templates
+from .triton import (
+    TritonOptions,
+    answered_by_bundle,
+    refuse_other_answers,
+    repository_values,
+    triton_model,
+    triton_values,
+    v2_values,
+    warm_up_samples,
+    write_version,
+)
 from .web import WebOptions, web_model, web_values, write_web_model
 
 __all__ = [
     "Bundle",
     "GoldenRequest",
     "ServingOptions",
+    "TritonOptions",
     "WebOptions",
+    "accepted_file",
+    "answered_by_bundle",
     "answering",
+    "check_images",
+    "check_name",
     "checked_serving",
     "golden_requests",
     "model_name",
     "model_versions",
     "new_bundle",
+    "proved_answers",
+    "proved_files",
     "read_bundle",
+    "refuse_other_answers",
     "render_templates",
+    "repository_values",
     "rest_document",
     "seal_bundle",
+    "sent_name",
     "served_model",
     "serving_values",
+    "triton_model",
+    "triton_values",
+    "v2_values",
     "warm_up_records",
+    "warm_up_samples",
     "web_model",
     "web_values",
     "write_model",
     "write_requests",
+    "write_version",
     "write_web_model",
 ]

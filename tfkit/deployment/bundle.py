@@ -13,10 +13,10 @@ from tfkit.errors import ExportError, RunError, printable
 from tfkit.files import read_regular_file, write_whole
 
 BUNDLE_NAME = "bundle.json"
-BundleKind = Literal["serving", "web"]
+BundleKind = Literal["serving", "web", "triton", "server-cpu"]
 YOURS = ("api_keys.conf",)  # files that whoever starts the bundle writes into
 _INSTALLED = ("node_modules/", "package-lock.json")  # what npm puts into a bundle for browsers
-_GUIDES = ("SERVING.md", "WEB.md")
+_GUIDES = ("SERVING.md", "WEB.md", "TRITON.md", "SERVER_CPU.md")
 _AGAIN = "copy the whole bundle again, or package the run again"
 
 
@@ -25,9 +25,10 @@ class Bundle:
     """What a bundle says of itself.
 
     Attributes:
-        kind: What it is for: `serving`, TensorFlow Serving; `web`, browsers.
+        kind: What it is for: `serving`, TensorFlow Serving; `web`, browsers; `triton`, NVIDIA Triton; `server-cpu`,
+            engines for CPU servers.
         model: The model's name on the server.
-        versions: By number of the version, the SHA-256 of its SavedModel, as the run's manifest says it.
+        versions: By number of the version, the SHA-256 of its model, as the run's manifest says it.
         labels: Names of versions that clients ask for, such as `stable`, and their numbers.
         checked: What was checked when it was made, in sentences.
         not_checked: What was not, in sentences.

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tfkit.artifacts import Artifact, RunDirectory
+from tfkit.artifacts import RunDirectory
 from tfkit.errors import ExportError
 from tfkit.files import write_whole
 
@@ -29,12 +29,11 @@ class GoldenRequest:
     answer: dict[str, Any]
 
 
-def golden_requests(run: RunDirectory, served: Artifact) -> tuple[bytes, ...]:
+def golden_requests(run: RunDirectory) -> tuple[bytes, ...]:
     """What the golden samples of a run are when a client sends them.
 
     Args:
         run: A finished run.
-        served: Its SavedModel.
 
     Returns:
         Encoded pictures, or texts in UTF-8.

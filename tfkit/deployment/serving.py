@@ -1,8 +1,5 @@
 """A bundle for TensorFlow Serving: which model, its versions and labels, and the proof that it answers as it did."""
 
-import json
-import math
-import re
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,6 +10,8 @@ import numpy as np
 
 from tfkit.artifacts import Artifact, RunDirectory, read_manifest
 from tfkit.deployment.bundle import read_bundle
+from tfkit.deployment.names import check_images, check_name, own_image
+from tfkit.deployment.proved import proved_files
 from tfkit.deployment.requests import (
     SIGNATURE,
     WARM_UP,
@@ -21,13 +20,10 @@ from tfkit.deployment.requests import (
     serving_messages,
     warm_up_records,
 )
+from tfkit.deployment.servers import body_megabytes, memory_mib, tensorflow_serving
 from tfkit.errors import ConfigError, ExportError
 
 SERVING_IMAGE = "tensorflow/serving:2.19.1"
-_NAME = re.compile(r"[a-z]([a-z0-9-]{0,38}[a-z0-9])?")
-_IMAGE = re.compile(
-    r"[a-z0-9][a-z0-9._/-]*(:[0-9]+/[a-z0-9._/-]+)?(:[A-Za-z0-9_][\w.-]*)?(@sha256:[0-9a-f]{64})?", re.A
-)
 _APART = 1e-4  # scores of one model in one TensorFlow, one by one and in a batch
 
 
@@ -57,11 +53,7 @@ class ServingOptions:
         faults = check_name(self.name)
         if self.version < 1:
             faults.append(f"the version must be 1 or more; got {self.version}")
-        for image in (self.image, self.serving_image):
-            if image is not None and not _IMAGE.fullmatch(image):
-                faults.append(f"'{image}' is no name of an image")
-        if ":" not in self.serving_image.rpartition("/")[2]:
-            faults.append(f"the server's image '{self.serving_image}' has no tag: it would be another one tomorrow")
+        faults += check_images(self.image, self.serving_image)
         if faults:
             raise ConfigError("; ".join(faults), hint="name the model with --name, such as ants-or-bees")
 
@@ -73,29 +65,7 @@ class ServingOptions:
             >>> ServingOptions("digits", version=3).image_name
             'registry.example.com/digits:3'
         """
-        return self.image or f"registry.example.com/{self.name}:{self.version}"
-
-
-def check_name(name: str) -> list[str]:
-    """What is wrong with a model's name; nothing when it can be one anywhere.
-
-    Example:
-        >>> check_name("digits")
-        []
-    """
-    if _NAME.fullmatch(name):
-        return []
-    return [f"the name '{name}' is not made of small letters, digits and dashes, 40 at most"]
-
-
-def model_name(run: Path) -> str:
-    """A run's name as servers take it.
-
-    Example:
-        >>> model_name(Path("runs/faq_small"))
-        'faq-small'
-    """
-    return re.sub(r"[^a-z0-9]+", "-", run.name.lower()).strip("-")
+        return self.image or own_image(self.name, self.version)
 
 
 def served_model(run: RunDirectory) -> Artifact:
@@ -126,25 +96,6 @@ def served_model(run: RunDirectory) -> Artifact:
             reasons = " ".join(result["refusals"]) or "see report.html"
             raise ExportError(f"the SavedModel of '{run.path}' was refused: {reasons}", hint="mend the model first")
     return found[0]
-
-
-def proved_files(run: RunDirectory) -> list[dict[str, Any]]:
-    """What a finished run's report says of each file.
-
-    Args:
-        run: The run.
-
-    Returns:
-        For each: `file`, `format`, `accepted`, `refusals` and the figures.
-
-    Raises:
-        ExportError: When the run has not finished, or its report has changed.
-    """
-    if not run.is_finished:
-        raise ExportError(f"'{run.path}' is no finished run", hint="name the folder of a run, such as runs/digits")
-    run.vouches_for(run.report_json)
-    results: list[dict[str, Any]] = json.loads(run.report_json.read_text(encoding="utf-8"))["artifacts"]
-    return results
 
 
 def model_versions(options: ServingOptions) -> tuple[dict[int, str], dict[str, int]]:
@@ -225,10 +176,8 @@ def serving_values(
     _, labels = model_versions(options)
     (proved,) = [one for one in proved_files(run) if one["format"] == "saved_model"]
     seconds = proved["latency_ms_p50"] / 1000
-    # A body of pictures may be four times the largest one seen, and never less than 2 MB.
-    megabytes = max(2, math.ceil(4 * request_bytes / 1e6))
-    memory = max(512, math.ceil((256 + 4 * served.bytes / 1e6) / 128) * 128)
     return {
+        "server": tensorflow_serving(options.name, tuple(labels)),
         "name": options.name,
         "version": options.version,
         "versions": sorted(set(labels.values())),
@@ -237,8 +186,8 @@ def serving_values(
         "serving_image": options.serving_image,
         "sent": sent,
         "signature": SIGNATURE,
-        "body_megabytes": megabytes,
-        "memory_mib": memory,
+        "body_megabytes": body_megabytes(request_bytes),
+        "memory_mib": memory_mib(256, 4, served.bytes),
         "slow_seconds": round(max(0.1, 10 * seconds), 2),
         "task": served.task,
         "measured_ms": round(1000 * seconds, 1),

@@ -1,6 +1,8 @@
 """The files of a bundle that are the same for every model but for a few values."""
 
-from collections.abc import Collection, Mapping
+import json
+from collections.abc import Collection, Mapping, Sequence
+from functools import partial
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -12,20 +14,20 @@ PACKAGE = "tfkit._export"
 
 
 def render_templates(
-    kind: str,
+    kinds: str | Sequence[str],
     folder: Path,
     values: Mapping[str, Any],
     *,
     only: Collection[str] | None = None,
     leave_out: Collection[str] = (),
 ) -> tuple[Path, ...]:
-    """Write the templates of a kind of bundle, filled in, into its folder.
+    """Write the templates of a kind of bundle, and those that it shares with others, filled in, into its folder.
 
     Values stand between `@{` and `}@`, statements between `@%` and `%@`: Prometheus, Grafana, nginx and shells have
     uses of their own for braces.
 
     Args:
-        kind: The folder in `export/templates`.
+        kinds: The folder in `export/templates`, or several: of two files of one name the first folder's is taken.
         folder: The bundle's folder.
         values: What the templates name; one that is missing is an error.
         only: Which of them; all when None.
@@ -38,18 +40,18 @@ def render_templates(
         ExportError: When tfkit was installed without its templates.
 
     Example:
-        >>> files = render_templates("serving", Path("bundle"), values)  # doctest: +SKIP
+        >>> files = render_templates(("serving", "servers"), Path("bundle"), values)  # doctest: +SKIP
     """
     import jinja2  # here: commands that write no bundle do without
 
     try:
-        root = Path(str(resources.files(PACKAGE))) / "templates" / kind
+        root = Path(str(resources.files(PACKAGE))) / "templates"
     except ModuleNotFoundError:
         raise ExportError(
             "the templates that come with tfkit are not installed", hint="install tfkit again: pip install -e ."
         ) from None
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(root),
+        loader=jinja2.FileSystemLoader([root / kind for kind in ([kinds] if isinstance(kinds, str) else kinds)]),
         undefined=jinja2.StrictUndefined,
         autoescape=False,  # no pages; every value is a name that was checked, or a number
         variable_start_string="@{",
@@ -62,6 +64,7 @@ def render_templates(
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
+    environment.globals["quoted"] = partial(json.dumps, ensure_ascii=False)
     wanted = environment.list_templates() if only is None else only
     names = sorted(set(wanted) - set(leave_out))
     for name in names:

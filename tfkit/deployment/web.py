@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tfkit.artifacts import Artifact, ImageSpec, RunDirectory, read_manifest
-from tfkit.deployment.serving import check_name, proved_files
+from tfkit.deployment.names import check_name
+from tfkit.deployment.proved import accepted_file, proved_answers
 from tfkit.errors import ConfigError, ExportError
 from tfkit.files import write_whole
 
@@ -25,7 +26,6 @@ _IMPORTS = {
         "@litertjs/wasm-utils": "./node_modules/@litertjs/wasm-utils/dist/index.js",
     }
 }
-_PREFERRED = ("int8", "dynamic_int8", "float16", "none")
 _APART = 1e-4
 
 
@@ -72,25 +72,13 @@ def web_model(run: RunDirectory, options: WebOptions) -> Artifact:
         ExportError: When the run has not finished or has changed, takes no pictures, or has no such file that was
             accepted.
     """
-    accepted = {result["file"].rsplit("/", 1)[-1]: result["accepted"] for result in proved_files(run)}
     artifacts = [one for one in read_manifest(run.artifacts) if one.format == "tflite"]
     if artifacts and not isinstance(artifacts[0].input, ImageSpec):
         raise ExportError(
             f"'{run.path}' is a model of texts, and the page has no tokeniser",
             hint="serve it: tfkit package serving RUN",
         )
-    if options.file is not None:
-        artifacts = [one for one in artifacts if one.path.name == options.file]
-        if not artifacts:
-            raise ExportError(f"'{run.path}' has no file '{options.file}'", hint="name one of its .tflite files")
-    found = [one for one in artifacts if accepted.get(one.path.name)]
-    if not found:
-        told = ", ".join(one.path.name for one in artifacts) or "none"
-        raise ExportError(
-            f"'{run.path}' has no .tflite file that was accepted; it has {told}",
-            hint="run the recipe again with tflite_int8 or tflite_float32 among export.formats",
-        )
-    return min(found, key=lambda one: _PREFERRED.index(one.quantization))
+    return accepted_file(run, ("tflite",), file=options.file)
 
 
 def web_document(served: Artifact, golden: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -136,12 +124,9 @@ def write_web_model(folder: Path, run: RunDirectory, served: Artifact) -> int:
     described = run.golden / "golden.json"
     run.vouches_for(described)
     said = json.loads(described.read_text(encoding="utf-8"))
-    entry = next(one for one in said["artifacts"] if one["file"] == served.path.name)
-    expected_file = run.golden / entry["expected"]
+    expected = proved_answers(run, served)
     files = [run.golden / one["file"] for one in said["images"]]
-    run.vouches_for(expected_file, *files)
-    with np.load(expected_file) as arrays:
-        expected = np.asarray(arrays["scores"], np.float32)
+    run.vouches_for(*files)
     _refuse_other_answers(served, files, expected)
     (folder / "golden").mkdir()
     for file in files:
