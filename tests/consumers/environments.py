@@ -22,7 +22,7 @@ class NotInstallableError(Exception):
 
 @dataclass(frozen=True)
 class Environment:
-    """Packages of PyPI, with the Python they need (None: this one), or of npm.
+    """Packages of PyPI, with the Python they need (a version or a path; None: this one), or of npm.
 
     `commands` and `libraries` must be on the machine already; .ci/run installs them.
     """
@@ -79,7 +79,8 @@ class Environment:
     def _python(self) -> str:
         if self.python is None or self.python == "{}.{}".format(*sys.version_info[:2]):
             return sys.executable
-        if (found := shutil.which(f"python{self.python}")) is None:
+        name = self.python if "/" in self.python else f"python{self.python}"
+        if (found := shutil.which(name)) is None:
             raise NotInstallableError(f"no Python {self.python} on this machine")
         return found
 

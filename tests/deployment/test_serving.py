@@ -1,14 +1,11 @@
 """A bundle for TensorFlow Serving: the tools that its files are for read them, and its model answers as proved."""
 
 import base64
-import contextlib
 import json
 import re
 import shutil
-import socket
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -18,6 +15,7 @@ import numpy as np
 import pytest
 
 from tests.consumers.environments import Environment, NotInstallableError
+from tests.deployment.ports import free_port, wait_for
 from tfkit.cli.main import main
 
 pytestmark = pytest.mark.slow
@@ -38,21 +36,6 @@ def served(bundle: Path) -> Iterator[tuple[int, int]]:
         rest, calls = process.stdout.readline().split()
         yield int(rest), int(calls)
         process.kill()
-
-
-def free_port() -> int:
-    with contextlib.closing(socket.socket()) as asked:
-        asked.bind(("127.0.0.1", 0))
-        port: int = asked.getsockname()[1]
-        return port
-
-
-def wait_for(port: int) -> None:
-    for _ in range(200):
-        with contextlib.suppress(OSError), contextlib.closing(socket.create_connection(("127.0.0.1", port), 1)):
-            return
-        time.sleep(0.05)
-    raise AssertionError(f"nothing listens on {port}")
 
 
 def test_it_is_verified_and_says_what_was_not_checked(bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,9 +2,11 @@
 
 import json
 import shutil
+from collections.abc import Mapping
 from dataclasses import asdict
 from importlib import metadata, util
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from packaging.requirements import Requirement
@@ -118,11 +120,12 @@ def decoder_packages(served: Artifact) -> tuple[str, ...]:
     return ("numpy", "pillow", "simplejpeg") if isinstance(served.input, ImageSpec) else ("numpy",)
 
 
-def pinned(packages: tuple[str, ...]) -> tuple[str, ...]:
+def pinned(packages: tuple[str, ...], *, instead: Mapping[str, str] = MappingProxyType({})) -> tuple[str, ...]:
     """Packages and what they need, in the versions that are installed here, as pip's requirements.
 
     Args:
         packages: Their names.
+        instead: The versions of some that shall be other ones.
 
     Raises:
         ExportError: When one is not installed.
@@ -138,7 +141,7 @@ def pinned(packages: tuple[str, ...]) -> tuple[str, ...]:
         if name in found:
             continue
         try:
-            found[name] = metadata.version(name)
+            found[name] = instead.get(name) or metadata.version(name)
         except metadata.PackageNotFoundError:
             raise ExportError(f"the bundle needs {name}, which is not installed", hint=f"pip install {name}") from None
         needed = [Requirement(line) for line in metadata.requires(name) or ()]

@@ -32,6 +32,8 @@ from tfkit.errors import ConfigError, ExportError
 from tfkit.files import write_whole
 from tfkit.tasks import task_named
 
+# Triton 2.51's Python misreads arrays of numpy 2 (pybind11 before 2.12): bytes are the first one over and over.
+TRITON_PINS = {"numpy": "1.26.4", "ml-dtypes": "0.5.4"}  # the last of the latter for numpy 1
 TRITON_IMAGE = "nvcr.io/nvidia/tritonserver:24.12-py3"
 TEMPLATES = ("triton", "kserve_v2", "servers")
 MODEL_TEMPLATES, VERSION_TEMPLATES = "triton_model", "triton_version"
@@ -300,7 +302,7 @@ def triton_values(run: RunDirectory, served: Artifact, options: TritonOptions, *
         "server": triton(options.name),
         "arguments": triton_arguments(),
         "runtime": runtime,
-        "requirements": pinned((runtime, *decoder_packages(served))),
+        "requirements": pinned((runtime, *decoder_packages(served)), instead=TRITON_PINS),
         "memory_mib": memory_mib(256 + 128 * options.instances, 2 * options.instances, served.bytes),
         "asked_outputs": [output["name"] for output in outputs],
         "client_needs": "nothing but Python",

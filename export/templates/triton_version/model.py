@@ -13,14 +13,16 @@ class TritonPythonModel:
 
     def initialize(self, args):
         """Open the file; Triton then runs the warm-up requests of config.pbtxt before it says that it is ready."""
+        if not np.__version__.startswith("1."):
+            pb_utils.Logger.log_warn("Triton 2.51 misreads arrays of numpy 2: install requirements.txt")
         self._model = Model(pathlib.Path(args["model_repository"]) / args["model_version"])
 
     def execute(self, requests):
         """One response for each request; what is wrong with one is told to its client alone."""
         ready, responses = [], [None] * len(requests)
         for place, request in enumerate(requests):
-            given = {tensor.name(): tensor.as_numpy() for tensor in request.inputs()}
             try:
+                given = {tensor.name(): tensor.as_numpy() for tensor in request.inputs()}
                 ready.append((place, self._model.tensors(given)))
             except Refused as fault:
                 responses[place] = _refusal(str(fault))

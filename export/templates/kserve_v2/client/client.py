@@ -18,7 +18,7 @@ sys.dont_write_bytecode = True  # the bundle stays as it was written
 
 from tensors import answers_of, tensors_of
 
-MODEL, INPUT, OUTPUTS = "@{ name }@", "@{ sent }@", "@{ asked_outputs | join(' ') }@".split()
+MODEL, INPUT, OUTPUTS = "@{ name }@", "@{ sent }@", json.loads("""@{ quoted(asked_outputs) }@""")
 HTTP, GRPC = "http://127.0.0.1:@{ server.rest }@", "127.0.0.1:@{ server.grpc }@"
 SENT_AS_FILE = INPUT.endswith("_bytes")
 _LETTERS = {"FP32": ("f", 4), "INT64": ("q", 8), "INT32": ("i", 4)}
