@@ -7,6 +7,54 @@ import pytest
 
 
 @pytest.fixture(scope="session")
+def files_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of three digits with files for devices and for CPU servers, and no SavedModel."""
+    import tfkit
+
+    folder = tmp_path_factory.mktemp("runs")
+    said = {
+        "recipe": "finetune_image",
+        "run": {"name": "Three_digits", "directory": str(folder)},
+        "data": {
+            "source": "digits",
+            "classes": ["0", "1", "2"],
+            "labels_per_class": 40,
+            "image_size": 16,
+            "channels": 1,
+        },
+        "model": {"backbone": "resnet8", "weights": "random", "dropout": 0.0},
+        "fine_tune": {"epochs": 1, "learning_rate": 3e-3, "batch_norm": "train"},
+        "export": {"formats": ["tflite_float32", "tflite_int8", "onnx_int8"]},
+        "acceptance": {"max_accuracy_drop": 0.9, "min_agreement": 0.1},
+    }
+    recipe = folder / "three.yaml"
+    recipe.write_text(json.dumps(said))
+    assert tfkit.run(recipe).accepted
+    return folder / "Three_digits"
+
+
+@pytest.fixture(scope="session")
+def texts_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of a small classifier of texts."""
+    import tfkit
+
+    folder = tmp_path_factory.mktemp("runs")
+    said = {
+        "recipe": "finetune_text",
+        "run": {"name": "Few_intents", "directory": str(folder)},
+        "data": {"source": "built_in", "label_column": "intent", "sequence_length": 16, "test_fraction": 0.5},
+        "model": {"backbone": "bert_tiny", "vocabulary_size": 400},
+        "fine_tune": {"epochs": 1, "learning_rate": 1e-3},
+        "export": {"formats": ["tflite_float32"]},
+        "acceptance": {"max_accuracy_drop": 0.9, "min_agreement": 0.1},
+    }
+    recipe = folder / "few.yaml"
+    recipe.write_text(json.dumps(said))
+    assert tfkit.run(recipe).accepted
+    return folder / "Few_intents"
+
+
+@pytest.fixture(scope="session")
 def digits_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of three digits with a SavedModel alone."""
     import tfkit

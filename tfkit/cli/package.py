@@ -112,3 +112,46 @@ def triton(
         display.note(f"not checked: {sentence}")
     display.next_steps(folder / "TRITON.md", f"{folder}/smoke_test.sh", f"tfkit verify {folder}")
     return 0
+
+
+@app.command(name="server-cpu")
+def server_cpu(
+    run: Annotated[Path, typer.Argument(help="The folder of an accepted run, such as runs/digits.", metavar="RUN")],
+    output: Annotated[
+        Path | None, typer.Option(help="The bundle's folder; NAME-server-cpu when left out.", metavar="DIR")
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="The model's name on the server; the run's when left out.")] = None,
+    model_version: Annotated[int, typer.Option(help="The number of this version.")] = 1,
+    engine: Annotated[
+        str | None,
+        typer.Option(help="triton (onnxruntime), for .onnx files, or openvino; by the file when left out."),
+    ] = None,
+    file: Annotated[
+        str | None, typer.Option(help="Which .onnx or .tflite file; .onnx and int8 first.", metavar="FILE")
+    ] = None,
+    cores: Annotated[int, typer.Option(help="For how many cores the engine is set.")] = 2,
+    image: Annotated[str | None, typer.Option(help="What the built image is to be called.")] = None,
+    engine_image: Annotated[str | None, typer.Option(help="The engine's image, with its tag.")] = None,
+) -> int:
+    """For CPU servers: the .onnx file in Triton's onnxruntime or OpenVINO Model Server, with clients that decode."""
+    from tfkit.terminal import Display, chatter_dropped
+
+    with chatter_dropped():
+        from tfkit._export import package_server_cpu
+        from tfkit.deployment import ServerCpuOptions, model_name
+
+        options = ServerCpuOptions(
+            name=name or model_name(run),
+            version=model_version,
+            engine=engine,  # type: ignore[arg-type]  # it is checked there
+            image=image,
+            engine_image=engine_image,
+            file=file,
+            cores=cores,
+        )
+        folder, display = output or Path(f"{options.name}-server-cpu"), Display()
+        bundle = package_server_cpu.package(run, folder, options, display)
+    for sentence in bundle.not_checked:
+        display.note(f"not checked: {sentence}")
+    display.next_steps(folder / "SERVER_CPU.md", f"{folder}/smoke_test.sh", f"tfkit verify {folder}")
+    return 0

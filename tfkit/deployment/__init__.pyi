@@ -1,8 +1,19 @@
 from .bundle import Bundle, new_bundle, read_bundle, seal_bundle
 from .decoding import sent_name
+from .engines import checked_engine
 from .names import check_images, check_name, model_name
 from .proved import accepted_file, proved_answers, proved_files
 from .requests import GoldenRequest, answering, golden_requests, rest_document, warm_up_records, write_requests
+from .server_cpu import (
+    ServerCpuOptions,
+    cpu_model,
+    cpu_values,
+    cpu_warm_up,
+    decoded_bytes,
+    golden_answers,
+    write_cpu_model,
+    write_labels,
+)
 from .serving import (
     ServingOptions,
     checked_serving,
@@ -19,7 +30,6 @@ from .triton import (
     repository_values,
     triton_model,
     triton_values,
-    v2_values,
     warm_up_samples,
     write_version,
 )
@@ -28,6 +38,7 @@ from .web import WebOptions, web_model, web_values, write_web_model
 __all__ = [
     "Bundle",
     "GoldenRequest",
+    "ServerCpuOptions",
     "ServingOptions",
     "TritonOptions",
     "WebOptions",
@@ -36,7 +47,13 @@ __all__ = [
     "answering",
     "check_images",
     "check_name",
+    "checked_engine",
     "checked_serving",
+    "cpu_model",
+    "cpu_values",
+    "cpu_warm_up",
+    "decoded_bytes",
+    "golden_answers",
     "golden_requests",
     "model_name",
     "model_versions",
@@ -54,11 +71,12 @@ __all__ = [
     "serving_values",
     "triton_model",
     "triton_values",
-    "v2_values",
     "warm_up_records",
     "warm_up_samples",
     "web_model",
     "web_values",
+    "write_cpu_model",
+    "write_labels",
     "write_model",
     "write_requests",
     "write_version",

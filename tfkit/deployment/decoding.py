@@ -12,6 +12,8 @@ from typing import Any
 from packaging.requirements import Requirement
 
 from tfkit.artifacts import Artifact, ImageSpec, RunDirectory, TensorSpec, TextSpec
+from tfkit.deployment.proved import proved_files
+from tfkit.deployment.servers import body_megabytes
 from tfkit.deployment.templates import render_templates
 from tfkit.errors import ExportError
 from tfkit.files import write_whole
@@ -147,6 +149,30 @@ def pinned(packages: tuple[str, ...], *, instead: Mapping[str, str] = MappingPro
         needed = [Requirement(line) for line in metadata.requires(name) or ()]
         asked += [one.name for one in needed if one.marker is None or one.marker.evaluate({"extra": ""})]
     return tuple(f"{name}=={found[name]}" for name in sorted(found))
+
+
+def v2_values(run: RunDirectory, served: Artifact, *, request_bytes: int) -> dict[str, Any]:
+    """What the templates of `kserve_v2` and `servers` name of a file, whatever server runs it.
+
+    Args:
+        run: The run.
+        served: Its file.
+        request_bytes: The largest golden request.
+
+    Returns:
+        Names, numbers and limits.
+    """
+    (proved,) = [one for one in proved_files(run) if one["file"].rsplit("/", 1)[-1] == served.path.name]
+    milliseconds = proved["latency_ms_p50"]
+    return {
+        "file": served.path.name,
+        "task": served.task,
+        "sent": sent_name(served),
+        "body_megabytes": body_megabytes(request_bytes),
+        "slow_seconds": round(max(0.1, milliseconds / 100), 2),
+        "measured_ms": round(milliseconds, 2),
+        "apart": 2e-3 if served.quantization == "none" else 5e-3,  # a step of int8 is 4e-3
+    }
 
 
 def _specification(text: TextSpec) -> Any:

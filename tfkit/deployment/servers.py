@@ -143,6 +143,41 @@ def triton(name: str) -> Server:
     )
 
 
+def openvino(name: str) -> Server:
+    """OpenVINO Model Server with one model, with its default metrics on the port of HTTP.
+
+    Its metrics are those of https://docs.openvino.ai/2025/model-server/ovms_docs_metrics.html.
+
+    Example:
+        >>> openvino("digits").grpc
+        9000
+    """
+    done, failed = (f'ovms_requests_{what}{{job="{name}", method="ModelInfer"}}' for what in ("success", "fail"))
+
+    def quantile(metric: str) -> str:
+        return f'histogram_quantile(QUANTILE, sum by (le) (rate(ovms_{metric}_bucket{{job="{name}"}}[5m])))'
+
+    return Server(
+        service="openvino",
+        rest=8000,
+        grpc=9000,
+        metrics=8000,
+        metrics_path="/metrics",
+        ready_path=f"/v2/models/{name}/ready",
+        asked=f"^/v2/models/{name}(/versions/[0-9]+)?/infer$",
+        asked_words=f"POST /v2/models/{name}/infer",
+        signals=Signals(
+            requests={"answered": f"sum(rate({done}[5m]))", "refused": f"sum(rate({failed}[5m]))"},
+            failing=f"sum(rate({failed}[5m])) / (sum(rate({done}[5m])) + sum(rate({failed}[5m])))",
+            latency=quantile("request_time_us"),
+            waiting=quantile("wait_for_infer_req_time_us"),
+            any_requests=f"sum(rate({done}[15m])) + sum(rate({failed}[15m]))",
+            waits_for="Waiting for a stream",
+        ),
+        grpc_calls=("/inference.GRPCInferenceService/ModelInfer",),
+    )
+
+
 def body_megabytes(request_bytes: int) -> int:
     """What a body may hold: four times the largest golden request, and never less than 2 MB.
 

@@ -21,12 +21,13 @@ from tfkit.deployment.decoding import (
     pinned,
     refuse_undecodable,
     sent_name,
+    v2_values,
     write_decoder,
 )
 from tfkit.deployment.names import check_images, check_name, own_image
-from tfkit.deployment.proved import accepted_file, proved_files
+from tfkit.deployment.proved import accepted_file
 from tfkit.deployment.requests import GoldenRequest
-from tfkit.deployment.servers import body_megabytes, memory_mib, triton
+from tfkit.deployment.servers import memory_mib, triton
 from tfkit.deployment.templates import render_templates
 from tfkit.errors import ConfigError, ExportError
 from tfkit.files import write_whole
@@ -37,7 +38,7 @@ TRITON_PINS = {"numpy": "1.26.4", "ml-dtypes": "0.5.4"}  # the last of the latte
 TRITON_IMAGE = "nvcr.io/nvidia/tritonserver:24.12-py3"
 TEMPLATES = ("triton", "kserve_v2", "servers")
 MODEL_TEMPLATES, VERSION_TEMPLATES = "triton_model", "triton_version"
-_TYPES = {"uint8": "TYPE_UINT8", "int8": "TYPE_INT8", "int32": "TYPE_INT32", "float32": "TYPE_FP32"}
+TYPES = {"uint8": "TYPE_UINT8", "int8": "TYPE_INT8", "int32": "TYPE_INT32", "float32": "TYPE_FP32"}
 _APART = 1e-4  # far less than a step of int8
 _MAX_BATCH = 32
 
@@ -213,7 +214,7 @@ def warm_up_samples(
         for tensor in fed_tensors(served):
             values = arrays[tensor.name][:1].astype(tensor.dtype)
             (folder / "warmup" / tensor.name).write_bytes(values.tobytes())
-            tensors.append({"name": tensor.name, "type": _TYPES[tensor.dtype], "dims": values.shape[1:]})
+            tensors.append({"name": tensor.name, "type": TYPES[tensor.dtype], "dims": values.shape[1:]})
     return (
         {"name": "as clients send it", "batch": 1, "count": 5, "inputs": [encoded]},
         {"name": "a batch", "batch": 8, "count": 1, "inputs": [encoded]},
@@ -235,7 +236,7 @@ def repository_values(served: Artifact, options: TritonOptions, warm_up: Sequenc
     (output,) = served.signature.outputs
     width, gives = output.shape[-1], task_named(served.task).output
     inputs = [{"name": sent_name(served), "type": "TYPE_STRING", "dims": (1,)}]
-    inputs += [{"name": one.name, "type": _TYPES[one.dtype], "dims": one.shape[1:]} for one in fed_tensors(served)]
+    inputs += [{"name": one.name, "type": TYPES[one.dtype], "dims": one.shape[1:]} for one in fed_tensors(served)]
     outputs: list[dict[str, Any]] = [
         {"name": gives, "type": "TYPE_FP32", "dims": (width,), "labelled": bool(served.class_names)}
     ]
@@ -254,30 +255,6 @@ def repository_values(served: Artifact, options: TritonOptions, warm_up: Sequenc
         # An ONNX file gains by larger batches; a .tflite file takes one example at a time, so that waiting is lost.
         "queue_delay_us": 1000 if served.format == "onnx" else 0,
         "warm_up": warm_up if options.warm_up else (),
-    }
-
-
-def v2_values(run: RunDirectory, served: Artifact, *, request_bytes: int) -> dict[str, Any]:
-    """What the templates of `kserve_v2` and `servers` name of a file, whatever server runs it.
-
-    Args:
-        run: The run.
-        served: Its file.
-        request_bytes: The largest golden request.
-
-    Returns:
-        Names, numbers and limits.
-    """
-    (proved,) = [one for one in proved_files(run) if one["file"].rsplit("/", 1)[-1] == served.path.name]
-    milliseconds = proved["latency_ms_p50"]
-    return {
-        "file": served.path.name,
-        "task": served.task,
-        "sent": sent_name(served),
-        "body_megabytes": body_megabytes(request_bytes),
-        "slow_seconds": round(max(0.1, milliseconds / 100), 2),
-        "measured_ms": round(milliseconds, 2),
-        "apart": 2e-3 if served.quantization == "none" else 5e-3,  # a step of int8 is 4e-3
     }
 
 
@@ -301,6 +278,7 @@ def triton_values(run: RunDirectory, served: Artifact, options: TritonOptions, *
         "server_image": options.triton_image,
         "server": triton(options.name),
         "arguments": triton_arguments(),
+        "cores": options.instances,
         "runtime": runtime,
         "requirements": pinned((runtime, *decoder_packages(served)), instead=TRITON_PINS),
         "memory_mib": memory_mib(256 + 128 * options.instances, 2 * options.instances, served.bytes),

@@ -20,8 +20,9 @@ from tensors import answers_of, tensors_of
 
 MODEL, INPUT, OUTPUTS = "@{ name }@", "@{ sent }@", json.loads("""@{ quoted(asked_outputs) }@""")
 HTTP, GRPC = "http://127.0.0.1:@{ server.rest }@", "127.0.0.1:@{ server.grpc }@"
+ROWS = int("@{ max_batch }@")  # in one request
 SENT_AS_FILE = INPUT.endswith("_bytes")
-_LETTERS = {"FP32": ("f", 4), "INT64": ("q", 8), "INT32": ("i", 4)}
+_LETTERS = {"FP32": ("f", 4), "UINT8": ("B", 1), "INT8": ("b", 1)}
 
 
 class RefusedError(Exception):
@@ -41,6 +42,11 @@ def body_of(tensors):
     outputs = [{"name": name, "parameters": {"binary_data": True}} for name in OUTPUTS]
     head = json.dumps({"inputs": inputs, "outputs": outputs}).encode()
     return head + b"".join(tensor[-1] for tensor in tensors), len(head)
+
+
+def parts(contents):
+    """As many at a time as one request may hold."""
+    return [contents[start : start + ROWS] for start in range(0, len(contents), ROWS)]
 
 
 class Connection:
@@ -78,11 +84,14 @@ class Connection:
 
     def ask(self, contents):
         """Answers to some encoded pictures or texts, one a row: the outputs by name."""
-        body, head_bytes = body_of(tensors_of(contents))
-        status, headers, content = self.post(body, head_bytes)
-        if status != 200:
-            raise RefusedError(status, reason_of(content))
-        return _rows(headers, content, len(contents))
+        rows = []
+        for some in parts(contents):
+            body, head_bytes = body_of(tensors_of(some))
+            status, headers, content = self.post(body, head_bytes)
+            if status != 200:
+                raise RefusedError(status, reason_of(content))
+            rows += _rows(headers, content, len(some))
+        return rows
 
 
 def reason_of(content):
@@ -124,18 +133,19 @@ def ask_grpc(contents, address=GRPC, key="", version="", timeout=15.0):
     import tritonclient.grpc as triton
     from tritonclient.utils import triton_to_np_dtype
 
-    inputs = []
-    for name, kind, shape, content in tensors_of(contents):
-        values = contents if kind == "BYTES" else np.frombuffer(content, triton_to_np_dtype(kind))
-        inputs.append(triton.InferInput(name, list(shape), kind))
-        inputs[-1].set_data_from_numpy(np.array(values, triton_to_np_dtype(kind)).reshape(shape))
     outputs = [triton.InferRequestedOutput(name) for name in OUTPUTS]
-    headers = {"x-api-key": key} if key else None
+    headers, rows = {"x-api-key": key} if key else None, []
     with triton.InferenceServerClient(address) as client:
-        answer = client.infer(MODEL, inputs, version, outputs, client_timeout=timeout, headers=headers)
-    found = {name: answer.as_numpy(name).reshape(-1).tolist() for name in OUTPUTS}
-    texts = {name: [_text(one) for one in values] for name, values in found.items()}
-    return answers_of(texts, len(contents))
+        for some in parts(contents):
+            inputs = []
+            for name, kind, shape, content in tensors_of(some):
+                values = some if kind == "BYTES" else np.frombuffer(content, triton_to_np_dtype(kind))
+                inputs.append(triton.InferInput(name, list(shape), kind))
+                inputs[-1].set_data_from_numpy(np.array(values, triton_to_np_dtype(kind)).reshape(shape))
+            answer = client.infer(MODEL, inputs, version, outputs, client_timeout=timeout, headers=headers)
+            found = {name: [_text(one) for one in answer.as_numpy(name).reshape(-1).tolist()] for name in OUTPUTS}
+            rows += answers_of(found, len(some))
+    return rows
 
 
 def _text(value):

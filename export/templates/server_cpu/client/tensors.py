@@ -28,8 +28,11 @@ def tensors_of(contents):
 
 def answers_of(outputs, count):
     """Scores and labels by name, one dictionary a row."""
-    (scores,) = outputs.values()
-    found = DECODER.answers(np.array(scores, np.float32).reshape(count, -1))
+    (values,), told = outputs.values(), DECODER.said["output"]
+    scores = np.array(values, np.float32).reshape(count, -1)
+    if told["scale"] is not None:
+        scores = (scores - told["zero_point"]) * np.float32(told["scale"])
+    found = DECODER.answers(scores)
     return [{name: values[row].tolist() for name, values in found.items()} for row in range(count)]
 
 
