@@ -73,7 +73,7 @@ def arguments_of(bundle: Path) -> list[str]:
 
 @contextlib.contextmanager
 def triton(bundle: Path, folder: Path) -> Iterator[Started]:
-    """Start a bundle's models as its image would; the log is FOLDER/triton.log."""
+    """Start a copy of a bundle's models as its image would; the log is FOLDER/triton.log."""
     server, model = install(bundle)
     home = server / "pytriton" / "tritonserver"
     backend = folder / "backends" / "python"
@@ -85,8 +85,10 @@ def triton(bundle: Path, folder: Path) -> Iterator[Started]:
             raise NotInstallableError(f"Triton's wheel has no stub for Python {version}")
         shutil.copyfile(stub, backend / stub.name)
         (backend / stub.name).chmod(0o755)
+    models = folder / f"models_{len(list(folder.glob('models_*')))}"
+    shutil.copytree(bundle / "models", models)  # the image is read-only; here Python writes its caches
     ports = free_port(), free_port(), free_port()
-    words = [str(home / "bin" / "tritonserver"), f"--model-repository={(bundle / 'models').resolve()}"]
+    words = [str(home / "bin" / "tritonserver"), f"--model-repository={models}"]
     words += [*arguments_of(bundle), f"--backend-directory={backend.parent}"]
     for what, port in zip(("http", "grpc", "metrics"), ports, strict=True):
         words += [f"--{what}-address=127.0.0.1", f"--{what}-port={port}"]
