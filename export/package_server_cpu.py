@@ -14,7 +14,8 @@ from pathlib import Path
 
 from tfkit import deployment
 from tfkit.artifacts import RunDirectory
-from tfkit.deployment.server_cpu import MODEL_TEMPLATES, TEMPLATES
+from tfkit.deployment.repository import MODEL_TEMPLATES
+from tfkit.deployment.server_cpu import TEMPLATES
 from tfkit.running import Display
 from tfkit.version import __version__
 

@@ -3,6 +3,7 @@ from .decoding import sent_name
 from .engines import checked_engine
 from .names import check_images, check_name, model_name
 from .proved import accepted_file, proved_answers, proved_files
+from .repository import write_labels
 from .requests import GoldenRequest, answering, golden_requests, rest_document, warm_up_records, write_requests
 from .server_cpu import (
     ServerCpuOptions,
@@ -12,7 +13,6 @@ from .server_cpu import (
     decoded_bytes,
     golden_answers,
     write_cpu_model,
-    write_labels,
 )
 from .serving import (
     ServingOptions,

@@ -22,21 +22,19 @@ from tfkit.deployment.decoding import (
 from tfkit.deployment.engines import Engine, apart_allowed, graph_tensors
 from tfkit.deployment.names import check_images, check_name, own_image
 from tfkit.deployment.proved import accepted_file
+from tfkit.deployment.repository import MAX_BATCH, TYPES, warm_up_tensors
 from tfkit.deployment.requests import GoldenRequest
 from tfkit.deployment.servers import memory_mib, openvino, triton
-from tfkit.deployment.triton import TRITON_IMAGE, TYPES, triton_arguments
+from tfkit.deployment.triton import TRITON_IMAGE, triton_arguments
 from tfkit.errors import ConfigError, ExportError
-from tfkit.files import write_whole
 from tfkit.tasks import Decision, task_named
 
 OPENVINO_IMAGE = "openvino/model_server:2025.4"
 IMAGES: Mapping[Engine, str] = {"triton": TRITON_IMAGE, "openvino": OPENVINO_IMAGE}
-MODEL_TEMPLATES = "server_cpu_triton_model"
 TEMPLATES: Mapping[Engine, tuple[str, ...]] = {
     "triton": ("server_cpu", "kserve_v2", "servers", "triton"),
     "openvino": ("server_cpu", "server_cpu_openvino", "kserve_v2", "servers"),
 }
-_MAX_BATCH = 32
 
 
 @dataclass(frozen=True)
@@ -155,19 +153,18 @@ def golden_answers(served: Artifact, sent: Sequence[bytes], scores: NDArray[np.f
 
 
 def cpu_warm_up(folder: Path, run: RunDirectory, served: Artifact) -> tuple[dict[str, Any], ...]:
-    """Write a golden sample as Triton's `model_warmup` takes it, and say what config.pbtxt must say of it."""
-    (folder / "warmup").mkdir()
-    names, _ = graph_tensors(served)
-    inputs = []
-    with np.load(run.golden / "inputs.npz") as arrays:
-        for tensor in fed_tensors(served):
-            values = arrays[tensor.name][:1].astype(tensor.dtype)
-            (folder / "warmup" / tensor.name).write_bytes(values.tobytes())
-            told = {"name": names[tensor.name], "type": TYPES[tensor.dtype], "dims": values.shape[1:]}
-            inputs.append(told | {"file": tensor.name})
-    return tuple(
-        {"name": f"{batch} at once", "batch": batch, "count": 3, "inputs": inputs} for batch in (1, _MAX_BATCH)
-    )
+    """Write a golden sample as Triton's `model_warmup` takes it, and say what config.pbtxt must say of it.
+
+    Args:
+        folder: The model's folder in the repository.
+        run: The run.
+        served: Its file.
+
+    Returns:
+        As `warm_up_samples` gives it.
+    """
+    inputs = warm_up_tensors(folder, run, served, graph_tensors(served)[0])
+    return tuple({"name": f"{batch} at once", "batch": batch, "count": 3, "inputs": inputs} for batch in (1, MAX_BATCH))
 
 
 def cpu_values(
@@ -200,7 +197,8 @@ def cpu_values(
         "client_requirements": pinned(decoder_packages(served)),
         "client_needs": "what requirements.txt lists",
         "cores": options.cores,
-        "max_batch": _MAX_BATCH if served.format == "onnx" else 1,
+        "backend": "onnxruntime",
+        "max_batch": MAX_BATCH if served.format == "onnx" else 1,
         "inputs": inputs,
         "outputs": [{"name": output, "type": "TYPE_FP32", "dims": (width,), "labelled": width_names}],
         "asked_outputs": [output],
@@ -208,11 +206,6 @@ def cpu_values(
         "apart": apart_allowed(served),
         "memory_mib": memory_mib(384, 3 * options.cores, served.bytes),
     }
-
-
-def write_labels(model: Path, served: Artifact) -> None:
-    """Write the names that Triton's classification extension gives."""
-    write_whole(model / "labels.txt", "".join(f"{one}\n" for one in served.class_names))
 
 
 def decoded_bytes(served: Artifact) -> int:
@@ -225,4 +218,4 @@ def decoded_bytes(served: Artifact) -> int:
     sizes = [
         np.dtype(one.dtype).itemsize * math.prod(size or 1 for size in one.shape[1:]) for one in fed_tensors(served)
     ]
-    return sum(sizes) * (_MAX_BATCH if served.format == "onnx" else 1)
+    return sum(sizes) * (MAX_BATCH if served.format == "onnx" else 1)

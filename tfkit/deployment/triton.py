@@ -26,21 +26,19 @@ from tfkit.deployment.decoding import (
 )
 from tfkit.deployment.names import check_images, check_name, own_image
 from tfkit.deployment.proved import accepted_file
+from tfkit.deployment.repository import MAX_BATCH, TYPES, warm_up_tensors, write_labels
 from tfkit.deployment.requests import GoldenRequest
 from tfkit.deployment.servers import memory_mib, triton
 from tfkit.deployment.templates import render_templates
 from tfkit.errors import ConfigError, ExportError
-from tfkit.files import write_whole
 from tfkit.tasks import task_named
 
 # Triton 2.51's Python misreads arrays of numpy 2 (pybind11 before 2.12): bytes are the first one over and over.
 TRITON_PINS = {"numpy": "1.26.4", "ml-dtypes": "0.5.4"}  # the last of the latter for numpy 1
 TRITON_IMAGE = "nvcr.io/nvidia/tritonserver:24.12-py3"
 TEMPLATES = ("triton", "kserve_v2", "servers")
-MODEL_TEMPLATES, VERSION_TEMPLATES = "triton_model", "triton_version"
-TYPES = {"uint8": "TYPE_UINT8", "int8": "TYPE_INT8", "int32": "TYPE_INT32", "float32": "TYPE_FP32"}
+VERSION_TEMPLATES = "triton_version"
 _APART = 1e-4  # far less than a step of int8
-_MAX_BATCH = 32
 
 
 @dataclass(frozen=True)
@@ -122,7 +120,7 @@ def write_version(folder: Path, served: Artifact, options: TritonOptions) -> Pat
     shutil.copyfile(served.path, version / served.path.name)
     render_templates(VERSION_TEMPLATES, version, {})
     write_decoder(version, served)
-    write_whole(version.parent / "labels.txt", "".join(f"{one}\n" for one in served.class_names))
+    write_labels(version.parent, served)
     return version
 
 
@@ -203,21 +201,13 @@ def warm_up_samples(
     Returns:
         For each warm-up request its name, how often it is run, how many copies of the sample it holds, and its inputs.
     """
-    (folder / "warmup").mkdir()
-    longest = max(sent, key=len)  # Triton copies one sample to make a batch
-    content = len(longest).to_bytes(4, "little") + longest
-    (folder / "warmup" / sent_name(served)).write_bytes(content)
-    encoded = {"name": sent_name(served), "type": "TYPE_STRING", "dims": (1,)}
-    tensors = []
-    run.vouches_for(run.golden / "inputs.npz")
-    with np.load(run.golden / "inputs.npz") as arrays:
-        for tensor in fed_tensors(served):
-            values = arrays[tensor.name][:1].astype(tensor.dtype)
-            (folder / "warmup" / tensor.name).write_bytes(values.tobytes())
-            tensors.append({"name": tensor.name, "type": TYPES[tensor.dtype], "dims": values.shape[1:]})
+    tensors = warm_up_tensors(folder, run, served, {})
+    name, longest = sent_name(served), max(sent, key=len)  # Triton copies one sample to make a batch
+    (folder / "warmup" / name).write_bytes(len(longest).to_bytes(4, "little") + longest)
+    encoded = [{"name": name, "type": "TYPE_STRING", "dims": (1,), "file": name}]
     return (
-        {"name": "as clients send it", "batch": 1, "count": 5, "inputs": [encoded]},
-        {"name": "a batch", "batch": 8, "count": 1, "inputs": [encoded]},
+        {"name": "as clients send it", "batch": 1, "count": 5, "inputs": encoded},
+        {"name": "a batch", "batch": 8, "count": 1, "inputs": encoded},
         {"name": "the tensors themselves", "batch": 1, "count": 1, "inputs": tensors},
     )
 
@@ -250,10 +240,9 @@ def repository_values(served: Artifact, options: TritonOptions, warm_up: Sequenc
         "sent": sent_name(served),
         "inputs": inputs,
         "outputs": outputs,
-        "instances": options.instances,
-        "max_batch": _MAX_BATCH,
-        # An ONNX file gains by larger batches; a .tflite file takes one example at a time, so that waiting is lost.
-        "queue_delay_us": 1000 if served.format == "onnx" else 0,
+        "backend": "python",
+        "cores": options.instances,
+        "max_batch": MAX_BATCH,
         "warm_up": warm_up if options.warm_up else (),
     }
 
@@ -278,7 +267,6 @@ def triton_values(run: RunDirectory, served: Artifact, options: TritonOptions, *
         "server_image": options.triton_image,
         "server": triton(options.name),
         "arguments": triton_arguments(),
-        "cores": options.instances,
         "runtime": runtime,
         "requirements": pinned((runtime, *decoder_packages(served)), instead=TRITON_PINS),
         "memory_mib": memory_mib(256 + 128 * options.instances, 2 * options.instances, served.bytes),
