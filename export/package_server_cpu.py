@@ -3,20 +3,15 @@
 `python export/package_server_cpu.py RUN` does the same as `tfkit package server-cpu RUN`.
 """
 
-if __name__ == "__main__":  # before TensorFlow is imported: the command keeps its chatter off the terminal
-    import sys
-
-    from tfkit.cli.main import main
-
-    sys.exit(main(["package", "server-cpu", *sys.argv[1:]]))
-
 from pathlib import Path
+from typing import Annotated
+
+import typer
 
 from tfkit import deployment
 from tfkit.artifacts import RunDirectory
-from tfkit.deployment.repository import MODEL_TEMPLATES
-from tfkit.deployment.server_cpu import TEMPLATES
-from tfkit.running import Display
+from tfkit.cli.package import AcceptedRun, BuiltImage, BundleFolder, ModelName, ModelVersion, show_bundle
+from tfkit.terminal import Display, chatter_dropped
 from tfkit.version import __version__
 
 NOT_CHECKED = (
@@ -25,6 +20,39 @@ NOT_CHECKED = (
     "kubernetes, kserve.yaml, nginx, Prometheus and Grafana were not started with this model",
     "memory and CPU limits are estimates from the model's size and the number of cores",
 )
+
+
+def command(
+    run: AcceptedRun,
+    output: BundleFolder = None,
+    name: ModelName = None,
+    model_version: ModelVersion = 1,
+    engine: Annotated[
+        str | None,
+        typer.Option(help="triton (onnxruntime), for .onnx files, or openvino; by the file when left out."),
+    ] = None,
+    file: Annotated[
+        str | None, typer.Option(help="Which .onnx or .tflite file; .onnx and int8 first.", metavar="FILE")
+    ] = None,
+    cores: Annotated[int, typer.Option(help="For how many cores the engine is set.")] = 2,
+    image: BuiltImage = None,
+    engine_image: Annotated[str | None, typer.Option(help="The engine's image, with its tag.")] = None,
+) -> int:
+    """For CPU servers: the .onnx file in Triton's onnxruntime or OpenVINO Model Server, with clients that decode."""
+    display = Display()
+    with chatter_dropped():
+        options = deployment.ServerCpuOptions(
+            name=name or deployment.model_name(run),
+            version=model_version,
+            engine=engine,  # type: ignore[arg-type]  # it is checked there
+            image=image,
+            engine_image=engine_image,
+            file=file,
+            cores=cores,
+        )
+        folder = output or Path(f"{options.name}-server-cpu")
+        bundle = package(run, folder, options, display)
+    return show_bundle(display, folder, bundle, guide="SERVER_CPU.md", start=f"{folder}/smoke_test.sh")
 
 
 def package(run: Path, destination: Path, options: deployment.ServerCpuOptions, display: Display) -> deployment.Bundle:
@@ -48,11 +76,21 @@ def package(run: Path, destination: Path, options: deployment.ServerCpuOptions, 
             values |= {"checked": checked, "not_checked": not_checked}
             if engine == "triton":
                 values |= {"warm_up": deployment.cpu_warm_up(model, directory, served)}
-                deployment.render_templates(MODEL_TEMPLATES, model, values)
+                deployment.render_templates(deployment.MODEL_TEMPLATES, model, values)
                 deployment.write_labels(model, served)
-            files = deployment.render_templates(TEMPLATES[engine], folder, values, leave_out=("TRITON.md",))
+            files = deployment.render_templates(
+                deployment.SERVER_CPU_TEMPLATES[engine], folder, values, leave_out=("TRITON.md",)
+            )
             stage.result(f"{len(files)} files beside the model")
         versions, made_by = {str(options.version): served.sha256}, f"tfkit {__version__}"
         bundle = deployment.Bundle("server-cpu", options.name, versions, {}, checked, not_checked, made_by)
         deployment.seal_bundle(folder, bundle)
     return bundle
+
+
+if __name__ == "__main__":
+    import sys
+
+    from tfkit.cli.main import main
+
+    sys.exit(main(command=command))

@@ -3,22 +3,17 @@
 `python export/package_serving.py RUN` does the same as `tfkit package serving RUN`.
 """
 
-if __name__ == "__main__":  # before TensorFlow is imported: the command keeps its chatter off the terminal
-    import sys
-
-    from tfkit.cli.main import main
-
-    sys.exit(main(["package", "serving", *sys.argv[1:]]))
-
 import json
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
+import typer
 
 from tfkit import deployment
 from tfkit.artifacts import RunDirectory
-from tfkit.deployment.requests import rest_document
-from tfkit.running import Display
+from tfkit.cli.package import AcceptedRun, BuiltImage, BundleFolder, ModelName, ModelVersion, show_bundle
+from tfkit.terminal import Display, tensorflow_started
 from tfkit.version import __version__
 
 TEMPLATES = ("serving", "servers")
@@ -28,6 +23,32 @@ NOT_CHECKED = (
     "kubernetes, kserve.yaml, nginx, Prometheus and Grafana were not started with this model",
     "memory and CPU limits are estimates from the model's size",
 )
+
+
+def command(
+    run: AcceptedRun,
+    output: BundleFolder = None,
+    name: ModelName = None,
+    model_version: ModelVersion = 1,
+    previous: Annotated[
+        Path | None, typer.Option(help="A bundle whose newest version stays beside this one.", metavar="BUNDLE")
+    ] = None,
+    image: BuiltImage = None,
+    serving_image: Annotated[str | None, typer.Option(help="TensorFlow Serving's image, with its tag.")] = None,
+) -> int:
+    """For TensorFlow Serving: image, front, Kubernetes, alerts, dashboard, client, and how to start them."""
+    display = Display()
+    with tensorflow_started():
+        options = deployment.ServingOptions(
+            name=name or deployment.model_name(run),
+            version=model_version,
+            image=image,
+            serving_image=serving_image or deployment.SERVING_IMAGE,
+            previous=previous,
+        )
+        folder = output or Path(f"{options.name}-serving")
+        bundle = package(run, folder, options, display)
+    return show_bundle(display, folder, bundle, guide=GUIDE, start=f"{folder}/smoke_test.sh")
 
 
 def package(run: Path, destination: Path, options: deployment.ServingOptions, display: Display) -> deployment.Bundle:
@@ -46,7 +67,7 @@ def package(run: Path, destination: Path, options: deployment.ServingOptions, di
         with display.stage("Write the bundle") as stage:
             deployment.write_model(folder, served, options, sent=sent, requests=requests)
             deployment.write_requests(folder, sent, requests)
-            largest = max(len(json.dumps(rest_document(sent, [one]))) for one in inputs)
+            largest = max(len(json.dumps(deployment.rest_document(sent, [one]))) for one in inputs)
             values = deployment.serving_values(directory, served, options, sent=sent, request_bytes=largest)
             files = deployment.render_templates(TEMPLATES, folder, values, leave_out=(GUIDE,))
             stage.result(f"{len(files) + 1} files beside the model")
@@ -62,3 +83,11 @@ def package(run: Path, destination: Path, options: deployment.ServingOptions, di
         bundle = deployment.Bundle("serving", options.name, versions, labels, checked, NOT_CHECKED, made_by)
         deployment.seal_bundle(folder, bundle)
     return bundle
+
+
+if __name__ == "__main__":
+    import sys
+
+    from tfkit.cli.main import main
+
+    sys.exit(main(command=command))

@@ -3,20 +3,15 @@
 `python export/package_triton.py RUN` does the same as `tfkit package triton RUN`.
 """
 
-if __name__ == "__main__":  # before TensorFlow is imported: the command keeps its chatter off the terminal
-    import sys
-
-    from tfkit.cli.main import main
-
-    sys.exit(main(["package", "triton", *sys.argv[1:]]))
-
 from pathlib import Path
+from typing import Annotated
+
+import typer
 
 from tfkit import deployment
 from tfkit.artifacts import RunDirectory
-from tfkit.deployment.repository import MODEL_TEMPLATES
-from tfkit.deployment.triton import TEMPLATES
-from tfkit.running import Display
+from tfkit.cli.package import AcceptedRun, BuiltImage, BundleFolder, ModelName, ModelVersion, show_bundle
+from tfkit.terminal import Display, chatter_dropped
 from tfkit.version import __version__
 
 NOT_CHECKED = (
@@ -25,6 +20,36 @@ NOT_CHECKED = (
     "kubernetes, kserve.yaml, nginx, Prometheus and Grafana were not started with this model",
     "memory and CPU limits are estimates from the model's size and the number of instances",
 )
+
+
+def command(
+    run: AcceptedRun,
+    output: BundleFolder = None,
+    name: ModelName = None,
+    model_version: ModelVersion = 1,
+    file: Annotated[
+        str | None, typer.Option(help="Which .tflite or .onnx file; .tflite and int8 first.", metavar="FILE")
+    ] = None,
+    instances: Annotated[int, typer.Option(help="Requests computed at the same time, each on one core.")] = 2,
+    warm_up: Annotated[bool, typer.Option(help="Run golden samples before the server says it is ready.")] = True,
+    image: BuiltImage = None,
+    triton_image: Annotated[str | None, typer.Option(help="Triton's image, with its tag.")] = None,
+) -> int:
+    """For NVIDIA Triton: model repository, image, front, Kubernetes, alerts, dashboard, clients."""
+    display = Display()
+    with chatter_dropped():
+        options = deployment.TritonOptions(
+            name=name or deployment.model_name(run),
+            version=model_version,
+            image=image,
+            triton_image=triton_image or deployment.TRITON_IMAGE,
+            file=file,
+            instances=instances,
+            warm_up=warm_up,
+        )
+        folder = output or Path(f"{options.name}-triton")
+        bundle = package(run, folder, options, display)
+    return show_bundle(display, folder, bundle, guide="TRITON.md", start=f"{folder}/smoke_test.sh")
 
 
 def package(run: Path, destination: Path, options: deployment.TritonOptions, display: Display) -> deployment.Bundle:
@@ -49,13 +74,21 @@ def package(run: Path, destination: Path, options: deployment.TritonOptions, dis
             deployment.write_requests(folder, deployment.sent_name(served), requests)
             warm_up = deployment.warm_up_samples(version.parent, directory, served, sent)
             described = deployment.repository_values(served, options, warm_up)
-            deployment.render_templates(MODEL_TEMPLATES, version.parent, described)
+            deployment.render_templates(deployment.MODEL_TEMPLATES, version.parent, described)
             largest = max(map(len, sent))
             values = deployment.triton_values(directory, served, options, request_bytes=largest)
             values |= {"checked": checked, "not_checked": NOT_CHECKED}
-            files = deployment.render_templates(TEMPLATES, folder, values)
+            files = deployment.render_templates(deployment.TRITON_TEMPLATES, folder, values)
             stage.result(f"{len(files)} files beside the model")
         versions, made_by = {str(options.version): served.sha256}, f"tfkit {__version__}"
         bundle = deployment.Bundle("triton", options.name, versions, {}, checked, NOT_CHECKED, made_by)
         deployment.seal_bundle(folder, bundle)
     return bundle
+
+
+if __name__ == "__main__":
+    import sys
+
+    from tfkit.cli.main import main
+
+    sys.exit(main(command=command))

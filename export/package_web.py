@@ -3,24 +3,40 @@
 `python export/package_web.py RUN` does the same as `tfkit package web RUN`.
 """
 
-if __name__ == "__main__":  # before TensorFlow is imported: the command keeps its chatter off the terminal
-    import sys
-
-    from tfkit.cli.main import main
-
-    sys.exit(main(["package", "web", *sys.argv[1:]]))
-
 from pathlib import Path
+from typing import Annotated
+
+import typer
 
 from tfkit import deployment
 from tfkit.artifacts import RunDirectory
-from tfkit.running import Display
+from tfkit.cli.package import AcceptedRun, BundleFolder, ModelName, show_bundle
+from tfkit.terminal import Display, chatter_dropped
 from tfkit.version import __version__
 
 NOT_CHECKED = (
     "no browser has opened the page with this model: it checks itself when one does",
     "JPEGs are decoded by the browser, which may differ from training by a grey level",
 )
+
+
+def command(
+    run: AcceptedRun,
+    output: BundleFolder = None,
+    name: ModelName = None,
+    file: Annotated[
+        str | None, typer.Option(help="Which .tflite file of the run; int8 first when left out.", metavar="FILE")
+    ] = None,
+    title: Annotated[str | None, typer.Option(help="What stands above the page; the name when left out.")] = None,
+) -> int:
+    """For browsers: a page that answers about pictures, from a file or the camera, on the visitor's own device."""
+    display = Display()
+    with chatter_dropped():
+        options = deployment.WebOptions(name or deployment.model_name(run), file, title)
+        folder = output or Path(f"{options.name}-web")
+        bundle = package(run, folder, options, display)
+    commands = f"cd {folder} && npm install --ignore-scripts && python3 -m http.server 8000"
+    return show_bundle(display, folder, bundle, guide="WEB.md", start=commands)
 
 
 def package(run: Path, destination: Path, options: deployment.WebOptions, display: Display) -> deployment.Bundle:
@@ -42,3 +58,11 @@ def package(run: Path, destination: Path, options: deployment.WebOptions, displa
         bundle = deployment.Bundle("web", options.name, {"1": served.sha256}, {}, checked, NOT_CHECKED, made_by)
         deployment.seal_bundle(folder, bundle)
     return bundle
+
+
+if __name__ == "__main__":
+    import sys
+
+    from tfkit.cli.main import main
+
+    sys.exit(main(command=command))

@@ -20,10 +20,10 @@ def command_page() -> str:
 
 
 def _described(command: Any, name: str) -> Iterator[str]:
-    inner = getattr(command, "commands", None)
-    if inner is not None:
-        for word, below in inner.items():
-            yield from _described(below, f"{name} {word}")
+    if hasattr(command, "list_commands"):
+        context = command.make_context(name, [], resilient_parsing=True)
+        for word in command.list_commands(context):
+            yield from _described(command.get_command(context, word), f"{name} {word}")
         return
     yield f"## {name}"
     yield (command.help or "").strip()

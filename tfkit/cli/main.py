@@ -5,7 +5,7 @@ import shutil
 import sys
 import textwrap
 from collections.abc import Callable, Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -42,12 +42,13 @@ USAGE_ERROR = 2
 INTERRUPTED = 130
 DEBUG_VARIABLE = "TFKIT_DEBUG"
 
+_HOW: Any = {
+    "add_completion": False,
+    "rich_markup_mode": "rich",
+    "context_settings": {"help_option_names": ["-h", "--help"]},
+}
 app = typer.Typer(
-    name="tfkit",
-    help="Fine-tune a pretrained Keras model, export it, and prove every exported file.",
-    add_completion=False,
-    rich_markup_mode="rich",
-    context_settings={"help_option_names": ["-h", "--help"]},
+    name="tfkit", help="Fine-tune a pretrained Keras model, export it, and prove every exported file.", **_HOW
 )
 app.add_typer(recipes.app, name="recipes")
 app.add_typer(package.app, name="package")
@@ -85,11 +86,12 @@ def _options(
     """Fine-tune a pretrained Keras model, export it, and prove every exported file."""
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: Sequence[str] | None = None, *, command: Callable[..., int] | None = None) -> int:
     """Run one `tfkit` command.
 
     Args:
         arguments: The words after `tfkit`; those of this process when None.
+        command: What a script does, with typer's annotations; its words are its own. None for `tfkit`.
 
     Returns:
         The exit status: 0, 1 (error), 2 (wrong usage), 3 (an exported file was refused, none met a budget, or
@@ -101,14 +103,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         tfkit 0.1.0
         0
     """
+    program, name, words = app, "tfkit", list(sys.argv[1:] if arguments is None else arguments)
+    if command is not None:
+        program, name = typer.Typer(**_HOW), os.path.relpath(sys.argv[0])
+        program.command()(laid_open(command))
     with ctrl_c_remembered():
-        status = _run(list(sys.argv[1:] if arguments is None else arguments) or ["--help"])
+        status = _run(program, name, words or ["--help"])
         return interrupted_status() if status == INTERRUPTED else status
 
 
-def _run(words: list[str]) -> int:
+def _run(program: typer.Typer, name: str, words: list[str]) -> int:
     try:
-        status = typer.main.get_command(app).main(args=words, prog_name="tfkit", standalone_mode=False)
+        status = typer.main.get_command(program).main(args=words, prog_name=name, standalone_mode=False)
     except InterruptedRunError as fault:
         return _tell(str(fault), fault.hint, INTERRUPTED, kept=_kept(fault))
     except (KeyboardInterrupt, typer.Abort):

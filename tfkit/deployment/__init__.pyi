@@ -3,9 +3,10 @@ from .decoding import sent_name
 from .engines import checked_engine
 from .names import check_images, check_name, model_name
 from .proved import accepted_file, proved_answers, proved_files
-from .repository import write_labels
+from .repository import MODEL_TEMPLATES, write_labels
 from .requests import GoldenRequest, answering, golden_requests, rest_document, warm_up_records, write_requests
 from .server_cpu import (
+    SERVER_CPU_TEMPLATES,
     ServerCpuOptions,
     cpu_model,
     cpu_values,
@@ -15,6 +16,7 @@ from .server_cpu import (
     write_cpu_model,
 )
 from .serving import (
+    SERVING_IMAGE,
     ServingOptions,
     checked_serving,
     model_versions,
@@ -24,6 +26,8 @@ from .serving import (
 )
 from .templates import render_templates
 from .triton import (
+    TRITON_IMAGE,
+    TRITON_TEMPLATES,
     TritonOptions,
     answered_by_bundle,
     refuse_other_answers,
@@ -36,6 +40,11 @@ from .triton import (
 from .web import WebOptions, web_model, web_values, write_web_model
 
 __all__ = [
+    "MODEL_TEMPLATES",
+    "SERVER_CPU_TEMPLATES",
+    "SERVING_IMAGE",
+    "TRITON_IMAGE",
+    "TRITON_TEMPLATES",
     "Bundle",
     "GoldenRequest",
     "ServerCpuOptions",

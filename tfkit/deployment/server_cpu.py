@@ -31,7 +31,7 @@ from tfkit.tasks import Decision, task_named
 
 OPENVINO_IMAGE = "openvino/model_server:2025.4"
 IMAGES: Mapping[Engine, str] = {"triton": TRITON_IMAGE, "openvino": OPENVINO_IMAGE}
-TEMPLATES: Mapping[Engine, tuple[str, ...]] = {
+SERVER_CPU_TEMPLATES: Mapping[Engine, tuple[str, ...]] = {
     "triton": ("server_cpu", "kserve_v2", "servers", "triton"),
     "openvino": ("server_cpu", "server_cpu_openvino", "kserve_v2", "servers"),
 }

@@ -36,7 +36,7 @@ from tfkit.tasks import task_named
 # Triton 2.51's Python misreads arrays of numpy 2 (pybind11 before 2.12): bytes are the first one over and over.
 TRITON_PINS = {"numpy": "1.26.4", "ml-dtypes": "0.5.4"}  # the last of the latter for numpy 1
 TRITON_IMAGE = "nvcr.io/nvidia/tritonserver:24.12-py3"
-TEMPLATES = ("triton", "kserve_v2", "servers")
+TRITON_TEMPLATES = ("triton", "kserve_v2", "servers")
 VERSION_TEMPLATES = "triton_version"
 _APART = 1e-4  # far less than a step of int8
 
