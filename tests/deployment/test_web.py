@@ -23,24 +23,8 @@ CLIENT = Path(__file__).with_name("web_client.mjs")
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run of three digits in colour, whose pictures are cropped."""
-    import tfkit
-
-    folder = tmp_path_factory.mktemp("runs")
-    said = {
-        "recipe": "finetune_image",
-        "run": {"name": "Three_digits", "directory": str(folder)},
-        "data": {"source": "digits", "classes": ["0", "1", "2"], "labels_per_class": 40, "image_size": [16, 24]},
-        "model": {"backbone": "resnet8", "weights": "random", "dropout": 0.0},
-        "fine_tune": {"epochs": 3, "learning_rate": 3e-3, "batch_norm": "train"},
-        "export": {"formats": ["saved_model", "tflite_float32", "tflite_int8"]},
-        "acceptance": {"max_accuracy_drop": 0.9, "min_agreement": 0.1},
-    }
-    recipe = folder / "three.yaml"
-    recipe.write_text(json.dumps(said))
-    tfkit.run(recipe)
-    return folder / "Three_digits"
+def run(colour_run: Path) -> Path:
+    return colour_run
 
 
 @pytest.fixture(scope="module")

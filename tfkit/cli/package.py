@@ -53,7 +53,7 @@ def _bundles() -> None:
     """Turn an accepted run into a bundle that others can start."""
 
 
-def show_bundle(display: "Display", folder: Path, bundle: "Bundle", *, guide: str, start: str) -> int:
+def show_bundle(display: "Display", folder: Path, bundle: "Bundle", *, guide: str, start: str | None) -> int:
     """Say what was not checked, and how to go on; the exit status.
 
     Args:
@@ -61,8 +61,8 @@ def show_bundle(display: "Display", folder: Path, bundle: "Bundle", *, guide: st
         folder: The bundle's.
         bundle: What it is.
         guide: The file in it to be read first.
-        start: The command that starts it.
+        start: The command that starts it; None where there is none.
     """
     display.notes(f"not checked: {sentence}" for sentence in bundle.not_checked)
-    display.next_steps(folder / guide, start, f"tfkit verify {folder}")
+    display.next_steps(folder / guide, *([start] if start else []), f"tfkit verify {folder}")
     return 0

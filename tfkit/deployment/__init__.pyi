@@ -1,7 +1,14 @@
 from .bundle import Bundle, new_bundle, read_bundle, seal_bundle
+from .core_ml import CORE_ML_NOT_CHECKED, write_core_ml
 from .decoding import sent_name
 from .engines import checked_engine
+from .golden_files import GoldenSamples, golden_samples, write_golden_files
+from .golden_texts import golden_texts
+from .lite_files import device_document, size_report
+from .micro import MicroRun, micro_told, micro_values, run_in_micro, unfit_for_micro, write_micro_data
+from .mobile import MobileOptions, mobile_left_out, mobile_model, mobile_values, write_mobile_model
 from .names import check_images, check_name, model_name
+from .npu import DEFAULT_ACCELERATOR, NpuOptions, compile_for_all, npu_model, npu_values
 from .proved import accepted_file, proved_answers, proved_files
 from .repository import MODEL_TEMPLATES, write_labels
 from .requests import GoldenRequest, answering, golden_requests, rest_document, warm_up_records, write_requests
@@ -40,6 +47,8 @@ from .triton import (
 from .web import WebOptions, web_model, web_values, write_web_model
 
 __all__ = [
+    "CORE_ML_NOT_CHECKED",
+    "DEFAULT_ACCELERATOR",
     "MODEL_TEMPLATES",
     "SERVER_CPU_TEMPLATES",
     "SERVING_IMAGE",
@@ -47,6 +56,10 @@ __all__ = [
     "TRITON_TEMPLATES",
     "Bundle",
     "GoldenRequest",
+    "GoldenSamples",
+    "MicroRun",
+    "MobileOptions",
+    "NpuOptions",
     "ServerCpuOptions",
     "ServingOptions",
     "TritonOptions",
@@ -58,15 +71,26 @@ __all__ = [
     "check_name",
     "checked_engine",
     "checked_serving",
+    "compile_for_all",
     "cpu_model",
     "cpu_values",
     "cpu_warm_up",
     "decoded_bytes",
+    "device_document",
     "golden_answers",
     "golden_requests",
+    "golden_samples",
+    "golden_texts",
+    "micro_told",
+    "micro_values",
+    "mobile_left_out",
+    "mobile_model",
+    "mobile_values",
     "model_name",
     "model_versions",
     "new_bundle",
+    "npu_model",
+    "npu_values",
     "proved_answers",
     "proved_files",
     "read_bundle",
@@ -74,18 +98,25 @@ __all__ = [
     "render_templates",
     "repository_values",
     "rest_document",
+    "run_in_micro",
     "seal_bundle",
     "sent_name",
     "served_model",
     "serving_values",
+    "size_report",
     "triton_model",
     "triton_values",
+    "unfit_for_micro",
     "warm_up_records",
     "warm_up_samples",
     "web_model",
     "web_values",
+    "write_core_ml",
     "write_cpu_model",
+    "write_golden_files",
     "write_labels",
+    "write_micro_data",
+    "write_mobile_model",
     "write_model",
     "write_requests",
     "write_version",

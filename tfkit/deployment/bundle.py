@@ -13,10 +13,11 @@ from tfkit.errors import ExportError, RunError, printable
 from tfkit.files import read_regular_file, write_whole
 
 BUNDLE_NAME = "bundle.json"
-BundleKind = Literal["serving", "web", "triton", "server-cpu"]
+BundleKind = Literal["serving", "web", "triton", "server-cpu", "mobile", "npu"]
 YOURS = ("api_keys.conf",)  # files that whoever starts the bundle writes into
-_INSTALLED = ("node_modules/", "package-lock.json")  # what npm puts into a bundle for browsers
-_GUIDES = ("SERVING.md", "WEB.md", "TRITON.md", "SERVER_CPU.md")
+# What npm puts into a bundle for browsers, Python and CMake into one for devices.
+_INSTALLED = ("node_modules/", "package-lock.json", "linux/__pycache__/", "build/", "micro/build/")
+_GUIDES = ("SERVING.md", "WEB.md", "TRITON.md", "SERVER_CPU.md", "MOBILE.md", "NPU.md")
 _AGAIN = "copy the whole bundle again, or package the run again"
 
 
@@ -26,7 +27,7 @@ class Bundle:
 
     Attributes:
         kind: What it is for: `serving`, TensorFlow Serving; `web`, browsers; `triton`, NVIDIA Triton; `server-cpu`,
-            engines for CPU servers.
+            engines for CPU servers; `mobile`, phones and small computers; `npu`, microcontrollers with an Ethos-U NPU.
         model: The model's name on the server.
         versions: By number of the version, the SHA-256 of its model, as the run's manifest says it.
         labels: Names of versions that clients ask for, such as `stable`, and their numbers.

@@ -8,10 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tfkit.artifacts import Artifact, ArtifactFormat, RunDirectory, read_manifest
+from tfkit.artifacts.format import Quantization
 from tfkit.errors import ExportError
 from tfkit.tasks import task_named
 
-_PREFERRED = ("int8", "dynamic_int8", "int16x8", "float16", "none")  # the smallest kind first
+_KINDS: tuple[Quantization, ...] = ("int8", "dynamic_int8", "int16x8", "float16", "none")  # the smallest first
 
 
 def proved_files(run: RunDirectory) -> list[dict[str, Any]]:
@@ -33,13 +34,20 @@ def proved_files(run: RunDirectory) -> list[dict[str, Any]]:
     return results
 
 
-def accepted_file(run: RunDirectory, formats: Sequence[ArtifactFormat], *, file: str | None = None) -> Artifact:
+def accepted_file(
+    run: RunDirectory,
+    formats: Sequence[ArtifactFormat],
+    *,
+    file: str | None = None,
+    kinds: Sequence[Quantization] = _KINDS,
+) -> Artifact:
     """The model file of a run that a bundle holds.
 
     Args:
         run: The run.
-        formats: Which formats will do, the preferred one first; within one, int8 comes first.
+        formats: Which formats will do, the preferred one first.
         file: The name of the file; None chooses.
+        kinds: Which numbers will do, the preferred ones first.
 
     Returns:
         A file that was accepted.
@@ -53,19 +61,21 @@ def accepted_file(run: RunDirectory, formats: Sequence[ArtifactFormat], *, file:
     """
     accepted = {result["file"].rsplit("/", 1)[-1]: result["accepted"] for result in proved_files(run)}
     artifacts = [one for one in read_manifest(run.artifacts) if one.format in formats]
-    kinds = " or ".join(f".{one}" for one in formats)
+    named = " or ".join(f".{one}" for one in formats)
+    named = f"int8 {named}" if tuple(kinds) == ("int8",) else named
     if file is not None:
         artifacts = [one for one in artifacts if one.path.name == file]
         if not artifacts:
-            raise ExportError(f"'{run.path}' has no file '{file}'", hint=f"name one of its {kinds} files")
-    found = [one for one in artifacts if accepted.get(one.path.name)]
+            raise ExportError(f"'{run.path}' has no file '{file}'", hint=f"name one of its {named} files")
+    found = [one for one in artifacts if accepted.get(one.path.name) and one.quantization in kinds]
     if not found:
         told = ", ".join(one.path.name for one in artifacts) or "none"
+        wanted = [f"{formats[0]}_int8", *([f"{formats[0]}_float32"] if "none" in kinds else [])]
         raise ExportError(
-            f"'{run.path}' has no {kinds} file that was accepted; it has {told}",
-            hint=f"run the recipe again with {formats[0]}_int8 or {formats[0]}_float32 among export.formats",
+            f"'{run.path}' has no {named} file that was accepted; it has {told}",
+            hint=f"run the recipe again with {' or '.join(wanted)} among export.formats",
         )
-    return min(found, key=lambda one: (formats.index(one.format), _PREFERRED.index(one.quantization)))
+    return min(found, key=lambda one: (formats.index(one.format), kinds.index(one.quantization)))
 
 
 def proved_answers(run: RunDirectory, served: Artifact) -> NDArray[np.float32]:

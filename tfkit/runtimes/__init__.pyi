@@ -4,7 +4,7 @@ from .isolated_litert import IsolatedLiteRTRuntime
 from .keras_runtime import KerasRuntime
 from .litert_runtime import LiteRTRuntime
 from .opening import open_runtime
-from .portability import Portability, read_portability
+from .portability import OperatorNeed, Portability, read_operator_needs, read_portability
 from .protocol import Feed, ModelInputs, Runtime, held_native_output
 from .saved_model_runtime import SavedModelRuntime
 from .stored_weights import StoredWeights, read_stored_weights
@@ -16,6 +16,7 @@ __all__ = [
     "LiteRTRuntime",
     "ModelInputs",
     "Operator",
+    "OperatorNeed",
     "Portability",
     "Runtime",
     "SavedModelRuntime",
@@ -25,6 +26,7 @@ __all__ = [
     "metadata_scaling",
     "open_runtime",
     "read_last_function",
+    "read_operator_needs",
     "read_operators",
     "read_portability",
     "read_signature",

@@ -56,6 +56,49 @@ def read_portability(path: Path) -> Portability:
         return Portability(least_runtime(model, versions), tuple(_faults(model, versions)))
 
 
+@dataclass(frozen=True)
+class OperatorNeed:
+    """What the operators of one kind in a file ask of a runtime.
+
+    Attributes:
+        name: The builtin operator's name, or `CUSTOM`.
+        version: The version that it must have.
+        since: The first TensorFlow Lite runtime with it, such as `2.11`; None where no facts are known of it.
+    """
+
+    name: str
+    version: int
+    since: str | None
+
+
+@takes_text
+def read_operator_needs(path: Path) -> tuple[OperatorNeed, ...]:
+    """Find since which runtime each kind of operator in a `.tflite` file exists.
+
+    Args:
+        path: The file.
+
+    Returns:
+        One for each operator code, by name.
+
+    Raises:
+        ModelError: When the file is missing, damaged or no `.tflite` file.
+
+    Example:
+        >>> {need.name for need in read_operator_needs(Path("model_int8.tflite"))} >= {"SOFTMAX"}
+        True
+    """
+    with opened_flatbuffer(path) as packed:
+        model = schema.ModelT.InitFromObj(packed)
+        needed = needed_versions(model)
+        found = []
+        for place, code in enumerate(model.operatorCodes):
+            name, version = operator_name(model, place), max(needed.get(place, 1), code.version)
+            since = runtime_since(name, version)
+            found.append(OperatorNeed(name, version, None if since == _UNKNOWN else "{}.{}".format(*since)))
+    return tuple(sorted(found, key=lambda need: (need.name, need.version)))
+
+
 def needed_versions(model: schema.ModelT) -> dict[int, int]:
     """The smallest version of each operator code that all of its operators' tensors and options need.
 

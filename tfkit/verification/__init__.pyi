@@ -2,7 +2,7 @@ from .acceptance import AcceptancePolicy, refusals
 from .artifact_verification import ArtifactVerification, artifact_scores, portability_problems, verify_artifact
 from .golden_samples import write_golden_samples
 from .input_probe import InputFinding, LabelOrder, find_label_order, probe_inputs
-from .npu import NpuPlacement, npu_faults, place_on_npu
+from .npu import NpuCompilation, NpuPlacement, compile_for_npu, npu_faults, place_on_npu
 from .reference import reference_scores
 
 __all__ = [
@@ -10,8 +10,10 @@ __all__ = [
     "ArtifactVerification",
     "InputFinding",
     "LabelOrder",
+    "NpuCompilation",
     "NpuPlacement",
     "artifact_scores",
+    "compile_for_npu",
     "find_label_order",
     "npu_faults",
     "place_on_npu",
