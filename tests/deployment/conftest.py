@@ -34,27 +34,6 @@ def files_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def texts_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run of a small classifier of texts."""
-    import tfkit
-
-    folder = tmp_path_factory.mktemp("runs")
-    said = {
-        "recipe": "finetune_text",
-        "run": {"name": "Few_intents", "directory": str(folder)},
-        "data": {"source": "built_in", "label_column": "intent", "sequence_length": 16, "test_fraction": 0.5},
-        "model": {"backbone": "bert_tiny", "vocabulary_size": 400},
-        "fine_tune": {"epochs": 1, "learning_rate": 1e-3},
-        "export": {"formats": ["tflite_float32"]},
-        "acceptance": {"max_accuracy_drop": 0.9, "min_agreement": 0.1},
-    }
-    recipe = folder / "few.yaml"
-    recipe.write_text(json.dumps(said))
-    assert tfkit.run(recipe).accepted
-    return folder / "Few_intents"
-
-
-@pytest.fixture(scope="session")
 def digits_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of three digits with a SavedModel alone."""
     import tfkit
@@ -126,7 +105,7 @@ def texts_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "data": {"source": "built_in", "label_column": "intent", "test_fraction": 0.25, "classes": classes},
         "model": {"backbone": "bert_tiny", "vocabulary_size": 1000, "pooling": "mean"},
         "fine_tune": {"method": "all", "epochs": 12, "learning_rate": 1e-3, "weight_decay": 0.01},
-        "export": {"formats": ["tflite_float32", "tflite_dynamic_int8"]},
+        "export": {"formats": ["tflite_float32"]},
         "acceptance": {"max_accuracy_drop": 0.9, "min_agreement": 0.1},
     }
     recipe = folder / "intents.yaml"
