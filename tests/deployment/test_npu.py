@@ -36,7 +36,7 @@ def _vela(monkeypatch: pytest.MonkeyPatch) -> None:
 def _micro(monkeypatch: pytest.MonkeyPatch) -> None:
     """TensorFlow Lite Micro's package as if it were installed beside tfkit."""
     try:
-        packages = next((TFLITE_MICRO.folder() / "lib").glob("python*/site-packages"))
+        packages = next((TFLITE_MICRO.environment.folder() / "lib").glob("python*/site-packages"))
     except NotInstallableError as fault:
         pytest.skip(f"TensorFlow Lite Micro: {fault}")
     monkeypatch.setenv("PYTHONPATH", str(packages))
