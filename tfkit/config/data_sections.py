@@ -28,7 +28,7 @@ from tfkit.config.keys import (
     suspicious_labels_key,
     text_of_number,
 )
-from tfkit.config.options import AugmentationOptions, ClassifierOptions, LoadingOptions, options_of
+from tfkit.config.options import AugmentationOptions, ClassifierOptions, DecoderOptions, LoadingOptions, options_of
 from tfkit.config.training_sections import Section
 
 
@@ -81,10 +81,11 @@ class DataSection(Section):
         (32, 32)
     """
 
-    source: Literal["image_folder", "npz", "csv", "tfds", "digits"] = choice("Where the images come from.")
+    source: Literal["image_folder", "npz", "csv", "tfds", "digits", "shapes"] = choice("Where the images come from.")
     directory: FilePath | None = key(
         "a folder",
-        "image_folder: the folder of class folders (or of train/ with val/ or test/). npz, csv: "
+        "image_folder: the folder of class folders (or of train/ with val/ or test/), of segmentation of images/ and "
+        "masks/. npz, csv: "
         "where relative files start. tfds: where data sets are kept.",
         None,
     )
@@ -204,7 +205,12 @@ class ModelSection(Section):
     )
     dropout: Fraction = key(FRACTION, "Dropout before the classifier.", 0.2)
     l2: NotNegative = key(NOT_NEGATIVE, "L2 penalty of the classifier's weights.", 0.0)
+    decoder_channels: Count = key(COUNT, "segmentation: channels of the decoder's maps.", 64)
 
     def classifier_options(self) -> ClassifierOptions:
         """What of this section `tfkit.models.build_classifier` takes."""
         return options_of(self, ClassifierOptions)
+
+    def decoder_options(self) -> DecoderOptions:
+        """What of this section `tfkit.models.build_segmenter` takes."""
+        return {"channels": self.decoder_channels, "dropout": self.dropout, "l2": self.l2}

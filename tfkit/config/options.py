@@ -87,6 +87,21 @@ class AdaptationOptions(LearningOptions):
     rank: int
 
 
+class DecoderOptions(TypedDict):
+    """`tfkit.models.build_segmenter`."""
+
+    channels: int
+    dropout: float
+    l2: float
+
+
+class MaskOptions(TypedDict):
+    """`tfkit.data.masks.MaskCoding`."""
+
+    values: dict[str, int | tuple[int, int, int]]
+    ignored: tuple[int | tuple[int, int, int], ...]
+
+
 class TextFineTuneOptions(AdaptationOptions):
     """`tfkit.training.fine_tune_text`."""
 
@@ -280,7 +295,7 @@ class TextModelOptions(TypedDict):
 class TargetOptions(TypedDict):
     """`tfkit.data.targets.Targets`."""
 
-    kind: Literal["classes", "labels", "numbers"]
+    kind: Literal["classes", "labels", "numbers", "masks"]
     columns: tuple[str, ...]
     separator: str
 

@@ -6,11 +6,13 @@ from pydantic import AfterValidator, Field
 
 from tfkit.config.faults import Places
 from tfkit.config.keys import POSITIVE, Positive, Text, all_different, choice, key
-from tfkit.config.options import TargetOptions
+from tfkit.config.mask_rules import masks_alone, segmentation_rules, value_at
+from tfkit.config.options import MaskOptions, TargetOptions
 from tfkit.config.training_sections import Section
 from tfkit.config.yaml_document import KeyPath, Plain, Tree
 
 _TABLES = ("csv", "tsv", "jsonl")
+_MASK_VALUE = "a whole number in [0, 65535], or a colour [red, green, blue]"
 # What is for one class of several alone, with the value that does nothing.
 _OF_CLASSES: dict[KeyPath, str | None] = {
     ("data", "labels_per_class"): None,
@@ -22,18 +24,32 @@ _OF_CLASSES: dict[KeyPath, str | None] = {
     ("fine_tune", "r_drop"): None,
 }
 
-_KINDS: dict[str, Literal["classes", "labels", "numbers"]] = {
+_Byte = Annotated[int, Field(ge=0, le=255)]
+MaskValue = Annotated[int, Field(ge=0, le=65535)] | tuple[_Byte, _Byte, _Byte]
+
+_KINDS: dict[str, Literal["classes", "labels", "numbers", "masks"]] = {
     "classification": "classes",
     "multilabel": "labels",
     "regression": "numbers",
+    "segmentation": "masks",
 }
 
 
 class TaskSection(Section):
-    """`task:` - what is asked of the model: one class of several, any of several labels, or numbers."""
+    """`task:` - what is asked of the model: one class of several, any of several labels, numbers, or masks."""
 
-    kind: Literal["classification", "multilabel", "regression"] = choice(
-        "One class of several, any of several labels at once, or numbers.", "classification"
+    kind: Literal["classification", "multilabel", "regression", "segmentation"] = choice(
+        "One class of several, any of several labels at once, numbers, or a class for each pixel.", "classification"
+    )
+    classes: Annotated[dict[Text, MaskValue], Field(min_length=2, max_length=255)] | None = key(
+        "{name: VALUE, ...} of 2 to 255 classes, or null; VALUE is " + _MASK_VALUE,
+        "segmentation: the number or colour of each class in the masks, in the order of the scores; null: the data's.",
+        None,
+    )
+    ignored: tuple[MaskValue, ...] = key(
+        "a list of VALUEs, each " + _MASK_VALUE,
+        "segmentation: numbers or colours of pixels that are neither learned nor judged.",
+        (255,),
     )
     label_columns: Annotated[tuple[Text, ...], AfterValidator(all_different)] = key(
         "a list of different column names",
@@ -57,50 +73,71 @@ class TaskSection(Section):
 
     def target_options(self) -> TargetOptions:
         """This section as keyword arguments of `tfkit.data.targets.Targets`."""
-        return {"kind": _KINDS[self.kind], "columns": self.label_columns, "separator": self.separator}
+        columns = ("mask",) if self.kind == "segmentation" else self.label_columns
+        return {"kind": _KINDS[self.kind], "columns": columns, "separator": self.separator}
+
+    def mask_options(self) -> MaskOptions:
+        """This section as keyword arguments of `tfkit.data.masks.MaskCoding`."""
+        return {"values": self.classes or {}, "ignored": self.ignored}
 
 
-def broken_task_rules(tree: Tree, at_fault: set[KeyPath], places: Places) -> list[str]:
+def broken_task_rules(tree: Tree, at_fault: set[KeyPath], places: Places, *, of_images: bool) -> list[str]:
     """Sentences for every rule between `task:` and the other sections that a recipe breaks; see `broken_rules`."""
     section = tree.get("task")
-    if not isinstance(section, dict) or ("task", "kind") in at_fault:
+    section = section if isinstance(section, dict) else {}
+    if ("task", "kind") in at_fault:
         return []
     kind = str(section.get("kind", "classification"))
     broken: list[tuple[KeyPath, str]] = []
+    if kind == "segmentation" and not of_images:
+        broken.append((("task", "kind"), "task.kind segmentation asks for a class of each pixel: recipes of images"))
+    elif kind == "segmentation":
+        broken += segmentation_rules(tree, section) + ranking_rules(tree, kind)
+    else:
+        broken += masks_alone(tree, kind)
     if kind == "classification":
         if section.get("label_columns"):
             broken.append((("task", "label_columns"), "task.label_columns is for kind multilabel or regression"))
-    else:
+    elif kind != "segmentation":
         broken += _other_rules(tree, kind)
     if kind != "regression" and section.get("tolerance") is not None:
         broken.append((("task", "tolerance"), f"task.tolerance is for kind regression; got {kind}"))
-    if kind == "regression" and section.get("operating_point") is not None:
-        broken.append((("task", "operating_point"), "task.operating_point is for classes and labels, not numbers"))
+    if kind in ("regression", "segmentation") and section.get("operating_point") is not None:
+        what = "numbers" if kind == "regression" else "masks"
+        broken.append((("task", "operating_point"), f"task.operating_point is for classes and labels, not {what}"))
     return [f"{sentence} {places.of(path)}" for path, sentence in broken if not {path, path[:1]} & at_fault]
 
 
 def _other_rules(tree: Tree, kind: str) -> list[tuple[KeyPath, str]]:
     """Of several labels, and of numbers."""
     broken: list[tuple[KeyPath, str]] = []
-    source = _value(tree, ("data", "source"))
+    source = value_at(tree, ("data", "source"))
     if source is not None and source not in _TABLES:
         sentence = f"data.source {source} gives one class an example; task.kind {kind} needs a table: csv"
         broken.append((("data", "source"), sentence))
     for path, nothing in _OF_CLASSES.items():
-        if (value := _value(tree, path)) is not None and value != nothing:
+        if (value := value_at(tree, path)) is not None and value != nothing:
             broken.append((path, f"{'.'.join(map(str, path))} is for one class of several; task.kind is {kind}"))
     if kind == "regression":
-        if _value(tree, ("data", "classes")) is not None:
+        if value_at(tree, ("data", "classes")) is not None:
             broken.append((("data", "classes"), "data.classes chooses classes or labels; task.kind is regression"))
         for stage in ("head", "fine_tune", "pruning", "quantization"):
-            if _value(tree, (stage, "label_smoothing")):
+            if value_at(tree, (stage, "label_smoothing")):
                 sentence = f"{stage}.label_smoothing smooths classes or labels; task.kind is regression"
                 broken.append(((stage, "label_smoothing"), sentence))
+    return broken + ranking_rules(tree, kind)
+
+
+def ranking_rules(tree: Tree, kind: str) -> list[tuple[KeyPath, str]]:
+    """What of `pruning:` needs one class of several."""
     pruning = tree.get("pruning")
-    for name in _measured_by_loss(pruning) if isinstance(pruning, dict) else ():
-        sentence = f"pruning.{name} loss measures the loss of one class of several; task.kind is {kind}: choose another"
-        broken.append((("pruning", name), sentence))
-    return broken
+    return [
+        (
+            ("pruning", name),
+            f"pruning.{name} loss measures the loss of one class of several; task.kind is {kind}: choose another",
+        )
+        for name in (_measured_by_loss(pruning) if isinstance(pruning, dict) else ())
+    ]
 
 
 def _measured_by_loss(pruning: Tree) -> list[str]:
@@ -108,8 +145,3 @@ def _measured_by_loss(pruning: Tree) -> list[str]:
     ranks = pruning.get("method") == "channels" or pruning.get("heads") or pruning.get("feedforward")
     by_loss = ["criterion"] if ranks and pruning.get("criterion", "loss") == "loss" else []
     return [*by_loss, *(["drop"] if pruning.get("drop") == "loss" else [])]
-
-
-def _value(tree: Tree, path: KeyPath) -> Plain:
-    section = tree.get(str(path[0]))
-    return section.get(str(path[1])) if isinstance(section, dict) else None

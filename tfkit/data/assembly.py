@@ -9,9 +9,11 @@ import numpy as np
 
 from tfkit.data.checking import BadImages, Progress, check_images, refuse_bad_images
 from tfkit.data.examples import ExamplesT, ImageExamples, LeftOut
+from tfkit.data.host_images import upright_size
 from tfkit.data.image_files import PartName, Reading
 from tfkit.data.looking import MAX_PIXELS, FileState, Look
 from tfkit.data.lost_files import Losses, WatchedFiles
+from tfkit.data.masks import fitted_masks
 from tfkit.data.sources import FileSource
 from tfkit.data.targets import CLASSES, Targets
 from tfkit.errors import DataError, is_printable, printable
@@ -111,19 +113,44 @@ def assemble(
             for name, look, position in zip(names, looks, positions, strict=True)
             if look.reason
         )
-        words = [reading.labels[position] for position in positions]
-        labels = (
-            targets.values(words, class_names)
-            if all_kept
-            else np.array([number_of[label] for label in words], np.int32)
+        labels, odd = _numbered(reading, positions, looks, targets, class_names)
+        damaged.extend(
+            LeftOut(names[place], why, reading.source.path(int(positions[place]))) for place, why in odd.items()
         )
         examples = ImageExamples(reading.source, positions, labels, names, class_names)
-        good = np.array([place for place, look in enumerate(looks) if look.reason is None], np.int64)
+        good = np.array(
+            [place for place, look in enumerate(looks) if look.reason is None and place not in odd], np.int64
+        )
         parts[part] = Part(examples, tuple(look.digest for look in looks), tuple(looks)).select(good)
     if bad_images == "error":
         refuse_bad_images(damaged, total)
     _refuse_empty_classes(parts, may_lack=may_lack or all_kept)
     return parts, ignored + damaged
+
+
+def _numbered(
+    reading: Reading,
+    positions: np.ndarray,
+    looks: Sequence[Look],
+    targets: Targets,
+    class_names: tuple[str, ...],
+) -> tuple[np.ndarray, dict[int, str]]:
+    """The array of some images' labels, and by its place why a mask cannot be used."""
+    words = [reading.labels[position] for position in positions]
+    if targets.kind == "classes":
+        number_of = {name: number for number, name in enumerate(class_names)}
+        return np.array([number_of[label] for label in words], np.int32), {}
+    if targets.masks is None or reading.masks is None:
+        return targets.values(words, class_names), {}
+    whole = [look.reason is None for look in looks]
+    sizes = [(0, 0)] * len(positions)
+    if isinstance(reading.source, FileSource):
+        sizes = [
+            upright_size(reading.source.content(int(position))) if good else (0, 0)
+            for position, good in zip(positions, whole, strict=True)
+        ]
+    masks, reasons = fitted_masks(reading.masks, positions, targets.masks, sizes)
+    return masks, {place: why for place, why in enumerate(reasons) if why and whole[place]}
 
 
 def watch_files(
@@ -148,12 +175,15 @@ def watch_files(
         for part in parts:
             if part.examples.source is source:
                 states |= {int(n): look.state for n, look in zip(part.examples.indices, part.looks, strict=True)}
-        width = 1 if splits[0].labels.ndim == 1 else splits[0].labels.shape[1]
+        is_masked = splits[0].labels.ndim == 3
+        width = 1 if is_masked or splits[0].labels.ndim == 1 else splits[0].labels.shape[1]
         of, labels = np.full(count, -1), np.zeros((count, width), np.float32)
         for number, split in enumerate(splits):
             if split.source is source:
-                of[split.indices] = number
-                labels[split.indices] = split.labels.reshape(len(split), width)
+                # No image has another one's mask: each is of a split of its own, and none stands in.
+                of[split.indices] = split.indices if is_masked else number
+                if not is_masked:
+                    labels[split.indices] = split.labels.reshape(len(split), width)
                 for index, name in zip(split.indices, split.names, strict=True):
                     names[index] = name
         source.watched = WatchedFiles(source.files, names, states, of, labels, losses, max_pixels)

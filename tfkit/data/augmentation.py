@@ -8,6 +8,7 @@ from typing import Literal
 
 import tensorflow as tf
 
+from tfkit.data.masks import IGNORED
 from tfkit.data.rand_augment import rand_augment
 
 Mixing = Literal["mixup", "cutmix"]
@@ -23,16 +24,22 @@ def mix_batch(batch: Mapping[str, tf.Tensor], *, mixing: Mixing | None, seed: tf
     alpha 1.0) and sets the label's share to the area that was really pasted.
 
     Args:
-        batch: `pixels` float32 (batch, height, width, channels), `targets` one-hot float32 (batch, classes).
+        batch: `pixels` float32 (batch, height, width, channels), `targets` one-hot float32 (batch, classes); or masks,
+            uint8 (batch, height, width), which `cutmix` pastes as it pastes pixels.
         mixing: Which; None returns the batch as it is.
         seed: int (2,); the same seed gives the same mix.
 
     Returns:
         The batch with pixels and targets of the same shapes; every row of the targets still sums to 1.
+
+    Raises:
+        ValueError: For `mixup` of masks, which have no mean.
     """
     if mixing is None:
         return dict(batch)
     pixels, targets = batch["pixels"], batch["targets"]
+    if mixing == "mixup" and _is_masks(targets):
+        raise ValueError("mixup blends labels, and masks have no mean: take cutmix")
     seeds = tf.random.split(seed, 3)
     count = tf.shape(pixels)[0]
     partners = tf.random.experimental.stateless_shuffle(tf.range(count), seed=seeds[0])
@@ -45,8 +52,14 @@ def mix_batch(batch: Mapping[str, tf.Tensor], *, mixing: Mixing | None, seed: tf
         pasted = _rectangles(pixels, _beta([count], _CUTMIX_ALPHA, seeds[1]), seeds[2])
         share = 1.0 - tf.reduce_mean(tf.cast(pasted, tf.float32), axis=[1, 2])
         mixed = tf.where(pasted[..., None], other_pixels, pixels)
+        if _is_masks(targets):
+            return {**batch, "pixels": mixed, "targets": tf.where(pasted, other_targets, targets)}
     shared = targets * share[:, None] + other_targets * (1.0 - share[:, None])
     return {**batch, "pixels": mixed, "targets": shared}
+
+
+def _is_masks(targets: tf.Tensor) -> bool:
+    return bool(targets.shape.rank == 3)
 
 
 def _beta(shape: list[tf.Tensor], alpha: float, seed: tf.Tensor) -> tf.Tensor:
@@ -87,13 +100,14 @@ def augment_batch(
     brightness and contrast. `rand_augment` has the crop and the mirror image too, then RandAugment's operations.
 
     Args:
-        batch: `pixels` uint8 (batch, height, width, channels), and what else belongs to them.
+        batch: `pixels` uint8 (batch, height, width, channels), and what else belongs to them: `targets` that are
+            masks, uint8 (batch, height, width), move with their pixels; what comes in from outside is 255, ignored.
         policy: Which policy; `none` only casts.
         seed: int (2,); the same seed gives the same views.
         flip: Whether images may be mirrored left to right.
 
     Returns:
-        The batch with `pixels` float32 of the same shape, 0..255; all else as it came.
+        The batch with `pixels` float32 of the same shape, 0..255; all else but masks as it came.
 
     Example:
         >>> views = augment_batch({"pixels": pixels[:4]}, policy="light", seed=(0, 1))
@@ -104,14 +118,25 @@ def augment_batch(
     if policy == "none":
         return {**batch, "pixels": tf.cast(pixels, tf.float32)}
     seeds = tf.random.split(seed, 2)
-    views = _crop_and_flip(pixels, seed=seeds[0], flip=flip)
-    changed = rand_augment(views, seed=seeds[1]) if policy == "rand_augment" else _jitter(views, seed=seeds[1])
-    return {**batch, "pixels": changed}
+    boxes = _boxes(tf.shape(pixels)[0], seed=seeds[0], flip=flip)
+    # Cast first: the op reads float a quarter faster than uint8.
+    views = _resampled(tf.cast(pixels, tf.float32), boxes)
+    targets = batch.get("targets")
+    masks = targets if targets is not None and _is_masks(targets) else None
+    if masks is not None:
+        masks = _nearest(masks, boxes)
+    if policy == "rand_augment":
+        views, masks = rand_augment(views, seed=seeds[1], masks=masks)
+    else:
+        views = _jitter(views, seed=seeds[1])
+    return {**batch, "pixels": views} | ({} if masks is None else {"targets": masks})
 
 
-def _crop_and_flip(pixels: tf.Tensor, *, seed: tf.Tensor, flip: bool) -> tf.Tensor:
-    """Random resized crop (Szegedy et al. 2015, with a milder area) and mirror image, in one resampling."""
-    count = tf.shape(pixels)[0]
+def _boxes(count: tf.Tensor, *, seed: tf.Tensor, flip: bool) -> tf.Tensor:
+    """Random resized crops (Szegedy et al. 2015, with a milder area) and mirror images, as `crop_and_resize` has them.
+
+    It mirrors a box whose sides are exchanged, so one op crops, resizes, flips and casts.
+    """
     draws = tf.random.stateless_uniform([5, count], seed)
     area = _between(draws[0], _SMALLEST_AREA, 1.0)
     aspect = tf.exp(_between(draws[1], *(tf.math.log(ratio) for ratio in _ASPECT_RATIOS)))
@@ -120,14 +145,27 @@ def _crop_and_flip(pixels: tf.Tensor, *, seed: tf.Tensor, flip: bool) -> tf.Tens
     top = draws[2] * (1.0 - height)
     left = draws[3] * (1.0 - width)
     mirrored = (draws[4] < 0.5) if flip else tf.zeros([count], tf.bool)
-    # crop_and_resize mirrors a box whose sides are exchanged, so one op crops, resizes, flips and casts.
     start = tf.where(mirrored, left + width, left)
     end = tf.where(mirrored, left, left + width)
-    boxes = tf.stack([top, start, top + height, end], axis=1)
-    size = tf.shape(pixels)[1:3]
-    # Cast first: the op reads float a quarter faster than uint8.
-    views = tf.image.crop_and_resize(tf.cast(pixels, tf.float32), boxes, tf.range(count), size)
+    return tf.stack([top, start, top + height, end], axis=1)
+
+
+def _resampled(pixels: tf.Tensor, boxes: tf.Tensor) -> tf.Tensor:
+    views = tf.image.crop_and_resize(pixels, boxes, tf.range(tf.shape(pixels)[0]), tf.shape(pixels)[1:3])
     return tf.ensure_shape(views, [None, *pixels.shape[1:]])
+
+
+def _nearest(masks: tf.Tensor, boxes: tf.Tensor) -> tf.Tensor:
+    """The nearest value at the places where `_resampled` takes pixels from; masks of any integer type."""
+    moved = tf.image.crop_and_resize(
+        tf.cast(masks, tf.float32)[..., None],
+        boxes,
+        tf.range(tf.shape(masks)[0]),
+        tf.shape(masks)[1:3],
+        method="nearest",
+        extrapolation_value=IGNORED,
+    )
+    return tf.ensure_shape(tf.cast(moved[..., 0], masks.dtype), [None, *masks.shape[1:]])
 
 
 def _jitter(views: tf.Tensor, *, seed: tf.Tensor) -> tf.Tensor:

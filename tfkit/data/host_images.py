@@ -14,6 +14,7 @@ import sys
 import tempfile
 import zlib
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -169,24 +170,80 @@ def fit_on_host(pixels: NDArray[np.uint8], image: "ImageSpec") -> NDArray[np.uin
         >>> fit_on_host(np.zeros((40, 60, 3), np.uint8), ImageSpec(32, 32)).shape
         (32, 32, 3)
     """
-    size = np.array(pixels.shape[:2])
-    target = np.array([image.height, image.width])
-    if (size == target).all():
+    placed = _placed(pixels.shape[:2], image)
+    if placed is None:
         return pixels
+    pixels = pixels[placed.rows, placed.columns]
+    shrinks = (np.array(pixels.shape[:2]) >= placed.inner).all()
+    resized = (_means_of_areas if shrinks else _bilinear)(pixels, *map(int, placed.inner))
+    rounded = (resized + np.float32(0.5)).astype(np.uint8)
+    return np.pad(rounded, [*placed.margins, (0, 0)]) if any(map(any, placed.margins)) else rounded
+
+
+def fit_nearest(values: NDArray[np.uint8], image: "ImageSpec", *, filled_with: int) -> NDArray[np.uint8]:
+    """Bring what belongs to an image pixel by pixel to a model's size, in the places where `fit_on_host` puts pixels.
+
+    Args:
+        values: uint8 (height, width): of kinds, which have no mean. Each new one is the nearest to its pixel's middle.
+        image: The size wanted and the rule for another aspect ratio.
+        filled_with: What stands beside a padded image.
+
+    Returns:
+        uint8 (`image.height`, `image.width`).
+
+    Example:
+        >>> from tfkit.artifacts import ImageSpec
+        >>> fit_nearest(np.arange(4, dtype=np.uint8).reshape(2, 2), ImageSpec(4, 4), filled_with=0)[0].tolist()
+        [0, 0, 1, 1]
+    """
+    placed = _placed(values.shape, image)
+    if placed is None:
+        return values
+    kept = values[placed.rows, placed.columns]
+    rows, columns = (
+        ((2 * np.arange(wanted) + 1) * given) // (2 * wanted)
+        for given, wanted in zip(kept.shape, map(int, placed.inner), strict=True)
+    )
+    return np.pad(kept[rows][:, columns], placed.margins, constant_values=filled_with)
+
+
+@dataclass(frozen=True)
+class _Placed:
+    """Which part of a picture is kept, its new size, and the margins around it."""
+
+    rows: slice
+    columns: slice
+    inner: NDArray[np.int_]
+    margins: list[tuple[int, int]]
+
+
+def _placed(shape: tuple[int, ...], image: "ImageSpec") -> _Placed | None:
+    """Where a picture goes; None where it stays as it is."""
+    size, target = np.array(shape), np.array([image.height, image.width])
+    if (size == target).all():
+        return None
     ratios = size.astype(np.float32) / target.astype(np.float32)
+    rows, columns, margins = slice(None), slice(None), [(0, 0), (0, 0)]
     if image.resize == "crop":
         kept = _scaled(target, ratios.min(), largest=size)
         top, left = (size - kept) // 2
-        pixels = pixels[top : top + kept[0], left : left + kept[1]]
+        rows, columns = slice(top, top + kept[0]), slice(left, left + kept[1])
     inner = _scaled(size, np.float32(1) / ratios.max(), largest=target) if image.resize == "pad" else target
-    shrinks = (np.array(pixels.shape[:2]) >= inner).all()
-    resized = _means_of_areas(pixels, *inner) if shrinks else _bilinear(pixels, *inner)
-    rounded = (resized + np.float32(0.5)).astype(np.uint8)
     if image.resize == "pad":
         before = (target - inner) // 2
-        margins = np.stack([before, target - inner - before], axis=1)
-        rounded = np.pad(rounded, [*map(tuple, margins), (0, 0)])
-    return rounded
+        margins = [(int(one), int(other)) for one, other in zip(before, target - inner - before, strict=True)]
+    return _Placed(rows, columns, inner, margins)
+
+
+def upright_size(encoded: bytes) -> tuple[int, int]:
+    """Height and width of an encoded picture as it is decoded: upright; (0, 0) where its beginning does not say."""
+    try:
+        with Image.open(io.BytesIO(encoded)) as picture:
+            width, height = picture.size
+    except Exception:  # Pillow raises a dozen kinds
+        return 0, 0
+    turned = is_jpeg(encoded) and _orientation(encoded) >= 5
+    return (width, height) if turned else (height, width)
 
 
 def _jpeg_pixels(encoded: bytes) -> NDArray[np.uint8] | None:

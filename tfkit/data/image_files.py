@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from tfkit.data.examples import LeftOut
+from tfkit.data.masks import MaskFiles, MaskSource
 from tfkit.data.sources import FileSource, ImageSource
 from tfkit.data.targets import CELLS, CLASSES, Targets
 from tfkit.errors import DataError, printable
@@ -38,6 +39,7 @@ class Reading:
         labels: The class name of each image.
         left_out: What was found beside them and is no image.
         class_names: The classes in their order where the data set fixes it, else None (sorted by name).
+        masks: Where the masks of its images are; None where labels say it.
     """
 
     source: ImageSource
@@ -45,6 +47,7 @@ class Reading:
     labels: tuple[str, ...]
     left_out: tuple[LeftOut, ...] = field(default=())
     class_names: tuple[str, ...] | None = None
+    masks: MaskSource | None = None
 
 
 def part_name(text: str) -> PartName | None:
@@ -90,16 +93,16 @@ def _read_parts(directory: Path, channels: int) -> dict[PartName, Reading]:
     if not directory.is_dir():
         came = "is a file" if directory.exists() else "does not exist"
         raise DataError(f"the image folder '{directory}' {came}", hint="check data.directory")
-    folders = _visible_folders(directory)
+    folders = visible_folders(directory)
     parts = {name: folder for folder in folders if (name := part_name(folder.name)) is not None}
-    if "train" not in parts or not _visible_folders(parts["train"]):
+    if "train" not in parts or not visible_folders(parts["train"]):
         return {"all": _read_part(directory, directory, channels)}
     order: tuple[PartName, ...] = ("train", "validation", "test")
     return {name: _read_part(parts[name], directory, channels) for name in order if name in parts}
 
 
 def _read_part(folder: Path, root: Path, channels: int) -> Reading:
-    classes = _visible_folders(folder)
+    classes = visible_folders(folder)
     if not classes:
         raise DataError(f"there is no class folder in '{folder}'", hint=_LAYOUT_HINT)
     paths: list[str] = []
@@ -112,7 +115,7 @@ def _read_part(folder: Path, root: Path, channels: int) -> Reading:
     empty = []
     for class_folder in classes:
         found = 0
-        for path, reason in _visible_files(class_folder):
+        for path, reason in visible_files(class_folder):
             if reason is None:
                 paths.append(path)
                 labels.append(class_folder.name)
@@ -172,11 +175,12 @@ def _unsupported(left_out: list[LeftOut]) -> str:
     return f" ({len(names)} files are in a format that cannot be read, such as {names[0]})" if names else ""
 
 
-def _visible_folders(folder: Path) -> list[Path]:
+def visible_folders(folder: Path) -> list[Path]:
+    """The folders in a folder, in order, but for hidden ones."""
     return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
 
 
-def _visible_files(folder: Path) -> Iterator[tuple[str, str | None]]:
+def visible_files(folder: Path) -> Iterator[tuple[str, str | None]]:
     """Everything below a class folder that is no folder itself, and why it is no image, if it is none.
 
     Paths are strings here: a million of `Path` take a gigabyte, and minutes.
@@ -238,15 +242,18 @@ def read_csv(
     if faults:
         more = f"\n  and {len(faults) - _SHOWN} more" if len(faults) > _SHOWN else ""
         raise DataError(f"'{path}' cannot be used:\n  " + "\n  ".join(faults[:_SHOWN]) + more, hint=_TABLE_HINT)
-    return {part: _reading(path.parent, entries, channels) for part, entries in by_part.items()}
+    return {part: _reading(path.parent, entries, channels, targets) for part, entries in by_part.items()}
 
 
-def _reading(root: Path, entries: list[tuple[str, str]], channels: int) -> Reading:
+def _reading(root: Path, entries: list[tuple[str, str]], channels: int, targets: Targets) -> Reading:
     paths = [root / image for image, _ in entries]
+    coding = targets.masks
+    drawn = [os.fspath(root / mask) for _, mask in entries]
     return Reading(
         source=FileSource(paths, channels=channels),
         names=tuple(printable(image) for image, _ in entries),
         labels=tuple(label for _, label in entries),
+        masks=None if coding is None else MaskFiles(drawn, coding.coloured),
     )
 
 

@@ -14,12 +14,14 @@ from tfkit.data.examples import DatasetSplits, ExamplesT, ImageExamples
 from tfkit.data.image_files import PartName, Reading, read_csv, read_image_folder
 from tfkit.data.looking import MAX_PIXELS
 from tfkit.data.lost_files import MAX_LOST_FRACTION
+from tfkit.data.mask_folders import read_mask_folder
 from tfkit.data.npz import read_npz
 from tfkit.data.splitting import keep_per_class, stratified_holdout
 from tfkit.data.targets import CLASSES, Targets, target_kind
 from tfkit.errors import DataError
 
-SourceName = Literal["image_folder", "npz", "csv", "tfds", "digits"]
+SourceName = Literal["image_folder", "npz", "csv", "tfds", "digits", "shapes"]
+_OF_MASKS = ("image_folder", "csv", "shapes")
 
 
 @takes_text
@@ -51,8 +53,8 @@ def load_image_splits(
     the validation split from the training images.
 
     Args:
-        source: `image_folder`, `npz`, `csv` (path,label[,split]), `tfds` (a TensorFlow Datasets name) or
-            `digits` (scikit-learn's, no files).
+        source: `image_folder`, `npz`, `csv` (path,label[,split]), `tfds` (a TensorFlow Datasets name),
+            `digits` (scikit-learn's, no files) or `shapes` (drawn, with masks).
         channels: 1 for grey, 3 for RGB.
         directory: The image folder; for npz and csv the folder of the files (or the one file itself); for tfds
             where data sets are kept.
@@ -71,7 +73,8 @@ def load_image_splits(
             the validation split where the test split has it), `error` stops.
         max_lost_fraction: The share of all images that may break or vanish after the check before reading stops; until
             then another image of the same split and label stands in for each.
-        targets: What the labels are: one class, several labels at once, or numbers; of csv alone but for classes.
+        targets: What the labels are: one class, several labels at once, or numbers, these two of csv alone; or masks,
+            of image_folder, csv (path,mask[,split]) and shapes.
         progress: Called with (done, total) while images are checked.
 
     Returns:
@@ -87,11 +90,9 @@ def load_image_splits(
     """
     check_fractions(validation_fraction=validation_fraction, test_fraction=test_fraction)
     files: dict[PartName, Path | None] = {"train": train, "validation": validation, "test": test}
-    if targets.kind != "classes" and source != "csv":
-        raise DataError(
-            f"source {source} gives one class an image", hint="write a csv of paths and labels: source: csv"
-        )
+    refuse_other_targets(source, targets)
     readings = _read(source, channels=channels, directory=directory, name=name, files=files, targets=targets)
+    targets = _with_own_values(readings, targets)
     class_names = _names(readings, targets, classes)
     if len(class_names) < 2 and targets.kind == "classes":
         raise DataError(
@@ -175,10 +176,14 @@ def _read(
         from tfkit.data.tfds_records import read_tfds  # it starts TensorFlow
 
         return read_tfds(name, directory=directory, channels=channels)
+    if source == "shapes":
+        from tfkit.data.shapes import read_shapes
+
+        return read_shapes(channels=channels)
     if source == "image_folder":
         if directory is None:
             raise DataError("source image_folder needs a folder", hint="set data.directory")
-        return read_image_folder(directory.expanduser(), channels=channels)
+        return _read_folder(directory.expanduser(), channels=channels, targets=targets)
     return _read_files(source, channels=channels, directory=directory, files=files, targets=targets)
 
 
@@ -211,16 +216,58 @@ def _read_path(path: Path, *, channels: int, targets: Targets) -> dict[PartName,
         return read_npz(path, channels=channels)
     if path.suffix.lower() == ".csv":
         return read_csv(path, channels=channels, targets=targets)
-    return read_image_folder(path, channels=channels)
+    return _read_folder(path, channels=channels, targets=targets)
+
+
+def _read_folder(directory: Path, *, channels: int, targets: Targets) -> dict[PartName, Reading]:
+    if targets.masks is not None:
+        return read_mask_folder(directory, channels=channels, coloured=targets.masks.coloured)
+    return read_image_folder(directory, channels=channels)
+
+
+def refuse_other_targets(source: SourceName, targets: Targets) -> None:
+    """Refuse labels of a kind that a source has not.
+
+    Raises:
+        DataError: Says which sources have them.
+    """
+    if targets.kind == "masks":
+        if source not in _OF_MASKS:
+            raise DataError(f"source {source} has no masks", hint=f"those that have: {', '.join(_OF_MASKS)}")
+        return
+    if source == "shapes":
+        raise DataError("source shapes has masks, not labels", hint="task.kind: segmentation")
+    if targets.kind != "classes" and source != "csv":
+        raise DataError(
+            f"source {source} gives one class an image", hint="write a csv of paths and labels: source: csv"
+        )
 
 
 def _names(readings: dict[PartName, Reading], targets: Targets, wanted: Sequence[str] | None) -> tuple[str, ...]:
     """The names of the classes, labels or numbers."""
     if targets.kind == "classes":
         return classes_of(readings, wanted)
+    if targets.masks is not None:
+        names = targets.masks.names
+        refuse_odd_names(set(names))
+        return names
     names = targets.names([label for reading in readings.values() for label in reading.labels], wanted)
     refuse_odd_names(set(names))
     return names
+
+
+def _with_own_values(readings: dict[PartName, Reading], targets: Targets) -> Targets:
+    """Targets whose masks' values are known: as they were said, or as the data have them."""
+    coding = targets.masks
+    if coding is None or coding.values:
+        return targets
+    own = next((reading.class_names for reading in readings.values() if reading.class_names), None)
+    if own is None:
+        raise DataError(
+            "nobody says what the values in the masks mean",
+            hint="name each class with its number or its colour: task.classes: {sky: 0, road: [128, 64, 128]}",
+        )
+    return replace(targets, masks=replace(coding, values={name: place for place, name in enumerate(own)}))
 
 
 def _in_classes_of_model(reading: Reading, class_names: tuple[str, ...], path: Path) -> Reading:

@@ -60,7 +60,7 @@ def training_batches(
 
     Returns:
         A data set of float32 (batch, height, width, channels) pixels 0..255 and targets float32 (batch, classes):
-        one-hot rows, rows of 0 and 1, or numbers.
+        one-hot rows, rows of 0 and 1, or numbers; or masks, uint8 (batch, height, width).
 
     Example:
         >>> batches = training_batches(splits.train, ImageSpec(height=16, width=16, channels=1), batch_size=32)
@@ -143,7 +143,7 @@ def evaluation_batches(
 
     Returns:
         A data set of float32 (batch, height, width, channels) pixels 0..255 and targets float32 (batch, classes):
-        one-hot rows, rows of 0 and 1, or numbers.
+        one-hot rows, rows of 0 and 1, or numbers; or masks, uint8 (batch, height, width).
     """
     read, is_stored = _reader(examples, image, cache_bytes)
     rows = target_rows(examples.labels, len(examples.class_names))
@@ -168,12 +168,14 @@ def target_rows(labels: np.ndarray, width: int) -> Callable[[tf.Tensor], tf.Tens
     """A function from positions to targets, float32 (batch, width); a million one-hot rows are never in memory.
 
     Args:
-        labels: Classes, rows of labels, or rows of numbers; see `tfkit.data.targets`.
+        labels: Classes, rows of labels, rows of numbers, or masks, which come as they are; see `tfkit.data.targets`.
         width: How many classes, labels or numbers there are.
     """
     held = on_host(labels)
     if target_kind(labels) == "classes":
         return lambda positions: tf.one_hot(tf.gather(held, positions), width)
+    if target_kind(labels) == "masks":
+        return lambda positions: tf.gather(held, positions)
     return lambda positions: tf.cast(tf.gather(held, positions), tf.float32)
 
 

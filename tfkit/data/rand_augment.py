@@ -5,8 +5,11 @@ here the same seed always gives the same view. Operations and ranges are those o
 """
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import tensorflow as tf
+
+from tfkit.data.masks import IGNORED
 
 _OPERATIONS_PER_IMAGE = 2
 _MAGNITUDE = 9 / 30
@@ -16,15 +19,29 @@ _LUMA = (0.299, 0.587, 0.114)
 Operation = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 
 
-def rand_augment(pixels: tf.Tensor, *, seed: tf.Tensor) -> tf.Tensor:
+class Transform(NamedTuple):
+    """The output at (x, y) is the input at (xx x + xy y + right, yx x + yy y + down), shares of the image's size."""
+
+    xx: tf.Tensor | float = 1.0
+    xy: tf.Tensor | float = 0.0
+    yx: tf.Tensor | float = 0.0
+    yy: tf.Tensor | float = 1.0
+    right: tf.Tensor | float = 0.0
+    down: tf.Tensor | float = 0.0
+
+
+def rand_augment(
+    pixels: tf.Tensor, *, seed: tf.Tensor, masks: tf.Tensor | None = None
+) -> tuple[tf.Tensor, tf.Tensor | None]:
     """Apply two random operations, of magnitude 9 of 30, to every image.
 
     Args:
         pixels: float32 (batch, height, width, channels), 0..255.
         seed: int (2,); the same seed gives the same views.
+        masks: uint8 (batch, height, width), which move where their pixels move; None for none.
 
     Returns:
-        float32 of the same shape, 0..255.
+        float32 of the same shape, 0..255, and the masks, 255 where nothing was.
     """
     count = tf.shape(pixels)[0]
     seeds = tf.random.split(seed, 2)
@@ -39,7 +56,28 @@ def rand_augment(pixels: tf.Tensor, *, seed: tf.Tensor) -> tf.Tensor:
         return image
 
     views = tf.map_fn(view, (pixels, choices, signs), fn_output_signature=tf.TensorSpec(pixels.shape[1:], tf.float32))
-    return tf.ensure_shape(views, pixels.shape)
+    if masks is None:
+        return tf.ensure_shape(views, pixels.shape), None
+
+    def moved(arguments: tuple[tf.Tensor, tf.Tensor, tf.Tensor]) -> tf.Tensor:
+        mask, mask_choices, mask_signs = arguments
+        for step in range(_OPERATIONS_PER_IMAGE):
+            mask = _move(mask, mask_choices[step], mask_signs[step] * _MAGNITUDE)
+        return mask[..., 0]
+
+    layers = tf.cast(masks, tf.float32)[..., None]
+    places = tf.map_fn(moved, (layers, choices, signs), fn_output_signature=tf.TensorSpec(masks.shape[1:], tf.float32))
+    return tf.ensure_shape(views, pixels.shape), tf.ensure_shape(tf.cast(places, masks.dtype), masks.shape)
+
+
+def _move(mask: tf.Tensor, choice: tf.Tensor, magnitude: tf.Tensor) -> tf.Tensor:
+    """A mask (height, width, 1) under an operation: it stays where pixels stay."""
+
+    def branch(operation: Operation) -> Callable[[], tf.Tensor]:
+        turn = _MOVES.get(operation)
+        return lambda: mask if turn is None else _transform(mask, turn(magnitude), fill=IGNORED, how="NEAREST")
+
+    return tf.ensure_shape(tf.switch_case(choice, [branch(operation) for operation in _OPERATIONS]), mask.shape)
 
 
 def _apply(image: tf.Tensor, choice: tf.Tensor, magnitude: tf.Tensor) -> tf.Tensor:
@@ -102,26 +140,26 @@ def _sharpness(image: tf.Tensor, magnitude: tf.Tensor) -> tf.Tensor:
     return _blend(smooth, image, 1.0 + 0.9 * magnitude)
 
 
-def _rotate(image: tf.Tensor, magnitude: tf.Tensor) -> tf.Tensor:
+def _rotation(magnitude: tf.Tensor) -> Transform:
     angle = magnitude * (30.0 * 3.14159265 / 180.0)
-    return _transform(image, tf.cos(angle), -tf.sin(angle), tf.sin(angle), tf.cos(angle))
+    return Transform(tf.cos(angle), -tf.sin(angle), tf.sin(angle), tf.cos(angle))
 
 
-def _shear_x(image: tf.Tensor, magnitude: tf.Tensor) -> tf.Tensor:
-    return _transform(image, 1.0, 0.3 * magnitude, 0.0, 1.0)
+def _moving(transform: Callable[[tf.Tensor], Transform]) -> Operation:
+    return lambda image, magnitude: _transform(image, transform(magnitude))
 
 
-def _shear_y(image: tf.Tensor, magnitude: tf.Tensor) -> tf.Tensor:
-    return _transform(image, 1.0, 0.0, 0.3 * magnitude, 1.0)
-
-
-def _translate_x(image: tf.Tensor, magnitude: tf.Tensor) -> tf.Tensor:
-    return _transform(image, 1.0, 0.0, 0.0, 1.0, right=0.45 * magnitude)
-
-
-def _translate_y(image: tf.Tensor, magnitude: tf.Tensor) -> tf.Tensor:
-    return _transform(image, 1.0, 0.0, 0.0, 1.0, down=0.45 * magnitude)
-
+# The operations that move pixels, and with them masks.
+_MOVES: dict[Operation, Callable[[tf.Tensor], Transform]] = {
+    _moving(transform): transform
+    for transform in (
+        _rotation,
+        lambda magnitude: Transform(xy=0.3 * magnitude),
+        lambda magnitude: Transform(yx=0.3 * magnitude),
+        lambda magnitude: Transform(right=0.45 * magnitude),
+        lambda magnitude: Transform(down=0.45 * magnitude),
+    )
+}
 
 _OPERATIONS: tuple[Operation, ...] = (
     _identity,
@@ -133,11 +171,7 @@ _OPERATIONS: tuple[Operation, ...] = (
     _brightness,
     _contrast,
     _sharpness,
-    _rotate,
-    _shear_x,
-    _shear_y,
-    _translate_x,
-    _translate_y,
+    *_MOVES,
 )
 
 
@@ -150,27 +184,18 @@ def _blend(base: tf.Tensor, image: tf.Tensor, factor: tf.Tensor) -> tf.Tensor:
     return base + (image - base) * factor
 
 
-def _transform(
-    image: tf.Tensor,
-    xx: tf.Tensor | float,
-    xy: tf.Tensor | float,
-    yx: tf.Tensor | float,
-    yy: tf.Tensor | float,
-    *,
-    right: tf.Tensor | float = 0.0,
-    down: tf.Tensor | float = 0.0,
-) -> tf.Tensor:
-    """Resample about the centre: the output at (x, y) is the input at (xx x + xy y + right, yx x + yy y + down)."""
+def _transform(image: tf.Tensor, by: Transform, *, fill: float = _FILL, how: str = "BILINEAR") -> tf.Tensor:
+    """Resample about the centre, as a `Transform` says."""
     size = tf.cast(tf.shape(image)[:2], tf.float32)
     center_y, center_x = (size[0] - 1.0) / 2.0, (size[1] - 1.0) / 2.0
-    offset_x = center_x - xx * center_x - xy * center_y + right * size[1]
-    offset_y = center_y - yx * center_x - yy * center_y + down * size[0]
-    row = [tf.cast(value, tf.float32) for value in (xx, xy, offset_x, yx, yy, offset_y, 0.0, 0.0)]
+    offset_x = center_x - by.xx * center_x - by.xy * center_y + by.right * size[1]
+    offset_y = center_y - by.yx * center_x - by.yy * center_y + by.down * size[0]
+    row = [tf.cast(value, tf.float32) for value in (by.xx, by.xy, offset_x, by.yx, by.yy, offset_y, 0.0, 0.0)]
     return tf.raw_ops.ImageProjectiveTransformV3(
         images=image[None],
         transforms=tf.stack(row)[None],
         output_shape=tf.shape(image)[:2],
-        fill_value=_FILL,
-        interpolation="BILINEAR",
+        fill_value=fill,
+        interpolation=how,
         fill_mode="CONSTANT",
     )[0]

@@ -1,7 +1,7 @@
-"""What examples are labelled with: one class, a set of labels, or numbers.
+"""What examples are labelled with: one class, a set of labels, numbers, or a class for each pixel.
 
 The array says which: int32 (n,) are positions of classes; uint8 (n, k) are labels that are true (1) or not (0);
-float32 (n, k) are numbers.
+float32 (n, k) are numbers; uint8 (n, height, width) are masks, whose 255 is no class.
 """
 
 import math
@@ -11,9 +11,10 @@ from typing import Literal
 
 import numpy as np
 
+from tfkit.data.masks import MaskCoding, classes_present
 from tfkit.errors import DataError
 
-TargetKind = Literal["classes", "labels", "numbers"]
+TargetKind = Literal["classes", "labels", "numbers", "masks"]
 CELLS = "\x1f"  # between the cells of several label columns; no cell of a table holds it
 _TRUE, _FALSE = {"1", "1.0", "true", "yes", "y", "x"}, {"", "0", "0.0", "false", "no", "n"}
 _LEAST = 5  # examples of a bin
@@ -26,9 +27,10 @@ class Targets:
     """How a data set's labels, as they stand in a file, become an array.
 
     Attributes:
-        kind: `classes`: one of several; `labels`: any of several at once; `numbers`.
+        kind: `classes`: one of several; `labels`: any of several at once; `numbers`; `masks`: a class for each pixel.
         columns: Where each label or number has a column of its own: their names. Empty: one column holds all.
         separator: What stands between the labels of one column.
+        masks: Of masks: what their values mean. In files each label is a mask's path then.
 
     Example:
         >>> Targets("labels").values(["cat; dog", ""], ("bird", "cat", "dog")).tolist()
@@ -38,11 +40,14 @@ class Targets:
     kind: TargetKind = "classes"
     columns: tuple[str, ...] = ()
     separator: str = ";"
+    masks: MaskCoding | None = None
 
     def fault(self, label: str) -> str | None:
         """What is wrong with a label as it stands in a file, as the end of a sentence; None for nothing."""
         if self.kind == "classes":
             return None if label else "its label is empty"
+        if self.kind == "masks":
+            return None if label else "its mask is empty"
         cells = label.split(CELLS)
         if self.kind == "numbers":
             wrong = [cell for cell in cells if not _is_number(cell)]
@@ -111,19 +116,26 @@ def target_kind(labels: np.ndarray) -> TargetKind:
     """
     if labels.ndim == 1:
         return "classes"
+    if labels.ndim == 3:
+        return "masks"
     return "labels" if labels.dtype == np.uint8 else "numbers"
 
 
 def dense_targets(labels: np.ndarray, width: int) -> np.ndarray:
-    """What a loss compares with: one-hot rows, rows of 0 and 1, or numbers; float32 (n, width)."""
+    """What a loss compares with: one-hot rows, rows of 0 and 1, or numbers, float32 (n, width); masks as they are."""
     if target_kind(labels) == "classes":
         return np.asarray(np.eye(width, dtype=np.float32)[labels])
+    if target_kind(labels) == "masks":
+        return labels
     return labels.astype(np.float32)
 
 
 def target_counts(labels: np.ndarray, names: Sequence[str]) -> dict[str, int]:
-    """How many examples have each class, or each label; of numbers, how many have one."""
+    """How many examples have each class, or each label; of numbers, how many have one; of masks, who show it."""
     kind = target_kind(labels)
+    if kind == "masks":
+        shown = classes_present(labels).sum(axis=0, dtype=np.int64)
+        return dict(zip(names, map(int, np.pad(shown, (0, len(names) - len(shown)))), strict=True))
     if kind == "classes":
         counts = np.bincount(labels, minlength=len(names))
     else:
@@ -132,8 +144,13 @@ def target_counts(labels: np.ndarray, names: Sequence[str]) -> dict[str, int]:
 
 
 def strata(labels: np.ndarray) -> np.ndarray:
-    """Groups by which examples are split and drawn, int (n,) from 0: classes; the rarest label; tenths of numbers."""
+    """Groups by which examples are split and drawn, int (n,) from 0: classes; the rarest label; tenths of numbers.
+
+    Of masks the rarest class that each shows.
+    """
     kind = target_kind(labels)
+    if kind == "masks" and len(labels):
+        return strata(classes_present(labels))
     if kind == "classes" or not len(labels):
         return labels if kind == "classes" else np.zeros(0, np.int32)
     if kind == "numbers":
@@ -147,8 +164,10 @@ def strata(labels: np.ndarray) -> np.ndarray:
 
 
 def told_target(labels: np.ndarray, position: int, names: Sequence[str]) -> str:
-    """An example's class, labels or numbers in words."""
+    """An example's class, labels or numbers in words; of a mask the classes that it shows."""
     label, kind = labels[position], target_kind(labels)
+    if kind == "masks":
+        return ", ".join(names[place] for place in np.flatnonzero(classes_present(label[None])[0])) or "none"
     if kind == "classes":
         return names[int(label)]
     if kind == "labels":

@@ -20,6 +20,8 @@ from tfkit.tasks import EMBEDDING
 if TYPE_CHECKING:
     import tf_keras
 
+_MAP = 3
+
 
 def exportable_model(model: keras.Model, *, spec: InputSpec, class_names: tuple[str, ...]) -> keras.Model:
     """Check that a model is what the exporters take, and rebuild it plain, in float32, when it is not so.
@@ -58,7 +60,7 @@ def check_model(model: keras.Model, *, spec: InputSpec, class_names: tuple[str, 
     faults = input_of(spec).faults(model, spec)
     if is_embedder(model):
         faults += [f"it gives vectors; expected scores of {len(class_names)} classes"] if class_names else []
-    elif len(model.outputs) != 1 or tuple(model.outputs[0].shape[1:]) != (len(class_names),):
+    elif len(model.outputs) != 1 or not _scores_each(tuple(model.outputs[0].shape[1:]), len(class_names)):
         shapes = ", ".join(str(tuple(tensor.shape)) for tensor in model.outputs)
         faults.append(f"it gives {shapes}; expected scores of {len(class_names)} classes")
     if faults:
@@ -68,6 +70,11 @@ def check_model(model: keras.Model, *, spec: InputSpec, class_names: tuple[str, 
             hint="one unit that stands for two classes gets a score for each by with_two_scores" if one else "",
         )
     refuse_weights_that_are_no_numbers(model)
+
+
+def _scores_each(shape: tuple[int | None, ...], classes: int) -> bool:
+    """Whether an answer is a row of scores, or one for each pixel."""
+    return shape[-1:] == (classes,) and len(shape) in (1, _MAP)
 
 
 def task_of_model(model: keras.Model, asked: TaskName) -> TaskName:

@@ -13,6 +13,7 @@ from tfkit.exporters.destination import finished_model
 from tfkit.exporters.float_model import exportable_model, task_of_model
 from tfkit.graph import fed
 from tfkit.inputs import Serving, input_of
+from tfkit.keras_types import Shape
 from tfkit.runtimes import held_native_output
 from tfkit.tasks import task_named
 
@@ -33,7 +34,8 @@ def export_saved_model(
       `labels` string (n,), the most likely class, and `scores` float32 (n, classes). Decoding, orientation and
       resizing, or tokenising, are the code that training used, inside the model. An embedder of texts gives
       `embeddings` float32 (n, d) instead, a model of numbers `values` float32 (n, k); a model of several labels
-      `labels` string (n, classes), the name of each that reaches its threshold and nothing in the place of the others.
+      `labels` string (n, classes), the name of each that reaches its threshold and nothing in the place of the others; a
+      segmenter `classes` int32 (n, height, width), the most likely class of each pixel, and `scores` for each pixel.
     - `predict`: `pixels` float32 (n, height, width, channels), raw 0..255, or `token_ids` and `padding_mask` int32
       (n, length) -> the same outputs.
 
@@ -70,7 +72,7 @@ def export_saved_model(
         path=path,
         format="saved_model",
         quantization="none",
-        signature=_signature(serving, class_names, task, thresholds, width=model.output_shape[-1]),
+        signature=_signature(serving, class_names, task, thresholds, scored=model.output_shape[1:]),
         input=spec,
         class_names=class_names,
         task=task,
@@ -106,10 +108,10 @@ def _archive(
 
 
 def _signature(
-    serving: Serving, class_names: tuple[str, ...], task: TaskName, thresholds: tuple[float, ...], *, width: int
+    serving: Serving, class_names: tuple[str, ...], task: TaskName, thresholds: tuple[float, ...], *, scored: Shape
 ) -> ModelSignature:
     answers = tf.function(lambda scores: task_named(task).serve(scores, class_names, thresholds))
-    outputs = answers.get_concrete_function(tf.TensorSpec((None, width), tf.float32)).structured_outputs
+    outputs = answers.get_concrete_function(tf.TensorSpec((None, *scored), tf.float32)).structured_outputs
     sent = (TensorSpec(name=serving.sent, shape=(None,), dtype="string"),)
     return ModelSignature(
         serving.tensors if serving.decoded is None else sent,

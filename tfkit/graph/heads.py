@@ -23,6 +23,7 @@ _PASSING = (
     "ActivityRegularization",
 )
 _FUNCTIONS = {"Softmax": "softmax", "Sigmoid": "sigmoid", "LogSoftmax": "log_softmax", "Tanh": "tanh", "Relu": "relu"}
+_MAPS = 4
 # They sum or move what the layers before them gave: no activation is behind them.
 _LINEAR = ("Add", "Subtract", "Multiply", "Average", "GlobalAveragePooling2D", "BatchNormalization", "Rescaling")
 
@@ -34,7 +35,7 @@ class Head:
     Attributes:
         activation: The function behind the last weights: `softmax`, `sigmoid`, `linear`, another of Keras's, or
             `unknown`, where code of one's own or a layer of several inputs ends the model.
-        units: How many numbers it gives for one input.
+        units: How many numbers it gives for one input; of a segmenter for one pixel.
     """
 
     activation: str
@@ -42,7 +43,7 @@ class Head:
 
 
 def read_head(model: keras.Model) -> Head:
-    """Read what a model's one output is, through reshapes, separate activations and nested models.
+    """Read what a model's one output is, a row of numbers or one for each pixel, through reshapes, separate activations and nested models.
 
     Args:
         model: A functional or sequential model.
@@ -64,13 +65,13 @@ def read_head(model: keras.Model) -> Head:
             hint="save a model of one of them: keras.Model(model.inputs, model.outputs[0])",
         )
     shape = tuple(model.outputs[0].shape)
-    if len(shape) != 2 or not shape[1]:
+    if len(shape) not in (2, _MAPS) or not shape[-1]:
         raise ModelError(
             f"model '{model.name}' gives {shown}; expected a row of scores, (n, classes)",
             hint="tfkit takes classifiers: one score for each of two or more classes, or one sigmoid unit",
         )
     node = _last_function(read_graph(model))
-    return Head("unknown" if node is None else _function_of(node), int(shape[1]))
+    return Head("unknown" if node is None else _function_of(node), int(shape[-1]))
 
 
 def _named_outputs(model: keras.Model) -> list[tuple[str, tuple[int | None, ...]]]:

@@ -12,6 +12,7 @@ from tfkit.models.patch_transformer import has_class_token
 
 # Where the head begins and ends; freezing, feature caching and export find their way by these names.
 POOLING, LOGITS, SCORES = "pooling", "logits", "scores"
+DECODER = "decoder"  # of a segmenter the first layer behind the backbone
 # Takes the class token, where that is what the head stands on; the pooling behind it only drops an axis.
 TOKEN = "class_token"
 
@@ -175,14 +176,18 @@ def is_of_numbers(model: keras.Model) -> bool:
 
 
 def backbone_layers(model: keras.Model) -> tuple[keras.layers.Layer, ...]:
-    """The layers of a classifier before its head, in the order of the graph."""
-    return tuple(model.layers[: model.layers.index(_pooling_of(model))])
+    """The layers of a classifier before its head, or of a segmenter before its decoder, in the order of the graph."""
+    return tuple(model.layers[: model.layers.index(_begin_of_head(model, POOLING, DECODER))])
 
 
 def _pooling_of(model: keras.Model) -> keras.layers.Layer:
     """Where a classifier's features are pooled."""
+    return _begin_of_head(model, POOLING)
+
+
+def _begin_of_head(model: keras.Model, *names: str) -> keras.layers.Layer:
     for layer in model.layers:
-        if layer.name == POOLING:
+        if layer.name in names:
             return layer
     raise ModelError(
         f"model '{model.name}' has no layer '{POOLING}', behind which a classifier's head begins",

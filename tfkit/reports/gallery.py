@@ -129,9 +129,15 @@ def exhibits(
     return tuple(
         _of_text(mistake, example, explanations)
         if isinstance(example, str)
-        else Exhibit(mistake, picture=thumbnail(example), pixelated=is_tiny(example))
+        else Exhibit(mistake, picture=thumbnail(example, side=_side(example)), pixelated=is_tiny(example))
         for mistake, example in zip(shown, found, strict=True)
     )
+
+
+def _side(pixels: np.ndarray) -> int:
+    """The most pixels a side: of pictures side by side each is as large as one alone."""
+    height, width = pixels.shape[:2]
+    return _SIDE * max(1, width // height)
 
 
 def _of_text(mistake: Mistake, text: str, explanations: Explanations | None) -> Exhibit:

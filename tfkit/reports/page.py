@@ -29,6 +29,7 @@ from tfkit.reports.findings import (
 )
 from tfkit.reports.gallery import Misclassified, exhibits
 from tfkit.reports.label_doubts import doubted_labels, unsure_told
+from tfkit.reports.overlays import legend, with_masks
 from tfkit.reports.phrases import date, environment, limits, tiles, timing, verdict, warnings
 from tfkit.reports.run_report import RunReport
 from tfkit.reports.task_view import figure_rows, task_view, wrong_answers
@@ -70,7 +71,8 @@ def render_page(report: RunReport, *, misclassified: Misclassified) -> str:
         "figures": figure_rows(evaluation),
         **(_of_classes(report) if view is None else {"numbered_axes": False}),
         "mistakes": wrong,
-        "exhibits": exhibits(wrong[:MOST_EXHIBITS], misclassified, report.explanations),
+        "exhibits": exhibits(wrong[:MOST_EXHIBITS], with_masks(evaluation, misclassified), report.explanations),
+        "legend": legend(evaluation),
         "trained": [(stage, _svgs(curve_drawings(stage))) for stage in report.stages if any(stage.history.values())],
         "total_seconds": max(sum(stage.seconds for stage in report.stages), 1e-9),
         "data": data,

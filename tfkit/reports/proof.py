@@ -14,6 +14,7 @@ from tfkit.data.targets import told_target
 from tfkit.inputs import input_batches, input_of
 from tfkit.reports.findings import Evaluation
 from tfkit.reports.gallery import Misclassified
+from tfkit.reports.overlays import class_colours, overlaid
 from tfkit.reports.run_report import ArtifactResult, artifact_result
 from tfkit.reports.tensorboard import write_layer_errors, write_tensorboard_images
 from tfkit.tasks import PLAIN, Decision
@@ -81,6 +82,9 @@ def write_stage_pictures(
 
     views = {name: value for name, value in batch_options.items() if name not in ("batch_size", "cache_bytes")}
     seen, targets = some_views(splits.train, image, **views)
+    if evaluation.task.targets == "masks":
+        colours = class_colours(len(evaluation.class_names))
+        seen = np.stack([overlaid(*pair, colours) for pair in zip(seen, targets, strict=True)])
     write_tensorboard_images(
         log_dir,
         seen=seen,
@@ -95,6 +99,8 @@ def _told_targets(targets: np.ndarray, evaluation: Evaluation) -> list[str]:
     """What the rows of training targets say; the larger of two classes that were mixed."""
     if evaluation.task.targets == "classes":
         return [evaluation.class_names[index] for index in np.argmax(targets, axis=1)]
+    if evaluation.task.targets == "masks":
+        return [told_target(targets, place, evaluation.class_names) for place in range(len(targets))]
     rows = (targets > 0.5).astype(np.uint8) if evaluation.task.targets == "labels" else targets
     return [told_target(rows, place, evaluation.class_names) for place in range(len(rows))]
 

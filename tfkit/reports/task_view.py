@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tfkit.data.masks import IGNORED
 from tfkit.data.targets import told_target
 from tfkit.reports.drawing import BAD, GOOD, MUTED, Drawing, drawing_style
 from tfkit.reports.findings import Evaluation, Mistake
@@ -75,7 +76,7 @@ def task_view(evaluation: Evaluation) -> TaskView | None:
 
 
 def wrong_answers(evaluation: Evaluation) -> tuple[Mistake, ...]:
-    """Label sets that are not the true ones, the surest first; of numbers the answers that are furthest off."""
+    """Label sets that are not the true ones, the surest first; of numbers and masks the answers furthest off first."""
     if evaluation.task.targets == "labels":
         given = evaluation.task.given(evaluation.scores, evaluation.decision)
         true = evaluation.labels > 0
@@ -83,6 +84,11 @@ def wrong_answers(evaluation: Evaluation) -> tuple[Mistake, ...]:
         margin = np.where(given != true, np.abs(evaluation.scores - limits), -1.0).max(axis=1)
         order = [place for place in np.argsort(-margin, kind="stable") if margin[place] >= 0]
         told = [told_target(given.astype(np.uint8), place, evaluation.class_names) for place in order]
+    elif evaluation.task.targets == "masks":
+        judged = evaluation.labels != IGNORED
+        right = ((evaluation.answers == evaluation.labels) & judged).sum(axis=(1, 2)) / judged.sum(axis=(1, 2))
+        order = list(np.argsort(right, kind="stable"))
+        told = [f"{percent(float(right[place]))} of its pixels right" for place in order]
     else:
         scale = np.maximum(evaluation.labels.std(axis=0), 1e-12)
         off = (np.abs(evaluation.scores - evaluation.labels) / scale).max(axis=1)

@@ -29,6 +29,13 @@ def targets_of(config: AnyRecipe) -> "Targets":
     if isinstance(config, EmbeddingRecipeConfig):
         return CLASSES
     targets = Targets(**config.task.target_options())
+    if targets.kind == "masks":
+        assert isinstance(config, RecipeConfig)  # rules refuse masks of texts
+        from tfkit.artifacts import ImageSpec
+        from tfkit.data.masks import MaskCoding
+
+        image = ImageSpec(*config.data.image_height_width, config.data.channels, config.data.resize)
+        return replace(targets, masks=MaskCoding(image, **config.task.mask_options()))
     column = getattr(config.data, "label_column", None)
     if targets.kind == "numbers" and not targets.columns and isinstance(column, str):
         return replace(targets, columns=(column,))
@@ -96,7 +103,7 @@ def build_classifier(
     weights: str | None = None,
     head: "HeadSpec | None" = None,
 ) -> Any:
-    """Build a recipe's classifier, not trained yet.
+    """Build a recipe's classifier, or its segmenter, not trained yet.
 
     Args:
         config: The recipe.
@@ -119,6 +126,8 @@ def build_classifier(
     scaling = _given_scaling(config)
     backbone = models.build_backbone(chosen.backbone, image=image, weights=weights, width=chosen.width, scaling=scaling)
     head = head or head_of(config.task)
+    if config.task.kind == "segmentation":
+        return models.build_segmenter(backbone, classes=classes, head=head, **chosen.decoder_options())
     return models.build_classifier(backbone, classes=classes, head=head, **chosen.classifier_options())
 
 

@@ -63,7 +63,7 @@ class KerasRuntime(Runtime):
         starts = range(0, input_count(inputs), self._batch_size)
         # predict_on_batch, not predict: the latter casts all n images to float32 at once.
         batches = [self._run(some_inputs(inputs, slice(start, start + self._batch_size))) for start in starts]
-        rows = np.concatenate(batches) if batches else np.zeros((0, self._model.outputs[0].shape[-1]), np.float32)
+        rows = np.concatenate(batches) if batches else np.zeros((0, *self._model.outputs[0].shape[1:]), np.float32)
         return np.concatenate([1 - rows, rows], axis=1) if self._is_one_sigmoid else rows
 
     def prepare(self, inputs: ModelInputs) -> Callable[[], float | None]:

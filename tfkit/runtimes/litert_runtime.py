@@ -34,6 +34,7 @@ from tfkit.runtimes.protocol import (
 )
 
 _RUNS_WORTH_IT, _MOST_INTERPRETERS = 16, 8  # runs that another interpreter is opened for, and how many there are
+_MAP = 3
 _INPUT_TYPES = ("uint8", "int8", "float32")
 
 
@@ -90,6 +91,9 @@ class LiteRTRuntime(Runtime):
         self._interpreter = _open_interpreter(path, threads=threads)
         self._further: list[Interpreter] = []
         self._indices = _input_indices(self._interpreter, by_name=self._named)
+        sizes = tuple(int(size or 0) for size in self._output.shape[1:])
+        # A row of scores for each pixel; some classifiers give a map of one pixel.
+        self._of_one = sizes if len(sizes) == _MAP and sizes[:2] != (1, 1) else sizes[-1:]
         self._is_one_sigmoid = self._output.shape[-1] == 1 and read_last_function(path) == "sigmoid"
         self._output_index = self._interpreter.get_output_details()[0]["index"]
 
@@ -112,7 +116,7 @@ class LiteRTRuntime(Runtime):
         feed = self._checked(inputs)
         if not self._named and self._scaling is None:
             raise _unknown_scaling(self._input, self._path)
-        rows = np.empty((input_count(inputs), int(self._output.shape[-1] or 0)), np.float32)
+        rows = np.empty((input_count(inputs), *self._of_one), np.float32)
         running = self._interpreters(len(rows))
         shares = np.array_split(np.arange(len(rows)), len(running))
         with ThreadPoolExecutor(len(running)) as pool:
@@ -142,7 +146,7 @@ class LiteRTRuntime(Runtime):
         for place in places:
             self._give(interpreter, feed, place)
             interpreter.invoke()
-            rows[place] = self._decode(interpreter.get_tensor(self._output_index)).reshape(-1)
+            rows[place] = self._decode(interpreter.get_tensor(self._output_index)).reshape(rows.shape[1:])
 
     def _give(self, interpreter: Interpreter, feed: Feed, place: int) -> None:
         for name, index in self._indices.items():

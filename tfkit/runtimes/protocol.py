@@ -140,7 +140,8 @@ class Runtime(Protocol):
                 or `token_ids` and `padding_mask`, int32 (n, length); any n. An only array may come bare.
 
         Returns:
-            float32 (n, classes), de-quantised; probabilities, or logits where the model ends in logits.
+            float32 (n, classes), or (n, height, width, classes) of a segmenter, de-quantised; probabilities, or logits
+            where the model ends in logits.
         """
         ...
 

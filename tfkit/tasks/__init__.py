@@ -1,4 +1,4 @@
-"""What is asked of a model: one class of several, several labels, numbers, or a vector."""
+"""What is asked of a model: one class of several, several labels, numbers, a vector, or a class for each pixel."""
 
 import numpy as np
 
@@ -8,9 +8,10 @@ from tfkit.tasks.classification import CLASSIFICATION
 from tfkit.tasks.embedding import EMBEDDING
 from tfkit.tasks.multilabel import MULTILABEL
 from tfkit.tasks.regression import REGRESSION
+from tfkit.tasks.segmentation import SEGMENTATION
 from tfkit.tasks.task import PLAIN, Decision, Objective, Quality, Task
 
-TASKS = (CLASSIFICATION, MULTILABEL, REGRESSION, EMBEDDING)
+TASKS = (CLASSIFICATION, MULTILABEL, REGRESSION, EMBEDDING, SEGMENTATION)
 
 __all__ = [
     "CLASSIFICATION",
@@ -18,6 +19,7 @@ __all__ = [
     "MULTILABEL",
     "PLAIN",
     "REGRESSION",
+    "SEGMENTATION",
     "TASKS",
     "Decision",
     "Objective",

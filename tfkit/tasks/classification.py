@@ -63,7 +63,7 @@ def _thresholds(labels: np.ndarray, scores: np.ndarray, sensitivity: float | Non
     return (float(positive[min(missed, len(positive) - 1)]),)
 
 
-def _divergence(teacher: Any, student: Any, temperature: float) -> Any:
+def divergence(teacher: Any, student: Any, temperature: float) -> Any:
     """KL divergence of the softened answers, times T squared (Hinton et al. 2015, arXiv:1503.02531)."""
     from keras import ops
 
@@ -102,7 +102,7 @@ CLASSIFICATION = Task(
         "specificity": "specificity",
         "roc_auc": "area under the ROC curve",
     },
-    objective=Objective(_loss, _metrics, _divergence),
+    objective=Objective(_loss, _metrics, divergence),
     quality=_quality,
     same=_same,
     chance=_chance,

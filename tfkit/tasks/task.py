@@ -133,10 +133,13 @@ class Task:
         figures: What each of its figures is called for people, by name.
         objective: What training minimises; None where a training of its own does it (`train_embedder`).
         quality: From labels, scores and the decision to the figures.
-        same: From scores, reference scores, labels and the decision to bool (n,): where both answer alike.
+        same: From scores, reference scores, labels and the decision to bool (n,): where both answer alike; or float
+            (n,), how much of each answer is alike.
         chance: From labels to the deciding figure of a model that has learned nothing; None when it is not known.
-        given: From scores and the decision to answers: classes int (n,), labels bool (n, k), or the numbers themselves.
-        serve: From a tensor of scores (n, k), the names and the thresholds to what a SavedModel gives, by name.
+        given: From scores and the decision to answers: classes int (n,), labels bool (n, k), the numbers themselves, or
+            masks uint8 (n, height, width).
+        serve: From a tensor of scores, (n, k) or (n, height, width, k), the names and the thresholds to what a SavedModel
+            gives, by name.
         thresholds: From validation labels and scores, and an asked sensitivity, to the decision's thresholds.
         always_thresholds: Whether thresholds are chosen where no sensitivity is asked for, too.
         compared: From scores and reference scores to further figures of how alike they are, by name.
@@ -190,12 +193,14 @@ class Task:
         return None if unknown or target_kind(labels) != self.targets else self.quality(labels, scores, decision)
 
     def names_given(self, scores: np.ndarray, names: tuple[str, ...], decision: Decision) -> list[set[str]]:
-        """Which names each row of scores is answered with: its class, its labels, or every number's."""
+        """Which names each row of scores is answered with: its class, its labels, every number's, or all in a mask."""
         if self.targets == "numbers":
             return [set(names) for _ in scores]
         answers = self.given(scores, decision)
         if self.targets == "classes":
             return [{names[int(place)]} for place in answers]
+        if self.targets == "masks":
+            return [{names[int(place)] for place in np.unique(mask)} for mask in answers]
         return [{names[place] for place in np.flatnonzero(row)} for row in answers]
 
     def told_figure(self, name: str, value: float) -> str:

@@ -42,7 +42,8 @@ class ArtifactVerification:
         artifact: The model.
         examples: Images it was run on.
         quality: How good its answers are by its task, None when there are no labels to compare with.
-        agreement: Share of images on which it and the reference give the same answer, None without one.
+        agreement: Share of images on which it and the reference give the same answer, of segmenters the share of all
+            pixels; None without a reference.
         chance: The deciding figure of a model that has learned nothing, None when there are no labels.
         max_difference: Largest absolute difference of a score from the reference, None without one.
         mean_difference: Mean absolute difference of a score from the reference, None without one.
@@ -133,7 +134,7 @@ def verify_artifact(
         artifact=artifact,
         examples=len(examples),
         quality=quality,
-        chance=None if quality is None else task.chance(examples.labels, scores.shape[1]),
+        chance=None if quality is None else task.chance(examples.labels, scores.shape[-1]),
         agreement=None if same is None else float(same.mean()),
         compared={} if reference is None else task.compared(scores, reference),
         max_difference=None if difference is None else float(difference.max()),
@@ -214,7 +215,7 @@ def _listed(names: tuple[str, ...]) -> str:
 
 
 def _score_problems(scores: NDArray[np.float32]) -> list[str]:
-    bad = int(np.sum(~np.isfinite(scores).all(axis=1)))
+    bad = int(np.sum(~np.isfinite(scores).reshape(len(scores), -1).all(axis=1)))
     return [f"{bad} of {len(scores)} answers have scores that are no numbers"] if bad else []
 
 

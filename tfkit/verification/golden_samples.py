@@ -18,6 +18,8 @@ from tfkit.verification.artifact_verification import ArtifactVerification
 if TYPE_CHECKING:
     from tfkit.data import Examples
 
+_MASKS = 3
+
 
 @takes_text
 def write_golden_samples(
@@ -84,6 +86,8 @@ def _expected_name(artifact: Artifact) -> str:
 
 def _told(chosen: "Examples", beside: Sequence[Mapping[str, str]]) -> list[dict[str, object]]:
     rows = zip(beside, chosen.names, chosen.labels, strict=True)
+    if chosen.labels.ndim == _MASKS:  # they lie in inputs.npz
+        return [{**given, "name": name} for given, name, _ in rows]
     return [{**given, "name": name, "label": label.tolist()} for given, name, label in rows]
 
 

@@ -1,0 +1,69 @@
+"""Pictures of shapes with a mask for each, drawn by a seed: what a segmentation recipe runs on without any download."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tfkit.data.image_files import PartName, Reading
+from tfkit.data.masks import DrawnMasks
+from tfkit.data.sources import ArraySource
+
+CLASSES = ("background", "circle", "square", "triangle")
+SIDE = 64  # pixels
+_COUNT = 600
+_SEED = 20240917
+_MOST = 3  # shapes in a picture
+_CONTRAST = 45  # least distance of a shape's colour from the background's, in one channel
+_NOISE = 14.0
+
+
+def read_shapes(*, channels: int) -> dict[PartName, Reading]:
+    """Draw 600 pictures of one to three circles, squares and triangles over each other, on a shaded ground.
+
+    Colours say nothing of the class, sizes and places differ, and noise lies over all: only the outline tells.
+
+    Args:
+        channels: 1 for grey, 3 for RGB.
+
+    Returns:
+        One part, `all`: pictures of 64 x 64 pixels, masks of the positions in `CLASSES`.
+    """
+    rng = np.random.default_rng(_SEED)
+    pictures, masks = zip(*(_drawn(rng) for _ in range(_COUNT)), strict=True)
+    names = tuple(f"shapes[{number}]" for number in range(_COUNT))
+    source = ArraySource(np.stack(pictures), channels=channels)
+    return {"all": Reading(source, names, names, class_names=CLASSES, masks=DrawnMasks(np.stack(masks)))}
+
+
+def _drawn(rng: np.random.Generator) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    rows, columns = np.mgrid[0:SIDE, 0:SIDE].astype(np.float64)
+    ground = rng.uniform(60, 190, 3)
+    shade = (rows * rng.uniform(-1, 1) + columns * rng.uniform(-1, 1)) * 0.4
+    pixels = ground + shade[..., None]
+    mask = np.zeros((SIDE, SIDE), np.uint8)
+    for _ in range(int(rng.integers(1, _MOST + 1))):
+        kind = int(rng.integers(1, len(CLASSES)))
+        inside = _inside(kind, rows, columns, rng)
+        colour = ground + rng.choice([-1, 1], 3) * rng.uniform(_CONTRAST, 110, 3)
+        pixels = np.where(inside[..., None], colour, pixels)
+        mask[inside] = kind
+    noisy = pixels + rng.normal(0, _NOISE, pixels.shape)
+    return noisy.round().clip(0, 255).astype(np.uint8), mask
+
+
+def _inside(
+    kind: int, rows: NDArray[np.float64], columns: NDArray[np.float64], rng: np.random.Generator
+) -> NDArray[np.bool_]:
+    """Where a shape of random place, size and turn is."""
+    radius = rng.uniform(8, 18)
+    row, column = rng.uniform(radius * 0.6, SIDE - radius * 0.6, 2)
+    angle = rng.uniform(0, 2 * np.pi)
+    down, right = rows - row, columns - column
+    if kind == CLASSES.index("circle"):
+        inside: NDArray[np.bool_] = down**2 + right**2 <= radius**2
+        return inside
+    corners = 4 if kind == CLASSES.index("square") else 3
+    # Inside of a regular polygon is within the reach of all its sides.
+    reach = radius * np.cos(np.pi / corners)
+    turns = angle + 2 * np.pi * np.arange(corners) / corners
+    sides = [right * np.cos(turn) + down * np.sin(turn) <= reach for turn in turns]
+    return np.asarray(np.logical_and.reduce(sides))

@@ -1,0 +1,85 @@
+"""Masks over their pictures, for people: the picture, the true classes and those that were given, side by side."""
+
+from __future__ import annotations
+
+import colorsys
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tfkit.data.masks import IGNORED
+from tfkit.reports.findings import Evaluation
+from tfkit.reports.gallery import Misclassified
+
+_STRENGTH = 0.55  # of a class's colour over the picture
+_GAP = 4  # pixels between two pictures
+_LEAST = 192  # pixels of a picture's height: smaller ones are enlarged
+_GOLDEN = 0.61803398875  # of a turn: hues that follow each other are far apart, and no two are the same
+
+
+def class_colours(count: int) -> NDArray[np.uint8]:
+    """A colour for each class: uint8 (count, 3); neighbours differ in hue, and every second one is darker.
+
+    Example:
+        >>> class_colours(2).shape
+        (2, 3)
+    """
+    tones = [(0.58 + place * _GOLDEN, 0.85, 0.95 if place % 2 == 0 else 0.65) for place in range(count)]
+    return np.array([[round(255 * part) for part in colorsys.hsv_to_rgb(hue % 1, *rest)] for hue, *rest in tones], np.uint8)
+
+
+def overlaid(pixels: np.ndarray, mask: np.ndarray, colours: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """A picture under the colours of a mask's classes; where nothing is asked it is left as it is.
+
+    Args:
+        pixels: (height, width, 1 or 3), 0..255.
+        mask: uint8 (height, width): positions of classes, 255 for none.
+        colours: uint8 (k, 3).
+
+    Returns:
+        uint8 (height, width, 3).
+    """
+    picture = np.repeat(pixels, 3, axis=2) if pixels.shape[-1] == 1 else pixels
+    tinted = (1 - _STRENGTH) * picture + _STRENGTH * colours[np.where(mask == IGNORED, 0, mask)]
+    return np.where((mask == IGNORED)[..., None], picture, tinted).clip(0, 255).astype(np.uint8)
+
+
+def with_masks(evaluation: Evaluation, shown: Misclassified) -> Misclassified:
+    """What a report shows of examples: of a segmenter the picture, its true mask and the given one, side by side.
+
+    Args:
+        evaluation: The model's answers.
+        shown: Gives pixels or texts for positions in the evaluation split.
+
+    Returns:
+        `shown` itself for every other task.
+    """
+    if evaluation.task.targets != "masks":
+        return shown
+    colours = class_colours(len(evaluation.class_names))
+
+    def together(positions: np.ndarray) -> np.ndarray:
+        pictures = np.asarray(shown(positions))
+        rows = zip(pictures, evaluation.labels[positions], evaluation.answers[positions], strict=True)
+        return np.stack([_side_by_side(picture, (true, given), colours) for picture, true, given in rows])
+
+    return together
+
+
+def _side_by_side(
+    picture: np.ndarray, masks: tuple[np.ndarray, ...], colours: NDArray[np.uint8]
+) -> NDArray[np.uint8]:
+    factor = max(1, round(_LEAST / picture.shape[0]))
+    plain = np.repeat(picture, 3, axis=2) if picture.shape[-1] == 1 else picture
+    parts = [np.asarray(plain, np.uint8), *(overlaid(picture, mask, colours) for mask in masks)]
+    tiles = [part.repeat(factor, axis=0).repeat(factor, axis=1) for part in parts]
+    gap = np.full((tiles[0].shape[0], _GAP, 3), 255, np.uint8)
+    return np.concatenate([tiles[0], *(piece for tile in tiles[1:] for piece in (gap, tile))], axis=1)
+
+
+def legend(evaluation: Evaluation) -> tuple[tuple[str, str], ...]:
+    """Of a segmenter each class and its colour, as CSS writes it; empty for every other task."""
+    if evaluation.task.targets != "masks":
+        return ()
+    names = evaluation.class_names
+    return tuple((name, "#{:02x}{:02x}{:02x}".format(*map(int, tone))) for name, tone in zip(names, class_colours(len(names)), strict=True))
