@@ -8,7 +8,10 @@ _NOT_OF_MASKS: tuple[tuple[KeyPath, Plain, str], ...] = (
     (("data", "classes"), None, "keeps some classes of images; name those of masks in task.classes"),
     (("data", "labels_per_class"), None, "needs one class an example"),
     (("model", "pooling"), None, "makes a vector of a map"),
-    *(((stage, "class_weights"), None, "weighs one class an example") for stage in ("fine_tune", "pruning", "quantization")),
+    *(
+        ((stage, "class_weights"), None, "weighs one class an example")
+        for stage in ("fine_tune", "pruning", "quantization")
+    ),
     (("quantization", "engine"), "tfkit", "knows classifiers alone"),
     (("fine_tune", "method"), "all", "is for a transformer's attention"),
 )

@@ -9,7 +9,7 @@ from tfkit.config.keys import POSITIVE, Positive, Text, all_different, choice, k
 from tfkit.config.mask_rules import masks_alone, segmentation_rules, value_at
 from tfkit.config.options import MaskOptions, TargetOptions
 from tfkit.config.training_sections import Section
-from tfkit.config.yaml_document import KeyPath, Plain, Tree
+from tfkit.config.yaml_document import KeyPath, Tree
 
 _TABLES = ("csv", "tsv", "jsonl")
 _MASK_VALUE = "a whole number in [0, 65535], or a colour [red, green, blue]"

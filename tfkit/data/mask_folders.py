@@ -83,9 +83,7 @@ def _named(folders: dict[str, Path], names: tuple[str, ...]) -> Path | None:
     return next((folder for name, folder in folders.items() if name.lower() in names), None)
 
 
-def _read_part(
-    images: Path, masks: Path, root: Path, channels: int, coloured: bool, faults: list[str]
-) -> Reading:
+def _read_part(images: Path, masks: Path, root: Path, channels: int, coloured: bool, faults: list[str]) -> Reading:
     left_out: list[LeftOut] = []
     of_images, of_masks = _by_stem(images, root, left_out), _by_stem(masks, root, left_out)
     for stem in sorted(of_images.keys() ^ of_masks.keys()):

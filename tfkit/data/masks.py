@@ -94,7 +94,7 @@ class DrawnMasks(MaskSource):
 
     def values(self, index: int) -> NDArray[np.generic]:
         """One mask; see `MaskSource.values`."""
-        return self.array[index]
+        return np.asarray(self.array[index])
 
 
 @dataclass(frozen=True)

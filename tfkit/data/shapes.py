@@ -8,8 +8,8 @@ from tfkit.data.masks import DrawnMasks
 from tfkit.data.sources import ArraySource
 
 CLASSES = ("background", "circle", "square", "triangle")
-SIDE = 64  # pixels
-_COUNT = 600
+SIDE = 48  # pixels
+_COUNT = 400
 _SEED = 20240917
 _MOST = 3  # shapes in a picture
 _CONTRAST = 45  # least distance of a shape's colour from the background's, in one channel
@@ -17,7 +17,7 @@ _NOISE = 14.0
 
 
 def read_shapes(*, channels: int) -> dict[PartName, Reading]:
-    """Draw 600 pictures of one to three circles, squares and triangles over each other, on a shaded ground.
+    """Draw 400 pictures of one to three circles, squares and triangles over each other, on a shaded ground.
 
     Colours say nothing of the class, sizes and places differ, and noise lies over all: only the outline tells.
 
@@ -25,7 +25,7 @@ def read_shapes(*, channels: int) -> dict[PartName, Reading]:
         channels: 1 for grey, 3 for RGB.
 
     Returns:
-        One part, `all`: pictures of 64 x 64 pixels, masks of the positions in `CLASSES`.
+        One part, `all`: pictures of 48 x 48 pixels, masks of the positions in `CLASSES`.
     """
     rng = np.random.default_rng(_SEED)
     pictures, masks = zip(*(_drawn(rng) for _ in range(_COUNT)), strict=True)
@@ -54,7 +54,7 @@ def _inside(
     kind: int, rows: NDArray[np.float64], columns: NDArray[np.float64], rng: np.random.Generator
 ) -> NDArray[np.bool_]:
     """Where a shape of random place, size and turn is."""
-    radius = rng.uniform(8, 18)
+    radius = rng.uniform(7, 14)
     row, column = rng.uniform(radius * 0.6, SIDE - radius * 0.6, 2)
     angle = rng.uniform(0, 2 * np.pi)
     down, right = rows - row, columns - column

@@ -167,7 +167,7 @@ def told_target(labels: np.ndarray, position: int, names: Sequence[str]) -> str:
     """An example's class, labels or numbers in words; of a mask the classes that it shows."""
     label, kind = labels[position], target_kind(labels)
     if kind == "masks":
-        return ", ".join(names[place] for place in np.flatnonzero(classes_present(label[None])[0])) or "none"
+        return ", ".join(names[int(place)] for place in np.flatnonzero(classes_present(label[None])[0])) or "none"
     if kind == "classes":
         return names[int(label)]
     if kind == "labels":

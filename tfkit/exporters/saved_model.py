@@ -34,8 +34,8 @@ def export_saved_model(
       `labels` string (n,), the most likely class, and `scores` float32 (n, classes). Decoding, orientation and
       resizing, or tokenising, are the code that training used, inside the model. An embedder of texts gives
       `embeddings` float32 (n, d) instead, a model of numbers `values` float32 (n, k); a model of several labels
-      `labels` string (n, classes), the name of each that reaches its threshold and nothing in the place of the others; a
-      segmenter `classes` int32 (n, height, width), the most likely class of each pixel, and `scores` for each pixel.
+      `labels` string (n, classes), the name of each that reaches its threshold and nothing in the place of the others;
+      a segmenter `classes` int32 (n, height, width), the most likely class of each pixel, and `scores` for each pixel.
     - `predict`: `pixels` float32 (n, height, width, channels), raw 0..255, or `token_ids` and `padding_mask` int32
       (n, length) -> the same outputs.
 

@@ -43,7 +43,7 @@ class Head:
 
 
 def read_head(model: keras.Model) -> Head:
-    """Read what a model's one output is, a row of numbers or one for each pixel, through reshapes, separate activations and nested models.
+    """Read what a model's one output is, for an input or each of its pixels, through reshapes and nested models.
 
     Args:
         model: A functional or sequential model.

@@ -92,7 +92,9 @@ def _skips(backbone: keras.Model) -> tuple[dict[int, Tensor], int]:
         )
     skips: dict[int, Tensor] = {}
     for layer in backbone.layers[1:]:
-        shape = getattr(layer.output, "shape", ())
+        if len(layer._inbound_nodes) != 1:  # called twice: no one output is its
+            continue
+        shape = tuple(layer.output.shape)
         if len(shape) != _MAPS or not shape[1]:
             continue
         shrunk = size[0] // int(shape[1])

@@ -137,7 +137,7 @@ def exhibits(
 def _side(pixels: np.ndarray) -> int:
     """The most pixels a side: of pictures side by side each is as large as one alone."""
     height, width = pixels.shape[:2]
-    return _SIDE * max(1, width // height)
+    return _SIDE * max(1, int(width) // int(height))
 
 
 def _of_text(mistake: Mistake, text: str, explanations: Explanations | None) -> Exhibit:

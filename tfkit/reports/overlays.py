@@ -24,8 +24,10 @@ def class_colours(count: int) -> NDArray[np.uint8]:
         >>> class_colours(2).shape
         (2, 3)
     """
-    tones = [(0.58 + place * _GOLDEN, 0.85, 0.95 if place % 2 == 0 else 0.65) for place in range(count)]
-    return np.array([[round(255 * part) for part in colorsys.hsv_to_rgb(hue % 1, *rest)] for hue, *rest in tones], np.uint8)
+    places = np.arange(count)
+    hues, values = (0.58 + places * _GOLDEN) % 1, np.where(places % 2, 0.65, 0.95)
+    tones = [colorsys.hsv_to_rgb(float(hue), 0.85, float(value)) for hue, value in zip(hues, values, strict=True)]
+    return (255 * np.array(tones).reshape(count, 3)).round().astype(np.uint8)
 
 
 def overlaid(pixels: np.ndarray, mask: np.ndarray, colours: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -66,9 +68,7 @@ def with_masks(evaluation: Evaluation, shown: Misclassified) -> Misclassified:
     return together
 
 
-def _side_by_side(
-    picture: np.ndarray, masks: tuple[np.ndarray, ...], colours: NDArray[np.uint8]
-) -> NDArray[np.uint8]:
+def _side_by_side(picture: np.ndarray, masks: tuple[np.ndarray, ...], colours: NDArray[np.uint8]) -> NDArray[np.uint8]:
     factor = max(1, round(_LEAST / picture.shape[0]))
     plain = np.repeat(picture, 3, axis=2) if picture.shape[-1] == 1 else picture
     parts = [np.asarray(plain, np.uint8), *(overlaid(picture, mask, colours) for mask in masks)]
@@ -82,4 +82,5 @@ def legend(evaluation: Evaluation) -> tuple[tuple[str, str], ...]:
     if evaluation.task.targets != "masks":
         return ()
     names = evaluation.class_names
-    return tuple((name, "#{:02x}{:02x}{:02x}".format(*map(int, tone))) for name, tone in zip(names, class_colours(len(names)), strict=True))
+    tones = ["#{:02x}{:02x}{:02x}".format(*tone) for tone in class_colours(len(names)).tolist()]
+    return tuple(zip(names, tones, strict=True))

@@ -79,7 +79,7 @@ def intersections_over_unions(counts: NDArray[np.int64]) -> NDArray[np.float64]:
     """
     both = np.diag(counts).astype(np.float64)
     either = counts.sum(axis=0) + counts.sum(axis=1) - both
-    return np.divide(both, either, out=np.full(len(counts), np.nan), where=either > 0)
+    return np.asarray(np.divide(both, either, out=np.full(len(counts), np.nan), where=either > 0))
 
 
 def _quality(labels: np.ndarray, scores: np.ndarray, decision: Decision) -> Quality:
@@ -124,7 +124,7 @@ def boundary_f1(labels: np.ndarray, given: np.ndarray, classes: int) -> NDArray[
             if len(true) and len(found):
                 precision, recall = _near(found, true, reach), _near(true, found, reach)
                 total[number] += 2 * precision * recall / max(precision + recall, 1e-12)
-    return np.divide(total, images, out=np.full(classes, np.nan), where=images > 0)
+    return np.asarray(np.divide(total, images, out=np.full(classes, np.nan), where=images > 0))
 
 
 def _near(points: NDArray[np.int64], others: NDArray[np.int64], reach: float) -> float:

@@ -138,8 +138,8 @@ class Task:
         chance: From labels to the deciding figure of a model that has learned nothing; None when it is not known.
         given: From scores and the decision to answers: classes int (n,), labels bool (n, k), the numbers themselves, or
             masks uint8 (n, height, width).
-        serve: From a tensor of scores, (n, k) or (n, height, width, k), the names and the thresholds to what a SavedModel
-            gives, by name.
+        serve: From a tensor of scores, (n, k) or (n, height, width, k), the names and the thresholds to what a
+            SavedModel gives, by name.
         thresholds: From validation labels and scores, and an asked sensitivity, to the decision's thresholds.
         always_thresholds: Whether thresholds are chosen where no sensitivity is asked for, too.
         compared: From scores and reference scores to further figures of how alike they are, by name.
