@@ -30,7 +30,7 @@ from tfkit.running.planning import (
     with_float_head,
 )
 from tfkit.running.recipe_run import RecipeRun, begin_folder
-from tfkit.running.rehearsal import plan_formats, rehearse_images
+from tfkit.running.rehearsal import plan_formats, refuse_scores_beyond_memory, rehearse_images
 
 CONFIG = RecipeConfig  # the schema of its YAML files
 STAGES = {  # title, what runs it, and the model it leaves in models/
@@ -61,6 +61,7 @@ def run(config: RecipeConfig, display: Display) -> reports.RunReport:
     head, control = head_of(config.task, splits.train.labels), None
     model = build_classifier(config, image, len(splits.class_names), head=head)
     plan = plan_compression(config, model, display, class_names=splits.class_names)
+    refuse_scores_beyond_memory(config, splits.test, image)
     rehearse_images(config, model, display, splits.train, image)
     plan_formats(config, model, image, display)
     folder = begin_folder(given, display, splits, splits.report.to_json())

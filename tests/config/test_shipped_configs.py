@@ -31,6 +31,8 @@ def test_the_promised_configs_are_there() -> None:
         "text_table",
         "image_labels",
         "image_numbers",
+        "segment_shapes",
+        "segment_folder",
         "text_labels",
         "text_numbers",
     }

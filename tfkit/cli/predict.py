@@ -12,7 +12,7 @@ from tfkit.cli.options import CustomObjects, ModelPath, PixelOptions, TaskOption
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from tfkit.operations import Explained
+    from tfkit.operations import Explained, Prediction
 
 _TOP, _FEW = 5, 20  # labels of each input; of more inputs than a screen has room for, the table shows the best alone
 
@@ -50,11 +50,16 @@ def predict(
     explain: Annotated[
         bool, typer.Option("--explain", help="Of texts: which words gave each its label, from the run's Keras model.")
     ] = False,
+    masks: Annotated[
+        Path | None,
+        typer.Option(help="Of a segmenter: a folder to write a mask PNG to for each picture.", metavar="FOLDER"),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")] = False,
 ) -> int:
     """Classify pictures with any model, exported or not; or texts with one that tfkit made."""
-    from tfkit.operations import FoundTexts, found_table, predict, prediction_table
-    from tfkit.terminal import PlainConsole, chatter_dropped
+    from tfkit.errors import ModelError
+    from tfkit.operations import FoundTexts, found_table, predict, prediction_table, write_masks
+    from tfkit.terminal import chatter_dropped
 
     said = pixels.scaling()
     with chatter_dropped():
@@ -73,20 +78,36 @@ def predict(
             explain=explain,
             tell=lambda sentence: typer.echo(f"  {sentence}", err=True),
         )
+    if masks is not None:
+        if isinstance(told, FoundTexts):
+            raise ModelError(f"'{path}' answers with texts; got --masks", hint="leave it out")
+        told = write_masks(told, masks)
     if as_json:
         print_document(told.document() if isinstance(told, FoundTexts) else told.document(top=top or _TOP))
     elif isinstance(told, FoundTexts):
         _show(told.model, found_table(told, nearest=nearest))
     else:
         _show(told.model, prediction_table(told, top=top or (_TOP if len(told.inputs) <= _FEW else 1)))
-        if told.targets == "labels":
-            limits = "their own thresholds" if told.thresholds else "0.5"
-            sentence = f"  several labels may be true at once: those that reach {limits} are given"
-            PlainConsole().print(sentence, style="dim")
+        _tell_figures(told, masks)
         _tell_numbered(told.class_names)
         if told.explained:
             _show_explained(told.explained)
     return 0
+
+
+def _tell_figures(told: "Prediction", masks: Path | None) -> None:
+    """Say what the figures of several labels, or of masks, are."""
+    from tfkit.terminal import PlainConsole
+
+    sentence = ""
+    if told.targets == "masks":
+        _, height, width, _ = told.scores.shape
+        sentence = "  shares of the pixels" + (f"; masks of {width} x {height} pixels: {masks}" if told.masks else "")
+    if told.targets == "labels":
+        limits = "their own thresholds" if told.thresholds else "0.5"
+        sentence = f"  several labels may be true at once: those that reach {limits} are given"
+    if sentence:
+        PlainConsole().print(sentence, style="dim", soft_wrap=told.targets == "masks")
 
 
 def _tell_numbered(class_names: tuple[str, ...]) -> None:

@@ -22,6 +22,7 @@ _ASK = (
     "say what they are: --task classification (logits: the largest is the class), --task multilabel (several labels "
     "at once) or --task regression; --labels FILE names classes"
 )
+_MAPS = 4
 _MANY_SMALL, _SOME_LARGE, _SMALL_PIXELS = 200, 100, 96 * 96
 
 
@@ -50,6 +51,8 @@ def judge_head(
     if said in (None, "regression") and is_of_numbers(model):  # it says so itself
         return model, "regression", ""
     head = read_head(model)
+    if len(model.outputs[0].shape) == _MAPS:
+        return model, "segmentation", _of_masks(head.activation, path, said)
     task, note = task_of(head.activation, head.units, path, said, named=named)
     if head.units == 1 and task == "classification":
         return with_two_scores(model, head), task, note
@@ -85,6 +88,13 @@ def numbers_refused(path: Path) -> ModelError:
         f"'{path}' gives numbers (--task regression); of models from elsewhere tfkit exports and proves classifiers",
         hint="`tfkit predict --task regression` shows them; a recipe of task.kind regression proves its own",
     )
+
+
+def _of_masks(activation: str, path: Path, said: TaskName | None) -> str:
+    """What a reader of a segmenter's scores must know; empty for softmax scores."""
+    if said is not None:
+        raise ModelError(f"'{path}' gives scores for each pixel: it is a segmenter, not --task {said}")
+    return "" if activation == "softmax" else "the scores of a pixel are no probabilities; the largest is its class"
 
 
 _SEVERAL = (

@@ -18,7 +18,7 @@ from tfkit.artifacts import (
     read_manifest,
     running_process,
 )
-from tfkit.errors import ConfigError, ExportError, ModelError, RunError
+from tfkit.errors import ConfigError, DataError, ExportError, ModelError, RunError
 from tfkit.files import read_regular_file
 from tfkit.inputs import TEXTS, input_of
 from tfkit.opening.judging import Task, task_of
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 KERAS_SUFFIXES = (".keras", ".h5", ".hdf5")
 _MANIFEST = "manifest.json"
+_MAPS = 4
 _MOST_UNITS = 1_000_000  # of a model from elsewhere: each gets a name
 
 
@@ -98,12 +99,36 @@ def targets_of_file(artifact: Artifact, data: Path) -> "Targets":
     from tfkit.tasks import task_named
 
     kind = task_named(artifact.task).targets
+    if kind == "masks":
+        return _targets_of_masks(artifact)
     is_table = data.suffix.lower() in (".csv", ".tsv", ".jsonl")
     if kind == CLASSES.kind or artifact.made_by == OUTSIDE or not is_table:
         return CLASSES
     first = read_regular_file(data).split(b"\n", 1)[0].decode("utf-8-sig", "replace")
     own = all(name in first for name in artifact.class_names)
     return Targets(kind, columns=artifact.class_names if own else ())
+
+
+def _targets_of_masks(artifact: Artifact) -> "Targets":
+    """What the values of masks mean, as the recipe of the file's run says."""
+    from tfkit.config import load_recipe
+    from tfkit.running.planning import targets_of
+
+    recipe = next(
+        (RunDirectory(folder).recipe for folder in artifact.path.parents if RunDirectory(folder).recipe.is_file()), None
+    )
+    if recipe is None or artifact.made_by == OUTSIDE:
+        raise DataError(
+            f"nobody says what values in masks mean for '{artifact.path}': that stands in the recipe of its run",
+            hint="name the run's folder, or the file inside of it",
+        )
+    targets = targets_of(load_recipe(recipe))
+    if targets.masks is None or not isinstance(artifact.input, ImageSpec):
+        raise DataError(f"'{recipe}' is no recipe of segmentation, as '{artifact.path}' is")
+    values = targets.masks.values or {name: place for place, name in enumerate(artifact.class_names)}
+    if tuple(values) != artifact.class_names:
+        raise DataError(f"the classes of '{recipe}' are not those of '{artifact.path}'")
+    return replace(targets, masks=replace(targets.masks, image=artifact.input, values=values))
 
 
 def refuse_unfinished(path: Path) -> None:
@@ -268,6 +293,8 @@ def _with_task(artifact: Artifact, said: Task | None, *, named: bool) -> Artifac
         )
     if units == 0:
         return artifact
+    if scores is not None and len(scores.shape) == _MAPS and scores.shape[1:3] != (1, 1):
+        return replace(artifact, task="segmentation")
     task, _ = task_of(function, units, artifact.path, said, named=units if named else None)
     return replace(artifact, task=task)
 

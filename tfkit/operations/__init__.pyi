@@ -2,6 +2,7 @@ from .ancestry import Ancestor, Ancestry, trace
 from .answer_tables import found_table, prediction_table, word_notes, word_table
 from .drifting import drift, save_profile
 from .exporting import export, make_empty
+from .masks import write_masks
 from .optimizing import Images, Optimized, optimize
 from .predicting import predict
 from .queueing import LabelQueue, ToLabel, label_queue
@@ -49,4 +50,5 @@ __all__ = [
     "verify",
     "word_notes",
     "word_table",
+    "write_masks",
 ]

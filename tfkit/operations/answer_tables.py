@@ -21,7 +21,7 @@ _BAR = 12  # characters of the longest bar
 
 
 def prediction_table(told: Prediction, *, top: int = 5) -> Table:
-    """Draw the labels of each picture or text; those that are not given are dim.
+    """Draw the labels of each picture or text, of masks their shares; those that are not given are dim.
 
     Args:
         told: What `tfkit.predict` gave.
@@ -31,7 +31,8 @@ def prediction_table(told: Prediction, *, top: int = 5) -> Table:
         >>> prediction_table(tfkit.predict("runs/digits", ["photos"]), top=3)  # doctest: +SKIP
     """
     numbers = told.targets == "numbers"
-    table = plain_table([told.kind, "number" if numbers else "label"], ["value" if numbers else "score"])
+    figure = {"numbers": "value", "masks": "share"}.get(told.targets, "score")
+    table = plain_table([told.kind, "number" if numbers else "label"], [figure])
     for one, row, given in zip(told.inputs, told.best(top=top), told.given(), strict=True):
         for place, (label, score) in enumerate(row):
             style = "" if label in given else "dim"

@@ -81,7 +81,8 @@ def predict(
         tell: Called with each sentence that a reader of the scores must know.
 
     Returns:
-        Scores float32 (n, k) with their labels; for a model of sentence embeddings, the answers of its search index.
+        Scores float32 (n, k) with their labels, of a segmenter (n, height, width, k); for a model of sentence
+        embeddings, the answers of its search index.
 
     Raises:
         ModelError: When nothing there can be run, or it is not known what it takes or gives.
@@ -147,9 +148,9 @@ def _of_keras(
     scores = np.concatenate([runtime.scores(pixels) for pixels in _pixel_batches(files, image)])
     if found == "regression":
         scores = scores[:, -model.output_shape[-1] :]  # a sigmoid's number comes behind 1 - itself
-    names = names or tuple(map(str, range(scores.shape[1])))
-    if len(names) != scores.shape[1]:
-        raise ModelError(f"there are {len(names)} labels; '{path}' gives {scores.shape[1]} scores")
+    names = names or tuple(map(str, range(scores.shape[-1])))
+    if len(names) != scores.shape[-1]:
+        raise ModelError(f"there are {len(names)} labels; '{path}' gives {scores.shape[-1]} scores")
     return Prediction("image", tuple(map(str, files)), path, names, scores, found, run_thresholds(path))
 
 
@@ -174,7 +175,7 @@ def _of_file(
         raise ModelError(told, hint="name its run's folder, and texts")
     refuse_other_channels(said, artifact.input, artifact.path)
     scores = _file_scores(artifact, artifact.input, files, said)
-    names = artifact.class_names or tuple(map(str, range(scores.shape[1])))
+    names = artifact.class_names or tuple(map(str, range(scores.shape[-1])))
     shown = tuple(map(str, files))
     if outside and task == "regression":  # a sigmoid's number comes behind 1 - itself
         return Prediction("image", shown, artifact.path, names, scores[:, -len(names) :], task)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from tfkit.artifacts import TaskName
 from tfkit.errors import ModelError
-from tfkit.tasks import Decision, task_named
+from tfkit.tasks import PLAIN, Decision, task_named
 
 if TYPE_CHECKING:
     from tfkit.data import Examples
@@ -37,10 +37,11 @@ class Prediction:
         inputs: The pictures' files, or the texts; n of them.
         model: The file that answered.
         class_names: Its classes, labels or numbers.
-        scores: float32 (n, k).
+        scores: float32 (n, k); of a segmenter (n, height, width, k).
         task: What was asked of it.
         thresholds: As for `tfkit.artifacts.Artifact`.
         explained: Which words gave each text its label; None where that was not asked.
+        masks: Of a segmenter the files of its answers, where they were written.
     """
 
     kind: Kind
@@ -51,10 +52,11 @@ class Prediction:
     task: TaskName = "classification"
     thresholds: tuple[float, ...] = ()
     explained: "Explained | None" = None
+    masks: tuple[str, ...] = ()
 
     @property
     def targets(self) -> str:
-        """Whether they are classes, labels or numbers."""
+        """Whether they are classes, labels, numbers or masks."""
         return task_named(self.task).targets
 
     def given(self) -> list[set[str]]:
@@ -64,6 +66,8 @@ class Prediction:
     def best(self, *, top: int) -> list[Best]:
         """The `top` best labels of each row of scores, best first; numbers, which have no best, all in their order.
 
+        Of masks the share of pixels that each class was given, the largest first.
+
         Raises:
             ModelError: When a score is no number.
         """
@@ -71,7 +75,13 @@ class Prediction:
             raise ModelError("the model answers with scores that are no numbers (NaN or infinite)", hint=_NO_NUMBERS)
         if self.targets == "numbers":
             return [list(zip(self.class_names, map(float, row), strict=True)) for row in self.scores]
-        return [[(self.class_names[k], float(row[k])) for k in row.argsort()[::-1][:top]] for row in self.scores]
+        rows = self._shares() if self.targets == "masks" else self.scores
+        return [[(self.class_names[k], float(row[k])) for k in row.argsort()[::-1][:top]] for row in rows]
+
+    def _shares(self) -> NDArray[np.floating]:
+        """Of each mask the share of pixels of each class: float (n, k)."""
+        given, classes = task_named(self.task).given(self.scores, PLAIN), len(self.class_names)
+        return np.array([np.bincount(mask.ravel(), minlength=classes) / mask.size for mask in given])
 
     def document(self, *, top: int = 5) -> dict[str, object]:
         """The answer as JSON keeps it.
@@ -88,6 +98,9 @@ class Prediction:
             answer: dict[str, object] = {self.kind: one, "top": best}
             if self.targets == "labels":
                 answer["labels"] = [name for name in self.class_names if name in given]
+            elif self.targets == "masks":
+                answer["labels"] = [name for name in self.class_names if name in given]
+                answer |= {"mask": self.masks[len(answers)]} if self.masks else {}
             elif self.thresholds:
                 answer["label"] = next(iter(given))
             answers.append(answer)

@@ -54,10 +54,10 @@ def check_config(config: AnyRecipe, display: Display) -> RecipeCheck:
 
 def _check_images(config: RecipeConfig, display: Display) -> RecipeCheck:
     from tfkit.artifacts import ImageSpec
-    from tfkit.data import load_image_splits
+    from tfkit.data import load_image_splits, with_sampled_test
     from tfkit.models import backbone_layers
     from tfkit.running.planning import build_classifier, plan_compression
-    from tfkit.running.rehearsal import plan_formats, rehearse_images
+    from tfkit.running.rehearsal import plan_formats, refuse_scores_beyond_memory, rehearse_images
 
     data = config.data
     image = ImageSpec(*data.image_height_width, channels=data.channels, resize=data.resize)
@@ -74,6 +74,8 @@ def _check_images(config: RecipeConfig, display: Display) -> RecipeCheck:
         stage.result(_counts(splits))
     if config.distillation:
         find_teacher(config, build_classifier(config, image, len(splits.class_names)), splits.class_names)
+    judged, _ = with_sampled_test(splits, config.acceptance.examples, seed=config.run.seed)
+    refuse_scores_beyond_memory(config, judged.test, image)
     config, note = with_float_head(config, len(splits.class_names))
     if config.task.kind != "classification":
         head = head_of(config.task, splits.train.labels)

@@ -42,6 +42,33 @@ def plan_formats(
         stage.result("it reads every format asked for")
 
 
+def refuse_scores_beyond_memory(config: "RecipeConfig", test: "ImageExamples", image: "ImageSpec") -> None:
+    """Refuse a test split whose scores of each pixel do not fit the memory.
+
+    Args:
+        config: The recipe.
+        test: What the model and its files are judged on.
+        image: The images the model takes.
+
+    Raises:
+        DataError: Names how many would fit.
+    """
+    if config.task.kind != "segmentation" or not len(test):
+        return
+    from tfkit.errors import DataError
+    from tfkit.training import free_memory
+
+    files = len(config.export.formats) if config.export else 0
+    # The model's scores and each file's are held as float32, and twice as much while two are compared.
+    one = 4 * image.height * image.width * len(test.class_names) * (3 + files)
+    if (fitting := free_memory() // one) < len(test):
+        raise DataError(
+            f"the scores of each pixel of {len(test):,} test images take {one * len(test) / 2**30:.1f} GiB in this "
+            f"run; {fitting:,} images fit the memory",
+            hint=f"judge on fewer: acceptance.examples={max(1, fitting)}; or take smaller images",
+        )
+
+
 _TITLE = "Rehearse the export"
 _SAMPLES = 8
 

@@ -48,7 +48,7 @@ class KerasRuntime(Runtime):
         self._model = keras.Model(model.input if named else model.inputs, model.outputs)
         self._model.compile(jit_compile=False)
         self._batch_size = batch_size
-        self._is_one_sigmoid = model.outputs[0].shape[1:] == (1,) and read_head(model).activation == "sigmoid"
+        self._is_one_sigmoid = model.outputs[0].shape[-1] == 1 and read_head(model).activation == "sigmoid"
         self.name = "keras"
         self.threads = None
         self.signature = ModelSignature(
@@ -64,7 +64,7 @@ class KerasRuntime(Runtime):
         # predict_on_batch, not predict: the latter casts all n images to float32 at once.
         batches = [self._run(some_inputs(inputs, slice(start, start + self._batch_size))) for start in starts]
         rows = np.concatenate(batches) if batches else np.zeros((0, *self._model.outputs[0].shape[1:]), np.float32)
-        return np.concatenate([1 - rows, rows], axis=1) if self._is_one_sigmoid else rows
+        return np.concatenate([1 - rows, rows], axis=-1) if self._is_one_sigmoid else rows
 
     def prepare(self, inputs: ModelInputs) -> Callable[[], float | None]:
         """Make ready one run on one image or text; see `Runtime.prepare`."""

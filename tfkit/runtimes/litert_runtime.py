@@ -122,7 +122,7 @@ class LiteRTRuntime(Runtime):
         with ThreadPoolExecutor(len(running)) as pool:
             for _ in pool.map(lambda one, places: self._run(one, feed, places, rows), running, shares):
                 pass
-        return np.concatenate([1 - rows, rows], axis=1) if self._is_one_sigmoid else rows
+        return np.concatenate([1 - rows, rows], axis=-1) if self._is_one_sigmoid else rows
 
     def prepare(self, inputs: ModelInputs) -> Callable[[], float | None]:
         """Make ready one run on one image or text; see `Runtime.prepare`. Only `invoke` lies in the call."""

@@ -1,6 +1,7 @@
 """Answers of MediaPipe Tasks, from what a file's metadata says: MODEL INPUTS.npz ANSWERS.npz.
 
-The inputs hold `pixels` (RGB pictures) or `texts`; the scores come with the labels that MediaPipe gave them.
+The inputs hold `pixels` (RGB pictures) or `texts`; the scores come with the labels that MediaPipe gave them. With
+`segment` the pictures are segmented: confidences and the classes of each pixel.
 """
 
 import sys
@@ -21,6 +22,18 @@ def image_rows(pixels):
             yield classifier.classify(image).classifications[0].categories
 
 
+def masks(pixels):
+    options = vision.ImageSegmenterOptions(
+        base_options=base, output_category_mask=True, output_confidence_masks=True
+    )
+    with vision.ImageSegmenter.create_from_options(options) as segmenter:
+        for picture in pixels:
+            image = mediapipe.Image(image_format=mediapipe.ImageFormat.SRGB, data=np.ascontiguousarray(picture))
+            found = segmenter.segment(image)
+            scores = [np.squeeze(mask.numpy_view()).copy() for mask in found.confidence_masks]
+            yield np.stack(scores, axis=-1), np.squeeze(found.category_mask.numpy_view()).copy(), list(segmenter.labels)
+
+
 def text_rows(texts):
     with text.TextClassifier.create_from_options(text.TextClassifierOptions(base_options=base)) as classifier:
         for sentence in texts:
@@ -33,6 +46,10 @@ def vectors(texts):
 
 
 try:
+    if "segment" in given.files:
+        scores, classes, labels = zip(*masks(given["pixels"]))
+        np.savez(answers, answers=np.stack(scores), classes=np.stack(classes), labels=np.array(labels[0]).astype(str))
+        sys.exit()
     if "embed" in given.files:
         np.savez(answers, answers=np.stack(vectors(given["texts"])))
         sys.exit()
