@@ -79,12 +79,14 @@ SETS = {"kind": "multilabel"}
 COLUMNS = {"kind": "multilabel", "label_columns": list(WORDS)}
 NUMBER = {"kind": "regression", "label_columns": ["size"]}
 NUMBERS = {"kind": "regression", "label_columns": ["size", "price"]}
+MASKS = {"kind": "segmentation", "classes": {"ground": 0, "refund": 1, "late": 2, "login": 3}, "ignored": [255]}
 BINARY = {"operating_point": 0.95}
 CASES = (
     Case(BINARY, True, RESNET, "binary", "scores", "accuracy", whole=True),
     Case(SETS, True, RESNET, "sets", "scores", "f1"),
     Case(COLUMNS, True, RESNET, "columns", "scores", "f1"),
     Case(NUMBERS, True, RESNET, "numbers", "values", "r2"),
+    Case(MASKS, True, RESNET | {"decoder_channels": 16}, "masks", "scores", "miou", whole=True),
     Case(BINARY, False, BERT, "binary", "scores", "accuracy", whole=True),
     Case(COLUMNS, False, BERT, "columns", "scores", "f1"),
     Case(NUMBER, False, BERT, "number", "values", "r2"),
@@ -106,22 +108,34 @@ def _picture(labels: dict[str, int], size: int, rng: np.random.Generator) -> Ima
     return Image.fromarray(pixels)
 
 
+def _mask(labels: dict[str, int]) -> Image.Image:
+    """Where `_picture` draws what: positions of words from 1; a corner that nothing is asked of."""
+    values = np.zeros((32, 32), np.uint8)
+    for place, (there, corner) in enumerate(zip(labels.values(), ((2, 2), (2, 18), (18, 2)), strict=True)):
+        if there:
+            values[corner[0] : corner[0] + 12, corner[1] : corner[1] + 12] = place + 1
+    values[17:, 17:] = 255
+    return Image.fromarray(values)
+
+
 def _table(case: Case, folder: Path, *, count: int = 160) -> Path:
-    """A table of pictures or texts: a class, a set of labels, a column for each label, and two numbers."""
+    """A table of pictures or texts: a class, a set of labels, a column for each label, two numbers, and a mask."""
     rng = np.random.default_rng(0)
-    rows = [",".join(["path" if case.images else "text", "label", *WORDS, "size", "price"])]
+    rows = [",".join(["path" if case.images else "text", "label", *WORDS, "size", "price", "mask"])]
     for number in range(count):
         labels, size = _example(rng)
         if case.images:
             shown = f"{number}.png"
             _picture(labels, size, rng).save(folder / shown)
+            _mask(labels).save(folder / f"mask_{number}.png")
         else:
             size = sum(labels.values())
             parts = [WORDS[word] for word, there in labels.items() if there] + [f"case {rng.integers(50)}"]
             shown = " and ".join(rng.permutation(parts))
         named = ";".join(word for word, there in labels.items() if there)
         label = named if case.name == "sets" else "yes" if labels["refund"] else "no"
-        rows.append(",".join([shown, label, *map(str, labels.values()), f"{size / 2}", f"{1000 + 100 * size}"]))
+        numbers = [f"{size / 2}", f"{1000 + 100 * size}"]
+        rows.append(",".join([shown, label, *map(str, labels.values()), *numbers, f"mask_{number}.png"]))
     path = folder / "table.csv"
     path.write_text("\n".join(rows) + "\n")
     return path
@@ -183,7 +197,8 @@ def test_from_data_to_proved_files(case: Case, tmp_path: Path, capsys: pytest.Ca
     assert case.output in {tensor.name for tensor in artifacts[0].signature.outputs}
     assert len(list((run / "golden").glob("expected_*.npz"))) == len(exported), "one for each file"
     expected = np.load(run / "golden" / f"expected_model_{small}.npz")[case.output]
-    assert expected.shape == (8, len(report.evaluation.class_names))
+    each = (32, 32) if case.name == "masks" else ()
+    assert expected.shape == (8, *each, len(report.evaluation.class_names))
 
     shown = [str(tmp_path / "0.png")] if case.images else ["where is my parcel and cannot sign in"]
     capsys.readouterr()
@@ -193,7 +208,7 @@ def test_from_data_to_proved_files(case: Case, tmp_path: Path, capsys: pytest.Ca
         told: Any = json.loads(capsys.readouterr().out)
         (answer,) = told["images" if case.images else "texts"]
         assert {row["label"] for row in answer["top"]} <= set(report.evaluation.class_names)
-        assert ("labels" in answer) == (case.task.get("kind") == "multilabel")
+        assert ("labels" in answer) == (case.task.get("kind") in ("multilabel", "segmentation"))
     assert main(["verify", str(artifacts[-1].path), "--data", str(table), "--json"]) == 0
     (row,) = json.loads(capsys.readouterr().out)["artifacts"]
     assert row["figures"][case.metric] == pytest.approx(row["quality"])

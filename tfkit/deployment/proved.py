@@ -25,12 +25,18 @@ def proved_files(run: RunDirectory) -> list[dict[str, Any]]:
         For each: `file`, `format`, `accepted`, `refusals` and the figures.
 
     Raises:
-        ExportError: When the run has not finished, or its report has changed.
+        ExportError: When the run has not finished, its report has changed, or its model is a segmenter.
     """
     if not run.is_finished:
         raise ExportError(f"'{run.path}' is no finished run", hint="name the folder of a run, such as runs/digits")
     run.vouches_for(run.report_json)
-    results: list[dict[str, Any]] = json.loads(run.report_json.read_text(encoding="utf-8"))["artifacts"]
+    said = json.loads(run.report_json.read_text(encoding="utf-8"))
+    if said["evaluation"].get("task") == "segmentation":
+        raise ExportError(
+            f"'{run.path}' is a segmenter, and the clients of bundles read answers for whole pictures",
+            hint="ship the proved file itself: MediaPipe's ImageSegmenter reads the .tflite files",
+        )
+    results: list[dict[str, Any]] = said["artifacts"]
     return results
 
 

@@ -52,7 +52,7 @@ def judge_head(
         return model, "regression", ""
     head = read_head(model)
     if len(model.outputs[0].shape) == _MAPS:
-        return model, "segmentation", _of_masks(head.activation, path, said)
+        return model, "segmentation", _of_masks(head.activation, head.units, path, said)
     task, note = task_of(head.activation, head.units, path, said, named=named)
     if head.units == 1 and task == "classification":
         return with_two_scores(model, head), task, note
@@ -90,9 +90,14 @@ def numbers_refused(path: Path) -> ModelError:
     )
 
 
-def _of_masks(activation: str, path: Path, said: TaskName | None) -> str:
+def _of_masks(activation: str, units: int, path: Path, said: TaskName | None) -> str:
     """What a reader of a segmenter's scores must know; empty for softmax scores."""
-    if said is not None:
+    if units == 1:
+        raise ModelError(
+            f"'{path}' gives one number for each pixel; expected a score for each of two or more classes",
+            hint="end it in two softmax channels: the second is that of the thing",
+        )
+    if said not in (None, "segmentation"):
         raise ModelError(f"'{path}' gives scores for each pixel: it is a segmenter, not --task {said}")
     return "" if activation == "softmax" else "the scores of a pixel are no probabilities; the largest is its class"
 

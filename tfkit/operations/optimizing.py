@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 # These images choose among a dozen files: more than stop a training early.
 _VALIDATION = 0.2
 DIGITS = "digits"
+_OF_SEGMENTERS = "train it with a recipe of task.kind segmentation, or make its file alone: tfkit export"
 
 
 @dataclass(frozen=True)
@@ -199,6 +200,8 @@ def _load(
                 f"the order of the data: {', '.join(splits.class_names[:5])}, …; --labels FILE says another"
             )
     scored, scores, note = judge_head(loaded, path, task, named=len(splits.class_names))
+    if scores == "segmentation":
+        raise ModelError(f"'{path}' is a segmenter; a search judges by one label a picture", hint=_OF_SEGMENTERS)
     if scores == "multilabel":
         raise ModelError(
             f"'{path}' gives several labels at once; a search judges by one label a picture",

@@ -46,6 +46,11 @@ class ShippedModel:
             refuse_changed_files(run)
         self.spec = self.artifact.input
         self.task = task_named(self.artifact.task)
+        if self.task.targets == "masks":
+            raise ModelError(
+                f"'{self.artifact.path}' answers each pixel; drift and label queues compare answers of whole pictures",
+                hint="judge it on new masks: tfkit verify RUN --data FOLDER",
+            )
         self.noun = input_of(self.spec).noun
         self.notes: list[str] = []
 

@@ -23,9 +23,7 @@ def image_rows(pixels):
 
 
 def masks(pixels):
-    options = vision.ImageSegmenterOptions(
-        base_options=base, output_category_mask=True, output_confidence_masks=True
-    )
+    options = vision.ImageSegmenterOptions(base_options=base, output_category_mask=True, output_confidence_masks=True)
     with vision.ImageSegmenter.create_from_options(options) as segmenter:
         for picture in pixels:
             image = mediapipe.Image(image_format=mediapipe.ImageFormat.SRGB, data=np.ascontiguousarray(picture))
