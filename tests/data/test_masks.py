@@ -86,7 +86,7 @@ def test_colours_say_classes_too(tmp_path: Path) -> None:
     coding = MaskCoding(IMAGE, {"ground": (10, 20, 30), "square": (200, 0, 0)}, ignored=((0, 0, 0),))
     splits = load_image_splits(source="image_folder", directory=folder, targets=masked(coding))
     assert set(np.unique(splits.train.labels)) == {0, 1, IGNORED}
-    with pytest.raises(DataError, match="coloured, and task.classes names numbers"):
+    with pytest.raises(DataError, match=r"coloured, and task\.classes names numbers"):
         load_image_splits(source="image_folder", directory=folder, targets=masked())
 
 
@@ -121,7 +121,7 @@ def test_masks_that_cannot_be_used_are_told_and_left_out(tmp_path: Path) -> None
 def test_an_image_without_a_mask_is_told(tmp_path: Path) -> None:
     folder = written(tmp_path, {"images": "masks"})
     (folder / "masks" / "3.png").unlink()
-    with pytest.raises(DataError, match="the image images/3.png has no mask"):
+    with pytest.raises(DataError, match=r"the image images/3\.png has no mask"):
         load_image_splits(source="image_folder", directory=folder, targets=masked())
     with pytest.raises(DataError, match="holds no images with masks beside them"):
         load_image_splits(source="image_folder", directory=folder / "images", targets=masked())

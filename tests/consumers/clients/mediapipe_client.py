@@ -45,7 +45,7 @@ def vectors(texts):
 
 try:
     if "segment" in given.files:
-        scores, classes, labels = zip(*masks(given["pixels"]))
+        scores, classes, labels = zip(*masks(given["pixels"]), strict=True)
         np.savez(answers, answers=np.stack(scores), classes=np.stack(classes), labels=np.array(labels[0]).astype(str))
         sys.exit()
     if "embed" in given.files:
