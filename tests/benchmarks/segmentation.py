@@ -19,10 +19,11 @@ from measured import measured_on
 
 import tfkit
 from tfkit.artifacts import ImageSpec
-from tfkit.config import load_recipe
+from tfkit.config import find_recipe, load_recipe
 from tfkit.data import evaluation_batches, load_image_splits, training_batches
 from tfkit.data.masks import IGNORED
 from tfkit.running.planning import targets_of
+from tfkit.running.recipe import as_overrides
 from tfkit.tasks import PLAIN, SEGMENTATION
 
 WEIGHTS = "weights/mobilenet_v2_0.35_224_no_top.weights.h5"
@@ -67,7 +68,7 @@ def by_recipe(options: argparse.Namespace, seed: int, folder: Path) -> tuple[dic
 
 def plain_keras(options: argparse.Namespace, seed: int, changes: dict[str, Any]) -> dict[str, float]:
     """What a script without tfkit's decoder, schedule and augmentation of masks reaches."""
-    config = load_recipe("segment_folder", **changes)
+    config = load_recipe(find_recipe("segment_folder"), as_overrides(changes))
     splits = load_image_splits(**config.data.loading_options(), targets=targets_of(config), seed=seed)
     image = ImageSpec(options.height, options.width, 3, "stretch")
     keras.utils.set_random_seed(seed)

@@ -13,16 +13,15 @@ _TITLES = {"train": "Training", "validation": "Validation", "test": "Evaluation"
 
 @dataclass(frozen=True)
 class SplitSummary:
-    """One split: its name, its name for people, and the number of examples of each class."""
+    """One split: its name, its name for people, the number of examples of each class, and of all.
+
+    Of several labels, and of masks, an example counts for each class that it shows: the sum is more.
+    """
 
     name: str
     title: str
     counts: Mapping[str, int]
-
-    @property
-    def total(self) -> int:
-        """Examples in the split."""
-        return sum(self.counts.values())
+    total: int
 
 
 @dataclass(frozen=True)
@@ -69,10 +68,10 @@ def summarize_data(data: Mapping[str, Any], *, noun: str) -> DataSummary:
     Returns:
         The same as values ready to print.
     """
-    kept = data["kept"]
+    kept, counted_in_all = data["kept"], data.get("examples", {})  # older runs have no sums
     near, near_leakage = data.get("near_duplicates", ()), data.get("near_leakage", ())  # older runs have none
     splits = tuple(
-        SplitSummary(name, title, kept[name])
+        SplitSummary(name, title, kept[name], counted_in_all.get(name, sum(kept[name].values())))
         for name, title in _TITLES.items()
         if name in kept and sum(kept[name].values())
     )

@@ -42,7 +42,8 @@ def overlaid(pixels: np.ndarray, mask: np.ndarray, colours: NDArray[np.uint8]) -
         uint8 (height, width, 3).
     """
     picture = np.repeat(pixels, 3, axis=2) if pixels.shape[-1] == 1 else pixels
-    tinted = (1 - _STRENGTH) * picture + _STRENGTH * colours[np.where(mask == IGNORED, 0, mask)]
+    grey = picture.mean(axis=-1, keepdims=True)  # a picture's own colours would be taken for a class's
+    tinted = (1 - _STRENGTH) * grey + _STRENGTH * colours[np.where(mask == IGNORED, 0, mask)]
     return np.where((mask == IGNORED)[..., None], picture, tinted).clip(0, 255).astype(np.uint8)
 
 
