@@ -52,7 +52,7 @@ def test_a_saved_model_gives_the_right_labels_without_tensorflow(exported: Path,
     images = [str(pictures / name / "0.png") for name in names]
     words = ["predict", str(exported / "saved_model"), *images, "--top", "2", "--json"]
 
-    process = subprocess.run([sys.executable, "-c", RUN, *words], capture_output=True, text=True, timeout=120)
+    process = subprocess.run([sys.executable, "-c", RUN, *words], capture_output=True, text=True, timeout=500)
 
     assert process.returncode == 0, process.stderr
     answers = [image["top"] for image in json.loads(process.stdout)["images"]]
