@@ -38,24 +38,34 @@ def load(bundle: Path, url: str, *, requests: int, clients: int, bad: float, apa
     return said
 
 
-def first_and_steady(bundle: Path, folder: Path) -> tuple[float, float]:
-    """Milliseconds of the first request after a start, and the median of later ones, by one client at Triton itself.
+# One client at Triton itself. It is refused once before, for a body without inputs, which no model sees: then its own
+# code is warm. A request that comes alone, after a pause, finds processes asleep: the first one does.
+_ALONE = """
+import statistics, sys, time
+sys.path.insert(0, sys.argv[1])
+from check import SENT
+from client import Connection
+connection = Connection(sys.argv[2])
+connection.post(b"{}")
 
-    Before it the client is refused once, for a body without inputs, which no model sees: its own code is warm then.
-    """
-    said = {"folder": str(bundle / "client")}
-    script = (
-        "import json, sys, time, statistics; sys.path.insert(0, json.loads(sys.argv[1])['folder'])\n"
-        "from check import SENT; from client import Connection\n"
-        "open_ = Connection(sys.argv[2]); times = []; open_.post(b'{}')\n"
-        "for number in range(201):\n"
-        "    began = time.perf_counter(); open_.ask([SENT[0]]); times.append(1e3 * (time.perf_counter() - began))\n"
-        "print(json.dumps([times[0], statistics.median(times[1:])]))"
-    )
+def took(pause=0.0):
+    time.sleep(pause)
+    began = time.perf_counter()
+    connection.ask([SENT[0]])
+    return 1e3 * (time.perf_counter() - began)
+
+first = took(0.2)
+print(first, statistics.median([took(0.2) for _ in range(15)]), statistics.median([took() for _ in range(200)]))
+"""
+
+
+def first_and_steady(bundle: Path, folder: Path) -> tuple[float, float, float]:
+    """Milliseconds of the first request after a start; the median of later ones, 0.2 s apart, and at once."""
     with triton(bundle, folder) as started:
-        words = [sys.executable, "-c", script, json.dumps(said), f"http://127.0.0.1:{started.http}"]
-        first, steady = json.loads(subprocess.run(words, capture_output=True, text=True, check=True).stdout)
-    return first, steady
+        words = [sys.executable, "-c", _ALONE, str(bundle / "client"), f"http://127.0.0.1:{started.http}"]
+        said = subprocess.run(words, capture_output=True, text=True, check=True).stdout
+    first, apart, at_once = map(float, said.split())
+    return first, apart, at_once
 
 
 def main() -> None:
@@ -77,20 +87,25 @@ def main() -> None:
             ):
                 raise SystemExit(1)
         under_load(folder / "warm", folder, given)
-        print("\n| start | first request, ms | steady p50, ms | ratio |\n| --- | --- | --- | --- |")
-        ratios: dict[str, list[float]] = {"warm": [], "cold": []}
-        for number in range(given.starts):
-            for kind in ratios:
-                first, steady = first_and_steady(folder / kind, folder)
-                ratios[kind].append(first / steady)
-                told = "with" if kind == "warm" else "without"
-                print(
-                    f"| {number + 1}, {told} warm-up | {first:.2f} | {steady:.2f} | {first / steady:.2f} |", flush=True
-                )
-        for kind, values in ratios.items():
-            print(f"\n{kind}: first / steady p50, median {statistics.median(values):.2f}, at most {max(values):.2f}")
+        starts(folder, given.starts)
         pins = [line for line in (folder / "warm/requirements.txt").read_text().splitlines() if "==" in line]
     print("\n" + ", ".join((*SERVER.packages[:1], *pins)))
+
+
+def starts(folder: Path, count: int) -> None:
+    """The first request after some starts, with and without warm-up in turns."""
+    print("\n| start | first request, ms | p50 0.2 s apart, ms | p50 at once, ms | first / apart |")
+    print("| --- | --- | --- | --- | --- |")
+    ratios: dict[str, list[float]] = {"with": [], "without": []}
+    for number in range(count):
+        for kind, bundle in (("with", "warm"), ("without", "cold")):
+            first, apart, at_once = first_and_steady(folder / bundle, folder)
+            ratios[kind].append(first / apart)
+            row = f"{number + 1}, {kind} warm-up | {first:.2f} | {apart:.2f} | {at_once:.2f} | {first / apart:.2f}"
+            print(f"| {row} |", flush=True)
+    for kind, values in ratios.items():
+        told = f"{statistics.median(values):.2f} ({min(values):.2f} to {max(values):.2f})"
+        print(f"| {kind} warm-up, median (range) | | | | {told} |", flush=True)
 
 
 def under_load(bundle: Path, folder: Path, given: argparse.Namespace) -> None:

@@ -24,5 +24,6 @@ def broken(content):
     """What is wrong, and tensors that hold it."""
     if INPUT.endswith("_bytes"):
         yield "a picture that is cut off", tensors_of([content[: len(content) // 2]])
+        yield "a broken JPEG", tensors_of([b"\xff\xd8\xff\xe0\x00\x10JFIF\x00\x01\x01" + bytes(40)])
     else:
         yield "a text that is no UTF-8", tensors_of([b"\xff\xfe"])
