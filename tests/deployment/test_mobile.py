@@ -178,7 +178,7 @@ def test_the_cpp_sample_builds_and_answers(bundle: Path, tmp_path: Path) -> None
 
 
 def _run(words: list[str]) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(words, capture_output=True, text=True, timeout=600)
+    return subprocess.run(words, capture_output=True, text=True, timeout=1200)
 
 
 @pytest.mark.slow
