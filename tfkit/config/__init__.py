@@ -15,7 +15,7 @@ from tfkit.config.shipped import (
     shipped_scripts,
 )
 from tfkit.config.study import Choices, Range, TunedRecipe, load_tuned_recipe
-from tfkit.config.task_section import TaskSection
+from tfkit.config.task_section import AnyTaskSection, ImageTaskSection, TaskSection
 from tfkit.config.text_sections import (
     TextAugmentationSection,
     TextDataSection,
@@ -32,6 +32,7 @@ from tfkit.config.tune_section import TuneSection
 __all__ = [
     "AcceptanceSection",
     "AnyRecipe",
+    "AnyTaskSection",
     "AugmentationSection",
     "Choices",
     "DataSection",
@@ -40,6 +41,7 @@ __all__ = [
     "ExportSection",
     "FineTuneSection",
     "HeadSection",
+    "ImageTaskSection",
     "ModelSection",
     "PruningSection",
     "QuantizationSection",

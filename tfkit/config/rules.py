@@ -174,7 +174,7 @@ def broken_rules(tree: Tree, at_fault: set[KeyPath], places: Places) -> list[str
         sentences += source_rules(data, places, needed=_NEEDED, read_by=_READ_BY) + fraction_rules(data, places)
     if tree.get("head") is None and tree.get("fine_tune") is None:
         sentences.append(f"nothing would be trained: give the recipe a head: or a fine_tune: section {places.of(())}")
-    sentences += broken_task_rules(tree, at_fault, places, of_images=True)
+    sentences += broken_task_rules(tree, at_fault, places)
     sentences += _not_read_by_lbfgs(tree, at_fault, places, "head", HeadSection, GRADIENT_KEYS_OF_HEAD)
     sentences += _not_read_by(tree, at_fault, places, method="lora", keys=_NOT_OF_LORA, why=_WHY_NOT_OF_LORA)
     return sentences + broken_compression_rules(tree, at_fault, places)
@@ -240,7 +240,7 @@ def broken_text_rules(tree: Tree, at_fault: set[KeyPath], places: Places) -> lis
     if isinstance(augmentation, dict) and augmentation.get("synonyms") and not augmentation.get("word_vectors"):
         place = places.of(("augmentation", "synonyms"))
         sentences.append(f"augmentation.synonyms needs augmentation.word_vectors, a file of word vectors {place}")
-    sentences += broken_task_rules(tree, at_fault, places, of_images=False)
+    sentences += broken_task_rules(tree, at_fault, places)
     sentences += _not_read_by(tree, at_fault, places, method="head", keys=_NOT_OF_HEAD, why=_WHY_NOT_OF_HEAD)
     sentences += _solver_rules(tree, at_fault, places)
     return sentences + _smaller_rules(tree, at_fault, places)

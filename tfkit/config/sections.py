@@ -21,7 +21,7 @@ from tfkit.config.keys import (
     key,
 )
 from tfkit.config.options import AcceptanceLimits
-from tfkit.config.task_section import TaskSection
+from tfkit.config.task_section import ImageTaskSection
 from tfkit.config.training_sections import FineTuneSection, HeadSection, Section
 from tfkit.config.tune_section import TuneSection
 
@@ -112,7 +112,7 @@ class RecipeConfig(Section):
     recipe: ScriptName = key(SCRIPT_NAME, "The script to run.")
     run: SharedRunSection = SharedRunSection()
     data: DataSection
-    task: TaskSection = TaskSection()
+    task: ImageTaskSection = ImageTaskSection()
     augmentation: AugmentationSection = AugmentationSection(policy="none")
     model: ModelSection = ModelSection()
     head: HeadSection | None = None

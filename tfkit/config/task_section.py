@@ -35,22 +35,9 @@ _KINDS: dict[str, Literal["classes", "labels", "numbers", "masks"]] = {
 }
 
 
-class TaskSection(Section):
-    """`task:` - what is asked of the model: one class of several, any of several labels, numbers, or masks."""
+class _TaskKeys(Section):
+    """What tasks of images and of texts share."""
 
-    kind: Literal["classification", "multilabel", "regression", "segmentation"] = choice(
-        "One class of several, any of several labels at once, numbers, or a class for each pixel.", "classification"
-    )
-    classes: Annotated[dict[Text, MaskValue], Field(min_length=2, max_length=255)] | None = key(
-        "{name: VALUE, ...} of 2 to 255 classes, or null; VALUE is " + _MASK_VALUE,
-        "segmentation: the number or colour of each class in the masks, in the order of the scores; null: the data's.",
-        None,
-    )
-    ignored: tuple[MaskValue, ...] = key(
-        "a list of VALUEs, each " + _MASK_VALUE,
-        "segmentation: numbers or colours of pixels that are neither learned nor judged.",
-        (255,),
-    )
     label_columns: Annotated[tuple[Text, ...], AfterValidator(all_different)] = key(
         "a list of different column names",
         "Tables: a column for each label (1 or 0) or number; empty: the one label column holds all labels.",
@@ -71,6 +58,36 @@ class TaskSection(Section):
         None,
     )
 
+
+class TaskSection(_TaskKeys):
+    """`task:` - what is asked of the model: one class of several, any of several labels, or numbers."""
+
+    kind: Literal["classification", "multilabel", "regression"] = choice(
+        "One class of several, any of several labels at once, or numbers.", "classification"
+    )
+
+    def target_options(self) -> TargetOptions:
+        """This section as keyword arguments of `tfkit.data.targets.Targets`."""
+        return {"kind": _KINDS[self.kind], "columns": self.label_columns, "separator": self.separator}
+
+
+class ImageTaskSection(_TaskKeys):
+    """`task:` of images - one class of several, any of several labels, numbers, or a class for each pixel."""
+
+    kind: Literal["classification", "multilabel", "regression", "segmentation"] = choice(
+        "One class of several, any of several labels at once, numbers, or a class for each pixel.", "classification"
+    )
+    classes: Annotated[dict[Text, MaskValue], Field(min_length=2, max_length=255)] | None = key(
+        "{name: VALUE, ...} of 2 to 255 classes, or null; VALUE is " + _MASK_VALUE,
+        "segmentation: the number or colour of each class in the masks, in the order of the scores; null: the data's.",
+        None,
+    )
+    ignored: tuple[MaskValue, ...] = key(
+        "a list of VALUEs, each " + _MASK_VALUE,
+        "segmentation: numbers or colours of pixels that are neither learned nor judged.",
+        (255,),
+    )
+
     def target_options(self) -> TargetOptions:
         """This section as keyword arguments of `tfkit.data.targets.Targets`."""
         columns = ("mask",) if self.kind == "segmentation" else self.label_columns
@@ -81,7 +98,10 @@ class TaskSection(Section):
         return {"values": self.classes or {}, "ignored": self.ignored}
 
 
-def broken_task_rules(tree: Tree, at_fault: set[KeyPath], places: Places, *, of_images: bool) -> list[str]:
+AnyTaskSection = TaskSection | ImageTaskSection
+
+
+def broken_task_rules(tree: Tree, at_fault: set[KeyPath], places: Places) -> list[str]:
     """Sentences for every rule between `task:` and the other sections that a recipe breaks; see `broken_rules`."""
     section = tree.get("task")
     section = section if isinstance(section, dict) else {}
@@ -89,9 +109,7 @@ def broken_task_rules(tree: Tree, at_fault: set[KeyPath], places: Places, *, of_
         return []
     kind = str(section.get("kind", "classification"))
     broken: list[tuple[KeyPath, str]] = []
-    if kind == "segmentation" and not of_images:
-        broken.append((("task", "kind"), "task.kind segmentation asks for a class of each pixel: recipes of images"))
-    elif kind == "segmentation":
+    if kind == "segmentation":
         broken += segmentation_rules(tree, section) + ranking_rules(tree, kind)
     else:
         broken += masks_alone(tree, kind)

@@ -59,7 +59,7 @@ def mix_batch(batch: Mapping[str, tf.Tensor], *, mixing: Mixing | None, seed: tf
 
 
 def _is_masks(targets: tf.Tensor) -> bool:
-    return bool(targets.shape.rank == 3)
+    return len(targets.shape) == 3
 
 
 def _beta(shape: list[tf.Tensor], alpha: float, seed: tf.Tensor) -> tf.Tensor:

@@ -11,13 +11,13 @@ CLASSES = ("background", "circle", "square", "triangle")
 SIDE = 48  # pixels
 _COUNT = 400
 _SEED = 20240917
-_MOST = 4  # shapes in a picture
+_MOST = 3  # shapes in a picture
 _CONTRAST = 45  # least distance of a shape's colour from the background's, in one channel
 _NOISE = 14.0
 
 
 def read_shapes(*, channels: int) -> dict[PartName, Reading]:
-    """Draw 400 pictures of one to four circles, squares and triangles over each other, on a shaded ground.
+    """Draw 400 pictures of one to three circles, squares and triangles over each other, on a shaded ground.
 
     Colours say nothing of the class, sizes and places differ, and noise lies over all: only the outline tells.
 
@@ -54,7 +54,7 @@ def _inside(
     kind: int, rows: NDArray[np.float64], columns: NDArray[np.float64], rng: np.random.Generator
 ) -> NDArray[np.bool_]:
     """Where a shape of random place, size and turn is."""
-    radius = rng.uniform(5, 10)
+    radius = rng.uniform(7, 14)
     row, column = rng.uniform(radius * 0.6, SIDE - radius * 0.6, 2)
     angle = rng.uniform(0, 2 * np.pi)
     down, right = rows - row, columns - column

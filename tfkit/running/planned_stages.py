@@ -3,7 +3,7 @@
 from typing import Any
 
 from tfkit.artifacts import TaskName
-from tfkit.config import AcceptanceSection, EmbeddingRecipeConfig, RecipeConfig, TaskSection, TextRecipeConfig
+from tfkit.config import AcceptanceSection, AnyTaskSection, EmbeddingRecipeConfig, RecipeConfig, TextRecipeConfig
 from tfkit.config.text_sections import TextFineTuneSection
 from tfkit.config.training_sections import GRADIENT_KEYS, GRADIENT_KEYS_OF_HEAD, set_keys
 from tfkit.reports.quantities import counted
@@ -150,7 +150,7 @@ def _distillation(config: RecipeConfig | TextRecipeConfig) -> str:
     return f"from {teacher}, temperature {section.temperature:g}, alpha {section.alpha:g}"
 
 
-def _task(section: TaskSection) -> str:
+def _task(section: AnyTaskSection) -> str:
     told: str = section.kind
     if section.operating_point is not None:
         told += f", thresholds for a sensitivity of {section.operating_point:.0%}"

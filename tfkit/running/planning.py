@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from tfkit.config import AnyRecipe, EmbeddingRecipeConfig, RecipeConfig, TaskSection
+from tfkit.config import AnyRecipe, AnyTaskSection, EmbeddingRecipeConfig, RecipeConfig
 from tfkit.errors import ModelError
 from tfkit.running.teachers import find_teacher, taught_by, teaching
 
@@ -42,7 +42,7 @@ def targets_of(config: AnyRecipe) -> "Targets":
     return targets
 
 
-def head_of(task: TaskSection, labels: "np.ndarray | None" = None) -> "HeadSpec":
+def head_of(task: AnyTaskSection, labels: "np.ndarray | None" = None) -> "HeadSpec":
     """What stands behind the logits of a recipe's model.
 
     Args:

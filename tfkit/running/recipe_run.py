@@ -11,7 +11,7 @@ import numpy as np
 from tfkit import artifacts, exporters, reports, verification
 from tfkit.artifacts.manifest import file_sha256
 from tfkit.benchmarking import describe_host
-from tfkit.config import EmbeddingRecipeConfig, RecipeConfig, TaskSection, TextRecipeConfig, dump_recipe
+from tfkit.config import AnyTaskSection, EmbeddingRecipeConfig, RecipeConfig, TextRecipeConfig, dump_recipe
 from tfkit.data import DatasetSplits
 from tfkit.inputs import calibration_inputs
 from tfkit.reports.quantities import counted
@@ -48,7 +48,7 @@ def begin_folder(
     return folder
 
 
-def decision_on(model: Any, validation: Any, spec: artifacts.InputSpec, asked: TaskSection) -> Decision:
+def decision_on(model: Any, validation: Any, spec: artifacts.InputSpec, asked: AnyTaskSection) -> Decision:
     """What turns a model's scores into answers; thresholds, where the task has some, come from the validation split.
 
     Args:
