@@ -123,8 +123,9 @@ def under_load(bundle: Path, folder: Path, given: argparse.Namespace) -> None:
             middle.append(started.resident_bytes())
             said.append(load(bundle, url, requests=given.requests - half, bad=given.bad, **options))
             after, seconds = started.resident_bytes(), time.perf_counter() - began
-            assert started.process.poll() is None, "Triton died"
             _tell(said, seconds, (before, middle[0], after), given)
+            if started.process.poll() is not None:
+                raise SystemExit(f"Triton died: {(folder / 'triton.log').read_text(errors='replace')[-1500:]}")
             _take_away(started, watch)
 
 
