@@ -5,17 +5,19 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from tfkit.artifacts import ImageSpec
 from tfkit.cores import usable_cores
 from tfkit.data.host_images import fit_nearest, is_png, png_fault
 from tfkit.errors import DataError
 from tfkit.files import read_regular_file
+
+if TYPE_CHECKING:
+    from tfkit.artifacts import ImageSpec
 
 IGNORED = 255  # of a fitted mask: pixels that no class is asked of
 MOST_CLASSES = 255
@@ -108,11 +110,12 @@ class MaskCoding:
         ignored: Numbers or colours of pixels that no class is asked of: they are neither learned nor judged.
 
     Example:
+        >>> from tfkit.artifacts import ImageSpec
         >>> MaskCoding(ImageSpec(4, 4), {"sky": 0, "road": 7}).names
         ('sky', 'road')
     """
 
-    image: ImageSpec
+    image: "ImageSpec"
     values: Mapping[str, MaskValue] = field(default_factory=dict)
     ignored: tuple[MaskValue, ...] = (IGNORED,)
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import colorsys
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tfkit.data.masks import IGNORED
-from tfkit.reports.findings import Evaluation
-from tfkit.reports.gallery import Misclassified
+
+if TYPE_CHECKING:
+    from tfkit.reports.findings import Evaluation
+    from tfkit.reports.gallery import Misclassified
 
 _STRENGTH = 0.55  # of a class's colour over the picture
 _GAP = 4  # pixels between two pictures
