@@ -18,6 +18,7 @@ from onnx import TensorProto, helper, numpy_helper
 from tfkit.errors import ExportError
 from tfkit.exporters.onnx.flatbuffer_graph import FileGraph, FileOperator, FileTensor
 
+INSTEAD = "leave the onnx formats out of export.formats, or build the model without it"
 TO_CHANNELS_FIRST, TO_CHANNELS_LAST = (0, 3, 1, 2), (0, 2, 3, 1)
 _LEAST_OPSET = 17
 _IR_VERSIONS = {17: 8, 18: 8, 19: 9, 20: 9, 21: 10}  # https://github.com/onnx/onnx/blob/main/docs/Versioning.md
