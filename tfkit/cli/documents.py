@@ -11,6 +11,12 @@ def print_document(document: object, *, ascii_only: bool = False) -> None:
     Args:
         document: Dicts, lists, texts and numbers; what else is in it, such as a path, is printed as its text.
         ascii_only: Escape other letters too.
+
+    Example:
+        >>> print_document([1])
+        [
+          1
+        ]
     """
     text = json.dumps(document, indent=2, default=str, ensure_ascii=ascii_only)
     typer.echo(text.encode("utf-8", "backslashreplace").decode())

@@ -75,6 +75,11 @@ def masks_alone(tree: Tree, kind: str) -> list[tuple[KeyPath, str]]:
 
 
 def value_at(tree: Tree, path: KeyPath) -> Plain:
-    """The value of a key in a section; None where either is missing."""
+    """The value of a key in a section; None where either is missing.
+
+    Example:
+        >>> value_at({"data": {"channels": 3}}, ("data", "channels"))
+        3
+    """
     section = tree.get(str(path[0]))
     return section.get(str(path[1])) if isinstance(section, dict) else None

@@ -207,7 +207,12 @@ def fitted_masks(
 
 
 def classes_present(masks: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Which classes occur in each of n fitted masks: uint8 (n, k), k one more than the highest that occurs."""
+    """Which classes occur in each of n fitted masks: uint8 (n, k), k one more than the highest that occurs.
+
+    Example:
+        >>> classes_present(np.array([[[0, 2]], [[1, 255]]], np.uint8)).tolist()
+        [[1, 0, 1], [0, 1, 0]]
+    """
     held = [np.bincount(mask.ravel(), minlength=IGNORED + 1)[:IGNORED] > 0 for mask in masks]
     present = np.array(held, np.uint8).reshape(len(masks), IGNORED)
     occurring = np.flatnonzero(present.any(axis=0))

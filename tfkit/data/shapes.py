@@ -26,6 +26,10 @@ def read_shapes(*, channels: int) -> dict[PartName, Reading]:
 
     Returns:
         One part, `all`: pictures of 48 x 48 pixels, masks of the positions in `CLASSES`.
+
+    Example:
+        >>> len(read_shapes(channels=3)["all"].names)
+        400
     """
     rng = np.random.default_rng(_SEED)
     pictures, masks = zip(*(_drawn(rng) for _ in range(_COUNT)), strict=True)

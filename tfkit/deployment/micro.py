@@ -59,6 +59,10 @@ class MicroRun:
         arena_bytes: The smallest arena it ran in, to 64 bytes.
         answers: Its outputs, whole numbers (n, outputs).
         steps_apart: How far they are from LiteRT's at most, in steps.
+
+    Example:
+        >>> MicroRun(25792, np.zeros((8, 3), np.int64), 0).arena_bytes
+        25792
     """
 
     arena_bytes: int

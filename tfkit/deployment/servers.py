@@ -15,6 +15,10 @@ class Signals:
         waiting: How long requests wait for their turn, likewise.
         any_requests: Requests a second in the last quarter of an hour.
         waits_for: What the dashboard calls the wait.
+
+    Example:
+        >>> Signals({"good": "up"}, "0", "1", "0", "rate(up[15m])").waits_for
+        'Waiting for a batch'
     """
 
     requests: dict[str, str]

@@ -43,6 +43,10 @@ def overlaid(pixels: np.ndarray, mask: np.ndarray, colours: NDArray[np.uint8]) -
 
     Returns:
         uint8 (height, width, 3).
+
+    Example:
+        >>> overlaid(np.zeros((1, 1, 3), np.uint8), np.full((1, 1), 255, np.uint8), class_colours(2)).tolist()
+        [[[0, 0, 0]]]
     """
     picture = np.repeat(pixels, 3, axis=2) if pixels.shape[-1] == 1 else pixels
     grey = picture.mean(axis=-1, keepdims=True)  # a picture's own colours would be taken for a class's

@@ -62,6 +62,10 @@ def confusion(labels: np.ndarray, given: np.ndarray, classes: int) -> NDArray[np
         labels: uint8 (n, height, width), 255 for pixels that are not judged.
         given: uint8 (n, height, width).
         classes: How many there are.
+
+    Example:
+        >>> confusion(np.array([[[0, 1, 255]]], np.uint8), np.array([[[0, 0, 0]]], np.uint8), 2).tolist()
+        [[1, 0], [1, 0]]
     """
     counts = np.zeros(classes * classes, np.int64)
     for mask, answer in zip(labels, given, strict=True):
@@ -113,6 +117,11 @@ def boundary_f1(labels: np.ndarray, given: np.ndarray, classes: int) -> NDArray[
 
     Returns:
         float (classes,); NaN for a class without a boundary anywhere.
+
+    Example:
+        >>> half = np.repeat(np.array([[[0, 0, 1, 1]]], np.uint8), 4, axis=1)
+        >>> boundary_f1(half, half, 2).tolist()
+        [1.0, 1.0]
     """
     reach = max(1.0, BOUNDARY_REACH * float(np.hypot(*labels.shape[1:])))
     total, images = np.zeros(classes), np.zeros(classes)
