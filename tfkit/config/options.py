@@ -219,7 +219,7 @@ class TextTeacherOptions(DistillerOptions):
 class LoadingOptions(TypedDict):
     """`tfkit.data.load_image_splits`."""
 
-    source: Literal["image_folder", "npz", "csv", "tfds", "digits"]
+    source: Literal["image_folder", "npz", "csv", "tfds", "digits", "shapes"]
     directory: Path | None
     name: str | None
     train: Path | None
