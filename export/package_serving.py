@@ -80,7 +80,8 @@ def package(run: Path, destination: Path, options: deployment.ServingOptions, di
             stage.result("its answers are those of the proof")
         versions = {str(number): sha256 for number, sha256 in older.items()} | {str(options.version): served.sha256}
         made_by = f"tfkit {__version__}"
-        bundle = deployment.Bundle("serving", options.name, versions, labels, checked, NOT_CHECKED, made_by)
+        lineage = deployment.bundle_lineage(directory, options.version, previous=options.previous)
+        bundle = deployment.Bundle("serving", options.name, versions, labels, checked, NOT_CHECKED, made_by, lineage)
         deployment.seal_bundle(folder, bundle)
     return bundle
 

@@ -55,7 +55,8 @@ def package(run: Path, destination: Path, options: deployment.WebOptions, displa
             files = deployment.render_templates("web", folder, values)
             stage.result(f"{len(files)} files beside the model")
         made_by = f"tfkit {__version__}"
-        bundle = deployment.Bundle("web", options.name, {"1": served.sha256}, {}, checked, NOT_CHECKED, made_by)
+        versions, lineage = {"1": served.sha256}, deployment.bundle_lineage(directory, 1)
+        bundle = deployment.Bundle("web", options.name, versions, {}, checked, NOT_CHECKED, made_by, lineage)
         deployment.seal_bundle(folder, bundle)
     return bundle
 

@@ -1,9 +1,13 @@
 """A bundle is whole or not there, and every changed, missing or added file of it is named."""
 
+import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from tfkit.artifacts import Lineage, Parent
+from tfkit.artifacts.manifest import write_check_sums
 from tfkit.cli.main import main
 from tfkit.deployment import Bundle, ServingOptions, new_bundle, read_bundle, seal_bundle
 from tfkit.errors import ConfigError, ExportError, RunError
@@ -65,6 +69,46 @@ def test_verify_compares_a_bundle(sealed: Path, capsys: pytest.CaptureFixture[st
     (sealed / "models/model.pb").write_bytes(b"other")
     assert main(["verify", str(sealed)]) == 1
     assert "model.pb" in capsys.readouterr().err
+
+
+def test_a_bundle_tells_where_its_model_comes_from(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    old = Lineage(run="older", parents=(Parent("backbone", "resnet8"),))
+    lineage = {"1": old, "10": Lineage(run="newer", data_sha256="1" * 64, examples={"train": 3})}
+    said = replace(SAID, versions={"1": "0" * 64, "10": "2" * 64}, lineage=lineage)
+    with new_bundle(tmp_path / "runs/digits/bundle") as folder:
+        for version in said.versions:
+            (folder / "models/digits" / version).mkdir(parents=True)
+            (folder / "models/digits" / version / "model.tflite").write_text(version)
+        (folder / "SERVING.md").write_text("start it so\n")
+        seal_bundle(folder, said)
+    bundle = tmp_path / "runs/digits/bundle"
+    assert read_bundle(bundle) == said
+    for path, run in (
+        (bundle, "newer"),
+        (bundle / "models/digits/1/model.tflite", "older"),
+        (bundle / "models/digits/10", "newer"),
+        (bundle / "SERVING.md", "newer"),
+    ):
+        capsys.readouterr()
+        assert main(["lineage", str(path), "--json"]) == 0
+        assert json.loads(capsys.readouterr().out)["run"] == run
+    assert main(["lineage", str(bundle / "models/digits/1/model.tflite")]) == 0
+    assert "resnet8" in capsys.readouterr().out
+    (bundle / "models/digits/1/model.tflite").write_text("2")
+    assert main(["lineage", str(bundle)]) == 1
+    assert "model.tflite" in capsys.readouterr().err
+
+
+def test_a_bundle_of_an_older_tfkit_is_read_and_says_nothing_of_it(
+    sealed: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = json.loads((sealed / "bundle.json").read_text())
+    for lineage, told in ((None, "an older tfkit"), ({"1": {"run": 3}}, "none that this tfkit writes")):
+        older = {name: value for name, value in said.items() if name != "lineage"}
+        (sealed / "bundle.json").write_text(json.dumps(older if lineage is None else {**older, "lineage": lineage}))
+        write_check_sums(sealed, leave_out=("api_keys.conf",))
+        assert main(["lineage", str(sealed)]) == 1
+        assert told in capsys.readouterr().err
 
 
 def test_a_fault_leaves_nothing(tmp_path: Path) -> None:

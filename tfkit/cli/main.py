@@ -65,6 +65,8 @@ _COMMANDS: tuple[Callable[..., int], ...] = (
     label_queue.label_queue,
     redact.redact,
     lineage.lineage,
+    lineage.push,
+    lineage.sign,
     doctor.doctor,
 )
 for _command in _COMMANDS:
@@ -95,8 +97,7 @@ def main(arguments: Sequence[str] | None = None, *, command: Callable[..., int] 
 
     Returns:
         The exit status: 0, 1 (error), 2 (wrong usage), 3 (an exported file was refused, none met a budget, or
-        inputs drifted) or 130
-        (Ctrl-C), 143 (SIGTERM), 129 (SIGHUP).
+        inputs drifted), or 130 (Ctrl-C), 143 (SIGTERM), 129 (SIGHUP).
 
     Example:
         >>> main(["--version"])

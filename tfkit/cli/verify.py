@@ -26,16 +26,10 @@ REFUSED = 3
 
 
 def verify(
-    path: Annotated[
-        Path,
-        typer.Argument(
-            help="A run's folder, an artifacts folder, a .tflite file, a SavedModel or a bundle.", metavar="PATH"
-        ),
-    ],
+    path: Annotated[Path, typer.Argument(help="A run, artifacts folder, .tflite file, SavedModel or bundle.")],
     *,
     data: Annotated[
-        Path | None,
-        typer.Option(help="Labelled images: class folders, .npz or CSV; or texts: CSV, TSV, JSONL.", metavar="DATA"),
+        Path | None, typer.Option(help="Labelled images: class folders, .npz, CSV; or texts: CSV, TSV, JSONL.")
     ] = None,
     reference: Annotated[
         Path | None, typer.Option(help="The Keras model it was made from, to compare with.", metavar="MODEL")
@@ -65,19 +59,27 @@ def verify(
         str | None,
         typer.Option(help="Refuse integer files not wholly on this Ethos-U NPU; needs Vela.", metavar="ethos-u55-128"),
     ] = None,
+    public_key: Annotated[Path | None, typer.Option(help="Refuse what it did not sign.", metavar="FILE")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
 ) -> int:
     """Show what an exported file is, how fast, and how good.
 
     What is said of the pixels goes for an outside file, and for the reference; a file of tfkit takes them raw.
 
-    Exit status 3: a limit was missed and the file is refused.
+    Exit status 3: a limit was missed, or the signature is not right, and the file is refused.
     """
-    from tfkit.deployment import read_bundle
+    from tfkit.deployment import read_bundle, verify_signature
     from tfkit.operations import Limits, TextTable, verified_notes, verified_table, verify
     from tfkit.terminal import Display, PlainConsole, chatter_dropped
 
     limits = Limits(max_accuracy_drop, min_agreement, max_bytes, max_latency_ms_p95, max_float_ops, min_runtime)
+    if public_key is not None:
+        signature = verify_signature(path, public_key=public_key)
+        Display(PlainConsole(stderr=as_json)).notes(signature.sentences)
+        if signature.reasons:
+            if as_json:
+                print_document(signature.document(), ascii_only=True)
+            return REFUSED
     if (bundle := read_bundle(path)) is not None:
         if limits.any_given or data or reference or npu:
             told = f"'{path}' is a bundle: its files are compared with what was written, and not measured again"
@@ -119,11 +121,6 @@ def _show_bundle(path: Path, bundle: "Bundle", *, as_json: bool) -> int:
 
     if as_json:
         print_document(asdict(bundle), ascii_only=True)
-        return 0
-    display = Display(PlainConsole())
-    versions = ", ".join(bundle.versions)
-    display.note(f"{path}: '{bundle.model}' for {bundle.kind}, version {versions}, by {bundle.made_by}")
-    display.note("every file is as it was written")
-    for told, sentences in (("checked when it was made", bundle.checked), ("not checked", bundle.not_checked)):
-        display.notes(f"{told}: {sentence}" for sentence in sentences)
+    else:
+        Display(PlainConsole()).notes((f"{path}: {bundle.title}", *bundle.sentences))
     return 0

@@ -1,11 +1,13 @@
-from .bundle import Bundle, new_bundle, read_bundle, seal_bundle
+from .bundle import Bundle, bundle_lineage, is_bundle, new_bundle, read_bundle, seal_bundle
 from .core_ml import CORE_ML_NOT_CHECKED, write_core_ml
 from .decoding import sent_name
 from .engines import checked_engine
 from .golden_files import GoldenSamples, golden_samples, write_golden_files
 from .golden_texts import golden_texts
+from .hugging_face import Repository, repository_name, upload, write_repository
 from .lite_files import device_document, size_report
 from .micro import MicroRun, micro_told, micro_values, run_in_micro, unfit_for_micro, write_micro_data
+from .mlflow_store import MlflowRun, log_run
 from .mobile import MobileOptions, mobile_left_out, mobile_model, mobile_values, write_mobile_model
 from .names import check_images, check_name, model_name
 from .npu import DEFAULT_ACCELERATOR, NpuOptions, compile_for_all, npu_model, npu_values
@@ -31,6 +33,8 @@ from .serving import (
     serving_values,
     write_model,
 )
+from .sharing import Shared, share_run
+from .signing import Signature, sign_folder, verify_signature
 from .templates import render_templates
 from .triton import (
     TRITON_IMAGE,
@@ -58,15 +62,20 @@ __all__ = [
     "GoldenRequest",
     "GoldenSamples",
     "MicroRun",
+    "MlflowRun",
     "MobileOptions",
     "NpuOptions",
+    "Repository",
     "ServerCpuOptions",
     "ServingOptions",
+    "Shared",
+    "Signature",
     "TritonOptions",
     "WebOptions",
     "accepted_file",
     "answered_by_bundle",
     "answering",
+    "bundle_lineage",
     "check_images",
     "check_name",
     "checked_engine",
@@ -81,6 +90,8 @@ __all__ = [
     "golden_requests",
     "golden_samples",
     "golden_texts",
+    "is_bundle",
+    "log_run",
     "micro_told",
     "micro_values",
     "mobile_left_out",
@@ -96,6 +107,7 @@ __all__ = [
     "read_bundle",
     "refuse_other_answers",
     "render_templates",
+    "repository_name",
     "repository_values",
     "rest_document",
     "run_in_micro",
@@ -103,10 +115,14 @@ __all__ = [
     "sent_name",
     "served_model",
     "serving_values",
+    "share_run",
+    "sign_folder",
     "size_report",
     "triton_model",
     "triton_values",
     "unfit_for_micro",
+    "upload",
+    "verify_signature",
     "warm_up_records",
     "warm_up_samples",
     "web_model",
@@ -118,6 +134,7 @@ __all__ = [
     "write_micro_data",
     "write_mobile_model",
     "write_model",
+    "write_repository",
     "write_requests",
     "write_version",
     "write_web_model",

@@ -4,15 +4,17 @@ import contextlib
 import json
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from tfkit.artifacts import Lineage, RunDirectory, read_lineage
 from tfkit.artifacts.manifest import CHECK_SUMS_NAME, read_check_sums, refuse_changed_files, write_check_sums
 from tfkit.errors import ExportError, RunError, printable
 from tfkit.files import read_regular_file, write_whole
 
 BUNDLE_NAME = "bundle.json"
+SIGNATURE_NAME = "model.sig"  # of `tfkit sign`, which comes after the check sums
 BundleKind = Literal["serving", "web", "triton", "server-cpu", "mobile", "npu"]
 YOURS = ("api_keys.conf",)  # files that whoever starts the bundle writes into
 # What npm puts into a bundle for browsers, Python and CMake into one for devices.
@@ -34,6 +36,7 @@ class Bundle:
         checked: What was checked when it was made, in sentences.
         not_checked: What was not, in sentences.
         made_by: The tfkit that made it.
+        lineage: By number of the version, where its model comes from; older bundles do not say.
     """
 
     kind: BundleKind
@@ -43,6 +46,19 @@ class Bundle:
     checked: tuple[str, ...]
     not_checked: tuple[str, ...]
     made_by: str
+    lineage: Mapping[str, Lineage] = field(default_factory=dict)
+
+    @property
+    def title(self) -> str:
+        """What it is, in a few words."""
+        return f"'{self.model}' for {self.kind}, version {', '.join(self.versions)}, by {self.made_by}"
+
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """What is to be said of one that was read."""
+        checked = (f"checked when it was made: {sentence}" for sentence in self.checked)
+        not_checked = (f"not checked: {sentence}" for sentence in self.not_checked)
+        return ("every file is as it was written", *checked, *not_checked)
 
 
 @contextlib.contextmanager
@@ -65,7 +81,7 @@ def new_bundle(destination: Path) -> Iterator[Path]:
         True
     """
     if destination.exists() or destination.is_symlink():
-        raise RunError(f"'{destination}' is there already", hint="name another folder with --output, or remove it")
+        raise RunError(f"'{destination}' is there already", hint="name another folder, or remove it")
     unfinished = destination.with_name(f".unfinished-{destination.name}")
     shutil.rmtree(unfinished, ignore_errors=True)  # of one that was killed
     try:
@@ -103,7 +119,7 @@ def read_bundle(folder: Path) -> Bundle | None:
         >>> read_bundle(Path("runs")) is None
         True
     """
-    if not (folder / BUNDLE_NAME).is_file():
+    if not is_bundle(folder):
         if not any((folder / guide).is_file() for guide in _GUIDES):
             return None
         raise ExportError(f"'{folder / BUNDLE_NAME}' is missing from a bundle", hint=_AGAIN)
@@ -112,16 +128,67 @@ def read_bundle(folder: Path) -> Bundle | None:
         raise ExportError(f"'{folder / CHECK_SUMS_NAME}' is missing from a bundle", hint=_AGAIN)
     refuse_changed_files(folder)
     there = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir()}
-    there = {name for name in there if not name.startswith(_INSTALLED)}
-    if strangers := sorted(there - set(sums) - {CHECK_SUMS_NAME, *YOURS}):
+    there = {name for name in there if not changed_later(folder, name)}
+    if strangers := sorted(there - set(sums) - {CHECK_SUMS_NAME, SIGNATURE_NAME}):
         told = printable(", ".join(strangers[:10]))
         raise ExportError(f"'{folder}' holds files that the bundle was not written with: {told}", hint=_AGAIN)
     said = json.loads(read_regular_file(folder / BUNDLE_NAME))
     try:
         said.pop("version")
-        return Bundle(**{**said, **{name: _told(said[name]) for name in ("checked", "not_checked")}})
-    except (KeyError, TypeError, AttributeError):
+        sentences = {name: _told(said[name]) for name in ("checked", "not_checked")}
+        return Bundle(**{**said, **sentences, "lineage": _lineage(said.get("lineage", {}))})
+    except (KeyError, TypeError, AttributeError, ValueError):
         raise ExportError(f"'{folder / BUNDLE_NAME}' is none that this tfkit writes", hint=_AGAIN) from None
+
+
+def bundle_lineage(run: RunDirectory, version: int, *, previous: Path | None = None) -> dict[str, Lineage]:
+    """Where the versions of a new bundle come from.
+
+    Args:
+        run: The run whose file is its newest version.
+        version: The number of that.
+        previous: A bundle whose newest version stays beside it.
+
+    Returns:
+        Lineage by version; versions that do not say where they come from are left out.
+    """
+    found = read_lineage(run.artifacts)
+    lineage = {} if found is None else {str(version): found}
+    older = None if previous is None else read_bundle(previous)
+    if older is not None and (newest := max(older.versions, key=int)) in older.lineage:
+        lineage = {newest: older.lineage[newest], **lineage}
+    return lineage
+
+
+def is_bundle(folder: Path) -> bool:
+    """Whether a folder says that it is a bundle; its files are not compared.
+
+    Example:
+        >>> is_bundle(Path("runs"))
+        False
+    """
+    return (folder / BUNDLE_NAME).is_file()
+
+
+def changed_later(folder: Path, name: str) -> bool:
+    """Whether a file of a bundle is one that its user, or npm, writes: neither check sums nor signatures cover it.
+
+    Args:
+        folder: A bundle, or another folder, which has none.
+        name: The file, relative to it.
+
+    Example:
+        >>> changed_later(Path("runs"), "api_keys.conf")
+        False
+    """
+    return is_bundle(folder) and (name in YOURS or name.startswith(_INSTALLED))
+
+
+def _lineage(said: object) -> dict[str, Lineage]:
+    from pydantic import TypeAdapter
+
+    lineage: dict[str, Lineage] = TypeAdapter(dict[str, Lineage]).validate_json(json.dumps(said), strict=True)
+    return lineage
 
 
 def _told(sentences: Sequence[str]) -> tuple[str, ...]:

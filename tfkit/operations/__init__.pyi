@@ -5,6 +5,7 @@ from .exporting import export, make_empty
 from .masks import write_masks
 from .optimizing import Images, Optimized, optimize
 from .predicting import predict
+from .pushing import Pushed, PushOptions, push
 from .queueing import LabelQueue, ToLabel, label_queue
 from .redacting import RedactedTable, redact
 from .tables import ancestry_tree, queue_table, timed_notes, timed_table
@@ -23,6 +24,8 @@ __all__ = [
     "Limits",
     "Optimized",
     "Prediction",
+    "PushOptions",
+    "Pushed",
     "RedactedTable",
     "TextTable",
     "Timed",
@@ -38,6 +41,7 @@ __all__ = [
     "optimize",
     "predict",
     "prediction_table",
+    "push",
     "queue_table",
     "redact",
     "save_profile",

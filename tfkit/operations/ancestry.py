@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from tfkit.artifacts import Lineage, Parent, RunDirectory, parent_of, read_lineage
+from tfkit.deployment import is_bundle, read_bundle
 from tfkit.errors import ExportError, ModelError
 from tfkit.operations.values import PathLike
 
@@ -29,11 +30,11 @@ class Ancestor:
 
 @dataclass(frozen=True)
 class Ancestry:
-    """Where an artifacts folder comes from.
+    """Where an artifacts folder, or the model of a bundle, comes from.
 
     Attributes:
-        folder: The artifacts folder.
-        lineage: What its manifest says.
+        folder: The artifacts folder, or the bundle.
+        lineage: What its manifest says, or the bundle of this version of its model.
         ancestors: The models that went in.
     """
 
@@ -58,7 +59,8 @@ def trace(path: PathLike) -> Ancestry:
     """Say where exported files come from; what `tfkit lineage` does. All files are compared with their check sums.
 
     Args:
-        path: A run's folder, an artifacts folder, or a file in one.
+        path: A run's folder, an artifacts folder, a bundle, or a file in one. Of a bundle with several versions of
+            its model the newest counts, or the one whose file or folder is named.
 
     Returns:
         The run, its recipe and data, and the same of every model that went in and is here.
@@ -72,10 +74,13 @@ def trace(path: PathLike) -> Ancestry:
         'runs/digits_base'
     """
     path = Path(path)
+    if path.exists() and (bundle := next(filter(is_bundle, (path, *path.absolute().parents)), None)) is not None:
+        return _traced_bundle(bundle, path)
     folder = _artifacts_of(path)
     if folder is None:
         raise ModelError(
-            f"no manifest of tfkit is in '{path}' or beside it", hint="name a run, an artifacts folder or a file in one"
+            f"no manifest of tfkit is in '{path}' or beside it",
+            hint="name a run, an artifacts folder, a bundle or a file in one",
         )
     found = _traced(folder, _DEEPEST)
     if found is None:
@@ -96,6 +101,20 @@ def _traced(folder: Path, deepest: int) -> Ancestry | None:
     if lineage is None:
         return None
     return Ancestry(folder, lineage, tuple(_ancestor(parent, deepest - 1) for parent in lineage.parents))
+
+
+def _traced_bundle(folder: Path, path: Path) -> Ancestry:
+    bundle = read_bundle(folder)
+    assert bundle is not None
+    inside = path.absolute().relative_to(folder.absolute()).parts
+    # models/NAME/VERSION of a bundle for servers, whichever file in it
+    version = next((part for part in inside[2:3] if part in bundle.versions), max(bundle.versions, key=int))
+    if (lineage := bundle.lineage.get(version)) is None:
+        raise ModelError(
+            f"'{folder}' does not say where version {version} of its model comes from: an older tfkit wrote it",
+            hint="package the run again",
+        )
+    return Ancestry(folder, lineage, tuple(_ancestor(parent, _DEEPEST - 1) for parent in lineage.parents))
 
 
 def _ancestor(parent: Parent, deepest: int) -> Ancestor:
