@@ -2,13 +2,9 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-
-from tfkit.errors import ConfigError, RunError
-
-_YAML = [".yaml", ".yml"]
 
 app = typer.Typer(help="List, show and copy the recipes that come with tfkit.", no_args_is_help=True)
 
@@ -60,32 +56,8 @@ def copy_recipe(
     script: Annotated[bool, typer.Option("--script", help="Copy the Python script that runs it.")] = False,
 ) -> None:
     """Copy a recipe, or its script, to change it."""
-    from tfkit.config import shipped_recipe
+    from tfkit.config import copy_shipped
 
-    source, suffixes = _script_of(name) if script else shipped_recipe(name).path, [".py"] if script else _YAML
-    target = destination or Path(source.name)
-    if target.is_dir():
-        target /= source.name
-    if target.suffix not in suffixes:
-        raise ConfigError(f"'{target}' must end in {suffixes[0]}", hint=f"try {target}{suffixes[0]}")
-    try:
-        with target.open("x", encoding="utf-8") as file:
-            file.write(source.read_text(encoding="utf-8"))
-    except FileExistsError:
-        raise RunError(f"'{target}' exists already", hint="name another file") from None
-    except OSError as fault:
-        raise RunError(f"cannot write '{target}': {fault.strerror}", hint="name another place") from None
+    target = copy_shipped(name, destination, script=script)
     following = f"tfkit run {target} --config FILE.yaml" if script else f"tfkit check {target}"
     typer.echo(f"wrote {target}; change it, then: {following}")
-
-
-def _script_of(name: str) -> Path:
-    """The script of that name, or the one that the recipe of that name runs."""
-    from tfkit.config import shipped_recipe, shipped_scripts
-    from tfkit.config.yaml_document import parse_yaml
-
-    scripts = shipped_scripts()
-    if name in scripts:
-        return scripts[name]
-    recipe: Any = parse_yaml(shipped_recipe(name).path.read_text(encoding="utf-8")).value
-    return scripts[recipe["recipe"]]

@@ -8,6 +8,7 @@ from tfkit.config.sections import AcceptanceSection, ExportSection, RecipeConfig
 from tfkit.config.shipped import (
     RecipeScript,
     ShippedRecipe,
+    copy_shipped,
     find_recipe,
     find_script,
     shipped_recipe,

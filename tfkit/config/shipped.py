@@ -7,8 +7,10 @@ from difflib import get_close_matches
 from importlib import resources
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
-from tfkit.errors import ConfigError
+from tfkit.config.yaml_document import parse_yaml
+from tfkit.errors import ConfigError, RunError
 
 PACKAGE = "tfkit._recipes"
 
@@ -190,3 +192,43 @@ def _frames(fault: BaseException) -> list[tuple[str, int]]:
         frames.append((trace.tb_frame.f_code.co_filename, trace.tb_lineno))
         trace = trace.tb_next
     return frames
+
+
+def copy_shipped(name: str, destination: Path | None = None, *, script: bool = False) -> Path:
+    """Copy a shipped config, or the script that runs it, to be changed.
+
+    Args:
+        name: Of the config; with `script` also of a script.
+        destination: A new file, or a folder; None for the working folder.
+        script: Whether the script is wanted.
+
+    Returns:
+        The new file.
+
+    Raises:
+        ConfigError: When nothing is called so, or the new file's name does not end as it must.
+        RunError: When it is there already, or cannot be written.
+    """
+    source, suffixes = (_script_of(name), [".py"]) if script else (shipped_recipe(name).path, [".yaml", ".yml"])
+    target = destination or Path(source.name)
+    if target.is_dir():
+        target /= source.name
+    if target.suffix not in suffixes:
+        raise ConfigError(f"'{target}' must end in {suffixes[0]}", hint=f"try {target}{suffixes[0]}")
+    try:
+        with target.open("x", encoding="utf-8") as file:
+            file.write(source.read_text(encoding="utf-8"))
+    except FileExistsError:
+        raise RunError(f"'{target}' exists already", hint="name another file") from None
+    except OSError as fault:
+        raise RunError(f"cannot write '{target}': {fault.strerror}", hint="name another place") from None
+    return target
+
+
+def _script_of(name: str) -> Path:
+    """The script of that name, or the one that the recipe of that name runs."""
+    scripts = shipped_scripts()
+    if name in scripts:
+        return scripts[name]
+    recipe: Any = parse_yaml(shipped_recipe(name).path.read_text(encoding="utf-8")).value
+    return scripts[recipe["recipe"]]
