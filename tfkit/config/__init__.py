@@ -62,6 +62,7 @@ __all__ = [
     "TextRecipeConfig",
     "TuneSection",
     "TunedRecipe",
+    "copy_shipped",
     "dump_recipe",
     "find_recipe",
     "find_script",
