@@ -72,7 +72,7 @@ def faults_of(text: str, folder: Path, *overrides: str) -> list[str]:
         (
             "model: 3",
             "model must be a section of keys (backbone, weights, custom_objects, input_range, input_mean, input_std, "
-            "input_channels, width, pooling, dropout, l2); got 3",
+            "input_channels, width, pooling, dropout, l2, decoder_channels); got 3",
         ),
         ("exprt: {}", "exprt is not a section; did you mean export?"),
         ("fine_tune: {optimiser: adam}", "fine_tune.optimiser is not a known key; did you mean optimizer?"),
