@@ -63,7 +63,10 @@ def package(run: Path, destination: Path, options: deployment.MobileOptions, dis
             files = deployment.render_templates("mobile", folder, values, leave_out=left_out)
             stage.result(f"{len(files)} files beside the model")
         made_by = f"tfkit {__version__}"
-        bundle = deployment.Bundle("mobile", options.name, {"1": served.sha256}, {}, checked, not_checked, made_by)
+        lineage = deployment.bundle_lineage(directory, 1)
+        bundle = deployment.Bundle(
+            "mobile", options.name, {"1": served.sha256}, {}, checked, not_checked, made_by, lineage
+        )
         deployment.seal_bundle(folder, bundle)
     return bundle
 

@@ -69,7 +69,8 @@ def package(run: Path, destination: Path, options: deployment.NpuOptions, displa
         deployment.render_templates("npu", folder, values, only=only)
         made_by = f"tfkit {__version__}"
         told = tuple(checked), tuple(not_checked)
-        bundle = deployment.Bundle("npu", options.name, {"1": served.sha256}, {}, *told, made_by)
+        lineage = deployment.bundle_lineage(directory, 1)
+        bundle = deployment.Bundle("npu", options.name, {"1": served.sha256}, {}, *told, made_by, lineage)
         deployment.seal_bundle(folder, bundle)
     return bundle
 

@@ -83,7 +83,8 @@ def package(run: Path, destination: Path, options: deployment.ServerCpuOptions, 
             )
             stage.result(f"{len(files)} files beside the model")
         versions, made_by = {str(options.version): served.sha256}, f"tfkit {__version__}"
-        bundle = deployment.Bundle("server-cpu", options.name, versions, {}, checked, not_checked, made_by)
+        lineage = deployment.bundle_lineage(directory, options.version)
+        bundle = deployment.Bundle("server-cpu", options.name, versions, {}, checked, not_checked, made_by, lineage)
         deployment.seal_bundle(folder, bundle)
     return bundle
 

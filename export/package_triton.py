@@ -81,7 +81,8 @@ def package(run: Path, destination: Path, options: deployment.TritonOptions, dis
             files = deployment.render_templates(deployment.TRITON_TEMPLATES, folder, values)
             stage.result(f"{len(files)} files beside the model")
         versions, made_by = {str(options.version): served.sha256}, f"tfkit {__version__}"
-        bundle = deployment.Bundle("triton", options.name, versions, {}, checked, NOT_CHECKED, made_by)
+        lineage = deployment.bundle_lineage(directory, options.version)
+        bundle = deployment.Bundle("triton", options.name, versions, {}, checked, NOT_CHECKED, made_by, lineage)
         deployment.seal_bundle(folder, bundle)
     return bundle
 

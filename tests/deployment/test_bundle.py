@@ -12,7 +12,7 @@ from tfkit.cli.main import main
 from tfkit.deployment import Bundle, ServingOptions, new_bundle, read_bundle, seal_bundle
 from tfkit.errors import ConfigError, ExportError, RunError
 
-SAID = Bundle("serving", "digits", {"1": "0" * 64}, {"stable": 1}, ("one thing",), ("another",), "tfkit")
+SAID = Bundle("serving", "digits", {"1": "0" * 64}, {"stable": 1}, ("one thing",), ("another",), "tfkit", {})
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from tfkit.cli.main import main
 from tfkit.deployment import Bundle, new_bundle, read_bundle, seal_bundle, sign_folder, verify_signature
 
 pytest.importorskip("model_signing", reason="needs the extra 'sign'")
-SAID = Bundle("serving", "digits", {"1": "0" * 64}, {"stable": 1}, ("one thing",), ("another",), "tfkit")
+SAID = Bundle("serving", "digits", {"1": "0" * 64}, {"stable": 1}, ("one thing",), ("another",), "tfkit", {})
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,7 @@ import contextlib
 import json
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -46,7 +46,7 @@ class Bundle:
     checked: tuple[str, ...]
     not_checked: tuple[str, ...]
     made_by: str
-    lineage: Mapping[str, Lineage] = field(default_factory=dict)
+    lineage: Mapping[str, Lineage]
 
     @property
     def title(self) -> str:

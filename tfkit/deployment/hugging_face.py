@@ -19,6 +19,7 @@ CARD = "README.md"
 _PIPELINES = {
     ("classification", "image"): "image-classification",
     ("multilabel", "image"): "image-classification",
+    ("segmentation", "image"): "image-segmentation",
     ("embedding", "image"): "image-feature-extraction",
     ("classification", "text"): "text-classification",
     ("multilabel", "text"): "text-classification",
