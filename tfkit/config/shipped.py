@@ -208,6 +208,11 @@ def copy_shipped(name: str, destination: Path | None = None, *, script: bool = F
     Raises:
         ConfigError: When nothing is called so, or the new file's name does not end as it must.
         RunError: When it is there already, or cannot be written.
+
+    Example:
+        >>> copy_shipped("digits", Path("mine.txt"))
+        Traceback (most recent call last):
+        tfkit.errors.ConfigError: 'mine.txt' must end in .yaml
     """
     source, suffixes = (_script_of(name), [".py"]) if script else (shipped_recipe(name).path, [".yaml", ".yml"])
     target = destination or Path(source.name)

@@ -24,12 +24,22 @@ class Share:
     devices: int = 1
 
     def rows(self, count: tf.Tensor) -> tf.Tensor:
-        """The places in a batch of `count` examples, int32 (n,)."""
+        """The places in a batch of `count` examples, int32 (n,).
+
+        Example:
+            >>> Share(part=0, parts=2, devices=2).rows(tf.constant(4)).numpy()
+            array([0, 1], dtype=int32)
+        """
         each = self._each(count)
         return tf.range(self.part * each, (self.part + 1) * each) % count
 
     def holds(self, row: tf.Tensor, count: tf.Tensor) -> tf.Tensor:
-        """Whether a place is among the `rows` of a batch of `count` examples; bool scalar."""
+        """Whether a place is among the `rows` of a batch of `count` examples; bool scalar.
+
+        Example:
+            >>> bool(Share(part=1, parts=2, devices=2).holds(tf.constant(0), tf.constant(5)))
+            True
+        """
         each = self._each(count)
         return (row - self.part * each) % count < each
 

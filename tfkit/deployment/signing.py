@@ -32,6 +32,10 @@ class Signature:
             key.pub -outform PEM | sha256sum` tells it too.
         signed: How many files it vouches for.
         reasons: Why it is refused, each a sentence; empty when every file is as it was signed.
+
+    Example:
+        >>> Signature(Path("model.sig"), "0f" * 32, 12).reasons
+        ()
     """
 
     file: Path

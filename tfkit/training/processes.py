@@ -53,7 +53,12 @@ class Processes:
 
     @property
     def share(self) -> Share:
-        """This process's part of every batch."""
+        """This process's part of every batch.
+
+        Example:
+            >>> Processes(1, 2, 2).share
+            Share(part=1, parts=2, devices=2)
+        """
         from tfkit.data.shares import Share
 
         return Share(part=self.number, parts=self.count, devices=self.devices)
