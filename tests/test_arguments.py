@@ -51,7 +51,10 @@ _OPTIMIZATION = training.Optimization(epochs=1, learning_rate=1e-3)
 @pytest.mark.parametrize(
     ("call", "words"),
     [
-        (lambda: data.load_image_splits(source="folder"), "source must be 'image_folder', 'npz', 'csv', 'tfds' or "),
+        (
+            lambda: data.load_image_splits(source="folder"),
+            "source must be 'image_folder', 'npz', 'csv', 'tfds', 'digits' or 'shapes'",
+        ),
         (lambda: text.load_text_splits(source="xlsx"), "source must be 'csv', "),
         (lambda: data.training_batches(_SPLITS, _IMAGE, batch_size=8, augmentation="lite"), "got 'lite'"),
         (lambda: data.training_batches(_SPLITS, _IMAGE, batch_size=8, mixing="mixUp"), "'mixup' or 'cutmix'"),

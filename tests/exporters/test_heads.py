@@ -66,6 +66,11 @@ def test_two_scores_are_those_of_the_one_sigmoid_unit(end: str) -> None:
     np.testing.assert_allclose(both, np.concatenate([1 - one, one], axis=1), atol=1e-6)
 
 
-def test_maps_are_refused_by_name() -> None:
+def test_maps_have_the_units_of_a_pixel() -> None:
+    head = read_head(_ending(lambda x: LAYERS.Conv2D(3, 1, activation="softmax")(x)))
+    assert (head.activation, head.units) == ("softmax", 3)
+
+
+def test_sequences_are_refused_by_name() -> None:
     with pytest.raises(ModelError, match="expected a row of scores"):
-        read_head(_ending(lambda x: LAYERS.Conv2D(2, 1, activation="softmax")(x)))
+        read_head(_ending(lambda x: LAYERS.Reshape((-1, 2))(LAYERS.Conv2D(2, 1, activation="softmax")(x))))
