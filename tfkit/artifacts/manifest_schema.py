@@ -12,6 +12,7 @@ from tfkit.artifacts.format import ArtifactFormat, Quantization
 from tfkit.artifacts.lineage import Lineage
 
 # What LiteRT and TensorFlow call the types that a classifier's ends can have.
+_NO_SCORES = ("string", "int32", "int64")  # labels, and the places of classes
 _TYPES = frozenset(
     [
         "bool",
@@ -58,7 +59,9 @@ class FileEntry(_Part, extra="allow"):
         for tensor in (*self.signature.inputs, *self.signature.outputs):
             if tensor.dtype not in _TYPES:
                 return f"'{tensor.dtype}' of tensor '{tensor.name}' of '{self.path}' is no type of numbers or texts"
-        scores = [tensor.shape[-1] for tensor in self.signature.outputs if tensor.dtype != "string" and tensor.shape]
+        scores = [
+            tensor.shape[-1] for tensor in self.signature.outputs if tensor.dtype not in _NO_SCORES and tensor.shape
+        ]
         if self.class_names and scores and scores[0] not in (None, 1, len(self.class_names)):
             return f"'{self.path}' has {len(self.class_names)} class names and gives {scores[0]} scores"
         if len(self.thresholds) not in (0, 1 if self.task == "classification" else len(self.class_names)):
