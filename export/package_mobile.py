@@ -17,8 +17,8 @@ from tfkit.version import __version__
 NOT_CHECKED = (
     "no phone has run this model: GoldenTest.kt, GoldenTests.swift and cpp/check say whether one answers as the proof",
     "ios was not compiled: there is no Swift where this was made",
-    "android was not built as an app, nor the versions in its build.gradle.kts resolved; latency and memory on a device are not "
-    "known",
+    "android was not built as an app, nor the versions in its build.gradle.kts resolved",
+    "latency and memory on a device are not known",
 )
 
 
