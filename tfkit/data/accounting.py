@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 from typing import Literal
 
 import numpy as np
@@ -24,6 +25,7 @@ _NEAR_BITS = 32  # of the 256 of a fingerprint; different X-rays of one kind dif
 _BAND_BYTES = 2  # two prints so near agree in one of the four bands of their lowest frequencies, but for rare ones
 _BANDS = 4
 _NEIGHBOURS = 8
+_COMPARED = 1 << 14
 
 
 def account_for(
@@ -76,17 +78,19 @@ def account_for(
 def same_content(parts: Iterable[Part[ExamplesT]]) -> dict[bytes, Group]:
     """The names of two or more examples with the same content, by its digest, in order of first appearance."""
     parts = list(parts)
-    once: set[bytes] = set()
-    twice: set[bytes] = set()
+    digests = np.concatenate([part.digests for part in parts])
+    _, first, counts = np.unique(digests, return_index=True, return_counts=True)
+    twice = digests[np.sort(first[counts > 1])]
+    groups: dict[bytes, list[str]] = {digest: [] for digest in twice.tolist()}
     for part in parts:
-        for digest in part.digests:
-            (twice if digest in once else once).add(digest)
-    groups: dict[bytes, list[str]] = defaultdict(list)  # of a million pictures, a list for each would take 200 MB
-    for part in parts if twice else ():
-        for name, digest in zip(part.examples.names, part.digests, strict=True):
-            if digest in twice:
-                groups[digest].append(name)
+        for place in _lying_in(part, twice):
+            groups[part.digests[place]].append(part.examples.names[place])
     return {digest: tuple(group) for digest, group in groups.items()}
+
+
+def _lying_in(part: Part[ExamplesT], digests: NDArray[np.bytes_]) -> list[int]:
+    """The places of a part's examples that have one of these digests, ascending."""
+    return np.flatnonzero(np.isin(part.digests, digests)).tolist() if len(digests) else []
 
 
 def near_groups(parts: Iterable[Part[ExamplesT]]) -> tuple[Group, ...]:
@@ -95,53 +99,55 @@ def near_groups(parts: Iterable[Part[ExamplesT]]) -> tuple[Group, ...]:
     Pictures whose fingerprints differ in few bits, found among those that agree in a band of their lowest frequencies.
     A part cut out of a picture, a mirrored or a turned one has another fingerprint and is not found.
     """
-    seen: set[bytes] = set()
-    names: list[str] = []
-    joined = bytearray()
-    for part in parts:
-        for name, look in zip(part.examples.names, part.looks, strict=bool(part.looks)):
-            if look.fingerprint and look.digest not in seen:
-                seen.add(look.digest)
-                names.append(name)
-                joined += look.fingerprint
-    if len(names) < 2:
+    seen = [(part.examples.names, part.looks) for part in parts if part.looks is not None]
+    if not seen:
         return ()
-    prints = np.frombuffer(joined, np.uint8).reshape(len(names), -1)
+    prints = np.concatenate([looks.prints for _, looks in seen])
+    printed = np.flatnonzero(prints.any(axis=1))
+    digests = np.concatenate([looks.digests for _, looks in seen])[printed]
+    places = printed[np.sort(np.unique(digests, return_index=True)[1])]
+    if len(places) < 2:
+        return ()
+    prints = prints[places]
     pairs = np.concatenate([_near_pairs(prints, band) for band in range(_BANDS)])
     if not len(pairs):
         return ()
     from scipy.sparse import coo_array  # it takes a moment to import
     from scipy.sparse.csgraph import connected_components
 
-    links = coo_array((np.ones(len(pairs), np.int8), pairs.T), shape=(len(names),) * 2)
+    links = coo_array((np.ones(len(pairs), np.int8), pairs.T), shape=(len(places),) * 2)
     number = connected_components(links, directed=False)[1]
     members: dict[int, list[str]] = defaultdict(list)
+    names = list(chain.from_iterable(names for names, _ in seen))
     for place in np.unique(pairs):
-        members[int(number[place])].append(names[place])
+        members[int(number[place])].append(names[places[place]])
     return tuple(map(tuple, members.values()))
 
 
 def _near_pairs(prints: NDArray[np.uint8], band: int) -> NDArray[np.int64]:
     """int (n, 2): pairs that agree in one band and differ in few bits, of neighbours in the order of their prints."""
     columns = np.roll(prints, -band * _BAND_BYTES, axis=1)
-    order = np.lexsort(columns.T[::-1])
+    order = np.argsort(columns.view(f"S{prints.shape[1]}").ravel(), kind="stable")
     ordered, keys = prints[order], columns[order, :_BAND_BYTES]
-    found = []
-    for step in range(1, min(_NEIGHBOURS, len(order) - 1) + 1):
-        alike = np.flatnonzero((keys[step:] == keys[:-step]).all(axis=1))
-        bits = np.bitwise_count(ordered[alike] ^ ordered[alike + step]).sum(axis=1, dtype=np.int64)
-        near = alike[bits <= _NEAR_BITS]
-        found.append(np.stack([order[near], order[near + step]], axis=1))
+    found = [np.zeros((0, 2), np.int64)]
+    for start in range(0, len(order), _COMPARED):  # a few at a time, for a million pictures take 100 MB a step
+        for step in range(1, _NEIGHBOURS + 1):
+            low = np.arange(start, min(start + _COMPARED, len(order) - step))
+            alike = low[(keys[low] == keys[low + step]).all(axis=1)]
+            bits = np.bitwise_count(ordered[alike] ^ ordered[alike + step]).sum(axis=1, dtype=np.int64)
+            near = alike[bits <= _NEAR_BITS]
+            found.append(np.stack([order[near], order[near + step]], axis=1))
     return np.concatenate(found)
 
 
 def _shared(parts: Mapping[PartName, Part[ExamplesT]]) -> list[bytes]:
     """The digests that lie in more than one split, in order of appearance."""
-    first: dict[bytes, PartName] = {}
-    shared = {
-        digest for split, part in parts.items() for digest in part.digests if first.setdefault(digest, split) != split
-    }
-    return [digest for digest in first if digest in shared] if shared else []
+    digests = [part.digests for part in parts.values()]
+    every, counts = np.unique(np.concatenate(list(map(np.unique, digests))), return_counts=True)
+    shared = every[counts > 1]
+    return list(
+        dict.fromkeys(part.digests[place].item() for part in parts.values() for place in _lying_in(part, shared))
+    )
 
 
 def _in_two_splits(groups: Sequence[Group], parts: Mapping[PartName, Part[ExamplesT]]) -> tuple[Group, ...]:
@@ -154,17 +160,20 @@ def _in_two_splits(groups: Sequence[Group], parts: Mapping[PartName, Part[Exampl
 def _without_leaks(parts: Mapping[PartName, Part[ExamplesT]]) -> tuple[dict[PartName, Part[ExamplesT]], list[LeftOut]]:
     """The splits without what a split to judge on holds too: the test split stays whole."""
     kept, dropped = dict(parts), []
-    judged: dict[bytes, tuple[PartName, str]] = {}
+    judged: list[PartName] = []
     for split in reversed(_TITLES):
-        part = kept[split]
-        for name, digest in zip(part.examples.names, part.digests, strict=True):
-            if digest in judged and judged[digest][0] != split:
-                other, where = judged[digest][1], _TITLES[judged[digest][0]]
-                dropped.append(LeftOut(name, f"its content is in the {where} split too ({other})"))
-        good = [place for place, digest in enumerate(part.digests) if digest not in judged]
-        kept[split] = part.select(np.array(good, np.int64))
-        for name, digest in zip(part.examples.names, part.digests, strict=True):
-            judged.setdefault(digest, (split, name))
+        part = parts[split]
+        held: dict[bytes, tuple[PartName, str]] = {}
+        for other in judged:
+            for place in _lying_in(parts[other], part.digests):
+                held.setdefault(parts[other].digests[place], (other, parts[other].examples.names[place]))
+        lost = _lying_in(part, np.array(list(held), part.digests.dtype))
+        for place in lost:
+            other, name = held[part.digests[place]]
+            told = f"its content is in the {_TITLES[other]} split too ({name})"
+            dropped.append(LeftOut(part.examples.names[place], told))
+        kept[split] = part.select(np.setdiff1d(np.arange(len(part.digests)), lost))
+        judged.append(split)
     if gone := [f"'{name}'" for name, count in kept["train"].examples.class_counts().items() if count == 0]:
         raise DataError(
             f"nothing is left to learn from of {', '.join(gone)}: all of it lies in the test or validation split too",
@@ -187,10 +196,10 @@ def _refuse_leakage(groups: Sequence[Group], unit: str) -> None:
 def _conflicts(parts: Iterable[Part[ExamplesT]], groups: Mapping[bytes, Group], unit: str) -> list[str]:
     """A sentence when examples with the same content have different labels, else nothing."""
     labels: dict[bytes, set[tuple[float, ...]]] = defaultdict(set)
+    twice = np.array(list(groups), np.bytes_)
     for part in parts:
-        for digest, label in zip(part.digests, part.examples.labels, strict=True):
-            if digest in groups:
-                labels[digest].add(tuple(np.ravel(label).tolist()))
+        for place in _lying_in(part, twice):
+            labels[part.digests[place]].add(tuple(np.ravel(part.examples.labels[place]).tolist()))
     conflicts = [groups[digest] for digest, found in labels.items() if len(found) > 1]
     if not conflicts:
         return []
@@ -221,16 +230,17 @@ def _balance(train: ExamplesT, unit: str) -> list[str]:
 
 def _pictures(parts: Iterable[Part[ExamplesT]]) -> list[str]:
     """Sentences on sizes that are far apart, and on animations."""
-    looks = [(name, look) for part in parts for name, look in zip(part.examples.names, part.looks, strict=False)]
+    seen = [(part.examples.names, part.looks) for part in parts if part.looks is not None]
     told = []
-    sizes = np.array([(look.height, look.width) for _, look in looks if look.height], np.int64).reshape(-1, 2)
+    sizes = np.concatenate([np.zeros((0, 2), np.int64), *(looks.sizes for _, looks in seen)]).astype(np.int64)
+    sizes = sizes[sizes[:, 0] > 0]
     if len(sizes):
         order = np.argsort(sizes.prod(axis=1), kind="stable")
         small, middle, large = (sizes[order[place]] for place in (0, len(order) // 2, -1))
         if large.prod() >= _UNEVEN * small.prod():
             shown = [f"{width} x {height}" for height, width in (small, large, middle)]
             told.append(f"The images are of {shown[0]} to {shown[1]} pixels, half of them {shown[2]} or larger.")
-    if animated := [name for name, look in looks if look.frames]:
+    if animated := [names[place] for names, looks in seen for place in np.flatnonzero(looks.frames)]:
         more = ", …" if len(animated) > _SHOWN else ""
         told.append(f"Of {len(animated)} animations the first frame is used: {', '.join(animated[:_SHOWN])}{more}.")
     return told

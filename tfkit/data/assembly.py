@@ -6,12 +6,14 @@ from dataclasses import dataclass
 from typing import Generic
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tfkit.data.checking import BadImages, Progress, check_images, refuse_bad_images
 from tfkit.data.examples import ExamplesT, ImageExamples, LeftOut
 from tfkit.data.host_images import upright_size
 from tfkit.data.image_files import PartName, Reading
-from tfkit.data.looking import MAX_PIXELS, FileState, Look
+from tfkit.data.looking import MAX_PIXELS
+from tfkit.data.looks import Looks
 from tfkit.data.lost_files import Losses, WatchedFiles
 from tfkit.data.masks import fitted_masks
 from tfkit.data.sources import FileSource
@@ -21,19 +23,19 @@ from tfkit.errors import DataError, is_printable, printable
 
 @dataclass(frozen=True, eq=False)
 class Part(Generic[ExamplesT]):
-    """Checked examples of one part, a digest of each one's content, and of images what was seen of each."""
+    """Checked examples of one part, a digest of each one's content (S16), and of images what was seen of each."""
 
     examples: ExamplesT
-    digests: tuple[bytes, ...]
-    looks: tuple[Look, ...] = ()
+    digests: NDArray[np.bytes_]
+    looks: Looks | None = None
 
     def select(self, positions: np.ndarray) -> "Part[ExamplesT]":
-        """The examples at `positions`, with their digests."""
-        return Part(
-            self.examples.select(positions),
-            tuple(self.digests[position] for position in positions),
-            tuple(self.looks[position] for position in positions) if self.looks else (),
-        )
+        """The examples at `positions` (int (m,), ascending), with their digests."""
+        if len(positions) == len(self.digests):
+            return self
+        looks = None if self.looks is None else self.looks.select(positions)
+        digests = self.digests[positions] if looks is None else looks.digests
+        return Part(self.examples.select(positions), digests, looks)
 
 
 def classes_of(readings: dict[PartName, Reading], wanted: Sequence[str] | None) -> tuple[str, ...]:
@@ -109,19 +111,17 @@ def assemble(
         done += len(positions)
         ignored.extend(reading.left_out)
         damaged.extend(
-            LeftOut(name, look.reason, reading.source.path(int(position)))
-            for name, look, position in zip(names, looks, positions, strict=True)
-            if look.reason
+            LeftOut(names[place], why, reading.source.path(int(positions[place])))
+            for place, why in sorted(looks.reasons.items())
         )
-        labels, odd = _numbered(reading, positions, looks, targets, class_names)
+        labels, odd = _numbered(reading, positions, looks.is_whole, targets, class_names)
         damaged.extend(
             LeftOut(names[place], why, reading.source.path(int(positions[place]))) for place, why in odd.items()
         )
         examples = ImageExamples(reading.source, positions, labels, names, class_names)
-        good = np.array(
-            [place for place, look in enumerate(looks) if look.reason is None and place not in odd], np.int64
-        )
-        parts[part] = Part(examples, tuple(look.digest for look in looks), tuple(looks)).select(good)
+        good = looks.is_whole
+        good[list(odd)] = False
+        parts[part] = Part(examples, looks.digests, looks).select(np.flatnonzero(good))
     if bad_images == "error":
         refuse_bad_images(damaged, total)
     _refuse_empty_classes(parts, may_lack=may_lack or all_kept)
@@ -131,7 +131,7 @@ def assemble(
 def _numbered(
     reading: Reading,
     positions: np.ndarray,
-    looks: Sequence[Look],
+    whole: NDArray[np.bool_],
     targets: Targets,
     class_names: tuple[str, ...],
 ) -> tuple[np.ndarray, dict[int, str]]:
@@ -142,7 +142,6 @@ def _numbered(
         return np.array([number_of[label] for label in words], np.int32), {}
     if targets.masks is None or reading.masks is None:
         return targets.values(words, class_names), {}
-    whole = [look.reason is None for look in looks]
     sizes = [(0, 0)] * len(positions)
     if isinstance(reading.source, FileSource):
         sizes = [
@@ -171,10 +170,11 @@ def watch_files(
     for source in {id(part.examples.source): part.examples.source for part in parts}.values():
         if not isinstance(source, FileSource):
             continue
-        count, states, names = len(source.files), dict[int, FileState | None](), [""] * len(source.files)
+        count, names = len(source.files), [""] * len(source.files)
+        states = np.full((count, 2), -1, np.int64)
         for part in parts:
-            if part.examples.source is source:
-                states |= {int(n): look.state for n, look in zip(part.examples.indices, part.looks, strict=True)}
+            if part.examples.source is source and part.looks is not None:
+                states[part.examples.indices] = part.looks.states
         is_masked = splits[0].labels.ndim == 3
         width = 1 if is_masked or splits[0].labels.ndim == 1 else splits[0].labels.shape[1]
         of, labels = np.full(count, -1), np.zeros((count, width), np.float32)

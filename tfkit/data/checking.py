@@ -6,10 +6,12 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Literal, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tfkit.cores import usable_cores
 from tfkit.data.examples import LeftOut
-from tfkit.data.looking import MAX_PIXELS, FileState, Look, Onlooker, bomb_reason, digest_of, file_state
+from tfkit.data.looking import MAX_PIXELS, Look, Onlooker, bomb_reason, digest_of, file_state
+from tfkit.data.looks import Looks
 from tfkit.data.remembered import Remembered
 from tfkit.data.sources import ImageSource
 from tfkit.errors import DataError
@@ -21,6 +23,7 @@ _SHOWN = 10
 _TOGETHER = 16  # images that a thread looks at in one go
 _AHEAD = 4  # such groups for each core that wait to be asked for
 _KEPT_AT_ONCE = 1000
+_ASKED_AT_ONCE = 10_000
 
 _Given = TypeVar("_Given")
 _Made = TypeVar("_Made")
@@ -32,7 +35,7 @@ def check_images(
     *,
     max_pixels: int = MAX_PIXELS,
     progress: Progress | None = None,
-) -> list[Look]:
+) -> Looks:
     """Look at every image once, on all cores; files that have not changed since an earlier run are not read.
 
     Args:
@@ -45,36 +48,33 @@ def check_images(
         What was seen, one look a position.
     """
     tell = progress or (lambda done, total: None)
-    if not source.is_encoded:
-        looks = []
-        for position in positions:
-            looks.append(Look(digest_of(source.content(int(position)))))
-            if len(looks) % _KEPT_AT_ONCE == 0:
-                tell(len(looks), len(positions))
-        tell(len(positions), len(positions))
+    looks = Looks(len(positions))
+    if source.is_encoded:
+        with Remembered() as remembered:
+            _look_at_files(source, positions, looks, Onlooker(max_pixels=max_pixels), remembered, tell)
         return looks
-    files = [source.file(int(position)) for position in positions]
-    states = [file_state(file) if file is not None else None for file in files]
-    with Remembered() as remembered:
-        return _looks(source, positions, files, states, Onlooker(max_pixels=max_pixels), remembered, tell)
+    for place, position in enumerate(positions):
+        looks[place] = Look(digest_of(source.content(int(position))))
+        if place % _KEPT_AT_ONCE == 0:
+            tell(place, len(positions))
+    tell(len(positions), len(positions))
+    return looks
 
 
-def _looks(
+def _look_at_files(
     source: ImageSource,
     positions: np.ndarray,
-    files: Sequence[str | None],
-    states: list[FileState | None],
+    looks: Looks,
     onlooker: Onlooker,
     remembered: Remembered,
     tell: Progress,
-) -> list[Look]:
+) -> None:
     """Those known, and for the others what is seen now; these are remembered."""
-    nothing = Look(b"")
-    looks = [
-        nothing if look is None else _limited(look, onlooker.max_pixels).of_file(state)
-        for look, state in zip(remembered.of_files(files, states), states, strict=True)
-    ]
-    unseen = [place for place, look in enumerate(looks) if look is nothing]
+
+    def file_at(place: int) -> str | None:
+        return source.file(int(positions[place]))
+
+    unseen = _unseen(file_at, looks, remembered, onlooker.max_pixels)
     done = len(positions) - len(unseen)
     tell(done, len(positions))
 
@@ -88,25 +88,45 @@ def _looks(
             return _limited(seen, onlooker.max_pixels)
         return onlooker.look(content, digest)
 
-    groups = [unseen[start : start + _TOGETHER] for start in range(0, len(unseen), _TOGETHER)]
+    def group(start: int) -> list[int]:
+        return list(map(int, unseen[start : start + _TOGETHER]))
+
     fresh: list[int] = []
 
     def keep() -> None:
-        remembered.keep((files[place], states[place], looks[place]) for place in fresh)
+        remembered.keep((file_at(place), looks.state(place), looks[place]) for place in fresh)
         fresh.clear()
 
+    starts = range(0, len(unseen), _TOGETHER)
     try:
-        for group, seen in zip(groups, _in_order(lambda group: list(map(look_at, group)), groups), strict=True):
-            for place, look in zip(group, seen, strict=True):
-                looks[place] = look.of_file(states[place])
-            fresh += [place for place in group if _is_lasting(looks[place], onlooker.max_pixels)]
+        for start, seen in zip(starts, _in_order(lambda start: list(map(look_at, group(start))), starts), strict=True):
+            for place, look in zip(group(start), seen, strict=True):
+                looks[place] = look
+                if _is_lasting(look, onlooker.max_pixels):
+                    fresh.append(place)
             if len(fresh) >= _KEPT_AT_ONCE:
                 keep()
-            done += len(group)
+            done += len(seen)
             tell(done, len(positions))
     finally:  # what was seen before Ctrl-C is known the next time
         keep()
-    return looks
+
+
+def _unseen(
+    file_at: Callable[[int], str | None], looks: Looks, remembered: Remembered, max_pixels: int
+) -> NDArray[np.int64]:
+    """The places of which nothing is known yet; what is known goes to `looks`, and the state of every file."""
+    known = np.zeros(len(looks), bool)
+    for start in range(0, len(looks), _ASKED_AT_ONCE):
+        places = range(start, min(start + _ASKED_AT_ONCE, len(looks)))
+        files = [file_at(place) for place in places]
+        states = [file_state(file) if file is not None else None for file in files]
+        for place, state, look in zip(places, states, remembered.of_files(files, states), strict=True):
+            looks.note_state(place, state)
+            if look is not None:
+                looks[place] = _limited(look, max_pixels)
+                known[place] = True
+    return np.flatnonzero(~known)
 
 
 def _is_lasting(look: Look, max_pixels: int) -> bool:

@@ -10,7 +10,7 @@ from typing import Literal
 
 from tfkit.data.examples import LeftOut
 from tfkit.data.masks import MaskFiles, MaskSource
-from tfkit.data.sources import FileSource, ImageSource
+from tfkit.data.sources import FilesBelow, FileSource, ImageSource
 from tfkit.data.targets import CELLS, CLASSES, Targets
 from tfkit.errors import DataError, printable
 from tfkit.files import read_regular_file
@@ -105,7 +105,8 @@ def _read_part(folder: Path, root: Path, channels: int) -> Reading:
     classes = visible_folders(folder)
     if not classes:
         raise DataError(f"there is no class folder in '{folder}'", hint=_LAYOUT_HINT)
-    paths: list[str] = []
+    names: list[str] = []
+    odd: dict[int, str] = {}
     labels: list[str] = []
     left_out = [
         LeftOut(_name(os.fspath(path), root), "it is not in a class folder")
@@ -117,7 +118,9 @@ def _read_part(folder: Path, root: Path, channels: int) -> Reading:
         found = 0
         for path, reason in visible_files(class_folder):
             if reason is None:
-                paths.append(path)
+                names.append(_name(path, root))
+                if path != f"{root}{os.sep}{names[-1].replace('/', os.sep)}":
+                    odd[len(names) - 1] = path
                 labels.append(class_folder.name)
                 found += 1
             else:
@@ -129,8 +132,9 @@ def _read_part(folder: Path, root: Path, channels: int) -> Reading:
             f"there is no image in {', '.join(empty)} of '{root}'{_unsupported(left_out)}",
             hint=f"fill or remove {'that folder' if len(empty) == 1 else 'those folders'}; {_LAYOUT_HINT}",
         )
-    names = tuple(_name(path, root) for path in paths)
-    return Reading(FileSource(paths, channels=channels), names, tuple(labels), tuple(left_out))
+    called = tuple(names)
+    files = FilesBelow(os.fspath(root), called, odd)
+    return Reading(FileSource(files, channels=channels), called, tuple(labels), tuple(left_out))
 
 
 def _why_no_image(path: str) -> str | None:

@@ -297,7 +297,7 @@ def split_parts(
 ) -> tuple[dict[PartName, Part[ExamplesT]], list[str]]:
     """Split off what is missing of train, validation and test, and say in sentences what was done."""
     notes: list[str] = []
-    parts = dict(parts)
+    parts = {name: replace(part, looks=None) for name, part in parts.items()}  # which nobody asks for from here on
     one_class = target_kind(next(iter(parts.values())).examples.labels) == "classes"
     of = " of each class" if one_class else ""
     if "all" in parts:

@@ -16,6 +16,8 @@ from tfkit.data.decoder import ImageDecoder, damaged_scan
 from tfkit.data.host_images import decode_on_host, is_jpeg, is_png, jpeg_warnings
 
 MAX_PIXELS = 178_956_970  # where Pillow speaks of a decompression bomb: half a gigabyte of RGB
+DIGEST_BYTES = 16
+PRINT_BYTES = 32
 
 _SIDE = 32  # of the grey picture that a fingerprint is made of
 _DRAFT = 46  # pixels each way at least of the picture that this is made from
@@ -39,7 +41,6 @@ class Look:
         height, width: In pixels, as stored; 0 where it does not say.
         fingerprint: 32 bytes of which few bits differ between pictures that look the same; empty for none.
         frames: Whether it is an animation, of which the first frame is taken.
-        state: Size and time of its file when it was looked at; None where it is in no file of its own.
     """
 
     digest: bytes
@@ -48,11 +49,6 @@ class Look:
     width: int = 0
     fingerprint: bytes = b""
     frames: bool = False
-    state: FileState | None = None
-
-    def of_file(self, state: FileState | None) -> "Look":
-        """The same of a file in some state; `dataclasses.replace` takes ten times as long."""
-        return Look(self.digest, self.reason, self.height, self.width, self.fingerprint, self.frames, state)
 
 
 def file_state(path: str) -> FileState | None:
@@ -122,7 +118,7 @@ def digest_of(content: bytes) -> bytes:
         >>> len(digest_of(b"a file's bytes"))
         16
     """
-    return hashlib.blake2b(content, digest_size=16).digest()
+    return hashlib.blake2b(content, digest_size=DIGEST_BYTES).digest()
 
 
 def bomb_reason(size: tuple[int, int], max_pixels: int) -> str | None:

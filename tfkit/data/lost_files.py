@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tfkit.data.looking import MAX_PIXELS, FileState, Look, Onlooker, file_state
 from tfkit.errors import DataError, printable
@@ -81,7 +82,7 @@ class WatchedFiles:
     Args:
         files: Their paths.
         names: What to call each.
-        states: Size and time of each when it was looked at; of those that are used.
+        states: int64 (n, 2), size and time of each when it was looked at; -1 where they are not known.
         splits: int (n,), the split of each; -1 for one that is not used.
         labels: float (n, k), the labels of each.
         losses: Where what is lost is counted.
@@ -92,7 +93,7 @@ class WatchedFiles:
         self,
         files: Sequence[str],
         names: Sequence[str],
-        states: dict[int, FileState | None],
+        states: NDArray[np.int64],
         splits: np.ndarray,
         labels: np.ndarray,
         losses: Losses,
@@ -120,14 +121,14 @@ class WatchedFiles:
 
     def _unchanged(self, index: int) -> bytes | None:
         """A file's bytes when it is as it was when it was looked at: with few words to the system, for every image."""
-        state = self._states.get(int(index))
+        state = self._states[index].tolist()
         try:
             file = os.open(self._files[index], os.O_RDONLY | _NO_WAIT)
         except (OSError, ValueError):
             return None
         try:
             found = os.fstat(file)
-            if (found.st_size, found.st_mtime_ns) != state or not stat.S_ISREG(found.st_mode):
+            if [found.st_size, found.st_mtime_ns] != state or not stat.S_ISREG(found.st_mode):
                 return None
             content = os.read(file, found.st_size)
         except OSError:
@@ -159,11 +160,11 @@ class WatchedFiles:
         except OSError as fault:
             look = Look(b"", f"it cannot be read ({printable(str(fault.strerror))})")
         else:
-            if state is not None and state == self._states.get(place) and len(content) == state[0]:
+            if state is not None and state == tuple(self._states[place].tolist()) and len(content) == state[0]:
                 return content
             look = self._onlooker.look(content)
             if look.reason is None:
-                self._states[place] = state
+                self._states[place] = -1 if state is None else state
                 self._broken.pop(place, None)
                 return content
         self._broken[place] = state

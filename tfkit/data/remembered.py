@@ -19,7 +19,6 @@ from tfkit.data.looking import FileState, Look
 FOLDER_VARIABLE = "TFKIT_CACHE"  # a folder, or `off`
 
 _VERSION = 1  # of what a look means
-_TOGETHER = 10_000
 _MOST_BYTES = 1 << 30
 _FRESH_NS = 2_000_000_000  # a file changed so lately may change again within one tick of its clock
 _TABLES = """
@@ -71,13 +70,7 @@ class Remembered:
                 self._base.close()
 
     def of_files(self, paths: Sequence[str | None], states: Sequence[FileState | None]) -> list[Look | None]:
-        """What is known of files in the state that they are in; None for each that must be looked at."""
-        found: list[Look | None] = []
-        for start in range(0, len(paths), _TOGETHER):
-            found += self._of_some(paths[start : start + _TOGETHER], states[start : start + _TOGETHER])
-        return found
-
-    def _of_some(self, paths: Sequence[str | None], states: Sequence[FileState | None]) -> list[Look | None]:
+        """What is known of up to 10,000 files in the state that they are in; None for each that must be looked at."""
         here = Path.cwd()
         keys = [_key(path, here) if path is not None else b"" for path in paths]
         asked = [key for key in keys if key] if self._base is not None else []

@@ -1,10 +1,10 @@
 """Where pixels come from: files on disk, arrays in memory. (TFDS records are in `tfds_records`.)"""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, overload
 
 import numpy as np
 
@@ -61,6 +61,39 @@ class ImageSource(Protocol):
         return positions.map(self.read_pixels, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
 
 
+class FilesBelow(Sequence[str]):
+    """Paths below a folder, joined when they are asked for: a million of them take a hundred megabytes.
+
+    Args:
+        root: The folder.
+        names: Where each file lies in it, with `/` between folders.
+        odd: The paths, by place, of files whose names are told otherwise than they are.
+
+    Example:
+        >>> FilesBelow("photos", ("ants/1.jpg",), {})[0]
+        'photos/ants/1.jpg'
+    """
+
+    def __init__(self, root: str, names: tuple[str, ...], odd: Mapping[int, str]) -> None:
+        self._root, self._names, self._odd = root, names, odd
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    @overload
+    def __getitem__(self, place: int) -> str: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> "FilesBelow": ...
+
+    def __getitem__(self, place: int | slice) -> "str | FilesBelow":
+        if isinstance(place, slice):
+            places = range(len(self))[place]
+            odd = {new: self._odd[old] for new, old in enumerate(places) if old in self._odd}
+            return FilesBelow(self._root, self._names[place], odd)
+        return self._odd.get(place) or f"{self._root}{os.sep}{self._names[place].replace('/', os.sep)}"
+
+
 class FileSource(ImageSource):
     """Image files, decoded by content when they are asked for.
 
@@ -69,14 +102,14 @@ class FileSource(ImageSource):
         channels: 1 for grey, 3 for RGB.
 
     Attributes:
-        files: Their paths as strings: of a million files `Path` takes a gigabyte.
+        files: Their paths as strings: a million of `Path` take a gigabyte.
     """
 
     is_encoded = True
 
-    def __init__(self, paths: Sequence[Path | str], *, channels: int) -> None:
+    def __init__(self, paths: "Sequence[Path | str] | FilesBelow", *, channels: int) -> None:
         self.channels = channels
-        self.files = tuple(os.fspath(path) for path in paths)
+        self.files = paths if isinstance(paths, FilesBelow) else tuple(os.fspath(path) for path in paths)
         self.watched: WatchedFiles | None = None  # once they were looked at, to get over those that are lost later
 
     @cached_property

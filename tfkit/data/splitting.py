@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tfkit.data.targets import strata, target_kind
 from tfkit.errors import DataError
@@ -10,7 +11,7 @@ from tfkit.errors import DataError
 
 def stratified_holdout(
     labels: np.ndarray,
-    contents: Sequence[bytes],
+    contents: Sequence[bytes] | NDArray[np.bytes_],
     *,
     fraction: float,
     seed: int,
@@ -39,9 +40,8 @@ def stratified_holdout(
     """
     if fraction == 0.0:
         return np.arange(len(labels)), np.arange(0)
-    first_of: dict[bytes, int] = {}
-    representative = np.array([first_of.setdefault(digest, index) for index, digest in enumerate(contents)])
-    originals = np.unique(representative)
+    _, first, group_of = np.unique(np.asarray(contents, np.bytes_), return_index=True, return_inverse=True)
+    representative, originals = first[group_of], np.sort(first)
     rng = np.random.default_rng(seed)
     held_out: list[np.ndarray] = []
     too_small = []

@@ -8,6 +8,7 @@ import numpy as np
 from tfkit.data.assembly import Part, refuse_odd_names, wanted_classes
 from tfkit.data.examples import LeftOut
 from tfkit.data.image_files import PartName
+from tfkit.data.looking import DIGEST_BYTES
 from tfkit.data.targets import CLASSES, Targets
 from tfkit.data.text.examples import TextExamples
 from tfkit.data.text.normalizing import replace_unusable
@@ -104,10 +105,10 @@ def parts_of(
             names=tuple(row.name for row in known),
             class_names=class_names,
         )
-        parts[part] = Part(examples, tuple(_digests(examples.texts)))
+        parts[part] = Part(examples, np.array(list(_digests(examples.texts)), f"S{DIGEST_BYTES}"))
     return parts, unknown
 
 
 def _digests(texts: Iterable[str]) -> Iterable[bytes]:
     for text in texts:
-        yield hashlib.blake2b(" ".join(text.casefold().split()).encode(), digest_size=16).digest()
+        yield hashlib.blake2b(" ".join(text.casefold().split()).encode(), digest_size=DIGEST_BYTES).digest()
