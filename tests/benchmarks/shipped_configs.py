@@ -161,10 +161,7 @@ def print_table(runs: list[dict[str, Any]]) -> None:
             print(f"| {run['config']} | | ended with status {run['status']} | | | {run['seconds']:.0f} |")
             continue
         files = run["files"]
-        told = ", ".join(
-            f"{file['file'].removeprefix('artifacts/')} {file['accuracy']:.3f} ({file['agreement']:.3f})"
-            for file in files
-        )
+        told = ", ".join(map(_told, files))
         accepted = f"{sum(bool(file['accepted']) for file in files)} of {len(files)}"
         evaluation = run["evaluation"]
         print(
@@ -174,6 +171,11 @@ def print_table(runs: list[dict[str, Any]]) -> None:
     print(f"\nNot run, for want of a network: {', '.join(NEEDS_NETWORK)}.")
     hosts = [run["host"] for run in runs if "host" in run]
     print(f"\n{measured_on(hosts[-1])}" if hosts else "")
+
+
+def _told(file: dict[str, Any]) -> str:
+    figure = next(iter(file["figures"].values()))
+    return f"{file['file'].removeprefix('artifacts/')} {figure:.3f} ({file['agreement']:.3f})"
 
 
 if __name__ == "__main__":
