@@ -1,4 +1,4 @@
-"""Package an accepted run for browsers: a page that answers about pictures on the visitor's own device.
+"""Package an accepted run for browsers: a page that answers about pictures or texts on the visitor's device.
 
 `python export/package_web.py RUN` does the same as `tfkit package web RUN`.
 """
@@ -14,10 +14,9 @@ from tfkit.cli.package import AcceptedRun, BundleFolder, ModelName, show_bundle
 from tfkit.terminal import Display, chatter_dropped
 from tfkit.version import __version__
 
-NOT_CHECKED = (
-    "no browser has opened the page with this model: it checks itself when one does",
-    "JPEGs are decoded by the browser, which may differ from training by a grey level",
-)
+NOT_CHECKED = ("no browser has opened the page with this model: it checks itself when one does",)
+OF_PICTURES = "JPEGs are decoded by the browser, which may differ from training by a grey level"
+OF_TEXTS = "letters that are newer than the browser's Unicode may be cut otherwise than in training"
 
 
 def command(
@@ -29,7 +28,7 @@ def command(
     ] = None,
     title: Annotated[str | None, typer.Option(help="What stands above the page; the name when left out.")] = None,
 ) -> int:
-    """For browsers: a page that answers about pictures, from a file or the camera, on the visitor's own device."""
+    """For browsers: a page that answers about pictures or texts on the visitor's own device."""
     display = Display()
     with chatter_dropped():
         options = deployment.WebOptions(name or deployment.model_name(run), file, title)
@@ -45,18 +44,21 @@ def package(run: Path, destination: Path, options: deployment.WebOptions, displa
     with display.stage("Compare the run with what was written") as stage:
         served = deployment.web_model(directory, options)
         stage.result(served.path.name)
+    with display.stage("Answer the golden samples") as stage:
+        samples = deployment.golden_samples(directory, served)
+        stage.result(f"{len(samples.expected)} as in the proof")
+    checked = (f"{served.path.name} answers {len(samples.expected)} golden samples as in the run's proof",)
+    not_checked = (*NOT_CHECKED, OF_TEXTS if samples.texts else OF_PICTURES)
     with deployment.new_bundle(destination) as folder:
-        with display.stage("Answer the golden samples") as stage:
-            samples = deployment.write_web_model(folder, directory, served)
-            stage.result(f"{samples} as in the proof")
-        checked = (f"{served.path.name} answers {samples} golden samples as in the run's proof",)
         with display.stage("Write the bundle") as stage:
-            values = deployment.web_values(served, options) | {"checked": checked, "not_checked": NOT_CHECKED}
-            files = deployment.render_templates("web", folder, values)
+            deployment.write_web_model(folder, served, samples)
+            values = deployment.web_values(served, options) | {"checked": checked, "not_checked": not_checked}
+            left_out = deployment.web_left_out(served)
+            files = deployment.render_templates("web", folder, values, leave_out=left_out)
             stage.result(f"{len(files)} files beside the model")
         made_by = f"tfkit {__version__}"
         versions, lineage = {"1": served.sha256}, deployment.bundle_lineage(directory, 1)
-        bundle = deployment.Bundle("web", options.name, versions, {}, checked, NOT_CHECKED, made_by, lineage)
+        bundle = deployment.Bundle("web", options.name, versions, {}, checked, not_checked, made_by, lineage)
         deployment.seal_bundle(folder, bundle)
     return bundle
 

@@ -1,12 +1,12 @@
 // A bundle for browsers in a headless Chromium: PACKAGES BUNDLE SCREENSHOT ASKED.json; prints what the page found.
-// ASKED: {pictures: [FILE], fits: [{file: FILE, image: {height, width, channels, resize}}]}.
+// ASKED: {pictures: [FILE], fits: [{file: FILE, image: {height, width, channels, resize}}]}, or {texts: [TEXT]}.
 import {createReadStream, existsSync, readFileSync, statSync} from 'node:fs';
 import {createServer} from 'node:http';
 import {createRequire} from 'node:module';
 import {extname, join, normalize} from 'node:path';
 
 const [packages, bundle, screenshot, asked] = process.argv.slice(2);
-const {pictures, fits} = JSON.parse(readFileSync(asked));
+const {pictures = [], fits = [], texts = []} = JSON.parse(readFileSync(asked));
 const {chromium} = createRequire(join(packages, 'package.json'))('playwright-core');
 const TYPES = {'.html': 'text/html', '.js': 'text/javascript', '.css': 'text/css', '.wasm': 'application/wasm'};
 
@@ -18,6 +18,15 @@ const server = createServer((request, response) => {
   createReadStream(file).pipe(response);
 });
 await new Promise((ready) => server.listen(0, '127.0.0.1', ready));
+
+async function watched(page) {
+  await page.click('#camera');
+  await page.waitForFunction(() => document.getElementById('video').videoWidth > 0, null, {timeout: 20_000});
+  await page.waitForFunction(() => document.querySelectorAll('#answers li').length > 0);
+  const count = await page.$$eval('#answers li', (lines) => lines.length);
+  await page.click('#camera');
+  return count;
+}
 
 const args = ['--no-sandbox', '--disable-gpu', '--no-first-run', '--disable-background-networking',
   '--use-fake-device-for-media-stream', '--use-fake-ui-for-media-stream'];
@@ -32,9 +41,9 @@ try {
   const status = await page.textContent('#status');
   const checked = await page.evaluate(() => window.tfkit?.checked ?? null);
   const answers = [];
-  for (const picture of pictures) {
+  for (const given of [...pictures, ...texts]) {
     await page.evaluate(() => { window.tfkit.last = null; document.getElementById('time').textContent = ''; });
-    await page.setInputFiles('#file', picture);
+    await (pictures.length ? page.setInputFiles('#file', given) : page.fill('#text', given));
     await page.waitForFunction(() => document.getElementById('time').textContent !== '');
     await page.waitForTimeout(50);
     answers.push({
@@ -46,17 +55,13 @@ try {
   const pixels = [];
   for (const {file, image} of fits) {
     pixels.push(await page.evaluate(async ([encoded, wanted]) => {
-      const {pixelsOf} = await import('./classifier.js');
+      const {pixelsOf} = await import('./pixels.js');
       const bytes = Uint8Array.from(atob(encoded), (letter) => letter.charCodeAt(0));
       return Array.from(await pixelsOf(new Blob([bytes]), wanted));
     }, [readFileSync(file).toString('base64'), image]));
   }
   await page.screenshot({path: screenshot});
-  await page.click('#camera');
-  await page.waitForFunction(() => document.getElementById('video').videoWidth > 0, null, {timeout: 20_000});
-  await page.waitForFunction(() => document.querySelectorAll('#answers li').length > 0);
-  const camera = await page.$$eval('#answers li', (lines) => lines.length);
-  await page.click('#camera');
+  const camera = pictures.length ? await watched(page) : null;
   console.log(JSON.stringify({status, checked, answers, camera, pixels, complaints}));
 } finally {
   await browser.close();

@@ -48,7 +48,7 @@ from .triton import (
     warm_up_samples,
     write_version,
 )
-from .web import WebOptions, web_model, web_values, write_web_model
+from .web import WebOptions, web_left_out, web_model, web_values, write_web_model
 
 __all__ = [
     "CORE_ML_NOT_CHECKED",
@@ -125,6 +125,7 @@ __all__ = [
     "verify_signature",
     "warm_up_records",
     "warm_up_samples",
+    "web_left_out",
     "web_model",
     "web_values",
     "write_core_ml",

@@ -149,11 +149,23 @@ def _odd_pictures(golden: Path, image: ImageSpec) -> list[Path]:
 
 
 def _write_texts(golden: Path, text: TextSpec, samples: GoldenSamples) -> None:
+    rows = [f"{one.encode().hex()}\t{' '.join(map(str, ids))}\n" for one, ids in tokenized_texts(text, samples)]
+    write_whole(golden / "texts.tsv", "".join(rows))
+
+
+def tokenized_texts(text: TextSpec, samples: GoldenSamples) -> list[tuple[str, list[int]]]:
+    """Texts that break tokenisers, the run's own first, with the token ids that training gives them.
+
+    Args:
+        text: What the file takes.
+        samples: The golden samples.
+
+    Returns:
+        Each text with its ids, start and end included, without padding.
+    """
     from tfkit.data.text import open_tokenizer
 
     texts = [*samples.texts, *golden_texts(text.sequence_length)]
     encoded = open_tokenizer(text.tokenizer)(texts, sequence_length=text.sequence_length)
-    rows = []
-    for one, ids, mask in zip(texts, encoded["token_ids"], encoded["padding_mask"], strict=True):
-        rows.append(f"{one.encode().hex()}\t{' '.join(map(str, ids[: mask.sum()].tolist()))}\n")
-    write_whole(golden / "texts.tsv", "".join(rows))
+    rows = zip(texts, encoded["token_ids"], encoded["padding_mask"], strict=True)
+    return [(one, ids[: mask.sum()].tolist()) for one, ids, mask in rows]

@@ -16,6 +16,7 @@ from tfkit.deployment.golden_files import GoldenSamples, write_golden_files
 from tfkit.deployment.lite_files import device_document, is_one_sigmoid, size_report
 from tfkit.deployment.names import check_name
 from tfkit.deployment.proved import accepted_file
+from tfkit.deployment.word_pieces import VOCABULARY_FILE, refuse_other_tokenizers, word_piece_values
 from tfkit.errors import ConfigError, ExportError
 from tfkit.exporters.metadata import beyond_mediapipe
 from tfkit.files import write_whole
@@ -25,7 +26,7 @@ _OF_PICTURES = frozenset({"android/Pixels.kt", "ios/Pixels.swift", "cpp/pixels.h
 _OF_TEXTS = frozenset({"android/WordPieces.kt", "ios/WordPieces.swift", "linux/word_pieces.py"})
 _MEDIAPIPE = "android/MediaPipeClassifier.kt"
 _C_TYPES = {"uint8": "uint8_t", "int8": "int8_t", "float32": "float"}
-_TOKENIZER_FILES = (SPECIFICATION_FILE, "vocabulary.txt")
+_TOKENIZER_FILES = (SPECIFICATION_FILE, VOCABULARY_FILE)
 
 
 @dataclass(frozen=True)
@@ -73,11 +74,7 @@ def mobile_model(run: RunDirectory, options: MobileOptions) -> Artifact:
             f"'{served.path}' takes neither pictures nor texts, and the samples feed nothing else",
             hint="write the feeding in the app; golden/ of the run holds inputs and answers",
         )
-    if isinstance(served.input, TextSpec) and (kind := _tokenizer(served.input)["kind"]) != "word_piece":
-        raise ExportError(
-            f"'{run.path}' has a {kind.replace('_', '-')} tokeniser, and the samples know WordPiece alone",
-            hint="serve it: tfkit package serving RUN",
-        )
+    refuse_other_tokenizers(run, served)
     if (output := served.signature.outputs[0]).dtype not in _C_TYPES:
         raise ExportError(
             f"'{served.path}' answers in {output.dtype}, which the samples do not read",
@@ -168,27 +165,11 @@ def mobile_values(served: Artifact, options: MobileOptions, samples: GoldenSampl
         "size": size_report(served),
     }
     if isinstance(served.input, TextSpec):
-        return values | {"is_text": True} | _text_values(served.input)
+        return values | {"is_text": True} | word_piece_values(served.input)
     assert isinstance(served.input, ImageSpec)
     (given,) = served.signature.inputs
     about = {"input_name": given.name, "input_c": _C_TYPES[given.dtype], "input_is_float": given.dtype == "float32"}
     return values | {"is_text": False} | about | vars(served.input)
-
-
-def _text_values(text: TextSpec) -> dict[str, Any]:
-    said = _tokenizer(text)
-    values = {f"{role}_id": entry["id"] for role, entry in said["special_tokens"].items()}
-    return values | {
-        "sequence_length": text.sequence_length,
-        "segment_ids": text.segment_ids,
-        "suffix": said["suffix_indicator"],
-        **{name: said[name] for name in ("max_bytes_per_word", "lowercase", "strip_accents")},
-    }
-
-
-def _tokenizer(text: TextSpec) -> dict[str, Any]:
-    said: dict[str, Any] = json.loads((text.tokenizer / SPECIFICATION_FILE).read_text(encoding="utf-8"))
-    return said
 
 
 def _is_for_mediapipe(served: Artifact) -> bool:

@@ -4,19 +4,19 @@ import base64
 import hashlib
 import json
 import shutil
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from tfkit.artifacts import Artifact, ImageSpec, RunDirectory, read_manifest
+from tfkit.artifacts import Artifact, ImageSpec, RunDirectory, TextSpec
+from tfkit.deployment.golden_files import GoldenSamples, tokenized_texts
+from tfkit.deployment.lite_files import device_document
 from tfkit.deployment.names import check_name
-from tfkit.deployment.proved import accepted_file, proved_answers
+from tfkit.deployment.proved import accepted_file
+from tfkit.deployment.word_pieces import VOCABULARY_FILE, refuse_other_tokenizers, word_piece_values
 from tfkit.errors import ConfigError, ExportError
 from tfkit.files import write_whole
+from tfkit.tasks import task_named
 
 LITERT_JS = "2.5.3"
 # The browser's way of loading packages by name needs to be told where they lie.
@@ -26,7 +26,8 @@ _IMPORTS = {
         "@litertjs/wasm-utils": "./node_modules/@litertjs/wasm-utils/dist/index.js",
     }
 }
-_APART = 1e-4
+_OF_PICTURES = frozenset({"picture_page.js", "pixels.js"})
+_OF_TEXTS = frozenset({"text_page.js", "word_pieces.js"})
 
 
 @dataclass(frozen=True)
@@ -66,93 +67,60 @@ def web_model(run: RunDirectory, options: WebOptions) -> Artifact:
         options: What the bundle is told.
 
     Returns:
-        An accepted `.tflite` file of pictures.
+        An accepted `.tflite` file.
 
     Raises:
-        ExportError: When the run has not finished or has changed, takes no pictures, or has no such file that was
-            accepted.
+        ExportError: When the run has not finished or has changed, has no such file that was accepted, gives vectors,
+            or takes texts that are not cut by WordPiece.
     """
-    artifacts = [one for one in read_manifest(run.artifacts) if one.format == "tflite"]
-    if artifacts and not isinstance(artifacts[0].input, ImageSpec):
+    served = accepted_file(run, ("tflite",), file=options.file)
+    if not task_named(served.task).has_names:
         raise ExportError(
-            f"'{run.path}' is a model of texts, and the page has no tokeniser",
+            f"'{run.path}' gives vectors, and the page shows answers that have names",
             hint="serve it: tfkit package serving RUN",
         )
-    return accepted_file(run, ("tflite",), file=options.file)
+    refuse_other_tokenizers(run, served)
+    return served
 
 
-def web_document(served: Artifact, golden: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """What the page must know: `model.json`.
-
-    Args:
-        served: The file.
-        golden: The samples: the file and the scores of each.
-
-    Returns:
-        Plain values.
-    """
-    image, (given,), (output,) = served.input, served.signature.inputs, served.signature.outputs
-    assert isinstance(image, ImageSpec)
-    return {
-        "version": 1,
-        "file": served.path.name,
-        "sha256": served.sha256,
-        "task": served.task,
-        "image": {"height": image.height, "width": image.width, "channels": image.channels, "resize": image.resize},
-        "input": {"dtype": given.dtype, "shape": [1, *image.shape]},
-        "output": {"dtype": output.dtype, "scale": output.scale, "zero_point": output.zero_point},
-        "class_names": list(served.class_names),
-        "thresholds": list(served.thresholds),
-        "golden": list(golden),
-    }
-
-
-def write_web_model(folder: Path, run: RunDirectory, served: Artifact) -> int:
-    """Copy the file and the golden samples, and write `model.json`; the file must answer them as it was proved to.
+def write_web_model(folder: Path, served: Artifact, samples: GoldenSamples) -> None:
+    """Copy the file with its vocabulary and golden samples, and write `model.json`.
 
     Args:
         folder: The bundle's folder.
-        run: The run.
-        served: Its file.
+        served: The file.
+        samples: Its golden samples.
+    """
+    (folder / "golden").mkdir()
+    shutil.copyfile(served.path, folder / served.path.name)
+    count, scores = samples.expected.shape
+    about = device_document(served, samples=count, scores=scores)
+    if isinstance(served.input, TextSpec):
+        (folder / "tokenizer").mkdir()
+        shutil.copyfile(served.input.tokenizer / VOCABULARY_FILE, folder / "tokenizer" / VOCABULARY_FILE)
+        about["text"] |= {"tokenizer": f"tokenizer/{VOCABULARY_FILE}", **word_piece_values(served.input)}
+        cut = [{"text": text, "ids": ids} for text, ids in tokenized_texts(served.input, samples)]
+        write_whole(folder / "golden/texts.json", json.dumps(cut, ensure_ascii=False) + "\n")
+        given: list[dict[str, str]] = [{"text": text} for text in samples.texts]
+    else:
+        for file in samples.pictures:
+            shutil.copyfile(file, folder / "golden" / file.name)
+        given = [{"file": f"golden/{file.name}"} for file in samples.pictures]
+    rows = zip(given, samples.expected, strict=True)
+    about["golden"] = [one | {"scores": [float(score) for score in row]} for one, row in rows]
+    write_whole(folder / "model.json", json.dumps(about, indent=2, ensure_ascii=False) + "\n")
+
+
+def web_left_out(served: Artifact) -> frozenset[str]:
+    """The templates of the other kind of input.
+
+    Args:
+        served: The file.
 
     Returns:
-        How many samples there are.
-
-    Raises:
-        ExportError: When the samples have changed, or the file answers otherwise.
+        Names below `web`.
     """
-    described = run.golden / "golden.json"
-    run.vouches_for(described)
-    said = json.loads(described.read_text(encoding="utf-8"))
-    expected = proved_answers(run, served)
-    files = [run.golden / one["file"] for one in said["images"]]
-    run.vouches_for(*files)
-    _refuse_other_answers(served, files, expected)
-    (folder / "golden").mkdir()
-    for file in files:
-        shutil.copyfile(file, folder / "golden" / file.name)
-    shutil.copyfile(served.path, folder / served.path.name)
-    golden = [
-        {"file": f"golden/{file.name}", "scores": [float(score) for score in row]}
-        for file, row in zip(files, expected, strict=True)
-    ]
-    write_whole(folder / "model.json", json.dumps(web_document(served, golden), indent=2, ensure_ascii=False) + "\n")
-    return len(files)
-
-
-def _refuse_other_answers(served: Artifact, files: Sequence[Path], expected: NDArray[np.float32]) -> None:
-    from tfkit.data import picture_pixels
-    from tfkit.runtimes import open_runtime
-
-    assert isinstance(served.input, ImageSpec)
-    pixels = np.stack([picture_pixels(file.read_bytes(), served.input) for file in files])
-    with open_runtime(served) as runtime:
-        apart = float(np.abs(runtime.scores(pixels) - expected).max())
-    if not apart <= _APART:
-        raise ExportError(
-            f"'{served.path}' answers its golden samples otherwise than in the run's proof: {apart:.3g} apart",
-            hint="run the recipe again on this machine",
-        )
+    return _OF_TEXTS if isinstance(served.input, ImageSpec) else _OF_PICTURES
 
 
 def web_values(served: Artifact, options: WebOptions) -> dict[str, Any]:
@@ -171,6 +139,7 @@ def web_values(served: Artifact, options: WebOptions) -> dict[str, Any]:
         "name": options.name,
         "title": options.title or options.name,
         "file": served.path.name,
+        "is_text": isinstance(served.input, TextSpec),
         "is_integer": served.signature.outputs[0].dtype != "float32",
         "litert_js": LITERT_JS,
         "imports": imports,

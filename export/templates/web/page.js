@@ -1,6 +1,7 @@
-// What the page does: opens the model, checks it on the samples of its proof, and answers about pictures.
+// What the page does: opens the model, checks it on the samples of its proof, and answers.
 
 import {openModel} from './classifier.js';
+import {checkInputs, connect, describe, sampleOf} from './@{ "text_page.js" if is_text else "picture_page.js" }@';
 
 const find = (name) => document.getElementById(name);
 const MOST = 5;
@@ -34,79 +35,42 @@ function show(model, scores) {
   }));
 }
 
-async function answer(model, picture) {
+async function answer(model, given, told) {
   const started = performance.now();
-  const scores = await model.scores(picture);
-  find('time').textContent = `${(performance.now() - started).toFixed(0)} ms, decoding included`;
+  const scores = await model.scores(given);
+  find('time').textContent = `${(performance.now() - started).toFixed(0)} ms, ${told}`;
   show(model, scores);
-  return scores;
+  window.tfkit.last = scores;
+}
+
+function forget(why) {
+  find('answers').replaceChildren();
+  find('time').textContent = why;
 }
 
 async function check(model) {
   const rows = [];
   for (const sample of model.about.golden) {
-    const scores = await model.scores(await (await fetch(sample.file)).blob());
+    const scores = await model.scores(await sampleOf(sample));
     const apart = Math.max(...scores.map((score, place) => Math.abs(score - sample.scores[place])));
-    rows.push({file: sample.file, scores, apart});
+    rows.push({scores, apart});
   }
-  const exact = model.about.output.dtype !== 'float32';
+  const exact = model.about.outputs[0].dtype !== 'float32';
   const right = rows.filter(({apart}) => apart <= (exact ? 1e-6 : FEW_STEPS)).length;
-  const told = `${right} of ${rows.length} samples are answered as in the model's proof`;
-  tell(told, right === rows.length ? 'good' : 'bad');
+  const inputs = await checkInputs(model);
+  const told = [`${right} of ${rows.length} samples are answered as in the model's proof`];
+  if (inputs) told.push(inputs.told);
+  tell(told.join('; '), right === rows.length && inputs?.right === inputs?.all ? 'good' : 'bad');
   return {right, rows};
 }
 
 async function main() {
   const model = await openModel();
-  find('size').textContent = `${model.about.image.width} x ${model.about.image.height} pixels`;
+  find('size').textContent = describe(model.about);
   const checked = await check(model);
-  const preview = find('preview');
-  const take = async (file) => {
-    if (!file) return;
-    try {
-      URL.revokeObjectURL(preview.src);
-      preview.src = URL.createObjectURL(file);
-      preview.hidden = false;
-      window.tfkit.last = await answer(model, file);
-    } catch (fault) {
-      find('answers').replaceChildren();
-      find('time').textContent = `this cannot be read as a picture: ${fault.message}`;
-    }
-  };
   window.tfkit = {checked, model, last: null};
-  find('file').addEventListener('change', ({target}) => take(target.files[0]));
-  find('drop').addEventListener('dragover', (event) => event.preventDefault());
-  find('drop').addEventListener('drop', (event) => {
-    event.preventDefault();
-    take(event.dataTransfer.files[0]);
-  });
-  find('camera').addEventListener('click', () => watch(model));
+  connect(model, (given, told) => answer(model, given, told), forget);
   document.documentElement.dataset.ready = 'yes';
-}
-
-async function watch(model) {
-  const video = find('video');
-  if (video.srcObject) {
-    video.srcObject.getTracks().forEach((track) => track.stop());
-    video.srcObject = null;
-    video.hidden = true;
-    find('camera').textContent = 'Use the camera';
-    return;
-  }
-  try {
-    video.srcObject = await navigator.mediaDevices.getUserMedia({video: {facingMode: 'environment'}});
-  } catch (fault) {
-    find('time').textContent = `no camera: ${fault.message}`;
-    return;
-  }
-  video.hidden = false;
-  find('preview').hidden = true;
-  find('camera').textContent = 'Stop the camera';
-  await video.play();
-  while (video.srcObject) {
-    await answer(model, video);
-    await new Promise((ready) => requestAnimationFrame(ready));
-  }
 }
 
 main().catch((fault) => {

@@ -1,6 +1,28 @@
-// Bring decoded pixels to a model's size as tfkit does in Python: the same sums in the same order, in float32.
+// Decode a picture, and bring it to a model's size as tfkit does in Python: the same sums in the same order, in float32.
 
 const f = Math.fround;
+const MOST_PIXELS = 178956970;
+
+/** What a model is fed with of an encoded picture (a Blob), or of what a camera shows (a HTMLVideoElement). */
+export async function feeder({image, inputs: [{name}]}) {
+  return async (picture) => ({[name]: await pixelsOf(picture, image)});
+}
+
+/**
+ * @param {Blob | HTMLVideoElement} picture An encoded picture, or what a camera shows.
+ * @returns {Promise<Uint8Array>} Pixels of the model's size.
+ */
+export async function pixelsOf(picture, image) {
+  const told = {colorSpaceConversion: 'none', premultiplyAlpha: 'none', imageOrientation: 'from-image'};
+  const bitmap = await createImageBitmap(picture, told);
+  const {height, width} = bitmap;
+  if (height * width > MOST_PIXELS) throw new Error(`a picture of ${width} x ${height} pixels is too large`);
+  const context = new OffscreenCanvas(width, height).getContext('2d', {willReadFrequently: true});
+  context.drawImage(bitmap, 0, 0);
+  bitmap.close();
+  const data = withChannels(context.getImageData(0, 0, width, height).data, image.channels);
+  return fitted({data, height, width}, image);
+}
 
 /**
  * @param {Uint8ClampedArray} rgba Pixels of a canvas, 4 bytes each.
