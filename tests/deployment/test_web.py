@@ -1,4 +1,4 @@
-"""A bundle for browsers in a real Chromium: it answers as the run's proof says; pictures and texts are as in training."""
+"""A bundle for browsers in a real Chromium: it answers as the proof says; pictures and texts are as in training."""
 
 import json
 import os
