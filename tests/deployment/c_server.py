@@ -2,7 +2,8 @@
 
     python c_server.py FOLDER < ASKED
 
-ASKED is a JSON object: the libraries' folder, tensors by name, and what to send in base64. It prints the answers, and
+ASKED is a JSON object: the libraries' folder, libraries with further operators (TensorFlow Serving has those of
+tensorflow-text inside), tensors by name, and what to send in base64. It prints the answers, and
 the seconds of each request.
 """
 
@@ -68,6 +69,9 @@ def values(tensor: ctypes.c_void_p) -> list[object]:
 
 
 def main() -> None:
+    for library in ASKED["operators"]:
+        call("TF_LoadLibrary", library.encode(), STATUS)
+        refuse_fault()
     graph = ctypes.c_void_p(call("TF_NewGraph"))
     options = ctypes.c_void_p(call("TF_NewSessionOptions"))
     tags = (ctypes.c_char_p * 1)(b"serve")

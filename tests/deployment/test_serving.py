@@ -1,6 +1,7 @@
 """A bundle for TensorFlow Serving: the tools that its files are for read them, and its model answers as proved."""
 
 import base64
+import importlib.util
 import json
 import re
 import shutil
@@ -8,7 +9,7 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -153,8 +154,10 @@ def test_prometheus_takes_the_rules_and_they_fire(bundle: Path) -> None:
     assert len({panel["id"] for panel in dashboard["panels"]}) == 4
 
 
-def in_c(saved_model: Path, batches: list[list[bytes]]) -> subprocess.CompletedProcess[str]:
-    """Send batches to a SavedModel in a process without Python's TensorFlow."""
+def in_c(
+    saved_model: Path, batches: list[list[bytes]], libraries: Path | None = None, operators: Sequence[Path] = ()
+) -> subprocess.CompletedProcess[str]:
+    """Send batches to a SavedModel in a process without Python's TensorFlow, in this or another version's libraries."""
     import tensorflow as tf
     from tensorflow.core.protobuf import saved_model_pb2
 
@@ -162,7 +165,8 @@ def in_c(saved_model: Path, batches: list[list[bytes]]) -> subprocess.CompletedP
     signature = described.meta_graphs[0].signature_def["serving_default"]
     (taken,) = signature.inputs.values()
     asked = {
-        "libraries": tf.sysconfig.get_lib(),
+        "libraries": str(libraries or tf.sysconfig.get_lib()),
+        "operators": list(map(str, operators)),
         "input": taken.name,
         "outputs": {name: tensor.name for name, tensor in signature.outputs.items()},
         "batches": [[base64.b64encode(one).decode() for one in batch] for batch in batches],
@@ -171,10 +175,10 @@ def in_c(saved_model: Path, batches: list[list[bytes]]) -> subprocess.CompletedP
     return subprocess.run(words, input=json.dumps(asked), capture_output=True, text=True, check=False, timeout=300)
 
 
-def test_the_model_answers_without_python(bundle: Path) -> None:
+def assert_answers_as_proved(bundle: Path, libraries: Path | None = None) -> None:
     rows = json.loads((bundle / "golden/requests.json").read_text())
     sent = [base64.b64decode(row["instance"]["image_bytes"]["b64"]) for row in rows]
-    done = in_c(bundle / "models/three-digits/1", [[one] for one in sent] + [sent])
+    done = in_c(bundle / "models/three-digits/1", [[one] for one in sent] + [sent], libraries)
     assert done.returncode == 0, done.stderr[-2000:]
     answers = json.loads(done.stdout)["answers"]
     for number, row in enumerate(rows):
@@ -183,7 +187,11 @@ def test_the_model_answers_without_python(bundle: Path) -> None:
             assert np.allclose(got["scores"][place], row["answer"]["scores"], atol=1e-4)
 
 
-def test_an_operator_of_python_would_be_found_out(tmp_path: Path) -> None:
+def test_the_model_answers_without_python(bundle: Path) -> None:
+    assert_answers_as_proved(bundle)
+
+
+def save_with_a_python_operator(folder: Path) -> None:
     import tensorflow as tf
 
     class Doubled(tf.Module):
@@ -192,10 +200,61 @@ def test_an_operator_of_python_would_be_found_out(tmp_path: Path) -> None:
             return {"texts": tf.numpy_function(lambda given: given, [texts], tf.string)}
 
     module = Doubled()
-    tf.saved_model.save(module, str(tmp_path), signatures={"serving_default": module.serve})
+    tf.saved_model.save(module, str(folder), signatures={"serving_default": module.serve})
+
+
+def test_an_operator_of_python_would_be_found_out(tmp_path: Path) -> None:
+    save_with_a_python_operator(tmp_path)
     done = in_c(tmp_path, [[b"one"]])
     assert done.returncode != 0
     assert "PyFunc" in done.stderr
+
+
+def installed(*packages: str) -> Path:
+    """Where packages lie, alone in an environment."""
+    environment = Environment(packages[0].replace("==", "-"), ("--no-deps", *packages))
+    try:
+        (folder,) = environment.folder().glob("lib/python*/site-packages")
+    except NotInstallableError as fault:
+        pytest.skip(str(fault))
+    return folder
+
+
+def text_operators(package: Path) -> list[Path]:
+    return sorted(package.glob("python/**/_*.so"))
+
+
+@pytest.mark.consumers
+@pytest.mark.parametrize("version", ["2.18.1", "2.19.1", "2.20.0"])
+def test_older_tensorflow_answers_as_proved(version: str, bundle: Path, tmp_path: Path) -> None:
+    """TensorFlow Serving has the versions of TensorFlow; its image takes 2.19."""
+    libraries = installed(f"tensorflow-cpu=={version}") / "tensorflow"
+    assert_answers_as_proved(bundle, libraries)
+    save_with_a_python_operator(tmp_path / "python")
+    done = in_c(tmp_path / "python", [[b"one"]], libraries)
+    assert done.returncode != 0 and "PyFunc" in done.stderr
+
+
+# The libraries of tensorflow-text 2.19.0 want a symbol that no library of TensorFlow 2.19 has outside of Python.
+@pytest.mark.consumers
+@pytest.mark.parametrize("version", ["2.18.1", "2.20.0"])
+def test_older_tensorflow_answers_texts(version: str, texts_run: Path, tmp_path: Path) -> None:
+    """TensorFlow Serving has the operators of tensorflow-text inside; here they are loaded."""
+    packages = installed(f"tensorflow-cpu=={version}", f"tensorflow-text=={version}")
+    texts = ["Where is my parcel?", "cancel it, please", "漢字 cafe\u0301"]
+    words = ["--output", str(tmp_path / "texts"), "--format", "saved_model"]
+    assert main(["export", str(texts_run), *words]) == 0
+    sent = [[text.encode() for text in texts]]
+    model = tmp_path / "texts/saved_model/1"
+    spec = importlib.util.find_spec("tensorflow_text")
+    assert spec is not None and spec.submodule_search_locations is not None
+    mine = in_c(model, sent, operators=text_operators(Path(spec.submodule_search_locations[0])))
+    theirs = in_c(model, sent, packages / "tensorflow", text_operators(packages / "tensorflow_text"))
+    assert mine.returncode == 0, mine.stderr[-2000:]
+    assert theirs.returncode == 0, theirs.stderr[-2000:]
+    (expected,), (answer,) = json.loads(mine.stdout)["answers"], json.loads(theirs.stdout)["answers"]
+    assert answer["labels"] == expected["labels"]
+    np.testing.assert_allclose(answer["scores"], expected["scores"], atol=1e-5)
 
 
 @pytest.mark.consumers
