@@ -12,7 +12,6 @@ from tfkit import deployment
 from tfkit.artifacts import RunDirectory
 from tfkit.cli.package import AcceptedRun, BundleFolder, ModelName, show_bundle
 from tfkit.terminal import Display, tensorflow_started
-from tfkit.version import __version__
 
 NOT_CHECKED = (
     "no phone has run this model: GoldenTest.kt, GoldenTests.swift and cpp/check say whether one answers as the proof",
@@ -63,13 +62,9 @@ def package(run: Path, destination: Path, options: deployment.MobileOptions, dis
             values |= {"checked": checked, "not_checked": not_checked}
             files = deployment.render_templates("mobile", folder, values, leave_out=left_out)
             stage.result(f"{len(files)} files beside the model")
-        made_by = f"tfkit {__version__}"
-        lineage = deployment.bundle_lineage(directory, 1)
-        bundle = deployment.Bundle(
-            "mobile", options.name, {"1": served.sha256}, {}, checked, not_checked, made_by, lineage
+        return deployment.seal_run(
+            folder, "mobile", options.name, directory, served, checked=checked, not_checked=not_checked
         )
-        deployment.seal_bundle(folder, bundle)
-    return bundle
 
 
 if __name__ == "__main__":

@@ -12,7 +12,6 @@ from tfkit import deployment
 from tfkit.artifacts import RunDirectory
 from tfkit.cli.package import AcceptedRun, BundleFolder, ModelName, show_bundle
 from tfkit.terminal import Display, tensorflow_started
-from tfkit.version import __version__
 
 GUIDE = "NPU.md"
 NOT_CHECKED = (
@@ -67,12 +66,9 @@ def package(run: Path, destination: Path, options: deployment.NpuOptions, displa
         values |= {"no_micro": no_micro, "checked": checked, "not_checked": not_checked}
         only = None if no_micro is None else (GUIDE,)
         deployment.render_templates("npu", folder, values, only=only)
-        made_by = f"tfkit {__version__}"
-        told = tuple(checked), tuple(not_checked)
-        lineage = deployment.bundle_lineage(directory, 1)
-        bundle = deployment.Bundle("npu", options.name, {"1": served.sha256}, {}, *told, made_by, lineage)
-        deployment.seal_bundle(folder, bundle)
-    return bundle
+        return deployment.seal_run(
+            folder, "npu", options.name, directory, served, checked=checked, not_checked=not_checked
+        )
 
 
 if __name__ == "__main__":

@@ -12,7 +12,6 @@ from tfkit import deployment
 from tfkit.artifacts import RunDirectory
 from tfkit.cli.package import AcceptedRun, BuiltImage, BundleFolder, ModelName, ModelVersion, show_bundle
 from tfkit.terminal import Display, chatter_dropped
-from tfkit.version import __version__
 
 NOT_CHECKED = (
     "the image was not built, and no server was started: run ./smoke_test.sh where Docker is. No engine's server could "
@@ -82,11 +81,16 @@ def package(run: Path, destination: Path, options: deployment.ServerCpuOptions, 
                 deployment.SERVER_CPU_TEMPLATES[engine], folder, values, leave_out=("TRITON.md",)
             )
             stage.result(f"{len(files)} files beside the model")
-        versions, made_by = {str(options.version): served.sha256}, f"tfkit {__version__}"
-        lineage = deployment.bundle_lineage(directory, options.version)
-        bundle = deployment.Bundle("server-cpu", options.name, versions, {}, checked, not_checked, made_by, lineage)
-        deployment.seal_bundle(folder, bundle)
-    return bundle
+        return deployment.seal_run(
+            folder,
+            "server-cpu",
+            options.name,
+            directory,
+            served,
+            checked=checked,
+            not_checked=not_checked,
+            version=options.version,
+        )
 
 
 if __name__ == "__main__":

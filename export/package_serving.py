@@ -14,7 +14,6 @@ from tfkit import deployment
 from tfkit.artifacts import RunDirectory
 from tfkit.cli.package import AcceptedRun, BuiltImage, BundleFolder, ModelName, ModelVersion, show_bundle
 from tfkit.terminal import Display, tensorflow_started
-from tfkit.version import __version__
 
 TEMPLATES = ("serving", "servers")
 GUIDE = "SERVING.md"  # written last: it says what was checked
@@ -79,12 +78,19 @@ def package(run: Path, destination: Path, options: deployment.ServingOptions, di
             values |= {"checked": checked, "not_checked": NOT_CHECKED}
             deployment.render_templates(TEMPLATES, folder, values, only=(GUIDE,))
             stage.result("its answers are those of the proof")
-        versions = {str(number): sha256 for number, sha256 in older.items()} | {str(options.version): served.sha256}
-        made_by = f"tfkit {__version__}"
-        lineage = deployment.bundle_lineage(directory, options.version, previous=options.previous)
-        bundle = deployment.Bundle("serving", options.name, versions, labels, checked, NOT_CHECKED, made_by, lineage)
-        deployment.seal_bundle(folder, bundle)
-    return bundle
+        return deployment.seal_run(
+            folder,
+            "serving",
+            options.name,
+            directory,
+            served,
+            checked=checked,
+            not_checked=NOT_CHECKED,
+            version=options.version,
+            older=older,
+            labels=labels,
+            previous=options.previous,
+        )
 
 
 if __name__ == "__main__":

@@ -12,7 +12,6 @@ from tfkit import deployment
 from tfkit.artifacts import RunDirectory
 from tfkit.cli.package import AcceptedRun, BuiltImage, BundleFolder, ModelName, ModelVersion, show_bundle
 from tfkit.terminal import Display, chatter_dropped
-from tfkit.version import __version__
 
 NOT_CHECKED = (
     "the image was not built, and this bundle was not started: run ./smoke_test.sh where Docker is. tfkit's own tests "
@@ -80,11 +79,16 @@ def package(run: Path, destination: Path, options: deployment.TritonOptions, dis
             values |= {"checked": checked, "not_checked": NOT_CHECKED}
             files = deployment.render_templates(deployment.TRITON_TEMPLATES, folder, values)
             stage.result(f"{len(files)} files beside the model")
-        versions, made_by = {str(options.version): served.sha256}, f"tfkit {__version__}"
-        lineage = deployment.bundle_lineage(directory, options.version)
-        bundle = deployment.Bundle("triton", options.name, versions, {}, checked, NOT_CHECKED, made_by, lineage)
-        deployment.seal_bundle(folder, bundle)
-    return bundle
+        return deployment.seal_run(
+            folder,
+            "triton",
+            options.name,
+            directory,
+            served,
+            checked=checked,
+            not_checked=NOT_CHECKED,
+            version=options.version,
+        )
 
 
 if __name__ == "__main__":

@@ -12,7 +12,6 @@ from tfkit import deployment
 from tfkit.artifacts import RunDirectory
 from tfkit.cli.package import AcceptedRun, BundleFolder, ModelName, show_bundle
 from tfkit.terminal import Display, chatter_dropped
-from tfkit.version import __version__
 
 NOT_CHECKED = ("no browser has opened the page with this model: it checks itself when one does",)
 OF_PICTURES = "JPEGs are decoded by the browser, which may differ from training by a grey level"
@@ -56,11 +55,9 @@ def package(run: Path, destination: Path, options: deployment.WebOptions, displa
             left_out = deployment.web_left_out(served)
             files = deployment.render_templates("web", folder, values, leave_out=left_out)
             stage.result(f"{len(files)} files beside the model")
-        made_by = f"tfkit {__version__}"
-        versions, lineage = {"1": served.sha256}, deployment.bundle_lineage(directory, 1)
-        bundle = deployment.Bundle("web", options.name, versions, {}, checked, not_checked, made_by, lineage)
-        deployment.seal_bundle(folder, bundle)
-    return bundle
+        return deployment.seal_run(
+            folder, "web", options.name, directory, served, checked=checked, not_checked=not_checked
+        )
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-from .bundle import Bundle, bundle_lineage, is_bundle, new_bundle, read_bundle, seal_bundle
+from .bundle import Bundle, is_bundle, new_bundle, read_bundle, seal_bundle, seal_run
 from .core_ml import CORE_ML_NOT_CHECKED, write_core_ml
 from .decoding import sent_name
 from .engines import checked_engine
@@ -75,7 +75,6 @@ __all__ = [
     "accepted_file",
     "answered_by_bundle",
     "answering",
-    "bundle_lineage",
     "check_images",
     "check_name",
     "checked_engine",
@@ -112,6 +111,7 @@ __all__ = [
     "rest_document",
     "run_in_micro",
     "seal_bundle",
+    "seal_run",
     "sent_name",
     "served_model",
     "serving_values",

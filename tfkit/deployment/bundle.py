@@ -8,10 +8,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
-from tfkit.artifacts import Lineage, RunDirectory, read_lineage
+from tfkit.artifacts import Artifact, Lineage, RunDirectory, read_lineage
 from tfkit.artifacts.manifest import CHECK_SUMS_NAME, read_check_sums, refuse_changed_files, write_check_sums
 from tfkit.errors import ExportError, RunError, printable
 from tfkit.files import read_regular_file, write_whole
+from tfkit.version import __version__
 
 BUNDLE_NAME = "bundle.json"
 SIGNATURE_NAME = "model.sig"  # of `tfkit sign`, which comes after the check sums
@@ -103,6 +104,59 @@ def seal_bundle(folder: Path, bundle: Bundle) -> None:
     write_check_sums(folder, leave_out=YOURS)
 
 
+def seal_run(
+    folder: Path,
+    kind: BundleKind,
+    name: str,
+    run: RunDirectory,
+    served: Artifact,
+    *,
+    checked: Sequence[str],
+    not_checked: Sequence[str],
+    version: int = 1,
+    older: Mapping[int, str] | None = None,
+    labels: Mapping[str, int] | None = None,
+    previous: Path | None = None,
+) -> Bundle:
+    """Seal a bundle of a run's file.
+
+    Args:
+        folder: The bundle's folder.
+        kind: What it is for.
+        name: What the model is called.
+        run: The run.
+        served: Its file.
+        checked: What was checked, in sentences.
+        not_checked: What was not, in sentences.
+        version: The number of the file's version.
+        older: The SHA-256 of other versions that are in it, by number.
+        labels: Names of versions that clients ask for, and their numbers.
+        previous: The bundle that the other versions come from.
+
+    Returns:
+        What it says of itself.
+
+    Example:
+        >>> bundle = seal_run(folder, "web", "digits", run, served, checked=(), not_checked=())  # doctest: +SKIP
+    """
+    versions = {str(number): sha256 for number, sha256 in (older or {}).items()} | {str(version): served.sha256}
+    lineage = _lineage_of(run, version, previous=previous)
+    told = tuple(checked), tuple(not_checked)
+    bundle = Bundle(kind, name, versions, labels or {}, *told, f"tfkit {__version__}", lineage)
+    seal_bundle(folder, bundle)
+    return bundle
+
+
+def _lineage_of(run: RunDirectory, version: int, *, previous: Path | None = None) -> dict[str, Lineage]:
+    """Where the versions of a new bundle come from; those that do not say it are left out."""
+    found = read_lineage(run.artifacts)
+    lineage = {} if found is None else {str(version): found}
+    older = None if previous is None else read_bundle(previous)
+    if older is not None and (newest := max(older.versions, key=int)) in older.lineage:
+        lineage = {newest: older.lineage[newest], **lineage}
+    return lineage
+
+
 def read_bundle(folder: Path) -> Bundle | None:
     """Read a bundle, and compare all its files with what was written.
 
@@ -139,25 +193,6 @@ def read_bundle(folder: Path) -> Bundle | None:
         return Bundle(**{**said, **sentences, "lineage": _lineage(said.get("lineage", {}))})
     except (KeyError, TypeError, AttributeError, ValueError):
         raise ExportError(f"'{folder / BUNDLE_NAME}' is none that this tfkit writes", hint=_AGAIN) from None
-
-
-def bundle_lineage(run: RunDirectory, version: int, *, previous: Path | None = None) -> dict[str, Lineage]:
-    """Where the versions of a new bundle come from.
-
-    Args:
-        run: The run whose file is its newest version.
-        version: The number of that.
-        previous: A bundle whose newest version stays beside it.
-
-    Returns:
-        Lineage by version; versions that do not say where they come from are left out.
-    """
-    found = read_lineage(run.artifacts)
-    lineage = {} if found is None else {str(version): found}
-    older = None if previous is None else read_bundle(previous)
-    if older is not None and (newest := max(older.versions, key=int)) in older.lineage:
-        lineage = {newest: older.lineage[newest], **lineage}
-    return lineage
 
 
 def is_bundle(folder: Path) -> bool:
