@@ -34,7 +34,7 @@ from .serving import (
     write_model,
 )
 from .sharing import Shared, share_run
-from .signing import Signature, sign_folder, verify_signature
+from .signing import Signature, has_signature, sign_folder, verify_signature
 from .templates import render_templates
 from .triton import (
     TRITON_IMAGE,
@@ -89,6 +89,7 @@ __all__ = [
     "golden_requests",
     "golden_samples",
     "golden_texts",
+    "has_signature",
     "is_bundle",
     "log_run",
     "micro_told",

@@ -108,6 +108,16 @@ def sign_folder(path: Path, *, key: Path) -> Signature:
     return Signature(signature, public, len(_signed_sums(signature)))
 
 
+def has_signature(path: Path) -> bool:
+    """Whether a folder is signed, by whomever; see `signed_folder`.
+
+    Example:
+        >>> has_signature(Path("no/such/run"))
+        False
+    """
+    return path.is_dir() and (signed_folder(path) / SIGNATURE_NAME).is_file()
+
+
 def verify_signature(path: Path, *, public_key: Path) -> Signature:
     """Compare the files of a folder with its `model.sig`, and that with a key.
 
