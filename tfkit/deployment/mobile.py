@@ -13,7 +13,7 @@ import numpy as np
 from tfkit.artifacts import LABELS_NAME, Artifact, ImageSpec, RunDirectory, TextSpec, labels_file
 from tfkit.artifacts.artifact import SPECIFICATION_FILE
 from tfkit.deployment.golden_files import GoldenSamples, write_golden_files
-from tfkit.deployment.lite_files import device_document, is_one_sigmoid, size_report
+from tfkit.deployment.lite_files import apart_elsewhere, device_document, is_one_sigmoid, size_report
 from tfkit.deployment.names import check_name
 from tfkit.deployment.proved import accepted_file
 from tfkit.deployment.word_pieces import VOCABULARY_FILE, refuse_other_tokenizers, word_piece_values
@@ -99,8 +99,7 @@ def write_mobile_model(folder: Path, served: Artifact, samples: GoldenSamples) -
         for name in _TOKENIZER_FILES:
             shutil.copyfile(served.input.tokenizer / name, folder / "tokenizer" / name)
     write_golden_files(folder, served, samples)
-    count, scores = samples.expected.shape
-    _write_json(folder / "model.json", device_document(served, samples=count, scores=scores))
+    _write_json(folder / "model.json", device_document(served, samples.expected))
     _write_json(folder / "size_report.json", size_report(served))
     if isinstance(served.input, ImageSpec):
         from tfkit.data import host_images
@@ -158,6 +157,7 @@ def mobile_values(served: Artifact, options: MobileOptions, samples: GoldenSampl
         "scale": repr(scale),
         "scale_c": f"{scale!r}f",
         "zero_point": output.zero_point or 0,
+        "apart": repr(apart_elsewhere(served, samples.expected)),
         "has_labels": task_named(served.task).has_labels,
         "mediapipe": _is_for_mediapipe(served),
         "beyond_mediapipe": beyond_mediapipe(served.input),

@@ -93,8 +93,7 @@ def write_web_model(folder: Path, served: Artifact, samples: GoldenSamples) -> N
     """
     (folder / "golden").mkdir()
     shutil.copyfile(served.path, folder / served.path.name)
-    count, scores = samples.expected.shape
-    about = device_document(served, samples=count, scores=scores)
+    about = device_document(served, samples.expected)
     if isinstance(served.input, TextSpec):
         (folder / "tokenizer").mkdir()
         shutil.copyfile(served.input.tokenizer / VOCABULARY_FILE, folder / "tokenizer" / VOCABULARY_FILE)

@@ -137,9 +137,7 @@ def _vela() -> str:
     beside = Path(sys.executable).with_name("vela")
     found = str(beside) if beside.exists() else shutil.which("vela")
     if found is None:
-        raise ConfigError(
-            "--npu needs Vela, Arm's compiler for Ethos-U, and it is not installed", hint="pip install ethos-u-vela"
-        )
+        raise ConfigError("Vela, Arm's compiler for Ethos-U NPUs, is not installed", hint="pip install ethos-u-vela")
     return found
 
 

@@ -23,7 +23,7 @@ class GoldenTest {
     @Test
     fun samplesAreAnsweredAsInTheProof() {
         val expected = numbers("expected.bin").asFloatBuffer()
-        val near = if (ModelSpec.OUTPUT_BYTES == 1) 1e-6f else 1e-3f
+        val near = @{ apart }@f // on another processor
 @% if is_text %@
         val ids = numbers("token_ids.bin").asIntBuffer()
         val masks = numbers("padding_mask.bin").asIntBuffer()

@@ -15,7 +15,7 @@ final class GoldenTests: XCTestCase {
 
     func testSamplesAreAnsweredAsInTheProof() throws {
         let expected = try numbers("expected.bin", Float.self)
-        let near: Float = ModelSpec.outputBytes == 1 ? 1e-6 : 1e-3
+        let near: Float = @{ apart }@ // on another processor
         let classifier = try Classifier()
 @% if is_text %@
         let ids = try numbers("token_ids.bin", Int32.self)

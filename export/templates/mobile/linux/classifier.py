@@ -113,8 +113,7 @@ def check(model: Model, inputs: Pictures | Texts) -> bool:
     """Answer the golden samples, and compare."""
     expected = golden("expected.bin", "<f4")
     found = np.stack([model.scores(**one) for one in inputs.golden()])
-    near = 1e-3 if ABOUT["outputs"][0]["dtype"] == "float32" else 1e-6
-    right = int((np.abs(found - expected).max(axis=1) <= near).sum())
+    right = int((np.abs(found - expected).max(axis=1) <= ABOUT["apart"]).sum())
     print(f"{right} of {len(expected)} samples are answered as in the model's proof")
     return inputs.check() and right == len(expected)
 
