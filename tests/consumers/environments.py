@@ -85,6 +85,19 @@ class Environment:
         return found
 
 
+@dataclass(frozen=True)
+class DebianFolder(Environment):
+    """The root folder of a Debian with packages, made by debootstrap, which only root may do."""
+
+    release: str = "bookworm"
+
+    def _install(self, folder: Path) -> None:
+        if os.getuid() != 0:
+            raise NotInstallableError("debootstrap needs root")
+        wanted = f"--include={','.join(self.packages)}"
+        _run(["debootstrap", "--variant=minbase", wanted, self.release, str(folder), "http://deb.debian.org/debian"])
+
+
 def _cache() -> Path:
     caches = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     return Path(os.environ.get("TFKIT_CONSUMERS") or caches / "tfkit" / "consumers").resolve()

