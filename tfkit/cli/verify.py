@@ -68,7 +68,7 @@ def verify(
 
     Exit status 3: a limit was missed, or the signature is not right, and the file is refused.
     """
-    from tfkit.deployment import has_signature, read_bundle, verify_signature
+    from tfkit.deployment import UNASKED_SIGNATURE, has_signature, read_bundle, verify_signature
     from tfkit.operations import Limits, TextTable, verified_notes, verified_table, verify
     from tfkit.terminal import Display, PlainConsole, chatter_dropped
 
@@ -81,8 +81,7 @@ def verify(
                 print_document(signature.document(), ascii_only=True)
             return REFUSED
     elif has_signature(path):
-        told = "it is signed, and by whom was not asked: --public-key FILE compares the signature"
-        Display(PlainConsole(stderr=as_json)).note(told)
+        Display(PlainConsole(stderr=as_json)).note(UNASKED_SIGNATURE)
     if (bundle := read_bundle(path)) is not None:
         if limits.any_given or data or reference or npu:
             told = f"'{path}' is a bundle: its files are compared with what was written, and not measured again"

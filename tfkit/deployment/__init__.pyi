@@ -34,7 +34,7 @@ from .serving import (
     write_model,
 )
 from .sharing import Shared, share_run
-from .signing import Signature, has_signature, sign_folder, verify_signature
+from .signing import UNASKED_SIGNATURE, Signature, has_signature, sign_folder, verify_signature
 from .templates import render_templates
 from .triton import (
     TRITON_IMAGE,
@@ -58,6 +58,7 @@ __all__ = [
     "SERVING_IMAGE",
     "TRITON_IMAGE",
     "TRITON_TEMPLATES",
+    "UNASKED_SIGNATURE",
     "Bundle",
     "GoldenRequest",
     "GoldenSamples",

@@ -15,6 +15,7 @@ from tfkit.artifacts.manifest import file_sha256
 from tfkit.deployment.bundle import SIGNATURE_NAME, changed_later, is_bundle, read_bundle
 from tfkit.errors import ConfigError, ExportError, printable
 
+UNASKED_SIGNATURE = "it is signed, and by whom was not asked: --public-key FILE compares the signature"
 _INSTALL = "pip install 'tfkit[sign]'"
 _KEYS = (
     "openssl ecparam -name prime256v1 -genkey -noout -out key.pem makes one, and "
