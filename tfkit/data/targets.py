@@ -143,6 +143,17 @@ def target_counts(labels: np.ndarray, names: Sequence[str]) -> dict[str, int]:
     return {name: int(count) for name, count in zip(names, counts, strict=True)}
 
 
+def mean_and_deviation(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation of each number, float32 (k,); a number that never changes has a deviation of 1.
+
+    Example:
+        >>> mean_and_deviation(np.float32([[1, 5], [3, 5]]))[1].tolist()
+        [1.0, 1.0]
+    """
+    deviation = labels.std(axis=0)
+    return labels.mean(axis=0), np.where(deviation > 1e-12, deviation, 1.0).astype(np.float32)
+
+
 def strata(labels: np.ndarray) -> np.ndarray:
     """Groups by which examples are split and drawn, int (n,) from 0: classes; the rarest label; tenths of numbers.
 

@@ -49,14 +49,14 @@ def head_of(task: AnyTaskSection, labels: "np.ndarray | None" = None) -> "HeadSp
         task: The recipe's section.
         labels: Of numbers: those of the training split, whose mean and deviation the head works with.
     """
+    from tfkit.data.targets import mean_and_deviation
     from tfkit.models import HeadSpec
     from tfkit.tasks import task_named
-    from tfkit.tasks.regression import spread
 
     activation = task_named(task.kind).activation
     if activation != "linear" or labels is None:
         return HeadSpec(activation)
-    means, deviations = spread(labels)
+    means, deviations = mean_and_deviation(labels)
     return HeadSpec(activation, tuple(map(float, means)), tuple(map(float, deviations)))
 
 
@@ -65,8 +65,12 @@ def with_float_head(config: RecipeT, outputs: int) -> tuple[RecipeT, str]:
 
     One integer tensor has one scale: an age and a price would share steps as wide as the price needs.
     """
+    from tfkit.tasks import task_named
+
     section: Any = getattr(config, "quantization", None)
-    if not isinstance(config, RecipeConfig) or section is None or config.task.kind != "regression" or outputs < 2:
+    if not isinstance(config, RecipeConfig) or section is None or outputs < 2:
+        return config, ""
+    if task_named(config.task.kind).targets != "numbers":
         return config, ""
     from tfkit.models.classifier import LOGITS
 

@@ -4,23 +4,18 @@ from typing import Any
 
 import numpy as np
 
+from tfkit.data.targets import mean_and_deviation
 from tfkit.tasks.task import AnswerTable, Decision, Objective, Quality, Task
 
 # Two numbers are called the same when they lie no further apart than this share of the targets' standard deviation.
 TOLERANCE = 0.1
 
 
-def spread(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and standard deviation of each number, float32 (k,); a number that never changes has a deviation of 1."""
-    deviation = labels.std(axis=0)
-    return labels.mean(axis=0), np.where(deviation > 1e-12, deviation, 1.0).astype(np.float32)
-
-
 def _loss(labels: np.ndarray, label_smoothing: float) -> Any:
     """Mean squared error of standardised numbers: a price in euros and an age in years weigh the same."""
     import keras
 
-    scale = spread(labels)[1]
+    scale = mean_and_deviation(labels)[1]
 
     def standardised_error(wanted: Any, given: Any) -> Any:
         return keras.ops.mean(keras.ops.square((keras.ops.cast(wanted, given.dtype) - given) / scale), axis=-1)
@@ -82,7 +77,7 @@ def tolerances(labels: np.ndarray, decision: Decision) -> np.ndarray:
     """How far two answers may lie apart and still be called the same, float (k,), in the targets' units."""
     if decision.tolerance is not None:
         return np.full(labels.shape[1], decision.tolerance)
-    return np.asarray(TOLERANCE * spread(labels)[1])
+    return np.asarray(TOLERANCE * mean_and_deviation(labels)[1])
 
 
 def _same(scores: np.ndarray, reference: np.ndarray, labels: np.ndarray, decision: Decision) -> np.ndarray:
