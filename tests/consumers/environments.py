@@ -95,7 +95,7 @@ class DebianFolder(Environment):
         if os.getuid() != 0:
             raise NotInstallableError("debootstrap needs root")
         wanted = f"--include={','.join(self.packages)}"
-        _run(["debootstrap", "--variant=minbase", wanted, self.release, str(folder), "http://deb.debian.org/debian"])
+        _run(["debootstrap", "--variant=minbase", wanted, self.release, str(folder)])
 
 
 def _cache() -> Path:

@@ -22,6 +22,7 @@ class Looks:
         sizes: uint32 (n, 2), height and width in pixels, as stored; 0 where it is not known.
         frames: bool (n,), whether it is an animation.
         reasons: Why an image cannot be used, by its place.
+        states: int64 (n, 2), size in bytes and time of the last change of each file; -1 where it is not known.
 
     Example:
         >>> looks = Looks(2)
@@ -36,7 +37,7 @@ class Looks:
         self.sizes = np.zeros((count, 2), np.uint32)
         self.frames = np.zeros(count, bool)
         self.reasons: dict[int, str] = {}
-        self._states = np.full((count, 2), _NO_STATE, np.int64)
+        self.states = np.full((count, 2), _NO_STATE, np.int64)
 
     def __len__(self) -> int:
         return len(self.digests)
@@ -69,26 +70,21 @@ class Looks:
         whole[list(self.reasons)] = False
         return whole
 
-    @property
-    def states(self) -> NDArray[np.int64]:
-        """int64 (n, 2), size in bytes and time of the last change of each file; -1 where it is not known."""
-        return self._states
-
     def state(self, place: int) -> FileState | None:
         """Size and time of an image's file; None where it is in no file of its own."""
-        size, changed = self._states[place].tolist()
+        size, changed = self.states[place].tolist()
         return None if size < 0 else (size, changed)
 
     def note_state(self, place: int, state: FileState | None) -> None:
         """Keep the state of an image's file."""
-        self._states[place] = _NO_STATE if state is None else state
+        self.states[place] = _NO_STATE if state is None else state
 
     def select(self, places: NDArray[Any]) -> "Looks":
         """The looks at some images (int (m,), ascending), in that order."""
         chosen = Looks(0)
         chosen.digests, chosen.prints = self.digests[places], self.prints[places]
         chosen.sizes, chosen.frames = self.sizes[places], self.frames[places]
-        chosen._states = self._states[places]
+        chosen.states = self.states[places]
         if self.reasons:
             now = {int(place): new for new, place in enumerate(places)}
             chosen.reasons = {now[place]: why for place, why in self.reasons.items() if place in now}

@@ -107,7 +107,7 @@ class FileSource(ImageSource):
 
     is_encoded = True
 
-    def __init__(self, paths: "Sequence[Path | str] | FilesBelow", *, channels: int) -> None:
+    def __init__(self, paths: Sequence[Path | str], *, channels: int) -> None:
         self.channels = channels
         self.files = paths if isinstance(paths, FilesBelow) else tuple(os.fspath(path) for path in paths)
         self.watched: WatchedFiles | None = None  # once they were looked at, to get over those that are lost later
