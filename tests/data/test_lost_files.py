@@ -115,6 +115,28 @@ def test_a_file_that_became_another_whole_picture_is_read(folder):
     assert splits.losses.note is None
 
 
+def test_pictures_stay_upright_when_they_are_turned_between_two_epochs(folder, photo):
+    """A file's orientation is remembered; another file in its place has its own."""
+
+    def save(first):
+        for number in range(8):
+            exif = Image.Exif()
+            exif[0x0112] = (number + first) % 8 + 1
+            photo(number, height=8, width=12).save(folder / "train" / "red" / f"turned{number}.jpg", exif=exif)
+
+    save(0)
+    train = _load(folder).train
+    batches = training_batches(train, SPEC, batch_size=98, augmentation="none", cache_bytes=0)
+    seen = set()
+    for first in (0, 0, 3, 3):
+        save(first)
+        (expected,) = host_pixel_batches(train, SPEC, batch_size=98)
+        ((pixels, _),) = ((np.asarray(pixels), targets) for pixels, targets in batches)
+        assert sorted(one.astype(np.uint8).tobytes() for one in pixels) == sorted(one.tobytes() for one in expected)
+        seen.add(frozenset(one.tobytes() for one in pixels))
+    assert len(seen) == 2
+
+
 def test_a_file_that_comes_back_is_read_again(folder):
     splits = _load(folder)
     path = folder / "train" / "red" / "00.png"

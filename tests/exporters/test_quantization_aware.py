@@ -15,8 +15,8 @@ from tfkit.artifacts import ImageSpec
 from tfkit.compression import QuantizationPolicy, fold, quantize_aware, settle_biases
 from tfkit.errors import ExportError
 from tfkit.exporters.conversion import convert_to_float
+from tfkit.exporters.layer_differences import compare_layers, first_drift
 from tfkit.exporters.quantization_aware import export_integers
-from tfkit.exporters.tensor_matching import compare_layers, first_drift
 from tfkit.exporters.trained_ranges import quantize_as_trained
 from tfkit.models import build_backbone
 from tfkit.runtimes import LiteRTRuntime, read_operators

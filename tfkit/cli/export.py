@@ -85,25 +85,12 @@ def export(
     display.header(f"{model} to {output}")
     with tensorflow_started():
         artifacts = export(
-            model,
-            output,
-            formats=wanted,
-            calibration=calibration,
-            calibration_examples=calibration_examples,
-            allow_float=allow_float or (),
-            custom_objects=custom_objects,
-            labels=labels,
-            image_size=image_size,
-            resize=resize,
-            scaling=said,
-            task=task,
-            tokenizer=tokenizer,
-            sequence_length=sequence_length,
-            segment_ids=segment_ids,
-            table=TextTable(text_column, label_column, header),
-            min_runtime=min_runtime,
+            model, output, formats=wanted, calibration=calibration, calibration_examples=calibration_examples,
+            allow_float=allow_float or (), custom_objects=custom_objects, labels=labels, image_size=image_size,
+            resize=resize, scaling=said, task=task, tokenizer=tokenizer, sequence_length=sequence_length,
+            segment_ids=segment_ids, table=TextTable(text_column, label_column, header), min_runtime=min_runtime,
             display=display,
-        )
+        )  # fmt: skip
         test = _show(display, artifacts)
     words = f"tfkit verify {output} --data {test} --reference {model}"
     display.next_command(f"{words} {said.option}" if said else words)

@@ -96,33 +96,19 @@ def optimize(
     with tensorflow_started():
         from tfkit.search import Budget, SearchTraining
 
+        training = SearchTraining(
+            qat_epochs=epochs, recovery_epochs=recovery_epochs, batch_size=batch_size, seed=seed, flip=flip,
+            augmentation=augmentation.value,
+        )  # fmt: skip
+        budget = Budget(
+            max_accuracy_drop=max_drop, max_bytes=max_bytes, max_latency_ms=max_latency_ms, integer_only=integer_only,
+            minimize=minimize.value,
+        )  # fmt: skip
         found = optimize(
-            model,
-            images,
-            budget=Budget(
-                max_accuracy_drop=max_drop,
-                max_bytes=max_bytes,
-                max_latency_ms=max_latency_ms,
-                integer_only=integer_only,
-                minimize=minimize.value,
-            ),
-            folder=folder,
-            training=SearchTraining(
-                qat_epochs=epochs,
-                recovery_epochs=recovery_epochs,
-                batch_size=batch_size,
-                augmentation=augmentation.value,
-                flip=flip,
-                seed=seed,
-            ),
-            max_files=max_files,
-            max_minutes=max_minutes,
-            resize=resize,
-            scaling=said,
-            task=task,
-            custom_objects=custom_objects,
+            model, images, budget=budget, training=training, folder=folder, max_files=max_files,
+            max_minutes=max_minutes, resize=resize, scaling=said, task=task, custom_objects=custom_objects,
             display=display,
-        )
+        )  # fmt: skip
         return _tell(display, found)
 
 

@@ -64,20 +64,10 @@ def predict(
     said = pixels.scaling()
     with chatter_dropped():
         told = predict(
-            path,
-            inputs,
-            labels=labels,
-            top=top or _TOP,
-            resize=resize,
-            scaling=said,
-            task=task,
-            custom_objects=custom_objects,
-            tokenizer=tokenizer,
-            sequence_length=sequence_length,
-            nearest=nearest,
-            explain=explain,
-            tell=lambda sentence: typer.echo(f"  {sentence}", err=True),
-        )
+            path, inputs, labels=labels, top=top or _TOP, resize=resize, scaling=said, task=task,
+            custom_objects=custom_objects, tokenizer=tokenizer, sequence_length=sequence_length, nearest=nearest,
+            explain=explain, tell=lambda sentence: typer.echo(f"  {sentence}", err=True),
+        )  # fmt: skip
     if masks is not None:
         if isinstance(told, FoundTexts):
             raise ModelError(f"'{path}' answers with texts; got --masks", hint="leave it out")

@@ -91,22 +91,10 @@ def verify(
     display = Display(PlainConsole(stderr=as_json))
     with chatter_dropped():
         verified = verify(
-            path,
-            data=data,
-            reference=reference,
-            limits=limits,
-            labels=labels,
-            resize=resize,
-            image_size=image_size,
-            scaling=said,
-            task=task,
-            table=TextTable(text_column, label_column, header),
-            tokenizer=tokenizer,
-            custom_objects=custom_objects,
-            threads=threads,
-            npu=npu,
-            display=display,
-        )
+            path, data=data, reference=reference, limits=limits, labels=labels, resize=resize, image_size=image_size,
+            scaling=said, task=task, table=TextTable(text_column, label_column, header), tokenizer=tokenizer,
+            custom_objects=custom_objects, threads=threads, npu=npu, display=display,
+        )  # fmt: skip
     if as_json:
         print_document(verified.document(), ascii_only=True)
     else:

@@ -111,7 +111,7 @@ def is_png(content: bytes) -> bool:
 
 
 _EXIF_NAME = b"Exif\x00\x00"
-_SEARCHED_BYTES = 1 << 18  # as in `orientation`
+_SEARCHED_BYTES = 1 << 18  # as in `jpeg_orientation`
 _MOST_PIXELS = 1 << 26  # a larger picture is left to TensorFlow, which refuses some
 _WITHOUT_PALETTE = {"P": "RGB", "1": "L"}
 _PNG_MODES = frozenset({"1", "L", "LA", "P", "RGB", "RGBA", "I;16"})
@@ -242,7 +242,7 @@ def upright_size(encoded: bytes) -> tuple[int, int]:
             width, height = picture.size
     except Exception:  # Pillow raises a dozen kinds
         return 0, 0
-    turned = is_jpeg(encoded) and _orientation(encoded) >= 5
+    turned = read_orientation(encoded) >= 5
     return (width, height) if turned else (height, width)
 
 
@@ -254,7 +254,7 @@ def _jpeg_pixels(encoded: bytes) -> NDArray[np.uint8] | None:
     pixels: NDArray[np.uint8] = simplejpeg.decode_jpeg(
         encoded, colorspace="GRAY" if space == "Gray" else "RGB", strict=True
     )
-    return _upright(pixels, _orientation(encoded))
+    return _upright(pixels, read_orientation(encoded))
 
 
 def _png_pixels(encoded: bytes) -> NDArray[np.uint8] | None:
@@ -280,8 +280,15 @@ def _grey(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return grey
 
 
-def _orientation(encoded: bytes) -> int:
-    """What `jpeg_orientation` reads, from the bytes."""
+def read_orientation(encoded: bytes) -> int:
+    """The orientation that `decode_image` sets upright: 1..8 as EXIF defines it, 1 of all but a JPEG.
+
+    Example:
+        >>> read_orientation(Path("bee.jpg").read_bytes())
+        1
+    """
+    if not is_jpeg(encoded):
+        return 1
     before, found, block = encoded[:_SEARCHED_BYTES].partition(_EXIF_NAME)
     if not found or before[-4:-2] != b"\xff\xe1":
         return 1

@@ -106,7 +106,7 @@ def decode_image(encoded: tf.Tensor, *, channels: int) -> tf.Tensor:
     return tf.image.rgb_to_grayscale(pixels) if channels == 1 else pixels
 
 
-def decode_in_process(encoded: tf.Tensor, *, channels: int) -> tf.Tensor:
+def decode_in_process(encoded: tf.Tensor, *, channels: int, orientation: tf.Tensor | None = None) -> tf.Tensor:
     """What `decode_image` gives, from a smaller graph that needs this process: for pipelines, not for export.
 
     tf.data prepares a pipeline's whole graph anew in each epoch, and three fifths of `decode_image` are formats that
@@ -115,6 +115,8 @@ def decode_in_process(encoded: tf.Tensor, *, channels: int) -> tf.Tensor:
     Args:
         encoded: The file's bytes, a scalar string.
         channels: 1 for grey (ITU-R BT.601 luma), 3 for RGB.
+        orientation: int32 scalar, what `read_orientation` says of the bytes; None to look for it in the graph, a tenth
+            of decoding.
 
     Returns:
         Pixels 0..255, uint8 (height, width, channels), to the bit those of `decode_image`.
@@ -126,7 +128,9 @@ def decode_in_process(encoded: tf.Tensor, *, channels: int) -> tf.Tensor:
         >>> decode_in_process(tf.io.read_file("bee.jpg"), channels=3).dtype
         tf.uint8
     """
-    pixels = _decode_usual(encoded)
+    if orientation is None:
+        orientation = tf.cond(is_jpeg(encoded), lambda: jpeg_orientation(encoded), lambda: tf.constant(1))
+    pixels = _decode_usual(encoded, orientation)
     return tf.image.rgb_to_grayscale(pixels) if channels == 1 else pixels
 
 
@@ -157,26 +161,28 @@ def fit_image(pixels: tf.Tensor, image: ImageSpec) -> tf.Tensor:
 
 
 def _decode_any(encoded: tf.Tensor) -> tf.Tensor:
-    pixels = tf.cond(is_jpeg(encoded), lambda: _decode_jpeg(encoded), lambda: _decode_other(encoded))
+    pixels = tf.cond(
+        is_jpeg(encoded), lambda: _decode_jpeg(encoded, jpeg_orientation(encoded)), lambda: _decode_other(encoded)
+    )
     return tf.ensure_shape(pixels, [None, None, 3])
 
 
-def _decode_few(encoded: tf.Tensor) -> tf.Tensor:
-    pixels = tf.cond(is_jpeg(encoded), lambda: _decode_jpeg(encoded), lambda: _decode_aside(encoded))
+def _decode_few(encoded: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
+    pixels = tf.cond(is_jpeg(encoded), lambda: _decode_jpeg(encoded, orientation), lambda: _decode_aside(encoded))
     return tf.ensure_shape(pixels, [None, None, 3])
 
 
 # A function of its own is traced once in a process instead of once for every pipeline.
-_traced_once = functools.partial(tf.function, input_signature=[tf.TensorSpec([], tf.string)], autograph=False)
-_decode = _traced_once(_decode_any)
-_decode_usual = _traced_once(_decode_few)
+_traced_once = functools.partial(tf.function, autograph=False)
+_BYTES, _ORIENTATION = tf.TensorSpec([], tf.string), tf.TensorSpec([], tf.int32)
+_decode = _traced_once(_decode_any, input_signature=[_BYTES])
+_decode_usual = _traced_once(_decode_few, input_signature=[_BYTES, _ORIENTATION])
 
 
-def _decode_jpeg(encoded: tf.Tensor) -> tf.Tensor:
+def _decode_jpeg(encoded: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
     # TensorFlow's default is libjpeg's fast transform, up to 25 levels off; the accurate one gives, to the bit, the
     # pixels that Pillow and phones feed the model later.
-    pixels = tf.io.decode_jpeg(encoded, channels=3, dct_method="INTEGER_ACCURATE")
-    return orient(pixels, jpeg_orientation(encoded))
+    return orient(tf.io.decode_jpeg(encoded, channels=3, dct_method="INTEGER_ACCURATE"), orientation)
 
 
 def _decode_aside(encoded: tf.Tensor) -> tf.Tensor:

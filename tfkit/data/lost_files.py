@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from tfkit.data.host_images import read_orientation
 from tfkit.data.looking import MAX_PIXELS, FileState, Look, Onlooker, file_state
 from tfkit.errors import DataError, printable
 from tfkit.files import read_regular_file
@@ -104,6 +105,16 @@ class WatchedFiles:
         self._broken: dict[int, FileState | None] = {}
         self._chosen: dict[int, int] = {}
         self._onlooker = Onlooker(max_pixels=max_pixels)
+        self._orientations = np.zeros(len(files), np.int32)  # 0: not read yet
+
+    def oriented(self, index: int) -> tuple[bytes, np.int32]:
+        """What `content` gives, and `read_orientation` of it: of an unchanged file it is looked for once."""
+        if (content := self._unchanged(index)) is None:
+            content = self.content(index)
+            return content, np.int32(read_orientation(content))
+        if not self._orientations[index]:
+            self._orientations[index] = read_orientation(content)
+        return content, self._orientations[index]
 
     def content(self, index: int) -> bytes:
         """The bytes of a file, or of the one that stands in for it.
@@ -164,7 +175,7 @@ class WatchedFiles:
                 return content
             look = self._onlooker.look(content)
             if look.reason is None:
-                self._states[place] = -1 if state is None else state
+                self._states[place], self._orientations[place] = -1 if state is None else state, 0
                 self._broken.pop(place, None)
                 return content
         self._broken[place] = state

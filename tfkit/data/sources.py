@@ -127,10 +127,10 @@ class FileSource(ImageSource):
 
         if self.watched is None:
             encoded = tf.io.read_file(tf.gather(self._path_strings, index))
-        else:
-            read = tf.numpy_function(self.watched.content, [index], tf.string, stateful=False)
-            encoded = tf.ensure_shape(read, [])
-        return decode_in_process(encoded, channels=self.channels)
+            return decode_in_process(encoded, channels=self.channels)
+        read = tf.numpy_function(self.watched.oriented, [index], (tf.string, tf.int32), stateful=False)
+        encoded, orientation = (tf.ensure_shape(one, []) for one in read)
+        return decode_in_process(encoded, channels=self.channels, orientation=orientation)
 
     def fitted_pixels(self, index: int, image: ImageSpec) -> np.ndarray:
         return picture_pixels(self.content(index), image)

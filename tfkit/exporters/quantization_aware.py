@@ -20,8 +20,9 @@ from tfkit.exporters.conversion import convert_to_float
 from tfkit.exporters.destination import finished_tflite
 from tfkit.exporters.float_model import check_model
 from tfkit.exporters.inspection import CONVERSIONS, layer_of, refuse_unasked_operators
+from tfkit.exporters.layer_differences import compare_layers, first_drift
 from tfkit.exporters.normalization import normalized
-from tfkit.exporters.tensor_matching import Samples, compare_layers, first_drift
+from tfkit.exporters.tensor_matching import Samples
 from tfkit.exporters.trained_ranges import quantize_as_trained
 from tfkit.graph import read_graph
 from tfkit.inputs import input_of

@@ -31,7 +31,7 @@ from tfkit.training.distribution import DevicesTogether, refuse_together, told_d
 from tfkit.training.fitting import Progress, fit, kept_on_failure
 from tfkit.training.going_on import saved_position
 from tfkit.training.optimization import Aim, Optimization, aim_of
-from tfkit.training.options import FineTuneOptions, Jit, Precision, refuse_unknown
+from tfkit.training.options import FineTuneOptions, Jit, Precision, StepOptions, refuse_unknown
 from tfkit.training.processes import others_lost_are_told, processes_together, refuse_processes
 from tfkit.training.quick_steps import narrow_convolutions, narrow_convolutions_crash
 from tfkit.training.result import StageResult, count_trainable
@@ -120,20 +120,12 @@ def train_on(
     *,
     optimization: Optimization,
     batch_size: int = 32,
-    precision: Precision = "float32",
-    jit: Jit = "auto",
     augmentation: AugmentationPolicy = "none",
     mixing: Mixing | None = None,
     flip: bool = True,
     seed: int = 0,
     cache_bytes: int = 1 << 30,
-    log_directory: Path | None = None,
-    checkpoint: Path | None = None,
-    state: Path | None = None,
-    progress: Progress | None = None,
-    callbacks: tuple[keras.callbacks.Callback, ...] = (),
-    objective: Callable[[keras.Model], keras.Model] | None = None,
-    devices: tuple[str, ...] = (),
+    **options: Unpack[StepOptions],
 ) -> StageResult:
     """Train a classifier as it stands: whatever of it is trainable learns.
 
@@ -145,25 +137,12 @@ def train_on(
         image: The images the model takes.
         optimization: How to step.
         batch_size: Images in a batch.
-        precision: `float32`, `mixed_float16` or `mixed_bfloat16`.
-        jit: Whether XLA compiles the step; `auto` does on a GPU, under JAX, and on a CPU where oneDNN
-            would crash.
         augmentation: Policy of the training images: `none`, `light` or `rand_augment`.
         mixing: `mixup`, `cutmix` or None.
         flip: Whether augmentation may mirror images.
         seed: Seed of shuffling, augmentation and dropout.
         cache_bytes: Decoded training images are kept in memory up to this size, otherwise decoded in every epoch.
-        log_directory: Where TensorBoard's scalars go.
-        checkpoint: Where the model is kept after epochs, at most a twentieth of the time being spent on it, and when
-            training ends or is interrupted (`.keras`).
-        state: Where the training's whole state is kept (`.npz`): when the file is there, it goes on from it, and ends
-            as if it had not been interrupted, to the bit on a CPU. All else must be as it was when it began.
-        progress: Called after each batch with batches done, batches in all, and a text.
-        callbacks: Further callbacks, such as those of `tfkit.compression`.
-        objective: Gives the model that is fitted for the one that gives logits, such as a distiller around it.
-        devices: Two or more that train together, of `tfkit.training.training_devices`; none for Keras's one device.
-            They share each batch, so that neither the learning rate nor the number of steps changes with them. XLA
-            does not compile their steps, and each draws the same dropout for its part.
+        **options: The keyword arguments that `train_batches` takes from `precision` on.
 
     Returns:
         The course of the stage.
@@ -171,6 +150,7 @@ def train_on(
     Raises:
         ModelError: When `jit=False` meets a network that oneDNN cannot train.
         TrainingError: When several devices are given what they cannot train: see `refuse_together`.
+        TypeError: When `train_batches` does not take one of the options.
 
     Example:
         >>> plan = Optimization(epochs=1, learning_rate=1e-3)
@@ -179,9 +159,11 @@ def train_on(
     """
     from tfkit.data import evaluation_batches, training_batches  # they start TensorFlow
 
+    refuse_unknown("train_on", options, StepOptions)
     keras.utils.set_random_seed(seed)
-    begin, others = saved_position(state), processes_together()
+    begin, others = saved_position(options.get("state")), processes_together()
     share = others.share if others.count > 1 else None
+    precision = options.get("precision", "float32")
     batches = training_batches(
         train,
         image,
@@ -204,15 +186,7 @@ def train_on(
         steps_per_epoch=-(-len(train) // batch_size),
         aim=aim_of(optimization, train),
         inputs=None if precision == "float32" else calibration_inputs(train, image, count=COMPARED_SAMPLES),
-        precision=precision,
-        jit=jit,
-        log_directory=log_directory,
-        checkpoint=checkpoint,
-        state=state,
-        progress=progress,
-        callbacks=callbacks,
-        objective=objective,
-        devices=devices,
+        **options,
     )
 
 
@@ -248,7 +222,19 @@ def train_batches(
         steps_per_epoch: Batches in an epoch.
         aim: Loss, metrics and class weights; None for classes that weigh the same.
         inputs: A few real inputs that a copy in another precision is compared on with the model.
-        precision, jit, log_directory, checkpoint, state, progress, callbacks, objective, devices: As for `train_on`.
+        precision: `float32`, `mixed_float16` or `mixed_bfloat16`.
+        jit: Whether XLA compiles the step; `auto` does on a GPU, under JAX, and on a CPU where oneDNN would crash.
+        log_directory: Where TensorBoard's scalars go.
+        checkpoint: Where the model is kept after epochs, at most a twentieth of the time being spent on it, and when
+            training ends or is interrupted (`.keras`).
+        state: Where the training's whole state is kept (`.npz`): when the file is there, it goes on from it, and ends
+            as if it had not been interrupted, to the bit on a CPU. All else must be as it was when it began.
+        progress: Called after each batch with batches done, batches in all, and a text.
+        callbacks: Further callbacks, such as those of `tfkit.compression`.
+        objective: Gives the model that is fitted for the one that gives logits, such as a distiller around it.
+        devices: Two or more that train together, of `tfkit.training.training_devices`; none for Keras's one device.
+            They share each batch, so that neither the learning rate nor the number of steps changes with them. XLA
+            does not compile their steps, and each draws the same dropout for its part.
         logits: Gives what of the model is fitted: a classifier's logits, or another model around it that gives some.
 
     Returns:
@@ -256,6 +242,7 @@ def train_batches(
 
     Raises:
         ModelError: When `jit=False` meets a network that oneDNN cannot train.
+        TrainingError: When several devices are given what they cannot train: see `refuse_together`.
     """
     began, others = time.perf_counter(), processes_together()
     if devices:

@@ -33,7 +33,7 @@ from tfkit.training.going_on import saved_position
 from tfkit.training.head import HeadSolver, learn_on_features, share_to_choose_on
 from tfkit.training.optimization import Optimization, aim_of
 from tfkit.training.options import StepOptions, TextFineTuneOptions, refuse_unknown
-from tfkit.training.result import StageResult, count_trainable
+from tfkit.training.result import StageResult
 from tfkit.training.text_objectives import TextObjectives
 from tfkit.training.weight_averaging import average_runs as average
 from tfkit.training.weight_averaging import copied, progress_of_run
@@ -327,13 +327,4 @@ def _train_head(
         progress=options.get("progress"),
         callbacks=options.get("callbacks", ()),
     )
-    spent = time.perf_counter() - began
-    return StageResult(
-        "head",
-        spent,
-        course.history,
-        (note, *course.notes),
-        count_trainable(model),
-        course.counted_in,
-        course.suspicious_labels,
-    )
+    return course.stage(model, note, time.perf_counter() - began)

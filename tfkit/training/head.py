@@ -102,48 +102,21 @@ def train_head(
     with kept_on_failure(model, checkpoint):
         extractor = frozen_features(model)
         share = share_to_choose_on(train, validation, solver, seed=seed)
+        parts = train if share is None else [train.select(share.kept), train.select(share.held_out)]
         seen = cache_features(
-            extractor,
-            train if share is None else [train.select(share.kept), train.select(share.held_out)],
-            image,
-            batch_size=batch_size,
-            views=cached_views,
-            augmentation=augmentation,
-            mixing=mixing,
-            flip=flip,
-            seed=seed,
-            cache_bytes=cache_bytes,
-            progress=progress,
-        )
+            extractor, parts, image, batch_size=batch_size, views=cached_views, augmentation=augmentation,
+            mixing=mixing, flip=flip, seed=seed, cache_bytes=cache_bytes, progress=progress,
+        )  # fmt: skip
         held_out = cache_features(extractor, validation, image, batch_size=batch_size) if len(validation) else None
         views = f"{cached_views} views of each image" if cached_views > 1 else "each image once"
         cached = time.perf_counter() - began
-        result = learn_on_features(
-            model,
-            train,
-            seen,
-            held_out,
-            share,
-            views=cached_views,
-            suspicious_labels=suspicious_labels,
-            optimization=optimization,
-            solver=solver,
-            batch_size=batch_size,
-            seed=seed,
-            log_directory=log_directory,
-            progress=progress,
-            callbacks=callbacks,
-        )
+        course = learn_on_features(
+            model, train, seen, held_out, share, views=cached_views, suspicious_labels=suspicious_labels,
+            optimization=optimization, solver=solver, batch_size=batch_size, seed=seed, log_directory=log_directory,
+            progress=progress, callbacks=callbacks,
+        )  # fmt: skip
     note = f"backbone frozen; its features were computed once in {cached:.1f} s ({views})"
-    return StageResult(
-        "head",
-        time.perf_counter() - began,
-        result.history,
-        (note, *result.notes),
-        count_trainable(model),
-        result.counted_in,
-        result.suspicious_labels,
-    )
+    return course.stage(model, note, time.perf_counter() - began)
 
 
 @dataclass(frozen=True, eq=False)
@@ -173,6 +146,12 @@ class HeadCourse:
     counted_in: Literal["epoch", "fit"]
     suspicious_labels: SuspiciousLabels | None = None
     chosen: Fit | None = None
+
+    def stage(self, model: keras.Model, note: str, seconds: float) -> StageResult:
+        """The whole stage: with what was decided before the head learned, and the wall time of both."""
+        notes = (note, *self.notes)
+        learned = count_trainable(model)
+        return StageResult("head", seconds, self.history, notes, learned, self.counted_in, self.suspicious_labels)
 
 
 def learn_on_features(
