@@ -26,9 +26,9 @@ from tfkit.running.planning import (
     head_of,
     plan_compression,
     stage_options,
-    targets_of,
     with_float_head,
 )
+from tfkit.running.reading import read_data
 from tfkit.running.recipe_run import RecipeRun, begin_folder
 from tfkit.running.rehearsal import plan_formats, refuse_scores_beyond_memory, rehearse_images
 
@@ -48,18 +48,20 @@ def run(config: RecipeConfig, display: Display) -> reports.RunReport:
     refuse_existing_run(folder, overwrite=config.run.overwrite, recipe=dump_recipe(config))
     image = ImageSpec(*config.data.image_height_width, config.data.channels, config.data.resize)
     with display.stage("Read the images") as stage:
-        options = config.data.loading_options() | {"targets": targets_of(config)}
-        splits = data.load_image_splits(**options, seed=config.run.seed)
-        splits, drawn = data.with_sampled_test(splits, config.acceptance.examples, seed=config.run.seed)
+        read = read_data(config)
+        splits, earlier = read.splits, read.earlier
         stage.result(f"{len(splits.train)} training, {len(splits.validation)} validation, {len(splits.test)} test")
-        if drawn:
-            stage.note(drawn)
+        if read.drawn:
+            stage.note(read.drawn)
     config, note = with_float_head(config, len(splits.class_names))
     notes = (*splits.report.notes, *filter(None, [note]))
     log = [reports.StageSummary("data", stage.title, stage.seconds, notes=notes)]
 
     head, control = head_of(config.task, splits.train.labels), None
-    model = build_classifier(config, image, len(splits.class_names), head=head)
+    if earlier:
+        model = earlier.classifier(image.shape)
+    else:
+        model = build_classifier(config, image, len(splits.class_names), head=head)
     plan = plan_compression(config, model, display, class_names=splits.class_names)
     refuse_scores_beyond_memory(config, splits.test, image)
     rehearse_images(config, model, display, splits.train, image)
@@ -68,7 +70,8 @@ def run(config: RecipeConfig, display: Display) -> reports.RunReport:
     parts, memory = (splits.train, splits.validation, splits.test), config.data.cache_mb << 20
     if told := data.keep_pixels(parts, image, memory_bytes=memory, folder=folder.path):
         display.note(told)
-    job, teacher, channels = RecipeRun(config, display, splits, image, folder, log), plan.teacher, None
+    answered = earlier.answers(image, config.task) if earlier else None
+    job, teacher, channels = RecipeRun(config, display, splits, image, folder, log, answered), plan.teacher, None
     for name, (_, _, kept) in STAGES.items():
         if getattr(config, name) is None:
             continue

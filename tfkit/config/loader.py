@@ -22,6 +22,7 @@ from tfkit.errors import ConfigError, printable
 from tfkit.files import read_regular_file
 
 _MOST_FAULTS, _LONGEST_FAULT = 20, 500
+CONTINUE = "continue"  # what `recipe:` says for the earlier run's own script
 _LONGEST = 100_000  # bytes; what is longer is something else, and takes YAML's parser seconds
 AnyRecipe = RecipeConfig | TextRecipeConfig | EmbeddingRecipeConfig
 _Kind = type[RecipeConfig] | type[TextRecipeConfig] | type[EmbeddingRecipeConfig]
@@ -132,6 +133,10 @@ def read_recipe(
     if not isinstance(tree, dict):
         faults = faults or [f"a recipe is made of sections (data:, model:, ...); got {_short(tree)} ({path.name})"]
         raise config_error(path, faults)
+    if _script_named(tree, overrides) == CONTINUE:
+        from tfkit.config.continuing import continued
+
+        tree, overrides = continued(path, tree, overrides)
     overrides = [*overrides, *([] if script is None else [f"recipe={json.dumps(str(script.absolute()))}"])]
     kind = _schema(tree, overrides, may_run=may_run)
     for (name,) in (key for key in document.empty if len(key) == 1 and key[0] in section_types(kind)):
@@ -161,14 +166,18 @@ def dump_recipe(config: AnyRecipe) -> str:
 
 def _schema(tree: Tree, overrides: Sequence[str], *, may_run: bool) -> _Kind:
     """The schema of the script that a recipe names; that of images for a name that is to be refused."""
-    said = [parse_yaml(text).value for key, _, text in (one.partition("=") for one in overrides) if key == "recipe"]
-    name = str(said[-1] if said else tree.get("recipe"))
+    name = _script_named(tree, overrides)
     try:
         return script_schema(find_script(name), may_run=may_run)
     except ConfigError:
         if name.endswith(".py"):
             raise
         return RecipeConfig
+
+
+def _script_named(tree: Tree, overrides: Sequence[str]) -> str:
+    said = [parse_yaml(text).value for key, _, text in (one.partition("=") for one in overrides) if key == "recipe"]
+    return str(said[-1] if said else tree.get("recipe"))
 
 
 def _apply(override: str, tree: Tree, places: Places, kind: type[Section]) -> list[str]:

@@ -4,6 +4,7 @@ from .drift import drift_document, drift_headline, drift_rows, write_drift_metri
 from .explanations import Explanations, explain_mistakes
 from .files import write_run_report
 from .findings import Evaluation
+from .forgetting import EarlierAnswers, Forgetting
 from .label_doubts import suspicious_labels_told, write_suspicious_labels
 from .proof import evaluate, prove_artifacts, shown_of, write_stage_pictures
 from .run_report import (
@@ -22,8 +23,10 @@ __all__ = [
     "ArtifactResult",
     "Compression",
     "Control",
+    "EarlierAnswers",
     "Evaluation",
     "Explanations",
+    "Forgetting",
     "RunReport",
     "StageSummary",
     "artifact_result",

@@ -37,6 +37,8 @@ from tfkit.reports.task_view import figure_rows, task_view, wrong_answers
 if TYPE_CHECKING:
     import jinja2
 
+    from tfkit.reports.forgetting import ForgettingView
+
 MOST_EXHIBITS = 12
 _FOLDED = {"most_rows": 20, "most_pairs": 12, "most_names": 10}  # shown before the page folds the rest away
 
@@ -78,12 +80,21 @@ def render_page(report: RunReport, *, misclassified: Misclassified) -> str:
         "data": data,
         "told_doubts": doubted_labels(report.suspicious_labels),
         "unsure_doubts": unsure_told(looked) if (looked := report.suspicious_labels) and looked.is_unsure else "",
+        "forgetting": _forgetting(report),
         "compression": report.compression,
         "shrunk": compression_view(report),
         "environment": environment(report),
         **_FOLDED,
     }
     return template("report.html.j2").render(context)
+
+
+def _forgetting(report: RunReport) -> ForgettingView | None:
+    if report.forgetting is None:
+        return None
+    from tfkit.reports.forgetting import forgetting_view
+
+    return forgetting_view(report.forgetting, report.evaluation.task, noun=report.noun)
 
 
 def _of_classes(report: RunReport) -> dict[str, object]:
