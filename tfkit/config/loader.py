@@ -14,7 +14,7 @@ from tfkit.config.embedding_sections import EmbeddingRecipeConfig
 from tfkit.config.faults import Places, describe_errors, nearest, section_types
 from tfkit.config.rules import broken_embedding_rules, broken_rules, broken_text_rules
 from tfkit.config.sections import RecipeConfig
-from tfkit.config.shipped import SCHEMA, SHAPE, RecipeScript, find_script
+from tfkit.config.shipped import CONTINUE, SCHEMA, SHAPE, RecipeScript, find_script
 from tfkit.config.text_sections import TextRecipeConfig
 from tfkit.config.training_sections import Section
 from tfkit.config.yaml_document import Tree, dump_yaml, parse_yaml
@@ -22,7 +22,6 @@ from tfkit.errors import ConfigError, printable
 from tfkit.files import read_regular_file
 
 _MOST_FAULTS, _LONGEST_FAULT = 20, 500
-CONTINUE = "continue"  # what `recipe:` says for the earlier run's own script
 _LONGEST = 100_000  # bytes; what is longer is something else, and takes YAML's parser seconds
 AnyRecipe = RecipeConfig | TextRecipeConfig | EmbeddingRecipeConfig
 _Kind = type[RecipeConfig] | type[TextRecipeConfig] | type[EmbeddingRecipeConfig]
@@ -139,6 +138,11 @@ def read_recipe(
         tree, overrides = continued(path, tree, overrides)
     overrides = [*overrides, *([] if script is None else [f"recipe={json.dumps(str(script.absolute()))}"])]
     kind = _schema(tree, overrides, may_run=may_run)
+    if "earlier" in tree and "earlier" not in kind.model_fields:
+        raise ConfigError(
+            f"'{path}': a run of sentence embeddings cannot be gone on from",
+            hint="train on the old and the new texts together: a vector's neighbours are all that it means",
+        )
     for (name,) in (key for key in document.empty if len(key) == 1 and key[0] in section_types(kind)):
         tree[str(name)] = {}  # `head:` with nothing below it is there, with its defaults
     for override in overrides:
