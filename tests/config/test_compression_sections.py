@@ -149,11 +149,12 @@ def test_sections_give_the_library_what_it_takes(tmp_path: Path) -> None:
     from tfkit.compression import PruningSettings, QuantizationPolicy, distiller
     from tfkit.stages import prune, quantize
     from tfkit.training import train_on
+    from tfkit.training.options import StepOptions
 
     config = load("pruning:\nquantization:\ndistillation:", tmp_path)
     assert set(config.pruning.pruning_options()) == {field.name for field in fields(PruningSettings)}
     assert set(config.quantization.policy_options()) == {field.name for field in fields(QuantizationPolicy)}
     assert set(config.distillation.distiller_options()) <= set(inspect.signature(distiller).parameters)
-    shared = set(inspect.signature(train_on).parameters)
+    shared = set(inspect.signature(train_on).parameters) | set(StepOptions.__annotations__)
     for section, stage in ((config.pruning, prune), (config.quantization, quantize)):
         assert set(section.learning_options()) <= shared | set(inspect.signature(stage).parameters)
