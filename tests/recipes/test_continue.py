@@ -9,6 +9,7 @@ import pytest
 
 import tfkit
 from tfkit.artifacts.manifest import read_lineage
+from tfkit.config import load_tuned_recipe
 from tfkit.errors import ConfigError, DataError, RunError
 
 IMAGES = {
@@ -137,6 +138,17 @@ def test_what_cannot_be_continued_is_said(place: Path, tmp_path: Path) -> None:
     (unfinished / "SHA256SUMS").unlink()
     with pytest.raises(RunError, match="no finished run with a float model"):
         tfkit.run(recipe, run={"directory": tmp_path}, earlier={"run": unfinished})
+
+
+def test_drift_is_measured_against_all_that_it_was_judged_on(place: Path, continued) -> None:
+    profile = tfkit.save_profile(place / "runs/more", place / "more.npz")
+    assert profile.count == continued.evaluation.examples
+    assert profile.answer_names == ("apple", "leaf", "sky")
+
+
+def test_a_sweep_says_that_it_cannot_go_on_from_a_run(place: Path) -> None:
+    with pytest.raises(ConfigError, match="goes on from an earlier run, and its trials would begin with a backbone"):
+        load_tuned_recipe(place / "continue.yaml", ["tune.space.fine_tune.epochs=[1,2]"])
 
 
 def test_old_photos_that_changed_are_noticed(place: Path, tmp_path: Path) -> None:

@@ -196,8 +196,8 @@ def _answered(asked: ShippedModel, scores: NDArray[np.float32]) -> _Answered:
 
 def _test_split(run: RunDirectory) -> Examples:
     """The examples that a run was proved on, read as its recipe says."""
-    from tfkit.config import RecipeConfig, load_recipe
-    from tfkit.running.planning import targets_of
+    from tfkit.config import load_recipe
+    from tfkit.running.reading import read_data
 
     if not run.recipe.is_file():
         raise ConfigError(
@@ -207,12 +207,8 @@ def _test_split(run: RunDirectory) -> Examples:
     import_tensorflow()
     config: Any = load_recipe(run.recipe, may_run=False)
     try:
-        if isinstance(config, RecipeConfig):
-            from tfkit.data import load_image_splits as load
-        else:
-            from tfkit.data.text import load_text_splits as load  # type: ignore[assignment]
-        options = config.data.loading_options() | {"targets": targets_of(config)}
-        test: Examples = load(**options, seed=config.run.seed).test
+        whole = config.acceptance.model_copy(update={"examples": None})
+        test: Examples = read_data(config.model_copy(update={"acceptance": whole})).splits.test
     except TfkitError as fault:
         hint = "from another folder, or without the run's data, name a reference: --reference DATA or PROFILE.npz"
         raise DataError(f"the run's data cannot be read: {fault}", hint=hint) from None
