@@ -11,6 +11,7 @@ import tfkit
 from tfkit.artifacts.manifest import read_lineage
 from tfkit.config import load_tuned_recipe
 from tfkit.errors import ConfigError, DataError, RunError
+from tfkit.operations import save_profile
 
 IMAGES = {
     "model": {"backbone": "resnet8", "weights": "random"},
@@ -141,7 +142,7 @@ def test_what_cannot_be_continued_is_said(place: Path, tmp_path: Path) -> None:
 
 
 def test_drift_is_measured_against_all_that_it_was_judged_on(place: Path, continued) -> None:
-    profile = tfkit.save_profile(place / "runs/more", place / "more.npz")
+    profile = save_profile(place / "runs/more", place / "more.npz")
     assert profile.count == continued.evaluation.examples
     assert profile.answer_names == ("apple", "leaf", "sky")
 
