@@ -4,9 +4,9 @@
         [--rounds 4]
 
 DATA and FOLDER are as for `head_solvers.py`. A head learns from a few examples of each class; in each round as many
-more as there are classes are chosen out of the rest of the training examples, and get their labels. Chosen are: those of
-`choose_to_label` (BADGE), those with the least margin between the two likeliest classes, and any. The head is tfkit's,
-fitted anew in each round; its penalty is chosen by cross-validation on what is labelled. Test examples judge alone.
+more as there are classes are chosen out of the rest of the training examples, and get their labels. Chosen are: those
+of `choose_to_label` (BADGE), those with the least margin between the two likeliest classes, and any. The head is
+tfkit's, fitted anew in each round; its penalty is chosen on a part of what is labelled. Test examples judge alone.
 """
 
 import argparse
