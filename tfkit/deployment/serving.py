@@ -22,10 +22,10 @@ from tfkit.deployment.requests import (
 )
 from tfkit.deployment.servers import body_megabytes, memory_mib, tensorflow_serving
 from tfkit.deployment.serving_operators import refused_pictures, serving_since
+from tfkit.deployment.tolerances import same_runtime
 from tfkit.errors import ConfigError, ExportError
 
 SERVING_IMAGE = "tensorflow/serving:2.19.1"
-_APART = 1e-4  # scores of one model in one TensorFlow, one by one and in a batch
 
 
 @dataclass(frozen=True)
@@ -257,4 +257,4 @@ def _refuse_other_answer(wanted: Mapping[str, Any], got: Mapping[str, Any], what
 def _alike(wanted: Any, got: Any) -> bool:
     if isinstance(wanted, list):
         return len(wanted) == len(got) and all(map(_alike, wanted, got))
-    return abs(wanted - got) <= _APART if isinstance(wanted, float) else bool(wanted == got)
+    return abs(wanted - got) <= same_runtime(wanted) if isinstance(wanted, float) else bool(wanted == got)
