@@ -17,7 +17,7 @@ from typing import Any
 import keras
 
 from tfkit import data, models, reports, stages, training
-from tfkit.artifacts import ImageSpec, refuse_existing_run
+from tfkit.artifacts import ImageSpec, read_manifest, refuse_existing_run
 from tfkit.config import RecipeConfig, dump_recipe
 from tfkit.running import Display
 from tfkit.running.planning import (
@@ -82,8 +82,10 @@ def run(config: RecipeConfig, display: Display) -> reports.RunReport:
             control = train_control(job, evaluation)
 
     results = job.export_and_prove(model, evaluation)
+    heat_maps = explain(job, model, evaluation) if results and evaluation.task.targets == "classes" else None
     smaller = reports.describe_compression(model, plan.coverage, channels=channels, teacher=plan.taught_by)
     shown = {"misclassified": reports.shown_of(splits.test, image), "compression": smaller, "control": control}
+    shown["heat_maps"] = heat_maps
     shown["predict"] = f"tfkit predict {folder.path} {folder.golden if results else 'PICTURE.jpg'}"
     return job.report(f"image {evaluation.task.title}", model, evaluation, results, **shown)
 
@@ -127,6 +129,18 @@ def train(job: RecipeRun, name: str, model: Any, teacher: Any) -> tuple[Any, rep
         job.display.note(f"    {told}")
     job.finish(summary, model, channels)
     return model, evaluation, channels
+
+
+def explain(job: RecipeRun, model: Any, evaluation: reports.Evaluation) -> reports.HeatMaps:
+    """Where the file that ships looked in its most confident mistakes."""
+    files = read_manifest(job.folder.artifacts)
+    served = next((file for file in reversed(files) if file.format == "tflite"), files[-1])
+    with job.display.stage("Explain the mistakes") as stage:
+        told = {"progress": stage.progress}
+        maps = reports.map_mistakes(model, served, evaluation, job.splits.test, job.spec, **told)
+        stage.result(maps.summary)
+    job.log.append(reports.StageSummary("explain", stage.title, stage.seconds, notes=maps.notes))
+    return maps
 
 
 def train_control(job: RecipeRun, evaluation: reports.Evaluation) -> reports.Control:

@@ -5,6 +5,7 @@ from .explanations import Explanations, explain_mistakes
 from .files import write_run_report
 from .findings import Evaluation
 from .forgetting import EarlierAnswers, Forgetting
+from .heat_maps import HeatMap, HeatMaps, map_mistakes
 from .label_doubts import suspicious_labels_told, write_suspicious_labels
 from .proof import evaluate, prove_artifacts, shown_of, write_stage_pictures
 from .run_report import (
@@ -27,6 +28,8 @@ __all__ = [
     "Evaluation",
     "Explanations",
     "Forgetting",
+    "HeatMap",
+    "HeatMaps",
     "RunReport",
     "StageSummary",
     "artifact_result",
@@ -44,6 +47,7 @@ __all__ = [
     "explain_mistakes",
     "float_accuracy",
     "gain_over_head",
+    "map_mistakes",
     "parameters_of",
     "prove_artifacts",
     "result_table",

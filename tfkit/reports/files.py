@@ -30,6 +30,7 @@ from tfkit.reports.findings import (
     most_confused,
 )
 from tfkit.reports.gallery import Misclassified
+from tfkit.reports.heat_maps import heat_document
 from tfkit.reports.page import markdown, render_page, template
 from tfkit.reports.phrases import date, limits, timing, verdict, warnings
 from tfkit.reports.quantities import counted, duration, percent
@@ -75,6 +76,7 @@ def report_document(report: RunReport) -> dict[str, object]:
         "stages": [{**asdict(stage), report.evaluation.metric: stage.quality} for stage in report.stages],
         **_answers(report),
         "explanations": explanations_document(report.explanations) if report.explanations else None,
+        "heat_maps": heat_document(report.heat_maps) if report.heat_maps else None,
         "data": report.data,
         "host": asdict(report.host),
         "recipe": report.recipe_yaml,

@@ -73,7 +73,9 @@ def render_page(report: RunReport, *, misclassified: Misclassified) -> str:
         "figures": figure_rows(evaluation),
         **(_of_classes(report) if view is None else {"numbered_axes": False}),
         "mistakes": wrong,
-        "exhibits": exhibits(wrong[:MOST_EXHIBITS], with_masks(evaluation, misclassified), report.explanations),
+        "exhibits": exhibits(
+            wrong[:MOST_EXHIBITS], with_masks(evaluation, misclassified), report.explanations, report.heat_maps
+        ),
         "legend": legend(evaluation),
         "trained": [(stage, _svgs(curve_drawings(stage))) for stage in report.stages if any(stage.history.values())],
         "total_seconds": max(sum(stage.seconds for stage in report.stages), 1e-9),
