@@ -19,6 +19,7 @@ from .run_report import (
 )
 from .tensorboard import write_layer_errors, write_tensorboard_images, write_tensorboard_texts
 from .terminal import coverage_tables, data_notes, data_table, drift_notes, drift_table, result_table, unread_notes
+from .trust import Trust, trust_in
 
 __all__ = [
     "ArtifactResult",
@@ -32,6 +33,7 @@ __all__ = [
     "HeatMaps",
     "RunReport",
     "StageSummary",
+    "Trust",
     "artifact_result",
     "coverage_tables",
     "data_gallery",
@@ -53,6 +55,7 @@ __all__ = [
     "result_table",
     "shown_of",
     "suspicious_labels_told",
+    "trust_in",
     "unread_notes",
     "write_drift_metrics",
     "write_drift_page",

@@ -76,6 +76,7 @@ def report_document(report: RunReport) -> dict[str, object]:
         "stages": [{**asdict(stage), report.evaluation.metric: stage.quality} for stage in report.stages],
         **_answers(report),
         "explanations": explanations_document(report.explanations) if report.explanations else None,
+        "trust": asdict(report.trust) if report.trust else None,
         "heat_maps": heat_document(report.heat_maps) if report.heat_maps else None,
         "data": report.data,
         "host": asdict(report.host),

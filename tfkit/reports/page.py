@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     import jinja2
 
     from tfkit.reports.forgetting import ForgettingView
+    from tfkit.reports.trust import TrustView
 
 MOST_EXHIBITS = 12
 _FOLDED = {"most_rows": 20, "most_pairs": 12, "most_names": 10}  # shown before the page folds the rest away
@@ -83,12 +84,21 @@ def render_page(report: RunReport, *, misclassified: Misclassified) -> str:
         "told_doubts": doubted_labels(report.suspicious_labels),
         "unsure_doubts": unsure_told(looked) if (looked := report.suspicious_labels) and looked.is_unsure else "",
         "forgetting": _forgetting(report),
+        "trust": _trust(report),
         "compression": report.compression,
         "shrunk": compression_view(report),
         "environment": environment(report),
         **_FOLDED,
     }
     return template("report.html.j2").render(context)
+
+
+def _trust(report: RunReport) -> TrustView | None:
+    if report.trust is None:
+        return None
+    from tfkit.reports.trust import trust_view
+
+    return trust_view(report.trust, report.evaluation.task, noun=report.noun)
 
 
 def _forgetting(report: RunReport) -> ForgettingView | None:

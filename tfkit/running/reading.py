@@ -112,8 +112,13 @@ def read_data(config: AnyRecipe, *, progress: Callable[[int, int], None] | None 
         DataError: When they cannot be read, or those of the run that it goes on from are not as they were.
         RunError: When there is no such run, or it has not come to its end.
         ExportError: When its model has changed since.
+        ConfigError: When the report asks for a package that is not installed.
     """
-    section = getattr(config, "earlier", None)
+    section, asked = getattr(config, "earlier", None), getattr(config, "task", None)
+    if asked is not None and (asked.coverage is not None or asked.groups is not None):
+        from tfkit.reports.trust import refuse_missing
+
+        refuse_missing(coverage=asked.coverage, groups=asked.groups)
     options: dict[str, Any] = {**config.data.loading_options(), "targets": targets_of(config), "seed": config.run.seed}
     if section is not None:
         options["least_classes"] = 1  # new examples may be of a new class alone

@@ -193,6 +193,15 @@ class RecipeRun:
         self.log.append(reports.StageSummary("verify", stage.title, stage.seconds))
         return results
 
+    def _trust(self, model: Any, evaluation: reports.Evaluation) -> reports.Trust | None:
+        """How far the figures can be trusted; of classifiers alone."""
+        if isinstance(self.config, EmbeddingRecipeConfig) or evaluation.task.targets != "classes":
+            return None
+        asked, validation = self.config.task, self.splits.validation
+        seen = reports.evaluate(model, validation, self.spec) if len(validation) else None
+        seed = self.config.run.seed
+        return reports.trust_in(evaluation, seen, coverage=asked.coverage, groups=asked.groups, seed=seed)
+
     def _lineage(self, evaluation: reports.Evaluation) -> artifacts.Lineage:
         """Where the exported files come from, for their manifest."""
         config, parents = self.config, []
@@ -272,6 +281,7 @@ class RecipeRun:
             parameters=reports.parameters_of(model),
             data_gallery=reports.data_gallery(self.splits, self.spec, looked),
             forgetting=forgetting,
+            trust=self._trust(model, evaluation),
             **parts,
         )
         reports.write_run_report(report, self.folder, misclassified=misclassified)
