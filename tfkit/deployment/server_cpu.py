@@ -139,15 +139,16 @@ def golden_answers(served: Artifact, sent: Sequence[bytes], scores: NDArray[np.f
     Returns:
         Each with its answer by name.
     """
-    gives, task = task_named(served.task).output, served.task
+    task = task_named(served.task)
+    gives = task.output
     rows: list[dict[str, Any]] = [{gives: row} for row in scores.tolist()]
     if gives == "scores":
-        given = task_named(task).given(scores, Decision(thresholds=served.thresholds))
+        given = task.given(scores, Decision(thresholds=served.thresholds))
         for row, chosen in zip(rows, np.asarray(given), strict=True):
             names = served.class_names
             row["labels"] = (
                 [name if one else "" for name, one in zip(names, chosen, strict=True)]
-                if task == "multilabel"
+                if task.targets == "labels"
                 else [names[int(chosen)]]
             )
     return tuple(GoldenRequest(one, row) for one, row in zip(sent, rows, strict=True))
