@@ -19,13 +19,12 @@ from tfkit.deployment.decoding import (
     v2_values,
     write_decoder,
 )
-from tfkit.deployment.engines import Engine, graph_tensors
+from tfkit.deployment.engines import Engine, apart_allowed, graph_tensors
 from tfkit.deployment.names import check_images, check_name, own_image
 from tfkit.deployment.proved import accepted_file
 from tfkit.deployment.repository import MAX_BATCH, TYPES, warm_up_tensors
 from tfkit.deployment.requests import GoldenRequest
 from tfkit.deployment.servers import memory_mib, openvino, triton
-from tfkit.deployment.tolerances import other_engine
 from tfkit.deployment.triton import TRITON_IMAGE, triton_arguments
 from tfkit.errors import ConfigError, ExportError
 from tfkit.tasks import Decision, task_named
@@ -139,16 +138,15 @@ def golden_answers(served: Artifact, sent: Sequence[bytes], scores: NDArray[np.f
     Returns:
         Each with its answer by name.
     """
-    task = task_named(served.task)
-    gives = task.output
+    gives, task = task_named(served.task).output, served.task
     rows: list[dict[str, Any]] = [{gives: row} for row in scores.tolist()]
     if gives == "scores":
-        given = task.given(scores, Decision(thresholds=served.thresholds))
+        given = task_named(task).given(scores, Decision(thresholds=served.thresholds))
         for row, chosen in zip(rows, np.asarray(given), strict=True):
             names = served.class_names
             row["labels"] = (
                 [name if one else "" for name, one in zip(names, chosen, strict=True)]
-                if task.targets == "labels"
+                if task == "multilabel"
                 else [names[int(chosen)]]
             )
     return tuple(GoldenRequest(one, row) for one, row in zip(sent, rows, strict=True))
@@ -170,13 +168,7 @@ def cpu_warm_up(folder: Path, run: RunDirectory, served: Artifact) -> tuple[dict
 
 
 def cpu_values(
-    run: RunDirectory,
-    served: Artifact,
-    engine: Engine,
-    options: ServerCpuOptions,
-    *,
-    proved: NDArray[np.float32],
-    request_bytes: int,
+    run: RunDirectory, served: Artifact, engine: Engine, options: ServerCpuOptions, *, request_bytes: int
 ) -> dict[str, Any]:
     """What the templates of `server_cpu` name.
 
@@ -185,7 +177,6 @@ def cpu_values(
         served: Its file.
         engine: The engine.
         options: What the bundle is told.
-        proved: What the file answered to the golden samples in the run's proof.
         request_bytes: The largest decoded golden sample.
 
     Returns:
@@ -194,7 +185,7 @@ def cpu_values(
     names, output = graph_tensors(served)
     width, width_names = served.signature.outputs[0].shape[-1], bool(served.class_names)
     inputs = [{"name": names[one.name], "type": TYPES[one.dtype], "dims": one.shape[1:]} for one in fed_tensors(served)]
-    return v2_values(run, served, proved, request_bytes=request_bytes) | {
+    return v2_values(run, served, request_bytes=request_bytes) | {
         "name": options.name,
         "version": options.version,
         "engine": engine,
@@ -212,7 +203,7 @@ def cpu_values(
         "outputs": [{"name": output, "type": "TYPE_FP32", "dims": (width,), "labelled": width_names}],
         "asked_outputs": [output],
         "graph_names": names,
-        "apart": other_engine(served, proved),
+        "apart": apart_allowed(served),
         "memory_mib": memory_mib(384, 3 * options.cores, served.bytes),
     }
 

@@ -6,11 +6,10 @@ from typing import TYPE_CHECKING, Any, TypedDict
 
 from tfkit import artifacts, reports
 from tfkit.config import EmbeddingRecipeConfig, TextRecipeConfig, dump_recipe
-from tfkit.data import DatasetSplits
-from tfkit.data.text import LengthReport, TextExamples, Tokenizer
+from tfkit.data import DatasetSplits, with_sampled_test
+from tfkit.data.text import LengthReport, TextExamples, Tokenizer, load_text_splits
 from tfkit.running.display import Display
-from tfkit.running.planning import devices_of, head_of, note_devices
-from tfkit.running.reading import EarlierRun, read_data
+from tfkit.running.planning import devices_of, head_of, note_devices, targets_of
 from tfkit.running.recipe_run import RecipeRun, begin_folder
 from tfkit.running.teachers import text_teacher
 
@@ -50,26 +49,6 @@ def open_backbone(config: "TextRecipeConfig | EmbeddingRecipeConfig", train: "Te
     backbone = build_text_backbone(chosen.backbone, weights=chosen.weights)
     folder = Path(chosen.backbone)
     return backbone, open_tokenizer(folder if folder.is_dir() else chosen.backbone)
-
-
-def open_texts(
-    config: "TextRecipeConfig | EmbeddingRecipeConfig", train: "TextExamples", earlier: "EarlierRun | None" = None
-) -> "tuple[Any, Tokenizer, LengthReport]":
-    """A recipe's backbone, its tokeniser and the length of its texts; of an earlier run all that is its own.
-
-    Args:
-        config: The recipe.
-        train: The training texts.
-        earlier: The run that it goes on from, whose classifier stands for the backbone.
-    """
-    from tfkit.data.text import measure_lengths, open_tokenizer
-
-    if earlier is None:
-        backbone, tokenizer = open_backbone(config, train)
-        return backbone, tokenizer, measure_length(config, train, tokenizer, backbone)
-    tokenizer = open_tokenizer(earlier.folder.tokenizer)
-    length = measure_lengths(train.texts, tokenizer, sequence_length=earlier.sequence_length)
-    return earlier.classifier(), tokenizer, length
 
 
 def measure_length(
@@ -131,7 +110,6 @@ class ReadTexts:
     tokenizer: Tokenizer
     length: LengthReport
     log: tuple[reports.StageSummary, ...]
-    earlier: EarlierRun | None = None
 
     @property
     def planned_spec(self) -> artifacts.TextSpec:
@@ -158,19 +136,20 @@ def read_texts(config: TextRecipeConfig | EmbeddingRecipeConfig, display: Displa
     folder = config.run.directory / config.run.name
     artifacts.refuse_existing_run(folder, overwrite=config.run.overwrite, recipe=dump_recipe(config))
     with display.stage("Read the texts") as reading:
-        read = read_data(config)
-        splits = read.splits
+        splits = load_text_splits(**config.data.loading_options(), targets=targets_of(config), seed=config.run.seed)
+        splits, drawn = with_sampled_test(splits, config.acceptance.examples, seed=config.run.seed)
         reading.result(f"{len(splits.train)} training, {len(splits.validation)} validation, {len(splits.test)} test")
-        if read.drawn:
-            reading.note(read.drawn)
+        if drawn:
+            reading.note(drawn)
     with display.stage("Backbone and tokeniser") as opening:
-        backbone, tokenizer, length = open_texts(config, splits.train, read.earlier)
+        backbone, tokenizer = open_backbone(config, splits.train)
+        length = measure_length(config, splits.train, tokenizer, backbone)
         opening.result(length.sentence)
     log = (
         reports.StageSummary("data", reading.title, reading.seconds, notes=splits.report.notes),
         reports.StageSummary("tokenizer", opening.title, opening.seconds, notes=(length.sentence,)),
     )
-    return ReadTexts(splits, backbone, tokenizer, length, log, read.earlier)
+    return ReadTexts(splits, backbone, tokenizer, length, log)
 
 
 def begin_text_run(config: TextRecipeConfig | EmbeddingRecipeConfig, display: Display, read: ReadTexts) -> RecipeRun:
@@ -192,10 +171,7 @@ def begin_text_run(config: TextRecipeConfig | EmbeddingRecipeConfig, display: Di
     read.tokenizer.save(folder.tokenizer)
     segment_ids = config.export is not None and config.export.segment_ids
     spec = artifacts.TextSpec(read.length.sequence_length, folder.tokenizer, segment_ids)
-    answered = None
-    if read.earlier is not None and isinstance(config, TextRecipeConfig):
-        answered = read.earlier.answers(spec, config.task)
-    return RecipeRun(config, display, read.splits, spec, folder, list(read.log), answered)
+    return RecipeRun(config, display, read.splits, spec, folder, list(read.log))
 
 
 _TITLE = "Layer plan"
