@@ -71,7 +71,7 @@ def package(run: Path, destination: Path, options: deployment.ServerCpuOptions, 
             requests = deployment.golden_answers(served, sent, proved)
             deployment.write_requests(folder, deployment.sent_name(served), requests)
             largest = deployment.decoded_bytes(served)
-            values = deployment.cpu_values(directory, served, engine, options, request_bytes=largest)
+            values = deployment.cpu_values(directory, served, engine, options, proved=proved, request_bytes=largest)
             values |= {"checked": checked, "not_checked": not_checked}
             if engine == "triton":
                 values |= {"warm_up": deployment.cpu_warm_up(model, directory, served)}

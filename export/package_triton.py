@@ -75,7 +75,7 @@ def package(run: Path, destination: Path, options: deployment.TritonOptions, dis
             described = deployment.repository_values(served, options, warm_up)
             deployment.render_templates(deployment.MODEL_TEMPLATES, version.parent, described)
             largest = max(map(len, sent))
-            values = deployment.triton_values(directory, served, options, request_bytes=largest)
+            values = deployment.triton_values(directory, served, options, proved=proved, request_bytes=largest)
             values |= {"checked": checked, "not_checked": NOT_CHECKED}
             files = deployment.render_templates(deployment.TRITON_TEMPLATES, folder, values)
             stage.result(f"{len(files)} files beside the model")

@@ -17,7 +17,7 @@ from typing import Any
 import keras
 
 from tfkit import data, models, reports, stages, training
-from tfkit.artifacts import ImageSpec, refuse_existing_run
+from tfkit.artifacts import ImageSpec, read_manifest, refuse_existing_run
 from tfkit.config import RecipeConfig, dump_recipe
 from tfkit.running import Display
 from tfkit.running.planning import (
@@ -26,9 +26,9 @@ from tfkit.running.planning import (
     head_of,
     plan_compression,
     stage_options,
-    targets_of,
     with_float_head,
 )
+from tfkit.running.reading import read_data
 from tfkit.running.recipe_run import RecipeRun, begin_folder
 from tfkit.running.rehearsal import plan_formats, refuse_scores_beyond_memory, rehearse_images
 
@@ -48,18 +48,20 @@ def run(config: RecipeConfig, display: Display) -> reports.RunReport:
     refuse_existing_run(folder, overwrite=config.run.overwrite, recipe=dump_recipe(config))
     image = ImageSpec(*config.data.image_height_width, config.data.channels, config.data.resize)
     with display.stage("Read the images") as stage:
-        options = config.data.loading_options() | {"targets": targets_of(config)}
-        splits = data.load_image_splits(**options, seed=config.run.seed)
-        splits, drawn = data.with_sampled_test(splits, config.acceptance.examples, seed=config.run.seed)
+        read = read_data(config)
+        splits, earlier = read.splits, read.earlier
         stage.result(f"{len(splits.train)} training, {len(splits.validation)} validation, {len(splits.test)} test")
-        if drawn:
-            stage.note(drawn)
+        if read.drawn:
+            stage.note(read.drawn)
     config, note = with_float_head(config, len(splits.class_names))
     notes = (*splits.report.notes, *filter(None, [note]))
     log = [reports.StageSummary("data", stage.title, stage.seconds, notes=notes)]
 
     head, control = head_of(config.task, splits.train.labels), None
-    model = build_classifier(config, image, len(splits.class_names), head=head)
+    if earlier:
+        model = earlier.classifier(image.shape)
+    else:
+        model = build_classifier(config, image, len(splits.class_names), head=head)
     plan = plan_compression(config, model, display, class_names=splits.class_names)
     refuse_scores_beyond_memory(config, splits.test, image)
     rehearse_images(config, model, display, splits.train, image)
@@ -68,7 +70,8 @@ def run(config: RecipeConfig, display: Display) -> reports.RunReport:
     parts, memory = (splits.train, splits.validation, splits.test), config.data.cache_mb << 20
     if told := data.keep_pixels(parts, image, memory_bytes=memory, folder=folder.path):
         display.note(told)
-    job, teacher, channels = RecipeRun(config, display, splits, image, folder, log), plan.teacher, None
+    answered = earlier.answers(image, config.task) if earlier else None
+    job, teacher, channels = RecipeRun(config, display, splits, image, folder, log, answered), plan.teacher, None
     for name, (_, _, kept) in STAGES.items():
         if getattr(config, name) is None:
             continue
@@ -79,8 +82,10 @@ def run(config: RecipeConfig, display: Display) -> reports.RunReport:
             control = train_control(job, evaluation)
 
     results = job.export_and_prove(model, evaluation)
+    heat_maps = explain(job, model, evaluation) if results and evaluation.task.targets == "classes" else None
     smaller = reports.describe_compression(model, plan.coverage, channels=channels, teacher=plan.taught_by)
     shown = {"misclassified": reports.shown_of(splits.test, image), "compression": smaller, "control": control}
+    shown["heat_maps"] = heat_maps
     shown["predict"] = f"tfkit predict {folder.path} {folder.golden if results else 'PICTURE.jpg'}"
     return job.report(f"image {evaluation.task.title}", model, evaluation, results, **shown)
 
@@ -124,6 +129,18 @@ def train(job: RecipeRun, name: str, model: Any, teacher: Any) -> tuple[Any, rep
         job.display.note(f"    {told}")
     job.finish(summary, model, channels)
     return model, evaluation, channels
+
+
+def explain(job: RecipeRun, model: Any, evaluation: reports.Evaluation) -> reports.HeatMaps:
+    """Where the file that ships looked in its most confident mistakes."""
+    files = read_manifest(job.folder.artifacts)
+    served = next((file for file in reversed(files) if file.format == "tflite"), files[-1])
+    with job.display.stage("Explain the mistakes") as stage:
+        told = {"progress": stage.progress}
+        maps = reports.map_mistakes(model, served, evaluation, job.splits.test, job.spec, **told)
+        stage.result(maps.summary)
+    job.log.append(reports.StageSummary("explain", stage.title, stage.seconds, notes=maps.notes))
+    return maps
 
 
 def train_control(job: RecipeRun, evaluation: reports.Evaluation) -> reports.Control:

@@ -45,7 +45,9 @@ def run(config: TextRecipeConfig, display: Display) -> reports.RunReport:
     """Run the recipe."""
     read = read_texts(config, display)
     head = head_of(config.task, read.splits.train.labels)
-    model = build_classifier(config, read.backbone, len(read.splits.class_names), head)
+    model = read.backbone  # of the run that it goes on from the whole classifier
+    if read.earlier is None:
+        model = build_classifier(config, model, len(read.splits.class_names), head)
     length = read.length.sequence_length
     teacher = find_text_teacher(config, model, read.tokenizer, read.splits.train, sequence_length=length)
     coverage = plan_text_compression(config, model, display)

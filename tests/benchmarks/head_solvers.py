@@ -45,7 +45,9 @@ def main() -> None:
     print("| --- | --- | --- | --- | --- | --- |")
     for name in options.sets:
         began = time.process_time()
-        train, test = _texts(options) if name == "banking77" else _photos(options.data, name)
+        train, test = (
+            text_features(options.data, options.minilm) if name == "banking77" else photo_features(options.data, name)
+        )
         print(f"{name}: features in {time.process_time() - began:.0f} CPU s", file=sys.stderr, flush=True)
         rows = []
         for seed in options.seeds:
@@ -82,7 +84,8 @@ def _scikit_learn(seen: Labelled, held_out: Labelled, test: Labelled) -> tuple[f
     return float(chosen.score(scaler.transform(test[0]), test[1])), seconds
 
 
-def _photos(data: Path, name: str) -> tuple[Labelled, Labelled]:
+def photo_features(data: Path, name: str) -> tuple[Labelled, Labelled]:
+    """Training and test photos of class folders in DATA, as MobileNetV2 sees them."""
     image = ImageSpec(224, 224)
     splits = load_image_splits(source="image_folder", directory=data / name, validation_fraction=0.0)
     backbone = build_backbone("mobilenet_v2", image=image, weights=data / WEIGHTS)
@@ -94,12 +97,13 @@ def _photos(data: Path, name: str) -> tuple[Labelled, Labelled]:
     return train, test
 
 
-def _texts(options: argparse.Namespace) -> tuple[Labelled, Labelled]:
-    folder = options.data / "banking77"
+def text_features(data: Path, minilm: Path) -> tuple[Labelled, Labelled]:
+    """Training and test texts of banking77 in DATA, as MiniLM sees them."""
+    folder = data / "banking77"
     files = {"train": folder / "train.csv", "test": folder / "test.csv", "label_column": "category"}
     splits = load_text_splits(source="csv", **files, validation_fraction=0.0)
-    tokenizer = open_tokenizer(options.minilm)
-    backbone = build_text_backbone(str(options.minilm))
+    tokenizer = open_tokenizer(minilm)
+    backbone = build_text_backbone(str(minilm))
     model = build_text_classifier(backbone, classes=len(splits.class_names), pooling="mean")
     train, test = (
         (pooled_features(model, token_arrays(part, tokenizer, sequence_length=64)), part.labels)

@@ -65,6 +65,10 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     put("first", known[:200])
     put("second", known[200:400])
     put("bright", known[200:400], lambda picture: np.minimum(255, picture.astype(int) + 40).astype(np.uint8))
+    for number, place in enumerate(known[:200]):  # dusk comes behind the first hundred, in the order of their names
+        (folder / "dusk").mkdir(exist_ok=True)
+        light = 1.0 if number < 100 else 0.5
+        Image.fromarray((pixels[place] * light).astype(np.uint8)).save(folder / "dusk" / f"{number:03}.png")
     put("others", np.flatnonzero(digits.target == 7)[:100])
     return folder
 
@@ -95,6 +99,20 @@ def test_brighter_pictures_are_found_and_told_everywhere(
     if promtool := shutil.which("promtool"):
         with metrics.open() as file:
             subprocess.run([promtool, "check", "metrics"], stdin=file, check=True, capture_output=True)
+
+
+def test_a_stream_says_when_it_changed(
+    run: Path, pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    page, first = tmp_path / "drift.html", str(pictures / "second")
+    command = ["drift", str(run), "--reference", first, "--stream"]
+    assert main([*command, str(pictures / "dusk"), "--html", str(page)]) == 3
+    told = " ".join(capsys.readouterr().out.split())
+    found = re.search(r"brightness changed at new image (\d+) \('\S+/(\d+)\.png'\): \S+ before, \S+ after", told)
+    assert found and 95 <= int(found[1]) <= 110 and int(found[2]) == int(found[1]) - 1
+    assert "When it changed" in page.read_text()
+    assert main([*command, str(pictures / "first"), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["change_points"] == []
 
 
 def test_digits_that_it_never_saw_are_found(run: Path, pictures: Path, capsys: pytest.CaptureFixture) -> None:

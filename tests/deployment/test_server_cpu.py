@@ -15,7 +15,7 @@ from tests.deployment.linters import assert_linters_are_silent
 from tests.deployment.triton_server import install, triton
 from tfkit.artifacts import read_manifest
 from tfkit.cli.main import main
-from tfkit.deployment.engines import apart_allowed
+from tfkit.deployment.tolerances import other_engine
 
 pytestmark = pytest.mark.slow
 
@@ -85,7 +85,7 @@ def test_openvino_answers_as_the_proof(file: str, files_run: Path) -> None:
     except NotInstallableError as fault:
         pytest.skip(str(fault))
     assert answer.scores is not None, answer.refusal
-    assert np.abs(answer.scores - proved).max() <= apart_allowed(served)
+    assert np.abs(answer.scores - proved).max() <= other_engine(served, proved)
 
 
 @pytest.mark.consumers

@@ -2,6 +2,7 @@
 
 import base64
 import importlib.util
+import io
 import json
 import os
 import re
@@ -16,15 +17,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from packaging.version import Version
+from PIL import Image
 
 from tests.consumers.environments import Environment, NotInstallableError
 from tests.deployment.linters import assert_linters_are_silent
 from tests.deployment.ports import free_port, wait_for
 from tfkit.cli.main import main
+from tfkit.deployment.serving_operators import NEWER, WEBP_SINCE, serving_since
+from tfkit.errors import ExportError
 
 pytestmark = pytest.mark.slow
 DOUBLE = Path(__file__).with_name("serving_double.py")
 C_SERVER = Path(__file__).with_name("c_server.py")
+OPERATORS_IN = Path(__file__).with_name("operators_in.py")
 OVMS_CLIENT = Environment("ovmsclient", ("ovmsclient==2023.1",))
 AWS = Environment("aws", ("awscli==1.46.3", "moto[s3,sagemaker,server]==5.2.5"))
 
@@ -259,6 +265,59 @@ def test_older_tensorflow_answers_as_proved(version: str, bundle: Path, tmp_path
     save_with_a_python_operator(tmp_path / "python")
     done = in_c(tmp_path / "python", [[b"one"]], libraries)
     assert done.returncode != 0 and "PyFunc" in done.stderr
+
+
+@pytest.mark.consumers
+def test_each_version_knows_the_operators_that_the_list_says(tmp_path: Path) -> None:
+    """The list of what came after 2.18, from the libraries' own mouths."""
+    from tensorflow.core.framework import op_def_pb2
+
+    def known(libraries: Path, version: str) -> set[str]:
+        file = tmp_path / f"{version}.pb"
+        subprocess.run([sys.executable, str(OPERATORS_IN), str(libraries), str(file)], check=True, capture_output=True)
+        return {one.name for one in op_def_pb2.OpList.FromString(file.read_bytes()).op}
+
+    import tensorflow as tf
+
+    older = ("2.18.1", "2.19.1", "2.20.0")
+    lists = [known(installed(f"tensorflow-cpu=={version}") / "tensorflow", version) for version in older]
+    lists.append(known(Path(tf.sysconfig.get_lib()), "2.21"))
+    found = {}
+    for version, before, after in zip(("2.19", "2.20", "2.21"), lists, lists[1:], strict=False):
+        found |= dict.fromkeys(after - before, version)
+    ours = {name: version for name, version in found.items() if not name.startswith(("_", "XlaSparseDenseMatmul"))}
+    assert ours == NEWER  # what is left out are TensorFlow's own and one family of TPUs
+
+
+@pytest.mark.consumers
+@pytest.mark.parametrize(("version", "reads"), [("2.19.1", False), ("2.20.0", True)])
+def test_webp_is_read_since_the_version_that_the_guide_says(
+    version: str, reads: bool, bundle: Path, tmp_path: Path
+) -> None:
+    picture = io.BytesIO()
+    Image.new("RGB", (16, 16), "white").save(picture, "WEBP")
+    libraries = installed(f"tensorflow-cpu=={version}") / "tensorflow"
+    done = in_c(bundle / "models/three-digits/1", [[picture.getvalue()]], libraries)
+    assert (done.returncode == 0) == reads == (Version(version) >= Version(WEBP_SINCE))
+    assert "refuses WebP" in (bundle / "SERVING.md").read_text()  # of the image that it names, 2.19.1
+
+
+def test_an_image_that_is_too_old_for_the_model_is_refused(tmp_path: Path) -> None:
+    import tensorflow as tf
+
+    class Halved(tf.Module):
+        @tf.function(input_signature=[tf.TensorSpec((), tf.string, "picture")])
+        def serve(self, picture: tf.Tensor) -> dict[str, tf.Tensor]:
+            return {"pixels": tf.raw_ops.DecodeWebP(contents=picture, channels=3)}
+
+    module = Halved()
+    tf.saved_model.save(module, str(tmp_path), signatures={"serving_default": module.serve})
+    assert serving_since(tmp_path, "tensorflow/serving:2.20.0") == "2.20"
+    with pytest.raises(ExportError, match=r"does not know DecodeWebP, which TensorFlow Serving has from 2\.20 on"):
+        serving_since(tmp_path, "tensorflow/serving:2.19.1")
+    save_with_a_python_operator(tmp_path / "python")
+    with pytest.raises(ExportError, match="operators that need Python: PyFunc"):
+        serving_since(tmp_path / "python", "tensorflow/serving:latest")
 
 
 # The libraries of tensorflow-text 2.19.0 want a symbol that no library of TensorFlow 2.19 has outside of Python.

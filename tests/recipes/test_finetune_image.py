@@ -103,3 +103,27 @@ def test_another_seed_gives_other_weights(finished_run, recipe, tfkit):
     assert tfkit("run", recipe, "run.seed=1", "export=null").status == 0
     pairs = zip(weights_of(finished_run), weights_of(Path("runs/mine")), strict=True)
     assert any(not np.array_equal(ours, theirs) for ours, theirs in pairs)
+
+
+def test_predict_shows_where_any_file_looked(finished_run, photos, tfkit, tmp_path):
+    picture, folder = next(iter(sorted((photos / "leaf").glob("*.jpg")))), tmp_path / "heat"
+    for number, model in enumerate(
+        ("", "artifacts/saved_model/1", "artifacts/model_int8.tflite", "models/float.keras")
+    ):
+        told = tfkit("predict", finished_run / model, picture, "--heat-maps", folder / str(number), "--json")
+        assert told.status == 0, told.err
+        (answer,) = json.loads(told.out)["images"]
+        explained = answer["explanation"]
+        assert explained["label"] == answer["top"][0]["label"] and Path(explained["heat_map"]).is_file()
+        assert 0 <= explained["insertion"] <= 1 and len(explained["random_insertion"]) == 2
+    again = tfkit("predict", finished_run, picture, "--heat-maps", folder / "0")
+    assert again.status == 1 and "exists already" in again.err
+
+
+def test_the_report_shows_where_the_file_looked(finished_run):
+    report = json.loads((finished_run / "report.json").read_text())
+    maps = report["heat_maps"]
+    assert maps["file"] == "model_int8.tflite" and maps["method"] == "Grad-CAM"
+    assert len(maps["pictures"]) == min(12, len(report["mistakes"]))
+    page = (finished_run / "report.html").read_text()
+    assert page.count('alt="where the file looked"') == len(maps["pictures"])

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
-Role = Literal["backbone", "weights", "teacher", "model"]
+Role = Literal["backbone", "weights", "teacher", "model", "earlier"]
 
 
 @dataclass(frozen=True)
@@ -12,7 +12,8 @@ class Parent:
     """A model that another one was made from.
 
     Attributes:
-        role: What it was: the backbone, its weights, the teacher, or the model itself that was exported.
+        role: What it was: the backbone, its weights, the teacher, the model itself that was exported, or the earlier
+            run that was gone on from.
         name: As the recipe or the command line said it: a preset, a file or a run's folder.
         sha256: Of the file, or of all files of a folder; None for a preset.
         file: The file that was read, where it is another than was named: a run's model.

@@ -24,6 +24,9 @@ def drift(
     ] = None,
     alpha: Annotated[float, typer.Option(help="Chance of a false alarm.")] = 0.01,
     examples: Annotated[int, typer.Option(min=20, help="How many of each are compared, drawn at random.")] = 2000,
+    stream: Annotated[
+        bool, typer.Option("--stream", help="The new ones are in the order they came: say when something changed.")
+    ] = False,
     text_column: Column = None,
     header: Header = None,
     html: Annotated[Path | None, typer.Option(help="Write the comparison as a page.", metavar="FILE")] = None,
@@ -55,6 +58,7 @@ def drift(
             alpha=alpha,
             examples=examples,
             table=table,
+            stream=stream,
             display=display,
         )
     from tfkit import reports

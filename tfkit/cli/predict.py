@@ -48,17 +48,21 @@ def predict(
         bool, typer.Option("--nearest", help="Of sentence embeddings: the nearest indexed texts, --top of them.")
     ] = False,
     explain: Annotated[
-        bool, typer.Option("--explain", help="Of texts: which words gave each its label, from the run's Keras model.")
+        bool, typer.Option("--explain", help="Which words, or which parts of a picture, gave the label.")
     ] = False,
     masks: Annotated[
         Path | None,
         typer.Option(help="Of a segmenter: a folder to write a mask PNG to for each picture.", metavar="FOLDER"),
     ] = None,
+    heat_maps: Annotated[
+        Path | None,
+        typer.Option(help="Of pictures: where --explain writes them.", show_default="heat_maps", metavar="FOLDER"),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")] = False,
 ) -> int:
     """Classify pictures with any model, exported or not; or texts with one that tfkit made."""
     from tfkit.errors import ModelError
-    from tfkit.operations import FoundTexts, found_table, predict, prediction_table, write_masks
+    from tfkit.operations import FoundTexts, found_table, predict, prediction_table, write_heat_maps, write_masks
     from tfkit.terminal import chatter_dropped
 
     said = pixels.scaling()
@@ -66,12 +70,14 @@ def predict(
         told = predict(
             path, inputs, labels=labels, top=top or _TOP, resize=resize, scaling=said, task=task,
             custom_objects=custom_objects, tokenizer=tokenizer, sequence_length=sequence_length, nearest=nearest,
-            explain=explain, tell=lambda sentence: typer.echo(f"  {sentence}", err=True),
+            explain=explain or heat_maps is not None, tell=lambda sentence: typer.echo(f"  {sentence}", err=True),
         )  # fmt: skip
     if masks is not None:
         if isinstance(told, FoundTexts):
             raise ModelError(f"'{path}' answers with texts; got --masks", hint="leave it out")
         told = write_masks(told, masks)
+    if not isinstance(told, FoundTexts) and (told.heated or heat_maps is not None):
+        told = write_heat_maps(told, heat_maps or Path("heat_maps"))
     if as_json:
         print_document(told.document() if isinstance(told, FoundTexts) else told.document(top=top or _TOP))
     elif isinstance(told, FoundTexts):
@@ -82,6 +88,9 @@ def predict(
         _tell_numbered(told.class_names)
         if told.explained:
             _show_explained(told.explained)
+        for one in told.heated:
+            low, high = one.told.random_insertion
+            typer.echo(f"  {one.file}: insertion {one.told.insertion:.2f}, random {low:.2f} to {high:.2f}")
     return 0
 
 

@@ -1,7 +1,7 @@
 """What a recipe may say: its sections, the YAML loader and `key=value` overrides."""
 
 from tfkit.config.compression_sections import DistillationSection, PruningSection, QuantizationSection
-from tfkit.config.data_sections import AugmentationSection, DataSection, ModelSection, RunSection
+from tfkit.config.data_sections import AugmentationSection, DataSection, EarlierSection, ModelSection, RunSection
 from tfkit.config.embedding_sections import EmbeddingRecipeConfig
 from tfkit.config.loader import AnyRecipe, dump_recipe, load_recipe
 from tfkit.config.sections import AcceptanceSection, ExportSection, RecipeConfig
@@ -38,6 +38,7 @@ __all__ = [
     "Choices",
     "DataSection",
     "DistillationSection",
+    "EarlierSection",
     "EmbeddingRecipeConfig",
     "ExportSection",
     "FineTuneSection",

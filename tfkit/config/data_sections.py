@@ -12,6 +12,7 @@ from tfkit.config.keys import (
     NOT_NEGATIVE,
     POSITIVE,
     ClassNames,
+    ClosedFraction,
     Count,
     FilePath,
     Fraction,
@@ -70,6 +71,28 @@ class SharedRunSection(RunSection):
         "`data_parallel`, all GPUs, or without any all logical CPUs; refused where there are not two. Batch size and "
         "learning rate are those of the whole training.",
         "none",
+    )
+
+
+class EarlierSection(Section):
+    """`earlier:` - go on from the model of a finished run, on new examples, without forgetting the old ones.
+
+    Example:
+        >>> EarlierSection(run="runs/intents").replay
+        0.25
+    """
+
+    run: FilePath = key("an earlier run's folder", "The finished run whose float model learns on.")
+    replay: ClosedFraction = key(
+        "a number in [0, 1]",
+        "Share of the earlier training examples that is learned from again, as many of each class as there are.",
+        0.25,
+    )
+    max_forgetting: ClosedFraction | None = key(
+        "a number in [0, 1], or null",
+        "What a file may lose on the earlier test examples against the earlier float model, as a fraction (0.01: one "
+        "point); null: anything.",
+        0.02,
     )
 
 

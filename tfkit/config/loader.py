@@ -14,7 +14,7 @@ from tfkit.config.embedding_sections import EmbeddingRecipeConfig
 from tfkit.config.faults import Places, describe_errors, nearest, section_types
 from tfkit.config.rules import broken_embedding_rules, broken_rules, broken_text_rules
 from tfkit.config.sections import RecipeConfig
-from tfkit.config.shipped import SCHEMA, SHAPE, RecipeScript, find_script
+from tfkit.config.shipped import CONTINUE, SCHEMA, SHAPE, RecipeScript, find_script
 from tfkit.config.text_sections import TextRecipeConfig
 from tfkit.config.training_sections import Section
 from tfkit.config.yaml_document import Tree, dump_yaml, parse_yaml
@@ -132,8 +132,17 @@ def read_recipe(
     if not isinstance(tree, dict):
         faults = faults or [f"a recipe is made of sections (data:, model:, ...); got {_short(tree)} ({path.name})"]
         raise config_error(path, faults)
+    if _script_named(tree, overrides) == CONTINUE:
+        from tfkit.config.continuing import continued
+
+        tree, overrides = continued(path, tree, overrides)
     overrides = [*overrides, *([] if script is None else [f"recipe={json.dumps(str(script.absolute()))}"])]
     kind = _schema(tree, overrides, may_run=may_run)
+    if "earlier" in tree and "earlier" not in kind.model_fields:
+        raise ConfigError(
+            f"'{path}': a run of sentence embeddings cannot be gone on from",
+            hint="train on the old and the new texts together: a vector's neighbours are all that it means",
+        )
     for (name,) in (key for key in document.empty if len(key) == 1 and key[0] in section_types(kind)):
         tree[str(name)] = {}  # `head:` with nothing below it is there, with its defaults
     for override in overrides:
@@ -161,14 +170,18 @@ def dump_recipe(config: AnyRecipe) -> str:
 
 def _schema(tree: Tree, overrides: Sequence[str], *, may_run: bool) -> _Kind:
     """The schema of the script that a recipe names; that of images for a name that is to be refused."""
-    said = [parse_yaml(text).value for key, _, text in (one.partition("=") for one in overrides) if key == "recipe"]
-    name = str(said[-1] if said else tree.get("recipe"))
+    name = _script_named(tree, overrides)
     try:
         return script_schema(find_script(name), may_run=may_run)
     except ConfigError:
         if name.endswith(".py"):
             raise
         return RecipeConfig
+
+
+def _script_named(tree: Tree, overrides: Sequence[str]) -> str:
+    said = [parse_yaml(text).value for key, _, text in (one.partition("=") for one in overrides) if key == "recipe"]
+    return str(said[-1] if said else tree.get("recipe"))
 
 
 def _apply(override: str, tree: Tree, places: Places, kind: type[Section]) -> list[str]:

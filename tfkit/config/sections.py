@@ -6,7 +6,7 @@ from pydantic import AfterValidator, Field
 
 from tfkit.artifacts.format import FORMAT_NAMES
 from tfkit.config.compression_sections import DistillationSection, PruningSection, QuantizationSection
-from tfkit.config.data_sections import AugmentationSection, DataSection, ModelSection, SharedRunSection
+from tfkit.config.data_sections import AugmentationSection, DataSection, EarlierSection, ModelSection, SharedRunSection
 from tfkit.config.keys import (
     COUNT,
     POSITIVE,
@@ -111,6 +111,7 @@ class RecipeConfig(Section):
 
     recipe: ScriptName = key(SCRIPT_NAME, "The script to run.")
     run: SharedRunSection = SharedRunSection()
+    earlier: EarlierSection | None = None
     data: DataSection
     task: ImageTaskSection = ImageTaskSection()
     augmentation: AugmentationSection = AugmentationSection(policy="none")

@@ -13,6 +13,7 @@ from tfkit.config.yaml_document import parse_yaml
 from tfkit.errors import ConfigError, RunError
 
 PACKAGE = "tfkit._recipes"
+CONTINUE = "continue"  # what `recipe:` says for the earlier run's own script
 
 
 @dataclass(frozen=True)
@@ -236,4 +237,8 @@ def _script_of(name: str) -> Path:
     if name in scripts:
         return scripts[name]
     recipe: Any = parse_yaml(shipped_recipe(name).path.read_text(encoding="utf-8")).value
+    if recipe["recipe"] == CONTINUE:
+        raise ConfigError(
+            f"'{name}' runs the script of the run that it goes on from", hint="copy that: finetune_image, or another"
+        )
     return scripts[recipe["recipe"]]

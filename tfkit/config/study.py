@@ -135,6 +135,11 @@ def load_tuned_recipe(path: Path, overrides: Sequence[str] = (), *, script: Path
     """
     tree = read_recipe(path, overrides, script=script)
     config = tree.checked()
+    if getattr(config, "earlier", None) is not None:
+        raise ConfigError(
+            f"the recipe '{path}' goes on from an earlier run, and its trials would begin with a backbone",
+            hint="tune the recipe of that run, or leave earlier: out",
+        )
     if config.tune is None or not config.tune.space:
         raise ConfigError(f"the recipe '{path}' does not say what to try", hint=_HINT)
     faults: list[str] = []

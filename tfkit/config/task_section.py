@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field
 
 from tfkit.config.faults import Places
-from tfkit.config.keys import POSITIVE, Positive, Text, all_different, choice, key
+from tfkit.config.keys import POSITIVE, FilePath, Positive, Text, all_different, choice, key
 from tfkit.config.mask_rules import masks_alone, segmentation_rules, value_at
 from tfkit.config.options import MaskOptions, TargetOptions
 from tfkit.config.training_sections import Section
@@ -50,6 +50,18 @@ class _TaskKeys(Section):
         "a number in (0, 1], or null",
         "Sensitivity to reach on the validation split, which sets the threshold: of each label, or the second of two "
         "classes.",
+        None,
+    )
+    coverage: Annotated[float, Field(gt=0, lt=1)] | None = key(
+        "a number in (0, 1), or null",
+        "classification: the chance with which a set of classes shall hold the true one; the report says how large "
+        "such sets are. Needs mapie.",
+        None,
+    )
+    groups: FilePath | None = key(
+        "a CSV file, or null",
+        "classification: a table whose first column names test examples and whose others say what groups they belong "
+        "to; the report says how well each is answered. Needs fairlearn.",
         None,
     )
     tolerance: Positive | None = key(
@@ -123,6 +135,10 @@ def broken_task_rules(tree: Tree, at_fault: set[KeyPath], places: Places) -> lis
     if kind in ("regression", "segmentation") and section.get("operating_point") is not None:
         what = "numbers" if kind == "regression" else "masks"
         broken.append((("task", "operating_point"), f"task.operating_point is for classes and labels, not {what}"))
+    if kind != "classification":
+        told = f"is for kind classification; got {kind}"
+        asked = [name for name in ("coverage", "groups") if section.get(name) is not None]
+        broken += [(("task", name), f"task.{name} {told}") for name in asked]
     return [f"{sentence} {places.of(path)}" for path, sentence in broken if not {path, path[:1]} & at_fault]
 
 

@@ -5,7 +5,7 @@ from typing import Annotated, Literal, cast
 from pydantic import Field
 
 from tfkit.config.compression_sections import LAYERS
-from tfkit.config.data_sections import SharedRunSection
+from tfkit.config.data_sections import EarlierSection, SharedRunSection
 from tfkit.config.keys import (
     COUNT,
     FRACTION,
@@ -307,6 +307,7 @@ class TextRecipeConfig(Section):
 
     recipe: ScriptName = key(SCRIPT_NAME, "The script to run.")
     run: SharedRunSection = SharedRunSection()
+    earlier: EarlierSection | None = None
     data: TextDataSection
     task: TaskSection = TaskSection()
     augmentation: TextAugmentationSection | None = None

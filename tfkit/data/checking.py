@@ -20,7 +20,7 @@ BadImages = Literal["error", "skip"]
 Progress = Callable[[int, int], None]
 
 _SHOWN = 10
-_TOGETHER = 16  # images that a thread looks at in one go
+_TOGETHER = 32  # images that a thread looks at in one go
 _AHEAD = 4  # such groups for each core that wait to be asked for
 _KEPT_AT_ONCE = 1000
 _ASKED_AT_ONCE = 10_000

@@ -44,6 +44,7 @@ def load_image_splits(
     on_leakage: OnLeakage = "keep",
     max_lost_fraction: float = MAX_LOST_FRACTION,
     targets: Targets = CLASSES,
+    least_classes: int = 2,
     progress: Progress | None = None,
 ) -> DatasetSplits:
     """Read a data set, look at every image once, and split what is not split already.
@@ -75,6 +76,7 @@ def load_image_splits(
             then another image of the same split and label stands in for each.
         targets: What the labels are: one class, several labels at once, or numbers, these two of csv alone; or masks,
             of image_folder, csv (path,mask[,split]) and shapes.
+        least_classes: How many classes there must be; 1 for examples that are put beside others.
         progress: Called with (done, total) while images are checked.
 
     Returns:
@@ -94,7 +96,7 @@ def load_image_splits(
     readings = _read(source, channels=channels, directory=directory, name=name, files=files, targets=targets)
     targets = _with_own_values(readings, targets)
     class_names = _names(readings, targets, classes)
-    if len(class_names) < 2 and targets.kind == "classes":
+    if len(class_names) < least_classes and targets.kind == "classes":
         raise DataError(
             f"only one class was found: '{class_names[0]}'", hint="a classifier needs two or more classes to tell apart"
         )

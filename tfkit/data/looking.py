@@ -1,6 +1,7 @@
 """One look at an encoded image: is it whole, how large is it, and what does it show, in 32 bytes?"""
 
 import contextlib
+import functools
 import hashlib
 import io
 import os
@@ -24,6 +25,7 @@ _DRAFT = 46  # pixels each way at least of the picture that this is made from
 _WAVES = 16  # the lowest frequencies each way that it tells
 _COSINES = np.cos(np.pi / _SIDE * np.outer(np.arange(_WAVES), np.arange(_SIDE) + 0.5)).astype(np.float32)
 _INKS = ("CMYK", "YCCK")
+_FLAT = 4  # levels: a picture of fewer tells nothing
 _ANIMATED = 64  # within these first bytes a file says that it holds frames
 
 
@@ -172,14 +174,25 @@ def fingerprint_of(pixels: NDArray[np.uint8]) -> bytes:
         >>> fingerprint_of(np.zeros((9, 9, 1), np.uint8))
         b''
     """
-    picture = Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
-    if picture.mode != "L":
-        picture = picture.reduce(max(1, min(picture.size) // _DRAFT)).convert("L")
-    small = np.asarray(picture.resize((_SIDE, _SIDE), Image.Resampling.BILINEAR), np.float32)
-    if small.max() - small.min() < 4:
+    if pixels.shape[-1] == 1:
+        grey = pixels[..., 0]
+    else:
+        picture = Image.fromarray(pixels)
+        grey = np.asarray(picture.reduce(max(1, min(picture.size) // _DRAFT)).convert("L"))
+    if int(grey.max()) - int(grey.min()) < _FLAT:
         return b""
-    waves = (_COSINES @ small @ _COSINES.T).ravel()[_LOWEST_FIRST]
+    height, width = grey.shape
+    waves = (_waves_of(height) @ grey.astype(np.float32) @ _waves_of(width).T).ravel()[_LOWEST_FIRST]
     return np.packbits(waves > np.partition(waves, _MIDDLE)[_MIDDLE]).tobytes()
+
+
+@functools.lru_cache(1024)
+def _waves_of(side: int) -> NDArray[np.float32]:
+    """From the pixels of a side to its lowest frequencies: bilinear means of 32 parts, then their cosines."""
+    centres = (np.arange(_SIDE) + 0.5) * side / _SIDE - 0.5
+    reach = max(1.0, side / _SIDE)
+    weights = np.maximum(0.0, 1 - np.abs(np.arange(side) - centres[:, None]) / reach)
+    return np.asarray(_COSINES @ (weights / weights.sum(1, keepdims=True)), np.float32)
 
 
 _MIDDLE = _WAVES * _WAVES // 2

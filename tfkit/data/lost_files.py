@@ -31,6 +31,7 @@ class Losses:
 
     Attributes:
         reasons: Why, by name.
+        beside: Those of another data set in the same run, which the note tells too.
 
     Example:
         >>> Losses(1000, 0.02).note is None
@@ -39,6 +40,7 @@ class Losses:
 
     def __init__(self, total: int, max_fraction: float) -> None:
         self.reasons: dict[str, str] = {}
+        self.beside: Losses | None = None
         self._total, self._max_fraction = total, max_fraction
         self._lock = threading.Lock()
 
@@ -46,7 +48,7 @@ class Losses:
     def note(self) -> str | None:
         """The account in a sentence; None when nothing was lost."""
         with self._lock:
-            reasons = dict(self.reasons)
+            reasons = self.reasons | (self.beside.reasons if self.beside else {})
         if not reasons:
             return None
         count = "1 image" if len(reasons) == 1 else f"{len(reasons)} images"

@@ -18,7 +18,7 @@ from tfkit.data.looking import FileState, Look
 
 FOLDER_VARIABLE = "TFKIT_CACHE"  # a folder, or `off`
 
-_VERSION = 1  # of what a look means
+_VERSION = 2  # of what a look means
 _MOST_BYTES = 1 << 30
 _FRESH_NS = 2_000_000_000  # a file changed so lately may change again within one tick of its clock
 _TABLES = """

@@ -9,18 +9,20 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from packaging.requirements import Requirement
 
 from tfkit.artifacts import Artifact, ImageSpec, RunDirectory, TensorSpec, TextSpec
 from tfkit.deployment.proved import proved_files
 from tfkit.deployment.servers import body_megabytes
 from tfkit.deployment.templates import render_templates
+from tfkit.deployment.tolerances import other_processor
 from tfkit.errors import ExportError
 from tfkit.files import write_whole
 from tfkit.tasks import task_named
 
 _SENT = {ImageSpec: "image_bytes", TextSpec: "texts"}
-_APART = {"none": 2e-3, "dynamic_int8": 2e-2}  # scores on another processor; dynamic int8 rounds anew in each run
 _DECODERS = {ImageSpec: ("host_images", "pixels"), TextSpec: ("word_pieces", "word_pieces")}
 
 
@@ -152,19 +154,22 @@ def pinned(packages: tuple[str, ...], *, instead: Mapping[str, str] = MappingPro
     return tuple(f"{name}=={found[name]}" for name in sorted(found))
 
 
-def v2_values(run: RunDirectory, served: Artifact, *, request_bytes: int) -> dict[str, Any]:
+def v2_values(
+    run: RunDirectory, served: Artifact, proved: NDArray[np.float32], *, request_bytes: int
+) -> dict[str, Any]:
     """What the templates of `kserve_v2` and `servers` name of a file, whatever server runs it.
 
     Args:
         run: The run.
         served: Its file.
+        proved: What it answered to the golden samples in the run's proof.
         request_bytes: The largest golden request.
 
     Returns:
         Names, numbers and limits.
     """
-    (proved,) = [one for one in proved_files(run) if one["file"].rsplit("/", 1)[-1] == served.path.name]
-    milliseconds = proved["latency_ms_p50"]
+    (timed,) = [one for one in proved_files(run) if one["file"].rsplit("/", 1)[-1] == served.path.name]
+    milliseconds = timed["latency_ms_p50"]
     return {
         "file": served.path.name,
         "task": served.task,
@@ -172,7 +177,7 @@ def v2_values(run: RunDirectory, served: Artifact, *, request_bytes: int) -> dic
         "body_megabytes": body_megabytes(request_bytes),
         "slow_seconds": round(max(0.1, milliseconds / 100), 2),
         "measured_ms": round(milliseconds, 2),
-        "apart": _APART.get(served.quantization, 5e-3),  # a step of int8 is 4e-3
+        "apart": other_processor(served, proved),
     }
 
 

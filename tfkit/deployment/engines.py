@@ -9,11 +9,10 @@ from numpy.typing import NDArray
 
 from tfkit.artifacts import Artifact, ImageSpec, RunDirectory
 from tfkit.deployment.decoding import fed_tensors
+from tfkit.deployment.tolerances import other_engine
 from tfkit.errors import ExportError
 
 Engine = Literal["triton", "openvino"]
-# How far an engine's scores may be from the proof: whole numbers are rounded in each one's own way.
-_APART_INTEGER, _APART_FLOAT = 0.08, 2e-3
 
 
 def graph_tensors(served: Artifact) -> tuple[dict[str, str], str]:
@@ -93,7 +92,7 @@ def checked_engine(
     if found is None:
         return (), (f"{library} is not installed here: whether it answers as the run's proof is not known",)
     apart = float(np.abs(found - proved).max()) if found.shape == proved.shape else float("inf")
-    if not apart <= apart_allowed(served):
+    if not apart <= other_engine(served, proved):
         raise ExportError(
             f"{library} answers the golden samples of '{served.path}' {apart:.3g} apart from the run's proof",
             hint="name another file with --file, or another --engine",
@@ -101,8 +100,3 @@ def checked_engine(
     return (
         f"{library} answers {len(proved)} golden samples with {served.path.name}; scores are {apart:.3g} apart",
     ), ()
-
-
-def apart_allowed(served: Artifact) -> float:
-    """How far scores may be from the proof."""
-    return _APART_FLOAT if served.quantization == "none" else _APART_INTEGER

@@ -16,11 +16,11 @@ from PIL import Image
 
 from tfkit.artifacts import Artifact, ImageSpec, RunDirectory, TextSpec
 from tfkit.deployment.golden_texts import golden_texts
+from tfkit.deployment.tolerances import same_runtime
 from tfkit.errors import ExportError
 from tfkit.files import write_whole
 from tfkit.tasks import task_named
 
-_APART = 1e-4  # scores of one file in one runtime, on this machine and on the one that proved it
 _ODD_SIZES = {"wide": (50, 97, 3), "tall": (131, 37, 3), "small": (9, 11, 3), "grey": (40, 33)}
 _TURNED = (3, 5, 6)  # EXIF orientations: half a turn, mirrored on its side, on its side
 
@@ -85,7 +85,7 @@ def _refuse_other_answers(served: Artifact, samples: GoldenSamples) -> None:
     given = samples.inputs["pixels"] if samples.pictures else dict(samples.inputs)
     with open_runtime(served) as runtime:
         apart = float(np.abs(runtime.scores(given) - samples.expected).max())
-    if not apart <= _APART:
+    if not apart <= same_runtime(samples.expected):
         raise ExportError(
             f"'{served.path}' answers its golden samples otherwise than in the run's proof: {apart:.3g} apart",
             hint="run the recipe again on this machine",

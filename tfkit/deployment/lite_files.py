@@ -6,31 +6,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tfkit.artifacts import Artifact, ImageSpec, TextSpec, compressed_bytes
+from tfkit.deployment.tolerances import other_processor
 from tfkit.runtimes import read_last_function, read_operator_needs, read_operators, read_portability
 
 
 def is_one_sigmoid(served: Artifact) -> bool:
     """Whether the file gives one number y that stands for the scores 1 - y and y of two classes."""
     return served.signature.outputs[0].shape[-1] == 1 and read_last_function(served.path) == "sigmoid"
-
-
-def apart_elsewhere(served: Artifact, expected: NDArray[np.float32]) -> float:
-    """How far a file's answers may be from its proof on another processor, which adds floats in another order.
-
-    Integers are the same everywhere. Dynamic int8 rounds its activations anew in each run: of a MiniLM of 77 intents,
-    scores were up to .013 apart in LiteRT.js.
-
-    Args:
-        served: The file.
-        expected: float32 (n, scores), its proved answers.
-
-    Returns:
-        An absolute difference, larger where numbers above 1 are answered.
-    """
-    largest = max(1.0, float(np.abs(expected).max(initial=0.0)))
-    if served.signature.outputs[0].dtype != "float32":
-        return 1e-6 * largest
-    return (2e-2 if served.quantization == "dynamic_int8" else 1e-3) * largest
 
 
 def device_document(served: Artifact, expected: NDArray[np.float32]) -> dict[str, Any]:
@@ -56,7 +38,7 @@ def device_document(served: Artifact, expected: NDArray[np.float32]) -> dict[str
         "thresholds": list(served.thresholds),
         "samples": samples,
         "scores": scores,
-        "apart": apart_elsewhere(served, expected),
+        "apart": other_processor(served, expected),
     }
     if isinstance(served.input, ImageSpec):
         return about | {"image": dict(vars(served.input))}

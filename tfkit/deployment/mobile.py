@@ -13,9 +13,10 @@ import numpy as np
 from tfkit.artifacts import LABELS_NAME, Artifact, ImageSpec, RunDirectory, TextSpec, labels_file
 from tfkit.artifacts.artifact import SPECIFICATION_FILE
 from tfkit.deployment.golden_files import GoldenSamples, write_golden_files
-from tfkit.deployment.lite_files import apart_elsewhere, device_document, is_one_sigmoid, size_report
+from tfkit.deployment.lite_files import device_document, is_one_sigmoid, size_report
 from tfkit.deployment.names import check_name
 from tfkit.deployment.proved import accepted_file
+from tfkit.deployment.tolerances import other_processor
 from tfkit.deployment.word_pieces import VOCABULARY_FILE, refuse_other_tokenizers, word_piece_values
 from tfkit.errors import ConfigError, ExportError
 from tfkit.exporters.metadata import beyond_mediapipe
@@ -157,7 +158,7 @@ def mobile_values(served: Artifact, options: MobileOptions, samples: GoldenSampl
         "scale": repr(scale),
         "scale_c": f"{scale!r}f",
         "zero_point": output.zero_point or 0,
-        "apart": repr(apart_elsewhere(served, samples.expected)),
+        "apart": repr(other_processor(served, samples.expected)),
         "has_labels": task_named(served.task).has_labels,
         "mediapipe": _is_for_mediapipe(served),
         "beyond_mediapipe": beyond_mediapipe(served.input),

@@ -19,12 +19,13 @@ from tfkit.deployment.decoding import (
     v2_values,
     write_decoder,
 )
-from tfkit.deployment.engines import Engine, apart_allowed, graph_tensors
+from tfkit.deployment.engines import Engine, graph_tensors
 from tfkit.deployment.names import check_images, check_name, own_image
 from tfkit.deployment.proved import accepted_file
 from tfkit.deployment.repository import MAX_BATCH, TYPES, warm_up_tensors
 from tfkit.deployment.requests import GoldenRequest
 from tfkit.deployment.servers import memory_mib, openvino, triton
+from tfkit.deployment.tolerances import other_engine
 from tfkit.deployment.triton import TRITON_IMAGE, triton_arguments
 from tfkit.errors import ConfigError, ExportError
 from tfkit.tasks import Decision, task_named
@@ -138,15 +139,16 @@ def golden_answers(served: Artifact, sent: Sequence[bytes], scores: NDArray[np.f
     Returns:
         Each with its answer by name.
     """
-    gives, task = task_named(served.task).output, served.task
+    task = task_named(served.task)
+    gives = task.output
     rows: list[dict[str, Any]] = [{gives: row} for row in scores.tolist()]
     if gives == "scores":
-        given = task_named(task).given(scores, Decision(thresholds=served.thresholds))
+        given = task.given(scores, Decision(thresholds=served.thresholds))
         for row, chosen in zip(rows, np.asarray(given), strict=True):
             names = served.class_names
             row["labels"] = (
                 [name if one else "" for name, one in zip(names, chosen, strict=True)]
-                if task == "multilabel"
+                if task.targets == "labels"
                 else [names[int(chosen)]]
             )
     return tuple(GoldenRequest(one, row) for one, row in zip(sent, rows, strict=True))
@@ -168,7 +170,13 @@ def cpu_warm_up(folder: Path, run: RunDirectory, served: Artifact) -> tuple[dict
 
 
 def cpu_values(
-    run: RunDirectory, served: Artifact, engine: Engine, options: ServerCpuOptions, *, request_bytes: int
+    run: RunDirectory,
+    served: Artifact,
+    engine: Engine,
+    options: ServerCpuOptions,
+    *,
+    proved: NDArray[np.float32],
+    request_bytes: int,
 ) -> dict[str, Any]:
     """What the templates of `server_cpu` name.
 
@@ -177,6 +185,7 @@ def cpu_values(
         served: Its file.
         engine: The engine.
         options: What the bundle is told.
+        proved: What the file answered to the golden samples in the run's proof.
         request_bytes: The largest decoded golden sample.
 
     Returns:
@@ -185,7 +194,7 @@ def cpu_values(
     names, output = graph_tensors(served)
     width, width_names = served.signature.outputs[0].shape[-1], bool(served.class_names)
     inputs = [{"name": names[one.name], "type": TYPES[one.dtype], "dims": one.shape[1:]} for one in fed_tensors(served)]
-    return v2_values(run, served, request_bytes=request_bytes) | {
+    return v2_values(run, served, proved, request_bytes=request_bytes) | {
         "name": options.name,
         "version": options.version,
         "engine": engine,
@@ -203,7 +212,7 @@ def cpu_values(
         "outputs": [{"name": output, "type": "TYPE_FP32", "dims": (width,), "labelled": width_names}],
         "asked_outputs": [output],
         "graph_names": names,
-        "apart": apart_allowed(served),
+        "apart": other_engine(served, proved),
         "memory_mib": memory_mib(384, 3 * options.cores, served.bytes),
     }
 

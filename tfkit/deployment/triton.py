@@ -30,6 +30,7 @@ from tfkit.deployment.repository import MAX_BATCH, TYPES, warm_up_tensors, write
 from tfkit.deployment.requests import GoldenRequest
 from tfkit.deployment.servers import memory_mib, triton
 from tfkit.deployment.templates import render_templates
+from tfkit.deployment.tolerances import same_runtime
 from tfkit.errors import ConfigError, ExportError
 from tfkit.tasks import task_named
 
@@ -38,7 +39,6 @@ TRITON_PINS = {"numpy": "1.26.4", "ml-dtypes": "0.5.4"}  # the last of the latte
 TRITON_IMAGE = "nvcr.io/nvidia/tritonserver:24.12-py3"
 TRITON_TEMPLATES = ("triton", "kserve_v2", "servers")
 VERSION_TEMPLATES = "triton_version"
-_APART = 1e-4  # far less than a step of int8
 
 
 @dataclass(frozen=True)
@@ -180,7 +180,7 @@ def refuse_other_answers(requests: Sequence[GoldenRequest], served: Artifact, pr
     gives = task_named(served.task).output
     got = np.array([request.answer[gives] for request in requests], np.float32)
     apart = float(np.abs(got - proved).max()) if got.shape == proved.shape else float("inf")
-    if not apart <= _APART:
+    if not apart <= same_runtime(proved):
         raise ExportError(
             f"'{served.path}' answers its golden samples otherwise than in the run's proof: {apart:.3g} apart",
             hint="run the recipe again on this machine",
@@ -231,7 +231,7 @@ def repository_values(served: Artifact, options: TritonOptions, warm_up: Sequenc
         {"name": gives, "type": "TYPE_FP32", "dims": (width,), "labelled": bool(served.class_names)}
     ]
     if gives == "scores":
-        labels = width if served.task == "multilabel" else 1
+        labels = width if task_named(served.task).targets == "labels" else 1
         outputs.append({"name": "labels", "type": "TYPE_STRING", "dims": (labels,), "labelled": False})
     return {
         "name": options.name,
@@ -247,13 +247,21 @@ def repository_values(served: Artifact, options: TritonOptions, warm_up: Sequenc
     }
 
 
-def triton_values(run: RunDirectory, served: Artifact, options: TritonOptions, *, request_bytes: int) -> dict[str, Any]:
+def triton_values(
+    run: RunDirectory,
+    served: Artifact,
+    options: TritonOptions,
+    *,
+    proved: NDArray[np.float32],
+    request_bytes: int,
+) -> dict[str, Any]:
     """What the templates of `triton` name.
 
     Args:
         run: The run.
         served: Its file.
         options: What the bundle is told.
+        proved: What the file answered to the golden samples in the run's proof.
         request_bytes: The largest golden request.
 
     Returns:
@@ -261,7 +269,7 @@ def triton_values(run: RunDirectory, served: Artifact, options: TritonOptions, *
     """
     runtime = "onnxruntime" if served.format == "onnx" else "ai-edge-litert"
     outputs = repository_values(served, options, ())["outputs"]
-    return v2_values(run, served, request_bytes=request_bytes) | {
+    return v2_values(run, served, proved, request_bytes=request_bytes) | {
         **repository_values(served, options, ()),
         "image": options.image_name,
         "server_image": options.triton_image,

@@ -7,6 +7,7 @@ from .classifier import (
     head_on_features,
     is_of_numbers,
     logits_model,
+    with_more_classes,
 )
 from .custom_objects import register_custom_objects
 from .freezing import Unfrozen, free_everything, freeze_backbone, unfreeze
@@ -43,4 +44,5 @@ __all__ = [
     "with_dtype_policy",
     "with_float_pixels",
     "with_low_rank",
+    "with_more_classes",
 ]

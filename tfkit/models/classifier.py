@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import keras
+import numpy as np
 
 from tfkit.arguments import fields_take_text, takes_text
 from tfkit.errors import ModelError
@@ -168,6 +169,25 @@ def logits_model(model: keras.Model) -> keras.Model:
         return model
     # Not the output of the layer `logits`: in a quantisation-aware model the logits are rounded behind it.
     return keras.Model(_inputs(model), model.get_layer(SCORES).input, name=model.name)
+
+
+def with_more_classes(model: keras.Model, classes: int) -> keras.Model:
+    """A classifier that knows more classes, or labels: the new ones come last, and begin with weights of zero.
+
+    Args:
+        model: A classifier of `build_classifier` or `build_text_classifier`; its layers are shared but for the head.
+        classes: How many the new one tells apart.
+
+    Example:
+        >>> with_more_classes(model, 12).output_shape
+        (None, 12)
+    """
+    old, scores = model.get_layer(LOGITS), model.get_layer(SCORES)
+    logits = keras.layers.Dense.from_config({**old.get_config(), "units": classes})
+    end = type(scores).from_config(scores.get_config())(logits(old.input))
+    more = [(0, classes - old.units)]
+    logits.set_weights([np.pad(weight, [(0, 0)] * (weight.ndim - 1) + more) for weight in old.get_weights()])
+    return keras.Model(_inputs(model), end, name=model.name)
 
 
 def is_of_numbers(model: keras.Model) -> bool:

@@ -12,6 +12,7 @@ from scipy.spatial.distance import cdist, jensenshannon
 from tfkit.data import LeftOut
 from tfkit.errors import ConfigError, DataError
 from tfkit.monitoring.profile import Profile
+from tfkit.monitoring.stream import ChangePoint
 
 Statistic = Literal["KS", "JS", "MMD"]
 # What is compared in pairs takes time with the square of the number of examples.
@@ -119,6 +120,7 @@ class Drift:
         reference: Where the reference comes from, in words.
         left_out: New examples that cannot be read.
         notes: What was not compared, and why, in sentences.
+        points: Where a stream changed; None where the new examples are in no order.
     """
 
     comparison: Comparison
@@ -127,11 +129,12 @@ class Drift:
     reference: str
     left_out: tuple[LeftOut, ...] = ()
     notes: tuple[str, ...] = ()
+    points: tuple[ChangePoint, ...] | None = None
 
     @property
     def alarm(self) -> bool:
-        """Whether anything differs."""
-        return self.comparison.alarm
+        """Whether anything differs, or changed on the way."""
+        return self.comparison.alarm or bool(self.points)
 
 
 @dataclass(frozen=True)

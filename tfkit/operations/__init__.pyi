@@ -2,6 +2,7 @@ from .ancestry import Ancestor, Ancestry, trace
 from .answer_tables import found_table, prediction_table, word_notes, word_table
 from .drifting import drift, save_profile
 from .exporting import export, make_empty
+from .heat_maps import Heated, write_heat_maps
 from .masks import write_masks
 from .optimizing import Images, Optimized, optimize
 from .predicting import predict
@@ -19,6 +20,7 @@ __all__ = [
     "Ancestry",
     "Explained",
     "FoundTexts",
+    "Heated",
     "Images",
     "LabelQueue",
     "Limits",
@@ -54,5 +56,6 @@ __all__ = [
     "verify",
     "word_notes",
     "word_table",
+    "write_heat_maps",
     "write_masks",
 ]

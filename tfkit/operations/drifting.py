@@ -14,7 +14,7 @@ from tfkit.artifacts.search_index import load_search_index
 from tfkit.data import Examples
 from tfkit.errors import ConfigError, DataError, TfkitError
 from tfkit.inputs import input_of
-from tfkit.monitoring import Drift, Profile, compare, read_profile, words_of
+from tfkit.monitoring import Drift, Profile, change_points, compare, read_profile, words_of
 from tfkit.operations.predicting_texts import find_search_index
 from tfkit.operations.shipped_model import ShippedModel
 from tfkit.operations.values import PathLike, TextTable, as_path
@@ -36,6 +36,7 @@ def drift(
     alpha: float = 0.01,
     examples: int = 2000,
     table: TextTable = TextTable(),  # noqa: B008 - a frozen value
+    stream: bool = False,
     seed: int = 0,
     display: Display | None = None,
 ) -> Drift:
@@ -48,6 +49,8 @@ def drift(
         alpha: Chance of a false alarm.
         examples: How many of each to compare, drawn at random where there are more.
         table: How tables of texts are laid out; as the run's data where it says nothing. Labels are not read.
+        stream: Whether the new ones are in the order in which they came, by name or by row: then it is said too where
+            something changed.
         seed: Of what is drawn and shuffled.
         display: Where progress is shown; nowhere when None.
 
@@ -57,6 +60,7 @@ def drift(
     Raises:
         ModelError: When the run exported nothing that can be asked.
         DataError: When inputs cannot be read, or are fewer than 20.
+        ConfigError: When a stream is to be followed, and river is not installed.
 
     Example:
         >>> found = tfkit.drift("runs/digits", "photos/november")  # doctest: +SKIP
@@ -70,12 +74,14 @@ def drift(
     found = _profile(asked, f"New {asked.noun}s", unlabelled)
     with asked.display.stage("Compare") as stage:
         comparison = compare(known, found, alpha=alpha, seed=seed)
+        names = unlabelled.names
+        points = change_points(known, found, names, alpha=alpha, seed=seed) if stream else None
         count = sum(shift.alarm for shift in comparison.shifts)
         stage.result(f"{count} of {len(comparison.shifts)} differ")
     notes = list(asked.notes)
     if (known.vectors is None) != (found.vectors is None):
         notes.append("features are not compared: the reference or the new ones have none")
-    return Drift(comparison, asked.noun, asked.artifact.path, told, left_out, tuple(dict.fromkeys(notes)))
+    return Drift(comparison, asked.noun, asked.artifact.path, told, left_out, tuple(dict.fromkeys(notes)), points)
 
 
 def save_profile(
@@ -196,8 +202,8 @@ def _answered(asked: ShippedModel, scores: NDArray[np.float32]) -> _Answered:
 
 def _test_split(run: RunDirectory) -> Examples:
     """The examples that a run was proved on, read as its recipe says."""
-    from tfkit.config import RecipeConfig, load_recipe
-    from tfkit.running.planning import targets_of
+    from tfkit.config import load_recipe
+    from tfkit.running.reading import read_data
 
     if not run.recipe.is_file():
         raise ConfigError(
@@ -207,12 +213,8 @@ def _test_split(run: RunDirectory) -> Examples:
     import_tensorflow()
     config: Any = load_recipe(run.recipe, may_run=False)
     try:
-        if isinstance(config, RecipeConfig):
-            from tfkit.data import load_image_splits as load
-        else:
-            from tfkit.data.text import load_text_splits as load  # type: ignore[assignment]
-        options = config.data.loading_options() | {"targets": targets_of(config)}
-        test: Examples = load(**options, seed=config.run.seed).test
+        whole = config.acceptance.model_copy(update={"examples": None})
+        test: Examples = read_data(config.model_copy(update={"acceptance": whole})).splits.test
     except TfkitError as fault:
         hint = "from another folder, or without the run's data, name a reference: --reference DATA or PROFILE.npz"
         raise DataError(f"the run's data cannot be read: {fault}", hint=hint) from None

@@ -36,7 +36,7 @@ def write_masks(told: Prediction, folder: Path) -> Prediction:
     if told.targets != "masks":
         raise ModelError(f"'{told.model}' gives no masks: it is no segmenter", hint="leave --masks out")
     answers = task_named(told.task).given(told.scores, PLAIN)
-    files = _files(told.inputs, folder)
+    files = files_in(folder, told.inputs)
     palette = class_colours(len(told.class_names)).ravel().tolist()
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -52,8 +52,17 @@ def write_masks(told: Prediction, folder: Path) -> Prediction:
     return replace(told, masks=tuple(map(str, files)))
 
 
-def _files(pictures: tuple[str, ...], folder: Path) -> list[Path]:
-    """A file for each picture; of several of one name the later ones get a number."""
+def files_in(folder: Path, pictures: tuple[str, ...]) -> list[Path]:
+    """A PNG file in a folder for each picture; of several of one name the later ones get a number.
+
+    Args:
+        folder: The folder.
+        pictures: The pictures' files.
+
+    Example:
+        >>> [file.name for file in files_in(Path("masks"), ("a/one.jpg", "b/one.png"))]
+        ['one.png', 'one_2.png']
+    """
     taken: dict[str, int] = {}
     files = []
     for picture in pictures:

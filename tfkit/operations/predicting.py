@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +28,7 @@ from tfkit.opening import (
     takes_texts,
 )
 from tfkit.opening.unlabelled import PICTURES_WANTED
+from tfkit.operations.heat_maps import heat_maps_of
 from tfkit.operations.predicting_texts import (
     find_search_index,
     predict_texts,
@@ -36,6 +38,9 @@ from tfkit.operations.predicting_texts import (
 )
 from tfkit.operations.values import FoundTexts, PathLike, Prediction, as_path
 from tfkit.terminal import import_tensorflow
+
+if TYPE_CHECKING:
+    from tfkit.runtimes import Runtime
 
 _WANTED = f"{PICTURES_WANTED}; for texts outside of a run say --tokenizer"
 _BATCH = 32  # pictures held at a time
@@ -77,7 +82,7 @@ def predict(
         tokenizer: The tokeniser's folder, for a file of token ids outside of its run.
         sequence_length: Tokens of a text, for a Keras file outside of its run.
         nearest: Refuse a model that has no search index.
-        explain: Say which words gave each text its label.
+        explain: Say which words gave each text its label, or where in each picture the model looked.
         tell: Called with each sentence that a reader of the scores must know.
 
     Returns:
@@ -98,9 +103,8 @@ def predict(
     words = [str(word) for word in ([inputs] if isinstance(inputs, str | Path) else inputs)]
     refuse_unfinished(path)
     index = find_search_index(path)
-    if explain:
-        classifies = not nearest and not index and takes_texts(path, tokenizer=tokenizer)
-        refuse_unexplainable(path, classifies_texts=classifies)
+    if explain and (nearest or index or takes_texts(path, tokenizer=tokenizer)):
+        refuse_unexplainable(path, classifies=not nearest and not index)
     if index:
         return search_texts(path, index, words, top=top)
     if nearest:
@@ -112,9 +116,10 @@ def predict(
     files = picture_files([Path(word) for word in words], wanted=_WANTED)
     if is_keras_file(path):
         return _of_keras(
-            path, files, labels=labels, resize=resize, said=scaling, task=task, custom_objects=custom_objects, tell=tell
-        )
-    return _of_file(path, files, labels=labels, resize=resize, said=scaling, task=task)
+            path, files, labels=labels, resize=resize, said=scaling, task=task, custom_objects=custom_objects,
+            explain=explain, tell=tell,
+        )  # fmt: skip
+    return _of_file(path, files, labels=labels, resize=resize, said=scaling, task=task, explain=explain)
 
 
 def _of_keras(
@@ -126,6 +131,7 @@ def _of_keras(
     said: PixelScaling | None,
     task: Task | None,
     custom_objects: str | None,
+    explain: bool,
     tell: Tell,
 ) -> Prediction:
     """What a Keras model says about pictures."""
@@ -151,7 +157,8 @@ def _of_keras(
     names = names or tuple(map(str, range(scores.shape[-1])))
     if len(names) != scores.shape[-1]:
         raise ModelError(f"there are {len(names)} labels; '{path}' gives {scores.shape[-1]} scores")
-    return Prediction("image", tuple(map(str, files)), path, names, scores, found, run_thresholds(path))
+    told = Prediction("image", tuple(map(str, files)), path, names, scores, found, run_thresholds(path))
+    return heat_maps_of(told, _pictures(files, image), runtime.scores) if explain else told
 
 
 def _of_file(
@@ -162,6 +169,7 @@ def _of_file(
     resize: ResizeMode,
     said: PixelScaling | None,
     task: Task | None,
+    explain: bool,
 ) -> Prediction:
     """What an exported file says about pictures."""
     artifact = best_artifact(find_artifacts(path, labels=labels, resize=resize, task=task, named=labels is not None))
@@ -174,23 +182,34 @@ def _of_file(
         told = f"'{artifact.path}' takes {input_of(artifact.input).noun}s; got pictures"
         raise ModelError(told, hint="name its run's folder, and texts")
     refuse_other_channels(said, artifact.input, artifact.path)
-    scores = _file_scores(artifact, artifact.input, files, said)
+    from tfkit.runtimes import open_runtime
+
+    image = artifact.input
+    with open_runtime(artifact, scaling=said) as opened:
+        scores = _file_scores(opened, image, files)
+        answered = _told(artifact, files, scores, task)
+        return heat_maps_of(answered, _pictures(files, image), opened.scores) if explain else answered
+
+
+def _told(artifact: Artifact, files: list[Path], scores: NDArray[np.floating], task: Task | None) -> Prediction:
     names = artifact.class_names or tuple(map(str, range(scores.shape[-1])))
     shown = tuple(map(str, files))
-    if outside and task == "regression":  # a sigmoid's number comes behind 1 - itself
+    if artifact.made_by == OUTSIDE and task == "regression":  # a sigmoid's number comes behind 1 - itself
         return Prediction("image", shown, artifact.path, names, scores[:, -len(names) :], task)
     return Prediction("image", shown, artifact.path, names, scores, artifact.task, artifact.thresholds)
 
 
-def _file_scores(
-    artifact: Artifact, image: ImageSpec, files: list[Path], said: PixelScaling | None
-) -> NDArray[np.floating]:
-    from tfkit.runtimes import SavedModelRuntime, open_runtime
+def _file_scores(opened: "Runtime", image: ImageSpec, files: list[Path]) -> NDArray[np.floating]:
+    from tfkit.runtimes import SavedModelRuntime
 
-    with open_runtime(artifact, scaling=said) as opened:
-        if isinstance(opened, SavedModelRuntime) and opened.takes_encoded:
-            return opened.scores_from_encoded(_whole_contents(files, image))
-        return np.concatenate([opened.scores(pixels) for pixels in _pixel_batches(files, image)])
+    if isinstance(opened, SavedModelRuntime) and opened.takes_encoded:
+        return opened.scores_from_encoded(_whole_contents(files, image))
+    return np.concatenate([opened.scores(pixels) for pixels in _pixel_batches(files, image)])
+
+
+def _pictures(files: list[Path], image: ImageSpec) -> Iterator[NDArray[np.uint8]]:
+    for pixels in _pixel_batches(files, image):
+        yield from pixels
 
 
 def _pixel_batches(files: list[Path], image: ImageSpec) -> Iterator[NDArray[np.uint8]]:

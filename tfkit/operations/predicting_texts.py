@@ -169,15 +169,15 @@ def models_to_explain(path: Path) -> tuple[Path, ...]:
     raise ModelError(f"'{path}' cannot be explained: an exported file has no gradients", hint=hint)
 
 
-def refuse_unexplainable(path: Path, *, classifies_texts: bool) -> None:
-    """Tell at once, before TensorFlow is started, that nothing can be explained.
+def refuse_unexplainable(path: Path, *, classifies: bool) -> None:
+    """Tell at once, before TensorFlow is started, that texts cannot be explained.
 
     Raises:
-        ModelError: When there is no Keras model, or it is no classifier of texts.
+        ModelError: When there is no Keras model, or it gives vectors.
     """
+    if not classifies:
+        raise ModelError(f"'{path}' cannot be explained: it gives vectors, not classes", hint="leave --explain out")
     models_to_explain(path)
-    if not classifies_texts:
-        raise ModelError(f"'{path}' cannot be explained: it is no classifier of texts", hint="leave --explain out")
 
 
 def _explained(path: Path, told: Prediction, *, tokenizer: Path | None, sequence_length: int | None) -> Explained:

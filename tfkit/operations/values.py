@@ -14,6 +14,7 @@ from tfkit.tasks import PLAIN, Decision, task_named
 if TYPE_CHECKING:
     from tfkit.data import Examples
     from tfkit.explaining import Explanation
+    from tfkit.operations.heat_maps import Heated
     from tfkit.reports import ArtifactResult
     from tfkit.verification import AcceptancePolicy
 
@@ -42,6 +43,7 @@ class Prediction:
         thresholds: As for `tfkit.artifacts.Artifact`.
         explained: Which words gave each text its label; None where that was not asked.
         masks: Of a segmenter the files of its answers, where they were written.
+        heated: Where the model looked in each picture; empty where that was not asked.
     """
 
     kind: Kind
@@ -53,6 +55,7 @@ class Prediction:
     thresholds: tuple[float, ...] = ()
     explained: "Explained | None" = None
     masks: tuple[str, ...] = ()
+    heated: "tuple[Heated, ...]" = ()
 
     @property
     def targets(self) -> str:
@@ -104,6 +107,10 @@ class Prediction:
             elif self.thresholds:
                 answer["label"] = next(iter(given))
             answers.append(answer)
+        if self.heated:
+            answers = [
+                {**answer, "explanation": one.document()} for answer, one in zip(answers, self.heated, strict=True)
+            ]
         if self.explained is not None:
             answers = [
                 {**answer, "explanation": plain}

@@ -4,6 +4,8 @@ from .drift import drift_document, drift_headline, drift_rows, write_drift_metri
 from .explanations import Explanations, explain_mistakes
 from .files import write_run_report
 from .findings import Evaluation
+from .forgetting import EarlierAnswers, Forgetting
+from .heat_maps import HeatMap, HeatMaps, map_mistakes
 from .label_doubts import suspicious_labels_told, write_suspicious_labels
 from .proof import evaluate, prove_artifacts, shown_of, write_stage_pictures
 from .run_report import (
@@ -17,15 +19,21 @@ from .run_report import (
 )
 from .tensorboard import write_layer_errors, write_tensorboard_images, write_tensorboard_texts
 from .terminal import coverage_tables, data_notes, data_table, drift_notes, drift_table, result_table, unread_notes
+from .trust import Trust, trust_in
 
 __all__ = [
     "ArtifactResult",
     "Compression",
     "Control",
+    "EarlierAnswers",
     "Evaluation",
     "Explanations",
+    "Forgetting",
+    "HeatMap",
+    "HeatMaps",
     "RunReport",
     "StageSummary",
+    "Trust",
     "artifact_result",
     "coverage_tables",
     "data_gallery",
@@ -41,11 +49,13 @@ __all__ = [
     "explain_mistakes",
     "float_accuracy",
     "gain_over_head",
+    "map_mistakes",
     "parameters_of",
     "prove_artifacts",
     "result_table",
     "shown_of",
     "suspicious_labels_told",
+    "trust_in",
     "unread_notes",
     "write_drift_metrics",
     "write_drift_page",

@@ -75,6 +75,23 @@ def _told(change: Change) -> str:
     return f"{change.name}: {100 * change.reference:.0f} → {percent(change.new, decimals=0)}"
 
 
+def change_notes(drift: Drift) -> list[str]:
+    """Where a stream changed, a sentence for each change; nothing where no order was told.
+
+    Args:
+        drift: The comparison.
+    """
+    if drift.points is None:
+        return []
+    if not drift.points:
+        return [f"nothing changed on the way through the new {drift.noun}s"]
+    return [
+        f"{point.name} changed at new {drift.noun} {point.began + 1:,} ('{point.example}'): {point.before:.3g} before, "
+        f"{point.after:.3g} after; sure at {drift.noun} {point.noticed + 1:,}"
+        for point in drift.points
+    ]
+
+
 def drift_headline(drift: Drift) -> str:
     """What came of it, in a sentence.
 
@@ -84,6 +101,9 @@ def drift_headline(drift: Drift) -> str:
     compared, noun = drift.comparison, drift.noun
     sizes = f"{counted(compared.new, f'new {noun}')} against {compared.reference} of {drift.reference}"
     names = [shift.name for shift in compared.shifts if shift.alarm]
+    if not names and drift.points:
+        changed = ", ".join(dict.fromkeys(point.name for point in drift.points))
+        return f"drift: {changed} changed on the way ({sizes})"
     if not names:
         return f"no drift found: {sizes}"
     return f"drift: {', '.join(names)} {'differs' if len(names) == 1 else 'differ'} ({sizes})"
@@ -107,6 +127,7 @@ def drift_document(drift: Drift) -> dict[str, object]:
         "new": drift.comparison.new,
         "alpha": drift.comparison.alpha,
         "shifts": [asdict(shift) for shift in drift.comparison.shifts],
+        "change_points": None if drift.points is None else [asdict(point) for point in drift.points],
         "left_out": [{"name": left.name, "reason": left.reason} for left in drift.left_out],
         "notes": list(drift.notes),
     }
@@ -187,6 +208,7 @@ def write_drift_page(drift: Drift, path: Path, *, run: str) -> None:
         drift=drift,
         rows=drift_rows(drift),
         headline=drift_headline(drift),
+        changes=change_notes(drift),
         created=date(created),
         pictures=[Markup(inline_svg(_drawing(shift, shift.histogram))) for shift in drawn if shift.histogram],
         tfkit_version=__version__,

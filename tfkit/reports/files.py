@@ -30,6 +30,7 @@ from tfkit.reports.findings import (
     most_confused,
 )
 from tfkit.reports.gallery import Misclassified
+from tfkit.reports.heat_maps import heat_document
 from tfkit.reports.page import markdown, render_page, template
 from tfkit.reports.phrases import date, limits, timing, verdict, warnings
 from tfkit.reports.quantities import counted, duration, percent
@@ -71,9 +72,12 @@ def report_document(report: RunReport) -> dict[str, object]:
         },
         "compression": asdict(report.compression) if report.compression else None,
         "search": asdict(report.search) if report.search else None,
+        "forgetting": asdict(report.forgetting) if report.forgetting else None,
         "stages": [{**asdict(stage), report.evaluation.metric: stage.quality} for stage in report.stages],
         **_answers(report),
         "explanations": explanations_document(report.explanations) if report.explanations else None,
+        "trust": asdict(report.trust) if report.trust else None,
+        "heat_maps": heat_document(report.heat_maps) if report.heat_maps else None,
         "data": report.data,
         "host": asdict(report.host),
         "recipe": report.recipe_yaml,
@@ -163,6 +167,7 @@ def render_model_card(report: RunReport) -> str:
         "figures": figure_rows(evaluation),
         "timing": timing(report),
         "training": _training(report),
+        "goes_on_from": _goes_on_from(report),
         "compression": _compression(report),
         "text": taken.document(report.input) if report.noun == "text" else None,
         "input": taken.explained(report.input),
@@ -184,6 +189,11 @@ def _training(report: RunReport) -> str:
         for stage, number in zip(trained, steps, strict=True)
     ]
     return f"{'; '.join(parts) or 'none'}. Every setting is in `recipe.yaml`."
+
+
+def _goes_on_from(report: RunReport) -> str:
+    told = report.forgetting
+    return f"the run `{told.run}`; {told.told(report.evaluation.task)}" if told else ""
 
 
 def _compression(report: RunReport) -> str:

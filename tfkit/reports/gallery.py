@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +13,7 @@ import numpy as np
 from tfkit.files import read_regular_file
 from tfkit.reports.explanations import Explanations, Mark, further_words, marked, signed
 from tfkit.reports.findings import Mistake
+from tfkit.reports.heat_maps import HeatMaps, heated
 
 _SIDE = 224  # pixels: sharp at the 160 CSS pixels it is shown at, and about 12 kB as JPEG
 _TINY = 96  # up to here a picture is kept as it is and shown with its pixels
@@ -99,6 +100,8 @@ class Exhibit:
         quotation: The text, on one line and cut; empty for an image.
         marks: The text in stretches, each word with what it spoke for; empty where it was not explained.
         further: Words of a long text beyond those, and their shares, that spoke loudly.
+        heat: The picture under its heat map, as a data URI; empty where it was not explained.
+        followed: How the score follows that heat map, in words.
     """
 
     mistake: Mistake
@@ -107,10 +110,15 @@ class Exhibit:
     quotation: str = ""
     marks: tuple[Mark, ...] = ()
     further: tuple[tuple[str, str], ...] = ()
+    heat: str = ""
+    followed: str = ""
 
 
 def exhibits(
-    shown: Sequence[Mistake], misclassified: Misclassified, explanations: Explanations | None = None
+    shown: Sequence[Mistake],
+    misclassified: Misclassified,
+    explanations: Explanations | None = None,
+    heat_maps: HeatMaps | None = None,
 ) -> tuple[Exhibit, ...]:
     """Fetch what was mistaken, and make it ready to stand in the page.
 
@@ -119,6 +127,7 @@ def exhibits(
         misclassified: Gives uint8 (m, h, w, c) pixels, or m texts, for int64 (m,) positions in the evaluation split;
             not asked when there is no mistake.
         explanations: Of texts: which words made the mistakes, where that was found out.
+        heat_maps: Of pictures: where the file looked, where that was found out.
 
     Returns:
         One for each mistake, in the same order.
@@ -129,9 +138,17 @@ def exhibits(
     return tuple(
         _of_text(mistake, example, explanations)
         if isinstance(example, str)
-        else Exhibit(mistake, picture=thumbnail(example, side=_side(example)), pixelated=is_tiny(example))
+        else _of_picture(mistake, example, heat_maps)
         for mistake, example in zip(shown, found, strict=True)
     )
+
+
+def _of_picture(mistake: Mistake, pixels: np.ndarray, heat_maps: HeatMaps | None) -> Exhibit:
+    shown = Exhibit(mistake, picture=thumbnail(pixels, side=_side(pixels)), pixelated=is_tiny(pixels))
+    found = heat_maps.of(mistake.position) if heat_maps else None
+    if found is None:
+        return shown
+    return replace(shown, heat=thumbnail(heated(pixels, found.heat)), followed=found.followed)
 
 
 def _side(pixels: np.ndarray) -> int:

@@ -37,6 +37,9 @@ from tfkit.reports.task_view import figure_rows, task_view, wrong_answers
 if TYPE_CHECKING:
     import jinja2
 
+    from tfkit.reports.forgetting import ForgettingView
+    from tfkit.reports.trust import TrustView
+
 MOST_EXHIBITS = 12
 _FOLDED = {"most_rows": 20, "most_pairs": 12, "most_names": 10}  # shown before the page folds the rest away
 
@@ -71,19 +74,39 @@ def render_page(report: RunReport, *, misclassified: Misclassified) -> str:
         "figures": figure_rows(evaluation),
         **(_of_classes(report) if view is None else {"numbered_axes": False}),
         "mistakes": wrong,
-        "exhibits": exhibits(wrong[:MOST_EXHIBITS], with_masks(evaluation, misclassified), report.explanations),
+        "exhibits": exhibits(
+            wrong[:MOST_EXHIBITS], with_masks(evaluation, misclassified), report.explanations, report.heat_maps
+        ),
         "legend": legend(evaluation),
         "trained": [(stage, _svgs(curve_drawings(stage))) for stage in report.stages if any(stage.history.values())],
         "total_seconds": max(sum(stage.seconds for stage in report.stages), 1e-9),
         "data": data,
         "told_doubts": doubted_labels(report.suspicious_labels),
         "unsure_doubts": unsure_told(looked) if (looked := report.suspicious_labels) and looked.is_unsure else "",
+        "forgetting": _forgetting(report),
+        "trust": _trust(report),
         "compression": report.compression,
         "shrunk": compression_view(report),
         "environment": environment(report),
         **_FOLDED,
     }
     return template("report.html.j2").render(context)
+
+
+def _trust(report: RunReport) -> TrustView | None:
+    if report.trust is None:
+        return None
+    from tfkit.reports.trust import trust_view
+
+    return trust_view(report.trust, report.evaluation.task, noun=report.noun)
+
+
+def _forgetting(report: RunReport) -> ForgettingView | None:
+    if report.forgetting is None:
+        return None
+    from tfkit.reports.forgetting import forgetting_view
+
+    return forgetting_view(report.forgetting, report.evaluation.task, noun=report.noun)
 
 
 def _of_classes(report: RunReport) -> dict[str, object]:

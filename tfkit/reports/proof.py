@@ -21,6 +21,7 @@ from tfkit.tasks import PLAIN, Decision
 
 if TYPE_CHECKING:
     from tfkit.data import DatasetSplits, Examples
+    from tfkit.reports.forgetting import EarlierAnswers
     from tfkit.verification import AcceptancePolicy
 
 
@@ -115,6 +116,7 @@ def prove_artifacts(
     threads: int = 1,
     progress: Callable[[int, int, str], None] | None = None,
     float_accuracy: float | None = None,
+    earlier: EarlierAnswers | None = None,
 ) -> tuple[ArtifactResult, ...]:
     """Run every exported file over the evaluation split in its own runtime, time it, and judge it.
 
@@ -131,6 +133,7 @@ def prove_artifacts(
         progress: Called with images or texts done, those in all (over all files), and the file's name.
         float_accuracy: What the model had before it was pruned or quantised; None when it was not. The files are
             judged against it too: `evaluation` knows the compressed model only.
+        earlier: What the run that this one goes on from answers: a file must not forget more than may be.
 
     Returns:
         One row of the report for each file.
@@ -164,6 +167,7 @@ def prove_artifacts(
             keras_accuracy=evaluation.keras,
             float_accuracy=float_accuracy,
             policy=policy,
+            further=earlier.faults(examples.labels, verification.scores, decision) if earlier else (),
         )
         verifications.append(verification)
         stored = read_stored_weights(artifact.path) if artifact.format == "tflite" else None

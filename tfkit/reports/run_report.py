@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from tfkit.benchmarking import Host, LatencyResult
     from tfkit.reports.data_gallery import DataGallery
     from tfkit.reports.explanations import Explanations
+    from tfkit.reports.forgetting import Forgetting
+    from tfkit.reports.heat_maps import HeatMaps
+    from tfkit.reports.trust import Trust
     from tfkit.runtimes import StoredWeights
     from tfkit.verification import ArtifactVerification, NpuPlacement
     from tfkit.verification.calibration import SearchResult
@@ -238,6 +241,9 @@ class RunReport:
         search: Of embedders: what their index answers, and what it leaves open; None for classifiers.
         data_gallery: What of the data is shown; None for nothing.
         explanations: Of text classifiers: the words that made the most confident mistakes; None otherwise.
+        trust: How far the figures of a classifier can be trusted; None for other models.
+        heat_maps: Of image classifiers: where the shipped file looked in its mistakes; None otherwise.
+        forgetting: What was forgotten of the run that this one goes on from; None where it goes on from none.
         host: The machine everything was measured on; this one.
         created: When the run ended, ISO 8601 with its time zone; now.
         tfkit_version: The version that made the run; this one.
@@ -259,6 +265,9 @@ class RunReport:
     search: SearchResult | None = None
     explanations: Explanations | None = None
     data_gallery: DataGallery | None = None
+    forgetting: Forgetting | None = None
+    heat_maps: HeatMaps | None = None
+    trust: Trust | None = None
     host: Host = field(default_factory=_this_host)
     created: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
     tfkit_version: str = __version__

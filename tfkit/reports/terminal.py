@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tfkit.errors import printable
-from tfkit.reports.drift import drift_headline, drift_rows
+from tfkit.reports.drift import change_notes, drift_headline, drift_rows
 from tfkit.reports.quantities import counted, file_size, milliseconds, percent
 from tfkit.reports.run_report import ArtifactResult, RunReport
 from tfkit.tasks import Task
@@ -191,6 +191,7 @@ def drift_notes(drift: Drift) -> list[str]:
     return [
         *(f"{row.name} that changed most: {row.changes}" for row in changed),
         *drift.notes,
+        *change_notes(drift),
         drift_headline(drift),
     ]
 

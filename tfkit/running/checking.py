@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any
 from tfkit.config import AnyRecipe, EmbeddingRecipeConfig, RecipeConfig, TextRecipeConfig
 from tfkit.running.display import Display
 from tfkit.running.planned_stages import planned_image_stages, planned_text_stages
-from tfkit.running.planning import head_of, targets_of, with_float_head
+from tfkit.running.planning import head_of, with_float_head
 from tfkit.running.teachers import find_teacher, find_text_teacher
 
 if TYPE_CHECKING:
     from tfkit.compression import CompressionCoverage
     from tfkit.data import DataReport, DatasetSplits
+    from tfkit.running.reading import EarlierRun
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,30 +55,31 @@ def check_config(config: AnyRecipe, display: Display) -> RecipeCheck:
 
 def _check_images(config: RecipeConfig, display: Display) -> RecipeCheck:
     from tfkit.artifacts import ImageSpec
-    from tfkit.data import load_image_splits, with_sampled_test
     from tfkit.models import backbone_layers
     from tfkit.running.planning import build_classifier, plan_compression
+    from tfkit.running.reading import read_data
     from tfkit.running.rehearsal import plan_formats, refuse_scores_beyond_memory, rehearse_images
 
     data = config.data
     image = ImageSpec(*data.image_height_width, channels=data.channels, resize=data.resize)
     with display.stage("Backbone: weights and image size") as stage:
-        model = build_classifier(config, image, 2)
+        weights = None if config.earlier is None else "random"  # the earlier run's model brings its own
+        model = build_classifier(config, image, 2, weights=weights)
         parameters = sum(layer.count_params() for layer in backbone_layers(model))
         stage.result(f"{config.model.backbone}, {parameters / 1e6:.2f} M parameters")
     plan = plan_compression(config, model, display, teacher_too=False)
     plan_formats(config, model, image, display)
     with display.stage("Data: every image is read") as stage:
-        splits = load_image_splits(
-            **data.loading_options(), targets=targets_of(config), seed=config.run.seed, progress=stage.progress
-        )
+        read = read_data(config, progress=stage.progress)
+        splits = read.splits
         stage.result(_counts(splits))
     if config.distillation:
         find_teacher(config, build_classifier(config, image, len(splits.class_names)), splits.class_names)
-    judged, _ = with_sampled_test(splits, config.acceptance.examples, seed=config.run.seed)
-    refuse_scores_beyond_memory(config, judged.test, image)
+    refuse_scores_beyond_memory(config, splits.test, image)
     config, note = with_float_head(config, len(splits.class_names))
-    if config.task.kind != "classification":
+    if read.earlier:
+        model = read.earlier.classifier(image.shape)
+    elif config.task.kind != "classification":
         head = head_of(config.task, splits.train.labels)
         model = build_classifier(config, image, len(splits.class_names), head=head)
     rehearse_images(config, model, display, splits.train, image)
@@ -91,10 +93,12 @@ def _check_texts(config: TextRecipeConfig, display: Display) -> RecipeCheck:
     from tfkit.running.text_planning import build_classifier, plan_text_compression
     from tfkit.training import TextObjectives
 
-    splits = _read(config, display)
-    read = _Opened(
-        config, display, splits, lambda backbone: build_classifier(config, backbone, len(splits.class_names))
-    )
+    splits, earlier = _read(config, display)
+
+    def built(backbone: Any) -> Any:
+        return build_classifier(config, backbone, len(splits.class_names)) if earlier is None else backbone
+
+    read = _Opened(config, display, splits, built, earlier)
     length = read.length.sequence_length
     find_text_teacher(config, read.model, read.tokenizer, splits.train, sequence_length=length)
     coverage = plan_text_compression(config, read.model, display)
@@ -110,7 +114,7 @@ def _check_texts(config: TextRecipeConfig, display: Display) -> RecipeCheck:
 def _check_embeddings(config: EmbeddingRecipeConfig, display: Display) -> RecipeCheck:
     from tfkit.running.text_planning import build_embedder, search_options
 
-    splits = _read(config, display)
+    splits, _ = _read(config, display)
     searched = search_options(config, splits.class_names)
     read = _Opened(config, display, splits, lambda backbone: build_embedder(config, backbone))
     read.rehearse()
@@ -127,14 +131,18 @@ class _Opened:
     """A text recipe's model, opened and not trained."""
 
     def __init__(
-        self, config: TextRecipeConfig | EmbeddingRecipeConfig, display: Display, splits: Any, build: Any
+        self,
+        config: TextRecipeConfig | EmbeddingRecipeConfig,
+        display: Display,
+        splits: Any,
+        build: Any,
+        earlier: "EarlierRun | None" = None,
     ) -> None:
-        from tfkit.running.text_planning import measure_length, open_backbone
+        from tfkit.running.text_planning import open_texts
 
         self.config, self.display, self.train = config, display, splits.train
         with display.stage("Backbone and tokeniser") as stage:
-            backbone, self.tokenizer = open_backbone(config, self.train)
-            self.length = measure_length(config, self.train, self.tokenizer, backbone)
+            backbone, self.tokenizer, self.length = open_texts(config, self.train, earlier)
             self.model = build(backbone)
             stage.result(f"{self.model.count_params() / 1e6:.2f} M parameters")
 
@@ -159,13 +167,15 @@ class _Opened:
         return adapted.model
 
 
-def _read(config: TextRecipeConfig | EmbeddingRecipeConfig, display: Display) -> "DatasetSplits[Any]":
-    from tfkit.data.text import load_text_splits
+def _read(
+    config: TextRecipeConfig | EmbeddingRecipeConfig, display: Display
+) -> "tuple[DatasetSplits[Any], EarlierRun | None]":
+    from tfkit.running.reading import read_data
 
     with display.stage("Data: every text is read") as stage:
-        splits = load_text_splits(**config.data.loading_options(), targets=targets_of(config), seed=config.run.seed)
-        stage.result(_counts(splits))
-    return splits
+        read = read_data(config)
+        stage.result(_counts(read.splits))
+    return read.splits, read.earlier
 
 
 def _counts(splits: Any) -> str:

@@ -75,6 +75,7 @@ class RecipeRun:
         spec: What the model takes.
         folder: Where files go.
         log: What the stages so far have done.
+        earlier: What the run that this one goes on from answers; None for none.
     """
 
     config: Config
@@ -83,6 +84,7 @@ class RecipeRun:
     spec: artifacts.ImageSpec | artifacts.TextSpec
     folder: artifacts.RunDirectory
     log: list[reports.StageSummary]
+    earlier: reports.EarlierAnswers | None = None
 
     def state(self, name: str) -> Path:
         """Where a stage keeps the state of its training until it is done."""
@@ -183,6 +185,7 @@ class RecipeRun:
                 threads=self.config.acceptance.latency_threads,
                 progress=stage.progress,
                 float_accuracy=reports.float_accuracy(self.log),
+                earlier=self.earlier,
             )
             whole = reports.float_accuracy(self.log)
             before = "" if whole is None else f"; {evaluation.task.told(whole)} before compression"
@@ -190,10 +193,20 @@ class RecipeRun:
         self.log.append(reports.StageSummary("verify", stage.title, stage.seconds))
         return results
 
+    def _trust(self, model: Any, evaluation: reports.Evaluation) -> reports.Trust | None:
+        """How far the figures can be trusted; of classifiers alone."""
+        if isinstance(self.config, EmbeddingRecipeConfig) or evaluation.task.targets != "classes":
+            return None
+        asked, validation = self.config.task, self.splits.validation
+        seen = reports.evaluate(model, validation, self.spec) if len(validation) else None
+        seed = self.config.run.seed
+        return reports.trust_in(evaluation, seen, coverage=asked.coverage, groups=asked.groups, seed=seed)
+
     def _lineage(self, evaluation: reports.Evaluation) -> artifacts.Lineage:
         """Where the exported files come from, for their manifest."""
         config, parents = self.config, []
         given: tuple[tuple[artifacts.Role, object], ...] = (
+            ("earlier", getattr(getattr(config, "earlier", None), "run", None)),
             ("backbone", config.model.backbone),
             ("weights", getattr(config.model, "weights", None)),
             ("teacher", getattr(getattr(config, "distillation", None), "teacher", None)),
@@ -246,6 +259,9 @@ class RecipeRun:
         Returns:
             The report.
         """
+        forgetting = self.earlier.forgetting(evaluation) if self.earlier else None
+        if forgetting is not None:
+            self.display.note(forgetting.told(evaluation.task))
         data = self.splits.report
         if self.splits.losses is not None and (lost := self.splits.losses.note):
             self.display.note(lost)
@@ -264,6 +280,8 @@ class RecipeRun:
             policy=asdict(self.policy),
             parameters=reports.parameters_of(model),
             data_gallery=reports.data_gallery(self.splits, self.spec, looked),
+            forgetting=forgetting,
+            trust=self._trust(model, evaluation),
             **parts,
         )
         reports.write_run_report(report, self.folder, misclassified=misclassified)

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any, TypedDict
 
 from tfkit import artifacts, reports
 from tfkit.config import EmbeddingRecipeConfig, TextRecipeConfig, dump_recipe
-from tfkit.data import DatasetSplits, with_sampled_test
-from tfkit.data.text import LengthReport, TextExamples, Tokenizer, load_text_splits
+from tfkit.data import DatasetSplits
+from tfkit.data.text import LengthReport, TextExamples, Tokenizer
 from tfkit.running.display import Display
-from tfkit.running.planning import devices_of, head_of, note_devices, targets_of
+from tfkit.running.planning import devices_of, head_of, note_devices
+from tfkit.running.reading import EarlierRun, read_data
 from tfkit.running.recipe_run import RecipeRun, begin_folder
 from tfkit.running.teachers import text_teacher
 
@@ -49,6 +50,26 @@ def open_backbone(config: "TextRecipeConfig | EmbeddingRecipeConfig", train: "Te
     backbone = build_text_backbone(chosen.backbone, weights=chosen.weights)
     folder = Path(chosen.backbone)
     return backbone, open_tokenizer(folder if folder.is_dir() else chosen.backbone)
+
+
+def open_texts(
+    config: "TextRecipeConfig | EmbeddingRecipeConfig", train: "TextExamples", earlier: "EarlierRun | None" = None
+) -> "tuple[Any, Tokenizer, LengthReport]":
+    """A recipe's backbone, its tokeniser and the length of its texts; of an earlier run all that is its own.
+
+    Args:
+        config: The recipe.
+        train: The training texts.
+        earlier: The run that it goes on from, whose classifier stands for the backbone.
+    """
+    from tfkit.data.text import measure_lengths, open_tokenizer
+
+    if earlier is None:
+        backbone, tokenizer = open_backbone(config, train)
+        return backbone, tokenizer, measure_length(config, train, tokenizer, backbone)
+    tokenizer = open_tokenizer(earlier.folder.tokenizer)
+    length = measure_lengths(train.texts, tokenizer, sequence_length=earlier.sequence_length)
+    return earlier.classifier(), tokenizer, length
 
 
 def measure_length(
@@ -110,6 +131,7 @@ class ReadTexts:
     tokenizer: Tokenizer
     length: LengthReport
     log: tuple[reports.StageSummary, ...]
+    earlier: EarlierRun | None = None
 
     @property
     def planned_spec(self) -> artifacts.TextSpec:
@@ -136,20 +158,19 @@ def read_texts(config: TextRecipeConfig | EmbeddingRecipeConfig, display: Displa
     folder = config.run.directory / config.run.name
     artifacts.refuse_existing_run(folder, overwrite=config.run.overwrite, recipe=dump_recipe(config))
     with display.stage("Read the texts") as reading:
-        splits = load_text_splits(**config.data.loading_options(), targets=targets_of(config), seed=config.run.seed)
-        splits, drawn = with_sampled_test(splits, config.acceptance.examples, seed=config.run.seed)
+        read = read_data(config)
+        splits = read.splits
         reading.result(f"{len(splits.train)} training, {len(splits.validation)} validation, {len(splits.test)} test")
-        if drawn:
-            reading.note(drawn)
+        if read.drawn:
+            reading.note(read.drawn)
     with display.stage("Backbone and tokeniser") as opening:
-        backbone, tokenizer = open_backbone(config, splits.train)
-        length = measure_length(config, splits.train, tokenizer, backbone)
+        backbone, tokenizer, length = open_texts(config, splits.train, read.earlier)
         opening.result(length.sentence)
     log = (
         reports.StageSummary("data", reading.title, reading.seconds, notes=splits.report.notes),
         reports.StageSummary("tokenizer", opening.title, opening.seconds, notes=(length.sentence,)),
     )
-    return ReadTexts(splits, backbone, tokenizer, length, log)
+    return ReadTexts(splits, backbone, tokenizer, length, log, read.earlier)
 
 
 def begin_text_run(config: TextRecipeConfig | EmbeddingRecipeConfig, display: Display, read: ReadTexts) -> RecipeRun:
@@ -171,7 +192,10 @@ def begin_text_run(config: TextRecipeConfig | EmbeddingRecipeConfig, display: Di
     read.tokenizer.save(folder.tokenizer)
     segment_ids = config.export is not None and config.export.segment_ids
     spec = artifacts.TextSpec(read.length.sequence_length, folder.tokenizer, segment_ids)
-    return RecipeRun(config, display, read.splits, spec, folder, list(read.log))
+    answered = None
+    if read.earlier is not None and isinstance(config, TextRecipeConfig):
+        answered = read.earlier.answers(spec, config.task)
+    return RecipeRun(config, display, read.splits, spec, folder, list(read.log), answered)
 
 
 _TITLE = "Layer plan"

@@ -81,6 +81,12 @@ def _serve(scores: Any, names: tuple[str, ...], thresholds: tuple[float, ...]) -
     return {"labels": tf.gather(labels, tf.argmax(scores, axis=-1)), "scores": scores}
 
 
+def _recalls(labels: np.ndarray, scores: np.ndarray, decision: Decision) -> list[float | None]:
+    given = _given(scores, decision)
+    members = [labels == place for place in range(scores.shape[1])]
+    return [float(np.mean(given[one] == place)) if one.any() else None for place, one in enumerate(members)]
+
+
 def _described(names: tuple[str, ...]) -> str:
     return "How likely each label is"
 
@@ -109,4 +115,5 @@ CLASSIFICATION = Task(
     thresholds=_thresholds,
     given=_given,
     serve=_serve,
+    by_output=_recalls,
 )

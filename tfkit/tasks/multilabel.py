@@ -97,6 +97,10 @@ def _answers(labels: np.ndarray, scores: np.ndarray, names: tuple[str, ...], dec
     )
 
 
+def _f1s(labels: np.ndarray, scores: np.ndarray, decision: Decision) -> list[float | None]:
+    return [row["f1"] for row in label_figures(labels, scores, decision)]
+
+
 def _mean(values: list[float | None]) -> float:
     known = [value for value in values if value is not None]
     return float(np.mean(known)) if known else 0.0
@@ -188,4 +192,5 @@ MULTILABEL = Task(
     given=_given,
     serve=_serve,
     answers=_answers,
+    by_output=_f1s,
 )

@@ -73,6 +73,11 @@ def _answers(labels: np.ndarray, scores: np.ndarray, names: tuple[str, ...], dec
     )
 
 
+def _r2s(labels: np.ndarray, scores: np.ndarray, decision: Decision) -> list[float | None]:
+    places = range(labels.shape[1])
+    return [_quality(labels[:, [place]], scores[:, [place]], decision).figures["r2"] for place in places]
+
+
 def tolerances(labels: np.ndarray, decision: Decision) -> np.ndarray:
     """How far two answers may lie apart and still be called the same, float (k,), in the targets' units."""
     if decision.tolerance is not None:
@@ -124,5 +129,6 @@ REGRESSION = Task(
     given=_given,
     serve=_serve,
     answers=_answers,
+    by_output=_r2s,
     has_labels=False,
 )

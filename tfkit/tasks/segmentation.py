@@ -202,6 +202,11 @@ def _answers(labels: np.ndarray, scores: np.ndarray, names: tuple[str, ...], dec
     )
 
 
+def _ious(labels: np.ndarray, scores: np.ndarray, decision: Decision) -> list[float | None]:
+    shared = intersections_over_unions(confusion(labels, _given(scores, decision), scores.shape[-1]))
+    return [None if np.isnan(value) else float(value) for value in shared]
+
+
 def _serve(scores: Any, names: tuple[str, ...], thresholds: tuple[float, ...]) -> dict[str, object]:
     import tensorflow as tf
 
@@ -235,4 +240,5 @@ SEGMENTATION = Task(
     given=_given,
     serve=_serve,
     answers=_answers,
+    by_output=_ious,
 )

@@ -110,6 +110,11 @@ def nothing_compared(scores: np.ndarray, reference: np.ndarray) -> dict[str, flo
     return {}
 
 
+def nothing_by_output(labels: np.ndarray, scores: np.ndarray, decision: Decision) -> list[float | None]:
+    """A task whose outputs mean nothing each on its own."""
+    return [None] * scores.shape[-1]
+
+
 def as_they_are(scores: np.ndarray, decision: Decision) -> np.ndarray:
     """Scores that are probabilities already."""
     return scores
@@ -146,6 +151,8 @@ class Task:
         confidences: From scores and the decision to how sure each possible answer is, float32 (n, k).
         answers: From labels, scores, names and the decision to what a report shows of the answers; None for classes and
             vectors, whose sections are richer and stand with the reports.
+        by_output: From labels, scores and the decision to one figure for each output: recall, F1, R2 or IoU; None where
+            it has no meaning.
         has_names: Whether each output has a name, which `labels.txt` and the manifest keep: all but vectors.
         has_labels: Whether these names are labels, for readers of TFLite metadata: all but numbers and vectors.
     """
@@ -172,6 +179,7 @@ class Task:
     compared: Callable[[np.ndarray, np.ndarray], Mapping[str, float]] = nothing_compared
     confidences: Callable[[np.ndarray, Decision], np.ndarray] = as_they_are
     answers: Callable[[np.ndarray, np.ndarray, tuple[str, ...], Decision], AnswerTable] | None = None
+    by_output: Callable[[np.ndarray, np.ndarray, Decision], list[float | None]] = nothing_by_output
     has_names: bool = True
     has_labels: bool = True
 

@@ -1,5 +1,6 @@
 """Which exported files are good enough to ship, and why others are not."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from packaging.version import Version
@@ -48,6 +49,7 @@ def refusals(
     keras_accuracy: float | None,
     policy: AcceptancePolicy,
     float_accuracy: float | None = None,
+    further: Sequence[str] = (),
 ) -> tuple[str, ...]:
     """Say why an exported file must not ship.
 
@@ -57,6 +59,7 @@ def refusals(
         keras_accuracy: The deciding figure of the model it was made from, None when there is none.
         policy: What it must keep to.
         float_accuracy: That of the model before it was compressed, None when it was not or nobody knows.
+        further: What else speaks against it, in phrases.
 
     Returns:
         One full sentence for each limit it breaks; empty when it is accepted.
@@ -77,6 +80,7 @@ def refusals(
         *_size_faults(verification, policy),
         *_latency_faults(latency_ms_p95, policy),
         *_runtime_faults(verification, policy),
+        *further,
     ]
     return tuple(f"{file}: {fault}." for fault in found)
 

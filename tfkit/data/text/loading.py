@@ -118,6 +118,7 @@ def load_text_splits(
     bad_rows: BadRows = "error",
     on_leakage: OnLeakage = "keep",
     targets: Targets = CLASSES,
+    least_classes: int = 2,
 ) -> DatasetSplits[TextExamples]:
     """Read a table of texts and labels, look at every row, and split what is not split already.
 
@@ -151,6 +152,7 @@ def load_text_splits(
         on_leakage: What a text in two splits does: `keep` tells it, `drop` leaves it out of the training split (of the
             validation split where the test split has it), `error` stops.
         targets: What the labels are: one class, several labels at once, or numbers; of files alone but for classes.
+        least_classes: How many classes there must be; 1 for examples that are put beside others.
 
     Returns:
         The splits and the account of how they came to be.
@@ -178,7 +180,7 @@ def load_text_splits(
     bad += unknown
     if bad_rows == "error":
         _refuse_bad_rows(bad, total)
-    _refuse_too_little(parts, class_names, targets)
+    _refuse_too_little(parts, class_names, targets, least_classes)
     everything = list(parts.values())
     parts, split_notes = split_parts(parts, validation_fraction, test_fraction, seed, unit="texts")
     notes += [*split_notes, *_note_missing({split: part.examples for split, part in parts.items()})]
@@ -298,11 +300,11 @@ def _refuse_bad_rows(bad: Sequence[LeftOut], total: int) -> None:
 
 
 def _refuse_too_little(
-    parts: dict[PartName, Part[TextExamples]], class_names: tuple[str, ...], targets: Targets
+    parts: dict[PartName, Part[TextExamples]], class_names: tuple[str, ...], targets: Targets, least_classes: int = 2
 ) -> None:
     if not class_names or not ({"train", "all"} & set(parts)):
         raise DataError("no usable text is left to train on", hint="check the file's rows and its split column")
-    if len(class_names) == 1 and targets.kind == "classes":
+    if len(class_names) < least_classes and targets.kind == "classes":
         raise DataError(
             f"only one class was found: '{class_names[0]}'", hint="a classifier needs two or more classes to tell apart"
         )
