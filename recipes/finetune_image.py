@@ -12,12 +12,13 @@ if __name__ == "__main__":  # before TensorFlow is imported: the command keeps i
 
     sys.exit(main(["run", __file__, *sys.argv[1:]]))
 
+from functools import partial
 from typing import Any
 
 import keras
 
 from tfkit import data, models, reports, stages, training
-from tfkit.artifacts import ImageSpec, read_manifest, refuse_existing_run
+from tfkit.artifacts import ImageSpec, refuse_existing_run
 from tfkit.config import RecipeConfig, dump_recipe
 from tfkit.running import Display
 from tfkit.running.planning import (
@@ -53,15 +54,13 @@ def run(config: RecipeConfig, display: Display) -> reports.RunReport:
         stage.result(f"{len(splits.train)} training, {len(splits.validation)} validation, {len(splits.test)} test")
         if read.drawn:
             stage.note(read.drawn)
-    config, note = with_float_head(config, len(splits.class_names))
+    classes = len(splits.class_names)
+    config, note = with_float_head(config, classes)
     notes = (*splits.report.notes, *filter(None, [note]))
     log = [reports.StageSummary("data", stage.title, stage.seconds, notes=notes)]
 
     head, control = head_of(config.task, splits.train.labels), None
-    if earlier:
-        model = earlier.classifier(image.shape)
-    else:
-        model = build_classifier(config, image, len(splits.class_names), head=head)
+    model = earlier.classifier(image.shape) if earlier else build_classifier(config, image, classes, head=head)
     plan = plan_compression(config, model, display, class_names=splits.class_names)
     refuse_scores_beyond_memory(config, splits.test, image)
     rehearse_images(config, model, display, splits.train, image)
@@ -82,7 +81,8 @@ def run(config: RecipeConfig, display: Display) -> reports.RunReport:
             control = train_control(job, evaluation)
 
     results = job.export_and_prove(model, evaluation)
-    heat_maps = explain(job, model, evaluation) if results and evaluation.task.targets == "classes" else None
+    ask = partial(reports.map_mistakes, folder, model, evaluation, splits.test, image)
+    heat_maps = job.explain(ask) if results and evaluation.task.targets == "classes" else None
     smaller = reports.describe_compression(model, plan.coverage, channels=channels, teacher=plan.taught_by)
     shown = {"misclassified": reports.shown_of(splits.test, image), "compression": smaller, "control": control}
     shown["heat_maps"] = heat_maps
@@ -129,18 +129,6 @@ def train(job: RecipeRun, name: str, model: Any, teacher: Any) -> tuple[Any, rep
         job.display.note(f"    {told}")
     job.finish(summary, model, channels)
     return model, evaluation, channels
-
-
-def explain(job: RecipeRun, model: Any, evaluation: reports.Evaluation) -> reports.HeatMaps:
-    """Where the file that ships looked in its most confident mistakes."""
-    files = read_manifest(job.folder.artifacts)
-    served = next((file for file in reversed(files) if file.format == "tflite"), files[-1])
-    with job.display.stage("Explain the mistakes") as stage:
-        told = {"progress": stage.progress}
-        maps = reports.map_mistakes(model, served, evaluation, job.splits.test, job.spec, **told)
-        stage.result(maps.summary)
-    job.log.append(reports.StageSummary("explain", stage.title, stage.seconds, notes=maps.notes))
-    return maps
 
 
 def train_control(job: RecipeRun, evaluation: reports.Evaluation) -> reports.Control:

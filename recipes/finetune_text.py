@@ -12,6 +12,7 @@ if __name__ == "__main__":  # before TensorFlow is imported: the command keeps i
 
     sys.exit(main(["run", __file__, *sys.argv[1:]]))
 
+from functools import partial
 from typing import Any
 
 from tfkit import models, reports
@@ -62,7 +63,7 @@ def run(config: TextRecipeConfig, display: Display) -> reports.RunReport:
             whole, cut = model if name == "fine_tune" else whole, removed or cut
 
     results = job.export_and_prove(model, evaluation)
-    explanations = explain(job, evaluation)
+    explanations = job.explain(partial(reports.explain_mistakes, job.folder, evaluation, splits.test, job.spec))
     smaller = reports.describe_compression(model, coverage, transformer=cut, teacher=taught_by(config))
     shown = {
         "misclassified": reports.shown_of(splits.test, job.spec),
@@ -107,13 +108,3 @@ def train(
     removed = trained.transformer if isinstance(trained, CompressedStage) else None
     job.finish(summary, trained.model, removed)
     return trained.model, evaluation, removed
-
-
-def explain(job: RecipeRun, evaluation: reports.Evaluation) -> reports.Explanations:
-    """The words that made the most confident mistakes."""
-    with job.display.stage("Explain the mistakes") as stage:
-        told = {"progress": stage.progress}
-        explanations = reports.explain_mistakes(job.folder, evaluation, job.splits.test, job.spec, **told)
-        stage.result(explanations.summary)
-    job.log.append(reports.StageSummary("explain", stage.title, stage.seconds, notes=explanations.notes))
-    return explanations

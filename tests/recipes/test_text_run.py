@@ -161,7 +161,10 @@ def test_exported_files_cannot_be_explained(run_folder, tfkit, tmp_path):
     assert told.status == 1
     assert "an exported file has no gradients" in told.err and f"tfkit predict {run_folder}" in told.err
     (tmp_path / "bare.tflite").write_bytes(b"TFL3")
-    assert "has no gradients" in tfkit("predict", tmp_path / "bare.tflite", "hello", "--explain").err
+    told = tfkit("predict", tmp_path / "bare.tflite", "hello", "--tokenizer", run_folder, "--explain")
+    assert told.status == 1 and "has no gradients" in told.err
+    told = tfkit("predict", tmp_path / "bare.tflite", "hello", "--explain")
+    assert told.status == 1 and "no picture 'hello'" in told.err and "for texts" in told.err
     assert "there is no" in tfkit("predict", tmp_path / "nothing", "hello", "--explain").err
 
 

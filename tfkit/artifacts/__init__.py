@@ -11,6 +11,7 @@ from tfkit.artifacts.artifact import (
     TaskName,
     TensorSpec,
     TextSpec,
+    best_artifact,
     compressed_bytes,
 )
 from tfkit.artifacts.beginning import create_run_directory, refuse_existing_run, running_process
@@ -80,6 +81,7 @@ __all__ = [
     "TaskName",
     "TensorSpec",
     "TextSpec",
+    "best_artifact",
     "checked_scaling",
     "compressed_bytes",
     "create_run_directory",

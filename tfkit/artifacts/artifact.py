@@ -245,6 +245,11 @@ def _digest(path: Path) -> "hashlib._Hash":
 
 
 @takes_text
+def best_artifact(artifacts: tuple[Artifact, ...]) -> Artifact:
+    """Of a run's files the one that ships: int8 where there is one, else the first."""
+    return next((artifact for artifact in artifacts if artifact.quantization == "int8"), artifacts[0])
+
+
 def compressed_bytes(path: Path) -> int:
     """Size of a file after deflate at its strongest (RFC 1951, level 9), as in an app's archive.
 

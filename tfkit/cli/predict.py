@@ -62,7 +62,7 @@ def predict(
 ) -> int:
     """Classify pictures with any model, exported or not; or texts with one that tfkit made."""
     from tfkit.errors import ModelError
-    from tfkit.operations import FoundTexts, found_table, predict, prediction_table, write_heat_maps, write_masks
+    from tfkit.operations import FoundTexts, found_table, predict, prediction_table
     from tfkit.terminal import chatter_dropped
 
     said = pixels.scaling()
@@ -72,12 +72,10 @@ def predict(
             custom_objects=custom_objects, tokenizer=tokenizer, sequence_length=sequence_length, nearest=nearest,
             explain=explain or heat_maps is not None, tell=lambda sentence: typer.echo(f"  {sentence}", err=True),
         )  # fmt: skip
-    if masks is not None:
-        if isinstance(told, FoundTexts):
-            raise ModelError(f"'{path}' answers with texts; got --masks", hint="leave it out")
-        told = write_masks(told, masks)
-    if not isinstance(told, FoundTexts) and (told.heated or heat_maps is not None):
-        told = write_heat_maps(told, heat_maps or Path("heat_maps"))
+    if not isinstance(told, FoundTexts):
+        told = _with_files(told, masks, heat_maps)
+    elif masks is not None:
+        raise ModelError(f"'{path}' answers with texts; got --masks", hint="leave it out")
     if as_json:
         print_document(told.document() if isinstance(told, FoundTexts) else told.document(top=top or _TOP))
     elif isinstance(told, FoundTexts):
@@ -88,10 +86,25 @@ def predict(
         _tell_numbered(told.class_names)
         if told.explained:
             _show_explained(told.explained)
-        for one in told.heated:
-            low, high = one.told.random_insertion
-            typer.echo(f"  {one.file}: insertion {one.told.insertion:.2f}, random {low:.2f} to {high:.2f}")
+        _tell_heat_maps(told)
     return 0
+
+
+def _with_files(told: "Prediction", masks: Path | None, heat_maps: Path | None) -> "Prediction":
+    """Write the masks and heat maps that were asked for."""
+    from tfkit.operations import write_heat_maps, write_masks
+
+    told = told if masks is None else write_masks(told, masks)
+    if told.heated or heat_maps is not None:
+        told = write_heat_maps(told, heat_maps or Path("heat_maps"))
+    return told
+
+
+def _tell_heat_maps(told: "Prediction") -> None:
+    """Say where each heat map is, and how the model's own score follows it."""
+    for one in told.heated:
+        low, high = one.told.random_insertion
+        typer.echo(f"  {one.file}: insertion {one.told.insertion:.2f}, random {low:.2f} to {high:.2f}")
 
 
 def _tell_figures(told: "Prediction", masks: Path | None) -> None:

@@ -9,7 +9,6 @@ from .judging import (
     try_on,
 )
 from .targets import (
-    best_artifact,
     brings_labels,
     find_artifacts,
     is_keras_file,
@@ -26,7 +25,6 @@ from .unlabelled import picture_files, read_unlabelled
 __all__ = [
     "GivenPixels",
     "Task",
-    "best_artifact",
     "brings_labels",
     "find_artifacts",
     "given_pixels",

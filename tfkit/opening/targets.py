@@ -160,11 +160,6 @@ def takes_texts(path: Path, *, tokenizer: Path | None = None) -> bool:
     return False
 
 
-def best_artifact(artifacts: tuple[Artifact, ...]) -> Artifact:
-    """Of a run's files the one that ships: int8 where there is one, else the first."""
-    return next((artifact for artifact in artifacts if artifact.quantization == "int8"), artifacts[0])
-
-
 def is_keras_file(path: Path) -> bool:
     """Whether a path names a Keras model rather than an exported one: a file, or a run that exported nothing."""
     if path.is_dir():

@@ -2,7 +2,7 @@ from .ancestry import Ancestor, Ancestry, trace
 from .answer_tables import found_table, prediction_table, word_notes, word_table
 from .drifting import drift, save_profile
 from .exporting import export, make_empty
-from .heat_maps import Heated, write_heat_maps
+from .heat_maps import write_heat_maps
 from .masks import write_masks
 from .optimizing import Images, Optimized, optimize
 from .predicting import predict
@@ -11,7 +11,7 @@ from .queueing import LabelQueue, ToLabel, label_queue
 from .redacting import RedactedTable, redact
 from .tables import ancestry_tree, queue_table, timed_notes, timed_table
 from .timing import Timed, Timing, time_model
-from .values import Explained, FoundTexts, Limits, Prediction, TextTable, Verified
+from .values import Explained, FoundTexts, Heated, Limits, Prediction, TextTable, Verified
 from .verified_table import verified_notes, verified_table
 from .verifying import verify
 

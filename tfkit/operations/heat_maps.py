@@ -1,9 +1,8 @@
 """Where a model looked in pictures: asked of any model, and written as pictures."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,46 +10,11 @@ from PIL import Image
 
 from tfkit.errors import ModelError, RunError
 from tfkit.operations.masks import files_in
-from tfkit.operations.values import Prediction
+from tfkit.operations.values import Heated, Prediction
 from tfkit.tasks import task_named
-
-if TYPE_CHECKING:
-    from tfkit.explaining import Faithfulness
 
 _GAP = 4  # pixels between a picture and its heat map
 _LEAST = 128  # pixels of a side: smaller pictures are enlarged
-
-
-@dataclass(frozen=True, eq=False)
-class Heated:
-    """Where a model looked in one picture.
-
-    Attributes:
-        label: The class or label whose score was looked at: the likeliest.
-        pixels: uint8 (height, width, channels), the picture as the model takes it.
-        heat: float32 (height, width): above zero what spoke for the label.
-        told: How the model's own score follows the heat map.
-        file: Where it was written; empty where it was not.
-    """
-
-    label: str
-    pixels: NDArray[np.uint8]
-    heat: NDArray[np.float32]
-    told: "Faithfulness"
-    file: str = ""
-
-    def document(self) -> dict[str, object]:
-        """Its figures as JSON keeps them."""
-        return {
-            "label": self.label,
-            "method": "occlusion",
-            "deletion": self.told.deletion,
-            "insertion": self.told.insertion,
-            "random_deletion": self.told.random_deletion,
-            "random_insertion": self.told.random_insertion,
-            "means_something": self.told.means_something,
-            "heat_map": self.file or None,
-        }
 
 
 def heat_maps_of(

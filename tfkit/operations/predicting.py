@@ -7,13 +7,21 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from tfkit.artifacts import OUTSIDE, Artifact, ImageSpec, PixelScaling, ResizeMode, RunDirectory, TaskName
+from tfkit.artifacts import (
+    OUTSIDE,
+    Artifact,
+    ImageSpec,
+    PixelScaling,
+    ResizeMode,
+    RunDirectory,
+    TaskName,
+    best_artifact,
+)
 from tfkit.errors import DataError, ModelError
 from tfkit.files import read_regular_file
 from tfkit.inputs import input_of
 from tfkit.opening import (
     Task,
-    best_artifact,
     find_artifacts,
     given_pixels,
     is_keras_file,

@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from tfkit.artifacts import RunDirectory, TextSpec, refuse_changed_files
+from tfkit.artifacts import RunDirectory, TextSpec, best_artifact, refuse_changed_files
 from tfkit.artifacts.search_index import SearchIndex, load_search_index
 from tfkit.errors import ConfigError, DataError, ModelError
 from tfkit.files import read_regular_file
 from tfkit.opening import (
-    best_artifact,
     find_artifacts,
     is_keras_file,
     judge_head,

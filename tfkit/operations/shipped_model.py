@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from tfkit.artifacts import RunDirectory, refuse_changed_files
+from tfkit.artifacts import RunDirectory, best_artifact, refuse_changed_files
 from tfkit.data import Examples, LeftOut
 from tfkit.errors import ModelError
 from tfkit.inputs import input_of
-from tfkit.opening import best_artifact, find_artifacts, is_keras_file, read_unlabelled
+from tfkit.opening import find_artifacts, is_keras_file, read_unlabelled
 from tfkit.operations.values import TextTable
 from tfkit.running import Display
 from tfkit.tasks import task_named

@@ -13,8 +13,7 @@ from tfkit.tasks import PLAIN, Decision, task_named
 
 if TYPE_CHECKING:
     from tfkit.data import Examples
-    from tfkit.explaining import Explanation
-    from tfkit.operations.heat_maps import Heated
+    from tfkit.explaining import Explanation, Faithfulness
     from tfkit.reports import ArtifactResult
     from tfkit.verification import AcceptancePolicy
 
@@ -27,6 +26,38 @@ Best = list[tuple[str, float]]
 def as_path(said: PathLike | None) -> Path | None:
     """A path as it was said, or None."""
     return None if said is None else Path(said)
+
+
+@dataclass(frozen=True, eq=False)
+class Heated:
+    """Where a model looked in one picture.
+
+    Attributes:
+        label: The class or label whose score was looked at: the likeliest.
+        pixels: uint8 (height, width, channels), the picture as the model takes it.
+        heat: float32 (height, width): above zero what spoke for the label.
+        told: How the model's own score follows the heat map.
+        file: Where it was written; empty where it was not.
+    """
+
+    label: str
+    pixels: NDArray[np.uint8]
+    heat: NDArray[np.float32]
+    told: "Faithfulness"
+    file: str = ""
+
+    def document(self) -> dict[str, object]:
+        """Its figures as JSON keeps them."""
+        return {
+            "label": self.label,
+            "method": "occlusion",
+            "deletion": self.told.deletion,
+            "insertion": self.told.insertion,
+            "random_deletion": self.told.random_deletion,
+            "random_insertion": self.told.random_insertion,
+            "means_something": self.told.means_something,
+            "heat_map": self.file or None,
+        }
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,7 +86,7 @@ class Prediction:
     thresholds: tuple[float, ...] = ()
     explained: "Explained | None" = None
     masks: tuple[str, ...] = ()
-    heated: "tuple[Heated, ...]" = ()
+    heated: tuple[Heated, ...] = ()
 
     @property
     def targets(self) -> str:

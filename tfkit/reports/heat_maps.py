@@ -15,7 +15,7 @@ from tfkit.reports.findings import Evaluation, mistakes
 
 # Only for the type checker: these rooms load TensorFlow, and `tfkit --help` must not.
 if TYPE_CHECKING:
-    from tfkit.artifacts import Artifact, ImageSpec
+    from tfkit.artifacts import ImageSpec, RunDirectory
     from tfkit.data import ImageExamples
     from tfkit.explaining import Faithfulness
 
@@ -82,8 +82,8 @@ class HeatMaps:
 
 
 def map_mistakes(
+    run: RunDirectory,
     model: object,
-    served: Artifact,
     evaluation: Evaluation,
     test: ImageExamples,
     image: ImageSpec,
@@ -94,8 +94,8 @@ def map_mistakes(
     """Make heat maps of a classifier's most confident mistakes, for the answers of the file that ships.
 
     Args:
+        run: The run, whose file that ships is explained; its scores judge the heat maps.
         model: The Keras model that the file was made from: its gradients are asked where it has feature maps.
-        served: The file, whose answer is explained and whose scores judge the heat maps.
         evaluation: The Keras model's answers on the evaluation split.
         test: The split.
         image: What the model takes.
@@ -105,10 +105,12 @@ def map_mistakes(
     Returns:
         One for each of at most 12 mistakes.
     """
+    from tfkit.artifacts import best_artifact, read_manifest
     from tfkit.data import host_pixel_batches
     from tfkit.explaining import faithfulness, grad_cam, occlusion
     from tfkit.runtimes import open_runtime
 
+    served = best_artifact(read_manifest(run.artifacts, compare=False))
     wrong = mistakes(evaluation)[:MOST_SHOWN]
     chosen = test.select(np.array([mistake.position for mistake in wrong], np.int64))
     found: list[HeatMap] = []

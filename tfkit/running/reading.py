@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tfkit import models, reports
+from tfkit import data, models, reports
 from tfkit.artifacts import InputSpec, RunDirectory
 from tfkit.config import AnyRecipe, AnyTaskSection, EarlierSection, RecipeConfig, load_recipe
-from tfkit.data import DatasetSplits, with_sampled_test
+from tfkit.data import DatasetSplits
 from tfkit.errors import DataError, ModelError, RunError
 from tfkit.running.planning import targets_of
 from tfkit.running.recipe_run import decision_on
@@ -130,7 +130,7 @@ def read_data(config: AnyRecipe, *, progress: Callable[[int, int], None] | None 
         from tfkit.data.text import load_text_splits
 
         splits = load_text_splits(**options)
-    splits, drawn = with_sampled_test(splits, config.acceptance.examples, seed=config.run.seed)
+    splits, drawn = data.with_sampled_test(splits, config.acceptance.examples, seed=config.run.seed)
     if section is None:
         return ReadData(splits, drawn, None)
     earlier = _open_earlier(section, splits, seed=config.run.seed)

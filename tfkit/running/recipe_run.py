@@ -1,9 +1,11 @@
 """What every recipe does alike: exporting, proving and reporting what was trained."""
 
-from collections.abc import Mapping
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import keras
 import numpy as np
@@ -21,6 +23,9 @@ from tfkit.runtimes import Feed
 from tfkit.tasks import Decision, task_of
 
 Config = RecipeConfig | TextRecipeConfig | EmbeddingRecipeConfig
+
+if TYPE_CHECKING:  # a report's section is loaded when it is made
+    ExplainedT = TypeVar("ExplainedT", reports.Explanations, reports.HeatMaps)
 
 
 def begin_folder(
@@ -192,6 +197,21 @@ class RecipeRun:
             stage.result(f"{sum(result.accepted for result in results)} of {len(results)} accepted{before}")
         self.log.append(reports.StageSummary("verify", stage.title, stage.seconds))
         return results
+
+    def explain(self, ask: Callable[..., ExplainedT]) -> ExplainedT:
+        """Find out why the model made its most confident mistakes.
+
+        Args:
+            ask: Finds it out; called with `progress`.
+
+        Returns:
+            What it found.
+        """
+        with self.display.stage("Explain the mistakes") as stage:
+            explained = ask(progress=stage.progress)
+            stage.result(explained.summary)
+        self.log.append(reports.StageSummary("explain", stage.title, stage.seconds, notes=explained.notes))
+        return explained
 
     def _trust(self, model: Any, evaluation: reports.Evaluation) -> reports.Trust | None:
         """How far the figures can be trusted; of classifiers alone."""
