@@ -169,7 +169,7 @@ class ImageSpec(InputSpec):
 # What a manifest may say of a file's input.
 SPECS: tuple[type[InputSpec], ...] = (ImageSpec, TextSpec)
 # What is asked of a model: one class of several, each label on its own, numbers, or vectors to be compared.
-TaskName = Literal["classification", "multilabel", "regression", "embedding", "segmentation"]
+TaskName = str  # `tfkit.tasks` lists them
 
 # What `made_by` says of a file that tfkit did not write.
 OUTSIDE = "not by tfkit"

@@ -13,7 +13,6 @@ import typer
 
 from tfkit.artifacts import ChannelOrder, PixelScaling, checked_scaling
 from tfkit.errors import ConfigError
-from tfkit.opening.judging import Task
 
 ModelPath = Annotated[
     Path,
@@ -32,8 +31,11 @@ CustomObjects = Annotated[
 Labels = Annotated[Path | None, typer.Option(help="A file with one label a line.", metavar="FILE")]
 ImageSize = Annotated[int | None, typer.Option(min=1, help="For a model that takes any size.")]
 TaskOption = Annotated[
-    Task | None,
-    typer.Option(help="What the outputs are, where the model does not say: one class, several, or numbers."),
+    str | None,
+    typer.Option(
+        help="What the outputs are, where the model does not say: classification, multilabel or regression.",
+        metavar="TASK",
+    ),
 ]
 Column = Annotated[str | None, typer.Option(help="Of texts: its name or number; as the run's data.")]
 Header = Annotated[bool | None, typer.Option(help="Of texts: whether the first line names the columns.")]

@@ -108,18 +108,16 @@ def _tell_heat_maps(told: "Prediction") -> None:
 
 
 def _tell_figures(told: "Prediction", masks: Path | None) -> None:
-    """Say what the figures of several labels, or of masks, are."""
+    """Say how the figures of several labels, or of masks, are to be read."""
+    from tfkit.tasks import Decision
     from tfkit.terminal import PlainConsole
 
-    sentence = ""
-    if told.targets == "masks":
+    sentence = told.asked.noted(Decision(told.thresholds))
+    if told.masks:
         _, height, width, _ = told.scores.shape
-        sentence = "  shares of the pixels" + (f"; masks of {width} x {height} pixels: {masks}" if told.masks else "")
-    if told.targets == "labels":
-        limits = "their own thresholds" if told.thresholds else "0.5"
-        sentence = f"  several labels may be true at once: those that reach {limits} are given"
+        sentence += f"; masks of {width} x {height} pixels: {masks}"
     if sentence:
-        PlainConsole().print(sentence, style="dim", soft_wrap=told.targets == "masks")
+        PlainConsole().print(f"  {sentence}", style="dim", soft_wrap=bool(told.masks))
 
 
 def _tell_numbered(class_names: tuple[str, ...]) -> None:

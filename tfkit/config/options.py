@@ -295,7 +295,7 @@ class TextModelOptions(TypedDict):
 class TargetOptions(TypedDict):
     """`tfkit.data.targets.Targets`."""
 
-    kind: Literal["classes", "labels", "numbers", "masks"]
+    kind: str
     columns: tuple[str, ...]
     separator: str
 

@@ -27,7 +27,7 @@ _OF_CLASSES: dict[KeyPath, str | None] = {
 _Byte = Annotated[int, Field(ge=0, le=255)]
 MaskValue = Annotated[int, Field(ge=0, le=65535)] | tuple[_Byte, _Byte, _Byte]
 
-_KINDS: dict[str, Literal["classes", "labels", "numbers", "masks"]] = {
+_KINDS = {  # what the examples of each are labelled with
     "classification": "classes",
     "multilabel": "labels",
     "regression": "numbers",

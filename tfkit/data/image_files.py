@@ -11,7 +11,8 @@ from typing import Literal
 from tfkit.data.examples import LeftOut
 from tfkit.data.masks import MaskFiles, MaskSource
 from tfkit.data.sources import FilesBelow, FileSource, ImageSource
-from tfkit.data.targets import CELLS, CLASSES, Targets
+from tfkit.data.target_kinds.kind import CELLS
+from tfkit.data.targets import CLASSES, Targets
 from tfkit.errors import DataError, printable
 from tfkit.files import read_regular_file
 

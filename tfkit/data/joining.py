@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from tfkit.data.examples import DataReport, DatasetSplits, ExamplesT, ImageExamples
 from tfkit.data.joined_source import JoinedSource
 from tfkit.data.splitting import spread_over_classes
-from tfkit.data.targets import target_kind
+from tfkit.data.target_kinds import kind_of
 from tfkit.errors import DataError
 
 EARLIER = "earlier/"  # before the names of an earlier run's examples
@@ -91,11 +91,11 @@ def join_splits(
 
 
 def _names_of_both(new: DatasetSplits[Any], earlier: DatasetSplits[Any]) -> tuple[str, ...]:
-    kinds = target_kind(new.train.labels), target_kind(earlier.train.labels)
+    ours, theirs = kind_of(new.train.labels), kind_of(earlier.train.labels)
     same = new.class_names == earlier.class_names
-    if kinds[0] != kinds[1] or (kinds[0] in ("numbers", "masks") and not same):
+    if ours is not theirs or (ours.keeps_names and not same):
         raise DataError(
-            f"the new examples have {kinds[0]} ({', '.join(new.class_names[:5])}), the earlier run's {kinds[1]} "
+            f"the new examples have {ours.name} ({', '.join(new.class_names[:5])}), the earlier run's {theirs.name} "
             f"({', '.join(earlier.class_names[:5])})",
             hint="a run goes on with the same numbers, or the same classes of pixels",
         )
@@ -132,14 +132,7 @@ def _beside(new: Any, earlier: Any, names: tuple[str, ...]) -> Any:
 def _in_names(labels: np.ndarray, own: tuple[str, ...], names: tuple[str, ...]) -> np.ndarray:
     """Labels in other names, which hold all of their own."""
     places = np.array([names.index(name) for name in own], np.int32)
-    kind = target_kind(labels)
-    if kind == "classes":
-        return np.asarray(places[labels])
-    if kind != "labels":
-        return labels
-    wide = np.zeros((len(labels), len(names)), np.uint8)
-    wide[:, places] = labels
-    return wide
+    return kind_of(labels).renamed(labels, places, len(names))
 
 
 def _account(report: DataReport, joined: dict[str, Any], told: list[str]) -> DataReport:

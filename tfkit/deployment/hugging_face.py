@@ -13,18 +13,9 @@ import yaml
 from tfkit.artifacts import RunDirectory, read_lineage
 from tfkit.deployment.sharing import Shared, share_run
 from tfkit.errors import ConfigError, ExportError, printable
+from tfkit.tasks import task_named
 
 CARD = "README.md"
-# https://huggingface.co/docs/hub/models-tasks; what is not here has no name there.
-_PIPELINES = {
-    ("classification", "image"): "image-classification",
-    ("multilabel", "image"): "image-classification",
-    ("segmentation", "image"): "image-segmentation",
-    ("embedding", "image"): "image-feature-extraction",
-    ("classification", "text"): "text-classification",
-    ("multilabel", "text"): "text-classification",
-    ("embedding", "text"): "sentence-similarity",
-}
 _LIBRARIES = {"tflite": "litert", "saved_model": "tensorflow", "onnx": "onnx"}
 _PICTURE = re.compile(r"""!\[[^\]]*\]\(\s*<?([^)\s>]+)|<img\b[^>]*?\bsrc=["']([^"']+)""")
 # What an earlier push may have left that this one does not hold: refused files, samples of private data.
@@ -161,7 +152,7 @@ def _metadata(run: RunDirectory, shared: Shared) -> dict[str, Any]:
 
     report, formats = shared.report, [result["format"] for result in shared.accepted]
     noun = next((kind for kind in ("image", "text") if kind in report["model"]), "")
-    pipeline = _PIPELINES.get((report["evaluation"]["task"], noun))
+    pipeline = task_named(report["evaluation"]["task"]).pipelines.get(noun)
     recipe = yaml.safe_load(run.recipe.read_text(encoding="utf-8"))
     data = recipe.get("data", {})
     libraries = [library for format_, library in _LIBRARIES.items() if format_ in formats]

@@ -142,15 +142,11 @@ def golden_answers(served: Artifact, sent: Sequence[bytes], scores: NDArray[np.f
     task = task_named(served.task)
     gives = task.output
     rows: list[dict[str, Any]] = [{gives: row} for row in scores.tolist()]
-    if gives == "scores":
-        given = task.given(scores, Decision(thresholds=served.thresholds))
-        for row, chosen in zip(rows, np.asarray(given), strict=True):
-            names = served.class_names
-            row["labels"] = (
-                [name if one else "" for name, one in zip(names, chosen, strict=True)]
-                if task.targets == "labels"
-                else [names[int(chosen)]]
-            )
+    if task.has_labels and task.marked is not None:
+        marked = task.marked(scores, Decision(thresholds=served.thresholds))
+        for row, chosen in zip(rows, marked, strict=True):
+            given = [name if one else "" for name, one in zip(served.class_names, chosen, strict=True)]
+            row["labels"] = given if task.gives_several else [name for name in given if name]
     return tuple(GoldenRequest(one, row) for one, row in zip(sent, rows, strict=True))
 
 

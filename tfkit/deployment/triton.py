@@ -231,7 +231,7 @@ def repository_values(served: Artifact, options: TritonOptions, warm_up: Sequenc
         {"name": gives, "type": "TYPE_FP32", "dims": (width,), "labelled": bool(served.class_names)}
     ]
     if gives == "scores":
-        labels = width if task_named(served.task).targets == "labels" else 1
+        labels = width if task_named(served.task).gives_several else 1
         outputs.append({"name": "labels", "type": "TYPE_STRING", "dims": (labels,), "labelled": False})
     return {
         "name": options.name,

@@ -1,6 +1,5 @@
 from .judging import (
     GivenPixels,
-    Task,
     given_pixels,
     judge_head,
     numbers_refused,
@@ -24,7 +23,6 @@ from .unlabelled import picture_files, read_unlabelled
 
 __all__ = [
     "GivenPixels",
-    "Task",
     "brings_labels",
     "find_artifacts",
     "given_pixels",

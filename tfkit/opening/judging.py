@@ -3,10 +3,10 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from tfkit.artifacts import RAW, ImageSpec, PixelScaling, TaskName
-from tfkit.errors import ModelError
+from tfkit.errors import ConfigError, ModelError
 
 if TYPE_CHECKING:
     import keras
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
     from tfkit.data import ImageExamples
     from tfkit.running import Display
+    from tfkit.tasks import Task
     from tfkit.verification import InputFinding, LabelOrder
 
-Task = Literal["classification", "multilabel", "regression"]
 _ASK = (
     "say what they are: --task classification (logits: the largest is the class), --task multilabel (several labels "
     "at once) or --task regression; --labels FILE names classes"
@@ -47,34 +47,70 @@ def judge_head(
     from tfkit.exporters import with_two_scores
     from tfkit.graph import read_head
     from tfkit.models import is_of_numbers
+    from tfkit.tasks import CLASSIFICATION
 
-    if said in (None, "regression") and is_of_numbers(model):  # it says so itself
-        return model, "regression", ""
+    refuse_other_tasks(said)
+    if (said is None or says_numbers(said)) and is_of_numbers(model):  # it says so itself
+        return model, _the_task(lambda task: task.gives_numbers).name, ""
     head = read_head(model)
     if len(model.outputs[0].shape) == _MAPS:
-        return model, "segmentation", _of_masks(head.activation, head.units, path, said)
+        asked = task_of_maps()
+        return model, asked.name, _of_masks(asked, head.activation, head.units, path, said)
     task, note = task_of(head.activation, head.units, path, said, named=named)
-    if head.units == 1 and task == "classification":
+    if head.units == 1 and task == CLASSIFICATION.name:
         return with_two_scores(model, head), task, note
     return model, task, note
+
+
+def _the_task(is_it: "Callable[[Task], bool]") -> "Task":
+    from tfkit.tasks import TASKS
+
+    return next(task for task in TASKS if is_it(task))
+
+
+def task_of_maps() -> "Task":
+    """What is asked of a model that answers each pixel."""
+    return _the_task(lambda task: task.answers_pixels)
+
+
+def refuse_other_tasks(said: TaskName | None) -> None:
+    """Refuse what is no task of rows of scores.
+
+    Raises:
+        ConfigError: Names those that may be said.
+    """
+    from tfkit.tasks import TASKS
+
+    may_be = [task.name for task in TASKS if task.has_names and not task.answers_pixels]
+    if said is not None and said not in may_be:
+        raise ConfigError(f"--task is {said!r}, expected {', '.join(may_be[:-1])} or {may_be[-1]}")
+
+
+def says_numbers(said: TaskName | None) -> bool:
+    """Whether `--task` says that the outputs are numbers."""
+    from tfkit.tasks import task_named
+
+    return said is not None and task_named(said).gives_numbers
 
 
 def task_of(
     activation: str, units: int, path: Path, said: TaskName | None, *, named: int | None
 ) -> tuple[TaskName, str]:
     """What the scores behind an activation are, and what to tell; see `judge_head`."""
-    if said == "regression":
+    from tfkit.tasks import CLASSIFICATION, task_named
+
+    if says_numbers(said):
         raise numbers_refused(path)
     if units == 1:
-        return "classification", _of_one_unit(activation, path, said, named)
+        return CLASSIFICATION.name, _of_one_unit(activation, path, said, named)
     if said is not None:
-        return said, _NOTES.get((said, activation), "")
-    if activation == "softmax":
-        return "classification", ""
-    if activation == "sigmoid":
-        return "multilabel", _SEVERAL
+        return said, task_named(said).outside_notes.get(activation, "")
+    if activation in ("softmax", "sigmoid"):
+        asked = _the_task(lambda task: task.activation == activation)
+        return asked.name, asked.outside_notes[activation]
     if named == units:
-        return "classification", _NOTES.get(("classification", activation), _UNSUMMED)
+        notes = CLASSIFICATION.outside_notes
+        return CLASSIFICATION.name, notes.get(activation, notes[""])
     ends = {"linear": "linear units", "unknown": "a layer that does not say what it gives"}
     raise ModelError(
         f"'{path}' ends in {ends.get(activation, activation)}: {units} numbers that may be logits or anything else",
@@ -90,37 +126,26 @@ def numbers_refused(path: Path) -> ModelError:
     )
 
 
-def _of_masks(activation: str, units: int, path: Path, said: TaskName | None) -> str:
+def _of_masks(asked: "Task", activation: str, units: int, path: Path, said: TaskName | None) -> str:
     """What a reader of a segmenter's scores must know; empty for softmax scores."""
     if units == 1:
         raise ModelError(
             f"'{path}' gives one number for each pixel; expected a score for each of two or more classes",
             hint="end it in two softmax channels: the second is that of the thing",
         )
-    if said not in (None, "segmentation"):
+    if said is not None:
         raise ModelError(f"'{path}' gives scores for each pixel: it is a segmenter, not --task {said}")
-    return "" if activation == "softmax" else "the scores of a pixel are no probabilities; the largest is its class"
-
-
-_SEVERAL = (
-    "ends in sigmoid units: scores of several labels that do not sum to 1; each label of .5 or more is given "
-    "(--task classification: only the largest)"
-)
-_UNSUMMED = "the scores are no probabilities: they need not sum to 1; the largest is the class"
-_NOTES = {
-    ("classification", "linear"): "ends in linear units: the scores are logits, not probabilities; end it in softmax "
-    "for those",
-    ("classification", "sigmoid"): "ends in sigmoid units: the scores do not sum to 1; the largest is the class",
-    ("multilabel", "sigmoid"): _SEVERAL,
-}
+    return asked.outside_notes.get(activation, asked.outside_notes[""])
 
 
 def _of_one_unit(activation: str, path: Path, said: TaskName | None, named: int | None) -> str:
-    if said == "multilabel":
+    from tfkit.tasks import task_named
+
+    if said is not None and task_named(said).gives_several:
         raise ModelError(f"'{path}' ends in one unit, which is no several labels", hint="--task classification")
     if activation == "sigmoid":
         return "ends in one sigmoid unit: two classes, the second one over .5; the file gives a score for each"
-    if activation == "linear" and (said == "classification" or named == 2):
+    if activation == "linear" and (said is not None or named == 2):
         return "ends in one linear unit: taken as the logit of the second of two classes"
     raise ModelError(
         f"'{path}' ends in one unit that is no sigmoid ({activation}): a logit of two classes, or a number",

@@ -13,6 +13,7 @@ from tfkit.artifacts import (
     Quantization,
     ResizeMode,
     RunDirectory,
+    TaskName,
     TextSpec,
     labels_of_file,
     read_manifest,
@@ -21,7 +22,7 @@ from tfkit.artifacts import (
 from tfkit.errors import ConfigError, DataError, ExportError, ModelError, RunError
 from tfkit.files import read_regular_file
 from tfkit.inputs import TEXTS, input_of
-from tfkit.opening.judging import Task, task_of
+from tfkit.opening.judging import refuse_other_tasks, says_numbers, task_of, task_of_maps
 from tfkit.opening.texts import keras_takes_texts
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def find_artifacts(
     resize: ResizeMode = "crop",
     image_size: int | None = None,
     tokenizer: Path | None = None,
-    task: Task | None = None,
+    task: TaskName | None = None,
     named: bool = True,
 ) -> tuple[Artifact, ...]:
     """The exported models that a path names.
@@ -54,7 +55,7 @@ def find_artifacts(
         image_size: Pixels of height and width, for a SavedModel that does not say.
         tokenizer: The tokeniser's folder, for a `.tflite` file of token ids that tfkit did not write.
         task: What the scores of a file that tfkit did not write are; None for what its last operator says.
-            `regression`: an artifact with a label a number, whose own task means nothing.
+            That of numbers: an artifact with a label a number, whose own task means nothing.
         named: Whether labels or data say which classes its scores are.
 
     Returns:
@@ -64,6 +65,7 @@ def find_artifacts(
         ModelError: When nothing there can be run, or the number of labels does not fit.
         ExportError: When a manifest cannot be read.
     """
+    refuse_other_tasks(task)
     if not path.exists():
         raise ModelError(f"there is no '{path}'", hint="name a run's folder, a .tflite file or a SavedModel's folder")
     refuse_unfinished(path)
@@ -77,9 +79,9 @@ def find_artifacts(
             raise ModelError(f"'{path}' holds no exported model", hint=hint)
         found = (_single(path, resize=resize, image_size=image_size, tokenizer=tokenizer),)
         if found[0].made_by == OUTSIDE:
-            single = found[0] if task != "regression" else _of_numbers(found[0])
+            single = _of_numbers(found[0]) if says_numbers(task) else found[0]
             single = single if labels else _with_own_labels(single)
-            if task != "regression":
+            if not says_numbers(task):
                 single = _with_task(single, task, named=named or brings_labels(single))
             found = (single,)
     return tuple(_with_labels(artifact, labels) for artifact in found)
@@ -98,15 +100,15 @@ def targets_of_file(artifact: Artifact, data: Path) -> "Targets":
     from tfkit.data.targets import CLASSES, Targets
     from tfkit.tasks import task_named
 
-    kind = task_named(artifact.task).targets
-    if kind == "masks":
+    asked = task_named(artifact.task)
+    if asked.answers_pixels:
         return _targets_of_masks(artifact)
     is_table = data.suffix.lower() in (".csv", ".tsv", ".jsonl")
-    if kind == CLASSES.kind or artifact.made_by == OUTSIDE or not is_table:
+    if asked.of_classes or artifact.made_by == OUTSIDE or not is_table:
         return CLASSES
     first = read_regular_file(data).split(b"\n", 1)[0].decode("utf-8-sig", "replace")
     own = all(name in first for name in artifact.class_names)
-    return Targets(kind, columns=artifact.class_names if own else ())
+    return Targets(asked.targets.name, columns=artifact.class_names if own else ())
 
 
 def _targets_of_masks(artifact: Artifact) -> "Targets":
@@ -268,14 +270,16 @@ def _outside_saved_model(path: Path, *, resize: ResizeMode, image_size: int | No
     )
 
 
-def _with_task(artifact: Artifact, said: Task | None, *, named: bool) -> Artifact:
+def _with_task(artifact: Artifact, said: TaskName | None, *, named: bool) -> Artifact:
     """A file from elsewhere with what its scores are: as its last operator says, or as the user does."""
     from tfkit.runtimes import read_last_function
+    from tfkit.tasks import TASKS
 
     if artifact.format == "saved_model":
         labels = [tensor for tensor in artifact.signature.outputs if tensor.dtype == "string"]
         if labels:  # it says its own labels
-            return replace(artifact, task="multilabel" if len(labels[0].shape) == 2 else "classification")
+            several = len(labels[0].shape) == 2
+            return replace(artifact, task=next(task.name for task in TASKS if task.gives_several == several))
         function = "softmax" if said is None and not named and _sums_to_one(artifact) else "unknown"
     else:
         function = read_last_function(artifact.path)
@@ -289,7 +293,7 @@ def _with_task(artifact: Artifact, said: Task | None, *, named: bool) -> Artifac
     if units == 0:
         return artifact
     if scores is not None and len(scores.shape) == _MAPS and scores.shape[1:3] != (1, 1):
-        return replace(artifact, task="segmentation")
+        return replace(artifact, task=task_of_maps().name)
     task, _ = task_of(function, units, artifact.path, said, named=units if named else None)
     return replace(artifact, task=task)
 

@@ -30,9 +30,8 @@ def prediction_table(told: Prediction, *, top: int = 5) -> Table:
     Example:
         >>> prediction_table(tfkit.predict("runs/digits", ["photos"]), top=3)  # doctest: +SKIP
     """
-    numbers = told.targets == "numbers"
-    figure = {"numbers": "value", "masks": "share"}.get(told.targets, "score")
-    table = plain_table([told.kind, "number" if numbers else "label"], [figure])
+    numbers = told.asked.gives_numbers
+    table = plain_table([told.kind, told.asked.output_noun if numbers else "label"], [told.asked.figure_noun])
     for one, row, given in zip(told.inputs, told.best(top=top), told.given(), strict=True):
         for place, (label, score) in enumerate(row):
             style = "" if label in given else "dim"

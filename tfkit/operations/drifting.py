@@ -177,14 +177,12 @@ class _Answered:
 
 
 def _named_answers(task: "Task", scores: NDArray[np.float32], names: tuple[str, ...], decision: Decision) -> _Answered:
-    if task.targets == "numbers":
+    if task.gives_numbers:
         columns = scores[:, -len(names) :]  # a sigmoid's number comes behind 1 - itself
         return _Answered({f"answer: {name}": columns[:, place] for place, name in enumerate(names)})
-    given = task.given(scores, decision)
-    if task.targets == "classes":
-        return _Answered({"confidence": scores.max(1)}, np.eye(len(names), dtype=bool)[given], names)
-    sure = np.maximum(scores, 1 - scores).mean(1)
-    return _Answered({"confidence": sure}, np.asarray(given, bool), names, exclusive=False)
+    assert task.marked is not None and task.sureness is not None
+    marked, sure = task.marked(scores, decision), task.sureness(scores).mean(axis=1)
+    return _Answered({"confidence": sure}, marked, names, exclusive=not task.gives_several)
 
 
 def _answered(asked: ShippedModel, scores: NDArray[np.float32]) -> _Answered:

@@ -20,7 +20,6 @@ from tfkit.artifacts import (
 from tfkit.benchmarking import describe_host
 from tfkit.errors import ConfigError, RunError
 from tfkit.opening import (
-    Task,
     given_pixels,
     judge_head,
     keras_image,
@@ -58,7 +57,7 @@ class _Wanted:
     resize: ResizeMode
     image_size: int | None
     said: PixelScaling | None
-    task: Task | None
+    task: TaskName | None
     allow_float: tuple[str, ...]
     tokenizer: Path | None
     sequence_length: int | None
@@ -81,7 +80,7 @@ def export(
     image_size: int | None = None,
     resize: ResizeMode = "crop",
     scaling: PixelScaling | None = None,
-    task: Task | None = None,
+    task: TaskName | None = None,
     tokenizer: PathLike | None = None,
     sequence_length: int | None = None,
     segment_ids: bool = False,

@@ -11,7 +11,6 @@ from PIL import Image
 from tfkit.errors import ModelError, RunError
 from tfkit.operations.masks import files_in
 from tfkit.operations.values import Heated, Prediction
-from tfkit.tasks import task_named
 
 _GAP = 4  # pixels between a picture and its heat map
 _LEAST = 128  # pixels of a side: smaller pictures are enlarged
@@ -33,9 +32,10 @@ def heat_maps_of(
     Raises:
         ModelError: When it answers with numbers or masks.
     """
-    if not task_named(told.task).has_labels or told.targets == "masks":
+    if not told.asked.has_labels or told.asked.answers_pixels:
+        answers = told.asked.targets.name
         raise ModelError(
-            f"'{told.model}' answers with {told.targets}: heat maps are of classes and labels", hint="leave them out"
+            f"'{told.model}' answers with {answers}: heat maps are of classes and labels", hint="leave them out"
         )
     from tfkit.explaining import faithfulness, occlusion
 

@@ -33,7 +33,7 @@ def write_masks(told: Prediction, folder: Path) -> Prediction:
         >>> told.masks  # doctest: +SKIP
         ('masks/street.png',)
     """
-    if told.targets != "masks":
+    if not told.asked.answers_pixels:
         raise ModelError(f"'{told.model}' gives no masks: it is no segmenter", hint="leave --masks out")
     answers = task_named(told.task).given(told.scores, PLAIN)
     files = files_in(folder, told.inputs)

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tfkit.artifacts import ImageSpec, PixelScaling, ResizeMode, RunDirectory
+from tfkit.artifacts import ImageSpec, PixelScaling, ResizeMode, RunDirectory, TaskName
 from tfkit.errors import ConfigError, ModelError
-from tfkit.opening import Task, given_pixels, judge_head, keras_image, on_raw_pixels_of, read_labels, try_on
+from tfkit.opening import given_pixels, judge_head, keras_image, on_raw_pixels_of, read_labels, try_on
 from tfkit.running import Display, SilentDisplay
+from tfkit.tasks import task_named
 from tfkit.terminal import InterruptedRunError, import_tensorflow
 
 if TYPE_CHECKING:
@@ -104,7 +105,7 @@ def optimize(
     max_minutes: float | None = None,
     resize: ResizeMode = "crop",
     scaling: PixelScaling | None = None,
-    task: Task | None = None,
+    task: TaskName | None = None,
     custom_objects: str | None = None,
     display: Display | None = None,
 ) -> Optimized:
@@ -174,7 +175,7 @@ def _load(
     path: Path,
     images: Images,
     said: PixelScaling | None,
-    task: Task | None,
+    task: TaskName | None,
     *,
     resize: ResizeMode,
     seed: int,
@@ -200,9 +201,10 @@ def _load(
                 f"the order of the data: {', '.join(splits.class_names[:5])}, …; --labels FILE says another"
             )
     scored, scores, note = judge_head(loaded, path, task, named=len(splits.class_names))
-    if scores == "segmentation":
+    asked = task_named(scores)
+    if asked.answers_pixels:
         raise ModelError(f"'{path}' is a segmenter; a search judges by one label a picture", hint=_OF_SEGMENTERS)
-    if scores == "multilabel":
+    if asked.gives_several:
         raise ModelError(
             f"'{path}' gives several labels at once; a search judges by one label a picture",
             hint="--task classification takes the largest score for the label; else tfkit export --format tflite_int8",

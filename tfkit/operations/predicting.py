@@ -21,7 +21,6 @@ from tfkit.errors import DataError, ModelError
 from tfkit.files import read_regular_file
 from tfkit.inputs import input_of
 from tfkit.opening import (
-    Task,
     find_artifacts,
     given_pixels,
     is_keras_file,
@@ -35,6 +34,7 @@ from tfkit.opening import (
     run_thresholds,
     takes_texts,
 )
+from tfkit.opening.judging import says_numbers
 from tfkit.opening.unlabelled import PICTURES_WANTED
 from tfkit.operations.heat_maps import heat_maps_of
 from tfkit.operations.predicting_texts import (
@@ -67,7 +67,7 @@ def predict(
     top: int = 5,
     resize: ResizeMode = "crop",
     scaling: PixelScaling | None = None,
-    task: Task | None = None,
+    task: TaskName | None = None,
     custom_objects: str | None = None,
     tokenizer: PathLike | None = None,
     sequence_length: int | None = None,
@@ -137,7 +137,7 @@ def _of_keras(
     labels: Path | None,
     resize: ResizeMode,
     said: PixelScaling | None,
-    task: Task | None,
+    task: TaskName | None,
     custom_objects: str | None,
     explain: bool,
     tell: Tell,
@@ -150,8 +150,8 @@ def _of_keras(
     register_custom_objects(custom_objects)
     model = load_model_file(path)
     names = read_labels(labels) if labels else RunDirectory.of_model(path).class_names
-    found: TaskName = "regression"
-    if task != "regression":
+    found = task
+    if found is None or not says_numbers(found):
         model, found, note = judge_head(model, path, task, named=len(names) or None)
         if note:
             tell(note)
@@ -160,7 +160,7 @@ def _of_keras(
         tell(given.note)
     runtime = KerasRuntime(on_raw_pixels_of(model, image, given, path))
     scores = np.concatenate([runtime.scores(pixels) for pixels in _pixel_batches(files, image)])
-    if found == "regression":
+    if says_numbers(found):
         scores = scores[:, -model.output_shape[-1] :]  # a sigmoid's number comes behind 1 - itself
     names = names or tuple(map(str, range(scores.shape[-1])))
     if len(names) != scores.shape[-1]:
@@ -176,7 +176,7 @@ def _of_file(
     labels: Path | None,
     resize: ResizeMode,
     said: PixelScaling | None,
-    task: Task | None,
+    task: TaskName | None,
     explain: bool,
 ) -> Prediction:
     """What an exported file says about pictures."""
@@ -199,10 +199,11 @@ def _of_file(
         return heat_maps_of(answered, _pictures(files, image), opened.scores) if explain else answered
 
 
-def _told(artifact: Artifact, files: list[Path], scores: NDArray[np.floating], task: Task | None) -> Prediction:
+def _told(artifact: Artifact, files: list[Path], scores: NDArray[np.floating], task: TaskName | None) -> Prediction:
     names = artifact.class_names or tuple(map(str, range(scores.shape[-1])))
     shown = tuple(map(str, files))
-    if artifact.made_by == OUTSIDE and task == "regression":  # a sigmoid's number comes behind 1 - itself
+    if artifact.made_by == OUTSIDE and task is not None and says_numbers(task):
+        # a sigmoid's number comes behind 1 - itself
         return Prediction("image", shown, artifact.path, names, scores[:, -len(names) :], task)
     return Prediction("image", shown, artifact.path, names, scores, artifact.task, artifact.thresholds)
 

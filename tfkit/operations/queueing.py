@@ -138,27 +138,25 @@ def _beside(table: Path, name: str) -> str:
 
 
 def _label_columns(asked: ShippedModel, found: Examples) -> tuple[str, ...]:
-    return found.class_names if asked.task.targets == "numbers" else ("label",)
+    return found.class_names if asked.task.gives_numbers else ("label",)
 
 
 def _doubts(asked: ShippedModel, scores: NDArray[np.float32]) -> NDArray[np.float32] | None:
     """Each score less 1 for an answer that is given; None of numbers and vectors."""
     if not asked.task.has_labels:
         return None
-    given = asked.task.given(scores, Decision(asked.artifact.thresholds))
-    one_hot = np.eye(scores.shape[1], dtype=np.float32)[given] if asked.task.targets == "classes" else given
-    return scores - one_hot.astype(np.float32)
+    assert asked.task.marked is not None
+    return scores - asked.task.marked(scores, Decision(asked.artifact.thresholds)).astype(np.float32)
 
 
 def _answers(asked: ShippedModel, scores: NDArray[np.float32]) -> Iterator[tuple[str, float | None]]:
     names, decision = asked.artifact.class_names, Decision(asked.artifact.thresholds)
     if not asked.task.has_names:
         yield from (("", None) for _ in scores)
-    elif asked.task.targets == "numbers":
+    elif asked.task.sureness is None:
         columns = scores[:, -len(names) :]  # a sigmoid's number comes behind 1 - itself
         yield from ((_SEPARATOR.join(f"{value:.5g}" for value in row), None) for row in columns)
     else:
-        for row, given in zip(scores, asked.task.names_given(scores, names, decision), strict=True):
-            told = _SEPARATOR.join(name for name in names if name in given)
-            several = asked.task.targets == "labels"
-            yield told, float(np.maximum(row, 1 - row).min() if several else row.max())
+        least_sure = asked.task.sureness(scores).min(axis=1)
+        for sure, given in zip(least_sure, asked.task.names_given(scores, names, decision), strict=True):
+            yield _SEPARATOR.join(name for name in names if name in given), float(sure)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from tfkit.artifacts import TaskName
 from tfkit.errors import ModelError
-from tfkit.tasks import PLAIN, Decision, task_named
+from tfkit.tasks import PLAIN, Decision, Task, task_named
 
 if TYPE_CHECKING:
     from tfkit.data import Examples
@@ -89,13 +89,13 @@ class Prediction:
     heated: tuple[Heated, ...] = ()
 
     @property
-    def targets(self) -> str:
-        """Whether they are classes, labels, numbers or masks."""
-        return task_named(self.task).targets
+    def asked(self) -> Task:
+        """What was asked of it."""
+        return task_named(self.task)
 
     def given(self) -> list[set[str]]:
         """Which names each row is answered with: a class, the labels that reach their thresholds, or all numbers."""
-        return task_named(self.task).names_given(self.scores, self.class_names, Decision(self.thresholds))
+        return self.asked.names_given(self.scores, self.class_names, Decision(self.thresholds))
 
     def best(self, *, top: int) -> list[Best]:
         """The `top` best labels of each row of scores, best first; numbers, which have no best, all in their order.
@@ -107,15 +107,10 @@ class Prediction:
         """
         if not np.isfinite(self.scores).all():
             raise ModelError("the model answers with scores that are no numbers (NaN or infinite)", hint=_NO_NUMBERS)
-        if self.targets == "numbers":
+        if self.asked.gives_numbers:
             return [list(zip(self.class_names, map(float, row), strict=True)) for row in self.scores]
-        rows = self._shares() if self.targets == "masks" else self.scores
+        rows = self.asked.shown(self.scores, PLAIN)
         return [[(self.class_names[k], float(row[k])) for k in row.argsort()[::-1][:top]] for row in rows]
-
-    def _shares(self) -> NDArray[np.floating]:
-        """Of each mask the share of pixels of each class: float (n, k)."""
-        given, classes = task_named(self.task).given(self.scores, PLAIN), len(self.class_names)
-        return np.array([np.bincount(mask.ravel(), minlength=classes) / mask.size for mask in given])
 
     def document(self, *, top: int = 5) -> dict[str, object]:
         """The answer as JSON keeps it.
@@ -130,9 +125,7 @@ class Prediction:
         for one, row, given in zip(self.inputs, self.best(top=top), self.given(), strict=True):
             best = [{"label": label, "score": score} for label, score in row]
             answer: dict[str, object] = {self.kind: one, "top": best}
-            if self.targets == "labels":
-                answer["labels"] = [name for name in self.class_names if name in given]
-            elif self.targets == "masks":
+            if self.asked.gives_several:
                 answer["labels"] = [name for name in self.class_names if name in given]
                 answer |= {"mask": self.masks[len(answers)]} if self.masks else {}
             elif self.thresholds:

@@ -18,12 +18,12 @@ from tfkit.artifacts import (
     ImageSpec,
     PixelScaling,
     ResizeMode,
+    TaskName,
     refuse_changed_files,
 )
 from tfkit.errors import ConfigError, DataError, ModelError
 from tfkit.inputs import input_of
 from tfkit.opening import (
-    Task,
     brings_labels,
     find_artifacts,
     given_pixels,
@@ -35,7 +35,7 @@ from tfkit.opening import (
     targets_of_file,
     try_on,
 )
-from tfkit.opening.judging import ask, order_told, range_told
+from tfkit.opening.judging import ask, order_told, range_told, says_numbers
 from tfkit.operations.values import Limits, PathLike, TextTable, Verified, as_path
 from tfkit.running import Display, SilentDisplay
 from tfkit.terminal import import_tensorflow
@@ -58,7 +58,7 @@ def verify(
     resize: ResizeMode = "crop",
     image_size: int | None = None,
     scaling: PixelScaling | None = None,
-    task: Task | None = None,
+    task: TaskName | None = None,
     table: TextTable = TextTable(),  # noqa: B008 - a frozen value
     tokenizer: PathLike | None = None,
     custom_objects: str | None = None,
@@ -101,7 +101,7 @@ def verify(
     path, display = Path(path), display or SilentDisplay()
     data, reference, labels, tokenizer = map(as_path, (data, reference, labels, tokenizer))
     _refuse_unmeasurable(limits, data=data, reference=reference)
-    if task == "regression":
+    if says_numbers(task):
         raise numbers_refused(path)
     if path.is_dir():
         refuse_changed_files(path)

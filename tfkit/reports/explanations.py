@@ -99,7 +99,7 @@ def explain_mistakes(
     """
     from tfkit.explaining import open_explainer
 
-    if evaluation.task.targets != "classes":
+    if not evaluation.task.of_classes:
         return Explanations("", (), ("words are weighed for classes only, not for labels or numbers",))
     wrong = mistakes(evaluation)[:MOST_EXPLAINED]
     if not wrong:

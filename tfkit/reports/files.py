@@ -97,7 +97,7 @@ def _evaluation(report: RunReport) -> dict[str, object]:
         "float": float_accuracy(report.stages),
         "class_names": evaluation.class_names,
     }
-    if evaluation.task.targets != "classes":
+    if not evaluation.task.of_classes:
         return described
     low, high = accuracy_interval(evaluation.keras, evaluation.examples)
     few = len(evaluation.class_names) <= MOST_CLASSES_WITH_MATRIX

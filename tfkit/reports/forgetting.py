@@ -168,10 +168,6 @@ class ForgettingView:
     explained: str
 
 
-_FIGURES = {"classes": "recall", "labels": "F1", "numbers": "R²", "masks": "IoU"}
-_OUTPUTS = {"classes": "class", "labels": "label", "numbers": "number", "masks": "class"}
-
-
 def forgetting_view(told: Forgetting, task: Task, *, noun: str) -> ForgettingView:
     """What was forgotten, for the page.
 
@@ -184,7 +180,7 @@ def forgetting_view(told: Forgetting, task: Task, *, noun: str) -> ForgettingVie
     def row(name: str, count: int, before: float, after: float) -> tuple[str, ...]:
         return (name, f"{count:,}", task.told(before), task.told(after), _changed(task, before, after))
 
-    unit, figure = task.unit, _FIGURES[task.targets]
+    unit, figure, output = task.unit, task.by_output_unit, task.output_noun
     splits = (
         row(f"the earlier run's test {noun}s", told.examples, told.before, told.after),
         row(f"new test {noun}s", told.new_examples, told.new_before, told.new_after),
@@ -203,17 +199,17 @@ def forgetting_view(told: Forgetting, task: Task, *, noun: str) -> ForgettingVie
         if told.limit is None
         else f"A file is refused when it loses more than {100 * told.limit:g} points on the earlier test {noun}s."
     )
-    unknown = f" A {_OUTPUTS[task.targets]} that the earlier model does not know is always answered wrongly by it."
+    unknown = f" A {output} that the earlier model does not know is always answered wrongly by it."
     return ForgettingView(
         sentence,
         (
             ForgettingTable((f"{unit} on", f"{noun}s", "before", "now", "change"), splits),
             ForgettingTable(
-                (f"earlier {_OUTPUTS[task.targets]}, the most forgotten first", f"{figure} before", "now", "change"),
+                (f"earlier {output}, the most forgotten first", f"{figure} before", "now", "change"),
                 outputs,
             ),
         ),
-        limit + (unknown if task.targets in ("classes", "labels") else ""),
+        limit + ("" if task.targets.keeps_names else unknown),
     )
 
 

@@ -64,7 +64,7 @@ def with_masks(evaluation: Evaluation, shown: Misclassified) -> Misclassified:
     Returns:
         `shown` itself for every other task.
     """
-    if evaluation.task.targets != "masks":
+    if not evaluation.task.answers_pixels:
         return shown
     colours = class_colours(len(evaluation.class_names))
 
@@ -87,7 +87,7 @@ def _side_by_side(picture: np.ndarray, masks: tuple[np.ndarray, ...], colours: N
 
 def legend(evaluation: Evaluation) -> tuple[tuple[str, str], ...]:
     """Of a segmenter each class and its colour, as CSS writes it; empty for every other task."""
-    if evaluation.task.targets != "masks":
+    if not evaluation.task.answers_pixels:
         return ()
     names = evaluation.class_names
     tones = ["#{:02x}{:02x}{:02x}".format(*tone) for tone in class_colours(len(names)).tolist()]

@@ -69,7 +69,7 @@ def warnings(report: RunReport, data: DataSummary) -> tuple[str, ...]:
         groups = counted(len(data.near_leakage), "group")
         told.append(f"{groups} of {report.noun}s that look the same lie in two splits; the accuracy may be flattered.")
     examples = report.evaluation.examples
-    if examples < FEW_EXAMPLES and report.evaluation.task.targets == "classes":
+    if examples < FEW_EXAMPLES and report.evaluation.task.of_classes:
         told.append(
             f"with {counted(examples, f'evaluation {report.noun}')} one {report.noun} more or less moves the accuracy "
             f"by {100 / examples:.1f} points; evaluate on more before deciding on small differences."
@@ -224,7 +224,7 @@ def _fastest_accepted(report: RunReport) -> ArtifactResult | None:
 
 def _keras_remark(report: RunReport) -> str:
     evaluation = report.evaluation
-    if evaluation.task.targets != "classes":
+    if not evaluation.task.of_classes:
         others = [evaluation.task.told_figure(name, value) for name, value in _others(evaluation)]
         first = f"{evaluation.task.figures[evaluation.metric]}, on {counted(evaluation.examples, report.noun)}"
         return "; ".join([first, *others])
@@ -242,7 +242,7 @@ def _others(evaluation: Evaluation) -> list[tuple[str, float]]:
 def _described(file: ArtifactResult, evaluation: Evaluation) -> str:
     if file.quality is None:
         return file.label
-    told = "right on " if evaluation.task.targets == "classes" else f"{evaluation.task.unit} "
+    told = "right on " if evaluation.task.of_classes else f"{evaluation.task.unit} "
     return f"{file.label}, {told}{evaluation.task.told(file.quality)}"
 
 
@@ -269,7 +269,7 @@ def _headline(report: RunReport) -> str:
 def _sentences(report: RunReport) -> tuple[str, ...]:
     evaluation = report.evaluation
     of = counted(evaluation.examples, f"evaluation {report.noun}")
-    if evaluation.task.targets == "classes":
+    if evaluation.task.of_classes:
         right = count(round(evaluation.keras * evaluation.examples))
         sentences = [f"The trained Keras model names {right} of {of} correctly ({percent(evaluation.keras)})."]
     else:
@@ -281,11 +281,7 @@ def _sentences(report: RunReport) -> tuple[str, ...]:
     smallest = smallest_accepted(report)
     if smallest:
         told = evaluation.task.told(smallest.quality)
-        named = (
-            f" and names {told} correctly"
-            if evaluation.task.targets == "classes"
-            else f"; {evaluation.task.unit} {told}"
-        )
+        named = f" and names {told} correctly" if evaluation.task.of_classes else f"; {evaluation.task.unit} {told}"
         accuracy = named if smallest.quality is not None else ""
         sentences.append(
             f"The smallest accepted file is {smallest.file}: it takes {file_size(smallest.bytes)}{accuracy}."

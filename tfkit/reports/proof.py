@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tfkit.artifacts import Artifact, ImageSpec, InputSpec, RunDirectory
-from tfkit.data.targets import told_target
 from tfkit.inputs import input_batches, input_of
 from tfkit.reports.findings import Evaluation
 from tfkit.reports.gallery import Misclassified
@@ -83,7 +82,7 @@ def write_stage_pictures(
 
     views = {name: value for name, value in batch_options.items() if name not in ("batch_size", "cache_bytes")}
     seen, targets = some_views(splits.train, image, **views)
-    if evaluation.task.targets == "masks":
+    if evaluation.task.answers_pixels:
         colours = class_colours(len(evaluation.class_names))
         seen = np.stack([overlaid(*pair, colours) for pair in zip(seen, targets, strict=True)])
     write_tensorboard_images(
@@ -98,12 +97,8 @@ def write_stage_pictures(
 
 def _told_targets(targets: np.ndarray, evaluation: Evaluation) -> list[str]:
     """What the rows of training targets say; the larger of two classes that were mixed."""
-    if evaluation.task.targets == "classes":
-        return [evaluation.class_names[index] for index in np.argmax(targets, axis=1)]
-    if evaluation.task.targets == "masks":
-        return [told_target(targets, place, evaluation.class_names) for place in range(len(targets))]
-    rows = (targets > 0.5).astype(np.uint8) if evaluation.task.targets == "labels" else targets
-    return [told_target(rows, place, evaluation.class_names) for place in range(len(rows))]
+    kind = evaluation.task.targets
+    return [kind.told(row, evaluation.class_names) for row in kind.of_dense(targets)]
 
 
 def prove_artifacts(

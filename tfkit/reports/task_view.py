@@ -7,9 +7,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-
-from tfkit.data.masks import IGNORED
 from tfkit.data.targets import told_target
 from tfkit.reports.drawing import BAD, GOOD, MUTED, Drawing, drawing_style
 from tfkit.reports.findings import Evaluation, Mistake
@@ -62,7 +59,7 @@ def task_view(evaluation: Evaluation) -> TaskView | None:
     drawings: tuple[Drawing, ...] = ()
     if table.bars is not None:
         drawings = (_bars(*table.bars, evaluation.class_names),)
-    elif evaluation.task.targets == "numbers":
+    elif table.scattered:
         drawings = tuple(_scatter(evaluation, place) for place in range(min(len(table.rows), _MOST_PANELS)))
     return TaskView(
         title=table.title,
@@ -77,31 +74,16 @@ def task_view(evaluation: Evaluation) -> TaskView | None:
 
 def wrong_answers(evaluation: Evaluation) -> tuple[Mistake, ...]:
     """Label sets that are not the true ones, the surest first; of numbers and masks the answers furthest off first."""
-    if evaluation.task.targets == "labels":
-        given = evaluation.task.given(evaluation.scores, evaluation.decision)
-        true = evaluation.labels > 0
-        limits = np.array(evaluation.decision.thresholds or 0.5)
-        margin = np.where(given != true, np.abs(evaluation.scores - limits), -1.0).max(axis=1)
-        order = [place for place in np.argsort(-margin, kind="stable") if margin[place] >= 0]
-        told = [told_target(given.astype(np.uint8), place, evaluation.class_names) for place in order]
-    elif evaluation.task.targets == "masks":
-        judged = evaluation.labels != IGNORED
-        right = ((evaluation.answers == evaluation.labels) & judged).sum(axis=(1, 2)) / judged.sum(axis=(1, 2))
-        order = list(np.argsort(right, kind="stable"))
-        told = [f"{percent(float(right[place]))} of its pixels right" for place in order]
-    else:
-        scale = np.maximum(evaluation.labels.std(axis=0), 1e-12)
-        off = (np.abs(evaluation.scores - evaluation.labels) / scale).max(axis=1)
-        order = list(np.argsort(-off, kind="stable"))
-        told = [told_target(evaluation.scores, place, evaluation.class_names) for place in order]
+    wrong = evaluation.task.wrong
+    assert wrong is not None  # mistakes of classes stand in `findings`
     return tuple(
         Mistake(
-            position=int(place),
+            position=place,
             name=evaluation.names[place],
             true=told_target(evaluation.labels, place, evaluation.class_names),
             predicted=predicted,
         )
-        for place, predicted in zip(order, told, strict=True)
+        for place, predicted in wrong(evaluation.labels, evaluation.scores, evaluation.class_names, evaluation.decision)
     )
 
 

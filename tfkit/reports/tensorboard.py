@@ -118,7 +118,7 @@ def _answer_drawings(evaluation: Evaluation, *, noun: str) -> dict[str, Drawing]
 
 
 def _worst(evaluation: Evaluation) -> tuple[Mistake, ...]:
-    chosen = mistakes if evaluation.task.targets == "classes" else wrong_answers
+    chosen = mistakes if evaluation.task.of_classes else wrong_answers
     return chosen(evaluation)[:_MOST_PICTURES]
 
 

@@ -25,11 +25,13 @@ RecipeT = TypeVar("RecipeT", bound=AnyRecipe)
 def targets_of(config: AnyRecipe) -> "Targets":
     """What a recipe's examples are labelled with."""
     from tfkit.data.targets import CLASSES, Targets
+    from tfkit.tasks import task_named
 
     if isinstance(config, EmbeddingRecipeConfig):
         return CLASSES
     targets = Targets(**config.task.target_options())
-    if targets.kind == "masks":
+    task = task_named(config.task.kind)
+    if task.answers_pixels:
         assert isinstance(config, RecipeConfig)  # rules refuse masks of texts
         from tfkit.artifacts import ImageSpec
         from tfkit.data.masks import MaskCoding
@@ -37,7 +39,7 @@ def targets_of(config: AnyRecipe) -> "Targets":
         image = ImageSpec(*config.data.image_height_width, config.data.channels, config.data.resize)
         return replace(targets, masks=MaskCoding(image, **config.task.mask_options()))
     column = getattr(config.data, "label_column", None)
-    if targets.kind == "numbers" and not targets.columns and isinstance(column, str):
+    if task.targets.named_by_column and not targets.columns and isinstance(column, str):
         return replace(targets, columns=(column,))
     return targets
 
@@ -70,7 +72,7 @@ def with_float_head(config: RecipeT, outputs: int) -> tuple[RecipeT, str]:
     section: Any = getattr(config, "quantization", None)
     if not isinstance(config, RecipeConfig) or section is None or outputs < 2:
         return config, ""
-    if task_named(config.task.kind).targets != "numbers":
+    if not task_named(config.task.kind).gives_numbers:
         return config, ""
     from tfkit.models.classifier import LOGITS
 
@@ -122,6 +124,7 @@ def build_classifier(
     import keras
 
     from tfkit import models
+    from tfkit.tasks import task_named
 
     chosen = config.model
     keras.utils.set_random_seed(config.run.seed)
@@ -130,7 +133,7 @@ def build_classifier(
     scaling = _given_scaling(config)
     backbone = models.build_backbone(chosen.backbone, image=image, weights=weights, width=chosen.width, scaling=scaling)
     head = head or head_of(config.task)
-    if config.task.kind == "segmentation":
+    if task_named(config.task.kind).answers_pixels:
         return models.build_segmenter(backbone, classes=classes, head=head, **chosen.decoder_options())
     return models.build_classifier(backbone, classes=classes, head=head, **chosen.classifier_options())
 

@@ -215,7 +215,7 @@ class RecipeRun:
 
     def _trust(self, model: Any, evaluation: reports.Evaluation) -> reports.Trust | None:
         """How far the figures can be trusted; of classifiers alone."""
-        if isinstance(self.config, EmbeddingRecipeConfig) or evaluation.task.targets != "classes":
+        if isinstance(self.config, EmbeddingRecipeConfig) or not evaluation.task.of_classes:
             return None
         asked, validation = self.config.task, self.splits.validation
         seen = reports.evaluate(model, validation, self.spec) if len(validation) else None

@@ -53,9 +53,11 @@ def refuse_scores_beyond_memory(config: "RecipeConfig", test: "ImageExamples", i
     Raises:
         DataError: Names how many would fit.
     """
-    if config.task.kind != "segmentation" or not len(test):
-        return
     from tfkit.errors import DataError
+    from tfkit.tasks import task_named
+
+    if not task_named(config.task.kind).answers_pixels or not len(test):
+        return
     from tfkit.training import free_memory
 
     files = len(config.export.formats) if config.export else 0

@@ -3,7 +3,8 @@
 import numpy as np
 
 from tfkit.artifacts import TaskName
-from tfkit.data.targets import target_kind
+from tfkit.data.target_kinds import kind_of
+from tfkit.errors import ModelError
 from tfkit.tasks.classification import CLASSIFICATION
 from tfkit.tasks.embedding import EMBEDDING
 from tfkit.tasks.multilabel import MULTILABEL
@@ -33,13 +34,20 @@ __all__ = [
 def task_named(name: TaskName) -> Task:
     """The task of a manifest or a recipe.
 
+    Raises:
+        ModelError: When there is none of this name.
+
     Example:
         >>> task_named("regression").metric
         'r2'
     """
-    return next(task for task in TASKS if task.name == name)
+    for task in TASKS:
+        if task.name == name:
+            return task
+    known = ", ".join(task.name for task in TASKS)
+    raise ModelError(f"there is no task '{name}': this tfkit knows {known}", hint="a newer tfkit may know it")
 
 
 def task_of(labels: np.ndarray) -> Task:
     """The task that an array of labels is of; classes are `CLASSIFICATION`'s. See `tfkit.data.targets`."""
-    return next(task for task in TASKS if task.targets == target_kind(labels))
+    return next(task for task in TASKS if task.targets is kind_of(labels))

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from tfkit.data.target_kinds.classes import CLASSES
 from tfkit.tasks.task import Decision, Objective, Quality, Task
 
 
@@ -91,11 +92,19 @@ def _described(names: tuple[str, ...]) -> str:
     return "How likely each label is"
 
 
+def _marked(scores: np.ndarray, decision: Decision) -> np.ndarray:
+    return np.asarray(np.eye(scores.shape[1], dtype=bool)[_given(scores, decision)])
+
+
+def _sureness(scores: np.ndarray) -> np.ndarray:
+    return np.asarray(scores.max(axis=1, keepdims=True))
+
+
 CLASSIFICATION = Task(
     name="classification",
     title="classification",
     noun="classifier",
-    targets="classes",
+    targets=CLASSES,
     output="scores",
     described=_described,
     activation="softmax",
@@ -116,4 +125,13 @@ CLASSIFICATION = Task(
     given=_given,
     serve=_serve,
     by_output=_recalls,
+    marked=_marked,
+    sureness=_sureness,
+    outside_notes={
+        "softmax": "",
+        "linear": "ends in linear units: the scores are logits, not probabilities; end it in softmax for those",
+        "sigmoid": "ends in sigmoid units: the scores do not sum to 1; the largest is the class",
+        "": "the scores are no probabilities: they need not sum to 1; the largest is the class",
+    },
+    pipelines={"image": "image-classification", "text": "text-classification"},
 )

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from tfkit.data.target_kinds.classes import CLASSES
 from tfkit.tasks.task import Decision, Quality, Task
 
 
@@ -59,7 +60,7 @@ EMBEDDING = Task(
     name="embedding",
     title="sentence embeddings",
     noun="embedder",
-    targets="classes",
+    targets=CLASSES,
     output="embeddings",
     described=_described,
     activation="linear",
@@ -77,4 +78,5 @@ EMBEDDING = Task(
     confidences=_confidences,
     has_names=False,
     has_labels=False,
+    pipelines={"image": "image-feature-extraction", "text": "sentence-similarity"},
 )

@@ -4,7 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from tfkit.tasks.task import AnswerTable, Decision, Objective, Quality, Task
+from tfkit.data.target_kinds.labels import LABELS
+from tfkit.tasks.task import AnswerTable, Decision, Objective, Quality, Task, Wrong
 
 _HALF = 0.5
 
@@ -162,6 +163,24 @@ def _serve(scores: Any, names: tuple[str, ...], thresholds: tuple[float, ...]) -
     return {"labels": tf.where(scores >= limits, labels[None], tf.constant("")), "scores": scores}
 
 
+def _wrong(labels: np.ndarray, scores: np.ndarray, names: tuple[str, ...], decision: Decision) -> list[Wrong]:
+    """Label sets that are not the true ones, the surest first."""
+    given, true = _given(scores, decision), labels > 0
+    limits = np.array(decision.thresholds or _HALF)
+    margin = np.where(given != true, np.abs(scores - limits), -1.0).max(axis=1)
+    places = [int(place) for place in np.argsort(-margin, kind="stable") if margin[place] >= 0]
+    return [(place, LABELS.told(given[place], names)) for place in places]
+
+
+def _sureness(scores: np.ndarray) -> np.ndarray:
+    return np.asarray(np.maximum(scores, 1 - scores))
+
+
+def _noted(decision: Decision) -> str:
+    limits = "their own thresholds" if decision.thresholds else "0.5"
+    return f"several labels may be true at once: those that reach {limits} are given"
+
+
 def _described(names: tuple[str, ...]) -> str:
     return "How likely each label is"
 
@@ -170,7 +189,7 @@ MULTILABEL = Task(
     name="multilabel",
     title="multi-label classification",
     noun="classifier of several labels",
-    targets="labels",
+    targets=LABELS,
     output="scores",
     described=_described,
     activation="sigmoid",
@@ -192,5 +211,17 @@ MULTILABEL = Task(
     given=_given,
     serve=_serve,
     answers=_answers,
+    wrong=_wrong,
     by_output=_f1s,
+    by_output_unit="F1",
+    marked=_given,
+    sureness=_sureness,
+    output_noun="label",
+    noted=_noted,
+    outside_notes={
+        "sigmoid": "ends in sigmoid units: scores of several labels that do not sum to 1; each label of .5 or more is "
+        "given (--task classification: only the largest)"
+    },
+    pipelines={"image": "image-classification", "text": "text-classification"},
+    gives_several=True,
 )

@@ -4,8 +4,9 @@ from typing import Any
 
 import numpy as np
 
+from tfkit.data.target_kinds.numbers import NUMBERS
 from tfkit.data.targets import mean_and_deviation
-from tfkit.tasks.task import AnswerTable, Decision, Objective, Quality, Task
+from tfkit.tasks.task import AnswerTable, Decision, Objective, Quality, Task, Wrong
 
 # Two numbers are called the same when they lie no further apart than this share of the targets' standard deviation.
 TOLERANCE = 0.1
@@ -70,6 +71,7 @@ def _answers(labels: np.ndarray, scores: np.ndarray, names: tuple[str, ...], dec
         "when they lie no further apart than the last column says. All errors are in the numbers' own units.",
         output="a number for each of " + ", ".join(names),
         same="is within the tolerance",
+        scattered=True,
     )
 
 
@@ -106,6 +108,17 @@ def _serve(scores: Any, names: tuple[str, ...], thresholds: tuple[float, ...]) -
     return {"values": scores}
 
 
+def _wrong(labels: np.ndarray, scores: np.ndarray, names: tuple[str, ...], decision: Decision) -> list[Wrong]:
+    """All answers, those furthest off first, in standard deviations of the true numbers."""
+    scale = np.maximum(labels.std(axis=0), 1e-12)
+    off = (np.abs(scores - labels) / scale).max(axis=1)
+    return [(int(place), NUMBERS.told(scores[place], names)) for place in np.argsort(-off, kind="stable")]
+
+
+def _marked(scores: np.ndarray, decision: Decision) -> np.ndarray:
+    return np.ones(scores.shape, bool)
+
+
 def _described(names: tuple[str, ...]) -> str:
     return f"In their own units: {', '.join(names)}"
 
@@ -114,7 +127,7 @@ REGRESSION = Task(
     name="regression",
     title="regression",
     noun="regressor",
-    targets="numbers",
+    targets=NUMBERS,
     output="values",
     described=_described,
     activation="linear",
@@ -129,6 +142,11 @@ REGRESSION = Task(
     given=_given,
     serve=_serve,
     answers=_answers,
+    wrong=_wrong,
     by_output=_r2s,
+    by_output_unit="R²",
+    marked=_marked,
+    output_noun="number",
+    figure_noun="value",
     has_labels=False,
 )

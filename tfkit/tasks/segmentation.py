@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tfkit.data.masks import IGNORED
+from tfkit.data.target_kinds.masks import MASKS
 from tfkit.tasks.classification import divergence
-from tfkit.tasks.task import AnswerTable, Decision, Objective, Quality, Task
+from tfkit.tasks.task import AnswerTable, Decision, Objective, Quality, Task, Wrong
 
 # A boundary is found when one of the answer's lies within this share of the image's diagonal, as in Csurka et al. 2013.
 BOUNDARY_REACH = 0.0075
@@ -213,6 +214,28 @@ def _serve(scores: Any, names: tuple[str, ...], thresholds: tuple[float, ...]) -
     return {"classes": tf.argmax(scores, axis=-1, output_type=tf.int32), "scores": scores}
 
 
+def _wrong(labels: np.ndarray, scores: np.ndarray, names: tuple[str, ...], decision: Decision) -> list[Wrong]:
+    """All masks, those with the fewest right pixels first."""
+    judged = labels != IGNORED
+    right = ((_given(scores, decision) == labels) & judged).sum(axis=(1, 2)) / judged.sum(axis=(1, 2))
+    order = np.argsort(right, kind="stable")
+    return [(int(place), f"{100 * right[place]:.1f} % of its pixels right") for place in order]
+
+
+def _shares(scores: np.ndarray, decision: Decision) -> np.ndarray:
+    """Of each mask the share of pixels of each class: float (n, k)."""
+    masks, classes = _given(scores, decision), scores.shape[-1]
+    return np.array([np.bincount(mask.ravel(), minlength=classes) / mask.size for mask in masks])
+
+
+def _marked(scores: np.ndarray, decision: Decision) -> np.ndarray:
+    return np.asarray(_shares(scores, decision) > 0)
+
+
+def _noted(decision: Decision) -> str:
+    return "shares of the pixels"
+
+
 def _described(names: tuple[str, ...]) -> str:
     return "How likely each class is, at each pixel"
 
@@ -221,7 +244,7 @@ SEGMENTATION = Task(
     name="segmentation",
     title="segmentation",
     noun="segmenter",
-    targets="masks",
+    targets=MASKS,
     output="scores",
     described=_described,
     activation="softmax",
@@ -240,5 +263,15 @@ SEGMENTATION = Task(
     given=_given,
     serve=_serve,
     answers=_answers,
+    wrong=_wrong,
     by_output=_ious,
+    by_output_unit="IoU",
+    marked=_marked,
+    shown=_shares,
+    figure_noun="share",
+    noted=_noted,
+    outside_notes={"softmax": "", "": "the scores of a pixel are no probabilities; the largest is its class"},
+    pipelines={"image": "image-segmentation"},
+    gives_several=True,
+    answers_pixels=True,
 )

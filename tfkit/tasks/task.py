@@ -2,13 +2,13 @@
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from tfkit.artifacts import TaskName
-from tfkit.data.targets import TargetKind, target_kind
+from tfkit.data.target_kinds import TargetKind, kind_of
 from tfkit.errors import ModelError
 
 if TYPE_CHECKING:
@@ -59,6 +59,7 @@ class Decision:
 PLAIN = Decision()
 
 
+Wrong = tuple[int, str]  # the place of an example, and its wrong answer in words
 ColumnForm = Literal["text", "count", "share", "number", "signed", "fixed"]
 
 
@@ -73,7 +74,8 @@ class AnswerTable:
         explained: What the figures mean, in sentences.
         output: What the model gives, for the card.
         same: When two answers are the same: "gives the same set of labels".
-        bars: A title and a share for each output, to be drawn; None for none. Numbers are drawn against the true ones.
+        bars: A title and a share for each output, to be drawn; None for none.
+        scattered: Whether each output is drawn against the true one.
     """
 
     title: str
@@ -83,6 +85,7 @@ class AnswerTable:
     output: str
     same: str
     bars: tuple[str, tuple[float | None, ...]] | None = None
+    scattered: bool = False
 
 
 @dataclass(frozen=True)
@@ -120,6 +123,11 @@ def as_they_are(scores: np.ndarray, decision: Decision) -> np.ndarray:
     return scores
 
 
+def nothing_noted(decision: Decision) -> str:
+    """Answers that need no explanation."""
+    return ""
+
+
 @dataclass(frozen=True)
 class Task:
     """What is asked of a model.
@@ -151,8 +159,22 @@ class Task:
         confidences: From scores and the decision to how sure each possible answer is, float32 (n, k).
         answers: From labels, scores, names and the decision to what a report shows of the answers; None for classes and
             vectors, whose sections are richer and stand with the reports.
+        wrong: From labels, scores, names and the decision to the places of wrong answers, the worst first, and each
+            answer in words; None as for `answers`.
         by_output: From labels, scores and the decision to one figure for each output: recall, F1, R2 or IoU; None where
             it has no meaning.
+        by_output_unit: What that figure is called.
+        marked: From scores and the decision to which outputs each answer names, bool (n, k); None of vectors.
+        sureness: From scores to how sure each answer is of what it names, float (n, m); None of numbers and vectors.
+        shown: From scores and the decision to a figure for each output, (n, k), that people are shown.
+        output_noun: What one output is called: "class".
+        figure_noun: What its figure is called: "score".
+        noted: From the decision to a sentence on how the answers are to be read; empty for none.
+        outside_notes: Of a file from elsewhere that is called of this task: what its reader must know, by the function
+            at its end; under "" that of every other function.
+        pipelines: What the Hugging Face hub calls it, by what the model takes.
+        gives_several: Whether an answer may name several outputs, or none.
+        answers_pixels: Whether it answers each pixel, not the whole example.
         has_names: Whether each output has a name, which `labels.txt` and the manifest keep: all but vectors.
         has_labels: Whether these names are labels, for readers of TFLite metadata: all but numbers and vectors.
     """
@@ -179,9 +201,31 @@ class Task:
     compared: Callable[[np.ndarray, np.ndarray], Mapping[str, float]] = nothing_compared
     confidences: Callable[[np.ndarray, Decision], np.ndarray] = as_they_are
     answers: Callable[[np.ndarray, np.ndarray, tuple[str, ...], Decision], AnswerTable] | None = None
+    wrong: Callable[[np.ndarray, np.ndarray, tuple[str, ...], Decision], list[Wrong]] | None = None
     by_output: Callable[[np.ndarray, np.ndarray, Decision], list[float | None]] = nothing_by_output
+    by_output_unit: str = "recall"
+    marked: Callable[[np.ndarray, Decision], np.ndarray] | None = None
+    sureness: Callable[[np.ndarray], np.ndarray] | None = None
+    shown: Callable[[np.ndarray, Decision], np.ndarray] = as_they_are
+    output_noun: str = "class"
+    figure_noun: str = "score"
+    noted: Callable[[Decision], str] = nothing_noted
+    outside_notes: Mapping[str, str] = field(default_factory=dict)
+    pipelines: Mapping[str, str] = field(default_factory=dict)
+    gives_several: bool = False
+    answers_pixels: bool = False
     has_names: bool = True
     has_labels: bool = True
+
+    @property
+    def of_classes(self) -> bool:
+        """Whether examples are of one class of several."""
+        return self.targets.name == "classes"
+
+    @property
+    def gives_numbers(self) -> bool:
+        """Whether its outputs are numbers with names: no scores, and no parts of a vector."""
+        return self.has_names and not self.has_labels
 
     def learned_from_labels(self) -> Objective:
         """Its objective.
@@ -198,18 +242,12 @@ class Task:
     def judged(self, labels: np.ndarray, scores: np.ndarray, decision: Decision) -> Quality | None:
         """Its quality; None where labels are of another kind, or vectors have no known ones to be compared with."""
         unknown = not self.has_names and decision.index is None
-        return None if unknown or target_kind(labels) != self.targets else self.quality(labels, scores, decision)
+        return None if unknown or kind_of(labels) is not self.targets else self.quality(labels, scores, decision)
 
     def names_given(self, scores: np.ndarray, names: tuple[str, ...], decision: Decision) -> list[set[str]]:
         """Which names each row of scores is answered with: its class, its labels, every number's, or all in a mask."""
-        if self.targets == "numbers":
-            return [set(names) for _ in scores]
-        answers = self.given(scores, decision)
-        if self.targets == "classes":
-            return [{names[int(place)]} for place in answers]
-        if self.targets == "masks":
-            return [{names[int(place)] for place in np.unique(mask)} for mask in answers]
-        return [{names[place] for place in np.flatnonzero(row)} for row in answers]
+        assert self.marked is not None
+        return [{names[place] for place in np.flatnonzero(row)} for row in self.marked(scores, decision)]
 
     def told_figure(self, name: str, value: float) -> str:
         """One of its figures for people, with its name.

@@ -247,7 +247,7 @@ def _fitted(
         task=task,
         label_smoothing=optimization.label_smoothing,
         class_weight=aim_of(optimization, train).class_weight,
-        **_units(scores) if task.targets == "numbers" else {},
+        **_units(scores) if task.gives_numbers else {},
     )
 
     def tell(number: int, one: Fit) -> None:
@@ -284,7 +284,7 @@ def _units(scores: keras.layers.Layer) -> dict[str, np.ndarray]:
 def _note(head: LinearHead, asked: LinearTask, chosen_on: str, *, rows: int, seconds: float) -> str:
     task, chosen = asked.task, head.chosen
     together = "all features scaled together" if chosen.scaling == "common" else "each feature scaled on its own"
-    if task.targets == "numbers":
+    if task.gives_numbers:
         how, penalty = "ridge regression", f"alpha {chosen.penalty * rows:.2g}"
     else:
         how, penalty = "L-BFGS", f"C {1 / (chosen.penalty * rows):.2g}"

@@ -89,11 +89,11 @@ class LinearTask:
 
     def learned(self, targets: NDArray[np.float32]) -> NDArray[np.float32]:
         """What the layer's outputs are to be: smoothed targets, or standardised numbers."""
-        if self.task.targets == "numbers":
+        if self.task.gives_numbers:
             return np.asarray((targets - self.means) / self.deviations, np.float32)
         if not self.label_smoothing:
             return targets
-        share = 1 / targets.shape[1] if self.task.targets == "classes" else 0.5
+        share = 1 / targets.shape[1] if self.task.of_classes else 0.5
         return np.asarray(targets * (1 - self.label_smoothing) + share * self.label_smoothing, np.float32)
 
     def weights(self, targets: NDArray[np.float32]) -> NDArray[np.float32] | None:
@@ -105,24 +105,17 @@ class LinearTask:
 
     def figures(self, outputs: NDArray[np.float32], targets: NDArray[np.float32]) -> dict[str, float]:
         """The loss and the task's deciding figure."""
-        if self.task.targets == "numbers":
+        if self.task.gives_numbers:
             loss = float(np.square(outputs - self.learned(targets)).mean(dtype=np.float64))
             given = np.asarray(outputs * self.deviations + self.means, np.float32)
             labels: NDArray[np.generic] = targets
         else:
-            exclusive = self.task.targets == "classes"
+            exclusive = self.task.of_classes
             losses, given = losses_and_scores(outputs, targets, exclusive=exclusive)
             loss = float(losses.mean()) / (1 if exclusive else targets.shape[1])  # as Keras: the mean over the labels
-            labels = labels_of(targets, self.task)
+            labels = self.task.targets.of_dense(targets)
         quality = self.task.quality(labels, given, PLAIN)
         return {"loss": loss, quality.metric: quality.value}
-
-
-def labels_of(targets: NDArray[np.float32], task: Task) -> NDArray[np.generic]:
-    """The labels that rows of targets stand for, as `tfkit.data.targets` writes them."""
-    if task.targets == "classes":
-        return np.asarray(targets.argmax(axis=1), np.int32)
-    return np.asarray(targets > 0.5, np.uint8) if task.targets == "labels" else targets
 
 
 def held_out_share(labels: NDArray[np.generic], *, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

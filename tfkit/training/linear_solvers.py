@@ -158,6 +158,6 @@ def solver_for(
     scaling: Scaling,
 ) -> Solver:
     """The solver of a task; arguments as of the two classes."""
-    if task.targets == "numbers":
+    if task.gives_numbers:
         return RidgeSolver(values, targets, scaling)
-    return LogisticSolver(values, targets, weights, scaling, exclusive=task.targets == "classes")
+    return LogisticSolver(values, targets, weights, scaling, exclusive=task.of_classes)

@@ -13,7 +13,8 @@ from typing import Literal
 
 from tfkit.data.examples import LeftOut
 from tfkit.data.image_files import PartName, part_name
-from tfkit.data.targets import CELLS, CLASSES, Targets
+from tfkit.data.target_kinds.kind import CELLS
+from tfkit.data.targets import CLASSES, Targets
 from tfkit.errors import DataError
 from tfkit.files import read_regular_file
 
@@ -257,16 +258,9 @@ def _object_fields(line: str, names: Sequence[str], targets: Targets) -> list[st
         return f"it has no {' and no '.join(missing)}; it has {', '.join(map(str, found)) or 'nothing'}"
     if not isinstance(found[names[0]], str):
         return f"its '{names[0]}' is {type(found[names[0]]).__name__}, expected a string"
-    values = [_listed(found[name], targets) for name in names]
+    values = [targets.cell(found[name]) for name in names]
     if any(
         isinstance(value, (dict, list)) or (isinstance(value, float) and targets.kind == "classes") for value in values
     ):
         return "its label must be a string or a whole number"
     return ["" if value is None else str(value) for value in values]
-
-
-def _listed(value: object, targets: Targets) -> object:
-    """A JSON list of labels as a cell of a table holds them."""
-    if targets.kind == "labels" and isinstance(value, list) and all(isinstance(name, str) for name in value):
-        return targets.separator.join(value)
-    return value
