@@ -6,6 +6,7 @@ from typing import Protocol
 
 import numpy as np
 
+_FEWEST = 3  # of a stratum: fewer cannot be shared out to three splits
 CELLS = "\x1f"  # between the cells of several label columns; no cell of a table holds it
 
 
@@ -39,6 +40,15 @@ def unchanged(labels: np.ndarray) -> np.ndarray:
 def as_they_stand(labels: np.ndarray, places: np.ndarray, width: int) -> np.ndarray:
     """Labels whose names never grow."""
     return labels
+
+
+def rarest(labels: np.ndarray) -> np.ndarray:
+    """Strata of rows of several names, int32 (n,) from 0: the rarest that each has; those of one or two in one."""
+    rarity = np.where(labels > 0, labels.sum(axis=0, dtype=np.int64), np.iinfo(np.int64).max)
+    groups = np.where(labels.any(axis=1), rarity.argmin(axis=1), labels.shape[1])
+    numbers, counts = np.unique(groups, return_counts=True)
+    groups = np.where(np.isin(groups, numbers[counts < _FEWEST]), labels.shape[1], groups)
+    return np.unique(groups, return_inverse=True)[1].astype(np.int32)
 
 
 @dataclass(frozen=True)

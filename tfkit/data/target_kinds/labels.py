@@ -4,12 +4,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tfkit.data.target_kinds.kind import CELLS, Coding, TargetKind
+from tfkit.data.target_kinds.kind import CELLS, Coding, TargetKind, rarest
 from tfkit.errors import DataError
 
 _TRUE, _FALSE = {"1", "1.0", "true", "yes", "y", "x"}, {"", "0", "0.0", "false", "no", "n"}
 _SHOWN = 10
-_FEWEST = 3  # of a stratum: fewer cannot be shared out to three splits
 
 
 def _fault(label: str, coding: Coding) -> str | None:
@@ -53,15 +52,6 @@ def _cell(value: object, coding: Coding) -> object:
     if isinstance(value, list) and all(isinstance(name, str) for name in value):
         return coding.separator.join(value)
     return value
-
-
-def rarest(labels: np.ndarray) -> np.ndarray:
-    """The rarest label that each row has, groups of fewer than three together; int32 (n,) from 0."""
-    rarity = np.where(labels > 0, labels.sum(axis=0, dtype=np.int64), np.iinfo(np.int64).max)
-    groups = np.where(labels.any(axis=1), rarity.argmin(axis=1), labels.shape[1])
-    numbers, counts = np.unique(groups, return_counts=True)
-    groups = np.where(np.isin(groups, numbers[counts < _FEWEST]), labels.shape[1], groups)
-    return np.unique(groups, return_inverse=True)[1].astype(np.int32)
 
 
 def _told(label: np.ndarray, names: Sequence[str]) -> str:

@@ -5,8 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from tfkit.data.masks import classes_present
-from tfkit.data.target_kinds.kind import Coding, TargetKind, unchanged
-from tfkit.data.target_kinds.labels import rarest
+from tfkit.data.target_kinds.kind import Coding, TargetKind, rarest, unchanged
 
 
 def _fault(label: str, coding: Coding) -> str | None:
