@@ -7,6 +7,7 @@ that stayed goes from data to proved files, and mypy finds no fault. Then `git d
 """
 
 import argparse
+import os
 import re
 import subprocess
 import sys
@@ -17,15 +18,7 @@ from tfkit.tasks import TASKS, Task
 
 _HERE = Path(__file__).resolve().parents[2]
 _LISTS = ("tfkit/tasks/__init__.py", "tfkit/data/target_kinds/__init__.py", "tfkit/config/task_section.py")
-_OTHER_TASKS = (
-    "-m",
-    "pytest",
-    "tests/tasks/test_conformance.py",
-    "-k",
-    "image-binary",
-    "-p",
-    "no:cacheprovider",
-)
+_OTHER_TASKS = ["-m", "pytest", "tests/tasks/test_conformance.py", "-m=", "-k", "image-binary", "-p", "no:cacheprovider"]
 
 
 def main() -> None:
@@ -73,8 +66,6 @@ def _told(*words: str, place: Path) -> str:
 
 
 def _environment(place: Path) -> dict[str, str]:
-    import os
-
     return os.environ | {"PYTHONPATH": str(place), "TF_CPP_MIN_LOG_LEVEL": "2"}
 
 
