@@ -18,7 +18,7 @@ from tfkit.tasks import TASKS, Task
 
 _HERE = Path(__file__).resolve().parents[2]
 _LISTS = ("tfkit/tasks/__init__.py", "tfkit/data/target_kinds/__init__.py", "tfkit/config/task_section.py")
-_OTHER_TASKS = ["-m", "pytest", "tests/tasks/test_conformance.py", "-m=", "-k", "image-binary", "-p", "no:cacheprovider"]
+_ANOTHER = ["-m", "pytest", "tests/tasks/test_conformance.py", "-m=", "-k", "image-binary", "-p", "no:cacheprovider"]
 
 
 def main() -> None:
@@ -47,7 +47,7 @@ def _needed(task: Task, clone: Path) -> str:
     _told(
         sys.executable, "-c", f"import tfkit, sys; sys.exit(not tfkit.__file__.startswith({str(clone)!r}))", place=clone
     )
-    print(_told(sys.executable, *_OTHER_TASKS, place=clone).splitlines()[-1], flush=True)
+    print(_told(sys.executable, *_ANOTHER, place=clone).splitlines()[-1], flush=True)
     print(
         _told(sys.executable, "-m", "mypy", "--cache-dir", "/dev/null", "tfkit", place=clone).splitlines()[-1],
         flush=True,
