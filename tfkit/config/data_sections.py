@@ -78,7 +78,7 @@ class EarlierSection(Section):
     """`earlier:` - go on from the model of a finished run, on new examples, without forgetting the old ones.
 
     Example:
-        >>> EarlierSection(run="runs/intents").replay
+        >>> EarlierSection(run=Path("runs/intents")).replay
         0.25
     """
 

@@ -25,7 +25,7 @@ def same_runtime(proved: ArrayLike) -> float:
         proved: What the file answered in the run's proof.
 
     Example:
-        >>> same_runtime([0.25, 0.75]), same_runtime([-300.0, 20.0])
+        >>> same_runtime([0.25, 0.75]), round(same_runtime([-300.0, 20.0]), 6)
         (0.0001, 0.03)
     """
     return _SAME_RUNTIME * _largest(proved)

@@ -44,7 +44,7 @@ def occlusion(
         >>> pixels = np.zeros((8, 8, 1), np.uint8)
         >>> pixels[:4, :4] = 255
         >>> heat = occlusion(bright, pixels, 0, tiles=4)
-        >>> heat[:4, :4].mean() > heat[4:, 4:].mean()
+        >>> bool(heat[:4, :4].mean() > heat[4:, 4:].mean())
         True
     """
     blurred, whole = blur(pixels), float(scores(pixels[None])[0, class_index])
@@ -74,7 +74,7 @@ def grad_cam(model: keras.Model, pixels: NDArray[np.uint8], class_index: int) ->
         ModelError: When it has no feature maps that lie like the picture.
 
     Example:
-        >>> grad_cam(model, pixels, 3).shape == pixels.shape[:2]
+        >>> grad_cam(model, pixels[0], 1).shape == pixels[0].shape[:2]
         True
     """
     maps = next((layer.input for layer in model.layers if layer.name == POOLING), None)
@@ -103,7 +103,7 @@ def integrated_gradients(model: keras.Model, pixels: NDArray[np.uint8], class_in
         class_index: The class.
 
     Example:
-        >>> integrated_gradients(model, pixels, 3).shape == pixels.shape[:2]
+        >>> integrated_gradients(model, pixels[0], 1).shape == pixels[0].shape[:2]
         True
     """
     logits = logits_model(model)
