@@ -32,8 +32,8 @@ def voc(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for number, boxes in BOXES.items():
         objects = "".join(
-            f"<object><name>{name}</name><bndbox><xmin>{left + 1}</xmin><ymin>{top + 1}</ymin><xmax>{left + width}</xmax>"
-            f"<ymax>{top + height}</ymax></bndbox></object>"
+            f"<object><name>{name}</name><bndbox><xmin>{left + 1}</xmin><ymin>{top + 1}</ymin>"
+            f"<xmax>{left + width}</xmax><ymax>{top + height}</ymax></bndbox></object>"
             for name, left, top, width, height in boxes
         )
         size = f"<size><width>{WIDTH}</width><height>{HEIGHT}</height></size>"
@@ -44,7 +44,7 @@ def yolo(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for number, boxes in BOXES.items():
         lines = [
-            f"{'ant bee'.split().index(name)} {(left + width / 2) / WIDTH} {(top + height / 2) / HEIGHT} "
+            f"{['ant', 'bee'].index(name)} {(left + width / 2) / WIDTH} {(top + height / 2) / HEIGHT} "
             f"{width / WIDTH} {height / HEIGHT}"
             for name, left, top, width, height in boxes
         ]

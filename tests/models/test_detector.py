@@ -30,8 +30,8 @@ def test_each_place_has_scores_and_a_box_around_it() -> None:
 
 
 def test_all_of_it_has_a_place_in_an_integer_file() -> None:
-    coverage = quantization_coverage(detector())
-    assert not coverage.faults, coverage.faults
+    rows = quantization_coverage(detector())
+    assert rows and not [row.name for row in rows if row.precision == "float32"]
 
 
 @pytest.mark.parametrize(("height", "width"), [(64, 96), (80, 80)])

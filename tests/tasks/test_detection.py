@@ -111,42 +111,35 @@ def test_answers_are_told_image_by_image() -> None:
     assert DETECTION.shown(scores, PLAIN).shape == (3, 2)
 
 
-def perfect(labels: np.ndarray, classes: int) -> np.ndarray:
-    """Answers with a right box and score at every place that lies in a box's middle."""
-    centres, _, of = levels(SIDE)
-    scores = np.zeros((len(labels), PLACES, classes + 4), np.float32)
-    scores[..., -4:] = (0, 0, 0.1, 0.1)
-    for image, rows in enumerate(labels):
-        for number, top, left, bottom, right in rows[rows[:, 0] >= 0]:
-            inside = (centres > [top, left]).all(1) & (centres < [bottom, right]).all(1)
-            scores[image, inside, -4:] = (top, left, bottom, right)
-            scores[image, inside, int(number)] = 1
-    return scores
-
-
-def test_the_loss_is_least_for_right_answers_and_has_a_gradient_at_nothing() -> None:
-    labels = labels_of([(0, 0.1, 0.1, 0.6, 0.6)], [(1, 0.2, 0.3, 0.9, 0.9)], [])
-    right = keras.ops.convert_to_numpy(detection_loss(labels, perfect(labels, 2)))
-    wrong = keras.ops.convert_to_numpy(detection_loss(labels, perfect(labels, 2)[::-1].copy()))
-    assert right.shape == (3,) and (right[:2] < wrong[:2] / 3).all() and right[2] == pytest.approx(0, abs=1e-3)
-    assert keras.ops.convert_to_numpy(box_fit(labels, perfect(labels, 2)))[:2].tolist() == pytest.approx([1, 1])
+def test_answers_that_follow_the_slope_of_the_loss_find_the_boxes() -> None:
+    """From an int8 file's scores of 0, whose logarithm has no end."""
+    labels = labels_of([(0, 0.1, 0.1, 0.6, 0.6), (1, 0.5, 0.7, 0.9, 0.95)], [(1, 0.2, 0.3, 0.9, 0.9)], [])
+    answers = keras.Variable(np.tile(np.float32([0, 0, 0.4, 0.4, 0.6, 0.6]), (3, PLACES, 1)))
     import tensorflow as tf
 
-    given = tf.Variable(np.zeros((3, PLACES, 6), np.float32))
-    with tf.GradientTape() as tape:
-        loss = tf.reduce_sum(detection_loss(labels, given))
-    slope = tape.gradient(loss, given).numpy()
-    assert np.isfinite(slope).all() and (slope[:2, :, :2].min(axis=(1, 2)) < 0).all()
+    optimizer, course = keras.optimizers.Adam(0.02), []
+    for _ in range(300):
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_sum(detection_loss(labels, answers))
+        course.append(float(loss))
+        optimizer.apply(tape.gradient(loss, [answers.value]), [answers])
+        answers.assign(keras.ops.clip(answers, 0, 1))
+    assert np.isfinite(course).all() and course[-1] < course[0] / 10
+    found = found_boxes(keras.ops.convert_to_numpy(answers), 0.5)
+    for rows, wanted in zip(found, labels, strict=True):
+        true = np.insert(wanted[wanted[:, 0] >= 0], 1, 1.0, axis=1)
+        assert len(rows) == len(true) and (matched(rows, true, 0.9) >= 0).all()
+    assert keras.ops.convert_to_numpy(box_fit(labels, answers))[:2].min() > 0.9
 
 
 def test_a_box_of_any_size_is_asked_of_some_place() -> None:
     rng = np.random.default_rng(0)
     for side in (64, 320):
         places = len(levels(side)[0])
-        extents = rng.uniform(16 / side, 0.95, (200, 2))
+        extents = rng.uniform(4 / side, 0.95, (200, 2))
         corners = rng.uniform(0, 1 - extents)
         labels = np.concatenate([np.zeros((200, 1)), corners, corners + extents], axis=1).astype(np.float32)[:, None]
         answers = np.zeros((200, places, 5), np.float32)
         answers[..., -4:] = labels[:, :, 1:]
         fits = keras.ops.convert_to_numpy(box_fit(labels, answers))
-        assert (fits > 0.99).mean() > 0.98, "a place lies near the middle of nearly every one"
+        assert fits.min() > 0.99

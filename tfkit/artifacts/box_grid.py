@@ -3,6 +3,7 @@
 Their number alone says how large the image is: places = (side / 8)^2 + (side / 16)^2 + (side / 32)^2.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,7 +29,7 @@ class Level:
 
 
 LEVELS = (Level(8, 48.0), Level(16, 112.0), Level(32, float("inf")))
-_PER_PIXEL = sum(1 / level.stride**2 for level in LEVELS)
+_PER_PIXEL: float = sum(1 / level.stride**2 for level in LEVELS)
 
 
 def side_of(places: int) -> int:
@@ -38,7 +39,7 @@ def side_of(places: int) -> int:
         >>> side_of(84)
         64
     """
-    return round((places / _PER_PIXEL) ** 0.5)
+    return round(math.sqrt(places / _PER_PIXEL))
 
 
 def levels(side: int) -> tuple[NDArray[np.float64], NDArray[np.float64], list[Level]]:

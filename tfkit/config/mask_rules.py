@@ -70,16 +70,16 @@ def masks_alone(tree: Tree, kind: str) -> list[tuple[KeyPath, str]]:
     broken: list[tuple[KeyPath, str]] = []
     of_parts = kind in ("segmentation", "detection")
     if value_at(tree, ("data", "source")) == "shapes" and not of_parts:
-        told = "data.source shapes has masks and boxes; say task.kind: segmentation, or detection"
-        broken.append((("data", "source"), told))
-    for path in (("task", "classes"), ("task", "ignored"), ("model", "decoder_channels")):
-        default = _DEFAULTS.get(path)
-        if (value := value_at(tree, path)) is None or value == default:
-            continue
-        if path[0] == "model" and not of_parts:
-            broken.append((path, f"{'.'.join(path)} is for kind segmentation or detection; got {kind}"))
-        elif path[0] == "task" and kind != "detection":
-            broken.append((path, f"{'.'.join(path)} is for kind segmentation; got {kind}"))
+        sentence = "data.source shapes has masks and boxes; say task.kind: segmentation, or detection"
+        broken.append((("data", "source"), sentence))
+    told: dict[KeyPath, str] = {}
+    if kind != "detection":
+        told |= dict.fromkeys((("task", "classes"), ("task", "ignored")), "segmentation")
+    if not of_parts:
+        told["model", "decoder_channels"] = "segmentation or detection"
+    for path, kinds in told.items():
+        if (value := value_at(tree, path)) is not None and value != _DEFAULTS.get(path):
+            broken.append((path, f"{'.'.join(map(str, path))} is for kind {kinds}; got {kind}"))
     return broken
 
 

@@ -61,11 +61,11 @@ def mix_batch(batch: Mapping[str, tf.Tensor], *, mixing: Mixing | None, seed: tf
 
 
 def _is_masks(targets: tf.Tensor) -> bool:
-    return len(targets.shape) == 3 and targets.dtype.is_integer
+    return len(targets.shape) == 3 and tf.as_dtype(targets.dtype).is_integer
 
 
 def _is_boxes(targets: tf.Tensor) -> bool:
-    return len(targets.shape) == 3 and targets.dtype.is_floating
+    return len(targets.shape) == 3 and tf.as_dtype(targets.dtype).is_floating
 
 
 def _beta(shape: list[tf.Tensor], alpha: float, seed: tf.Tensor) -> tf.Tensor:

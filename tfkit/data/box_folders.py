@@ -213,7 +213,7 @@ def _of_voc(path: Path, faults: _Faults) -> list[Box]:
         return []
     sides = [
         (name, ((top - 1) / height, (left - 1) / width, bottom / height, right / width))
-        for name, (top, left, bottom, right) in rows  # type: ignore[misc]
+        for name, (top, left, bottom, right) in rows
     ]
     return _kept(path.name, sides, faults)
 

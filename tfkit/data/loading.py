@@ -241,7 +241,7 @@ def refuse_other_targets(source: SourceName, targets: Targets) -> None:
             raise DataError(f"source {source} has no {targets.kind}", hint=f"those that have: {', '.join(sources)}")
         return
     if source == "shapes":
-        raise DataError("source shapes has masks and boxes, not labels", hint="task.kind: segmentation or detection")
+        raise DataError("source shapes has masks, or boxes, not labels", hint="task.kind: segmentation or detection")
     if targets.kind != "classes" and source != "csv":
         raise DataError(
             f"source {source} gives one class an image", hint="write a csv of paths and labels: source: csv"

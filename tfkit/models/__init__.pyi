@@ -8,6 +8,7 @@ from .classifier import (
     head_on_features,
     is_of_numbers,
     logits_model,
+    named_outputs,
     with_more_classes,
 )
 from .custom_objects import register_custom_objects
@@ -38,6 +39,7 @@ __all__ = [
     "logits_model",
     "low_rank_layers",
     "merge_low_rank",
+    "named_outputs",
     "preprocessor_scaling",
     "register_custom_objects",
     "save_model_file",

@@ -13,6 +13,7 @@ from tfkit.models.patch_transformer import has_class_token
 
 # Where the head begins and ends; freezing, feature caching and export find their way by these names.
 POOLING, LOGITS, SCORES = "pooling", "logits", "scores"
+BOX_SIDES = 4  # behind the scores of a detector
 DECODER = "decoder"  # of a segmenter the first layer behind the backbone
 # Takes the class token, where that is what the head stands on; the pooling behind it only drops an axis.
 TOKEN = "class_token"
@@ -198,6 +199,11 @@ def is_of_numbers(model: keras.Model) -> bool:
 def gives_boxes(model: keras.Model) -> bool:
     """Whether a model is one of `build_detector`, which learns from its answers themselves."""
     return any(layer.name == SCORES and isinstance(layer, keras.layers.Concatenate) for layer in model.layers)
+
+
+def named_outputs(model: keras.Model) -> int:
+    """How many classes, labels or numbers a model's last axis has names for; of a detector less its boxes' sides."""
+    return int(model.output_shape[-1]) - (BOX_SIDES if gives_boxes(model) else 0)
 
 
 def backbone_layers(model: keras.Model) -> tuple[keras.layers.Layer, ...]:

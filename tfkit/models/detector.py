@@ -104,12 +104,14 @@ def _corners(distances: Tensor, side: int) -> Tensor:
     x = keras.layers.Activation("sigmoid", name="reach", dtype="float32")(distances)
     x = keras.layers.Reshape((places * 4,), name="reach_row")(x)
     x = keras.layers.Rescaling(scale.ravel().tolist(), offset.ravel().tolist(), name="corners_row", dtype="float32")(x)
-    x = keras.layers.ReLU(max_value=1.0, name="corners_inside", dtype="float32")(x)
     return keras.layers.Reshape((places, 4), name="corners")(x)
 
 
 def _geometry(rows: tuple[np.ndarray, np.ndarray, list[Level]], side: int) -> tuple[np.ndarray, np.ndarray]:
-    """What the four sigmoids of each place are multiplied by, and what is added: float (places, 4) each."""
+    """What the four sigmoids of each place are multiplied by, and what is added: float (places, 4) each.
+
+    A sigmoid of 1 reaches as far as boxes of the level do, and no further than the image's border.
+    """
     centres, reaches, _ = rows
-    away = reaches[:, None] * np.array([-1.0, -1.0, 1.0, 1.0])
-    return away, np.concatenate([centres, centres], axis=1)
+    before, behind = np.minimum(reaches[:, None], centres), np.minimum(reaches[:, None], 1 - centres)
+    return np.concatenate([-before, behind], axis=1), np.concatenate([centres, centres], axis=1)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import colorsys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -75,7 +75,7 @@ def with_parts(evaluation: Evaluation, shown: Misclassified) -> Misclassified:
     def together(positions: np.ndarray) -> np.ndarray:
         pictures = np.asarray(shown(positions))
         if evaluation.task.answers_boxes:
-            answers: Sequence[np.ndarray] = evaluation.task.given(evaluation.scores[positions], evaluation.decision)
+            answers: Any = evaluation.task.given(evaluation.scores[positions], evaluation.decision)
             over = partial(boxed, names=evaluation.class_names, colours=colours)
         else:
             answers, over = evaluation.answers[positions], partial(overlaid, colours=colours)

@@ -62,7 +62,8 @@ def box_fit(wanted: Any, given: Any) -> Any:
 def _answering(wanted: Any, places: int) -> tuple[Any, Any]:
     """For each place the row of the box that it answers for, int32 (n, places), and whether there is one.
 
-    It lies inside of the box and near its middle, on the map for boxes of that size; of several boxes the smallest.
+    It lies inside of the box and near its middle, on the map for boxes of that size, or nearest to it; of several boxes
+    the smallest.
     """
     from keras import ops
 
@@ -78,7 +79,12 @@ def _answering(wanted: Any, places: int) -> tuple[Any, Any]:
     central = central & (ops.abs(across - (left + right) / 2) < near[None, :, None])
     longer = ops.maximum(bottom - top, right - left)
     of_size = (longer <= sizes[None, :, None]) & (longer > floors[None, :, None])
-    answers = inside & central & of_size & (wanted[:, None, :, 0] >= 0)
+    answers = inside & central & of_size
+    # A thin box may lie between all places: then the nearest one answers.
+    away = ops.square(down - (top + bottom) / 2) + ops.square(across - (left + right) / 2)
+    nearest = ops.argmin(ops.where(of_size, away, np.inf), axis=1)
+    answers = answers | ops.cast(ops.one_hot(nearest, places, axis=1), "bool")
+    answers = answers & (wanted[:, None, :, 0] >= 0)
     area = ops.where(answers, (bottom - top) * (right - left), np.inf)
     return ops.cast(ops.argmin(area, axis=-1), "int32"), ops.any(answers, axis=-1)
 
