@@ -29,6 +29,7 @@ class Level:
 
 
 LEVELS = (Level(8, 48.0), Level(16, 112.0), Level(32, float("inf")))
+BOX_SIDES = 4  # top, left, bottom, right
 _PER_PIXEL: float = sum(1 / level.stride**2 for level in LEVELS)
 
 

@@ -7,13 +7,13 @@ import keras
 import numpy as np
 
 from tfkit.arguments import fields_take_text, takes_text
+from tfkit.artifacts.box_grid import BOX_SIDES
 from tfkit.errors import ModelError
 from tfkit.keras_types import Tensor
 from tfkit.models.patch_transformer import has_class_token
 
 # Where the head begins and ends; freezing, feature caching and export find their way by these names.
 POOLING, LOGITS, SCORES = "pooling", "logits", "scores"
-BOX_SIDES = 4  # behind the scores of a detector
 DECODER = "decoder"  # of a segmenter the first layer behind the backbone
 # Takes the class token, where that is what the head stands on; the pooling behind it only drops an axis.
 TOKEN = "class_token"
