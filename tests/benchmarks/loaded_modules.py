@@ -30,7 +30,7 @@ _ANY = "acceptance.max_accuracy_drop=1 acceptance.min_agreement=0"
 _COMMANDS = f"""\
 run digits_base {_QUICK.split()[1]}
 run digits {_QUICK} quantization.epochs=1 {_ANY}
-run digits run.name=channels {_QUICK} pruning={{method: channels, epochs: 1}} quantization=null {_ANY}
+run digits run.name=channels {_QUICK} pruning={{method: channels, keep: 0.5, epochs: 1}} quantization=null {_ANY}
 run digits run.name=sparse {_QUICK} pruning={{sparsity: 0.5, epochs: 1}} distillation={{}} quantization.epochs=1 {_ANY}
 run intents_small fine_tune.epochs=1 quantization.epochs=1 {_ANY}
 run intents_small run.name=smaller fine_tune.epochs=1 pruning={{heads: 1, epochs: 1}} quantization.epochs=1 {_ANY}
@@ -41,7 +41,7 @@ predict runs/intents_small hello
 predict runs/faq_small hello
 predict runs/digits runs/digits/golden
 benchmark runs/digits
-export runs/digits/models/float.keras --output exported
+export runs/digits/models/float.keras --output exported --format tflite_float32
 optimize runs/digits --data digits --max-drop 0.9
 doctor
 recipes list

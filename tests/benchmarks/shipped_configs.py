@@ -35,9 +35,10 @@ BANKING = "data.directory={data}/banking77"
 BACKBONE = "model.backbone={minilm}"
 NEEDS_NETWORK = ("beans", "tf_flowers")
 
-COMMANDS: dict[str, tuple[str, ...]] = {  # in this order: digits stands on digits_base
+COMMANDS: dict[str, tuple[str, ...]] = {  # in this order: digits and digits_continue stand on digits_base
     "digits_base": (),
     "digits": (),
+    "digits_continue": (),
     "digits_tune": (),
     "hymenoptera": (HYMENOPTERA, WEIGHTS),
     "hymenoptera_int8": (HYMENOPTERA, WEIGHTS),
