@@ -1,9 +1,11 @@
 """int8 on a CPU server: tfkit's files beside those of NNCF, of onnxruntime's own quantiser and of the stock converter.
 
-    python tests/benchmarks/cpu_servers.py [--digits RUN] [--photos RUN] [--resnet50] [--minilm FOLDER]
+    python tests/benchmarks/cpu_servers.py [--digits RUN] [--photos RUN] [--resnet50] [--texts RUN] [--minilm FOLDER]
 
-RUN is a finished run with quantisation-aware training (`models/float.keras`, `models/quantized.keras`), whose test
-split is read again from its recipe. ResNet-50 has random weights and MiniLM a random head: of these the speed counts.
+RUN is a finished run, whose test split is read again from its recipe: of images with quantisation-aware training
+(`models/float.keras`, `models/quantized.keras`), of texts with MiniLM fine-tuned in full; its float model is calibrated
+for int8 here, without training, at 32 and at 64 tokens, and every fourth text of its test split is asked. ResNet-50 has
+random weights, and so has the head of `--minilm FOLDER`: of these the speed counts.
 Each file is compared with the Keras model that it was made of: tfkit's int8 files with the one on int8's steps. The
 opponents quantise the same float model after training, on the same calibration examples, as their guides say: NNCF with
 its default preset for images and its transformer mode for texts, onnxruntime with `quant_pre_process`, QDQ, U8S8, per
@@ -27,10 +29,11 @@ import tensorflow as tf
 from measured import measured_on
 
 from tests.consumers.environments import Environment
-from tfkit.artifacts import ImageSpec, InputSpec, TextSpec
+from tfkit.artifacts import ImageSpec, InputSpec, RunDirectory, TextSpec
 from tfkit.compression import QuantizationPolicy, quantize_aware, settle_biases
 from tfkit.config import load_recipe
 from tfkit.data import load_image_splits
+from tfkit.data.text import load_text_splits
 from tfkit.exporters import export_formats
 from tfkit.inputs import calibration_inputs, input_batches
 from tfkit.models import load_model_file
@@ -66,6 +69,7 @@ def main() -> None:
     parser.add_argument("--digits", type=Path)
     parser.add_argument("--photos", type=Path)
     parser.add_argument("--resnet50", action="store_true")
+    parser.add_argument("--texts", type=Path)
     parser.add_argument("--minilm", type=Path, help="a keras-hub or Hugging Face preset")
     parser.add_argument("--rounds", type=int, default=9)
     options = parser.parse_args()
@@ -76,6 +80,8 @@ def main() -> None:
         subjects.append(lambda: of_run("MobileNetV2, hymenoptera", options.photos))
     if options.resnet50:
         subjects.append(resnet50)
+    if options.texts:
+        subjects += [lambda length=length: of_texts(options.texts, length) for length in (32, 64)]
     if options.minilm:
         subjects += [lambda length=length: minilm(options.minilm, length) for length in (32, 64)]
     print("| model | file | accuracy | as its Keras model | batch 1, ms | ratio | batch 32, ms each | ratio |")
@@ -95,6 +101,23 @@ def of_run(name: str, run: Path) -> Subject:
     shown = only_array(calibration_inputs(splits.train, spec, count=_CALIBRATION))
     test = np.concatenate([only_array(part) for part in input_batches(splits.test, spec, batch_size=32)])
     return Subject(name, floats, student, spec, tuple(splits.class_names), shown, test, splits.test.labels)
+
+
+def of_texts(run: Path, length: int) -> Subject:
+    """A run's float model, calibrated for int8 on its training texts."""
+    config = load_recipe(run / "recipe.yaml")
+    floats = load_model_file(run / "models" / "float.keras")
+    splits = load_text_splits(**config.data.loading_options(), targets=targets_of(config), seed=config.run.seed)
+    spec = TextSpec(length, RunDirectory(run).tokenizer)
+    shown = calibration_inputs(splits.train, spec, count=_CALIBRATION)
+    asked = splits.test.select(np.arange(0, len(splits.test), 4))
+    parts = list(input_batches(asked, spec, batch_size=256))
+    test = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    opened = with_sequence_length(open_transformer(floats), sequence_length=length)
+    student = quantize_aware(opened, shown, policy=QuantizationPolicy())
+    settle_biases(student)
+    classes = tuple(splits.class_names)
+    return Subject(f"MiniLM, {length} tokens, intents", opened, student, spec, classes, shown, test, asked.labels)
 
 
 def resnet50() -> Subject:

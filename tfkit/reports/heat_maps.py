@@ -105,6 +105,8 @@ def map_mistakes(
     Returns:
         One for each of at most 12 mistakes.
     """
+    import keras
+
     from tfkit.artifacts import best_artifact, read_manifest
     from tfkit.data import host_pixel_batches
     from tfkit.explaining import faithfulness, grad_cam, occlusion
@@ -115,7 +117,8 @@ def map_mistakes(
     chosen = test.select(np.array([mistake.position for mistake in wrong], np.int64))
     found: list[HeatMap] = []
     notes: list[str] = []
-    method, began = "Grad-CAM", time.perf_counter()
+    # The tfmot engine trains a tf-keras model, whose gradients are not asked.
+    method, began = "Grad-CAM" if isinstance(model, keras.Model) else "occlusion", time.perf_counter()
     with open_runtime(served) as runtime:
         pictures = (pixels[0] for pixels in host_pixel_batches(chosen, image, batch_size=1))
         for done, (mistake, pixels) in enumerate(zip(wrong, pictures, strict=True)):
