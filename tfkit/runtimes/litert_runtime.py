@@ -1,5 +1,6 @@
 """Run a `.tflite` file with LiteRT, as a device does: one image or text at a time."""
 
+import math
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -34,7 +35,6 @@ from tfkit.runtimes.protocol import (
 )
 
 _RUNS_WORTH_IT, _MOST_INTERPRETERS = 16, 8  # runs that another interpreter is opened for, and how many there are
-_MAP = 3
 _INPUT_TYPES = ("uint8", "int8", "float32")
 
 
@@ -92,8 +92,8 @@ class LiteRTRuntime(Runtime):
         self._further: list[Interpreter] = []
         self._indices = _input_indices(self._interpreter, by_name=self._named)
         sizes = tuple(int(size or 0) for size in self._output.shape[1:])
-        # A row of scores for each pixel; some classifiers give a map of one pixel.
-        self._of_one = sizes if len(sizes) == _MAP and sizes[:2] != (1, 1) else sizes[-1:]
+        # A row of scores for each pixel or place; some classifiers give a map of one pixel.
+        self._of_one = sizes if math.prod(sizes[:-1]) > 1 else sizes[-1:]
         self._is_one_sigmoid = self._output.shape[-1] == 1 and read_last_function(path) == "sigmoid"
         self._output_index = self._interpreter.get_output_details()[0]["index"]
 
