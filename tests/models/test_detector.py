@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tfkit.artifacts import ImageSpec
-from tfkit.artifacts.box_grid import levels
+from tfkit.artifacts.box_grid import geometry, levels
 from tfkit.compression import quantization_coverage
 from tfkit.errors import ModelError
 from tfkit.models import build_backbone, build_detector, gives_boxes, logits_model
@@ -22,11 +22,11 @@ def test_each_place_has_scores_and_a_box_around_it() -> None:
     answers = model.predict(np.random.default_rng(0).integers(0, 256, (2, 64, 64, 3)).astype(np.float32), verbose=0)
     assert answers.shape == (2, 84, 6) and gives_boxes(model) and logits_model(model) is model
     assert (answers[..., :2] < 0.2).all(), "at the first step most places see nothing"
-    centres, _, _ = levels(64)
-    top, left, bottom, right = np.moveaxis(answers[..., -4:], -1, 0)
-    assert (top <= centres[:, 0]).all() and (bottom >= centres[:, 0]).all()
-    assert (left <= centres[:, 1]).all() and (right >= centres[:, 1]).all()
-    assert answers[..., -4:].min() >= 0 and answers[..., -4:].max() <= 1
+    lowest, span = geometry(64)
+    assert (answers[..., -4:] >= lowest - 1e-6).all() and (answers[..., -4:] <= lowest + span + 1e-6).all()
+    centres, of = levels(64)
+    away = np.array([[2 * level.stride / 64] for level in of])
+    assert (np.abs(answers[..., -4:-2] - centres) <= away + 1e-6).all(), "a box's middle lies near its place"
 
 
 def test_all_of_it_has_a_place_in_an_integer_file() -> None:

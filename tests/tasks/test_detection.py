@@ -13,6 +13,12 @@ pytest.importorskip("pycocotools", reason="figures of detectors need pycocotools
 SIDE, PLACES = 64, 84
 
 
+def box_of(corners: np.ndarray) -> np.ndarray:
+    """As a detector writes it: middle row, middle column, height, width."""
+    low, high = corners[..., :2], corners[..., 2:]
+    return np.concatenate([(low + high) / 2, high - low], axis=-1)
+
+
 def labels_of(*images: list[tuple[float, ...]]) -> np.ndarray:
     most = max(1, *map(len, images))
     labels = np.full((len(images), most, 5), -1, np.float32)
@@ -28,7 +34,7 @@ def answers_of(labels: np.ndarray, classes: int, *, score: float = 0.9, moved: f
     for image, rows in enumerate(labels):
         for place, row in enumerate(rows[rows[:, 0] >= 0]):
             scores[image, place, int(row[0])] = score
-            scores[image, place, -4:] = row[1:] + moved
+            scores[image, place, -4:] = box_of(row[1:] + moved)
     return scores
 
 
@@ -37,8 +43,8 @@ TRUE = labels_of([(0, 0.1, 0.1, 0.5, 0.5), (1, 0.5, 0.5, 0.9, 0.9)], [(0, 0.2, 0
 
 def test_the_places_say_how_large_the_image_is() -> None:
     for side in (32, 64, 320, 416):
-        centres, reaches, of = levels(side)
-        assert len(centres) == len(reaches) == len(of) and side_of(len(centres)) == side
+        centres, of = levels(side)
+        assert len(centres) == len(of) and side_of(len(centres)) == side
     assert task_of(TRUE) is DETECTION
 
 
@@ -62,10 +68,10 @@ def test_nothing_found_and_nothing_there_are_told() -> None:
 
 def test_boxes_that_cover_a_better_one_of_their_class_are_taken_away() -> None:
     answer = np.zeros((1, 4, 6), np.float32)
-    answer[0, 0] = (0.9, 0, 0.1, 0.1, 0.5, 0.5)
-    answer[0, 1] = (0.8, 0, 0.1, 0.12, 0.5, 0.52)  # the same object
-    answer[0, 2] = (0, 0.7, 0.1, 0.1, 0.5, 0.5)  # of another class
-    answer[0, 3] = (0.6, 0, 0.6, 0.6, 0.9, 0.9)  # elsewhere
+    answer[0, 0] = (0.9, 0, 0.3, 0.3, 0.4, 0.4)
+    answer[0, 1] = (0.8, 0, 0.3, 0.32, 0.4, 0.4)  # the same object
+    answer[0, 2] = (0, 0.7, 0.3, 0.3, 0.4, 0.4)  # of another class
+    answer[0, 3] = (0.6, 0, 0.75, 0.75, 0.3, 0.3)  # elsewhere
     (found,) = found_boxes(answer, 0.5)
     assert found[:, :2].tolist() == pytest.approx(np.float32([[0, 0.9], [1, 0.7], [0, 0.6]]))
     assert [len(rows) for rows in found_boxes(answer, np.array([0.65, 0.75]))] == [1]
@@ -89,7 +95,7 @@ def test_two_models_are_alike_by_their_boxes() -> None:
 
 def test_thresholds_are_those_with_the_best_f1() -> None:
     scores = answers_of(TRUE, 2)
-    scores[1, 5] = (0.3, 0, 0, 0, 0.1, 0.1)  # a wrong one
+    scores[1, 5] = (0.3, 0, 0.05, 0.05, 0.1, 0.1)  # a wrong one
     first, second = DETECTION.thresholds(TRUE, scores, None)
     assert 0.3 < first < 0.9 and 0 < second < 0.9
     assert DETECTION.quality(TRUE, scores, Decision((first, second))).figures["right"] == 1.0
@@ -100,7 +106,7 @@ def test_thresholds_are_those_with_the_best_f1() -> None:
 
 def test_answers_are_told_image_by_image() -> None:
     scores = answers_of(TRUE, 2)
-    scores[0, 1], scores[2, 0] = 0, (0, 0.8, 0, 0, 1, 1)
+    scores[0, 1], scores[2, 0] = 0, (0, 0.8, 0.5, 0.5, 1, 1)
     names = ("ant", "bee")
     assert DETECTION.names_given(scores, names, PLAIN) == [{"ant"}, {"ant"}, {"bee"}]
     assert DETECTION.wrong is not None
@@ -114,7 +120,7 @@ def test_answers_are_told_image_by_image() -> None:
 def test_answers_that_follow_the_slope_of_the_loss_find_the_boxes() -> None:
     """From an int8 file's scores of 0, whose logarithm has no end."""
     labels = labels_of([(0, 0.1, 0.1, 0.6, 0.6), (1, 0.5, 0.7, 0.9, 0.95)], [(1, 0.2, 0.3, 0.9, 0.9)], [])
-    answers = keras.Variable(np.tile(np.float32([0, 0, 0.4, 0.4, 0.6, 0.6]), (3, PLACES, 1)))
+    answers = keras.Variable(np.tile(np.float32([0, 0, 0.5, 0.5, 0.2, 0.2]), (3, PLACES, 1)))
     import tensorflow as tf
 
     optimizer, course = keras.optimizers.Adam(0.02), []
@@ -140,6 +146,6 @@ def test_a_box_of_any_size_is_asked_of_some_place() -> None:
         corners = rng.uniform(0, 1 - extents)
         labels = np.concatenate([np.zeros((200, 1)), corners, corners + extents], axis=1).astype(np.float32)[:, None]
         answers = np.zeros((200, places, 5), np.float32)
-        answers[..., -4:] = labels[:, :, 1:]
+        answers[..., -4:] = box_of(labels[:, :, 1:])
         fits = keras.ops.convert_to_numpy(box_fit(labels, answers))
         assert fits.min() > 0.99

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from tfkit.artifacts import artifact
 from tfkit.artifacts.artifact import InputSpec, ModelSignature, TaskName, TensorSpec
-from tfkit.artifacts.box_grid import BOX_SIDES
+from tfkit.artifacts.box_grid import BOX_NUMBERS
 from tfkit.artifacts.format import ArtifactFormat, Quantization
 from tfkit.artifacts.lineage import Lineage
 
@@ -71,9 +71,9 @@ class FileEntry(_Part, extra="allow"):
         return None
 
     def _has_names(self, scores: TensorSpec) -> bool:
-        """Whether a tensor has a number for each name; of a detector's places the sides of a box stand behind them."""
-        sides = BOX_SIDES if len(scores.shape) == _PLACES else 0
-        return scores.shape[-1] in (None, 1, len(self.class_names), len(self.class_names) + sides)
+        """Whether a tensor has a number for each name; of a detector's places the numbers of a box may stand behind them."""
+        numbers = BOX_NUMBERS if len(scores.shape) == _PLACES else 0
+        return scores.shape[-1] in (None, 1, len(self.class_names), len(self.class_names) + numbers)
 
     def input_spec(self, folder: Path) -> InputSpec:
         """What it takes; paths are relative to a folder.

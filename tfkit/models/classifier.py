@@ -7,7 +7,7 @@ import keras
 import numpy as np
 
 from tfkit.arguments import fields_take_text, takes_text
-from tfkit.artifacts.box_grid import BOX_SIDES
+from tfkit.artifacts.box_grid import BOX_NUMBERS
 from tfkit.errors import ModelError
 from tfkit.keras_types import Tensor
 from tfkit.models.patch_transformer import has_class_token
@@ -203,7 +203,7 @@ def gives_boxes(model: keras.Model) -> bool:
 
 def named_outputs(model: keras.Model) -> int:
     """How many classes, labels or numbers a model's last axis has names for; of a detector less its boxes' sides."""
-    return int(model.output_shape[-1]) - (BOX_SIDES if gives_boxes(model) else 0)
+    return int(model.output_shape[-1]) - (BOX_NUMBERS if gives_boxes(model) else 0)
 
 
 def backbone_layers(model: keras.Model) -> tuple[keras.layers.Layer, ...]:

@@ -1,10 +1,10 @@
-"""A detector in one stage: at each place of three maps a score for each class, and how far a box reaches from there."""
+"""A detector in one stage: at each place of three maps a score for each class, and a box."""
 
 import keras
 import numpy as np
 
 from tfkit.arguments import takes_text
-from tfkit.artifacts.box_grid import LEVELS, Level, levels
+from tfkit.artifacts.box_grid import BOX_NUMBERS, LEVELS, geometry
 from tfkit.errors import ModelError
 from tfkit.keras_types import Tensor
 from tfkit.models.classifier import DECODER, LOGITS, SCORES
@@ -20,9 +20,9 @@ def build_detector(
     """Put a feature pyramid and heads without anchors on any backbone of feature maps.
 
     The pyramid has maps that are 8, 16 and 32 times smaller than the image (Lin et al. 2017, arXiv:1612.03144, of
-    separable convolutions). At each place stand a sigmoid for each class and the distances to the four sides of a box
-    (FCOS, Tian et al. 2019, arXiv:1904.01355), which become corners inside the model: whoever runs it has nothing to
-    know of maps. Every layer has an int8 kernel.
+    separable convolutions). At each place stand a sigmoid for each class (FCOS, Tian et al. 2019, arXiv:1904.01355), and
+    where the middle of a box lies and how large it is (CenterNet, Zhou et al. 2019, arXiv:1904.07850), as shares of the
+    image: whoever runs the model has nothing to know of maps. Every layer has an int8 kernel.
 
     Args:
         backbone: From raw pixels to feature maps, as `build_backbone` returns it.
@@ -33,7 +33,7 @@ def build_detector(
 
     Returns:
         A flat model from `pixels` to `scores`, float32 (n, places, classes + 4): for each place a score of each class,
-        then top, left, bottom and right of a box, as shares of the image's height and width, 0 to 1.
+        then middle row, middle column, height and width of a box, as shares of the image's.
 
     Raises:
         ModelError: When the backbone gives no maps 8 times smaller than the image or more, or the image is no square
@@ -51,7 +51,7 @@ def build_detector(
             hint="set data.image_size to such a number, such as 320, and data.resize to stretch",
         )
     maps = _pyramid(backbone, channels)
-    scores, distances = [], []
+    scores, boxes = [], []
     for level in LEVELS:
         x, name = maps[level.stride], f"head_{level.stride}"
         if dropout:
@@ -64,14 +64,14 @@ def build_detector(
         )(x)
         places = (height // level.stride) ** 2
         scores.append(keras.layers.Reshape((places, classes), name=f"{LOGITS}_{level.stride}_rows")(given))
-        reaching = keras.layers.Dense(4, name=f"distances_{level.stride}")(x)
-        distances.append(keras.layers.Reshape((places, 4), name=f"distances_{level.stride}_rows")(reaching))
+        box = keras.layers.Dense(BOX_NUMBERS, name=f"box_{level.stride}")(x)
+        boxes.append(keras.layers.Reshape((places, BOX_NUMBERS), name=f"box_{level.stride}_rows")(box))
     given = keras.layers.Concatenate(axis=1, name=LOGITS)(scores)
     given = keras.layers.Activation("sigmoid", name="class_scores", dtype="float32")(given)
-    corners = _corners(keras.layers.Concatenate(axis=1, name="distances")(distances), height)
+    located = _located(keras.layers.Concatenate(axis=1, name="boxes")(boxes), height)
     return keras.Model(
         backbone.inputs[0],
-        keras.layers.Concatenate(axis=-1, name=SCORES, dtype="float32")([given, corners]),
+        keras.layers.Concatenate(axis=-1, name=SCORES, dtype="float32")([given, located]),
         name=backbone.name,
     )
 
@@ -97,21 +97,11 @@ def _pyramid(backbone: keras.Model, channels: int) -> dict[int, Tensor]:
     return maps
 
 
-def _corners(distances: Tensor, side: int) -> Tensor:
-    """Top, left, bottom and right of the box at each place, (n, places, 4), from its distances' logits."""
-    scale, offset = _geometry(levels(side), side)
-    places = distances.shape[1]
-    x = keras.layers.Activation("sigmoid", name="reach", dtype="float32")(distances)
-    x = keras.layers.Reshape((places * 4,), name="reach_row")(x)
-    x = keras.layers.Rescaling(scale.ravel().tolist(), offset.ravel().tolist(), name="corners_row", dtype="float32")(x)
-    return keras.layers.Reshape((places, 4), name="corners")(x)
-
-
-def _geometry(rows: tuple[np.ndarray, np.ndarray, list[Level]], side: int) -> tuple[np.ndarray, np.ndarray]:
-    """What the four sigmoids of each place are multiplied by, and what is added: float (places, 4) each.
-
-    A sigmoid of 1 reaches as far as boxes of the level do, and no further than the image's border.
-    """
-    centres, reaches, _ = rows
-    before, behind = np.minimum(reaches[:, None], centres), np.minimum(reaches[:, None], 1 - centres)
-    return np.concatenate([-before, behind], axis=1), np.concatenate([centres, centres], axis=1)
+def _located(boxes: Tensor, side: int) -> Tensor:
+    """The box of each place as shares of the image, (n, places, 4), from its logits."""
+    lowest, span = geometry(side)
+    places = boxes.shape[1]
+    x = keras.layers.Activation("sigmoid", name="box_shares", dtype="float32")(boxes)
+    x = keras.layers.Reshape((places * BOX_NUMBERS,), name="box_row")(x)
+    x = keras.layers.Rescaling(span.ravel().tolist(), lowest.ravel().tolist(), name="location_row", dtype="float32")(x)
+    return keras.layers.Reshape((places, BOX_NUMBERS), name="location")(x)

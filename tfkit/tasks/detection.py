@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tfkit.artifacts.box_grid import corners
 from tfkit.data.target_kinds.boxes import BOXES, NOTHING
 from tfkit.errors import ModelError
 from tfkit.tasks.detection_loss import box_fit, detection_loss
@@ -52,7 +53,7 @@ def found_boxes(scores: np.ndarray, least: "np.ndarray | float") -> list[Found]:
         For each image its boxes, at most 100.
 
     Example:
-        >>> answer = np.float32([[[0.9, 0, 0, 1, 1], [0.8, 0, 0, 1, 0.9], [0.1, 0, 0, 0.1, 0.1]]])
+        >>> answer = np.float32([[[0.9, 0.5, 0.5, 1, 1], [0.8, 0.5, 0.45, 1, 0.9], [0.1, 0, 0, 0.1, 0.1]]])
         >>> found_boxes(answer, 0.5)[0].round(1).tolist()
         [[0.0, 0.9, 0.0, 0.0, 1.0, 1.0]]
     """
@@ -64,7 +65,7 @@ def _found(answer: np.ndarray, least: "np.ndarray | float") -> Found:
         places, classes = np.nonzero(answer[:, :-4] >= least)
     score = answer[places, classes]
     order = np.argsort(-score, kind="stable")[: 10 * _MOST]
-    rows = np.column_stack([classes, score, answer[places, -4:]])[order].astype(np.float32)
+    rows = np.column_stack([classes, score, corners(answer[places, -4:])])[order].astype(np.float32)
     kept: list[np.ndarray] = []
     while len(rows) and len(kept) < _MOST:
         first, rows = rows[0], rows[1:]
@@ -298,8 +299,8 @@ def _answers(labels: np.ndarray, scores: np.ndarray, names: tuple[str, ...], dec
         "threshold; pycocotools reckons it. Found (recall): of the true boxes, the share that was given. Right when "
         "given (precision): of the given boxes, the share that is right. Thresholds were chosen on the validation "
         "split.",
-        output="at each of many places a score for each class and a box (top, left, bottom, right, as shares of the "
-        "image); boxes that cover a better one are to be taken away",
+        output="at each of many places a score for each class and a box (middle row, middle column, height and width, "
+        "as shares of the image); boxes that cover a better one are to be taken away",
         same="gives the same box",
         bars=("AP at half an overlap", tuple(row[2] for row in rows)),  # type: ignore[misc]
     )
@@ -343,8 +344,10 @@ def _serve(scores: Any, names: tuple[str, ...], thresholds: tuple[float, ...]) -
 
     limits = tf.constant(thresholds or _HALF, tf.float32)
     counted = tf.where(scores[..., :-4] >= limits, scores[..., :-4], 0.0)
+    middle, half = scores[..., -4:-2], scores[..., -2:] / 2
+    located = tf.concat([middle - half, middle + half], axis=-1)
     boxes, sure, classes, count = tf.image.combined_non_max_suppression(
-        scores[..., None, -4:], counted, _MOST, _MOST, iou_threshold=_COVERED, score_threshold=1e-6
+        located[..., None, :], counted, _MOST, _MOST, iou_threshold=_COVERED, score_threshold=1e-6
     )
     labels = tf.gather(tf.constant(names, tf.string), tf.cast(classes, tf.int32))
     return {"boxes": boxes, "confidences": sure, "labels": labels, "count": count, "scores": scores}
@@ -355,7 +358,7 @@ def _noted(decision: Decision) -> str:
 
 
 def _described(names: tuple[str, ...]) -> str:
-    return "At each place: how likely each class is, then a box: top, left, bottom, right, as shares of the image"
+    return "At each place how likely each class is, and a box: middle row, middle column, height, width, as shares"
 
 
 DETECTION = Task(

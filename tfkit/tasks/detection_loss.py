@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from tfkit.artifacts.box_grid import levels, side_of
+from tfkit.artifacts.box_grid import LEVELS, levels, side_of
 
 _CENTRAL = 1.5  # strides: how far a place may lie from a box's middle to answer for it (Tian et al. 2020, FCOS)
 _SMALLEST = 1 / 512  # an int8 score of 0 stands for no less: its logarithm is finite and still learns
@@ -32,11 +32,11 @@ def detection_loss(wanted: Any, given: Any) -> Any:
     from keras import ops
 
     wanted, given = ops.cast(wanted, "float32"), ops.cast(given, "float32")
-    scores, corners = given[..., :-4], given[..., -4:]
+    scores = given[..., :-4]
     chosen, is_box = _answering(wanted, int(given.shape[1]))
     boxes = ops.take_along_axis(wanted, chosen[..., None], axis=1)
     classes = ops.cast(ops.maximum(boxes[..., 0], 0.0), "int32")
-    fit, generalised = _fit(boxes[..., 1:], corners)
+    fit, generalised = _fit(boxes[..., 1:], _corners(given))
     of_box = ops.cast(is_box, "float32")
     target = of_box * ops.stop_gradient(fit)
     targets = ops.one_hot(classes, int(scores.shape[-1])) * target[..., None]
@@ -54,9 +54,17 @@ def box_fit(wanted: Any, given: Any) -> Any:
 
     wanted, given = ops.cast(wanted, "float32"), ops.cast(given, "float32")
     chosen, is_box = _answering(wanted, int(given.shape[1]))
-    fit, _ = _fit(ops.take_along_axis(wanted, chosen[..., None], axis=1)[..., 1:], given[..., -4:])
+    fit, _ = _fit(ops.take_along_axis(wanted, chosen[..., None], axis=1)[..., 1:], _corners(given))
     of_box = ops.cast(is_box, "float32")
     return ops.sum(of_box * fit, axis=1) / ops.maximum(ops.sum(of_box, axis=1), 1.0)
+
+
+def _corners(given: Any) -> Any:
+    """Top, left, bottom and right of the boxes of answers, not cut off at the image's border; float32 (n, places, 4)."""
+    from keras import ops
+
+    middle, half = given[..., -4:-2], given[..., -2:] / 2
+    return ops.concatenate([middle - half, middle + half], axis=-1)
 
 
 def _answering(wanted: Any, places: int) -> tuple[Any, Any]:
@@ -68,7 +76,7 @@ def _answering(wanted: Any, places: int) -> tuple[Any, Any]:
     from keras import ops
 
     side = side_of(places)
-    centres, _, of = levels(side)
+    centres, of = levels(side)
     near = np.array([_CENTRAL * level.stride / side for level in of], np.float32)
     sizes = np.array([level.largest / side for level in of], np.float32)
     floors = np.array([_smaller(level.stride, side) for level in of], np.float32)
@@ -91,8 +99,6 @@ def _answering(wanted: Any, places: int) -> tuple[Any, Any]:
 
 def _smaller(stride: int, side: int) -> float:
     """The longer side from which boxes are of a map, as a share of the image."""
-    from tfkit.artifacts.box_grid import LEVELS
-
     finer = [level.largest for level in LEVELS if level.stride < stride]
     return max(finer, default=0.0) / side
 
