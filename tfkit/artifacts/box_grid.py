@@ -2,7 +2,7 @@
 
 Their number alone says how large the image is: places = (side / 8)^2 + (side / 16)^2 + (side / 32)^2.
 
-A box is written as MediaPipe's detectors write theirs: middle row, middle column, height, width, as shares of the image.
+A box is written as MediaPipe's detectors write it: middle row, middle column, height, width, as shares of the image.
 """
 
 import math

@@ -71,7 +71,7 @@ class FileEntry(_Part, extra="allow"):
         return None
 
     def _has_names(self, scores: TensorSpec) -> bool:
-        """Whether a tensor has a number for each name; of a detector's places the numbers of a box may stand behind them."""
+        """Whether a tensor has a number for each name; of a detector's places those of a box may stand behind."""
         numbers = BOX_NUMBERS if len(scores.shape) == _PLACES else 0
         return scores.shape[-1] in (None, 1, len(self.class_names), len(self.class_names) + numbers)
 

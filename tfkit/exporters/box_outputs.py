@@ -1,4 +1,4 @@
-"""A detector's file with two outputs, as MediaPipe's ObjectDetector and others take them: scores, and where boxes lie."""
+"""A detector's file with two outputs, as MediaPipe's ObjectDetector takes them: scores, and where boxes lie."""
 
 import copy
 

@@ -139,8 +139,8 @@ def _detector(shape: NDArray[np.int32]) -> NDArray[np.uint8]:
     _, places, classes = map(np.int32, shape)
     one = np.float32(1)
     anchors: list[_Table] = [{2: one, 3: one} for _ in range(places)]
-    scales: _Table = {6: one, 7: one, 8: one, 9: one}
-    decoded: _Table = {0: classes, 1: places, 2: np.int32(BOX_NUMBERS), 3: np.int32(BOX_NUMBERS), 5: np.int32(2), **scales}
+    numbers = np.int32(BOX_NUMBERS)
+    decoded: _Table = {0: classes, 1: places, 2: numbers, 3: numbers, 5: np.int32(2), 6: one, 7: one, 8: one, 9: one}
     told: _Table = {0: "1.0.0", 1: {0: {0: anchors}}, 2: decoded}
     return np.frombuffer(_packed_table(told, _DETECTOR_IDENTIFIER), np.uint8)
 

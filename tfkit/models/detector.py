@@ -20,9 +20,9 @@ def build_detector(
     """Put a feature pyramid and heads without anchors on any backbone of feature maps.
 
     The pyramid has maps that are 8, 16 and 32 times smaller than the image (Lin et al. 2017, arXiv:1612.03144, of
-    separable convolutions). At each place stand a sigmoid for each class (FCOS, Tian et al. 2019, arXiv:1904.01355), and
-    where the middle of a box lies and how large it is (CenterNet, Zhou et al. 2019, arXiv:1904.07850), as shares of the
-    image: whoever runs the model has nothing to know of maps. Every layer has an int8 kernel.
+    separable convolutions). At each place stand a sigmoid for each class (FCOS, Tian et al. 2019, arXiv:1904.01355),
+    and where the middle of a box lies and how large it is (CenterNet, Zhou et al. 2019, arXiv:1904.07850), as shares of
+    the image: whoever runs the model has nothing to know of maps. Every layer has an int8 kernel.
 
     Args:
         backbone: From raw pixels to feature maps, as `build_backbone` returns it.

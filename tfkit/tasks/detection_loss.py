@@ -60,7 +60,7 @@ def box_fit(wanted: Any, given: Any) -> Any:
 
 
 def _corners(given: Any) -> Any:
-    """Top, left, bottom and right of the boxes of answers, not cut off at the image's border; float32 (n, places, 4)."""
+    """Top, left, bottom and right of answers' boxes, not cut off at the image's border; float32 (n, places, 4)."""
     from keras import ops
 
     middle, half = given[..., -4:-2], given[..., -2:] / 2
