@@ -14,6 +14,7 @@ from .timing import Timed, Timing, time_model
 from .values import Explained, FoundTexts, Heated, Limits, Prediction, TextTable, Verified
 from .verified_table import verified_notes, verified_table
 from .verifying import verify
+from .watching import Monitored, monitor
 
 __all__ = [
     "Ancestor",
@@ -24,6 +25,7 @@ __all__ = [
     "Images",
     "LabelQueue",
     "Limits",
+    "Monitored",
     "Optimized",
     "Prediction",
     "PushOptions",
@@ -40,6 +42,7 @@ __all__ = [
     "found_table",
     "label_queue",
     "make_empty",
+    "monitor",
     "optimize",
     "predict",
     "prediction_table",
