@@ -62,7 +62,7 @@ def test_a_spike_is_told_everywhere(run: Path, lines: list[str], tmp_path: Path,
     assert len(told["windows"]) == 47 and told["windows"][46]["texts"] == 50
     spike = next(alarm for alarm in told["raised"] if alarm["kind"] == "spike" and alarm["topic"])
     assert spike["topic"] == "delivery_status" and spike["window"] == told["windows"][46]["number"]
-    (method, place, body), *_ = [one for one in hook.taken if one[0] == "POST"]
+    (_, place, body), *_ = [one for one in hook.taken if one[0] == "POST"]
     assert json.loads(body)["alarms"] == told["raised"] and place == "/secret"
     pushed = [one for one in hook.taken if one[0] == "PUT"]
     assert pushed and pushed[0][1] == "/metrics/job/tfkit_monitor/instance/topics"
