@@ -24,6 +24,7 @@ from tfkit.cli import (
     redact,
     run,
     tune,
+    tune_file,
     verify,
 )
 from tfkit.cli.options import laid_open
@@ -59,6 +60,7 @@ _COMMANDS: tuple[Callable[..., int], ...] = (
     export.export,
     optimize.optimize,
     tune.tune,
+    tune_file.tune_file,
     verify.verify,
     benchmark.benchmark,
     predict.predict,

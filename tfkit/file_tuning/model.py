@@ -61,19 +61,18 @@ class IntegerFileModel(keras.Model):
         if kernel.stored is None or kernel.scales is None or kernel.dtype.itemsize != _BYTES:
             return
         if kernel.number not in self.kernels:
-            real = np.asarray(kernel.real, np.float32)
-            name = f"tensor_{kernel.number}"
-            self.kernels[kernel.number] = self.add_weight(
-                shape=real.shape, initializer=keras.initializers.Constant(real), name=f"{name}_kernel"
+            name, zero = f"tensor_{kernel.number}", kernel.zero_points.reshape(_along(kernel))
+            steps = np.asarray(kernel.stored, np.float32) - zero
+            self.kernels[kernel.number] = self.add_weight(  # in the file's steps
+                shape=steps.shape, initializer=keras.initializers.Constant(steps), name=f"{name}_kernel"
             )
             self.scales[kernel.number] = self.add_weight(  # logarithm of how many times larger than the file's
                 shape=kernel.scales.shape, initializer="zeros", name=f"{name}_scale"
             )
         if len(inputs) > 2 and inputs[2] >= 0 and inputs[2] not in self.biases:
             bias = self.graph.tensors[inputs[2]]
-            real = np.asarray(bias.real, np.float32)
-            self.biases[bias.number] = self.add_weight(
-                shape=real.shape, initializer=keras.initializers.Constant(real), name=f"tensor_{bias.number}_bias"
+            self.biases[bias.number] = self.add_weight(  # what is added to it, in the output's steps
+                shape=bias.shape, initializer="zeros", name=f"tensor_{bias.number}_bias"
             )
 
     def tensor(self, number: int) -> FileTensor:
@@ -89,13 +88,17 @@ class IntegerFileModel(keras.Model):
         scale = tensor.scales * tf.exp(tf.convert_to_tensor(self.scales[number]))
         low, high = ends(tensor)
         along = tf.reshape(scale, _along(tensor))
-        return tf.clip_by_value(rounded(tf.convert_to_tensor(self.kernels[number]) / along), low, high), scale
+        grown = along / tensor.scales.reshape(_along(tensor))
+        return tf.clip_by_value(rounded(tf.convert_to_tensor(self.kernels[number]) / grown), low, high), scale
 
-    def bias(self, number: int, scale: tf.Tensor) -> tf.Tensor:
-        """A bias in whole steps of a scale."""
+    def bias(self, number: int, step: tf.Tensor, out: float) -> tf.Tensor:
+        """A bias in whole steps of one size, where the output has steps of another."""
+        tensor = self.tensor(number)
+        held = tf.constant(np.asarray(tensor.stored), tf.float32)
         if number not in self.biases:
-            return tf.constant(np.asarray(self.tensor(number).stored), tf.float32)
-        return rounded(tf.convert_to_tensor(self.biases[number]) / scale)
+            return held
+        before = held if tensor.scales is None else held * (tensor.scales / step)
+        return rounded(before + tf.convert_to_tensor(self.biases[number]) * (out / step))
 
     def call(self, inputs: Any) -> Any:
         """The output's integers for the input's."""
@@ -159,9 +162,9 @@ class _Pass:
         """A kernel's integers less their zero point, and its scale."""
         return self.model.kernel(number)
 
-    def bias(self, number: int, scale: tf.Tensor) -> tf.Tensor:
-        """A bias in whole steps of a scale."""
-        return self.model.bias(number, scale)
+    def bias(self, number: int, step: tf.Tensor, out: float) -> tf.Tensor:
+        """A bias in whole steps."""
+        return self.model.bias(number, step, out)
 
 
 def ends(tensor: FileTensor) -> tuple[float, float]:

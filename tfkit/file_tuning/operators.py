@@ -32,8 +32,8 @@ class Job(Protocol):
         """A constant's integers less their zero point, and its scale: of weights that train, with gradients."""
         ...
 
-    def bias(self, number: int, scale: tf.Tensor) -> tf.Tensor:
-        """A bias in whole steps of a scale, with gradients."""
+    def bias(self, number: int, step: tf.Tensor, out: float) -> tf.Tensor:
+        """A bias in whole steps of the products', where the output has steps of `out`, with gradients."""
         ...
 
 
@@ -93,10 +93,9 @@ def _weighted(job: Job, operator: FileOperator, product: Callable[[tf.Tensor, tf
     given_scale, zero = _grid(given)
     kernel, scale = job.kernel(operator.inputs[1])
     sums = product(job.steps(operator.inputs[0]) - zero, kernel)
-    step = given_scale * tf.reshape(scale, [-1])
+    step, (out_scale, out_zero) = given_scale * tf.reshape(scale, [-1]), _grid(out)
     if len(operator.inputs) > 2 and operator.inputs[2] >= 0:
-        sums += job.bias(operator.inputs[2], step)
-    out_scale, out_zero = _grid(out)
+        sums += job.bias(operator.inputs[2], step, out_scale)
     steps = rounded(sums * (step / out_scale)) + out_zero
     return clipped(steps, out, operator.options.fusedActivationFunction)
 
@@ -159,7 +158,9 @@ def _average_pool(job: Job, operator: FileOperator) -> tf.Tensor:
     size, stride = (options.filterHeight, options.filterWidth), (options.strideH, options.strideW)
     means = tf.nn.avg_pool2d(job.steps(operator.inputs[0]), size, stride, _padding(options))
     out = job.tensor(operator.outputs[0])
-    return clipped(_rounded_away(means), out, options.fusedActivationFunction)
+    # XNNPACK takes the pooling of uint8 files, and rounds as always; that of int8 files runs in LiteRT's kernel.
+    rounding = rounded if out.dtype == np.uint8 else _rounded_away
+    return clipped(rounding(means), out, options.fusedActivationFunction)
 
 
 def _max_pool(job: Job, operator: FileOperator) -> tf.Tensor:

@@ -13,7 +13,7 @@ from tfkit.file_tuning.model import IntegerFileModel
 
 _HELD_OUT = 0.2  # of the pictures: they choose the epoch
 _LEAST = 10
-_SCALES = 0.1  # of the learning rate: a scale moves all weights of a channel at once
+_SCALES = 0.01  # of the learning rate: a scale moves all weights of a channel at once
 
 
 @dataclass(frozen=True)
@@ -22,14 +22,14 @@ class Tuning:
 
     Attributes:
         epochs: Passes over the pictures.
-        learning_rate: Of weights and biases as a share of what a step of each is worth, at the start; it falls to 0.
+        learning_rate: Of weights in the file's steps, and of biases in the output's, at the start; it falls to 0.
         batch_size: Pictures at a time.
         temperature: What the teacher's and the student's logits are divided by.
         seed: Of what is held out and of the order.
     """
 
     epochs: int = 10
-    learning_rate: float = 1e-4
+    learning_rate: float = 0.01
     batch_size: int = 16
     temperature: float = 2.0
     seed: int = 0
@@ -82,9 +82,7 @@ def tune(
     if len(inputs) < _LEAST:
         raise DataError(f"there are {len(inputs)} pictures to learn from", hint=f"give {_LEAST} or more, best hundreds")
     keras.utils.set_random_seed(plan.seed)
-    order = np.random.default_rng(plan.seed).permutation(len(inputs))
-    held = max(2, round(_HELD_OUT * len(inputs)))
-    known, learned = order[:held], order[held:]
+    known, learned = held_out(len(inputs), plan)
     steps = plan.epochs * -(-len(learned) // plan.batch_size)
     step = _Step(model, plan, steps)
     losses = [step.loss_of(inputs[known], teacher[known])]
@@ -99,7 +97,14 @@ def tune(
         if progress is not None:
             progress(epoch + 1, plan.epochs, f"held out {losses[-1]:.4f}, at first {losses[0]:.4f}")
     model.set_weights(kept)
-    return Tuned(tuple(losses), best, len(learned), held)
+    return Tuned(tuple(losses), best, len(learned), len(known))
+
+
+def held_out(count: int, plan: Tuning) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """The places of pictures that choose the epoch, and of those that are learned from."""
+    order = np.random.default_rng(plan.seed).permutation(count)
+    held = max(2, round(_HELD_OUT * count))
+    return order[:held], order[held:]
 
 
 class _Step:

@@ -32,10 +32,10 @@ def written_back(flatbuffer: bytes, model: IntegerFileModel) -> bytes:
     for operator in model.graph.operators:
         if operator.name not in WEIGHTED or len(operator.inputs) < 3 or operator.inputs[2] not in model.biases:
             continue
-        given = model.tensor(operator.inputs[0])
+        given, out = (model.tensor(number) for number in (operator.inputs[0], operator.outputs[0]))
         _, scale = model.kernel(operator.inputs[1])
         step = np.float32(given.scales[0]) * np.asarray(scale, np.float32).reshape(-1)  # type: ignore[index]
-        bias = np.round(np.asarray(model.biases[operator.inputs[2]], np.float64) / step)
+        bias = model.bias(operator.inputs[2], step, float(out.scales[0])).numpy()  # type: ignore[index]
         limits = np.iinfo(np.int32)
         _put(file, operator.inputs[2], np.clip(bias, limits.min, limits.max).astype(np.int32), step, shared)
     content = packed(file)

@@ -128,6 +128,16 @@ class LiteRTRuntime(Runtime):
                 pass
         return np.concatenate([1 - rows, rows], axis=-1) if self._is_one_sigmoid else rows
 
+    def encoded(self, pixels: NDArray[np.uint8]) -> NDArray[np.number]:
+        """What the file's input holds for pictures, uint8 (n, height, width, channels): numbers of its own type.
+
+        Raises:
+            ModelError: When nobody knows what an 8-bit input takes for a pixel.
+        """
+        if self._scaling is None:
+            raise _unknown_scaling(self._input, self._path)
+        return self._encoder.encoded(pixels)
+
     def prepare(self, inputs: ModelInputs) -> Callable[[], float | None]:
         """Make ready one run on one image or text; see `Runtime.prepare`. Only `invoke` lies in the call."""
         self._give(self._interpreter, self._checked(inputs), 0)
