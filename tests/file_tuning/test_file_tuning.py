@@ -144,7 +144,7 @@ def test_what_cannot_be_trained_is_told_by_its_operators(tmp_path: Path) -> None
     given = keras.Input((SIDE, SIDE, 3))
     x = keras.layers.UpSampling2D(2, interpolation="bilinear")(keras.layers.Conv2D(4, 3)(given))
     model = keras.Model(given, keras.layers.Dense(2, activation="softmax")(keras.layers.Flatten()(x)))
-    file, whole = files(model, tmp_path)
+    file, _ = files(model, tmp_path)
     with pytest.raises(ModelError, match="no rule trains: RESIZE_BILINEAR"):
         read_integer_file(file)
     with pytest.raises(ModelError, match="no integer weights"):

@@ -49,9 +49,7 @@ class TunedFile:
     @property
     def sentences(self) -> list[str]:
         """For the terminal."""
-        told = [
-            f"to {self.as_the_file:.1%} of {self.pictures} pictures the model that was read answers as its file, to the step"
-        ]
+        told = [f"the model that was read answers as its file, to the step, to {self.as_the_file:.1%} of the pictures"]
         if self.left_out:
             told.append(f"{self.left_out} pictures cannot be read")
         if self.file is None:
@@ -59,7 +57,7 @@ class TunedFile:
         held = f"of {self.training.held_out} held-out pictures"
         return [
             *told,
-            f"as the teacher: {self.same_before:.1%} {held} before, {self.same_after:.1%} now (epoch {self.training.best})",
+            f"as the teacher: {self.same_before:.1%} {held}, now {self.same_after:.1%} (epoch {self.training.best})",
             f"the new file is {self.file}: prove it with tfkit verify --data",
         ]
 
@@ -195,8 +193,7 @@ def _as_the_file(
     apart = float((found.argmax(-1) != answers.argmax(-1)).mean())
     if apart > _MOST_APART:
         raise ModelError(
-            f"what was read of '{path}' answers otherwise than the file for {apart:.1%} of the pictures: it would learn "
-            "for another one",
-            hint="report the file: an operator is read wrongly",
+            f"what was read of '{path}' answers otherwise than the file for {apart:.1%} of the pictures",
+            hint="an operator of it is read wrongly: report the file",
         )
     return float((np.abs(found - answers).max(axis=-1) < 1e-6).mean())
