@@ -28,12 +28,12 @@ def convolutional() -> keras.Model:
     x = keras.layers.Add()([keras.layers.Conv2D(8, 1)(beside), x])
     x = keras.layers.Concatenate()([keras.layers.MaxPooling2D(2)(x), keras.layers.AveragePooling2D(2)(x)])
     x = keras.layers.ZeroPadding2D(1)(x)
-    x = keras.layers.Conv2D(12, 3, dilation_rate=2, activation="hard_swish")(x)
+    x = keras.layers.Conv2D(12, 3, activation="hard_swish")(x)
     x = keras.layers.GlobalAveragePooling2D()(x)
     return keras.Model(given, keras.layers.Dense(CLASSES, activation="softmax")(x))
 
 
-def files(model: keras.Model, folder: Path, *, kind: type = np.int8, steep: float = 1.0) -> tuple[Path, Path]:
+def files(model: keras.Model, folder: Path, *, kind: tf.DType = tf.int8, steep: float = 1.0) -> tuple[Path, Path]:
     """TensorFlow's own files: int8 by calibration, and float."""
     for layer in model.layers:
         if layer.weights:
@@ -59,8 +59,8 @@ def made(tmp_path: Path) -> tuple[Path, Path]:
     return files(convolutional(), tmp_path, steep=1.5)
 
 
-@pytest.mark.parametrize("kind", [np.int8, np.uint8], ids=["int8", "uint8"])
-def test_a_file_that_is_read_answers_as_litert_does(tmp_path: Path, kind: type) -> None:
+@pytest.mark.parametrize("kind", [tf.int8, tf.uint8], ids=["int8", "uint8"])
+def test_a_file_that_is_read_answers_as_litert_does(tmp_path: Path, kind: tf.DType) -> None:
     keras.utils.set_random_seed(0)
     file, _ = files(convolutional(), tmp_path, kind=kind)
     model, shown = read_integer_file(file), pictures(50)
@@ -145,7 +145,7 @@ def test_what_cannot_be_trained_is_told_by_its_operators(tmp_path: Path) -> None
     x = keras.layers.UpSampling2D(2, interpolation="bilinear")(keras.layers.Conv2D(4, 3)(given))
     model = keras.Model(given, keras.layers.Dense(2, activation="softmax")(keras.layers.Flatten()(x)))
     file, _ = files(model, tmp_path)
-    with pytest.raises(ModelError, match="no rule trains: RESIZE_BILINEAR"):
+    with pytest.raises(ModelError, match="no rule trains: RESIZE_BILINEAR$"):
         read_integer_file(file)
     with pytest.raises(ModelError, match="no integer weights"):
         read_integer_file(files(convolutional(), tmp_path)[1])

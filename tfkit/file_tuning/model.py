@@ -37,7 +37,9 @@ class IntegerFileModel(keras.Model):
 
     def __init__(self, graph: FileGraph) -> None:
         super().__init__(name="integer_file")
-        if unknown := sorted({operator.name for operator in graph.operators} - set(RULES)):
+        # Sizes of tensors, which converters let a file compute, are known here.
+        self.operators = [one for one in graph.operators if _computes_numbers(graph.tensors[one.outputs[0]])]
+        if unknown := sorted({operator.name for operator in self.operators} - set(RULES)):
             raise ModelError(
                 f"no rule trains: {', '.join(unknown)}",
                 hint="tune a file of convolutions, pooling, sums and fully connected layers",
@@ -50,7 +52,7 @@ class IntegerFileModel(keras.Model):
         self.kernels: dict[int, keras.Variable] = {}
         self.scales: dict[int, keras.Variable] = {}
         self.biases: dict[int, keras.Variable] = {}
-        for operator in graph.operators:
+        for operator in self.operators:
             if operator.name in WEIGHTED:
                 self._take(operator.inputs)
         if not self.kernels:
@@ -136,9 +138,13 @@ class IntegerFileModel(keras.Model):
     def _run(self, inputs: Any) -> dict[int, tf.Tensor]:
         (given,) = self.graph.inputs.values()
         job = _Pass(self, {int(given): tf.cast(inputs, tf.float32)})
-        for operator in self.graph.operators:
+        for operator in self.operators:
             job.values[operator.outputs[0]] = RULES[operator.name](job, operator)
         return job.values
+
+
+def _computes_numbers(tensor: FileTensor) -> bool:
+    return tensor.scales is not None or tensor.dtype.kind == "f"
 
 
 @dataclass(frozen=True)
