@@ -57,6 +57,7 @@ class IntegerFileModel(keras.Model):
                 self._take(operator.inputs)
         if not self.kernels:
             raise ModelError("the file has no integer weights to train", hint="name an int8 or uint8 .tflite file")
+        self.built = True
 
     def _take(self, inputs: tuple[int, ...]) -> None:
         kernel = self.graph.tensors[inputs[1]]
