@@ -117,7 +117,7 @@ def of_texts(run: Path, length: int) -> Subject:
     student = quantize_aware(opened, shown, policy=QuantizationPolicy())
     settle_biases(student)
     classes = tuple(splits.class_names)
-    return Subject(f"MiniLM, {length} tokens, intents", opened, student, spec, classes, shown, test, asked.labels)
+    return Subject(f"{run.name}, {length} tokens", opened, student, spec, classes, shown, test, asked.labels)
 
 
 def resnet50() -> Subject:
