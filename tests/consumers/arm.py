@@ -6,6 +6,7 @@ reads to choose its kernels.
 
 import shutil
 import subprocess
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,13 +40,18 @@ class ArmEnvironment(Environment):
     def run(self, script: Path, *words: str, processor: str) -> subprocess.CompletedProcess[str]:
         """Run a Python script as a processor of `PROCESSORS` would."""
         root = self.folder()
-        (root / "proc").mkdir(exist_ok=True)
-        (root / "proc/cpuinfo").write_text(PROCESSORS[processor])
         python = next((root / "usr/bin").glob("python3.*[0-9]"))
         variables = {"PYTHONHOME": "/usr", "PYTHONPATH": str(root / "wheels"), "PYTHONDONTWRITEBYTECODE": "1"}
         set_to = [word for name, value in variables.items() for word in ("-E", f"{name}={value}")]
-        command = [QEMU, "-cpu", processor, "-L", str(root), *set_to, str(python), str(script), *words]
-        return subprocess.run(command, capture_output=True, text=True, timeout=_LIMIT_S)
+        with tempfile.TemporaryDirectory() as temporary:  # two tests at once may ask for two processors
+            seen = Path(temporary)
+            for part in root.iterdir():
+                if part.name != "proc":
+                    (seen / part.name).symlink_to(part)
+            (seen / "proc").mkdir()
+            (seen / "proc/cpuinfo").write_text(PROCESSORS[processor])
+            command = [QEMU, "-cpu", processor, "-L", str(seen), *set_to, str(python), str(script), *words]
+            return subprocess.run(command, capture_output=True, text=True, timeout=_LIMIT_S)
 
     def _install(self, folder: Path) -> None:
         debian = folder / "debian"

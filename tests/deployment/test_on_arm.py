@@ -1,5 +1,6 @@
 """On aarch64 an int8 file answers to the bit as here, and the Python sample finds its golden files right."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -20,12 +21,16 @@ ARM = ArmEnvironment(
 LARGEST_DIFFERENCE = {"model_int8.tflite": 0, "model_float32.tflite": 1e-5}
 
 
-@pytest.fixture(scope="module", params=LARGEST_DIFFERENCE)
-def bundle(request: pytest.FixtureRequest, colour_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def _installed() -> None:
     try:
         ARM.folder()
     except NotInstallableError as fault:
         pytest.skip(str(fault))
+
+
+@pytest.fixture(scope="module", params=LARGEST_DIFFERENCE)
+def bundle(request: pytest.FixtureRequest, colour_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    _installed()
     folder = tmp_path_factory.mktemp("bundles") / "mobile"
     assert main(["package", "mobile", str(colour_run), "--output", str(folder), "--file", request.param]) == 0
     return folder
@@ -49,3 +54,15 @@ def test_the_python_sample_finds_its_golden_files_right_on_arm(bundle: Path) -> 
     done = ARM.run(bundle / "linux/classifier.py", "--check", processor="cortex-a76")
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.splitlines()[-1] == "OK"
+
+
+def test_two_processors_run_at_once(tmp_path: Path) -> None:
+    """Tests run beside each other; with one /proc/cpuinfo for all, LiteRT chose kernels the other could not run."""
+    _installed()
+    script = tmp_path / "late.py"
+    script.write_text("import time\ntime.sleep(1)\nprint(open('/proc/cpuinfo').read())\n")
+    with ThreadPoolExecutor() as threads:
+        done = dict(zip(PROCESSORS, threads.map(lambda name: ARM.run(script, processor=name), PROCESSORS), strict=True))
+    assert {name: one.stdout.strip() for name, one in done.items()} == {
+        name: told.strip() for name, told in PROCESSORS.items()
+    }
