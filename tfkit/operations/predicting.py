@@ -144,7 +144,7 @@ def _of_keras(
 ) -> Prediction:
     """What a Keras model says about pictures."""
     import_tensorflow()
-    from tfkit.models import load_model_file, register_custom_objects
+    from tfkit.models import gives_boxes, load_model_file, named_outputs, register_custom_objects
     from tfkit.runtimes import KerasRuntime
 
     register_custom_objects(custom_objects)
@@ -162,9 +162,10 @@ def _of_keras(
     scores = np.concatenate([runtime.scores(pixels) for pixels in _pixel_batches(files, image)])
     if says_numbers(found):
         scores = scores[:, -model.output_shape[-1] :]  # a sigmoid's number comes behind 1 - itself
-    names = names or tuple(map(str, range(scores.shape[-1])))
-    if len(names) != scores.shape[-1]:
-        raise ModelError(f"there are {len(names)} labels; '{path}' gives {scores.shape[-1]} scores")
+    outputs = named_outputs(model) if gives_boxes(model) else scores.shape[-1]  # a sigmoid of two classes has two
+    names = names or tuple(map(str, range(outputs)))
+    if len(names) != outputs:
+        raise ModelError(f"there are {len(names)} labels; '{path}' gives {outputs} scores")
     told = Prediction("image", tuple(map(str, files)), path, names, scores, found, run_thresholds(path))
     return heat_maps_of(told, _pictures(files, image), runtime.scores) if explain else told
 

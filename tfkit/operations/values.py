@@ -112,6 +112,21 @@ class Prediction:
         rows = self.asked.shown(self.scores, PLAIN)
         return [[(self.class_names[k], float(row[k])) for k in row.argsort()[::-1][:top]] for row in rows]
 
+    def boxes(self, place: int) -> list[dict[str, object]]:
+        """Of a detector: what it found in one picture, the surest first.
+
+        Args:
+            place: The picture's place among the inputs.
+
+        Returns:
+            For each box `label`, `score`, and `box`: top, left, bottom and right as shares of the picture.
+        """
+        (found,) = self.asked.given(self.scores[place : place + 1], Decision(self.thresholds))
+        return [
+            {"label": self.class_names[int(row[0])], "score": float(row[1]), "box": [float(side) for side in row[2:]]}
+            for row in found
+        ]
+
     def document(self, *, top: int = 5) -> dict[str, object]:
         """The answer as JSON keeps it.
 
@@ -130,6 +145,8 @@ class Prediction:
                 answer |= {"mask": self.masks[len(answers)]} if self.masks else {}
             elif self.thresholds:
                 answer["label"] = next(iter(given))
+            if self.asked.answers_boxes:
+                answer["boxes"] = self.boxes(len(answers))
             answers.append(answer)
         if self.heated:
             answers = [
