@@ -102,6 +102,11 @@ class ImageTaskSection(_TaskKeys):
         "segmentation: numbers or colours of pixels that are neither learned nor judged.",
         (255,),
     )
+    heat_maps: Literal["auto", "occlusion", "shap", "lime"] = choice(
+        "classification: how the report shows where the shipped file looked; auto: Grad-CAM, or occlusion where a model "
+        "has no feature maps. shap and lime need the packages of that name.",
+        "auto",
+    )
 
     def target_options(self) -> TargetOptions:
         """This section as keyword arguments of `tfkit.data.targets.Targets`."""
@@ -143,6 +148,7 @@ def broken_task_rules(tree: Tree, at_fault: set[KeyPath], places: Places) -> lis
     if kind != "classification":
         told = f"is for kind classification; got {kind}"
         asked = [name for name in ("coverage", "groups") if section.get(name) is not None]
+        asked += [name for name in ("heat_maps",) if section.get(name) not in (None, "auto")]
         broken += [(("task", name), f"task.{name} {told}") for name in asked]
     return [f"{sentence} {places.of(path)}" for path, sentence in broken if not {path, path[:1]} & at_fault]
 

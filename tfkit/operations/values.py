@@ -37,6 +37,7 @@ class Heated:
         pixels: uint8 (height, width, channels), the picture as the model takes it.
         heat: float32 (height, width): above zero what spoke for the label.
         told: How the model's own score follows the heat map.
+        method: How the heat map was made.
         file: Where it was written; empty where it was not.
     """
 
@@ -44,13 +45,14 @@ class Heated:
     pixels: NDArray[np.uint8]
     heat: NDArray[np.float32]
     told: "Faithfulness"
+    method: str = "occlusion"
     file: str = ""
 
     def document(self) -> dict[str, object]:
         """Its figures as JSON keeps them."""
         return {
             "label": self.label,
-            "method": "occlusion",
+            "method": self.method,
             "deletion": self.told.deletion,
             "insertion": self.told.insertion,
             "random_deletion": self.told.random_deletion,

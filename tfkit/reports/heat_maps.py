@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from tfkit.explaining import Faithfulness
 
 MOST_SHOWN = 12
+_TOLD = {"shap": "SHAP", "lime": "LIME"}
 _SECONDS = 30.0  # a large network on 512 pixels takes seconds a picture
 _FOR, _AGAINST = np.array([230, 80, 0], np.float32), np.array([0, 110, 220], np.float32)
 _STRENGTH = 0.7  # of the hottest place's colour over the picture
@@ -87,6 +88,7 @@ def map_mistakes(
     evaluation: Evaluation,
     test: ImageExamples,
     image: ImageSpec,
+    method: str = "auto",
     *,
     seconds: float = _SECONDS,
     progress: Callable[[int, int, str], None] | None = None,
@@ -99,6 +101,8 @@ def map_mistakes(
         evaluation: The Keras model's answers on the evaluation split.
         test: The split.
         image: What the model takes.
+        method: `auto` is Grad-CAM, or occlusion where a model has no feature maps; else as for
+            `tfkit.explaining.heat_map`.
         seconds: When this time has passed no further picture is begun; a note tells how many were left.
         progress: Called with pictures done, pictures in all and what is being done.
 
@@ -109,7 +113,7 @@ def map_mistakes(
 
     from tfkit.artifacts import best_artifact, read_manifest
     from tfkit.data import host_pixel_batches
-    from tfkit.explaining import faithfulness, grad_cam, occlusion
+    from tfkit.explaining import faithfulness, grad_cam, heat_map
     from tfkit.runtimes import open_runtime
 
     served = best_artifact(read_manifest(run.artifacts, compare=False))
@@ -117,8 +121,9 @@ def map_mistakes(
     chosen = test.select(np.array([mistake.position for mistake in wrong], np.int64))
     found: list[HeatMap] = []
     notes: list[str] = []
-    # The tfmot engine trains a tf-keras model, whose gradients are not asked.
-    method, began = "Grad-CAM" if isinstance(model, keras.Model) else "occlusion", time.perf_counter()
+    if method == "auto":  # the tfmot engine trains a tf-keras model, whose gradients are not asked
+        method = "Grad-CAM" if isinstance(model, keras.Model) else "occlusion"
+    began = time.perf_counter()
     with open_runtime(served) as runtime:
         pictures = (pixels[0] for pixels in host_pixel_batches(chosen, image, batch_size=1))
         for done, (mistake, pixels) in enumerate(zip(wrong, pictures, strict=True)):
@@ -127,16 +132,16 @@ def map_mistakes(
                 break
             answer = int(runtime.scores(pixels[None]).argmax())
             try:
-                if method != "Grad-CAM":
-                    raise ModelError(method)
-                heat = grad_cam(model, pixels, answer)
+                heat = grad_cam(model, pixels, answer) if method == "Grad-CAM" else None
             except ModelError:
-                method, heat = "occlusion", occlusion(runtime.scores, pixels, answer)
+                method, heat = "occlusion", None
+            if heat is None:
+                heat = heat_map(runtime.scores, pixels, answer, method=method)
             told = faithfulness(runtime.scores, pixels, heat, answer)
             found.append(HeatMap(mistake.position, evaluation.class_names[answer], heat, told))
             if progress is not None:
                 progress(done + 1, len(wrong), f"picture {done + 1}/{len(wrong)}")
-    return HeatMaps(served.path.name, method, tuple(found), tuple(notes))
+    return HeatMaps(served.path.name, _TOLD.get(method, method), tuple(found), tuple(notes))
 
 
 def heated(pixels: np.ndarray, heat: NDArray[np.float32]) -> NDArray[np.uint8]:
