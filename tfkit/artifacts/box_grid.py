@@ -100,4 +100,4 @@ def corners(boxes: NDArray[np.floating]) -> NDArray[np.floating]:
         [0.25, 0.0, 0.75, 1.0]
     """
     middle, half = boxes[..., :2], boxes[..., 2:] / 2
-    return np.clip(np.concatenate([middle - half, middle + half], axis=-1), 0, 1)
+    return np.asarray(np.clip(np.concatenate([middle - half, middle + half], axis=-1), 0, 1))

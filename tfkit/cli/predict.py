@@ -74,7 +74,8 @@ def predict(
         told = predict(
             path, inputs, labels=labels, top=top or _TOP, resize=resize, scaling=said, task=task,
             custom_objects=custom_objects, tokenizer=tokenizer, sequence_length=sequence_length, nearest=nearest,
-            explain=explain_by or explain or heat_maps is not None, tell=lambda sentence: typer.echo(f"  {sentence}", err=True),
+            explain=explain_by or explain or heat_maps is not None,
+            tell=lambda sentence: typer.echo(f"  {sentence}", err=True),
         )  # fmt: skip
     if not isinstance(told, FoundTexts):
         told = _with_files(told, masks, heat_maps)

@@ -103,8 +103,8 @@ class ImageTaskSection(_TaskKeys):
         (255,),
     )
     heat_maps: Literal["auto", "occlusion", "shap", "lime"] = choice(
-        "classification: how the report shows where the shipped file looked; auto: Grad-CAM, or occlusion where a model "
-        "has no feature maps. shap and lime need the packages of that name.",
+        "classification: how the report shows where the shipped file looked; auto: Grad-CAM, or occlusion where a "
+        "model has no feature maps. shap and lime need the packages of that name.",
         "auto",
     )
 

@@ -50,7 +50,9 @@ def heat_map(
     refuse_missing_method(method, asked="the method")
     if method == "occlusion":
         return occlusion(scores, pixels, class_index)
-    return shap_values(scores, pixels, class_index) if method == "shap" else lime(scores, pixels, class_index, seed=seed)
+    return (
+        shap_values(scores, pixels, class_index) if method == "shap" else lime(scores, pixels, class_index, seed=seed)
+    )
 
 
 def shap_values(

@@ -88,10 +88,11 @@ class IntegerFileModel(keras.Model):
         if number not in self.kernels:
             zero = np.reshape(tensor.zero_points, _along(tensor))
             return tf.constant(np.asarray(tensor.stored, np.float32) - zero, tf.float32), tf.constant(tensor.scales)
-        scale = tensor.scales * tf.exp(tf.convert_to_tensor(self.scales[number]))
+        steps = np.asarray(tensor.scales)
+        scale = steps * tf.exp(tf.convert_to_tensor(self.scales[number]))
         low, high = ends(tensor)
         along = tf.reshape(scale, _along(tensor))
-        grown = along / tensor.scales.reshape(_along(tensor))
+        grown = along / steps.reshape(_along(tensor))
         return tf.clip_by_value(rounded(tf.convert_to_tensor(self.kernels[number]) / grown), low, high), scale
 
     def bias(self, number: int, step: tf.Tensor, out: float) -> tf.Tensor:

@@ -2,6 +2,7 @@ from .alarms import Alarm, Watch
 from .choosing import choose_to_label
 from .comparison import Change, Comparison, Drift, Histogram, Shift, compare
 from .feed import Feed, Fields, Line, parsed
+from .monitored import Monitored
 from .profile import Profile, read_profile, words_of
 from .stream import ChangePoint, change_points
 from .windows import Tally, Window
@@ -16,6 +17,7 @@ __all__ = [
     "Fields",
     "Histogram",
     "Line",
+    "Monitored",
     "Profile",
     "Shift",
     "Tally",

@@ -15,7 +15,7 @@ from .tuning_files import TunedFile, tune_file
 from .values import Explained, FoundTexts, Heated, Limits, Prediction, TextTable, Verified
 from .verified_table import verified_notes, verified_table
 from .verifying import verify
-from .watching import Monitored, monitor
+from .watching import monitor
 
 __all__ = [
     "Ancestor",
@@ -26,7 +26,6 @@ __all__ = [
     "Images",
     "LabelQueue",
     "Limits",
-    "Monitored",
     "Optimized",
     "Prediction",
     "PushOptions",

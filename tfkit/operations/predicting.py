@@ -18,6 +18,7 @@ from tfkit.artifacts import (
     best_artifact,
 )
 from tfkit.errors import DataError, ModelError
+from tfkit.explaining.methods import HeatMapMethod, refuse_missing_method
 from tfkit.files import read_regular_file
 from tfkit.inputs import input_of
 from tfkit.opening import (
@@ -34,7 +35,6 @@ from tfkit.opening import (
     run_thresholds,
     takes_texts,
 )
-from tfkit.explaining.methods import HeatMapMethod, refuse_missing_method
 from tfkit.opening.judging import says_numbers
 from tfkit.opening.unlabelled import PICTURES_WANTED
 from tfkit.operations.heat_maps import heat_maps_of

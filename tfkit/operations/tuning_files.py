@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,7 @@ from tfkit.running import Display, SilentDisplay
 from tfkit.terminal import import_tensorflow
 
 if TYPE_CHECKING:
-    from tfkit.data import Examples
+    from tfkit.data import Examples, ImageExamples
     from tfkit.file_tuning import IntegerFileModel, Tuned, Tuning
     from tfkit.runtimes import LiteRTRuntime
 
@@ -111,7 +111,7 @@ def tune_file(
     if output.exists():
         raise DataError(f"'{output}' exists already, and is never overwritten", hint="name another with --output")
     student, knowing = (find_artifacts(Path(one), resize=resize)[0] for one in (path, teacher))
-    _refuse_others(student, knowing)
+    image, seen = _images_of(student, knowing)
     import_tensorflow()
     from tfkit.file_tuning import Tuning, read_integer_file, tune, written_back
     from tfkit.files import written_whole
@@ -121,14 +121,14 @@ def tune_file(
         paths = [Path(one) for one in ([data] if isinstance(data, str | Path) else data)]
         names = student.class_names
         examples, left_out = read_unlabelled(
-            paths, student.input, model=student.path, class_names=names, at_most=pictures, seed=(plan or Tuning()).seed
+            paths, image, model=student.path, class_names=names, at_most=pictures, seed=(plan or Tuning()).seed
         )
         stage.result(f"{len(examples)} pictures")
     with display.stage("Ask both files") as stage:
         with LiteRTRuntime(student.path, scaling=scaling) as runtime:
-            inputs, answers = _asked(runtime, examples, student, stage.progress)
+            inputs, answers = _asked(runtime, examples, image, stage.progress)
         with LiteRTRuntime(knowing.path, scaling=teacher_scaling) as runtime:
-            _, wanted = _asked(runtime, examples, knowing, stage.progress)
+            _, wanted = _asked(runtime, examples, seen, stage.progress)
         alike = _as_the_file(model, inputs, answers, student.path)
         stage.result(f"{(answers.argmax(-1) == wanted.argmax(-1)).mean():.1%} answers are the same")
     with display.stage("Train the file") as stage:
@@ -141,7 +141,7 @@ def tune_file(
     with written_whole(output) as unfinished:
         unfinished.write_bytes(written_back(student.path.read_bytes(), model))
     with LiteRTRuntime(output, scaling=scaling) as runtime:
-        _, now = _asked(runtime, examples.select(held), student, None)
+        _, now = _asked(runtime, examples.select(held), image, None)
     after = float((now.argmax(-1) == wanted[held].argmax(-1)).mean())
     return TunedFile(output, tuned, len(inputs), before, after, alike, len(left_out))
 
@@ -152,7 +152,8 @@ def _held_out(count: int, plan: "Tuning") -> NDArray[np.intp]:
     return held_out(count, plan)[0]
 
 
-def _refuse_others(student: Artifact, knowing: Artifact) -> None:
+def _images_of(student: Artifact, knowing: Artifact) -> tuple[ImageSpec, ImageSpec]:
+    """What both files take; refuses two that cannot be compared."""
     if not isinstance(student.input, ImageSpec) or not isinstance(knowing.input, ImageSpec):
         raise ConfigError("both files must take pictures", hint="name .tflite files of an image classifier")
     if student.input.shape != knowing.input.shape:
@@ -161,16 +162,17 @@ def _refuse_others(student: Artifact, knowing: Artifact) -> None:
         raise ConfigError(
             f"'{student.path}' gives {len(student.class_names)} scores, and the teacher {len(knowing.class_names)}"
         )
+    return student.input, knowing.input
 
 
 def _asked(
-    runtime: "LiteRTRuntime", examples: "Examples", artifact: Artifact, progress: Callable[[int, int], None] | None
+    runtime: "LiteRTRuntime", examples: "Examples", image: ImageSpec, progress: Callable[[int, int], None] | None
 ) -> tuple[NDArray[np.number], NDArray[np.float32]]:
     """A file's input integers for pictures, and its answers."""
     from tfkit.data import host_pixel_batches
 
     inputs, answers = [], []
-    for pixels in host_pixel_batches(examples, artifact.input, batch_size=_BATCH):
+    for pixels in host_pixel_batches(cast("ImageExamples", examples), image, batch_size=_BATCH):
         inputs.append(runtime.encoded(pixels))
         answers.append(runtime.scores(pixels))
         if progress is not None:

@@ -4,7 +4,7 @@ import contextlib
 import json
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -17,6 +17,7 @@ from tfkit.errors import ConfigError, DataError, ModelError
 from tfkit.files import read_regular_file, write_whole
 from tfkit.monitoring.alarms import Alarm, Watch, seen_before
 from tfkit.monitoring.feed import Feed, Fields, Line, parsed
+from tfkit.monitoring.monitored import Monitored
 from tfkit.monitoring.windows import Tally
 from tfkit.operations.shipped_model import ShippedModel
 from tfkit.operations.values import PathLike
@@ -30,38 +31,7 @@ _FUTURE = 86_400.0  # seconds that a clock may be ahead
 _ALARMS_KEPT, _FAULTS_KEPT = 1000, 20
 _VERSION = 1
 
-Deliver = Callable[["Monitored", Sequence[Alarm]], "str | None"]
-
-
-@dataclass
-class Monitored:
-    """What a stream has told so far.
-
-    Attributes:
-        run: The name of the run whose answers are topics.
-        cross: That of the run whose answers are moods; empty for none.
-        topics: All topics there can be.
-        moods: All moods there can be; one empty mood without a second run.
-        tally: What was counted.
-        alarms: The last thousand, oldest first.
-        raised: Those of this call.
-        bad: Lines that could not be used.
-        faults: What was wrong with the first of them, in this call.
-        waiting: Alarms that nobody has taken yet.
-        undelivered: Why, in words; empty when all were taken.
-    """
-
-    run: str
-    cross: str
-    topics: tuple[str, ...]
-    moods: tuple[str, ...]
-    tally: Tally
-    alarms: list[Alarm] = field(default_factory=list)
-    raised: list[Alarm] = field(default_factory=list)
-    bad: int = 0
-    faults: list[str] = field(default_factory=list)
-    waiting: list[Alarm] = field(default_factory=list)
-    undelivered: str = ""
+Deliver = Callable[[Monitored, Sequence[Alarm]], str | None]
 
 
 def monitor(

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +18,7 @@ from tfkit.reports.findings import Evaluation, mistakes
 if TYPE_CHECKING:
     from tfkit.artifacts import ImageSpec, RunDirectory
     from tfkit.data import ImageExamples
-    from tfkit.explaining import Faithfulness
+    from tfkit.explaining import Faithfulness, HeatMapMethod
 
 MOST_SHOWN = 12
 _TOLD = {"shap": "SHAP", "lime": "LIME"}
@@ -88,7 +89,7 @@ def map_mistakes(
     evaluation: Evaluation,
     test: ImageExamples,
     image: ImageSpec,
-    method: str = "auto",
+    method: Literal["auto", "occlusion", "shap", "lime"] = "auto",
     *,
     seconds: float = _SECONDS,
     progress: Callable[[int, int, str], None] | None = None,
@@ -121,8 +122,9 @@ def map_mistakes(
     chosen = test.select(np.array([mistake.position for mistake in wrong], np.int64))
     found: list[HeatMap] = []
     notes: list[str] = []
-    if method == "auto":  # the tfmot engine trains a tf-keras model, whose gradients are not asked
-        method = "Grad-CAM" if isinstance(model, keras.Model) else "occlusion"
+    # The tfmot engine trains a tf-keras model, whose gradients are not asked.
+    by_gradient = method == "auto" and isinstance(model, keras.Model)
+    by_answers: HeatMapMethod = "occlusion" if method == "auto" else method
     began = time.perf_counter()
     with open_runtime(served) as runtime:
         pictures = (pixels[0] for pixels in host_pixel_batches(chosen, image, batch_size=1))
@@ -130,18 +132,17 @@ def map_mistakes(
             if found and time.perf_counter() - began > seconds:
                 notes.append(f"{len(wrong) - done} more were not explained: {seconds:.0f} seconds were used up")
                 break
-            answer = int(runtime.scores(pixels[None]).argmax())
-            try:
-                heat = grad_cam(model, pixels, answer) if method == "Grad-CAM" else None
-            except ModelError:
-                method, heat = "occlusion", None
+            answer, heat = int(runtime.scores(pixels[None]).argmax()), None
+            with contextlib.suppress(ModelError):
+                heat = grad_cam(model, pixels, answer) if by_gradient else None
             if heat is None:
-                heat = heat_map(runtime.scores, pixels, answer, method=method)
+                by_gradient, heat = False, heat_map(runtime.scores, pixels, answer, method=by_answers)
             told = faithfulness(runtime.scores, pixels, heat, answer)
             found.append(HeatMap(mistake.position, evaluation.class_names[answer], heat, told))
             if progress is not None:
                 progress(done + 1, len(wrong), f"picture {done + 1}/{len(wrong)}")
-    return HeatMaps(served.path.name, _TOLD.get(method, method), tuple(found), tuple(notes))
+    told_method = "Grad-CAM" if by_gradient else _TOLD.get(by_answers, by_answers)
+    return HeatMaps(served.path.name, told_method, tuple(found), tuple(notes))
 
 
 def heated(pixels: np.ndarray, heat: NDArray[np.float32]) -> NDArray[np.uint8]:

@@ -13,6 +13,7 @@ from rich.text import Text
 from tfkit.errors import DataError, printable
 from tfkit.files import write_whole
 from tfkit.monitoring.alarms import Alarm
+from tfkit.monitoring.monitored import Monitored
 from tfkit.monitoring.outlets import post_alarms, push_metrics, refuse_odd_address
 from tfkit.monitoring.windows import Window
 from tfkit.reports.drawing import BAD, Drawing, drawing_style, inline_svg
@@ -25,8 +26,6 @@ from tfkit.version import __version__
 
 if TYPE_CHECKING:
     from rich.table import Table
-
-    from tfkit.operations import Monitored
 
 _DOCUMENT_VERSION = 1
 _DRAWN, _WINDOWS = 8, 168  # topics with a picture, and windows in it
@@ -54,7 +53,7 @@ class TopicRow:
     alarms: int
 
 
-def topic_rows(told: "Monitored") -> tuple[TopicRow, ...]:
+def topic_rows(told: Monitored) -> tuple[TopicRow, ...]:
     """Topics, the most frequent first; those without a text are left out."""
     closed = told.tally.closed
     rows = []
@@ -70,7 +69,7 @@ def topic_rows(told: "Monitored") -> tuple[TopicRow, ...]:
     return tuple(sorted(rows, key=lambda row: -row.total))
 
 
-def monitor_table(told: "Monitored") -> "Table":
+def monitor_table(told: Monitored) -> "Table":
     """The topics for a terminal."""
     moods = ["moods"] if told.cross else []
     table = plain_table(["topic", *moods], ["last window", "usual", "all", "alarms"])
@@ -81,7 +80,7 @@ def monitor_table(told: "Monitored") -> "Table":
     return table
 
 
-def monitor_notes(told: "Monitored") -> list[str]:
+def monitor_notes(told: Monitored) -> list[str]:
     """What was read, what was not counted, and the alarms of this call, in sentences."""
     tally = told.tally
     notes = [f"{counted(tally.counted, 'text')} in {counted(len(tally.closed), 'window')} that are done; {_open(told)}"]
@@ -95,16 +94,16 @@ def monitor_notes(told: "Monitored") -> list[str]:
     return notes
 
 
-def _open(told: "Monitored") -> str:
+def _open(told: Monitored) -> str:
     return f"{sum(window.texts for window in told.tally.opened.values()):,} in windows that still count"
 
 
-def _when(told: "Monitored", alarm: Alarm) -> str:
+def _when(told: Monitored, alarm: Alarm) -> str:
     begin = datetime.fromtimestamp(alarm.window * told.tally.seconds, UTC)
     return f"{begin:%Y-%m-%d %H:%M} UTC"
 
 
-def alarm_documents(told: "Monitored", alarms: Sequence[Alarm]) -> list[dict[str, Any]]:
+def alarm_documents(told: Monitored, alarms: Sequence[Alarm]) -> list[dict[str, Any]]:
     """Alarms as JSON values; `id` is the same whenever one is told."""
     return [
         {
@@ -117,7 +116,7 @@ def alarm_documents(told: "Monitored", alarms: Sequence[Alarm]) -> list[dict[str
     ]
 
 
-def monitor_document(told: "Monitored") -> dict[str, object]:
+def monitor_document(told: Monitored) -> dict[str, object]:
     """Everything that was counted as plain JSON values."""
     tally = told.tally
     return {
@@ -139,12 +138,12 @@ def monitor_document(told: "Monitored") -> dict[str, object]:
     }
 
 
-def monitor_metrics(told: "Monitored") -> str:
+def monitor_metrics(told: Monitored) -> str:
     """The last closed window, and totals, for Prometheus."""
     return "\n".join(_metric_lines(told)) + "\n"
 
 
-def write_monitor_metrics(told: "Monitored", path: Path) -> None:
+def write_monitor_metrics(told: Monitored, path: Path) -> None:
     """Write `monitor_metrics` for node_exporter's textfile collector, whole or not at all.
 
     Raises:
@@ -153,7 +152,7 @@ def write_monitor_metrics(told: "Monitored", path: Path) -> None:
     _write(path, monitor_metrics(told))
 
 
-def _metric_lines(told: "Monitored") -> Iterator[str]:
+def _metric_lines(told: Monitored) -> Iterator[str]:
     tally, of = told.tally, {"model": told.run}
     last = tally.closed[-1] if tally.closed else Window(0)
     moods = [
@@ -178,7 +177,7 @@ def _metric_lines(told: "Monitored") -> Iterator[str]:
     )
 
 
-def write_monitor_page(told: "Monitored", path: Path) -> None:
+def write_monitor_page(told: Monitored, path: Path) -> None:
     """Write trends and alarms as a page that needs nothing else; no text of the stream is in it.
 
     Args:
@@ -233,7 +232,7 @@ class Outlets:
             if address is not None:
                 refuse_odd_address(address, option)
 
-    def show(self, told: "Monitored", *, last: bool = False) -> None:
+    def show(self, told: Monitored, *, last: bool = False) -> None:
         """Write the page and the metrics, where it is time for them."""
         if not last and time.monotonic() - self._written < _PAGE_EACH:
             return
@@ -247,14 +246,14 @@ class Outlets:
         ):
             self.faults = [f"metrics were not pushed: {fault}"]
 
-    def deliver(self, told: "Monitored", alarms: Sequence[Alarm]) -> str | None:
+    def deliver(self, told: Monitored, alarms: Sequence[Alarm]) -> str | None:
         """Send alarms to the webhook; says why that failed."""
         if self.webhook is None:
             return None
         return post_alarms(self.webhook, alarm_documents(told, alarms), run=told.run)
 
 
-def _drawing(told: "Monitored", topic: str) -> Drawing:
+def _drawing(told: Monitored, topic: str) -> Drawing:
     from matplotlib.figure import Figure
 
     windows = told.tally.closed[-_WINDOWS:]
