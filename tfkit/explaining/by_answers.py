@@ -17,6 +17,8 @@ from tfkit.explaining.pictures import Scores, blur, occlusion
 _BATCH = 32
 _ASKED = 500  # times that SHAP and LIME ask the model about one picture; both libraries' examples take 500 to 1,000
 _PARTS = 64  # of a picture that LIME covers: as many as occlusion's tiles that do not overlap
+# Of 10, the default, superpixels follow stripes and noise, and hide nothing when they are covered.
+_COMPACTNESS = 100
 
 
 def heat_map(
@@ -94,7 +96,7 @@ def lime(
 ) -> NDArray[np.float32]:
     """Fit a linear model to what a score does while parts of like colour are covered; each part gets its weight.
 
-    By `lime.lime_image`, on about 64 superpixels of SLIC, each covered by its mean colour. Source: Ribeiro, Singh and
+    By `lime.lime_image`, on about 64 superpixels of SLIC, which the blurred picture covers. Source: Ribeiro, Singh and
     Guestrin 2016, "Why Should I Trust You?" (arXiv:1602.04938).
 
     Args:
@@ -129,7 +131,8 @@ def lime(
             top_labels=None,
             num_samples=times,
             batch_size=_BATCH,
-            segmentation_fn=lambda picture: slic(picture, n_segments=_PARTS, start_label=0),
+            hide_color=blur(coloured),
+            segmentation_fn=lambda picture: slic(picture, n_segments=_PARTS, compactness=_COMPACTNESS, start_label=0),
         )
     weights = np.zeros(int(told.segments.max()) + 1, np.float32)
     for part, weight in told.local_exp[0]:
