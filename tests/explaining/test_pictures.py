@@ -143,6 +143,6 @@ def test_an_unknown_method_is_told(scores) -> None:
 
 def test_a_missing_library_is_told_with_its_extra(monkeypatch) -> None:
     monkeypatch.setattr("tfkit.explaining.methods.find_spec", lambda name: None)
-    with pytest.raises(ConfigError, match="task.heat_maps shap needs shap") as told:
+    with pytest.raises(ConfigError, match=r"task\.heat_maps shap needs shap") as told:
         refuse_missing_method("shap", asked="task.heat_maps")
     assert "tfkit[explain]" in str(told.value.hint)

@@ -15,6 +15,7 @@ from tfkit.models.patch_transformer import has_class_token
 # Where the head begins and ends; freezing, feature caching and export find their way by these names.
 POOLING, LOGITS, SCORES = "pooling", "logits", "scores"
 DECODER = "decoder"  # of a segmenter the first layer behind the backbone
+DECODED = "decoded_maps"  # the last layer of a backbone that has a decoder of its own
 # Takes the class token, where that is what the head stands on; the pooling behind it only drops an axis.
 TOKEN = "class_token"
 
