@@ -13,7 +13,7 @@ from .classifier import (
 )
 from .custom_objects import register_custom_objects
 from .detector import build_detector
-from .freezing import Unfrozen, free_everything, freeze_backbone, unfreeze
+from .freezing import Unfrozen, free_everything, freeze_backbone, statistics_that_follow, unfreeze
 from .low_rank import low_rank_layers, merge_low_rank, with_low_rank
 from .model_files import load_model_file, save_model_file
 from .precision import weight_that_is_no_number, with_dtype_policy, with_float_pixels
@@ -44,6 +44,7 @@ __all__ = [
     "register_custom_objects",
     "save_model_file",
     "scales_its_pixels",
+    "statistics_that_follow",
     "taking_raw_pixels",
     "unfreeze",
     "weight_that_is_no_number",
