@@ -28,7 +28,7 @@ def _pooling(kind: str, **attributes: Any) -> Rule:
 
 
 # Means and sums of rows are products with a column: where 16-bit steps follow its reductions, OpenVINO 2026.4 gives
-# rubbish for every example of a batch beyond the 32nd.
+# rubbish for every text of a batch beyond as many as a text has tokens.
 _OF_A_ROW: dict[str, Callable[[int], float]] = {"ReduceMean": lambda width: 1 / width, "ReduceSum": lambda width: 1.0}
 
 
