@@ -1,11 +1,16 @@
 """What stands below every table: the machine, its instruction set and software, and how busy it was."""
 
 import os
+import sys
 from collections.abc import Mapping
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from tfkit.benchmarking import describe_host
+
+# A script finds the modules beside it; those that ask other people's runtimes import `tests` too.
+sys.path.append(str(Path(__file__).resolve().parents[2]))
 
 
 def measured_on(host: Mapping[str, Any] | None = None) -> str:

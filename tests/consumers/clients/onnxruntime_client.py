@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 
+APART = 0.1  # of a score; steps of 1/256 may turn another way
 model, inputs, answers = sys.argv[1:]
 given = np.load(inputs)
 with tempfile.TemporaryDirectory() as folder:
@@ -27,4 +28,9 @@ rows = []
 for row in range(len(given[given.files[0]])):
     feed = {name: given[name][row : row + 1] for name in given.files if name in wanted}
     rows.append(session.run(None, feed)[0].reshape(-1))
-np.savez(answers, answers=np.stack(rows))
+found = np.stack(rows)
+if isinstance(session.get_inputs()[0].shape[0], str):  # any batch size: each answer is the same in one batch of all
+    together = session.run(None, {name: given[name] for name in given.files if name in wanted})[0]
+    if (apart := float(np.abs(together.reshape(len(rows), -1) - found).max())) > APART:
+        sys.exit(f"answers change with the batch, by {apart:.3f}")
+np.savez(answers, answers=found)

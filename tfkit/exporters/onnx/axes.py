@@ -1,5 +1,6 @@
 """Operators that work along axes, in ONNX: pooling, sums, softmax, padding, resizing."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,11 @@ def _pooling(kind: str, **attributes: Any) -> Rule:
     return rule
 
 
+# Means and sums of rows are products with a column: where 16-bit steps follow its reductions, OpenVINO 2026.4 gives
+# rubbish for every text of a batch beyond as many as a text has tokens.
+_OF_A_ROW: dict[str, Callable[[int], float]] = {"ReduceMean": lambda width: 1 / width, "ReduceSum": lambda width: 1.0}
+
+
 def _reduction(kind: str) -> Rule:
     def rule(job: Translation, operator: FileOperator) -> None:
         number, told = operator.inputs
@@ -41,6 +47,12 @@ def _reduction(kind: str) -> Rule:
                 job.put(operator.outputs[0], made, first=True)
             else:
                 job.put(operator.outputs[0], job.node("Flatten", [made], axis=1))
+            return
+        if kind in _OF_A_ROW and not first and axes == [rank - 1]:
+            width = job.tensor(number).shape[-1]
+            column = job.constant(np.full((width, 1), _OF_A_ROW[kind](width)), np.float32)
+            made = job.node("MatMul", [job.value(number), column])
+            job.put(operator.outputs[0], job.shaped(made, job.sizes(operator.outputs[0])))
             return
         whole = first and keep
         placed = [TO_CHANNELS_FIRST.index(axis) for axis in axes] if whole else [axis + lead for axis in axes]
