@@ -1,4 +1,7 @@
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -55,3 +58,12 @@ def test_the_doctor_starts_tensorflow(capsys: pytest.CaptureFixture[str]) -> Non
     assert main(["doctor", "--json"]) == 0
     subjects = [finding["subject"] for finding in json.loads(capsys.readouterr().out)]
     assert {"Python", "packages", "processor", "memory", "disk", "TensorFlow", "GPU", "oneDNN"} <= set(subjects)
+
+
+@pytest.mark.slow
+def test_what_tensorflow_says_while_it_starts_is_not_shown() -> None:
+    environment = {name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"}
+    command = [sys.executable, "-c", "from tfkit.cli.main import main; raise SystemExit(main(['doctor']))"]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300)
+    assert done.returncode == 0 and "ready" in done.stdout
+    assert done.stderr == ""

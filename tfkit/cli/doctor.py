@@ -18,6 +18,7 @@ def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
 ) -> int:
     """Is this machine ready? If not, how to mend it."""
+    from tfkit.terminal import chatter_dropped
     from tfkit.terminal.display import PlainConsole
 
     console = PlainConsole(stderr=as_json)
@@ -25,7 +26,8 @@ def doctor(
     with console.status("looking") as status:
         for title, check in _checks():
             status.update(title)
-            found = check()
+            with chatter_dropped():
+                found = check()
             findings += found
             if not as_json:
                 for finding in found:
