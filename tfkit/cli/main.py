@@ -16,7 +16,6 @@ from tfkit.cli import (
     export,
     label_queue,
     lineage,
-    monitor,
     optimize,
     package,
     predict,
@@ -24,7 +23,6 @@ from tfkit.cli import (
     redact,
     run,
     tune,
-    tune_file,
     verify,
 )
 from tfkit.cli.options import laid_open
@@ -60,12 +58,10 @@ _COMMANDS: tuple[Callable[..., int], ...] = (
     export.export,
     optimize.optimize,
     tune.tune,
-    tune_file.tune_file,
     verify.verify,
     benchmark.benchmark,
     predict.predict,
     drift.drift,
-    monitor.monitor,
     label_queue.label_queue,
     redact.redact,
     lineage.lineage,
