@@ -22,8 +22,10 @@ LENGTH, COUNT = 16, 40  # OpenVINO was wrong from the 17th text of a batch on: w
 NAMES = ("a", "b", "c", "d")
 
 
-@pytest.fixture(scope="module")
-def texts(tmp_path_factory: pytest.TempPathFactory) -> tuple[Artifact, dict[str, np.ndarray]]:
+@pytest.fixture(scope="module", params=["cls", "mean"])
+def texts(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Artifact, dict[str, np.ndarray]]:
     keras.utils.set_random_seed(0)
     folder, random = tmp_path_factory.mktemp("texts"), np.random.default_rng(0)
     tokenizer = learn_word_pieces(["where is my parcel", "i want a refund"], size=120)
@@ -32,7 +34,7 @@ def texts(tmp_path_factory: pytest.TempPathFactory) -> tuple[Artifact, dict[str,
         vocabulary_size=tokenizer.vocabulary_size, num_layers=1, num_heads=2, hidden_dim=64, intermediate_dim=64,
         max_sequence_length=LENGTH,
     )  # fmt: skip
-    model = build_text_classifier(backbone, classes=len(NAMES))
+    model = build_text_classifier(backbone, classes=len(NAMES), pooling=request.param)
     model.set_weights([weight + random.normal(0, 0.1, weight.shape) for weight in model.get_weights()])
     ids = random.integers(1, tokenizer.vocabulary_size, (COUNT, LENGTH)).astype(np.int32)
     inputs = {"token_ids": ids, "padding_mask": np.ones_like(ids)}
@@ -58,16 +60,28 @@ def _exported(model: keras.Model, spec: ImageSpec | TextSpec, inputs: dict[str, 
     return export_formats(student, ["tflite_int8", "onnx_int8"], folder, **given)[1]
 
 
-@pytest.mark.parametrize("consumer", [OPENVINO, ONNXRUNTIME], ids=["openvino", "onnxruntime"])
-@pytest.mark.parametrize("kind", ["texts", "pictures"])
-def test_an_answer_does_not_change_with_its_batch(
-    kind: str, consumer: Consumer, request: pytest.FixtureRequest
+BOTH = pytest.mark.parametrize("consumer", [OPENVINO, ONNXRUNTIME], ids=["openvino", "onnxruntime"])
+
+
+@BOTH
+def test_the_answer_to_a_text_does_not_change_with_its_batch(
+    consumer: Consumer, texts: tuple[Artifact, dict[str, np.ndarray]]
 ) -> None:
+    _asked_both_ways(consumer, *texts)
+
+
+@BOTH
+def test_the_answer_to_a_picture_does_not_change_with_its_batch(
+    consumer: Consumer, pictures: tuple[Artifact, np.ndarray]
+) -> None:
+    _asked_both_ways(consumer, *pictures)
+
+
+def _asked_both_ways(consumer: Consumer, file: Artifact, inputs: dict[str, np.ndarray] | np.ndarray) -> None:
     try:
         consumer.environment.folder()
     except NotInstallableError as fault:
         pytest.skip(str(fault))
-    file, inputs = request.getfixturevalue(kind)
     told = consumer.ask(file, inputs)  # alone and all together: its client ends with an error where they differ
     assert told.scores is not None and told.refusal is None
     with open_runtime(file) as runtime:
