@@ -48,7 +48,7 @@ def _reduction(kind: str) -> Rule:
             else:
                 job.put(operator.outputs[0], job.node("Flatten", [made], axis=1))
             return
-        if kind in _OF_A_ROW and not first and axes == [rank - 1]:
+        if kind in _OF_A_ROW and job.tensor(number).scales is not None and not first and axes == [rank - 1]:
             width = job.tensor(number).shape[-1]
             column = job.constant(np.full((width, 1), _OF_A_ROW[kind](width)), np.float32)
             made = job.node("MatMul", [job.value(number), column])
