@@ -81,7 +81,7 @@ def run(config: RecipeConfig, display: Display) -> reports.RunReport:
             control = train_control(job, evaluation)
 
     results = job.export_and_prove(model, evaluation)
-    ask = partial(reports.map_mistakes, folder, model, evaluation, splits.test, image)
+    ask = partial(reports.map_mistakes, folder, model, evaluation, splits.test, image, config.task.heat_maps)
     heat_maps = job.explain(ask) if results and evaluation.task.of_classes else None
     smaller = reports.describe_compression(model, plan.coverage, channels=channels, teacher=plan.taught_by)
     shown = {"misclassified": reports.shown_of(splits.test, image), "compression": smaller, "control": control}

@@ -14,11 +14,14 @@ from typing import TYPE_CHECKING, Any
 from tfkit.version import __version__
 
 if TYPE_CHECKING:
-    from tfkit.operations import drift, export, label_queue, optimize, predict, verify
+    from tfkit.operations import drift, export, label_queue, monitor, optimize, predict, tune_file, verify
     from tfkit.running import check, run
     from tfkit.tuning import tune
 
-__all__ = ["__version__", "check", "drift", "export", "label_queue", "optimize", "predict", "run", "tune", "verify"]
+__all__ = [
+    "__version__", "check", "drift", "export", "label_queue", "monitor",
+    "optimize", "predict", "run", "tune", "tune_file", "verify",
+]  # fmt: skip
 
 if not TYPE_CHECKING:  # checkers of types know the names from above
 

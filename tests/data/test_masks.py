@@ -213,5 +213,5 @@ def test_batches_carry_masks() -> None:
 @pytest.mark.parametrize("source", ["digits", "shapes"])
 def test_a_source_of_another_kind_is_refused(source: Any) -> None:
     targets = masked() if source == "digits" else Targets()
-    with pytest.raises(DataError, match=r"has no masks|has masks, not labels"):
+    with pytest.raises(DataError, match=r"has no masks|has masks, or boxes, not labels"):
         load_image_splits(source=source, targets=targets)

@@ -5,8 +5,16 @@ import numpy as np
 import pytest
 
 from tfkit.artifacts import ImageSpec
-from tfkit.errors import ModelError
-from tfkit.explaining import faithfulness, grad_cam, integrated_gradients, occlusion
+from tfkit.errors import ConfigError, ModelError
+from tfkit.explaining import (
+    blur,
+    faithfulness,
+    grad_cam,
+    heat_map,
+    integrated_gradients,
+    occlusion,
+    refuse_missing_method,
+)
 from tfkit.models import build_backbone, build_classifier
 from tfkit.runtimes import KerasRuntime
 
@@ -46,15 +54,18 @@ def scores(model: keras.Model):
         yield runtime.scores
 
 
-@pytest.mark.parametrize("method", ["occlusion", "grad_cam", "integrated_gradients"])
+@pytest.mark.parametrize("method", ["occlusion", "grad_cam", "integrated_gradients", "shap", "lime"])
 def test_the_heat_lies_where_the_class_shows_itself(method: str, model: keras.Model, scores) -> None:
     by_gradient = {"grad_cam": grad_cam, "integrated_gradients": integrated_gradients}
     shares, judged = [], []
     for picture, label, place in zip(*_pictures(8, 2), strict=True):
-        if method == "occlusion":
+        if method in by_gradient:
+            heat = by_gradient[method](model, picture, int(label))
+        elif method == "occlusion":
             heat = occlusion(scores, picture, int(label))
         else:
-            heat = by_gradient[method](model, picture, int(label))
+            pytest.importorskip(method, reason="the extra explain is not installed")
+            heat = heat_map(scores, picture, int(label), method=method)
         assert heat.shape == (SIDE, SIDE) and heat.dtype == np.float32
         spoke = np.maximum(heat, 0)
         shares.append(float(spoke[place].sum() / spoke.sum()))
@@ -83,3 +94,55 @@ def test_a_model_without_maps_is_told_what_works() -> None:
     plain = keras.Model(inputs, keras.layers.Dense(2)(keras.layers.Flatten()(inputs)), name="plain")
     with pytest.raises(ModelError, match="model 'plain' has no feature maps"):
         grad_cam(plain, np.zeros((SIDE, SIDE, 3), np.uint8), 0)
+
+
+@pytest.mark.parametrize("method", ["shap", "lime"])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_the_libraries_find_the_only_part_that_counts(method: str, channels: int) -> None:
+    pytest.importorskip(method, reason="the extra explain is not installed")
+    pixels = np.random.default_rng(0).integers(0, 60, (SIDE, SIDE, channels)).astype(np.uint8)
+    pixels[4:16, 16:28] = 255
+    asked = []
+
+    def scores(batch: np.ndarray) -> np.ndarray:
+        asked.append(batch)
+        bright = batch[:, 4:16, 16:28].mean((1, 2, 3)) / 255
+        return np.stack([1 - bright, bright], axis=1)
+
+    speaks_for, against = (heat_map(scores, pixels, one, method=method) for one in (1, 0))
+    assert speaks_for.shape == (SIDE, SIDE) and speaks_for.dtype == np.float32
+    elsewhere = np.ones((SIDE, SIDE), bool)
+    elsewhere[4:16, 16:28] = False
+    assert speaks_for[4:16, 16:28].mean() > 5 * abs(speaks_for[elsewhere].mean())
+    assert against[4:16, 16:28].mean() < 0
+    assert {batch.dtype for batch in asked} == {np.dtype(np.uint8)}
+    assert {batch.shape[1:] for batch in asked} == {pixels.shape}
+
+
+def test_shap_values_add_up_to_what_the_score_gained(model: keras.Model, scores) -> None:
+    pytest.importorskip("shap", reason="the extra explain is not installed")
+    (picture,), (label,), _ = _pictures(1, 5)
+    answer = int(label)
+    heat = heat_map(scores, picture, answer, method="shap")
+    gained = scores(picture[None])[0, answer] - scores(blur(picture)[None])[0, answer]
+    assert heat.sum() == pytest.approx(gained, abs=1e-3)
+
+
+def test_lime_is_the_same_with_the_same_seed(scores, capfd) -> None:
+    pytest.importorskip("lime", reason="the extra explain is not installed")
+    (picture,), (label,), _ = _pictures(1, 6)
+    first, second = (heat_map(scores, picture, int(label), method="lime", seed=3) for _ in range(2))
+    np.testing.assert_array_equal(first, second)
+    assert capfd.readouterr().err == ""
+
+
+def test_an_unknown_method_is_told(scores) -> None:
+    with pytest.raises(ConfigError, match="made by occlusion, shap, lime; got 'smoothgrad'"):
+        heat_map(scores, np.zeros((SIDE, SIDE, 3), np.uint8), 0, method="smoothgrad")
+
+
+def test_a_missing_library_is_told_with_its_extra(monkeypatch) -> None:
+    monkeypatch.setattr("tfkit.explaining.methods.find_spec", lambda name: None)
+    with pytest.raises(ConfigError, match=r"task\.heat_maps shap needs shap") as told:
+        refuse_missing_method("shap", asked="task.heat_maps")
+    assert "tfkit[explain]" in str(told.value.hint)

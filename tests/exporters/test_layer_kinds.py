@@ -144,6 +144,23 @@ def test_an_upper_bound_is_the_end_of_a_range(bits: int, pixels: Any, tmp_path: 
     assert not {"MINIMUM", "RELU6", "GATHER"} & set(operators)
 
 
+@pytest.mark.parametrize(
+    ("most", "rows"),
+    [(1.0, False), *(pytest.param(most, rows, marks=pytest.mark.slow) for most, rows in ((6.0, False), (None, True)))],
+)
+def test_a_relu_runs_behind_a_scaling_of_features(most: float | None, rows: bool, pixels: Any, tmp_path: Path) -> None:
+    """Which is an operator of its own, as nothing before it has a kernel to take it in."""
+    scale, offset = np.linspace(-1, 1, 12), np.linspace(0, 1, 12)
+
+    def middle(x: Any) -> Any:
+        pooled = layers.Activation("sigmoid")(layers.GlobalAveragePooling2D()(x))
+        pooled = layers.Reshape((1, 12))(pooled) if rows else pooled
+        scaled = layers.Rescaling(scale.tolist(), offset.tolist())(pooled)
+        return layers.Flatten()(layers.ReLU(max_value=most)(scaled))
+
+    proven(middle, pixels, tmp_path)
+
+
 @pytest.mark.parametrize("kind", [layers.Minimum, pytest.param(layers.Maximum, marks=pytest.mark.slow)])
 def test_the_smaller_and_the_larger_of_tensors(kind: Any, pixels: Any, tmp_path: Path) -> None:
     operators = proven(lambda x: kind()([x, layers.Conv2D(12, 1)(x), layers.Conv2D(12, 1)(x)]), pixels, tmp_path)

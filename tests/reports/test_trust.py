@@ -5,7 +5,8 @@ import pytest
 
 from tfkit.errors import DataError
 from tfkit.reports.findings import Evaluation
-from tfkit.reports.trust import covering, group_rows, intervals_of, trust_in
+from tfkit.reports.trust import covering, group_rows, intervals_of, trust_in, trust_view
+from tfkit.tasks import CLASSIFICATION
 
 
 def _answers(count: int, *, seed: int, classes: int = 2, sharper: float = 1.0) -> Evaluation:
@@ -43,6 +44,21 @@ def test_sets_hold_the_class_as_often_as_asked(asked: float) -> None:
     found = covering(_answers(4000, seed=0, classes=5), _answers(2000, seed=1, classes=5), asked)
     assert found.reached == pytest.approx(asked, abs=0.03)
     assert 1 <= found.size <= 5 and 0 < found.single < 1
+    assert found.luck > 0.001
+
+
+def test_a_test_split_of_another_kind_is_told() -> None:
+    """Sets for 90 % held 71 % of X-rays from elsewhere, and the report said so without a warning."""
+    pytest.importorskip("mapie", reason="the extra tfkit[trust] is not installed")
+    alike, other = _answers(300, seed=0, classes=2), _answers(200, seed=1, classes=2)
+    scores = other.scores.copy()
+    scores[:60] = np.eye(2)[1 - other.labels[:60]]  # sure and wrong
+    other = Evaluation(other.class_names, other.labels, scores, other.names)
+    told = trust_in(other, alike, coverage=0.9)
+    assert told.coverage is not None and told.coverage.luck < 0.001
+    assert "of another kind than the validation images" in trust_view(told, CLASSIFICATION, noun="image").coverage
+    honest = [covering(_answers(200, seed=s, classes=3), _answers(150, seed=s + 50, classes=3), 0.9) for s in range(40)]
+    assert min(one.luck for one in honest) > 0.001
 
 
 def test_groups_are_told_apart(tmp_path) -> None:

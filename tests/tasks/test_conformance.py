@@ -80,6 +80,7 @@ COLUMNS = {"kind": "multilabel", "label_columns": list(WORDS)}
 NUMBER = {"kind": "regression", "label_columns": ["size"]}
 NUMBERS = {"kind": "regression", "label_columns": ["size", "price"]}
 MASKS = {"kind": "segmentation", "classes": {"ground": 0, "refund": 1, "late": 2, "login": 3}, "ignored": [255]}
+BOXES = {"kind": "detection"}
 BINARY = {"operating_point": 0.95}
 CASES = (
     Case(BINARY, True, RESNET, "binary", "scores", "accuracy", whole=True),
@@ -87,6 +88,7 @@ CASES = (
     Case(COLUMNS, True, RESNET, "columns", "scores", "f1"),
     Case(NUMBERS, True, RESNET, "numbers", "values", "r2"),
     Case(MASKS, True, RESNET | {"decoder_channels": 16}, "masks", "scores", "miou", whole=True),
+    Case(BOXES, True, RESNET | {"decoder_channels": 16}, "boxes", "scores", "map50", whole=True),
     Case(BINARY, False, BERT, "binary", "scores", "accuracy", whole=True),
     Case(COLUMNS, False, BERT, "columns", "scores", "f1"),
     Case(NUMBER, False, BERT, "number", "values", "r2"),
@@ -118,6 +120,18 @@ def _mask(labels: dict[str, int]) -> Image.Image:
     return Image.fromarray(values)
 
 
+def _boxes(labels: dict[str, int]) -> str:
+    """Where `_picture` draws what, as Pascal VOC says it."""
+    corners = zip(labels.items(), ((2, 2), (2, 18), (18, 2)), strict=True)
+    objects = "".join(
+        f"<object><name>{word}</name><bndbox><xmin>{left + 1}</xmin><ymin>{top + 1}</ymin><xmax>{left + 12}</xmax>"
+        f"<ymax>{top + 12}</ymax></bndbox></object>"
+        for (word, there), (top, left) in corners
+        if there
+    )
+    return f"<annotation><size><width>32</width><height>32</height></size>{objects}</annotation>"
+
+
 def _table(case: Case, folder: Path, *, count: int = 160) -> Path:
     """A table of pictures or texts: a class, a set of labels, a column for each label, two numbers, and a mask."""
     rng = np.random.default_rng(0)
@@ -127,7 +141,10 @@ def _table(case: Case, folder: Path, *, count: int = 160) -> Path:
         if case.images:
             shown = f"{number}.png"
             _picture(labels, size, rng).save(folder / shown)
-            _mask(labels).save(folder / f"mask_{number}.png")
+            if case.name == "boxes":
+                (folder / f"{number}.xml").write_text(_boxes(labels))
+            else:
+                _mask(labels).save(folder / f"mask_{number}.png")
         else:
             size = sum(labels.values())
             parts = [WORDS[word] for word, there in labels.items() if there] + [f"case {rng.integers(50)}"]
@@ -136,6 +153,8 @@ def _table(case: Case, folder: Path, *, count: int = 160) -> Path:
         label = named if case.name == "sets" else "yes" if labels["refund"] else "no"
         numbers = [f"{size / 2}", f"{1000 + 100 * size}"]
         rows.append(",".join([shown, label, *map(str, labels.values()), *numbers, f"mask_{number}.png"]))
+    if case.name == "boxes":
+        return folder
     path = folder / "table.csv"
     path.write_text("\n".join(rows) + "\n")
     return path
@@ -161,10 +180,14 @@ def _preset(family: str, table: Path, folder: Path) -> Path:
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{'image' if case.images else 'text'}-{case.id}")
 def test_from_data_to_proved_files(case: Case, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    table = _table(case, tmp_path)
+    (tmp_path / "data").mkdir()
+    table = _table(case, tmp_path / "data")
     changes = dict(IMAGES if case.images else TEXTS)
     recipe = changes.pop("recipe")
-    changes["data"] = changes["data"] | {"source": "csv", "train": table, "validation_fraction": 0.2}
+    read = {"source": "csv", "train": table}
+    if case.name == "boxes":
+        read = {"source": "image_folder", "directory": table, "resize": "stretch"}
+    changes["data"] = changes["data"] | read | {"validation_fraction": 0.2}
     changes |= {"run": {"directory": tmp_path, "name": "run"}, "task": case.task, "model": case.model}
     changes["acceptance"] = {"max_accuracy_drop": 1.0, "min_agreement": 0.5}
     changes["export"] = changes["export"] if case.whole else FEW
@@ -197,10 +220,10 @@ def test_from_data_to_proved_files(case: Case, tmp_path: Path, capsys: pytest.Ca
     assert case.output in {tensor.name for tensor in artifacts[0].signature.outputs}
     assert len(list((run / "golden").glob("expected_*.npz"))) == len(exported), "one for each file"
     expected = np.load(run / "golden" / f"expected_model_{small}.npz")[case.output]
-    each = (32, 32) if case.name == "masks" else ()
-    assert expected.shape == (8, *each, len(report.evaluation.class_names))
+    each = {"masks": (32, 32, 0), "boxes": (21, 4)}.get(case.name, (0,))  # places, and what stands beside the names
+    assert expected.shape == (8, *each[:-1], len(report.evaluation.class_names) + each[-1])
 
-    shown = [str(tmp_path / "0.png")] if case.images else ["where is my parcel and cannot sign in"]
+    shown = [str(tmp_path / "data" / "0.png")] if case.images else ["where is my parcel and cannot sign in"]
     capsys.readouterr()
     kept = "models/float.keras" if case.family else "models/quantized.keras"
     for file in ("", "artifacts/saved_model/1", integer.file, artifacts[-1].path.relative_to(run), kept):
@@ -208,7 +231,7 @@ def test_from_data_to_proved_files(case: Case, tmp_path: Path, capsys: pytest.Ca
         told: Any = json.loads(capsys.readouterr().out)
         (answer,) = told["images" if case.images else "texts"]
         assert {row["label"] for row in answer["top"]} <= set(report.evaluation.class_names)
-        assert ("labels" in answer) == (case.task.get("kind") in ("multilabel", "segmentation"))
+        assert ("labels" in answer) == (case.task.get("kind") in ("multilabel", "segmentation", "detection"))
     assert main(["verify", str(artifacts[-1].path), "--data", str(table), "--json"]) == 0
     (row,) = json.loads(capsys.readouterr().out)["artifacts"]
     assert row["figures"][case.metric] == pytest.approx(row["quality"])

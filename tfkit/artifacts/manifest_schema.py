@@ -7,7 +7,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from tfkit.artifacts import artifact
-from tfkit.artifacts.artifact import InputSpec, ModelSignature, TaskName
+from tfkit.artifacts.artifact import InputSpec, ModelSignature, TaskName, TensorSpec
+from tfkit.artifacts.box_grid import BOX_NUMBERS
 from tfkit.artifacts.format import ArtifactFormat, Quantization
 from tfkit.artifacts.lineage import Lineage
 
@@ -31,6 +32,7 @@ _TYPES = frozenset(
         "string",
     ]
 )
+_PLACES = 3  # dimensions of what a detector gives
 _Count = Annotated[int, Field(ge=1)]
 
 
@@ -59,16 +61,19 @@ class FileEntry(_Part, extra="allow"):
         for tensor in (*self.signature.inputs, *self.signature.outputs):
             if tensor.dtype not in _TYPES:
                 return f"'{tensor.dtype}' of tensor '{tensor.name}' of '{self.path}' is no type of numbers or texts"
-        scores = [
-            tensor.shape[-1] for tensor in self.signature.outputs if tensor.dtype not in _NO_SCORES and tensor.shape
-        ]
-        if self.class_names and scores and scores[0] not in (None, 1, len(self.class_names)):
-            return f"'{self.path}' has {len(self.class_names)} class names and gives {scores[0]} scores"
+        scores = [tensor for tensor in self.signature.outputs if tensor.dtype not in _NO_SCORES and tensor.shape]
+        if self.class_names and scores and not any(map(self._has_names, scores)):
+            return f"'{self.path}' has {len(self.class_names)} class names and gives {scores[0].shape[-1]} scores"
         if len(self.thresholds) not in (0, 1 if self.task == "classification" else len(self.class_names)):
             return f"'{self.path}' has {len(self.thresholds)} thresholds for {len(self.class_names)} scores"
         if len(set(self.class_names)) < len(self.class_names):
             return f"a class name of '{self.path}' stands twice"
         return None
+
+    def _has_names(self, scores: TensorSpec) -> bool:
+        """Whether a tensor has a number for each name; of a detector's places those of a box may stand behind."""
+        numbers = BOX_NUMBERS if len(scores.shape) == _PLACES else 0
+        return scores.shape[-1] in (None, 1, len(self.class_names), len(self.class_names) + numbers)
 
     def input_spec(self, folder: Path) -> InputSpec:
         """What it takes; paths are relative to a folder.

@@ -16,6 +16,7 @@ from tfkit.cli import (
     export,
     label_queue,
     lineage,
+    monitor,
     optimize,
     package,
     predict,
@@ -23,6 +24,7 @@ from tfkit.cli import (
     redact,
     run,
     tune,
+    tune_file,
     verify,
 )
 from tfkit.cli.options import laid_open
@@ -58,10 +60,12 @@ _COMMANDS: tuple[Callable[..., int], ...] = (
     export.export,
     optimize.optimize,
     tune.tune,
+    tune_file.tune_file,
     verify.verify,
     benchmark.benchmark,
     predict.predict,
     drift.drift,
+    monitor.monitor,
     label_queue.label_queue,
     redact.redact,
     lineage.lineage,

@@ -8,6 +8,7 @@ import typer
 from tfkit.artifacts import ResizeMode
 from tfkit.cli.documents import print_document
 from tfkit.cli.options import CustomObjects, ModelPath, PixelOptions, TaskOption
+from tfkit.explaining.methods import HeatMapMethod
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -50,6 +51,9 @@ def predict(
     explain: Annotated[
         bool, typer.Option("--explain", help="Which words, or which parts of a picture, gave the label.")
     ] = False,
+    explain_by: Annotated[
+        HeatMapMethod | None, typer.Option(help="The same for pictures; shap and lime need tfkit[explain].")
+    ] = None,
     masks: Annotated[
         Path | None,
         typer.Option(help="Of a segmenter: a folder to write a mask PNG to for each picture.", metavar="FOLDER"),
@@ -70,7 +74,8 @@ def predict(
         told = predict(
             path, inputs, labels=labels, top=top or _TOP, resize=resize, scaling=said, task=task,
             custom_objects=custom_objects, tokenizer=tokenizer, sequence_length=sequence_length, nearest=nearest,
-            explain=explain or heat_maps is not None, tell=lambda sentence: typer.echo(f"  {sentence}", err=True),
+            explain=explain_by or explain or heat_maps is not None,
+            tell=lambda sentence: typer.echo(f"  {sentence}", err=True),
         )  # fmt: skip
     if not isinstance(told, FoundTexts):
         told = _with_files(told, masks, heat_maps)

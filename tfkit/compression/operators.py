@@ -27,7 +27,13 @@ def float32_of(weight: keras.Variable) -> NDArray[np.float32]:
 
 
 def affine(
-    tensor: Tensor, scale: NDArray[np.float64], shift: NDArray[np.float64], *, name: str, activation: str | None = None
+    tensor: Tensor,
+    scale: NDArray[np.float64],
+    shift: NDArray[np.float64],
+    *,
+    name: str,
+    activation: str | None = None,
+    followed: bool = False,
 ) -> Tensor:
     """Scale and shift each channel with a 1x1 depthwise convolution, the operator that has per-channel int8 scales.
 
@@ -36,6 +42,7 @@ def affine(
         scale, shift: (channels,) or (1,).
         name: For the layer.
         activation: What the operator shall run behind it.
+        followed: Whether an activation comes next that it shall run, too.
 
     Returns:
         The scaled tensor.
@@ -50,7 +57,7 @@ def affine(
     outputs = layer(spread)
     kernel = np.broadcast_to(scale, (channels,)).reshape(1, 1, channels, 1)
     layer.set_weights([kernel.astype(np.float32), np.broadcast_to(shift, (channels,)).astype(np.float32)])
-    if not middle or (activation is None and all(size == 1 for size in middle)):
+    if not followed and (not middle or (activation is None and all(size == 1 for size in middle))):
         # Without an operator in between, the converter draws the shift into a Dense layer behind it, flattened or not.
         outputs = keras.layers.MaxPooling2D(1, name=f"{name}_kept")(outputs)
     return outputs if len(middle) == 2 else keras.layers.Reshape((*middle, channels), name=f"{name}_gathered")(outputs)

@@ -228,7 +228,7 @@ class ModelSection(Section):
     )
     dropout: Fraction = key(FRACTION, "Dropout before the classifier.", 0.2)
     l2: NotNegative = key(NOT_NEGATIVE, "L2 penalty of the classifier's weights.", 0.0)
-    decoder_channels: Count = key(COUNT, "segmentation: channels of the decoder's maps.", 64)
+    decoder_channels: Count = key(COUNT, "segmentation, detection: channels of the decoder's maps.", 64)
 
     def classifier_options(self) -> ClassifierOptions:
         """What of this section `tfkit.models.build_classifier` takes."""

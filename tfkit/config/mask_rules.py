@@ -3,9 +3,8 @@
 from tfkit.config.yaml_document import KeyPath, Plain, Tree
 
 _OF_MASKS = ("image_folder", "csv", "shapes")
-# Keys that masks have no use for, with the value that does nothing, and why.
-_NOT_OF_MASKS: tuple[tuple[KeyPath, Plain, str], ...] = (
-    (("data", "classes"), None, "keeps some classes of images; name those of masks in task.classes"),
+# Keys that masks and boxes have no use for, with the value that does nothing, and why.
+NOT_OF_PARTS: tuple[tuple[KeyPath, Plain, str], ...] = (
     (("data", "labels_per_class"), None, "needs one class an example"),
     (("model", "pooling"), None, "makes a vector of a map"),
     *(
@@ -14,6 +13,10 @@ _NOT_OF_MASKS: tuple[tuple[KeyPath, Plain, str], ...] = (
     ),
     (("quantization", "engine"), "tfkit", "knows classifiers alone"),
     (("fine_tune", "method"), "all", "is for a transformer's attention"),
+)
+_NOT_OF_MASKS = (
+    (("data", "classes"), None, "keeps some classes of images; name those of masks in task.classes"),
+    *NOT_OF_PARTS,
 )
 _DEFAULTS: dict[KeyPath, Plain] = {("task", "ignored"): [255], ("model", "decoder_channels"): 64}
 
@@ -63,14 +66,20 @@ def _value_rules(section: Tree) -> list[tuple[KeyPath, str]]:
 
 
 def masks_alone(tree: Tree, kind: str) -> list[tuple[KeyPath, str]]:
-    """What means something for segmentation alone."""
+    """What means something for segmentation alone, or for it and detection."""
     broken: list[tuple[KeyPath, str]] = []
-    if value_at(tree, ("data", "source")) == "shapes":
-        broken.append((("data", "source"), "data.source shapes has masks; say task.kind: segmentation"))
-    for path in (("task", "classes"), ("task", "ignored"), ("model", "decoder_channels")):
-        default = _DEFAULTS.get(path)
-        if (value := value_at(tree, path)) is not None and value != default:
-            broken.append((path, f"{'.'.join(path)} is for kind segmentation; got {kind}"))
+    of_parts = kind in ("segmentation", "detection")
+    if value_at(tree, ("data", "source")) == "shapes" and not of_parts:
+        sentence = "data.source shapes has masks and boxes; say task.kind: segmentation, or detection"
+        broken.append((("data", "source"), sentence))
+    told: dict[KeyPath, str] = {}
+    if kind != "detection":
+        told |= dict.fromkeys((("task", "classes"), ("task", "ignored")), "segmentation")
+    if not of_parts:
+        told["model", "decoder_channels"] = "segmentation or detection"
+    for path, kinds in told.items():
+        if (value := value_at(tree, path)) is not None and value != _DEFAULTS.get(path):
+            broken.append((path, f"{'.'.join(map(str, path))} is for kind {kinds}; got {kind}"))
     return broken
 
 

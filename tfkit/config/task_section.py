@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
+from tfkit.config.box_rules import detection_rules
 from tfkit.config.faults import Places
 from tfkit.config.keys import POSITIVE, FilePath, Positive, Text, all_different, choice, key
 from tfkit.config.mask_rules import masks_alone, segmentation_rules, value_at
@@ -32,6 +33,7 @@ _KINDS = {  # what the examples of each are labelled with
     "multilabel": "labels",
     "regression": "numbers",
     "segmentation": "masks",
+    "detection": "boxes",
 }
 
 
@@ -84,10 +86,11 @@ class TaskSection(_TaskKeys):
 
 
 class ImageTaskSection(_TaskKeys):
-    """`task:` of images - one class of several, any of several labels, numbers, or a class for each pixel."""
+    """`task:` of images - one class of several, any of several labels, numbers, a class for each pixel, or boxes."""
 
-    kind: Literal["classification", "multilabel", "regression", "segmentation"] = choice(
-        "One class of several, any of several labels at once, numbers, or a class for each pixel.", "classification"
+    kind: Literal["classification", "multilabel", "regression", "segmentation", "detection"] = choice(
+        "One class of several, any of several labels at once, numbers, a class for each pixel, or boxes.",
+        "classification",
     )
     classes: Annotated[dict[Text, MaskValue], Field(min_length=2, max_length=255)] | None = key(
         "{name: VALUE, ...} of 2 to 255 classes, or null; VALUE is " + _MASK_VALUE,
@@ -98,6 +101,11 @@ class ImageTaskSection(_TaskKeys):
         "a list of VALUEs, each " + _MASK_VALUE,
         "segmentation: numbers or colours of pixels that are neither learned nor judged.",
         (255,),
+    )
+    heat_maps: Literal["auto", "occlusion", "shap", "lime"] = choice(
+        "classification: how the report shows where the shipped file looked; auto: Grad-CAM, or occlusion where a "
+        "model has no feature maps. shap and lime need the packages of that name.",
+        "auto",
     )
 
     def target_options(self) -> TargetOptions:
@@ -123,12 +131,14 @@ def broken_task_rules(tree: Tree, at_fault: set[KeyPath], places: Places) -> lis
     broken: list[tuple[KeyPath, str]] = []
     if kind == "segmentation":
         broken += segmentation_rules(tree, section) + ranking_rules(tree, kind)
+    elif kind == "detection":
+        broken += detection_rules(tree, section) + ranking_rules(tree, kind)
     else:
         broken += masks_alone(tree, kind)
     if kind == "classification":
         if section.get("label_columns"):
             broken.append((("task", "label_columns"), "task.label_columns is for kind multilabel or regression"))
-    elif kind != "segmentation":
+    elif kind not in ("segmentation", "detection"):
         broken += _other_rules(tree, kind)
     if kind != "regression" and section.get("tolerance") is not None:
         broken.append((("task", "tolerance"), f"task.tolerance is for kind regression; got {kind}"))
@@ -138,6 +148,7 @@ def broken_task_rules(tree: Tree, at_fault: set[KeyPath], places: Places) -> lis
     if kind != "classification":
         told = f"is for kind classification; got {kind}"
         asked = [name for name in ("coverage", "groups") if section.get(name) is not None]
+        asked += [name for name in ("heat_maps",) if section.get(name) not in (None, "auto")]
         broken += [(("task", name), f"task.{name} {told}") for name in asked]
     return [f"{sentence} {places.of(path)}" for path, sentence in broken if not {path, path[:1]} & at_fault]
 

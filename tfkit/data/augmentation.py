@@ -33,11 +33,13 @@ def mix_batch(batch: Mapping[str, tf.Tensor], *, mixing: Mixing | None, seed: tf
         The batch with pixels and targets of the same shapes; every row of the targets still sums to 1.
 
     Raises:
-        ValueError: For `mixup` of masks, which have no mean.
+        ValueError: For `mixup` of masks, which have no mean; for boxes.
     """
     if mixing is None:
         return dict(batch)
     pixels, targets = batch["pixels"], batch["targets"]
+    if _is_boxes(targets):
+        raise ValueError("boxes are not mixed; take no mixing")
     if mixing == "mixup" and _is_masks(targets):
         raise ValueError("mixup blends labels, and masks have no mean: take cutmix")
     seeds = tf.random.split(seed, 3)
@@ -59,7 +61,11 @@ def mix_batch(batch: Mapping[str, tf.Tensor], *, mixing: Mixing | None, seed: tf
 
 
 def _is_masks(targets: tf.Tensor) -> bool:
-    return len(targets.shape) == 3
+    return len(targets.shape) == 3 and tf.as_dtype(targets.dtype).is_integer
+
+
+def _is_boxes(targets: tf.Tensor) -> bool:
+    return len(targets.shape) == 3 and tf.as_dtype(targets.dtype).is_floating
 
 
 def _beta(shape: list[tf.Tensor], alpha: float, seed: tf.Tensor) -> tf.Tensor:
@@ -89,6 +95,7 @@ _SMALLEST_AREA = 0.7
 _ASPECT_RATIOS = (3 / 4, 4 / 3)
 _BRIGHTNESS = 0.1 * 255
 _CONTRAST = (0.8, 1.2)
+_LEAST_KEPT = 0.25  # of a box that a crop cuts
 
 
 def augment_batch(
@@ -102,12 +109,17 @@ def augment_batch(
     Args:
         batch: `pixels` uint8 (batch, height, width, channels), and what else belongs to them: `targets` that are
             masks, uint8 (batch, height, width), move with their pixels; what comes in from outside is 255, ignored.
+            So do boxes, float32 (batch, most, 5), where the policy is `light`; of one that a crop leaves less than a
+            quarter of, the class becomes -1.
         policy: Which policy; `none` only casts.
         seed: int (2,); the same seed gives the same views.
         flip: Whether images may be mirrored left to right.
 
     Returns:
-        The batch with `pixels` float32 of the same shape, 0..255; all else but masks as it came.
+        The batch with `pixels` float32 of the same shape, 0..255; all else but masks and boxes as it came.
+
+    Raises:
+        ValueError: For `rand_augment` of boxes, which it does not move.
 
     Example:
         >>> views = augment_batch({"pixels": pixels[:4]}, policy="light", seed=(0, 1))
@@ -125,6 +137,10 @@ def augment_batch(
     masks = targets if targets is not None and _is_masks(targets) else None
     if masks is not None:
         masks = _nearest(masks, boxes)
+    if targets is not None and _is_boxes(targets):
+        if policy == "rand_augment":
+            raise ValueError("rand_augment does not move boxes with their pixels; take light")
+        batch = {**batch, "targets": _moved(targets, boxes)}
     if policy == "rand_augment":
         views, masks = rand_augment(views, seed=seeds[1], masks=masks)
     else:
@@ -180,3 +196,16 @@ def _jitter(views: tf.Tensor, *, seed: tf.Tensor) -> tf.Tensor:
 
 def _between(draws: tf.Tensor, low: float, high: float) -> tf.Tensor:
     return low + draws * (high - low)
+
+
+def _moved(targets: tf.Tensor, boxes: tf.Tensor) -> tf.Tensor:
+    """Boxes of objects where `_resampled` takes their pixels to; the class of those that are nearly gone is -1."""
+    top, start, bottom, end = (boxes[:, None, side] for side in range(4))
+    height, width = bottom - top, end - start  # of a mirror image the width is negative
+    rows = [tf.clip_by_value((targets[..., side] - top) / height, 0.0, 1.0) for side in (1, 3)]
+    columns = [tf.clip_by_value((targets[..., side] - start) / width, 0.0, 1.0) for side in (2, 4)]
+    left, right = tf.minimum(*columns), tf.maximum(*columns)
+    whole = (targets[..., 3] - targets[..., 1]) * (targets[..., 4] - targets[..., 2]) / tf.abs(height * width)
+    kept = (rows[1] - rows[0]) * (right - left) >= _LEAST_KEPT * whole
+    there = kept & (targets[..., 0] >= 0.0)
+    return tf.stack([tf.where(there, targets[..., 0], -1.0), rows[0], left, rows[1], right], axis=-1)

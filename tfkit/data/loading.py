@@ -9,6 +9,7 @@ from typing import Literal
 from tfkit.arguments import takes_text
 from tfkit.data.accounting import OnLeakage, account_for
 from tfkit.data.assembly import Part, assemble, classes_of, refuse_odd_names, watch_files
+from tfkit.data.box_folders import read_box_folder
 from tfkit.data.checking import BadImages, Progress
 from tfkit.data.examples import DatasetSplits, ExamplesT, ImageExamples
 from tfkit.data.image_files import PartName, Reading, read_csv, read_image_folder
@@ -21,7 +22,7 @@ from tfkit.data.targets import CLASSES, Targets, target_kind
 from tfkit.errors import DataError
 
 SourceName = Literal["image_folder", "npz", "csv", "tfds", "digits", "shapes"]
-_OF_MASKS = ("image_folder", "csv", "shapes")
+_OF_PARTS = {"masks": ("image_folder", "csv", "shapes"), "boxes": ("image_folder", "shapes")}
 
 
 @takes_text
@@ -75,7 +76,7 @@ def load_image_splits(
         max_lost_fraction: The share of all images that may break or vanish after the check before reading stops; until
             then another image of the same split and label stands in for each.
         targets: What the labels are: one class, several labels at once, or numbers, these two of csv alone; or masks,
-            of image_folder, csv (path,mask[,split]) and shapes.
+            of image_folder, csv (path,mask[,split]) and shapes; or boxes, of image_folder and shapes.
         least_classes: How many classes there must be; 1 for examples that are put beside others.
         progress: Called with (done, total) while images are checked.
 
@@ -181,7 +182,7 @@ def _read(
     if source == "shapes":
         from tfkit.data.shapes import read_shapes
 
-        return read_shapes(channels=channels)
+        return read_shapes(channels=channels, boxed=targets.masks is None)
     if source == "image_folder":
         if directory is None:
             raise DataError("source image_folder needs a folder", hint="set data.directory")
@@ -224,6 +225,8 @@ def _read_path(path: Path, *, channels: int, targets: Targets) -> dict[PartName,
 def _read_folder(directory: Path, *, channels: int, targets: Targets) -> dict[PartName, Reading]:
     if targets.masks is not None:
         return read_mask_folder(directory, channels=channels, coloured=targets.masks.coloured)
+    if targets.kind == "boxes":
+        return read_box_folder(directory, channels=channels)
     return read_image_folder(directory, channels=channels)
 
 
@@ -233,12 +236,12 @@ def refuse_other_targets(source: SourceName, targets: Targets) -> None:
     Raises:
         DataError: Says which sources have them.
     """
-    if targets.kind == "masks":
-        if source not in _OF_MASKS:
-            raise DataError(f"source {source} has no masks", hint=f"those that have: {', '.join(_OF_MASKS)}")
+    if (sources := _OF_PARTS.get(targets.kind)) is not None:
+        if source not in sources:
+            raise DataError(f"source {source} has no {targets.kind}", hint=f"those that have: {', '.join(sources)}")
         return
     if source == "shapes":
-        raise DataError("source shapes has masks, not labels", hint="task.kind: segmentation")
+        raise DataError("source shapes has masks, or boxes, not labels", hint="task.kind: segmentation or detection")
     if targets.kind != "classes" and source != "csv":
         raise DataError(
             f"source {source} gives one class an image", hint="write a csv of paths and labels: source: csv"

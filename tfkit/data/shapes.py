@@ -1,8 +1,11 @@
-"""Pictures of shapes with a mask for each, drawn by a seed: what a segmentation recipe runs on without any download."""
+"""Pictures of shapes with masks or boxes, drawn by a seed: what segmenters and detectors learn without any download."""
+
+import json
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tfkit.data.box_folders import Box
 from tfkit.data.image_files import PartName, Reading
 from tfkit.data.masks import DrawnMasks
 from tfkit.data.sources import ArraySource
@@ -16,42 +19,53 @@ _CONTRAST = 45  # least distance of a shape's colour from the background's, in o
 _NOISE = 14.0
 
 
-def read_shapes(*, channels: int) -> dict[PartName, Reading]:
+def read_shapes(*, channels: int, boxed: bool = False) -> dict[PartName, Reading]:
     """Draw 400 pictures of one to three circles, squares and triangles over each other, on a shaded ground.
 
     Colours say nothing of the class, sizes and places differ, and noise lies over all: only the outline tells.
 
     Args:
         channels: 1 for grey, 3 for RGB.
+        boxed: Whether labels are boxes, of what is seen of each shape; else there are masks.
 
     Returns:
-        One part, `all`: pictures of 48 x 48 pixels, masks of the positions in `CLASSES`.
+        One part, `all`: pictures of 48 x 48 pixels, masks of the positions in `CLASSES`; or boxes of all but the first.
 
     Example:
         >>> len(read_shapes(channels=3)["all"].names)
         400
     """
     rng = np.random.default_rng(_SEED)
-    pictures, masks = zip(*(_drawn(rng) for _ in range(_COUNT)), strict=True)
+    pictures, masks, boxes = zip(*(_drawn(rng) for _ in range(_COUNT)), strict=True)
     names = tuple(f"shapes[{number}]" for number in range(_COUNT))
     source = ArraySource(np.stack(pictures), channels=channels)
+    if boxed:
+        return {"all": Reading(source, names, tuple(map(json.dumps, boxes)), class_names=CLASSES[1:])}
     return {"all": Reading(source, names, names, class_names=CLASSES, masks=DrawnMasks(np.stack(masks)))}
 
 
-def _drawn(rng: np.random.Generator) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+def _drawn(rng: np.random.Generator) -> tuple[NDArray[np.uint8], NDArray[np.uint8], list[Box]]:
     rows, columns = np.mgrid[0:SIDE, 0:SIDE].astype(np.float64)
     ground = rng.uniform(60, 190, 3)
     shade = (rows * rng.uniform(-1, 1) + columns * rng.uniform(-1, 1)) * 0.4
     pixels = ground + shade[..., None]
-    mask = np.zeros((SIDE, SIDE), np.uint8)
+    mask, shapes = np.zeros((SIDE, SIDE), np.uint8), list[tuple[int, NDArray[np.bool_]]]()
     for _ in range(int(rng.integers(1, _MOST + 1))):
         kind = int(rng.integers(1, len(CLASSES)))
         inside = _inside(kind, rows, columns, rng)
         colour = ground + rng.choice([-1, 1], 3) * rng.uniform(_CONTRAST, 110, 3)
         pixels = np.where(inside[..., None], colour, pixels)
         mask[inside] = kind
+        shapes = [(other, seen & ~inside) for other, seen in shapes] + [(kind, inside)]
     noisy = pixels + rng.normal(0, _NOISE, pixels.shape)
-    return noisy.round().clip(0, 255).astype(np.uint8), mask
+    return noisy.round().clip(0, 255).astype(np.uint8), mask, [_box(*shape) for shape in shapes if shape[1].any()]
+
+
+def _box(kind: int, seen: NDArray[np.bool_]) -> Box:
+    """The box of what is seen of a shape, as shares of the picture."""
+    rows, columns = np.flatnonzero(seen.any(axis=1)), np.flatnonzero(seen.any(axis=0))
+    sides = (rows[0], columns[0], rows[-1] + 1, columns[-1] + 1)
+    return (CLASSES[kind], *(round(float(side) / SIDE, 6) for side in sides))  # type: ignore[return-value]
 
 
 def _inside(

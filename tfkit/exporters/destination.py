@@ -9,9 +9,11 @@ import tensorflow as tf
 
 from tfkit.artifacts import InputSpec, TaskName
 from tfkit.errors import ExportError, RunError
+from tfkit.exporters.box_outputs import with_score_and_location
 from tfkit.exporters.metadata import with_metadata
 from tfkit.exporters.normalization import normalized
 from tfkit.runtimes import scale_that_is_no_number
+from tfkit.tasks import task_named
 
 
 @contextlib.contextmanager
@@ -73,6 +75,8 @@ def finished_tflite(
         yield unfinished
         _refuse_odd_scales(unfinished, path)
         flatbuffer = normalized(unfinished.read_bytes())
+        if task_named(task).answers_boxes:
+            flatbuffer = with_score_and_location(flatbuffer)
         unfinished.write_bytes(with_metadata(flatbuffer, spec=spec, class_names=class_names, task=task))
 
 

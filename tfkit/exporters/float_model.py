@@ -13,7 +13,7 @@ from tfkit.graph import Head, Node, build_model, copy_layer, read_graph
 from tfkit.graph.building import Copy
 from tfkit.inputs import input_of
 from tfkit.keras_types import Tensor
-from tfkit.models import weight_that_is_no_number, with_dtype_policy, with_float_pixels
+from tfkit.models import gives_boxes, named_outputs, weight_that_is_no_number, with_dtype_policy, with_float_pixels
 from tfkit.models.text.classifier import is_embedder
 from tfkit.tasks import EMBEDDING
 
@@ -60,7 +60,7 @@ def check_model(model: keras.Model, *, spec: InputSpec, class_names: tuple[str, 
     faults = input_of(spec).faults(model, spec)
     if is_embedder(model):
         faults += [f"it gives vectors; expected scores of {len(class_names)} classes"] if class_names else []
-    elif len(model.outputs) != 1 or not _scores_each(tuple(model.outputs[0].shape[1:]), len(class_names)):
+    elif len(model.outputs) != 1 or not _scores_each(model, len(class_names)):
         shapes = ", ".join(str(tuple(tensor.shape)) for tensor in model.outputs)
         faults.append(f"it gives {shapes}; expected scores of {len(class_names)} classes")
     if faults:
@@ -72,9 +72,10 @@ def check_model(model: keras.Model, *, spec: InputSpec, class_names: tuple[str, 
     refuse_weights_that_are_no_numbers(model)
 
 
-def _scores_each(shape: tuple[int | None, ...], classes: int) -> bool:
-    """Whether an answer is a row of scores, or one for each pixel."""
-    return shape[-1:] == (classes,) and len(shape) in (1, _MAP)
+def _scores_each(model: keras.Model, classes: int) -> bool:
+    """Whether an answer is a row of scores, one for each pixel, or one for each place of a detector."""
+    rank = len(model.outputs[0].shape) - 1
+    return rank > 0 and named_outputs(model) == classes and (rank in (1, _MAP) or gives_boxes(model))
 
 
 def task_of_model(model: keras.Model, asked: TaskName) -> TaskName:

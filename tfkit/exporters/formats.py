@@ -22,11 +22,13 @@ from tfkit.artifacts import (
 )
 from tfkit.compression.tfmot.twin import TfKerasTwin
 from tfkit.errors import ExportError
+from tfkit.exporters.box_outputs import with_score_and_location
 from tfkit.exporters.float_model import exportable_model, task_of_model
 from tfkit.exporters.normalization import normalized
 from tfkit.exporters.saved_model import export_saved_model
 from tfkit.exporters.tflite import converted_to_float, export_tflite, makes_its_own_file
 from tfkit.keras_types import Inputs
+from tfkit.tasks import task_named
 
 
 @takes_text
@@ -149,6 +151,8 @@ def _onnx(job: _Export, wanted: Format, path: Path) -> Artifact:
         flatbuffer, integers = job.integers()
     else:
         flatbuffer = job.converted()
+    if task_named(job.task).answers_boxes:
+        flatbuffer = with_score_and_location(normalized(flatbuffer))
     made: Artifact = onnx.export_onnx(
         flatbuffer,
         path,

@@ -16,16 +16,18 @@ from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
 
 from tfkit.artifacts import LABELS_NAME, InputSpec, TaskName, labels_file
+from tfkit.artifacts.box_grid import BOX_NUMBERS, LOCATION, SCORE
 from tfkit.exporters.normalization import packed
 from tfkit.inputs import FileDescription, TensorDescription, input_of
 from tfkit.runtimes.file_metadata import METADATA
 from tfkit.tasks import Task, task_named
 
 VOCABULARY_NAME = "vocab.txt"
-_IDENTIFIER = b"M001"
+_IDENTIFIER, _DETECTOR_IDENTIFIER = b"M001", b"V001"
 _EARLIEST = (1980, 1, 1, 0, 0, 0)  # of a zip archive: the same model gives the same bytes
 _AXIS_LABELS, _VOCABULARY = np.int8(2), np.int8(5)  # AssociatedFileType
-_FEATURE, _IMAGE = np.uint8(1), np.uint8(2)  # ContentProperties
+_FEATURE, _IMAGE, _BOX = np.uint8(1), np.uint8(2), np.uint8(3)  # ContentProperties
+_BOUNDARIES = np.int8(1)  # BoundingBoxType: the only one that MediaPipe's detector takes; it reads middles and sides
 _NORMALIZATION, _BERT_TOKENIZER = np.uint8(1), np.uint8(4)  # ProcessUnitOptions
 _RGB, _GRAYSCALE = np.int8(1), np.int8(2)  # ColorSpaceType
 
@@ -72,6 +74,9 @@ def with_metadata(
         _add_unread(model, name)
     subgraph[2] = [_given(graph.tensors[place], about) for place in graph.inputs]
     subgraph[3] = [_answers(class_names, asked)]
+    if asked.answers_boxes:
+        subgraph[3] = [_answers(class_names, asked) | {0: SCORE}, _location()]
+        subgraph[9] = [{0: "DETECTOR_METADATA", 1: _detector(graph.tensors[graph.outputs[0]].shape)}]
     described: _Table = {
         0: f"{taken.noun.capitalize()} {asked.noun}",
         3: [subgraph],
@@ -124,6 +129,22 @@ def _answers(class_names: tuple[str, ...], task: Task) -> _Table:
     return told
 
 
+def _location() -> _Table:
+    told = "Middle row, middle column, height and width of each place's box, as shares of the image"
+    return {0: LOCATION, 1: told, 3: {0: _BOX, 1: {1: _BOUNDARIES}}}
+
+
+def _detector(shape: NDArray[np.int32]) -> NDArray[np.uint8]:
+    """How boxes are read: as they are. In SSD's words, each place has an anchor of the image's size at its corner."""
+    _, places, classes = map(np.int32, shape)
+    one = np.float32(1)
+    anchors: list[_Table] = [{2: one, 3: one} for _ in range(places)]
+    numbers = np.int32(BOX_NUMBERS)
+    decoded: _Table = {0: classes, 1: places, 2: numbers, 3: numbers, 5: np.int32(2), 6: one, 7: one, 8: one, 9: one}
+    told: _Table = {0: "1.0.0", 1: {0: {0: anchors}}, 2: decoded}
+    return np.frombuffer(_packed_table(told, _DETECTOR_IDENTIFIER), np.uint8)
+
+
 def _file(name: str, description: str, kind: np.int8) -> _Table:
     return {0: name, 1: description, 2: kind}
 
@@ -159,9 +180,9 @@ def _archive(files: Mapping[str, bytes], *, behind: bytes) -> bytes:
     return whole.getvalue()[len(behind) :]
 
 
-def _packed_table(table: _Table) -> bytes:
+def _packed_table(table: _Table, identifier: bytes = _IDENTIFIER) -> bytes:
     builder = flatbuffers.Builder(1024)
-    builder.Finish(_write(builder, table), _IDENTIFIER)
+    builder.Finish(_write(builder, table), identifier)
     return bytes(builder.Output())
 
 
@@ -181,11 +202,13 @@ def _write(builder: flatbuffers.Builder, value: object) -> int:
         np.int8: builder.PrependInt8Slot,
         np.uint8: builder.PrependUint8Slot,
         np.uint32: builder.PrependUint32Slot,
+        np.int32: builder.PrependInt32Slot,
+        np.float32: builder.PrependFloat32Slot,
     }
     # What a table refers to is written before the table is begun.
     table = cast(_Table, value)
     fields = {
-        at: int(field) if isinstance(field, np.integer) else _write(builder, field) for at, field in table.items()
+        at: field.item() if isinstance(field, np.generic) else _write(builder, field) for at, field in table.items()
     }
     builder.StartObject(max(fields, default=-1) + 1)
     for at, field in fields.items():

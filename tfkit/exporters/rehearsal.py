@@ -21,6 +21,7 @@ from tfkit.exporters.quantization import quantize_to_dynamic_int8, quantize_to_f
 from tfkit.exporters.tflite import converted_to_float
 from tfkit.inputs import input_of
 from tfkit.keras_types import Inputs
+from tfkit.models import named_outputs
 from tfkit.models.text.classifier import is_embedder
 from tfkit.runtimes.portability import newer_operators
 
@@ -52,7 +53,7 @@ def refuse_newer_formats(model: schema.ModelT, formats: Sequence[str], *, spec: 
     wanted = [name for name in formats if format_named(name).kind == "tflite"]
     if not wanted:
         return
-    names = () if is_embedder(model) else tuple(map(str, range(int(model.output_shape[-1]))))
+    names = () if is_embedder(model) else tuple(map(str, range(named_outputs(model))))
     flatbuffer = converted_to_float(exportable_model(model, spec=spec, class_names=names), spec)
     newer = {name: found for name in wanted if (found := newer_operators(_made(flatbuffer, name, spec), oldest))}
     if newer:

@@ -7,6 +7,7 @@ import keras
 import numpy as np
 
 from tfkit.arguments import fields_take_text, takes_text
+from tfkit.artifacts.box_grid import BOX_NUMBERS
 from tfkit.errors import ModelError
 from tfkit.keras_types import Tensor
 from tfkit.models.patch_transformer import has_class_token
@@ -14,6 +15,7 @@ from tfkit.models.patch_transformer import has_class_token
 # Where the head begins and ends; freezing, feature caching and export find their way by these names.
 POOLING, LOGITS, SCORES = "pooling", "logits", "scores"
 DECODER = "decoder"  # of a segmenter the first layer behind the backbone
+DECODED = "decoded_maps"  # the last layer of a backbone that has a decoder of its own
 # Takes the class token, where that is what the head stands on; the pooling behind it only drops an axis.
 TOKEN = "class_token"
 
@@ -155,7 +157,7 @@ def logits_model(model: keras.Model) -> keras.Model:
         model: A classifier of `build_classifier`.
 
     Returns:
-        A model from the classifier's inputs to logits (n, classes); of a model of numbers that model itself.
+        A model from the classifier's inputs to logits (n, classes); of a model of numbers or boxes that model itself.
 
     Raises:
         ModelError: When it is no such classifier.
@@ -165,7 +167,7 @@ def logits_model(model: keras.Model) -> keras.Model:
             f"model '{model.name}' has no layer '{SCORES}' behind its logits",
             hint="name a classifier that tfkit trained: a run's folder, or its models/float.keras",
         )
-    if is_of_numbers(model):
+    if is_of_numbers(model) or gives_boxes(model):
         return model
     # Not the output of the layer `logits`: in a quantisation-aware model the logits are rounded behind it.
     return keras.Model(_inputs(model), model.get_layer(SCORES).input, name=model.name)
@@ -193,6 +195,16 @@ def with_more_classes(model: keras.Model, classes: int) -> keras.Model:
 def is_of_numbers(model: keras.Model) -> bool:
     """Whether a model of `build_classifier` gives numbers, not scores."""
     return any(layer.name == SCORES and isinstance(layer, keras.layers.Rescaling) for layer in model.layers)
+
+
+def gives_boxes(model: keras.Model) -> bool:
+    """Whether a model is one of `build_detector`, which learns from its answers themselves."""
+    return any(layer.name == SCORES and isinstance(layer, keras.layers.Concatenate) for layer in model.layers)
+
+
+def named_outputs(model: keras.Model) -> int:
+    """How many classes, labels or numbers a model's last axis has names for; of a detector less its boxes' sides."""
+    return int(model.output_shape[-1]) - (BOX_NUMBERS if gives_boxes(model) else 0)
 
 
 def backbone_layers(model: keras.Model) -> tuple[keras.layers.Layer, ...]:

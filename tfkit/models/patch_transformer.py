@@ -1,4 +1,4 @@
-"""Transformers of image patches from keras-hub, laid open into plain layers that save, freeze and round one by one."""
+"""Networks of keras-hub whose layers are made of layers, laid open into plain ones that save, freeze and round."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -21,24 +21,26 @@ from tfkit.graph import (
 )
 from tfkit.graph.building import Copy
 from tfkit.keras_types import Tensor
+from tfkit.models.mix_transformer import efficient_attention, enlarging, refuse_oblong
 
 # The layer that puts a class token, and what else, in front of the patches, ends in this: `call_with_rows` says so.
 _TOKENS = "_tokens"
 
 
-def opened_patches(bare: keras.Model, tensor: Tensor) -> Tensor:
-    """Copy a transformer of patches onto a tensor of pixels, block by block.
+def opened_network(bare: keras.Model, tensor: Tensor) -> Tensor:
+    """Copy a network of blocks onto a tensor of pixels, block by block.
 
     Its blocks become `LayerNormalization`, `MultiHeadAttention`, `Dense` and `Add` layers, its embedding the layers of
     `tfkit.graph.call_with_rows`. A block whose code does not run on symbols (Swin's windows) stays one layer.
 
     Args:
-        bare: A keras-hub backbone that ends in a sequence (n, length, hidden): ViT, DeiT, Swin.
+        bare: A keras-hub backbone: one that ends in a sequence (n, length, hidden), such as ViT, DeiT and Swin, or in
+            maps, such as those of DeepLabV3 and SegFormer.
         tensor: float32 (n, height, width, channels), scaled as the backbone takes it. Another size than the
             backbone's own is taken where its positions can be resized.
 
     Returns:
-        Its output (n, length, hidden), of layers with its weights.
+        Its output, of layers with its weights.
 
     Raises:
         ModelError: When it was made for images of another size, and its positions are not known.
@@ -46,6 +48,7 @@ def opened_patches(bare: keras.Model, tensor: Tensor) -> Tensor:
     takes, given = tuple(bare.input_shape[1:]), tuple(tensor.shape[1:])
     if (patch := getattr(bare, "patch_size", None)) is not None:
         refuse_other_patches(bare.name, ImageSpec(*given), (patch, patch) if isinstance(patch, int) else tuple(patch))
+    refuse_oblong(bare, given)
     opening = _Opening()
     graph = read_graph(bare)
     if takes != given and (takes[-1] != given[-1] or not opening.resizes(graph.nodes[0])):
@@ -101,6 +104,9 @@ class _Opening:
             return embedded
         if node.kind == "Add" and not isinstance(layer, keras.layers.Layer) and len(node.inputs) == 2:
             return keras.layers.Add(name=node.name)(list(args))
+        for place in (efficient_attention, enlarging):
+            if args and (placed := place(node, args[0])) is not None:
+                return placed
         if reshapes_examples(node):
             return keras.layers.Reshape(layer.newshape[1:], name=node.name)(args[0])
         if steps := steps_of(node):

@@ -15,8 +15,10 @@ import numpy as np
 from tfkit.artifacts import ImageSpec
 from tfkit.errors import ModelError
 from tfkit.foreign_hdf5 import hdf5_fault
+from tfkit.models.classifier import DECODED
+from tfkit.models.mix_transformer import refuse_oblong
 from tfkit.models.model_files import load_model_file
-from tfkit.models.patch_transformer import opened_patches, refuse_other_patches
+from tfkit.models.patch_transformer import opened_network, refuse_other_patches
 from tfkit.models.preprocessing import on_raw_pixels
 from tfkit.models.stored_layers import (
     StoredLayer,
@@ -31,11 +33,14 @@ from tfkit.models.stored_layers import (
 # those of Touvron et al. 2020 (arXiv:2012.12877, table 1); the smallest is for small pictures and trials.
 _VIT_SIZES = {"vit_micro_8": (2, 64, 4, 8), "vit_tiny_16": (12, 192, 3, 16), "vit_small_16": (12, 384, 6, 16)}
 _MAPS, _SEQUENCES = 4, 3
+# Backbones of keras-hub that end in maps and have layers made of layers.
+_WITH_DECODER = ("DeepLabV3Backbone", "SegFormerBackbone")
+_BLOCKS_IN_MAPS = (*_WITH_DECODER, "MiTBackbone")
 
 
 @functools.cache
 def preset_names() -> tuple[str, ...]:
-    """The names of keras-hub's image classification backbones, sorted.
+    """The names of keras-hub's backbones of image classifiers and segmenters, sorted.
 
     Example:
         >>> "resnet_18_imagenet" in preset_names()
@@ -44,8 +49,10 @@ def preset_names() -> tuple[str, ...]:
     import keras_hub
 
     names: set[str] = set()
+    hub = keras_hub.models
+    tasks = (hub.ImageClassifier, hub.DeepLabV3ImageSegmenter, hub.SegFormerImageSegmenter)
     for kind in vars(keras_hub.models).values():
-        is_task = isinstance(kind, type) and issubclass(kind, keras_hub.models.ImageClassifier)
+        is_task = isinstance(kind, type) and issubclass(kind, tasks)
         if is_task and getattr(kind, "backbone_cls", None) is not None:
             names.update(kind.backbone_cls.presets)
     return tuple(sorted(names))
@@ -70,6 +77,8 @@ def build_preset(name: str, *, image: ImageSpec, random: bool = False) -> keras.
     try:
         bare = _backbone(name, image=image, random=random)
         converter = keras_hub.layers.ImageConverter.from_preset(name)
+    except ModelError:
+        raise
     except Exception as fault:  # hubs raise kinds of their own for a missing network, a bad name, a licence
         raise ModelError(
             f"the preset '{name}' cannot be loaded: {str(fault).strip().splitlines()[0][:200]}",
@@ -132,13 +141,24 @@ def _backbone(name: str, *, image: ImageSpec, random: bool) -> keras.Model:
 
     load = functools.partial(keras_hub.models.Backbone.from_preset, name, load_weights=not random)
     try:
-        return load(image_shape=image.shape)
+        bare = load(image_shape=image.shape)
     except ValueError:
         # Learned positions have a row for each patch: they are resized behind. A network of maps has none.
         bare = load()
-        if len(bare.output_shape) != _SEQUENCES:
+        if len(bare.output_shape) != _SEQUENCES and type(bare).__name__ not in _WITH_DECODER:
             raise
-        return bare
+    return _of_size(bare, image) if type(bare).__name__ in _WITH_DECODER else bare
+
+
+def _of_size(bare: keras.Model, image: ImageSpec) -> keras.Model:
+    """The same DeepLabV3 or SegFormer for other images: its encoder has a size of its own."""
+    refuse_oblong(bare, image.shape)
+    config = bare.get_config()
+    for sized in (config, config["image_encoder"]["config"]):
+        sized.update({name: image.shape for name in ("image_shape",) if name in sized})
+    made = type(bare).from_config(config)
+    made.set_weights(bare.get_weights())
+    return made
 
 
 def _on_raw_pixels(bare: keras.Model, image: ImageSpec, preprocessing: keras.Layer | None) -> keras.Model:
@@ -154,11 +174,14 @@ def _on_raw_pixels(bare: keras.Model, image: ImageSpec, preprocessing: keras.Lay
             hint="name another preset; its feature maps can be saved as a .keras file and named as the backbone",
         )
     try:
-        if len(outputs[0].shape) == _MAPS:
+        if len(outputs[0].shape) == _MAPS and type(bare).__name__ not in _BLOCKS_IN_MAPS:
             return on_raw_pixels(bare, image, preprocessing)
         pixels = keras.Input(image.shape, name="pixels")
         scaled = pixels if preprocessing is None else preprocessing(pixels)
-        return keras.Model(pixels, opened_patches(bare, scaled), name=bare.name)
+        outputs = opened_network(bare, scaled)
+        if type(bare).__name__ in _WITH_DECODER:
+            outputs = keras.layers.Identity(name=DECODED)(outputs)
+        return keras.Model(pixels, outputs, name=bare.name)
     except TypeError as fault:  # Keras, of a layer that does not take what its own get_config tells
         kind = re.search(r"passed to (\w+):|deserializing class '(\w+)'", str(fault))
         named = f"its layer {kind[1] or kind[2]}" if kind else "one of its layers"

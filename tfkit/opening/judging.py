@@ -46,12 +46,14 @@ def judge_head(
     """
     from tfkit.exporters import with_two_scores
     from tfkit.graph import read_head
-    from tfkit.models import is_of_numbers
+    from tfkit.models import gives_boxes, is_of_numbers
     from tfkit.tasks import CLASSIFICATION
 
     refuse_other_tasks(said)
     if (said is None or says_numbers(said)) and is_of_numbers(model):  # it says so itself
         return model, _the_task(lambda task: task.gives_numbers).name, ""
+    if gives_boxes(model):
+        return model, _the_task(lambda task: task.answers_boxes).name, ""
     head = read_head(model)
     if len(model.outputs[0].shape) == _MAPS:
         asked = task_of_maps()
@@ -81,7 +83,7 @@ def refuse_other_tasks(said: TaskName | None) -> None:
     """
     from tfkit.tasks import TASKS
 
-    may_be = [task.name for task in TASKS if task.has_names and not task.answers_pixels]
+    may_be = [task.name for task in TASKS if task.has_names and not task.answers_parts]
     if said is not None and said not in may_be:
         raise ConfigError(f"--task is {said!r}, expected {', '.join(may_be[:-1])} or {may_be[-1]}")
 

@@ -103,6 +103,8 @@ def targets_of_file(artifact: Artifact, data: Path) -> "Targets":
     asked = task_named(artifact.task)
     if asked.answers_pixels:
         return _targets_of_masks(artifact)
+    if asked.answers_boxes:
+        return Targets(asked.targets.name)
     is_table = data.suffix.lower() in (".csv", ".tsv", ".jsonl")
     if asked.of_classes or artifact.made_by == OUTSIDE or not is_table:
         return CLASSES

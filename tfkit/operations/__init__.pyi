@@ -11,9 +11,11 @@ from .queueing import LabelQueue, ToLabel, label_queue
 from .redacting import RedactedTable, redact
 from .tables import ancestry_tree, queue_table, timed_notes, timed_table
 from .timing import Timed, Timing, time_model
+from .tuning_files import TunedFile, tune_file
 from .values import Explained, FoundTexts, Heated, Limits, Prediction, TextTable, Verified
 from .verified_table import verified_notes, verified_table
 from .verifying import verify
+from .watching import monitor
 
 __all__ = [
     "Ancestor",
@@ -33,6 +35,7 @@ __all__ = [
     "Timed",
     "Timing",
     "ToLabel",
+    "TunedFile",
     "Verified",
     "ancestry_tree",
     "drift",
@@ -40,6 +43,7 @@ __all__ = [
     "found_table",
     "label_queue",
     "make_empty",
+    "monitor",
     "optimize",
     "predict",
     "prediction_table",
@@ -51,6 +55,7 @@ __all__ = [
     "timed_notes",
     "timed_table",
     "trace",
+    "tune_file",
     "verified_notes",
     "verified_table",
     "verify",

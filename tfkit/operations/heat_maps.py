@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from tfkit.errors import ModelError, RunError
+from tfkit.explaining.methods import HeatMapMethod
 from tfkit.operations.masks import files_in
 from tfkit.operations.values import Heated, Prediction
 
@@ -17,14 +18,18 @@ _LEAST = 128  # pixels of a side: smaller pictures are enlarged
 
 
 def heat_maps_of(
-    told: Prediction, pictures: Iterable[NDArray[np.uint8]], scores: Callable[[NDArray[np.uint8]], NDArray[np.floating]]
+    told: Prediction,
+    pictures: Iterable[NDArray[np.uint8]],
+    scores: Callable[[NDArray[np.uint8]], NDArray[np.floating]],
+    method: HeatMapMethod = "occlusion",
 ) -> Prediction:
-    """Ask a model where it looked: by occlusion, which needs its answers alone.
+    """Ask a model where it looked, by its answers alone.
 
     Args:
         told: What it said about the pictures.
         pictures: The same pictures, uint8 (height, width, channels) each, as it takes them.
         scores: The model, from uint8 (n, height, width, channels) to float32 (n, k).
+        method: How heat maps are made; as for `tfkit.explaining.heat_map`.
 
     Returns:
         The same, with a heat map of each picture.
@@ -32,19 +37,19 @@ def heat_maps_of(
     Raises:
         ModelError: When it answers with numbers or masks.
     """
-    if not told.asked.has_labels or told.asked.answers_pixels:
+    if not told.asked.has_labels or told.asked.answers_parts:
         answers = told.asked.targets.name
         raise ModelError(
             f"'{told.model}' answers with {answers}: heat maps are of classes and labels", hint="leave them out"
         )
-    from tfkit.explaining import faithfulness, occlusion
+    from tfkit.explaining import faithfulness, heat_map
 
     heated = []
     for pixels, row in zip(pictures, told.scores, strict=True):
         answer = int(row.argmax())
-        heat = occlusion(scores, pixels, answer)
+        heat = heat_map(scores, pixels, answer, method=method)
         judged = faithfulness(scores, pixels, heat, answer)
-        heated.append(Heated(told.class_names[answer], pixels, heat, judged))
+        heated.append(Heated(told.class_names[answer], pixels, heat, judged, method))
     return replace(told, heated=tuple(heated))
 
 

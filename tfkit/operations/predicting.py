@@ -18,6 +18,7 @@ from tfkit.artifacts import (
     best_artifact,
 )
 from tfkit.errors import DataError, ModelError
+from tfkit.explaining.methods import HeatMapMethod, refuse_missing_method
 from tfkit.files import read_regular_file
 from tfkit.inputs import input_of
 from tfkit.opening import (
@@ -72,7 +73,7 @@ def predict(
     tokenizer: PathLike | None = None,
     sequence_length: int | None = None,
     nearest: bool = False,
-    explain: bool = False,
+    explain: bool | HeatMapMethod = False,
     tell: Tell = _unheard,
 ) -> Prediction | FoundTexts:
     """Ask a model, exported or not, about pictures or texts; what `tfkit predict` does.
@@ -90,7 +91,8 @@ def predict(
         tokenizer: The tokeniser's folder, for a file of token ids outside of its run.
         sequence_length: Tokens of a text, for a Keras file outside of its run.
         nearest: Refuse a model that has no search index.
-        explain: Say which words gave each text its label, or where in each picture the model looked.
+        explain: Say which words gave each text its label, or where in each picture the model looked: by occlusion,
+            or by `"shap"` or `"lime"` (extra `explain`).
         tell: Called with each sentence that a reader of the scores must know.
 
     Returns:
@@ -99,6 +101,7 @@ def predict(
 
     Raises:
         ModelError: When nothing there can be run, or it is not known what it takes or gives.
+        ConfigError: When shap or lime is asked for and is not installed.
         DataError: When a picture or text cannot be read; tells all of them.
         RunError: When the run is unfinished.
 
@@ -111,23 +114,26 @@ def predict(
     words = [str(word) for word in ([inputs] if isinstance(inputs, str | Path) else inputs)]
     refuse_unfinished(path)
     index = find_search_index(path)
+    method: HeatMapMethod | None = "occlusion" if explain is True else explain or None
     if explain and (nearest or index or takes_texts(path, tokenizer=tokenizer)):
-        refuse_unexplainable(path, classifies=not nearest and not index)
+        refuse_unexplainable(path, classifies=not nearest and not index, method=method)
     if index:
         return search_texts(path, index, words, top=top)
     if nearest:
         raise refuse_nearest(path)
     if takes_texts(path, tokenizer=tokenizer):
         return predict_texts(
-            path, words, labels=labels, tokenizer=tokenizer, sequence_length=sequence_length, explain=explain
+            path, words, labels=labels, tokenizer=tokenizer, sequence_length=sequence_length, explain=bool(explain)
         )
+    if method is not None:
+        refuse_missing_method(method, asked="explaining by")
     files = picture_files([Path(word) for word in words], wanted=_WANTED)
     if is_keras_file(path):
         return _of_keras(
             path, files, labels=labels, resize=resize, said=scaling, task=task, custom_objects=custom_objects,
-            explain=explain, tell=tell,
+            method=method, tell=tell,
         )  # fmt: skip
-    return _of_file(path, files, labels=labels, resize=resize, said=scaling, task=task, explain=explain)
+    return _of_file(path, files, labels=labels, resize=resize, said=scaling, task=task, method=method)
 
 
 def _of_keras(
@@ -139,12 +145,12 @@ def _of_keras(
     said: PixelScaling | None,
     task: TaskName | None,
     custom_objects: str | None,
-    explain: bool,
+    method: HeatMapMethod | None,
     tell: Tell,
 ) -> Prediction:
     """What a Keras model says about pictures."""
     import_tensorflow()
-    from tfkit.models import load_model_file, register_custom_objects
+    from tfkit.models import gives_boxes, load_model_file, named_outputs, register_custom_objects
     from tfkit.runtimes import KerasRuntime
 
     register_custom_objects(custom_objects)
@@ -162,11 +168,12 @@ def _of_keras(
     scores = np.concatenate([runtime.scores(pixels) for pixels in _pixel_batches(files, image)])
     if says_numbers(found):
         scores = scores[:, -model.output_shape[-1] :]  # a sigmoid's number comes behind 1 - itself
-    names = names or tuple(map(str, range(scores.shape[-1])))
-    if len(names) != scores.shape[-1]:
-        raise ModelError(f"there are {len(names)} labels; '{path}' gives {scores.shape[-1]} scores")
+    outputs = named_outputs(model) if gives_boxes(model) else scores.shape[-1]  # a sigmoid of two classes has two
+    names = names or tuple(map(str, range(outputs)))
+    if len(names) != outputs:
+        raise ModelError(f"there are {len(names)} labels; '{path}' gives {outputs} scores")
     told = Prediction("image", tuple(map(str, files)), path, names, scores, found, run_thresholds(path))
-    return heat_maps_of(told, _pictures(files, image), runtime.scores) if explain else told
+    return heat_maps_of(told, _pictures(files, image), runtime.scores, method) if method else told
 
 
 def _of_file(
@@ -177,7 +184,7 @@ def _of_file(
     resize: ResizeMode,
     said: PixelScaling | None,
     task: TaskName | None,
-    explain: bool,
+    method: HeatMapMethod | None,
 ) -> Prediction:
     """What an exported file says about pictures."""
     artifact = best_artifact(find_artifacts(path, labels=labels, resize=resize, task=task, named=labels is not None))
@@ -196,7 +203,7 @@ def _of_file(
     with open_runtime(artifact, scaling=said) as opened:
         scores = _file_scores(opened, image, files)
         answered = _told(artifact, files, scores, task)
-        return heat_maps_of(answered, _pictures(files, image), opened.scores) if explain else answered
+        return heat_maps_of(answered, _pictures(files, image), opened.scores, method) if method else answered
 
 
 def _told(artifact: Artifact, files: list[Path], scores: NDArray[np.floating], task: TaskName | None) -> Prediction:

@@ -168,14 +168,16 @@ def models_to_explain(path: Path) -> tuple[Path, ...]:
     raise ModelError(f"'{path}' cannot be explained: an exported file has no gradients", hint=hint)
 
 
-def refuse_unexplainable(path: Path, *, classifies: bool) -> None:
-    """Tell at once, before TensorFlow is started, that texts cannot be explained.
+def refuse_unexplainable(path: Path, *, classifies: bool, method: str | None = None) -> None:
+    """Tell at once, before TensorFlow is started, that texts cannot be explained, or not so.
 
     Raises:
         ModelError: When there is no Keras model, or it gives vectors.
     """
     if not classifies:
         raise ModelError(f"'{path}' cannot be explained: it gives vectors, not classes", hint="leave --explain out")
+    if method in ("shap", "lime"):
+        raise ModelError(f"texts are explained by integrated gradients; got {method}", hint="leave --explain-by out")
     models_to_explain(path)
 
 

@@ -46,7 +46,7 @@ class ShippedModel:
             refuse_changed_files(run)
         self.spec = self.artifact.input
         self.task = task_named(self.artifact.task)
-        if self.task.answers_pixels:
+        if self.task.answers_parts:
             raise ModelError(
                 f"'{self.artifact.path}' answers each pixel; drift and label queues compare answers of whole pictures",
                 hint="judge it on new masks: tfkit verify RUN --data FOLDER",

@@ -37,6 +37,7 @@ class Heated:
         pixels: uint8 (height, width, channels), the picture as the model takes it.
         heat: float32 (height, width): above zero what spoke for the label.
         told: How the model's own score follows the heat map.
+        method: How the heat map was made.
         file: Where it was written; empty where it was not.
     """
 
@@ -44,13 +45,14 @@ class Heated:
     pixels: NDArray[np.uint8]
     heat: NDArray[np.float32]
     told: "Faithfulness"
+    method: str = "occlusion"
     file: str = ""
 
     def document(self) -> dict[str, object]:
         """Its figures as JSON keeps them."""
         return {
             "label": self.label,
-            "method": "occlusion",
+            "method": self.method,
             "deletion": self.told.deletion,
             "insertion": self.told.insertion,
             "random_deletion": self.told.random_deletion,
@@ -112,6 +114,21 @@ class Prediction:
         rows = self.asked.shown(self.scores, PLAIN)
         return [[(self.class_names[k], float(row[k])) for k in row.argsort()[::-1][:top]] for row in rows]
 
+    def boxes(self, place: int) -> list[dict[str, object]]:
+        """Of a detector: what it found in one picture, the surest first.
+
+        Args:
+            place: The picture's place among the inputs.
+
+        Returns:
+            For each box `label`, `score`, and `box`: top, left, bottom and right as shares of the picture.
+        """
+        (found,) = self.asked.given(self.scores[place : place + 1], Decision(self.thresholds))
+        return [
+            {"label": self.class_names[int(row[0])], "score": float(row[1]), "box": [float(side) for side in row[2:]]}
+            for row in found
+        ]
+
     def document(self, *, top: int = 5) -> dict[str, object]:
         """The answer as JSON keeps it.
 
@@ -130,6 +147,8 @@ class Prediction:
                 answer |= {"mask": self.masks[len(answers)]} if self.masks else {}
             elif self.thresholds:
                 answer["label"] = next(iter(given))
+            if self.asked.answers_boxes:
+                answer["boxes"] = self.boxes(len(answers))
             answers.append(answer)
         if self.heated:
             answers = [

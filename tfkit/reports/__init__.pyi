@@ -7,6 +7,7 @@ from .findings import Evaluation
 from .forgetting import EarlierAnswers, Forgetting
 from .heat_maps import HeatMap, HeatMaps, map_mistakes
 from .label_doubts import suspicious_labels_told, write_suspicious_labels
+from .monitor import Outlets, monitor_document, monitor_notes, monitor_table, write_monitor_page
 from .proof import evaluate, prove_artifacts, shown_of, write_stage_pictures
 from .run_report import (
     ArtifactResult,
@@ -31,6 +32,7 @@ __all__ = [
     "Forgetting",
     "HeatMap",
     "HeatMaps",
+    "Outlets",
     "RunReport",
     "StageSummary",
     "Trust",
@@ -50,6 +52,9 @@ __all__ = [
     "float_accuracy",
     "gain_over_head",
     "map_mistakes",
+    "monitor_document",
+    "monitor_notes",
+    "monitor_table",
     "parameters_of",
     "prove_artifacts",
     "result_table",
@@ -60,6 +65,7 @@ __all__ = [
     "write_drift_metrics",
     "write_drift_page",
     "write_layer_errors",
+    "write_monitor_page",
     "write_run_report",
     "write_stage_pictures",
     "write_suspicious_labels",

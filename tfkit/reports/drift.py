@@ -12,6 +12,7 @@ from tfkit.errors import DataError
 from tfkit.files import write_whole
 from tfkit.monitoring import Change, Drift, Histogram, Shift
 from tfkit.reports.drawing import BAD, GOOD, Drawing, drawing_style, inline_svg
+from tfkit.reports.metrics_text import metric_family
 from tfkit.reports.page import template
 from tfkit.reports.phrases import date
 from tfkit.reports.quantities import counted, percent
@@ -174,20 +175,12 @@ def _metric_lines(drift: Drift, run: str) -> Iterator[str]:
         ("timestamp_seconds", "When it was compared", [({}, round(time.time()))]),
     )
     for name, told, samples in families:
-        if samples:
-            yield f"# HELP tfkit_drift_{name} {told}."
-            yield f"# TYPE tfkit_drift_{name} gauge"
-        for labels, value in samples:
-            written = ",".join(f'{key}="{_escaped(text)}"' for key, text in {"model": run, **labels}.items())
-            yield f"tfkit_drift_{name}{{{written}}} {value:.10g}"
+        named = [({"model": run, **labels}, value) for labels, value in samples]
+        yield from metric_family(f"tfkit_drift_{name}", told, named)
 
 
 def _kind(shift: Shift) -> dict[str, str]:
     return {"of": shift.name, "statistic": shift.statistic}
-
-
-def _escaped(text: str) -> str:
-    return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
 
 
 def write_drift_page(drift: Drift, path: Path, *, run: str) -> None:

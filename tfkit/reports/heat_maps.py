@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,9 +18,10 @@ from tfkit.reports.findings import Evaluation, mistakes
 if TYPE_CHECKING:
     from tfkit.artifacts import ImageSpec, RunDirectory
     from tfkit.data import ImageExamples
-    from tfkit.explaining import Faithfulness
+    from tfkit.explaining import Faithfulness, HeatMapMethod
 
 MOST_SHOWN = 12
+_TOLD = {"shap": "SHAP", "lime": "LIME"}
 _SECONDS = 30.0  # a large network on 512 pixels takes seconds a picture
 _FOR, _AGAINST = np.array([230, 80, 0], np.float32), np.array([0, 110, 220], np.float32)
 _STRENGTH = 0.7  # of the hottest place's colour over the picture
@@ -87,6 +89,7 @@ def map_mistakes(
     evaluation: Evaluation,
     test: ImageExamples,
     image: ImageSpec,
+    method: Literal["auto", "occlusion", "shap", "lime"] = "auto",
     *,
     seconds: float = _SECONDS,
     progress: Callable[[int, int, str], None] | None = None,
@@ -99,6 +102,8 @@ def map_mistakes(
         evaluation: The Keras model's answers on the evaluation split.
         test: The split.
         image: What the model takes.
+        method: `auto` is Grad-CAM, or occlusion where a model has no feature maps; else as for
+            `tfkit.explaining.heat_map`.
         seconds: When this time has passed no further picture is begun; a note tells how many were left.
         progress: Called with pictures done, pictures in all and what is being done.
 
@@ -109,7 +114,7 @@ def map_mistakes(
 
     from tfkit.artifacts import best_artifact, read_manifest
     from tfkit.data import host_pixel_batches
-    from tfkit.explaining import faithfulness, grad_cam, occlusion
+    from tfkit.explaining import faithfulness, grad_cam, heat_map
     from tfkit.runtimes import open_runtime
 
     served = best_artifact(read_manifest(run.artifacts, compare=False))
@@ -118,25 +123,26 @@ def map_mistakes(
     found: list[HeatMap] = []
     notes: list[str] = []
     # The tfmot engine trains a tf-keras model, whose gradients are not asked.
-    method, began = "Grad-CAM" if isinstance(model, keras.Model) else "occlusion", time.perf_counter()
+    by_gradient = method == "auto" and isinstance(model, keras.Model)
+    by_answers: HeatMapMethod = "occlusion" if method == "auto" else method
+    began = time.perf_counter()
     with open_runtime(served) as runtime:
         pictures = (pixels[0] for pixels in host_pixel_batches(chosen, image, batch_size=1))
         for done, (mistake, pixels) in enumerate(zip(wrong, pictures, strict=True)):
             if found and time.perf_counter() - began > seconds:
                 notes.append(f"{len(wrong) - done} more were not explained: {seconds:.0f} seconds were used up")
                 break
-            answer = int(runtime.scores(pixels[None]).argmax())
-            try:
-                if method != "Grad-CAM":
-                    raise ModelError(method)
-                heat = grad_cam(model, pixels, answer)
-            except ModelError:
-                method, heat = "occlusion", occlusion(runtime.scores, pixels, answer)
+            answer, heat = int(runtime.scores(pixels[None]).argmax()), None
+            with contextlib.suppress(ModelError):
+                heat = grad_cam(model, pixels, answer) if by_gradient else None
+            if heat is None:
+                by_gradient, heat = False, heat_map(runtime.scores, pixels, answer, method=by_answers)
             told = faithfulness(runtime.scores, pixels, heat, answer)
             found.append(HeatMap(mistake.position, evaluation.class_names[answer], heat, told))
             if progress is not None:
                 progress(done + 1, len(wrong), f"picture {done + 1}/{len(wrong)}")
-    return HeatMaps(served.path.name, method, tuple(found), tuple(notes))
+    told_method = "Grad-CAM" if by_gradient else _TOLD.get(by_answers, by_answers)
+    return HeatMaps(served.path.name, told_method, tuple(found), tuple(notes))
 
 
 def heated(pixels: np.ndarray, heat: NDArray[np.float32]) -> NDArray[np.uint8]:

@@ -29,7 +29,7 @@ from tfkit.reports.findings import (
 )
 from tfkit.reports.gallery import Misclassified, exhibits
 from tfkit.reports.label_doubts import doubted_labels, unsure_told
-from tfkit.reports.overlays import legend, with_masks
+from tfkit.reports.overlays import legend, with_parts
 from tfkit.reports.phrases import date, environment, limits, tiles, timing, verdict, warnings
 from tfkit.reports.run_report import RunReport
 from tfkit.reports.task_view import figure_rows, task_view, wrong_answers
@@ -75,7 +75,7 @@ def render_page(report: RunReport, *, misclassified: Misclassified) -> str:
         **(_of_classes(report) if view is None else {"numbered_axes": False}),
         "mistakes": wrong,
         "exhibits": exhibits(
-            wrong[:MOST_EXHIBITS], with_masks(evaluation, misclassified), report.explanations, report.heat_maps
+            wrong[:MOST_EXHIBITS], with_parts(evaluation, misclassified), report.explanations, report.heat_maps
         ),
         "legend": legend(evaluation),
         "trained": [(stage, _svgs(curve_drawings(stage))) for stage in report.stages if any(stage.history.values())],

@@ -13,7 +13,7 @@ from tfkit.artifacts import Artifact, ImageSpec, InputSpec, RunDirectory
 from tfkit.inputs import input_batches, input_of
 from tfkit.reports.findings import Evaluation
 from tfkit.reports.gallery import Misclassified
-from tfkit.reports.overlays import class_colours, overlaid
+from tfkit.reports.overlays import boxed, class_colours, overlaid
 from tfkit.reports.run_report import ArtifactResult, artifact_result
 from tfkit.reports.tensorboard import write_layer_errors, write_tensorboard_images
 from tfkit.tasks import PLAIN, Decision
@@ -85,6 +85,9 @@ def write_stage_pictures(
     if evaluation.task.answers_pixels:
         colours = class_colours(len(evaluation.class_names))
         seen = np.stack([overlaid(*pair, colours) for pair in zip(seen, targets, strict=True)])
+    if evaluation.task.answers_boxes:
+        colours, names = class_colours(len(evaluation.class_names)), evaluation.class_names
+        seen = np.stack([boxed(*pair, names=names, colours=colours) for pair in zip(seen, targets, strict=True)])
     write_tensorboard_images(
         log_dir,
         seen=seen,

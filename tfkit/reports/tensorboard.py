@@ -15,7 +15,7 @@ from tfkit.reports.drawing import BAD, INK, Drawing, drawing_style, png
 from tfkit.reports.figures import confusion_drawing
 from tfkit.reports.findings import Evaluation, Mistake, mistakes
 from tfkit.reports.gallery import Misclassified, quoted
-from tfkit.reports.overlays import with_masks
+from tfkit.reports.overlays import with_parts
 from tfkit.reports.quantities import percent
 from tfkit.reports.task_view import task_view, wrong_answers
 
@@ -54,7 +54,7 @@ def write_tensorboard_images(
     drawings |= _answer_drawings(evaluation, noun="image")
     worst = _worst(evaluation)
     if worst:
-        shown = with_masks(evaluation, misclassified_pixels)
+        shown = with_parts(evaluation, misclassified_pixels)
         pixels = np.asarray(shown(np.array([mistake.position for mistake in worst], dtype=np.int64)))
         drawings["most confident mistakes"] = _grid(pixels, [(_caption(mistake), BAD) for mistake in worst])
     writer = tf.summary.create_file_writer(str(log_dir))

@@ -20,6 +20,7 @@ from tfkit.tasks import Task
 
 _RESAMPLES = 2000
 _LEVEL = 0.95
+_UNLIKELY = 1e-3
 _FEWEST = 10  # examples of a group whose figures are told
 
 
@@ -50,6 +51,7 @@ class Coverage:
         size: Classes in a set, on average.
         single: Share of the examples whose set has one class: those that need no second look.
         threshold: A class is in the set from this score on.
+        luck: The chance of reaching so little or less where both splits are of one kind.
     """
 
     asked: float
@@ -57,6 +59,7 @@ class Coverage:
     size: float
     single: float
     threshold: float
+    luck: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -193,7 +196,8 @@ def covering(evaluation: Evaluation, validation: Evaluation, asked: float) -> Co
     """Sets of classes that hold the true one with a chance of `asked`, whatever the model.
 
     Split conformal prediction with the least ambiguous sets, by MAPIE. Source: Sadinle, Lei and Wasserman 2019, Least
-    Ambiguous Set-Valued Classifiers (arXiv:1609.00451).
+    Ambiguous Set-Valued Classifiers (arXiv:1609.00451). What is reached by luck follows a beta-binomial distribution:
+    Angelopoulos and Bates 2021, A Gentle Introduction to Conformal Prediction (arXiv:2107.07511), section 3.2.
 
     Args:
         evaluation: The answers that are judged.
@@ -205,6 +209,7 @@ def covering(evaluation: Evaluation, validation: Evaluation, asked: float) -> Co
     """
     refuse_missing(coverage=asked)
     from mapie.classification import SplitConformalClassifier
+    from scipy.stats import betabinom
 
     conformal = SplitConformalClassifier(_Scored(len(evaluation.class_names)), asked, conformity_score="lac")
     conformal.conformalize(validation.scores, validation.labels)
@@ -212,12 +217,16 @@ def covering(evaluation: Evaluation, validation: Evaluation, asked: float) -> Co
     sets = np.asarray(found)[..., 0].astype(bool)
     right = sets[np.arange(len(sets)), evaluation.labels]
     kept = evaluation.scores[sets]
+    fitted = len(validation.labels)
+    beyond = max(1, int((fitted + 1) * (1 - asked)))  # validation scores that lie below the threshold
+    luck = betabinom(len(right), fitted + 1 - beyond, beyond).cdf(int(right.sum()))
     return Coverage(
         asked,
         float(right.mean()),
         float(sets.sum(1).mean()),
         float((sets.sum(1) == 1).mean()),
         float(kept.min(initial=1.0)),
+        float(luck),
     )
 
 
@@ -363,6 +372,12 @@ def trust_view(trust: Trust, task: Task, *, noun: str) -> TrustView:
             f"{noun}s. They have {found.size:.2f} classes on average; {found.single:.1%} have one alone, and need no "
             "second look."
         )
+        if found.luck < _UNLIKELY:
+            sets += (
+                f" So little by luck has a chance of less than 1 in {1 / _UNLIKELY:,.0f}: the test {noun}s are of "
+                f"another kind than the validation {noun}s. Whatever was fitted there, a threshold too, promises more "
+                "than it keeps."
+            )
     names = tuple(dict.fromkeys(name for row in trust.groups for name in row.figures))
     groups = tuple(
         (row.attribute, row.group, f"{row.examples:,}", *(percent(row.figures.get(name)) for name in names))

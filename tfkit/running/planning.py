@@ -31,6 +31,7 @@ def targets_of(config: AnyRecipe) -> "Targets":
         return CLASSES
     targets = Targets(**config.task.target_options())
     task = task_named(config.task.kind)
+    task.refused()
     if task.answers_pixels:
         assert isinstance(config, RecipeConfig)  # rules refuse masks of texts
         from tfkit.artifacts import ImageSpec
@@ -135,6 +136,8 @@ def build_classifier(
     head = head or head_of(config.task)
     if task_named(config.task.kind).answers_pixels:
         return models.build_segmenter(backbone, classes=classes, head=head, **chosen.decoder_options())
+    if task_named(config.task.kind).answers_boxes:
+        return models.build_detector(backbone, classes=classes, **chosen.decoder_options())
     return models.build_classifier(backbone, classes=classes, head=head, **chosen.classifier_options())
 
 

@@ -12,6 +12,7 @@ from tfkit.artifacts import InputSpec, RunDirectory
 from tfkit.config import AnyRecipe, AnyTaskSection, EarlierSection, RecipeConfig, load_recipe
 from tfkit.data import DatasetSplits
 from tfkit.errors import DataError, ModelError, RunError
+from tfkit.explaining.methods import refuse_missing_method
 from tfkit.running.planning import targets_of
 from tfkit.running.recipe_run import decision_on
 from tfkit.running.stage_records import fingerprint
@@ -115,6 +116,7 @@ def read_data(config: AnyRecipe, *, progress: Callable[[int, int], None] | None 
         ConfigError: When the report asks for a package that is not installed.
     """
     section, asked = getattr(config, "earlier", None), getattr(config, "task", None)
+    refuse_missing_method(getattr(asked, "heat_maps", "auto"), asked="task.heat_maps")
     if asked is not None and (asked.coverage is not None or asked.groups is not None):
         from tfkit.reports.trust import refuse_missing
 

@@ -158,12 +158,13 @@ def _refuse_too_large_batches(
 
 def _rehearse(display: "Display", model: Any, formats: Sequence[str], *, spec: Any, **given: Any) -> None:
     from tfkit.exporters import rehearse_export
+    from tfkit.models import named_outputs
     from tfkit.models.text import is_embedder
     from tfkit.reports.quantities import counted
 
     if not formats:
         return
-    classes = () if is_embedder(model) else tuple(map(str, range(int(model.output_shape[-1]))))
+    classes = () if is_embedder(model) else tuple(map(str, range(named_outputs(model))))
     with display.stage(_TITLE) as stage:
         rehearse_export(model, formats, spec=spec, class_names=classes, progress=stage.progress, **given)
         stage.result(f"{counted(len(formats), 'format')} can be made")

@@ -1,5 +1,6 @@
 """Run a `.tflite` file with LiteRT, as a device does: one image or text at a time."""
 
+import math
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 from tfkit.arguments import takes_text
 from tfkit.artifacts import RAW, PixelScaling, TensorSpec
+from tfkit.artifacts.box_grid import LOCATION, SCORE, joined
 from tfkit.cores import usable_cores
 from tfkit.errors import ModelError
 from tfkit.runtimes.file_metadata import metadata_scaling
@@ -34,7 +36,7 @@ from tfkit.runtimes.protocol import (
 )
 
 _RUNS_WORTH_IT, _MOST_INTERPRETERS = 16, 8  # runs that another interpreter is opened for, and how many there are
-_MAP = 3
+_PLACES = 3  # dimensions of what a detector gives
 _INPUT_TYPES = ("uint8", "int8", "float32")
 
 
@@ -78,7 +80,7 @@ class LiteRTRuntime(Runtime):
         self._input = self.signature.inputs[0] if self._named else _only_image(self.signature.inputs, path)
         self._holds = "token ids" if noun == "text" else "arrays by name"
         self._taken = {tensor.name: tensor for tensor in self.signature.inputs}
-        self._output = _only_scores(self.signature.outputs, path)
+        self._outputs = _scores(self.signature.outputs, path)
         self._path = path
         self._scaling: PixelScaling | None = None
         if not self._named:
@@ -91,11 +93,13 @@ class LiteRTRuntime(Runtime):
         self._interpreter = _open_interpreter(path, threads=threads)
         self._further: list[Interpreter] = []
         self._indices = _input_indices(self._interpreter, by_name=self._named)
-        sizes = tuple(int(size or 0) for size in self._output.shape[1:])
-        # A row of scores for each pixel; some classifiers give a map of one pixel.
-        self._of_one = sizes if len(sizes) == _MAP and sizes[:2] != (1, 1) else sizes[-1:]
-        self._is_one_sigmoid = self._output.shape[-1] == 1 and read_last_function(path) == "sigmoid"
-        self._output_index = self._interpreter.get_output_details()[0]["index"]
+        given = tuple(self._outputs.values())
+        sizes = (*(int(size or 0) for size in given[0].shape[1:-1]), sum(int(one.shape[-1] or 0) for one in given))
+        # A row of scores for each pixel or place; some classifiers give a map of one pixel.
+        self._of_one = sizes if math.prod(sizes[:-1]) > 1 else sizes[-1:]
+        self._is_one_sigmoid = sizes[-1] == 1 and read_last_function(path) == "sigmoid"
+        details = self._interpreter.get_output_details()
+        self._output_indices = {name: int(one["index"]) for name, one in zip(self._outputs, details, strict=True)}
 
     @property
     def scaling(self) -> PixelScaling | None:
@@ -124,6 +128,16 @@ class LiteRTRuntime(Runtime):
                 pass
         return np.concatenate([1 - rows, rows], axis=-1) if self._is_one_sigmoid else rows
 
+    def encoded(self, pixels: NDArray[np.uint8]) -> NDArray[np.number]:
+        """What the file's input holds for pictures, uint8 (n, height, width, channels): numbers of its own type.
+
+        Raises:
+            ModelError: When nobody knows what an 8-bit input takes for a pixel.
+        """
+        if self._scaling is None:
+            raise _unknown_scaling(self._input, self._path)
+        return self._encoder.encoded(pixels)
+
     def prepare(self, inputs: ModelInputs) -> Callable[[], float | None]:
         """Make ready one run on one image or text; see `Runtime.prepare`. Only `invoke` lies in the call."""
         self._give(self._interpreter, self._checked(inputs), 0)
@@ -146,7 +160,11 @@ class LiteRTRuntime(Runtime):
         for place in places:
             self._give(interpreter, feed, place)
             interpreter.invoke()
-            rows[place] = self._decode(interpreter.get_tensor(self._output_index)).reshape(rows.shape[1:])
+            given = {
+                name: _decoded(interpreter.get_tensor(index), self._outputs[name])
+                for name, index in self._output_indices.items()
+            }
+            rows[place] = joined(given).reshape(rows.shape[1:])
 
     def _give(self, interpreter: Interpreter, feed: Feed, place: int) -> None:
         for name, index in self._indices.items():
@@ -186,10 +204,11 @@ class LiteRTRuntime(Runtime):
         ):
             raise ModelError(f"the model takes images of shape {expected}; got an array of shape {pixels.shape}")
 
-    def _decode(self, values: NDArray[np.number]) -> NDArray[np.float32]:
-        if self._output.scale is None or self._output.zero_point is None:
-            return values.astype(np.float32)
-        return (values.astype(np.float32) - self._output.zero_point) * np.float32(self._output.scale)
+
+def _decoded(values: NDArray[np.number], tensor: TensorSpec) -> NDArray[np.float32]:
+    if tensor.scale is None or tensor.zero_point is None:
+        return values.astype(np.float32)
+    return (values.astype(np.float32) - tensor.zero_point) * np.float32(tensor.scale)
 
 
 def _encoded(values: NDArray[np.generic], tensor: TensorSpec) -> NDArray[np.generic]:
@@ -268,10 +287,14 @@ def _only_image(tensors: tuple[TensorSpec, ...], path: Path) -> TensorSpec:
     return tensors[0]
 
 
-def _only_scores(tensors: tuple[TensorSpec, ...], path: Path) -> TensorSpec:
-    if len(tensors) != 1 or tensors[0].shape[-1] is None:
+def _scores(tensors: tuple[TensorSpec, ...], path: Path) -> dict[str, TensorSpec]:
+    """The only output, or a detector's two, by name."""
+    named = {tensor.name: tensor for tensor in tensors}
+    places = {tensor.shape[1] for tensor in tensors if len(tensor.shape) == _PLACES}
+    of_boxes = set(named) == {SCORE, LOCATION} and len(places) == 1
+    if not (of_boxes or len(tensors) == 1) or any(tensor.shape[-1] is None for tensor in tensors):
         raise ModelError(f"'{path}' gives {_describe(tensors)}; expected one tensor of class scores")
-    return tensors[0]
+    return named
 
 
 def _describe(tensors: tuple[TensorSpec, ...]) -> str:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from tfkit.arguments import takes_text
 from tfkit.artifacts import ModelSignature
+from tfkit.artifacts.box_grid import joined
 from tfkit.errors import ModelError
 from tfkit.runtimes.model_process import DAMAGED
 from tfkit.runtimes.protocol import Feed, ModelInputs, Runtime, input_count, noun_of, some_inputs
@@ -59,7 +60,11 @@ class OnnxRuntime(Runtime):
         feed = self._checked(inputs)
         starts = range(0, max(input_count(feed), 1), _BATCH)
         parts = [cast("Feed", some_inputs(feed, slice(start, start + _BATCH))) for start in starts]
-        return np.concatenate([np.asarray(self._session.run(None, dict(part))[0], np.float32) for part in parts])
+        return np.concatenate([self._answers(part) for part in parts])
+
+    def _answers(self, feed: Feed) -> NDArray[np.float32]:
+        given = zip(self._session.get_outputs(), self._session.run(None, dict(feed)), strict=True)
+        return joined({output.name: np.asarray(values, np.float32) for output, values in given})
 
     def prepare(self, inputs: ModelInputs) -> Callable[[], float | None]:
         """Make ready one run on one image or text; see `Runtime.prepare`."""

@@ -17,8 +17,6 @@ from tfkit.search.result import Candidate, Cut
 
 # `tfkit.models.logits_model` finds the scores by this name.
 _SCORES = "scores"
-# 0.99, Keras's default, leaves the running statistics of a short training far behind.
-_MOST_MOMENTUM = 0.9
 
 
 def searchable_classifier(model: keras.Model, inputs: Inputs | None = None) -> keras.Model:
@@ -94,8 +92,6 @@ def _logits(node: Node, copy: Copy, args: tuple[Tensor, ...], kwargs: dict[str, 
 def _trainable(layer: keras.Layer) -> keras.Layer:
     if isinstance(layer, keras.layers.Layer):
         layer.trainable = True
-    if isinstance(layer, keras.layers.BatchNormalization):
-        layer.momentum = min(layer.momentum, _MOST_MOMENTUM)
     return layer
 
 

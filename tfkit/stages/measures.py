@@ -16,6 +16,7 @@ from tfkit.errors import ModelError
 from tfkit.exporters import export_tflite
 from tfkit.exporters.text_quantization import export_text_dynamic_int8
 from tfkit.keras_types import Array, Inputs
+from tfkit.models import named_outputs
 from tfkit.runtimes import LiteRTRuntime
 
 
@@ -89,7 +90,7 @@ def measure_unpruned(
     Raises:
         ExportError: When the model has no int8 file.
     """
-    classes = tuple(map(str, range(int(model.output_shape[-1]))))
+    classes = tuple(map(str, range(named_outputs(model))))
     with tempfile.TemporaryDirectory(prefix="tfkit-") as folder:
         path = Path(folder) / "unpruned.tflite"
         export_tflite(model, path, quantization="int8", spec=image, class_names=classes, calibration=calibration)

@@ -1,4 +1,4 @@
-"""What is asked of a model: one class of several, several labels, numbers, a vector, or a class for each pixel."""
+"""What is asked of a model: a class, several labels, numbers, a vector, a class for each pixel, or boxes."""
 
 import numpy as np
 
@@ -6,16 +6,18 @@ from tfkit.artifacts import TaskName
 from tfkit.data.target_kinds import kind_of
 from tfkit.errors import ModelError
 from tfkit.tasks.classification import CLASSIFICATION
+from tfkit.tasks.detection import DETECTION
 from tfkit.tasks.embedding import EMBEDDING
 from tfkit.tasks.multilabel import MULTILABEL
 from tfkit.tasks.regression import REGRESSION
 from tfkit.tasks.segmentation import SEGMENTATION
 from tfkit.tasks.task import PLAIN, Decision, Objective, Quality, Task
 
-TASKS = (CLASSIFICATION, MULTILABEL, REGRESSION, EMBEDDING, SEGMENTATION)
+TASKS = (CLASSIFICATION, MULTILABEL, REGRESSION, EMBEDDING, SEGMENTATION, DETECTION)
 
 __all__ = [
     "CLASSIFICATION",
+    "DETECTION",
     "EMBEDDING",
     "MULTILABEL",
     "PLAIN",

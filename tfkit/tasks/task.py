@@ -123,6 +123,10 @@ def as_they_are(scores: np.ndarray, decision: Decision) -> np.ndarray:
     return scores
 
 
+def nothing_refused() -> None:
+    """A task whose figures need nothing that may be missing."""
+
+
 def nothing_noted(decision: Decision) -> str:
     """Answers that need no explanation."""
     return ""
@@ -170,11 +174,13 @@ class Task:
         output_noun: What one output is called: "class".
         figure_noun: What its figure is called: "score".
         noted: From the decision to a sentence on how the answers are to be read; empty for none.
+        refused: Refuses a task whose figures cannot be reckoned here, for want of a library.
         outside_notes: Of a file from elsewhere that is called of this task: what its reader must know, by the function
             at its end; under "" that of every other function.
         pipelines: What the Hugging Face hub calls it, by what the model takes.
         gives_several: Whether an answer may name several outputs, or none.
         answers_pixels: Whether it answers each pixel, not the whole example.
+        answers_boxes: Whether it answers with boxes, as many as it finds.
         has_names: Whether each output has a name, which `labels.txt` and the manifest keep: all but vectors.
         has_labels: Whether these names are labels, for readers of TFLite metadata: all but numbers and vectors.
     """
@@ -210,10 +216,12 @@ class Task:
     output_noun: str = "class"
     figure_noun: str = "score"
     noted: Callable[[Decision], str] = nothing_noted
+    refused: Callable[[], None] = nothing_refused
     outside_notes: Mapping[str, str] = field(default_factory=dict)
     pipelines: Mapping[str, str] = field(default_factory=dict)
     gives_several: bool = False
     answers_pixels: bool = False
+    answers_boxes: bool = False
     has_names: bool = True
     has_labels: bool = True
 
@@ -221,6 +229,11 @@ class Task:
     def of_classes(self) -> bool:
         """Whether examples are of one class of several."""
         return self.targets.name == "classes"
+
+    @property
+    def answers_parts(self) -> bool:
+        """Whether its answers are of parts of an example, of which drift, queues and bundles know nothing."""
+        return self.answers_pixels or self.answers_boxes
 
     @property
     def gives_numbers(self) -> bool:

@@ -23,6 +23,7 @@ from tfkit.models import (
     low_rank_layers,
     merge_low_rank,
     save_model_file,
+    statistics_that_follow,
     unfreeze,
     with_dtype_policy,
     with_low_rank,
@@ -258,6 +259,7 @@ def train_batches(
             trained, batches = together.copy_of(model, precision, inputs), together.shared(batches)
         elif precision != "float32":
             trained = with_dtype_policy(model, precision, inputs)
+        stack.enter_context(statistics_that_follow(trained, steps=optimization.epochs * steps_per_epoch))
         fitted = logits(trained)
         stack.enter_context(kept_on_failure(trained, checkpoint))
         history = fit(

@@ -1,7 +1,8 @@
 """Answers of MediaPipe Tasks, from what a file's metadata says: MODEL INPUTS.npz ANSWERS.npz.
 
 The inputs hold `pixels` (RGB pictures) or `texts`; the scores come with the labels that MediaPipe gave them. With
-`segment` the pictures are segmented: confidences and the classes of each pixel.
+`segment` the pictures are segmented: confidences and the classes of each pixel. With `detect` (the least score) objects
+are found in them: for each the picture, the score, top, left, bottom and right in pixels, and the label.
 """
 
 import sys
@@ -32,6 +33,17 @@ def masks(pixels):
             yield np.stack(scores, axis=-1), np.squeeze(found.category_mask.numpy_view()).copy(), list(segmenter.labels)
 
 
+def objects(pixels, least):
+    options = vision.ObjectDetectorOptions(base_options=base, score_threshold=least, max_results=-1)
+    with vision.ObjectDetector.create_from_options(options) as detector:
+        for number, picture in enumerate(pixels):
+            image = mediapipe.Image(image_format=mediapipe.ImageFormat.SRGB, data=np.ascontiguousarray(picture))
+            for found in detector.detect(image).detections:
+                box, best = found.bounding_box, found.categories[0]
+                corners = box.origin_y, box.origin_x, box.origin_y + box.height, box.origin_x + box.width
+                yield (number, best.score, *corners), best.category_name
+
+
 def text_rows(texts):
     with text.TextClassifier.create_from_options(text.TextClassifierOptions(base_options=base)) as classifier:
         for sentence in texts:
@@ -44,6 +56,10 @@ def vectors(texts):
 
 
 try:
+    if "detect" in given.files:
+        rows, labels = zip(*objects(given["pixels"], float(given["detect"])), strict=True)
+        np.savez(answers, answers=np.array(rows), labels=np.array(labels).astype(str))
+        sys.exit()
     if "segment" in given.files:
         scores, classes, labels = zip(*masks(given["pixels"]), strict=True)
         np.savez(answers, answers=np.stack(scores), classes=np.stack(classes), labels=np.array(labels[0]).astype(str))

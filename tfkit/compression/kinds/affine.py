@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 def fold_affine(folding: "Folding", call: LayerCall) -> Tensor:
     """A `fold`: a 1x1 depthwise convolution; what goes into the kernel before is not asked."""
     scale, shift = folding.channel_affine(call.node)
-    tensor = call.args[0]
-    return affine(tensor, folding.told_apart(tensor, scale), shift, name=call.node.name)
+    tensor, taker = call.args[0], folding.taker(call.node.output)
+    followed = taker is not None and folding.kind_of(taker).treatment == "activation" and folding.runs_inside(taker)
+    return affine(tensor, folding.told_apart(tensor, scale), shift, name=call.node.name, followed=followed)
 
 
 def settle_shift(neighbours: "Neighbours", node: Node, input_step: float | None = None) -> bool:

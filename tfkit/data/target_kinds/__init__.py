@@ -2,13 +2,14 @@
 
 import numpy as np
 
+from tfkit.data.target_kinds.boxes import BOXES
 from tfkit.data.target_kinds.classes import CLASSES
 from tfkit.data.target_kinds.kind import Coding, TargetKind
 from tfkit.data.target_kinds.labels import LABELS
 from tfkit.data.target_kinds.masks import MASKS
 from tfkit.data.target_kinds.numbers import NUMBERS
 
-KINDS = (CLASSES, LABELS, NUMBERS, MASKS)
+KINDS = (CLASSES, LABELS, NUMBERS, MASKS, BOXES)
 
 __all__ = ["KINDS", "Coding", "TargetKind", "kind_named", "kind_of"]
 

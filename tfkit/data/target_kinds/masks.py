@@ -24,7 +24,7 @@ def _told(label: np.ndarray, names: Sequence[str]) -> str:
 
 MASKS = TargetKind(
     name="masks",
-    holds=lambda labels: labels.ndim == 3,
+    holds=lambda labels: labels.ndim == 3 and labels.dtype == np.uint8,
     fault=_fault,
     counts=_counts,
     strata=lambda labels: rarest(classes_present(labels)),

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from tfkit.exporters.onnx.flatbuffer_graph import FileOperator
+from tfkit.exporters.flatbuffer_graph import FileOperator
 from tfkit.exporters.onnx.translation import TO_CHANNELS_FIRST, Rule, Translation
 from tfkit.exporters.onnx.windows import HEIGHT, WIDTH, pads
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from onnx import TensorProto, helper
 
-from tfkit.exporters.onnx.flatbuffer_graph import FileOperator
+from tfkit.exporters.flatbuffer_graph import FileOperator
 from tfkit.exporters.onnx.translation import Rule, Translation
 from tfkit.layers.tables import looked_up_inverse_root
 from tfkit.layers.whole_numbers import LARGEST_OF_16

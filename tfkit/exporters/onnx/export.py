@@ -10,7 +10,7 @@ from tfkit.arguments import takes_text
 from tfkit.artifacts import Artifact, ImageSpec, InputSpec, ModelSignature, Quantization, TaskName, TensorSpec
 from tfkit.errors import ExportError
 from tfkit.exporters.destination import finished_model
-from tfkit.exporters.onnx.flatbuffer_graph import read_file_graph
+from tfkit.exporters.flatbuffer_graph import read_file_graph
 from tfkit.exporters.onnx.operators import RULES
 from tfkit.exporters.onnx.translation import translated
 from tfkit.version import __version__

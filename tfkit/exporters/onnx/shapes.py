@@ -3,7 +3,7 @@
 import numpy as np
 
 from tfkit.errors import ExportError
-from tfkit.exporters.onnx.flatbuffer_graph import FileOperator
+from tfkit.exporters.flatbuffer_graph import FileOperator
 from tfkit.exporters.onnx.translation import INSTEAD, Rule, Translation
 
 

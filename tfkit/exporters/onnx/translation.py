@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from tfkit.errors import ExportError
-from tfkit.exporters.onnx.flatbuffer_graph import FileGraph, FileOperator, FileTensor
+from tfkit.exporters.flatbuffer_graph import FileGraph, FileOperator, FileTensor
 
 INSTEAD = "leave the onnx formats out of export.formats, or build the model without it"
 TO_CHANNELS_FIRST, TO_CHANNELS_LAST = (0, 3, 1, 2), (0, 2, 3, 1)

@@ -4,7 +4,7 @@ import numpy as np
 from onnx import TensorProto
 
 from tfkit.errors import ExportError
-from tfkit.exporters.onnx.flatbuffer_graph import FileOperator
+from tfkit.exporters.flatbuffer_graph import FileOperator
 from tfkit.exporters.onnx.translation import INSTEAD, TO_CHANNELS_FIRST, Rule, Translation
 from tfkit.exporters.onnx.windows import HEIGHT, SAME, WIDTH, pads
 

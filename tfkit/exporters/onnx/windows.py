@@ -1,6 +1,6 @@
 """Windows that move over an image."""
 
-from tfkit.exporters.onnx.flatbuffer_graph import FileOperator
+from tfkit.exporters.flatbuffer_graph import FileOperator
 from tfkit.exporters.onnx.translation import Translation
 
 SAME = 0  # schema.Padding

@@ -1,4 +1,4 @@
-"""The subgraph of a `.tflite` file as its translation reads it: tensors with their numbers, operators with options."""
+"""The subgraph of a `.tflite` file for those who read on: tensors with their numbers, operators with options."""
 
 from dataclasses import dataclass
 from functools import cached_property
