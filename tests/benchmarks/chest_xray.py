@@ -123,7 +123,8 @@ def answers(file: bytes, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def interval_of(labels: NDArray[np.int32], scores: NDArray[np.float32], seed: int) -> tuple[float, float]:
-    random, drawn = np.random.default_rng(seed), []
+    random = np.random.default_rng(seed)
+    drawn: list[float] = []
     while len(drawn) < DRAWS:
         chosen = random.integers(0, len(labels), len(labels))
         if 0 < labels[chosen].sum() < len(labels):

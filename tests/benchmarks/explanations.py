@@ -34,7 +34,7 @@ def main() -> None:
     options = parser.parse_args()
     told = json.loads((options.run / "report.json").read_text())["model"]["image"]
     image = ImageSpec(told["height"], told["width"], told["channels"], told["resize"])
-    test = load_image_splits("image_folder", directory=options.data, seed=options.seed).test
+    test = load_image_splits(source="image_folder", directory=options.data, seed=options.seed).test
     chosen = test.select(np.random.default_rng(options.seed).permutation(len(test))[: options.pictures])
     pictures = np.concatenate(list(host_pixel_batches(chosen, image, batch_size=1)))
     model = load_model_file(RunDirectory(options.run).float_model)

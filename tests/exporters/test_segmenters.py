@@ -92,7 +92,7 @@ def test_a_segmenter_answers_in_the_size_of_the_image() -> None:
     ("backbone", "image", "words"),
     [
         ("resnet8", ImageSpec(30, 32), "shrinks images 4 times, and 30 x 32 are no multiples of that"),
-        ("vit_micro_8", ImageSpec(32, 32), "a segmenter needs feature maps"),
+        ("vit_micro_8", ImageSpec(32, 32), "a decoder needs feature maps"),
     ],
 )
 def test_a_backbone_that_does_not_fit_is_refused(backbone: str, image: ImageSpec, words: str) -> None:
