@@ -3,6 +3,7 @@
 from tfkit.artifacts.artifact import (
     OUTSIDE,
     Artifact,
+    HistorySpec,
     ImageSpec,
     InputSpec,
     LayerDifference,
@@ -67,6 +68,7 @@ __all__ = [
     "ArtifactFormat",
     "ChannelOrder",
     "Format",
+    "HistorySpec",
     "ImageSpec",
     "InputSpec",
     "LayerDifference",

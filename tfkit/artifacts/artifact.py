@@ -166,8 +166,35 @@ class ImageSpec(InputSpec):
         return None if possible else "takes images of an impossible size"
 
 
+@dataclass(frozen=True)
+class HistorySpec(InputSpec):
+    """How many items of a user's history a recommender takes, and which items there are.
+
+    Attributes:
+        length: Items at most; of a longer history the latest.
+        items: The table of items, as `tfkit.data.histories.Catalogue.save` wrote it.
+
+    Example:
+        >>> HistorySpec(length=50, items=Path("runs/recommend_shop/artifacts/items.csv")).length
+        50
+    """
+
+    manifest_key: ClassVar[str] = "history"
+    length: int
+    items: Path
+
+    def manifest_entry(self, folder: Path) -> dict[str, object]:
+        return {"length": self.length, "items": Path(os.path.relpath(self.items, folder)).as_posix()}
+
+    def placed_in(self, folder: Path) -> Self:
+        return replace(self, items=folder / self.items)
+
+    def fault(self) -> str | None:
+        return "takes histories of an impossible length" if self.length < 1 else None
+
+
 # What a manifest may say of a file's input.
-SPECS: tuple[type[InputSpec], ...] = (ImageSpec, TextSpec)
+SPECS: tuple[type[InputSpec], ...] = (ImageSpec, TextSpec, HistorySpec)
 # What is asked of a model: one class of several, each label on its own, numbers, or vectors to be compared.
 TaskName = str  # `tfkit.tasks` lists them
 

@@ -152,6 +152,16 @@ class RunDirectory:
         return self.artifacts / "tokenizer"
 
     @property
+    def items(self) -> Path:
+        """A recommender's table of items; it ships with the exported models.
+
+        Example:
+            >>> RunDirectory(Path("runs/recommend_shop")).items.as_posix()
+            'runs/recommend_shop/artifacts/items.csv'
+        """
+        return self.artifacts / "items.csv"
+
+    @property
     def search_index(self) -> Path:
         """What a text embedder's vectors are compared with; it ships with the exported models.
 

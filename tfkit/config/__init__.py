@@ -3,7 +3,8 @@
 from tfkit.config.compression_sections import DistillationSection, PruningSection, QuantizationSection
 from tfkit.config.data_sections import AugmentationSection, DataSection, EarlierSection, ModelSection, RunSection
 from tfkit.config.embedding_sections import EmbeddingRecipeConfig
-from tfkit.config.loader import AnyRecipe, dump_recipe, load_recipe
+from tfkit.config.loader import AnyRecipe, TrainedRecipe, dump_recipe, load_recipe
+from tfkit.config.recommend_sections import RecommendRecipeConfig
 from tfkit.config.sections import AcceptanceSection, ExportSection, RecipeConfig
 from tfkit.config.shipped import (
     RecipeScript,
@@ -50,6 +51,7 @@ __all__ = [
     "Range",
     "RecipeConfig",
     "RecipeScript",
+    "RecommendRecipeConfig",
     "RunSection",
     "ShippedRecipe",
     "TaskSection",
@@ -61,6 +63,7 @@ __all__ = [
     "TextPruningSection",
     "TextQuantizationSection",
     "TextRecipeConfig",
+    "TrainedRecipe",
     "TuneSection",
     "TunedRecipe",
     "copy_shipped",

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from tfkit.arguments import takes_text
 from tfkit.config.embedding_sections import EmbeddingRecipeConfig
 from tfkit.config.faults import Places, describe_errors, nearest, section_types
+from tfkit.config.recommend_sections import RecommendRecipeConfig, broken_recommend_rules
 from tfkit.config.rules import broken_embedding_rules, broken_rules, broken_text_rules
 from tfkit.config.sections import RecipeConfig
 from tfkit.config.shipped import CONTINUE, SCHEMA, SHAPE, RecipeScript, find_script
@@ -23,14 +24,16 @@ from tfkit.files import read_regular_file
 
 _MOST_FAULTS, _LONGEST_FAULT = 20, 500
 _LONGEST = 100_000  # bytes; what is longer is something else, and takes YAML's parser seconds
-AnyRecipe = RecipeConfig | TextRecipeConfig | EmbeddingRecipeConfig
-_Kind = type[RecipeConfig] | type[TextRecipeConfig] | type[EmbeddingRecipeConfig]
-_SCHEMAS = {one.__name__: one for one in (RecipeConfig, TextRecipeConfig, EmbeddingRecipeConfig)}
+TrainedRecipe = RecipeConfig | TextRecipeConfig | EmbeddingRecipeConfig  # trained step by step, in batches
+AnyRecipe = TrainedRecipe | RecommendRecipeConfig
+_Kind = type[RecipeConfig] | type[TextRecipeConfig] | type[EmbeddingRecipeConfig] | type[RecommendRecipeConfig]
 _RULES = {
     TextRecipeConfig: broken_text_rules,
     EmbeddingRecipeConfig: broken_embedding_rules,
+    RecommendRecipeConfig: broken_recommend_rules,
     RecipeConfig: broken_rules,
 }
+_SCHEMAS = {one.__name__: one for one in _RULES}
 
 
 @takes_text
@@ -140,8 +143,8 @@ def read_recipe(
     kind = _schema(tree, overrides, may_run=may_run)
     if "earlier" in tree and "earlier" not in kind.model_fields:
         raise ConfigError(
-            f"'{path}': a run of sentence embeddings cannot be gone on from",
-            hint="train on the old and the new texts together: a vector's neighbours are all that it means",
+            f"'{path}': a run of this recipe cannot be gone on from",
+            hint="train on the old and the new examples together",
         )
     for (name,) in (key for key in document.empty if len(key) == 1 and key[0] in section_types(kind)):
         tree[str(name)] = {}  # `head:` with nothing below it is there, with its defaults

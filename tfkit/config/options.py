@@ -259,6 +259,30 @@ class TextLoadingOptions(TypedDict):
     test_fraction: float
 
 
+class HistoryLoadingOptions(TypedDict):
+    """`tfkit.data.histories.load_history_splits`."""
+
+    source: Literal["csv", "tsv", "jsonl", "shop"]
+    directory: Path | None
+    ratings: Path | None
+    items: Path | None
+    user_column: int | str | None
+    item_column: int | str | None
+    time_column: int | str | None
+    rating_column: int | str | None
+    min_rating: float | None
+    name_column: int | str | None
+    text_columns: tuple[int | str, ...]
+    header: bool
+    separator: str | None
+    encoding: str
+    min_items: int
+    next_fraction: float
+    validation_fraction: float
+    test_fraction: float
+    bad_rows: Literal["error", "skip"]
+
+
 class AugmentationOptions(TypedDict):
     """What `tfkit.data.training_batches` and the stages of training take of how images are varied."""
 

@@ -9,7 +9,8 @@ from typing import TypeAlias
 
 from tfkit.arguments import takes_text
 from tfkit.config.faults import Places, nearest, section_types, shown
-from tfkit.config.loader import AnyRecipe, RecipeTree, config_error, read_recipe
+from tfkit.config.loader import RecipeTree, TrainedRecipe, config_error, read_recipe
+from tfkit.config.recommend_sections import RecommendRecipeConfig
 from tfkit.config.tune_section import TuneSection
 from tfkit.config.yaml_document import KeyPath, Plain
 from tfkit.errors import ConfigError
@@ -88,7 +89,7 @@ class TunedRecipe:
         space: The values of each key that are tried, by `section.key`.
     """
 
-    config: AnyRecipe
+    config: TrainedRecipe
     tune: TuneSection
     space: Mapping[str, Values]
     _tree: RecipeTree
@@ -98,7 +99,7 @@ class TunedRecipe:
         """Where its trials are kept, `runs/NAME-tune`."""
         return self.config.run.directory / f"{self.config.run.name}-tune"
 
-    def at(self, values: Mapping[str, Plain]) -> AnyRecipe:
+    def at(self, values: Mapping[str, Plain]) -> TrainedRecipe:
         """The recipe with other values.
 
         Args:
@@ -135,6 +136,11 @@ def load_tuned_recipe(path: Path, overrides: Sequence[str] = (), *, script: Path
     """
     tree = read_recipe(path, overrides, script=script)
     config = tree.checked()
+    if isinstance(config, RecommendRecipeConfig):
+        raise ConfigError(
+            f"the recipe '{path}' is solved, not trained step by step: there is nothing for trials to watch",
+            hint="list the values to choose from in model.regularization and model.text_weight",
+        )
     if getattr(config, "earlier", None) is not None:
         raise ConfigError(
             f"the recipe '{path}' goes on from an earlier run, and its trials would begin with a backbone",
@@ -149,7 +155,7 @@ def load_tuned_recipe(path: Path, overrides: Sequence[str] = (), *, script: Path
     return TunedRecipe(config, config.tune, {key: one for key, one in space.items() if one is not None}, tree)
 
 
-def _values(key: str, said: Plain, tree: RecipeTree, config: AnyRecipe, faults: list[str]) -> Values | None:
+def _values(key: str, said: Plain, tree: RecipeTree, config: TrainedRecipe, faults: list[str]) -> Values | None:
     """What is tried of a key; None when `faults` has become longer."""
     place, before = tree.places.of(("tune", "space", key)), len(faults)
     found: Values | None = None
@@ -181,7 +187,7 @@ def _range(key: str, said: Mapping[str, Plain], tree: RecipeTree, faults: list[s
     return Range(low, high, said.get("log") is True, step if isinstance(step, int | float) else None, whole)
 
 
-def _not_tuned(key: str, tree: RecipeTree, config: AnyRecipe) -> str:
+def _not_tuned(key: str, tree: RecipeTree, config: TrainedRecipe) -> str:
     """Why a key cannot be tried; empty when it can."""
     section, _, name = key.partition(".")
     kinds = section_types(tree.kind)

@@ -31,10 +31,11 @@ def proved_files(run: RunDirectory) -> list[dict[str, Any]]:
         raise ExportError(f"'{run.path}' is no finished run", hint="name the folder of a run, such as runs/digits")
     run.vouches_for(run.report_json)
     said = json.loads(run.report_json.read_text(encoding="utf-8"))
-    if task_named(said["evaluation"].get("task", "classification")).answers_parts:
+    task = task_named(said["evaluation"].get("task", "classification"))
+    if not task.answers_whole:
         raise ExportError(
-            f"'{run.path}' is a segmenter, and the clients of bundles read answers for whole pictures",
-            hint="ship the proved file itself: MediaPipe's ImageSegmenter reads the .tflite files",
+            f"'{run.path}' is a {task.noun}, and the clients of bundles read one answer for a whole example",
+            hint="ship the proved file itself: the report names its tensors, and golden/ has answers to compare with",
         )
     results: list[dict[str, Any]] = said["artifacts"]
     return results

@@ -1,4 +1,4 @@
-"""What goes into a model: images or texts. Each is one value, `Input`, that every room above asks."""
+"""What goes into a model: images, texts or histories. Each is one value, `Input`, that every room above asks."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, cast
@@ -8,6 +8,7 @@ import numpy as np
 from tfkit.artifacts import InputSpec
 from tfkit.data import Examples
 from tfkit.data.splitting import spread_over_classes
+from tfkit.inputs.histories import HISTORIES
 from tfkit.inputs.images import IMAGES
 from tfkit.inputs.input import FileDescription, Input, Prose, Reading, Serving, SpecT, TensorDescription
 from tfkit.inputs.texts import TEXTS
@@ -16,9 +17,10 @@ from tfkit.runtimes.protocol import Feed
 if TYPE_CHECKING:
     import tensorflow as tf
 
-INPUTS = (IMAGES, TEXTS)
+INPUTS = (IMAGES, TEXTS, HISTORIES)
 
 __all__ = [
+    "HISTORIES",
     "IMAGES",
     "INPUTS",
     "TEXTS",
@@ -55,8 +57,8 @@ def input_batches(examples: Examples, spec: InputSpec, *, batch_size: int, on_ho
         on_host: Whether to do without TensorFlow where that is possible.
 
     Yields:
-        Arrays by name: `pixels` uint8 (n, height, width, channels); or `token_ids` and `padding_mask`, int32
-        (n, length).
+        Arrays by name: `pixels` uint8 (n, height, width, channels); `token_ids` and `padding_mask`, int32 (n,
+        length); or `item_ids`, int32 (n, length).
 
     Example:
         >>> next(input_batches(splits.test, ImageSpec(32, 32, channels=1), batch_size=4))["pixels"].shape

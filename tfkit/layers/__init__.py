@@ -15,6 +15,7 @@ from tfkit.layers.compressed import (
 )
 from tfkit.layers.compressed_kernel import OWN_SETTINGS, CompressedKernel, WholeKernel
 from tfkit.layers.fake_quantization import OFF_THE_GRID, SHARES, FakeQuantize, PixelGrid, round_means, round_to_steps
+from tfkit.layers.histories import TakenItems
 from tfkit.layers.layer_normalization import QuantizedLayerNormalization
 from tfkit.layers.text import Adapter, RelativePositions
 from tfkit.layers.transformer import (
@@ -62,6 +63,7 @@ __all__ = [
     "SettledHardSilu",
     "SettledSoftmax",
     "Subtract",
+    "TakenItems",
     "TokenIds",
     "WholeKernel",
     "compressed_class",

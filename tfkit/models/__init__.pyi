@@ -18,6 +18,7 @@ from .low_rank import low_rank_layers, merge_low_rank, with_low_rank
 from .model_files import load_model_file, save_model_file
 from .precision import weight_that_is_no_number, with_dtype_policy, with_float_pixels
 from .preprocessing import preprocessor_scaling, scales_its_pixels, taking_raw_pixels
+from .recommender import build_recommender
 from .segmenter import build_segmenter
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "build_backbone",
     "build_classifier",
     "build_detector",
+    "build_recommender",
     "build_segmenter",
     "feature_extractor",
     "free_everything",

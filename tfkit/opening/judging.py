@@ -83,7 +83,7 @@ def refuse_other_tasks(said: TaskName | None) -> None:
     """
     from tfkit.tasks import TASKS
 
-    may_be = [task.name for task in TASKS if task.has_names and not task.answers_parts]
+    may_be = [task.name for task in TASKS if task.has_names and task.answers_whole]
     if said is not None and said not in may_be:
         raise ConfigError(f"--task is {said!r}, expected {', '.join(may_be[:-1])} or {may_be[-1]}")
 

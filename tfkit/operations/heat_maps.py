@@ -37,7 +37,7 @@ def heat_maps_of(
     Raises:
         ModelError: When it answers with numbers or masks.
     """
-    if not told.asked.has_labels or told.asked.answers_parts:
+    if not told.asked.has_labels or not told.asked.answers_whole:
         answers = told.asked.targets.name
         raise ModelError(
             f"'{told.model}' answers with {answers}: heat maps are of classes and labels", hint="leave them out"

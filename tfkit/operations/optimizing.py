@@ -202,7 +202,7 @@ def _load(
             )
     scored, scores, note = judge_head(loaded, path, task, named=len(splits.class_names))
     asked = task_named(scores)
-    if asked.answers_parts:
+    if not asked.answers_whole:
         raise ModelError(f"'{path}' is a segmenter; a search judges by one label a picture", hint=_OF_SEGMENTERS)
     if asked.gives_several:
         raise ModelError(

@@ -46,10 +46,10 @@ class ShippedModel:
             refuse_changed_files(run)
         self.spec = self.artifact.input
         self.task = task_named(self.artifact.task)
-        if self.task.answers_parts:
+        if not self.task.answers_whole:
             raise ModelError(
-                f"'{self.artifact.path}' answers each pixel; drift and label queues compare answers of whole pictures",
-                hint="judge it on new masks: tfkit verify RUN --data FOLDER",
+                f"'{self.artifact.path}' is a {self.task.noun}; drift and label queues compare whole answers",
+                hint="judge it on new examples: tfkit verify RUN --data FILE",
             )
         self.noun = input_of(self.spec).noun
         self.notes: list[str] = []

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tfkit.config import AnyRecipe, EmbeddingRecipeConfig, RecipeConfig, TextRecipeConfig
+from tfkit.config import AnyRecipe, EmbeddingRecipeConfig, RecipeConfig, RecommendRecipeConfig, TextRecipeConfig
 from tfkit.running.display import Display
 from tfkit.running.planned_stages import planned_image_stages, planned_text_stages
 from tfkit.running.planning import head_of, with_float_head
@@ -50,6 +50,8 @@ def check_config(config: AnyRecipe, display: Display) -> RecipeCheck:
         return _check_texts(config, display)
     if isinstance(config, EmbeddingRecipeConfig):
         return _check_embeddings(config, display)
+    if isinstance(config, RecommendRecipeConfig):
+        return _check_recommender(config, display)
     return _check_images(config, display)
 
 
@@ -125,6 +127,15 @@ def _check_embeddings(config: EmbeddingRecipeConfig, display: Display) -> Recipe
     search = f'{indexed} texts; "not sure" below {config.search.min_confidence:g}; {told}'
     stages = planned_text_stages(config, len(splits.train), search=search)
     return RecipeCheck(splits.class_names, splits.report, None, stages, (read.length.sentence, *_place(config)))
+
+
+def _check_recommender(config: RecommendRecipeConfig, display: Display) -> RecipeCheck:
+    from tfkit.running.history_planning import planned_history_stages, read_histories, rehearse_recommender
+
+    splits = read_histories(config, display)
+    rehearse_recommender(config, display, splits)
+    stages = planned_history_stages(config)
+    return RecipeCheck(splits.train.catalogue.names, splits.report, None, stages, _place(config))
 
 
 class _Opened:

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from tfkit.config import AnyRecipe, AnyTaskSection, EmbeddingRecipeConfig, RecipeConfig
+from tfkit.config import AnyTaskSection, EmbeddingRecipeConfig, RecipeConfig, TrainedRecipe
 from tfkit.errors import ModelError
 from tfkit.running.teachers import find_teacher, taught_by, teaching
 
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from tfkit.running.display import Display
 
 
-RecipeT = TypeVar("RecipeT", bound=AnyRecipe)
+RecipeT = TypeVar("RecipeT", bound=TrainedRecipe)
 
 
-def targets_of(config: AnyRecipe) -> "Targets":
+def targets_of(config: TrainedRecipe) -> "Targets":
     """What a recipe's examples are labelled with."""
     from tfkit.data.targets import CLASSES, Targets
     from tfkit.tasks import task_named

@@ -9,7 +9,7 @@ import numpy as np
 
 from tfkit import data, models, reports
 from tfkit.artifacts import InputSpec, RunDirectory
-from tfkit.config import AnyRecipe, AnyTaskSection, EarlierSection, RecipeConfig, load_recipe
+from tfkit.config import AnyTaskSection, EarlierSection, RecipeConfig, TrainedRecipe, load_recipe
 from tfkit.data import DatasetSplits
 from tfkit.errors import DataError, ModelError, RunError
 from tfkit.explaining.methods import refuse_missing_method
@@ -102,7 +102,7 @@ class ReadData:
     earlier: EarlierRun | None
 
 
-def read_data(config: AnyRecipe, *, progress: Callable[[int, int], None] | None = None) -> ReadData:
+def read_data(config: TrainedRecipe, *, progress: Callable[[int, int], None] | None = None) -> ReadData:
     """Read a recipe's examples.
 
     Args:

@@ -13,7 +13,7 @@ import numpy as np
 from tfkit import artifacts, exporters, reports, verification
 from tfkit.artifacts.manifest import file_sha256
 from tfkit.benchmarking import describe_host
-from tfkit.config import AnyTaskSection, EmbeddingRecipeConfig, RecipeConfig, TextRecipeConfig, dump_recipe
+from tfkit.config import AnyRecipe, AnyTaskSection, EmbeddingRecipeConfig, RecommendRecipeConfig, dump_recipe
 from tfkit.data import DatasetSplits
 from tfkit.inputs import calibration_inputs
 from tfkit.reports.quantities import counted
@@ -22,14 +22,15 @@ from tfkit.running.stage_records import DoneStage, FoundT, fingerprint, keep_sta
 from tfkit.runtimes import Feed
 from tfkit.tasks import Decision, task_of
 
-Config = RecipeConfig | TextRecipeConfig | EmbeddingRecipeConfig
+# Their answers are judged by an index, or as lists: their recipes do that themselves.
+_JUDGED_APART = (EmbeddingRecipeConfig, RecommendRecipeConfig)
 
 if TYPE_CHECKING:  # a report's section is loaded when it is made
     ExplainedT = TypeVar("ExplainedT", reports.Explanations, reports.HeatMaps)
 
 
 def begin_folder(
-    config: Config, display: Display, splits: DatasetSplits[Any], described: Mapping[str, Any]
+    config: AnyRecipe, display: Display, splits: DatasetSplits[Any], described: Mapping[str, Any]
 ) -> artifacts.RunDirectory:
     """Create a run's folder with the recipe and what was read in it, or go on with one that was stopped.
 
@@ -77,16 +78,16 @@ class RecipeRun:
         config: The recipe.
         display: Where progress is shown.
         splits: The data.
-        spec: What the model takes.
+        spec: What the model takes: an `InputSpec`.
         folder: Where files go.
         log: What the stages so far have done.
         earlier: What the run that this one goes on from answers; None for none.
     """
 
-    config: Config
+    config: AnyRecipe
     display: Display
     splits: DatasetSplits[Any]
-    spec: artifacts.ImageSpec | artifacts.TextSpec
+    spec: Any
     folder: artifacts.RunDirectory
     log: list[reports.StageSummary]
     earlier: reports.EarlierAnswers | None = None
@@ -145,7 +146,7 @@ class RecipeRun:
 
     def evaluate(self, model: Any) -> reports.Evaluation:
         """A model's answers on the test split; thresholds, where the task has some, come from the validation split."""
-        assert not isinstance(self.config, EmbeddingRecipeConfig)  # its answers need an index: `recipes/embed_text.py`
+        assert not isinstance(self.config, _JUDGED_APART)
         decision = decision_on(model, self.splits.validation, self.spec, self.config.task)
         return reports.evaluate(model, self.splits.test, self.spec, decision=decision)
 
@@ -215,7 +216,7 @@ class RecipeRun:
 
     def _trust(self, model: Any, evaluation: reports.Evaluation) -> reports.Trust | None:
         """How far the figures can be trusted; of classifiers alone."""
-        if isinstance(self.config, EmbeddingRecipeConfig) or not evaluation.task.of_classes:
+        if isinstance(self.config, _JUDGED_APART) or not evaluation.task.of_classes:
             return None
         asked, validation = self.config.task, self.splits.validation
         seen = reports.evaluate(model, validation, self.spec) if len(validation) else None
@@ -247,8 +248,8 @@ class RecipeRun:
         )
 
     def _calibration(self) -> Feed | None:
-        """What ranges are measured on, where a file of integers is asked for; embedders have none."""
-        export = None if isinstance(self.config, EmbeddingRecipeConfig) else self.config.export
+        """What ranges are measured on, where a file of integers is asked for; embedders and recommenders have none."""
+        export = None if isinstance(self.config, _JUDGED_APART) else self.config.export
         if export is None or not any(artifacts.format_named(name).is_integer for name in export.formats):
             return None
         given = {"count": export.calibration_examples, "seed": self.config.run.seed}

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tfkit.config import AnyRecipe, EmbeddingRecipeConfig
+from tfkit.config import AnyRecipe, EmbeddingRecipeConfig, TrainedRecipe
 
 if TYPE_CHECKING:
     from tfkit.artifacts import ImageSpec, InputSpec
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def plan_formats(
-    config: "RecipeConfig | TextRecipeConfig | EmbeddingRecipeConfig",
+    config: AnyRecipe,
     model: Any,
     spec: "InputSpec",
     display: "Display",
@@ -103,7 +103,7 @@ def rehearse_images(
     samples = calibration_inputs(train, image, count=_SAMPLES)
     allowed = config.export.allow_float if config.export else ()
     given = {"samples": samples, "quantization": policy, "allow_float": allowed, "task": config.task.kind}
-    _rehearse(display, model, formats, spec=image, **given)
+    rehearse(display, model, formats, spec=image, **given)
 
 
 def rehearse_texts(
@@ -139,11 +139,11 @@ def rehearse_texts(
         segment_ids = config.export is not None and config.export.segment_ids
         spec = TextSpec(sequence_length, Path(folder) / "tokenizer", segment_ids)
         kind = "embedding" if isinstance(config, EmbeddingRecipeConfig) else config.task.kind
-        _rehearse(display, model, formats, spec=spec, samples=samples, quantization=policy, task=kind)
+        rehearse(display, model, formats, spec=spec, samples=samples, quantization=policy, task=kind)
 
 
 def _refuse_too_large_batches(
-    config: AnyRecipe, model: Any, display: "Display", examples: int, *, noun: str, length: int = 1
+    config: TrainedRecipe, model: Any, display: "Display", examples: int, *, noun: str, length: int = 1
 ) -> None:
     """Try a training step where its batch may not fit the memory; most recipes need no trial."""
     from tfkit.training import free_memory, may_not_fit, refuse_too_large_batches
@@ -156,7 +156,19 @@ def _refuse_too_large_batches(
             stage.result(f"{batch_size} {noun}s; {most}")
 
 
-def _rehearse(display: "Display", model: Any, formats: Sequence[str], *, spec: Any, **given: Any) -> None:
+def rehearse(display: "Display", model: Any, formats: Sequence[str], *, spec: Any, **given: Any) -> None:
+    """Convert a model, not trained yet, to each format.
+
+    Args:
+        display: Where to show it.
+        model: The model.
+        formats: The formats; for none nothing is done.
+        spec: What the model takes.
+        **given: Further keyword arguments of `tfkit.exporters.rehearse_export`.
+
+    Raises:
+        ModelError, ExportError: For what the export would refuse.
+    """
     from tfkit.exporters import rehearse_export
     from tfkit.models import named_outputs
     from tfkit.models.text import is_embedder

@@ -1,4 +1,4 @@
-"""What is asked of a model: a class, several labels, numbers, a vector, a class for each pixel, or boxes."""
+"""What is asked of a model: a class, labels, numbers, a vector, a class for each pixel, boxes, or a list of items."""
 
 import numpy as np
 
@@ -9,11 +9,12 @@ from tfkit.tasks.classification import CLASSIFICATION
 from tfkit.tasks.detection import DETECTION
 from tfkit.tasks.embedding import EMBEDDING
 from tfkit.tasks.multilabel import MULTILABEL
+from tfkit.tasks.ranking import RANKING
 from tfkit.tasks.regression import REGRESSION
 from tfkit.tasks.segmentation import SEGMENTATION
 from tfkit.tasks.task import PLAIN, Decision, Objective, Quality, Task
 
-TASKS = (CLASSIFICATION, MULTILABEL, REGRESSION, EMBEDDING, SEGMENTATION, DETECTION)
+TASKS = (CLASSIFICATION, MULTILABEL, REGRESSION, EMBEDDING, SEGMENTATION, DETECTION, RANKING)
 
 __all__ = [
     "CLASSIFICATION",
@@ -21,6 +22,7 @@ __all__ = [
     "EMBEDDING",
     "MULTILABEL",
     "PLAIN",
+    "RANKING",
     "REGRESSION",
     "SEGMENTATION",
     "TASKS",

@@ -181,6 +181,7 @@ class Task:
         gives_several: Whether an answer may name several outputs, or none.
         answers_pixels: Whether it answers each pixel, not the whole example.
         answers_boxes: Whether it answers with boxes, as many as it finds.
+        answers_lists: Whether it answers with a list of outputs, the best first.
         has_names: Whether each output has a name, which `labels.txt` and the manifest keep: all but vectors.
         has_labels: Whether these names are labels, for readers of TFLite metadata: all but numbers and vectors.
     """
@@ -222,6 +223,7 @@ class Task:
     gives_several: bool = False
     answers_pixels: bool = False
     answers_boxes: bool = False
+    answers_lists: bool = False
     has_names: bool = True
     has_labels: bool = True
 
@@ -232,8 +234,13 @@ class Task:
 
     @property
     def answers_parts(self) -> bool:
-        """Whether its answers are of parts of an example, of which drift, queues and bundles know nothing."""
+        """Whether its answers are of parts of an example."""
         return self.answers_pixels or self.answers_boxes
+
+    @property
+    def answers_whole(self) -> bool:
+        """Whether one answer stands for the whole example; drift, queues and bundles know no others."""
+        return not (self.answers_parts or self.answers_lists)
 
     @property
     def gives_numbers(self) -> bool:

@@ -2,6 +2,7 @@ from .distribution import training_devices
 from .features import Features, cache_features, frozen_features
 from .fine_tune import fine_tune, train_batches, train_on, uses_jit
 from .head import train_head
+from .item_weights import ItemWeights, fit_item_weights
 from .label_probe import find_suspicious_labels
 from .layer_rates import layer_factors, layer_rates, with_layer_rates
 from .linear_head import LinearHead, LinearTask, fit_linear_head
@@ -15,6 +16,7 @@ from .weight_averaging import Soup, average_weights, greedy_soup
 
 __all__ = [
     "Features",
+    "ItemWeights",
     "LinearHead",
     "LinearTask",
     "Optimization",
@@ -30,6 +32,7 @@ __all__ = [
     "class_weights",
     "find_suspicious_labels",
     "fine_tune",
+    "fit_item_weights",
     "fit_linear_head",
     "free_memory",
     "frozen_features",

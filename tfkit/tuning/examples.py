@@ -8,7 +8,7 @@ from typing import Any, Generic
 import numpy as np
 
 from tfkit.artifacts import ImageSpec
-from tfkit.config import AnyRecipe, RecipeConfig
+from tfkit.config import RecipeConfig, TrainedRecipe
 from tfkit.data import keep_pixels, load_image_splits
 from tfkit.data.examples import ExamplesT
 from tfkit.data.text import load_text_splits
@@ -47,7 +47,7 @@ class ExamplesOfTrials:
         self._read: tuple[str, TrialExamples[Any]] | None = None
         self._told = ""
 
-    def of(self, config: AnyRecipe) -> TrialExamples[Any]:
+    def of(self, config: TrainedRecipe) -> TrialExamples[Any]:
         """The examples of a recipe.
 
         Raises:
@@ -73,7 +73,7 @@ class ExamplesOfTrials:
             self._told = note
             self._display.note(note)
 
-    def _load(self, config: AnyRecipe) -> TrialExamples[Any]:
+    def _load(self, config: TrainedRecipe) -> TrialExamples[Any]:
         asked: dict[str, Any] = {"targets": targets_of(config), "seed": config.run.seed}
         with self._display.stage("Read the data") as stage:
             if isinstance(config, RecipeConfig):

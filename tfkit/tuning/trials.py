@@ -11,7 +11,7 @@ import keras
 from tfkit import reports
 from tfkit.artifacts import ImageSpec, TextSpec
 from tfkit.artifacts.search_index import SearchIndex
-from tfkit.config import AnyRecipe, EmbeddingRecipeConfig, RecipeConfig, TextRecipeConfig, find_script
+from tfkit.config import EmbeddingRecipeConfig, RecipeConfig, TextRecipeConfig, TrainedRecipe, find_script
 from tfkit.data import ImageExamples
 from tfkit.data.text import TextExamples, label_texts
 from tfkit.errors import ConfigError
@@ -37,12 +37,12 @@ class Watching(Protocol):
         """Callbacks and progress of a stage, as keyword arguments of the function that runs it."""
 
 
-def task_of_recipe(config: AnyRecipe) -> Task:
+def task_of_recipe(config: TrainedRecipe) -> Task:
     """What a recipe's trials are compared in."""
     return EMBEDDING if isinstance(config, EmbeddingRecipeConfig) else task_named(config.task.kind)
 
 
-def stages_of(config: AnyRecipe) -> Stages:
+def stages_of(config: TrainedRecipe) -> Stages:
     """The stages of the script that a recipe names; none for embedders, which have one training alone.
 
     Raises:
@@ -60,7 +60,7 @@ def stages_of(config: AnyRecipe) -> Stages:
     return stages
 
 
-def without_untried_compression(config: AnyRecipe, space: Mapping[str, object]) -> AnyRecipe:
+def without_untried_compression(config: TrainedRecipe, space: Mapping[str, object]) -> TrainedRecipe:
     """A recipe whose compression does not run in trials, unless something of it is tried."""
     if isinstance(config, EmbeddingRecipeConfig) or any(key.partition(".")[0] in _COMPRESSION for key in space):
         return config
@@ -81,7 +81,7 @@ class Training:
     examples: TrialExamples[Any]
     watching: Watching
 
-    def figure(self, config: AnyRecipe) -> float:
+    def figure(self, config: TrainedRecipe) -> float:
         """Train, and measure on the validation examples.
 
         Args:
@@ -156,5 +156,5 @@ class Training:
         found = reference_scores(model, examples.validation, spec)
         return EMBEDDING.quality(examples.validation.labels, found, Decision(index=index)).value
 
-    def _running(self, config: AnyRecipe) -> list[tuple[str, tuple[str, Any, str]]]:
+    def _running(self, config: TrainedRecipe) -> list[tuple[str, tuple[str, Any, str]]]:
         return [(name, stage) for name, stage in self.stages.items() if getattr(config, name) is not None]

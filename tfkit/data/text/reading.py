@@ -27,6 +27,7 @@ class TextFormat:
 
     Attributes:
         labelled: Whether rows have a label that is read.
+        cells: Of rows without a label: columns that are read as they stand, in the place of one.
     """
 
     text_column: str | int | None = None
@@ -37,11 +38,12 @@ class TextFormat:
     encoding: str = "utf-8"
     targets: Targets = CLASSES
     labelled: bool = True
+    cells: tuple[str | int, ...] = ()
 
     @property
     def label_columns(self) -> tuple[str | int | None, ...]:
-        """The columns of the labels: one, or those of `targets`; none where rows have no label."""
-        return (self.targets.columns or (self.label_column,)) if self.labelled else ()
+        """The columns of the labels: one, or those of `targets`; `cells` where rows have no label."""
+        return (self.targets.columns or (self.label_column,)) if self.labelled else self.cells
 
 
 @dataclass(frozen=True)
@@ -240,13 +242,13 @@ def _objects(content: str, layout: TextFormat) -> tuple[tuple[int | None, ...], 
     first = 1 + len(split)
     columns = (0, 1 if split else None, *range(first, first + len(labels)))
     return columns, (
-        (number, _object_fields(line, names, layout.targets))
+        (number, _object_fields(line, names, layout.targets if layout.labelled else None))
         for number, line in enumerate(content.split("\n"), start=1)
         if line.strip()
     )
 
 
-def _object_fields(line: str, names: Sequence[str], targets: Targets) -> list[str] | str:
+def _object_fields(line: str, names: Sequence[str], targets: Targets | None) -> list[str] | str:
     try:
         found: object = json.loads(line)
     except (ValueError, RecursionError) as fault:
@@ -256,6 +258,8 @@ def _object_fields(line: str, names: Sequence[str], targets: Targets) -> list[st
     missing = [f"'{name}'" for name in names if name not in found]
     if missing:
         return f"it has no {' and no '.join(missing)}; it has {', '.join(map(str, found)) or 'nothing'}"
+    if targets is None:
+        return [str(found[name]) for name in names]
     if not isinstance(found[names[0]], str):
         return f"its '{names[0]}' is {type(found[names[0]]).__name__}, expected a string"
     values = [targets.cell(found[name]) for name in names]
