@@ -50,7 +50,7 @@ def fit(job: RecipeRun) -> Any:
         found = fit_item_weights(splits.train, splits.validation, texts, progress=stage.progress, **settings)
         stage.result(found.note)
     notes = [found.note]
-    if texts is not None and asked.new_items:
+    if texts is not None and found.text_weight and asked.new_items:
         with job.display.stage("Hide items, to find them by their texts") as hiding:
             told = measure_new_items(splits, texts, found, share=asked.new_items, seed=job.config.run.seed)
             hiding.result(told.sentence)

@@ -1,4 +1,4 @@
-"""`tfkit predict`: what a model says about pictures or texts."""
+"""`tfkit predict`: what a model says about pictures, texts or users."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -23,7 +23,7 @@ def predict(
     inputs: Annotated[
         list[str],
         typer.Argument(
-            help="Pictures or folders of pictures; for a model of texts, texts or .txt files of a text a line.",
+            help="Pictures or folders; texts or .txt files of one a line; of users what they took: 'green tea; honey'.",
             metavar="INPUTS...",
         ),
     ],
@@ -49,7 +49,7 @@ def predict(
         bool, typer.Option("--nearest", help="Of sentence embeddings: the nearest indexed texts, --top of them.")
     ] = False,
     explain: Annotated[
-        bool, typer.Option("--explain", help="Which words, or which parts of a picture, gave the label.")
+        bool, typer.Option("--explain", help="Which words, parts of a picture or items of a user spoke for it.")
     ] = False,
     explain_by: Annotated[
         HeatMapMethod | None, typer.Option(help="The same for pictures; shap and lime need tfkit[explain].")
@@ -64,7 +64,7 @@ def predict(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")] = False,
 ) -> int:
-    """Classify pictures with any model, exported or not; or texts with one that tfkit made."""
+    """Ask any model about pictures; or one that tfkit made about texts or users."""
     from tfkit.errors import ModelError
     from tfkit.operations import FoundTexts, found_table, predict, prediction_table
     from tfkit.terminal import chatter_dropped

@@ -108,7 +108,9 @@ class TunedRecipe:
         Raises:
             ConfigError: When they do not go together.
         """
-        return _with_values(self._tree, values).checked().model_copy(update={"tune": None})
+        config = _with_values(self._tree, values).checked()
+        assert not isinstance(config, RecommendRecipeConfig)  # `load_tuned_recipe` refuses it
+        return config.model_copy(update={"tune": None})
 
     def own(self, key: str) -> Plain:
         """What the recipe itself says of a key."""

@@ -21,7 +21,9 @@ _BAR = 12  # characters of the longest bar
 
 
 def prediction_table(told: Prediction, *, top: int = 5) -> Table:
-    """Draw the labels of each picture or text, of masks their shares; those that are not given are dim.
+    """Draw the labels of each picture or text, of masks their shares, or what users are offered.
+
+    What is not given is dim.
 
     Args:
         told: What `tfkit.predict` gave.
@@ -30,13 +32,18 @@ def prediction_table(told: Prediction, *, top: int = 5) -> Table:
     Example:
         >>> prediction_table(tfkit.predict("runs/digits", ["photos"]), top=3)  # doctest: +SKIP
     """
-    numbers = told.asked.gives_numbers
-    table = plain_table([told.kind, told.asked.output_noun if numbers else "label"], [told.asked.figure_noun])
-    for one, row, given in zip(told.inputs, told.best(top=top), told.given(), strict=True):
+    numbers, asked = told.asked.gives_numbers, told.asked
+    noun = asked.output_noun if numbers or asked.answers_lists else "label"
+    table = plain_table([told.kind, noun], [asked.figure_noun], ["because of"] if told.reasons else [])
+    for number, (one, row, given) in enumerate(zip(told.inputs, told.best(top=top), told.given(), strict=True)):
+        reasons = {reason.item: reason.because for reason in told.reasons[number]} if told.reasons else {}
         for place, (label, score) in enumerate(row):
             style = "" if label in given else "dim"
             shown = f"{score:.5g}" if numbers else f"{score:.3f}"
-            table.add_row(Text(one if place == 0 else ""), Text(label, style=style), Text(shown, style=style))
+            cells = [Text(one if place == 0 else ""), Text(label, style=style), Text(shown, style=style)]
+            if told.reasons:
+                cells.append(Text(", ".join(f"{item} {lost:+.2f}" for item, lost in reasons.get(label, ()))))
+            table.add_row(*cells)
         table.add_section()
     return table
 

@@ -1,4 +1,4 @@
-"""What any model says about pictures or texts: `tfkit.predict`."""
+"""What any model says about pictures, texts or users: `tfkit.predict`."""
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -45,6 +45,7 @@ from tfkit.operations.predicting_texts import (
     refuse_unexplainable,
     search_texts,
 )
+from tfkit.operations.predicting_users import predict_users, takes_histories
 from tfkit.operations.values import FoundTexts, PathLike, Prediction, as_path
 from tfkit.terminal import import_tensorflow
 
@@ -76,12 +77,12 @@ def predict(
     explain: bool | HeatMapMethod = False,
     tell: Tell = _unheard,
 ) -> Prediction | FoundTexts:
-    """Ask a model, exported or not, about pictures or texts; what `tfkit predict` does.
+    """Ask a model, exported or not, about pictures, texts or users; what `tfkit predict` does.
 
     Args:
         path: A run's folder, a `.tflite` file, a SavedModel's folder or a `.keras` file.
         inputs: One or several pictures or folders of pictures; for a model of texts, texts or `.txt` files of a text a
-            line.
+            line; for a recommender, what each user took, with semicolons between.
         labels: A file with one label a line, instead of the model's own.
         top: Of sentence embeddings: how many of the nearest texts to name.
         resize: How pictures are fitted, for a file that tfkit did not write.
@@ -92,7 +93,7 @@ def predict(
         sequence_length: Tokens of a text, for a Keras file outside of its run.
         nearest: Refuse a model that has no search index.
         explain: Say which words gave each text its label, or where in each picture the model looked: by occlusion,
-            or by `"shap"` or `"lime"` (extra `explain`).
+            or by `"shap"` or `"lime"` (extra `explain`); or which items of a user spoke for those offered.
         tell: Called with each sentence that a reader of the scores must know.
 
     Returns:
@@ -113,6 +114,8 @@ def predict(
     path, labels, tokenizer = Path(path), as_path(labels), as_path(tokenizer)
     words = [str(word) for word in ([inputs] if isinstance(inputs, str | Path) else inputs)]
     refuse_unfinished(path)
+    if takes_histories(path):
+        return predict_users(path, words, explain=bool(explain))
     index = find_search_index(path)
     method: HeatMapMethod | None = "occlusion" if explain is True else explain or None
     if explain and (nearest or index or takes_texts(path, tokenizer=tokenizer)):

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _NO_NUMBERS = "its training has gone wrong; train it again with a lower learning_rate, and export it again"
 PathLike = str | Path
-Kind = Literal["image", "text"]
+Kind = Literal["image", "text", "user"]
 Best = list[tuple[str, float]]
 
 
@@ -62,13 +62,27 @@ class Heated:
         }
 
 
-@dataclass(frozen=True, eq=False)
-class Prediction:
-    """What a model said about pictures or texts.
+@dataclass(frozen=True)
+class Reason:
+    """Why an item was offered to a user.
 
     Attributes:
-        kind: `image` or `text`.
-        inputs: The pictures' files, or the texts; n of them.
+        item: The item.
+        because: Items of the user's history that spoke for it, the strongest first, and what its score loses without
+            each.
+    """
+
+    item: str
+    because: tuple[tuple[str, float], ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """What a model said about pictures, texts or users.
+
+    Attributes:
+        kind: `image`, `text` or `user`.
+        inputs: The pictures' files, the texts, or what each user took; n of them.
         model: The file that answered.
         class_names: Its classes, labels or numbers.
         scores: float32 (n, k); of a segmenter (n, height, width, k).
@@ -77,6 +91,7 @@ class Prediction:
         explained: Which words gave each text its label; None where that was not asked.
         masks: Of a segmenter the files of its answers, where they were written.
         heated: Where the model looked in each picture; empty where that was not asked.
+        reasons: Of a recommender: for each user why its best items were offered; empty where that was not asked.
     """
 
     kind: Kind
@@ -89,6 +104,7 @@ class Prediction:
     explained: "Explained | None" = None
     masks: tuple[str, ...] = ()
     heated: tuple[Heated, ...] = ()
+    reasons: tuple[tuple[Reason, ...], ...] = ()
 
     @property
     def asked(self) -> Task:
@@ -136,7 +152,7 @@ class Prediction:
             top: Labels to name for each picture or text.
 
         Returns:
-            `model`, and `images` or `texts`: each with its labels and scores, which are given, and why.
+            `model`, and `images`, `texts` or `users`: each with its labels and scores, which are given, and why.
         """
         answers: list[dict[str, object]] = []
         for one, row, given in zip(self.inputs, self.best(top=top), self.given(), strict=True):
@@ -153,6 +169,11 @@ class Prediction:
         if self.heated:
             answers = [
                 {**answer, "explanation": one.document()} for answer, one in zip(answers, self.heated, strict=True)
+            ]
+        if self.reasons:
+            answers = [
+                {**answer, "reasons": [asdict(one) for one in found]}
+                for answer, found in zip(answers, self.reasons, strict=True)
             ]
         if self.explained is not None:
             answers = [

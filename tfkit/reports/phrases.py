@@ -207,7 +207,7 @@ def tiles(report: RunReport) -> tuple[Tile, ...]:
             f"points: {control.counterpart} {evaluation.task.told(control.counterpart_accuracy)}, "
             f"{control.name} {evaluation.task.told(control.accuracy)}"
         )
-        chosen.append(Tile("Gained by transfer", points(control.counterpart_accuracy - control.accuracy), remark))
+        chosen.append(Tile(control.gain, points(control.counterpart_accuracy - control.accuracy), remark))
     return tuple(chosen)
 
 

@@ -128,12 +128,14 @@ class Control:
         accuracy: Its deciding figure on the evaluation split.
         counterpart: What differs from it in one thing only, in a few words.
         counterpart_accuracy: Its own on the same split.
+        gain: What the report calls the difference.
     """
 
     name: str
     accuracy: float
     counterpart: str
     counterpart_accuracy: float
+    gain: str = "Gained by transfer"
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,9 @@ _MOST_NAMES = 6
 _MOST_SHOWN = 3  # files that cannot be read, or are there twice
 
 
+_KERAS_MODEL = "Keras model"
+
+
 def result_table(report: RunReport) -> Table:
     """Build the table of the exported files, the Keras model first.
 
@@ -47,15 +50,16 @@ def result_table(report: RunReport) -> Table:
     told = report.evaluation.task.told
     if control := report.control:
         table.add_row(Text(control.name, style="dim"), "", told(control.accuracy), "", "", "")
-        table.add_row(
-            Text(control.counterpart, style="dim"),
-            "",
-            told(control.counterpart_accuracy),
-            "",
-            "",
-            "",
-        )
-    table.add_row(Text("Keras model"), "", told(report.evaluation.keras), "", "", "", end_section=True)
+        if control.counterpart != _KERAS_MODEL:
+            table.add_row(
+                Text(control.counterpart, style="dim"),
+                "",
+                told(control.counterpart_accuracy),
+                "",
+                "",
+                "",
+            )
+    table.add_row(Text(_KERAS_MODEL), "", told(report.evaluation.keras), "", "", "", end_section=True)
     for file in report.artifacts:
         table.add_row(*_cells(file, report.evaluation.task))
     reasons = [reason for file in report.artifacts for reason in file.refusals]

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from tfkit.config import AnyTaskSection, EmbeddingRecipeConfig, RecipeConfig, TrainedRecipe
+from tfkit.config import AnyRecipe, AnyTaskSection, RecipeConfig, TextRecipeConfig, TrainedRecipe
 from tfkit.errors import ModelError
 from tfkit.running.teachers import find_teacher, taught_by, teaching
 
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 RecipeT = TypeVar("RecipeT", bound=TrainedRecipe)
 
 
-def targets_of(config: TrainedRecipe) -> "Targets":
+def targets_of(config: AnyRecipe) -> "Targets":
     """What a recipe's examples are labelled with."""
     from tfkit.data.targets import CLASSES, Targets
     from tfkit.tasks import task_named
 
-    if isinstance(config, EmbeddingRecipeConfig):
+    if not isinstance(config, RecipeConfig | TextRecipeConfig):
         return CLASSES
     targets = Targets(**config.task.target_options())
     task = task_named(config.task.kind)

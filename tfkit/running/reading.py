@@ -9,7 +9,7 @@ import numpy as np
 
 from tfkit import data, models, reports
 from tfkit.artifacts import InputSpec, RunDirectory
-from tfkit.config import AnyTaskSection, EarlierSection, RecipeConfig, TrainedRecipe, load_recipe
+from tfkit.config import AnyTaskSection, EarlierSection, RecipeConfig, RecommendRecipeConfig, TrainedRecipe, load_recipe
 from tfkit.data import DatasetSplits
 from tfkit.errors import DataError, ModelError, RunError
 from tfkit.explaining.methods import refuse_missing_method
@@ -150,8 +150,14 @@ def _open_earlier(section: EarlierSection, new: DatasetSplits[Any], *, seed: int
             hint="name the folder of a run that came to its end",
         )
     folder.vouches_for(folder.recipe, folder.data_report, folder.float_model)
+    recipe = load_recipe(folder.recipe, may_run=False)
+    if isinstance(recipe, RecommendRecipeConfig):
+        raise RunError(
+            f"earlier.run: '{folder.path}' is a run of a recommender, which has no labels to remember",
+            hint="solve again with all rows: it takes seconds",
+        )
     try:
-        earlier = read_data(load_recipe(folder.recipe, may_run=False)).splits
+        earlier = read_data(recipe).splits
     except DataError as fault:
         raise DataError(
             f"the examples of the earlier run '{folder.path}' cannot be read: {fault}",

@@ -69,7 +69,7 @@ def fit_item_weights(
         >>> users = load_history_splits(source="shop")
         >>> found = fit_item_weights(users.train, users.validation, None, regularization=(50.0, 200.0))
         >>> found.weights.shape
-        (60, 60)
+        (180, 180)
     """
     pairs = [(ridge, share) for ridge in regularization for share in (text_weight if texts is not None else (0.0,))]
     if len(pairs) > 1 and not len(validation):

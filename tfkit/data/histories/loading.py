@@ -92,7 +92,7 @@ def load_history_splits(
     Example:
         >>> splits = load_history_splits(source="shop")
         >>> len(splits.train), len(splits.test), len(splits.test.catalogue)
-        (420, 120, 60)
+        (420, 120, 180)
     """
     check_fractions(validation_fraction=validation_fraction, test_fraction=test_fraction)
     if source == "shop":

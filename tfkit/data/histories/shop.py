@@ -1,5 +1,7 @@
 """A made-up shop: what recommenders learn from without any download."""
 
+from itertools import product
+
 import numpy as np
 
 from tfkit.data.histories.catalogue import Catalogue, catalogue_of
@@ -18,39 +20,36 @@ _KINDS = {
     "desk": ("notebook", "fountain pen", "desk lamp", "ink bottle", "pencil case", "monitor stand", "paper clips",
              "planner", "sticky notes", "cable tray"),
 }  # fmt: skip
+_FORMS = ("", "organic ", "large ")  # of each item
 _USERS, _SEED = 600, 20261201
 _FEWEST, _MOST = 6, 16  # items that a user takes
 _BESIDE = 0.15  # of them, those that are of no kind that the user likes
-_SETS = 2  # of the items of a kind: who takes one of a set takes others of it more often
+_PREFERRED = 4.0  # times as likely are items of the form that a user prefers
 
 
 def shop() -> tuple[Catalogue, list[tuple[str, str]]]:
-    """60 items of six kinds, with texts, and what 600 users took of them, in order: (user, item).
+    """180 items of six kinds, with texts, and what 600 users took of them, in order: (user, item).
 
-    Who likes coffee takes what is for coffee, and within a kind what goes together; some is taken by chance.
+    Who likes coffee takes what is for coffee, and who takes organic things takes more of them; some is taken by chance.
 
     Example:
         >>> catalogue, taken = shop()
         >>> len(catalogue), catalogue.names[0]
-        (60, 'espresso beans')
+        (180, 'espresso beans')
     """
-    rows = [
-        (f"{kind}-{number + 1}", name, f"{name}, for {kind}")
-        for kind, names in _KINDS.items()
-        for number, name in enumerate(names)
-    ]
+    rows: list[tuple[str, str, str]] = []
+    traits: list[tuple[int, int]] = []
+    for place, (kind, names) in enumerate(_KINDS.items()):
+        for form, (told, name) in enumerate(product(_FORMS, names)):
+            rows.append((f"{kind}-{len(rows) + 1}", f"{told}{name}", f"{told}{name}, for {kind}"))
+            traits.append((place, form // len(names)))
     random = np.random.default_rng(_SEED)
-    kinds, taken = list(_KINDS), []
-    popularity = random.gamma(2.0, size=len(rows))
+    popularity, taken = random.gamma(2.0, size=len(rows)), []
+    kind_of, form_of = np.array(traits).T
     for user in range(_USERS):
-        liked = random.choice(len(kinds), size=int(random.integers(1, 3)), replace=False)
-        preferred = random.integers(_SETS, size=len(kinds))
-        weights = np.empty(len(rows))
-        for place, row in enumerate(rows):
-            kind = kinds.index(row[0].rpartition("-")[0])
-            weight = (1 - _BESIDE) / len(liked) if kind in liked else _BESIDE / len(kinds)
-            together = 3.0 if place % _SETS == preferred[kind] else 1.0
-            weights[place] = weight * together * popularity[place]
+        liked = random.choice(len(_KINDS), size=int(random.integers(1, 3)), replace=False)
+        weights = np.where(np.isin(kind_of, liked), (1 - _BESIDE) / len(liked), _BESIDE / len(_KINDS))
+        weights = weights * np.where(form_of == random.integers(len(_FORMS)), _PREFERRED, 1.0) * popularity
         count = int(random.integers(_FEWEST, _MOST + 1))
         items = random.choice(len(rows), size=count, replace=False, p=weights / weights.sum())
         taken += [(f"user {user + 1}", rows[item][0]) for item in items]
