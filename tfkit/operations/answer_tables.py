@@ -33,17 +33,27 @@ def prediction_table(told: Prediction, *, top: int = 5) -> Table:
         >>> prediction_table(tfkit.predict("runs/digits", ["photos"]), top=3)  # doctest: +SKIP
     """
     numbers, asked = told.asked.gives_numbers, told.asked
-    noun = asked.output_noun if numbers or asked.answers_lists else "label"
-    table = plain_table([told.kind, noun], [asked.figure_noun], ["because of"] if told.reasons else [])
-    for number, (one, row, given) in enumerate(zip(told.inputs, told.best(top=top), told.given(), strict=True)):
-        reasons = {reason.item: reason.because for reason in told.reasons[number]} if told.reasons else {}
+    if told.kind == "user":
+        return _offered_table(told, top=top)
+    table = plain_table([told.kind, asked.output_noun if numbers else "label"], [asked.figure_noun])
+    for one, row, given in zip(told.inputs, told.best(top=top), told.given(), strict=True):
         for place, (label, score) in enumerate(row):
             style = "" if label in given else "dim"
             shown = f"{score:.5g}" if numbers else f"{score:.3f}"
-            cells = [Text(one if place == 0 else ""), Text(label, style=style), Text(shown, style=style)]
-            if told.reasons:
-                cells.append(Text(", ".join(f"{item} {lost:+.2f}" for item, lost in reasons.get(label, ()))))
-            table.add_row(*cells)
+            table.add_row(Text(one if place == 0 else ""), Text(label, style=style), Text(shown, style=style))
+        table.add_section()
+    return table
+
+
+def _offered_table(told: Prediction, *, top: int) -> Table:
+    """What each user took, and below it what is offered."""
+    table = plain_table(["took, and is offered"], ["score"], ["because of"] if told.reasons else [])
+    for number, (one, row) in enumerate(zip(told.inputs, told.best(top=top), strict=True)):
+        table.add_row(Text(one, style="bold"))
+        reasons = {reason.item: reason.because for reason in told.reasons[number]} if told.reasons else {}
+        for item, score in row:
+            because = ", ".join(f"{name} {lost:+.2f}" for name, lost in reasons.get(item, ()))
+            table.add_row(Text(f"  {item}"), f"{score:.3f}", *([Text(because)] if told.reasons else []))
         table.add_section()
     return table
 

@@ -55,7 +55,8 @@ class DataSummary:
         """Examples by split and class, in one sentence."""
         parts = [f"{counted(split.total, self.noun)} for {split.title.lower()}" for split in self.splits]
         listed = f"{', '.join(parts[:-1])} and {parts[-1]}" if len(parts) > 1 else "".join(parts)
-        return f"{listed}, in {counted(len(self.class_names), 'class', 'classes')}."
+        many = f", in {counted(len(self.class_names), 'class', 'classes')}" if len(self.class_names) > 1 else ""
+        return f"{listed}{many}."
 
 
 def summarize_data(data: Mapping[str, Any], *, noun: str) -> DataSummary:

@@ -75,10 +75,10 @@ class LiteRTRuntime(Runtime):
         self.threads = threads
         self.signature = read_signature(path)
         noun = noun_of(self.signature)
-        self._named = noun == "text" or (own and noun != "image")
+        self._named = noun in ("text", "user") or (own and noun != "image")
         self.measures = f"LiteRT invoke, one {noun}"
         self._input = self.signature.inputs[0] if self._named else _only_image(self.signature.inputs, path)
-        self._holds = "token ids" if noun == "text" else "arrays by name"
+        self._holds = {"text": "token ids", "user": "item ids"}.get(noun, "arrays by name")
         self._taken = {tensor.name: tensor for tensor in self.signature.inputs}
         self._outputs = _scores(self.signature.outputs, path)
         self._path = path

@@ -80,7 +80,7 @@ def only_array(inputs: ModelInputs) -> NDArray[np.generic] | None:
 
 
 def noun_of(signature: ModelSignature) -> str:
-    """What one example of a model's inputs is called: `image`, `text`, or `example` of anything else.
+    """What one example of a model's inputs is called: `image`, `text`, `user`, or `example` of anything else.
 
     Example:
         >>> noun_of(ModelSignature((TensorSpec("pixels", (1, 8, 8, 3), "uint8"),), ()))
@@ -88,6 +88,8 @@ def noun_of(signature: ModelSignature) -> str:
     """
     if len(signature.inputs) == 1 and len(signature.inputs[0].shape) == 4:
         return "image"
+    if [tensor.name for tensor in signature.inputs] == ["item_ids"]:
+        return "user"
     ids = all(len(tensor.shape) == 2 and tensor.dtype == "int32" for tensor in signature.inputs)
     return "text" if ids else "example"
 
