@@ -46,23 +46,20 @@ def main() -> None:
             tfkit.run("recommend_table", **changes)
             report = json.loads((folder / "run" / "report.json").read_text())
             ours = [("tfkit, Keras model", report["evaluation"]["figures"], None)]
-            ours += [
-                (f"tfkit, {Path(one['file']).name}", one["figures"], one["agreement"]) for one in report["artifacts"]
-            ]
+            for file in report["artifacts"]:
+                ours.append((f"tfkit, {file['file'].removeprefix('artifacts/')}", file["figures"], file["agreement"]))
             for name, figures, same in ours:
                 plain = {figure: figures[f"{figure}_at_10"] for figure in FIGURES}
                 rows.setdefault(name, []).append({**plain, "same": same})
             told += [f"- seed {seed}: {note}" for note in fit_notes(report)]
             for name, figures in others(options.implicit, seed, changes, folder).items():
                 rows.setdefault(name, []).append({**figures, "same": None})
-    print(
-        "| lists of ten | recall | precision | F1 | NDCG | same items as Keras |\n| --- | --- | --- | --- | --- | --- |"
-    )
+    print("| lists of ten | recall | precision | F1 | NDCG | same items as Keras |")
+    print("| --- | --- | --- | --- | --- | --- |")
     for name, found in rows.items():
         cells = [f"{100 * statistics.mean(one[figure] for one in found):.2f}" for figure in FIGURES]
-        cells[0] += (
-            f" ({100 * min(one['recall'] for one in found):.2f} to {100 * max(one['recall'] for one in found):.2f})"
-        )
+        recalls = [100 * one["recall"] for one in found]
+        cells[0] += f" ({min(recalls):.2f} to {max(recalls):.2f})"
         same = "" if found[0]["same"] is None else f"{100 * statistics.mean(one['same'] for one in found):.2f}"
         print(f"| {name} | {' | '.join(cells)} | {same} |")
     print("\nIn %, means of the seeds, lowest to highest in brackets. What was chosen, and items that nobody took:\n")

@@ -105,7 +105,10 @@ def _users(words: Sequence[str], catalogue: Catalogue) -> UserExamples:
         for said in dict.fromkeys(unknown):
             near = get_close_matches(said, known, n=1)
             told.append(f"there is no item '{said}'" + (f"; did you mean '{near[0]}'?" if near else ""))
-        raise DataError("\n".join(told), hint=f"{_ASKED_LIKE}; items.csv beside the files lists them")
+        listed = (
+            told[0] if len(told) == 1 else f"{len(told)} items are unknown:\n" + "\n".join(f"  {one}" for one in told)
+        )
+        raise DataError(listed, hint=f"{_ASKED_LIKE}; items.csv beside the files lists them")
     if not all(map(len, histories)):
         raise DataError("a history is empty", hint=_ASKED_LIKE)
     names = tuple(f"user {number + 1}" for number in range(len(histories)))

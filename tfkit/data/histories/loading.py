@@ -217,7 +217,7 @@ def _read_events(
     item = item if item is not None else ("item" if named else 1)
     further = [column for column in (time, rating) if column is not None]
     rows, bad = _rows(path, source, layout, user if user is not None else ("user" if named else 0), [item, *further])
-    events = []
+    events, total = [], len(rows) + len(bad)
     for place, (name, who, cells) in enumerate(rows):
         numbers, fault = [], "" if who and cells[0] else "its user or its item is empty"
         for cell, column in zip(cells[1:], further, strict=True):
@@ -233,7 +233,7 @@ def _read_events(
         listed = "\n".join(f"  {one.name}: {one.reason}" for one in bad[:_SHOWN])
         more = f"\n  and {len(bad) - _SHOWN} more" if len(bad) > _SHOWN else ""
         raise DataError(
-            f"{len(bad)} of {len(rows) + len(bad)} rows cannot be used:\n{listed}{more}",
+            f"{len(bad)} of {total} rows cannot be used:\n{listed}{more}",
             hint="mend or remove them, or leave them out with data.bad_rows=skip",
         )
     return events, bad

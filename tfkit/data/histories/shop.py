@@ -41,7 +41,7 @@ def shop() -> tuple[Catalogue, list[tuple[str, str]]]:
     traits: list[tuple[int, int]] = []
     for place, (kind, names) in enumerate(_KINDS.items()):
         for form, (told, name) in enumerate(product(_FORMS, names)):
-            rows.append((f"{kind}-{len(rows) + 1}", f"{told}{name}", f"{told}{name}, for {kind}"))
+            rows.append((f"{kind}-{form + 1}", f"{told}{name}", f"{told}{name}, for {kind}"))
             traits.append((place, form // len(names)))
     random = np.random.default_rng(_SEED)
     popularity, taken = random.gamma(2.0, size=len(rows)), []
