@@ -19,7 +19,7 @@ from tfkit.config import RecommendRecipeConfig
 from tfkit.running import Display
 from tfkit.running.history_planning import begin_history_run, item_vectors, read_histories, rehearse_recommender
 from tfkit.running.recipe_run import RecipeRun
-from tfkit.stages.recommending import evaluate_lists, measure_new_items, popular_items
+from tfkit.running.recommending import evaluate_lists, measure_new_items, popular_items
 from tfkit.training import PeakMemory, fit_item_weights
 
 CONFIG = RecommendRecipeConfig  # the schema of its YAML files

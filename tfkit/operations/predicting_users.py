@@ -14,6 +14,7 @@ from tfkit.inputs.histories import ITEM_IDS
 from tfkit.opening import find_artifacts, is_keras_file
 from tfkit.operations.predicting_texts import read_texts
 from tfkit.operations.values import Prediction, Reason
+from tfkit.tasks import RANKING
 
 if TYPE_CHECKING:
     from tfkit.runtimes import Runtime
@@ -66,11 +67,11 @@ def predict_users(path: Path, words: Sequence[str], *, explain: bool = False) ->
 
 def _asked(runtime: "Runtime", model: Path, spec: HistorySpec, users: UserExamples, *, explain: bool) -> Prediction:
     scores = runtime.scores({ITEM_IDS: users.ids(spec.length)})
-    told = Prediction("user", users.texts, model, users.class_names, scores, "ranking")
+    told = Prediction("user", users.texts, model, users.class_names, scores, RANKING.name)
     if not explain:
         return told
     reasons = tuple(_reasons(runtime, spec, users, place, scores[place]) for place in range(len(users)))
-    return Prediction("user", users.texts, model, users.class_names, scores, "ranking", reasons=reasons)
+    return Prediction("user", users.texts, model, users.class_names, scores, RANKING.name, reasons=reasons)
 
 
 def _reasons(

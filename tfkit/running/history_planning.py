@@ -15,6 +15,7 @@ from tfkit.errors import ConfigError, ModelError
 from tfkit.running.display import Display
 from tfkit.running.recipe_run import RecipeRun, begin_folder
 from tfkit.running.rehearsal import rehearse
+from tfkit.tasks import RANKING
 
 WORDS = "words"
 
@@ -94,7 +95,7 @@ def rehearse_recommender(config: RecommendRecipeConfig, display: Display, splits
     plan_formats(config, model, spec, display)
     formats = config.export.formats if config.export else ()
     few = splits.train.select(np.arange(min(8, len(splits.train)))).ids(length)
-    rehearse(display, model, formats, spec=spec, samples={"item_ids": few}, task="ranking")
+    rehearse(display, model, formats, spec=spec, samples={"item_ids": few}, task=RANKING.name)
 
 
 def begin_history_run(
