@@ -154,16 +154,22 @@ def test_weights_of_4_bits_are_read(tmp_path, image, class_names, pixels, small_
         export_onnx(integers.path.read_bytes(), served.path, quantization="int8", spec=image, class_names=class_names)
 
 
-def test_an_integer_file_of_texts_is_its_model(small_text_classifier, short_texts, tmp_path):
-    """LiteRT looks inverse roots of 16 bits up in a table, which is what was trained on."""
+def _text_integers(classifier, texts, folder):
+    """The int8 ONNX file of a text classifier, and the model on its steps."""
     from tfkit.compression import quantize_aware, settle_biases
     from tfkit.models.text import open_transformer
 
-    student = quantize_aware(open_transformer(small_text_classifier), short_texts)
+    student = quantize_aware(open_transformer(classifier), texts)
     settle_biases(student)
-    learn_word_pieces(["where is my parcel"], size=60).save(tmp_path / "tokenizer")
-    given = {"spec": TextSpec(8, tmp_path / "tokenizer"), "class_names": ("a", "b", "c"), "calibration": short_texts}
-    (served,) = export_formats(student, ["onnx_int8"], tmp_path / "artifacts", **given)
+    learn_word_pieces(["where is my parcel"], size=60).save(folder / "tokenizer")
+    given = {"spec": TextSpec(8, folder / "tokenizer"), "class_names": ("a", "b", "c"), "calibration": texts}
+    (served,) = export_formats(student, ["onnx_int8"], folder / "artifacts", **given)
+    return served, student
+
+
+def test_an_integer_file_of_texts_is_its_model(small_text_classifier, short_texts, tmp_path):
+    """LiteRT looks inverse roots of 16 bits up in a table, which is what was trained on."""
+    served, student = _text_integers(small_text_classifier, short_texts, tmp_path)
     expected = KerasRuntime(student).scores(short_texts)
     with open_runtime(served) as runtime:
         found = runtime.scores(short_texts)
@@ -209,3 +215,46 @@ def test_what_lies_outside_of_16_bits_is_cut_off_by_readers_that_leave_their_ste
     ids = {one.name: short_texts[one.name].astype(np.int32) for one in session.get_inputs()}
     found = session.run([session.get_outputs()[0].name], ids)[0]
     np.testing.assert_allclose(found, expected, atol=8 / 256)
+
+
+def _as_onnxruntime_runs_it(path, folder):
+    """The operators that are left when onnxruntime has made its own of them."""
+    onnxruntime = pytest.importorskip("onnxruntime")
+    options = onnxruntime.SessionOptions()
+    options.optimized_model_filepath, options.log_severity_level = str(folder / "run.onnx"), 3
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
+    onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    return [node.op_type for node in onnx.load(folder / "run.onnx").graph.node]
+
+
+def test_onnxruntime_multiplies_integers_of_pictures_and_texts(
+    exported, small_text_classifier, short_texts, tmp_path
+):  # weights without zero points were made floats again in every run
+    *_, served = exported
+    text_file, _ = _text_integers(small_text_classifier, short_texts, tmp_path)
+    for path in (served.path, text_file.path):
+        kinds = _as_onnxruntime_runs_it(path, tmp_path)
+        assert "Gemm" not in kinds and {"QGemm", "QLinearMatMul"} & set(kinds), (path, sorted(set(kinds)))
+
+
+def test_a_pointwise_convolution_with_strides_reads_its_steps_directly(class_names, pixels, image, tmp_path):
+    """OpenVINO takes such strides away from the convolution, and its steps with them."""
+    given = keras.Input(image.shape)
+    x = keras.layers.Conv2D(8, 3, padding="same", activation="relu")(given)
+    left, right = (keras.layers.Conv2D(6, 1, strides=2)(x) for _ in range(2))
+    x = keras.layers.GlobalAveragePooling2D()(keras.layers.Add()([left, right]))
+    model = keras.Model(given, keras.layers.Dense(len(class_names), activation="softmax")(x))
+    folder = tmp_path / "strided"
+    integers, served = export_formats(
+        model, ("tflite_int8", "onnx_int8"), folder, spec=image, class_names=class_names, calibration=pixels
+    )
+    graph = onnx.load(served.path).graph
+    makers = {name: node for node in graph.node for name in node.output}
+    convolutions = [node for node in graph.node if node.op_type == "Conv"]
+    strides = [list(one.ints) for node in convolutions for one in node.attribute if one.name == "strides"]
+    assert strides == [[1, 1]] * 3
+    (thinned,) = [node for node in graph.node if node.op_type == "Slice"]
+    assert makers[thinned.input[0]].op_type == "QuantizeLinear", "integers are chosen, once for both"
+    with LiteRTRuntime(integers.path, own=True) as lite, open_runtime(served) as runtime:
+        step = integers.signature.outputs[0].scale
+        assert np.abs(runtime.scores(pixels) - lite.scores(pixels)).max() <= 2 * step

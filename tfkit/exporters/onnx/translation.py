@@ -45,6 +45,7 @@ class Translation:
     constants: list[onnx.TensorProto] = field(default_factory=list)
     _named: dict[tuple[str, tuple[int, ...], bytes], str] = field(default_factory=dict)
     _held: dict[tuple[int, bool], str] = field(default_factory=dict)
+    _thinned: dict[tuple[int, tuple[int, int]], str] = field(default_factory=dict)
     _counts: dict[str, int] = field(default_factory=dict)
 
     def tensor(self, number: int) -> FileTensor:
@@ -97,6 +98,22 @@ class Translation:
             else:
                 raise ExportError(f"the tensor '{tensor.name}' is read before it is computed", hint="export it again")
         return self._held[number, first]
+
+    def thinned(self, number: int, strides: tuple[int, int]) -> str:
+        """A quantised value with its channels first, of which every so many rows and columns are kept.
+
+        Its integers are taken, so that the steps stand behind the choice and are exactly the same.
+        """
+        name = self.value(number, first=True)
+        if (number, strides) not in self._thinned:
+            steps = next(node for node in self.nodes if name in node.output)
+            if steps.op_type != "DequantizeLinear":
+                raise ExportError(f"the tensor '{self.tensor(number).name}' has no steps", hint="export it again")
+            ends = [np.iinfo(np.int64).max] * 2
+            given = [steps.input[0], *(self.constant(each, np.int64) for each in ([0, 0], ends, [2, 3], strides))]
+            kept = self.node("Slice", given)
+            self._thinned[number, strides] = self.node("DequantizeLinear", [kept, *steps.input[1:]])
+        return self._thinned[number, strides]
 
     def lead(self, number: int) -> int:
         """How many axes a computed value has before those of the file: one where its shape has no batch of one."""
@@ -213,7 +230,8 @@ class Translation:
         many = len(tensor.scales) > 1
         scales = tensor.scales if many else tensor.scales[0]
         given = [self.constant(values), self.constant(np.asarray(scales, np.float32))]
-        if tensor.zero_points.any():
+        # onnxruntime computes a Gemm with integers only where its weights name their zero points, zeros too.
+        if tensor.zero_points.any() or values.dtype.itemsize == 1:
             zeros = tensor.zero_points if many else tensor.zero_points[0]
             given.append(self.constant(np.asarray(zeros, values.dtype)))
         return self.node("DequantizeLinear", given, **({"axis": axis} if many else {}))
