@@ -103,9 +103,8 @@ def as_retinanet(pixels: Any, boxes: Any, side: int) -> tuple[Any, Any]:
 
 def answers(model: Any, pixels: Any, classes: int, side: int) -> np.ndarray:
     """What it finds, as tfkit's detectors write it: float32 (n, most, classes + 4)."""
-    found = model.predict_on_batch(np.asarray(pixels, np.float32) / 127.5 - 1)
-    if "confidence" not in found:  # the bare logits and deltas
-        found = model.decode_predictions(found, np.asarray(pixels, np.float32))
+    given = np.asarray(pixels, np.float32) / 127.5 - 1
+    found = model.decode_predictions(model(given, training=False), (given, None))
     boxes, sure, labels = (np.asarray(found[name]) for name in ("boxes", "confidence", "labels"))
     low, high = boxes[..., :2] / side, boxes[..., 2:] / side
     rows = np.zeros((*sure.shape, classes + 4), np.float32)

@@ -50,7 +50,9 @@ def _chance(labels: np.ndarray, width: int) -> float:
 
 
 def _thresholds(labels: np.ndarray, scores: np.ndarray, sensitivity: float | None) -> tuple[float, ...]:
-    """The highest score of the second class at which the asked share of its examples is found.
+    """A score of the second class at which the asked share of its examples is found, or more where that costs nothing.
+
+    The highest such score has the best specificity; of those with the same the lowest is taken, which misses least.
 
     Args:
         labels: int (n,) of the validation split, 0 or 1.
@@ -61,7 +63,10 @@ def _thresholds(labels: np.ndarray, scores: np.ndarray, sensitivity: float | Non
     if sensitivity is None or not len(positive):
         return ()
     missed = int(np.floor(len(positive) * (1 - sensitivity) + 1e-9))
-    return (float(positive[min(missed, len(positive) - 1)]),)
+    highest = positive[min(missed, len(positive) - 1)]
+    others = scores[labels != 1, 1]
+    free = positive > others[others < highest].max(initial=-np.inf)
+    return (float(positive[free][0]),)
 
 
 def divergence(teacher: Any, student: Any, temperature: float) -> Any:

@@ -245,9 +245,11 @@ def _best_threshold(rows: list[tuple[float, bool]], true: int, sensitivity: floa
     found = np.cumsum([hit for _, hit in rows]) if rows else np.zeros(0)
     if not true or not len(found) or not found[-1]:
         return _HALF
-    enough = np.flatnonzero(found >= (sensitivity or 0) * true - 1e-9)
     if sensitivity is not None:
+        enough = np.flatnonzero(found >= sensitivity * true - 1e-9)
         place = int(enough[0]) if len(enough) else len(rows) - 1
+        while place + 1 < len(rows) and rows[place + 1][1]:  # right ones more cost nothing
+            place += 1
     else:
         place = int((2 * found / (np.arange(1, len(rows) + 1) + true)).argmax())
     below = rows[place + 1][0] if place + 1 < len(rows) else 0.0

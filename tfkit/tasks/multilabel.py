@@ -137,7 +137,10 @@ def _best_threshold(true: np.ndarray, scores: np.ndarray, sensitivity: float | N
     f1 = 2 * found / (called + true.sum())
     last_of_its_score = np.append(np.diff(scores[order]) != 0, True)
     if sensitivity is not None:
-        place = int(np.flatnonzero((found >= sensitivity * true.sum() - 1e-9) & last_of_its_score)[0])
+        enough = (found >= sensitivity * true.sum() - 1e-9) & last_of_its_score
+        wrong = called - found
+        # Of those that find enough with the fewest wrong ones the last, which misses least.
+        place = int(np.flatnonzero(enough & (wrong == wrong[enough][0]))[-1])
     else:
         place = int(np.where(last_of_its_score, f1, -1).argmax())
     below = scores[order[place + 1]] if place + 1 < len(scores) else 0.0
