@@ -42,7 +42,10 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
             as_tables(options.data / "ml-100k", folder)
-            changes = {"run": {"directory": folder, "name": "run", "seed": seed}, "data": {"directory": folder}}
+            changes: dict[str, Any] = {
+                "run": {"directory": folder, "name": "run", "seed": seed},
+                "data": {"directory": folder},
+            }
             tfkit.run("recommend_table", **changes)
             report = json.loads((folder / "run" / "report.json").read_text())
             ours = [("tfkit, Keras model", report["evaluation"]["figures"], None)]
