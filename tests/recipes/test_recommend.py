@@ -82,6 +82,31 @@ def test_new_rows_are_judged_and_other_commands_say_what_they_lack(run: Path, tm
         assert told.status == 1 and "recommender" in told.err and "unexpected" not in told.err, told.err
 
 
+def test_rows_are_laid_out_as_the_run_had_them(tmp_path: Path, tfkit) -> None:  # type: ignore[no-untyped-def]
+    rows = [f"{user};{(user + step) % 15};{step}" for user in range(30) for step in range(8)]
+    (tmp_path / "rows.csv").write_text("who;what;when\n" + "\n".join(rows) + "\n")
+    layout = {"user_column": "who", "item_column": "what", "time_column": "when", "separator": ";"}
+    report = house.run(
+        "recommend_table",
+        run={"directory": tmp_path, "name": "run"},
+        data={"directory": tmp_path, "ratings": "rows.csv", "items": None, "rating_column": None, "min_rating": None}
+        | layout | {"name_column": None, "text_columns": []},
+        model={"regularization": [1], "text_weight": [1], "item_texts": None},
+        export={"formats": ["tflite_float32"]},
+    )  # fmt: skip
+    assert report.evaluation.keras > 0.6, "who takes 3, 4, 5 takes 6 next"
+    told = tfkit("verify", tmp_path / "run", "--data", tmp_path / "rows.csv", "--json")
+    assert told.status == 0 and json.loads(told.out)["evaluation"]["examples"] == 30
+    told = tfkit("verify", tmp_path / "run", "--data", tmp_path / "rows.csv", "--label-column", "x")
+    assert told.status == 1 and "have no label column" in told.err
+
+
+def test_a_catalogue_that_does_not_fit_the_memory_is_refused(tmp_path: Path, tfkit, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+    monkeypatch.setattr("tfkit.running.history_planning.free_memory", lambda: 1 << 19)
+    told = tfkit("check", "recommend_shop", f"run.directory={tmp_path}")
+    assert told.status == 1 and "the weights between 180 items take" in told.err
+
+
 def test_a_recommender_is_made_of_a_square_of_numbers() -> None:
     with pytest.raises(house.errors.ModelError, match="a square of weights"):
         build_recommender(np.zeros((3, 4)), length=5)

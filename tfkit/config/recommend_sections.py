@@ -107,6 +107,11 @@ class RecommenderSection(Section):
     )
 
     @property
+    def embedder(self) -> str | None:
+        """The run whose embedder makes numbers of the items' texts; None where their words do, or nothing."""
+        return None if self.item_texts == "words" else self.item_texts
+
+    @property
     def backbone(self) -> str:
         """What reports call the model."""
         return "weights between items"

@@ -8,6 +8,7 @@ import numpy as np
 
 from tfkit.artifacts import HistorySpec, TensorSpec
 from tfkit.data import Examples
+from tfkit.errors import DataError
 from tfkit.inputs.input import FileDescription, Input, Prose, Reading, Serving, TensorDescription
 from tfkit.runtimes.protocol import Feed
 
@@ -23,6 +24,11 @@ ITEM_IDS = "item_ids"
 def _labelled(path: Path, history: HistorySpec, reading: Reading) -> "UserExamples":
     from tfkit.data.histories import load_history_examples, read_catalogue
 
+    if said := sorted({"text_column", "label_column"} & set(reading.columns)):
+        raise DataError(
+            f"rows of a recommender have no {said[0].replace('_', ' ')}; got one",
+            hint="leave it out: the columns are those of the run's recipe, else user and item",
+        )
     return load_history_examples(path, read_catalogue(history.items), **reading.columns)
 
 

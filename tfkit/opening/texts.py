@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 _SPECIFICATION = "specification.json"
 # What `data:` of a recipe says about a file that another file of the same kind has in common with it.
 _LAYOUT = ("text_column", "label_column", "header", "separator", "encoding", "label_names")
+_LAYOUT_OF_USERS = ("user_column", "item_column", "time_column", "header", "separator", "encoding", "next_fraction")
 _OPTIONS = {  # in hints: a recipe's keys as they are called on the command line
     "data.text_column": "--text-column",
     "data.label_column": "--label-column",
@@ -118,12 +119,12 @@ def _recorded_length(run: RunDirectory) -> int | None:
 
 
 def layout_of_run(model: Path) -> dict[str, Any]:
-    """What the recipe of the run around a model says about its files of texts; nothing outside of a run.
+    """What the recipe of the run around a model says about its files of rows; nothing outside of a run.
 
     Args:
         model: The run's folder, or anything in it.
     """
-    from tfkit.config import TextRecipeConfig, load_recipe
+    from tfkit.config import RecommendRecipeConfig, TextRecipeConfig, load_recipe
 
     for folder in (model, *model.absolute().parents[:4]):
         recipe = RunDirectory(folder).recipe
@@ -133,9 +134,12 @@ def layout_of_run(model: Path) -> dict[str, Any]:
             config = load_recipe(recipe, may_run=False)  # others may have made this folder
         except TfkitError:  # of another version: the file's own words are all there is
             return {}
-        if isinstance(config, TextRecipeConfig) and config.data.source in ("csv", "tsv", "jsonl"):
-            return {name: getattr(config.data, name) for name in _LAYOUT}
-        return {}
+        if not isinstance(config, TextRecipeConfig | RecommendRecipeConfig):
+            return {}
+        if config.data.source not in ("csv", "tsv", "jsonl"):
+            return {}
+        layout = _LAYOUT if isinstance(config, TextRecipeConfig) else _LAYOUT_OF_USERS
+        return {name: getattr(config.data, name) for name in layout}
     return {}
 
 

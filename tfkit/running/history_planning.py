@@ -11,13 +11,14 @@ from tfkit.config import RecommendRecipeConfig
 from tfkit.data import DatasetSplits
 from tfkit.data.histories import Catalogue, UserExamples, load_history_splits
 from tfkit.data.sampled_test import with_sampled_test
-from tfkit.errors import ConfigError, ModelError
+from tfkit.errors import ConfigError, DataError, ModelError
 from tfkit.running.display import Display
 from tfkit.running.recipe_run import RecipeRun, begin_folder
 from tfkit.running.rehearsal import rehearse
 from tfkit.tasks import RANKING
+from tfkit.training import free_memory
 
-WORDS = "words"
+_OF_A_PAIR = 4 * 8  # bytes that each pair of items takes while the weights are solved for
 
 
 def read_histories(config: RecommendRecipeConfig, display: Display) -> DatasetSplits[UserExamples]:
@@ -32,7 +33,14 @@ def read_histories(config: RecommendRecipeConfig, display: Display) -> DatasetSp
         splits, _ = with_sampled_test(splits, config.acceptance.examples, seed=config.run.seed)
         counts = f"{len(splits.train)} train, {len(splits.validation)} validation, {len(splits.test)} test users"
         stage.result(f"{counts}; {len(splits.train.catalogue):,} items")
-    if config.model.item_texts not in (None, WORDS) and not any(splits.train.catalogue.texts):
+    items, free = len(splits.train.catalogue), free_memory()
+    if (needed := _OF_A_PAIR * items**2) > free:
+        raise DataError(
+            f"the weights between {items:,} items take {needed / 2**30:.1f} GiB while they are solved for; "
+            f"{free / 2**30:.1f} GiB are free",
+            hint="leave out items that are hardly ever taken, or take a machine with more memory",
+        )
+    if config.model.embedder is not None and not any(splits.train.catalogue.texts):
         raise ConfigError(
             "model.item_texts names an embedder, and the items have no texts",
             hint="name data.items and data.text_columns, or leave item_texts out",
@@ -53,10 +61,10 @@ def item_vectors(config: RecommendRecipeConfig, catalogue: Catalogue) -> NDArray
     Raises:
         ModelError: When what is named is no run of sentence embeddings.
     """
-    asked = config.model.item_texts
-    if asked is None or not any(catalogue.texts):
+    asked = config.model.embedder
+    if config.model.item_texts is None or not any(catalogue.texts):
         return None
-    if asked == WORDS:
+    if asked is None:
         from sklearn.feature_extraction.text import TfidfVectorizer  # a second to import
 
         return np.asarray(TfidfVectorizer(sublinear_tf=True).fit_transform(catalogue.texts).todense())

@@ -229,6 +229,7 @@ class RecipeRun:
         given: tuple[tuple[artifacts.Role, object], ...] = (
             ("earlier", getattr(getattr(config, "earlier", None), "run", None)),
             ("backbone", config.model.backbone),
+            ("backbone", getattr(config.model, "embedder", None)),
             ("weights", getattr(config.model, "weights", None)),
             ("teacher", getattr(getattr(config, "distillation", None), "teacher", None)),
         )

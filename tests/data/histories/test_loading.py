@@ -130,3 +130,15 @@ def test_new_rows_are_read_for_a_model_that_exists(tmp_path: Path) -> None:
     new.write_text("user,item\nbob,i3\n")
     with pytest.raises(DataError, match=r"no user .* has two items"):
         load_history_examples(new, catalogue)
+
+
+def test_names_of_items_are_lines_of_text_and_each_its_own(tmp_path: Path) -> None:
+    ratings, items = _ratings(tmp_path), tmp_path / "items.csv"
+    rows = ["i0,Same", "i1,Same", "i2,", "i3,(none)"] + [f"i{number},Item {number}" for number in range(4, 12)]
+    items.write_text("\n".join(["item,name", *rows]) + "\n")
+    given = {"source": "csv", "ratings": ratings, "items": items, "name_column": "name"}
+    names = load_history_splits(**given).train.catalogue.names  # type: ignore[arg-type]
+    assert names[:4] == ("Same (i0)", "Same (i1)", "i2", "(none) (i3)") and len(set(names)) == 12
+    items.write_text(items.read_text() + 'x,"two\nlines"\n')
+    with pytest.raises(DataError, match="names of items hold line breaks or control characters: x: two"):
+        load_history_splits(**given)  # type: ignore[arg-type]

@@ -2,12 +2,12 @@
 
 import csv
 import io
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from tfkit.errors import DataError
+from tfkit.errors import DataError, is_printable, printable
 from tfkit.files import read_regular_file
 
 NOTHING = "(none)"  # what stands at id 0, which is no item: it fills up short histories
@@ -80,15 +80,22 @@ def catalogue_of(rows: Sequence[Sequence[str]]) -> Catalogue:
     """A catalogue of rows of key, name and text; of items with one name each gets its key behind it.
 
     Raises:
-        DataError: When a key stands twice, or there is no item.
+        DataError: When a key stands twice, a name is no line of text, or there is no item.
     """
     keys = tuple(row[0] for row in rows)
     if not keys:
         raise DataError("there is no item", hint="check data.items and data.ratings")
     if twice := sorted({key for key in keys if keys.count(key) > 1} if len(set(keys)) < len(keys) else set()):
         raise DataError(f"items stand twice in the table of items: {', '.join(twice[:10])}", hint="keep one line each")
-    counts: dict[str, Any] = {}
-    for row in rows:
-        counts[row[1]] = counts.get(row[1], 0) + 1
-    named = tuple(name if counts[name] == 1 and name != NOTHING else f"{name} ({key})" for key, name, _ in rows)
-    return Catalogue(keys, named, tuple(row[2] for row in rows))
+    told = [name.strip() or key for key, name, _ in rows]
+    if odd := [printable(f"{key}: {name}") for key, name in zip(keys, told, strict=True) if not is_printable(name)]:
+        raise DataError(
+            f"names of items hold line breaks or control characters: {', '.join(odd[:10])}",
+            hint="clean data.name_column, or leave it out",
+        )
+    counts = Counter(told)
+    names = tuple(
+        name if counts[name] == 1 and name != NOTHING else f"{name} ({key})"
+        for key, name in zip(keys, told, strict=True)
+    )
+    return Catalogue(keys, names, tuple(row[2] for row in rows))
