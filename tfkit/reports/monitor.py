@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -255,6 +255,7 @@ class Outlets:
 
 def _drawing(told: Monitored, topic: str) -> Drawing:
     from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
 
     windows = told.tally.closed[-_WINDOWS:]
     times = [datetime.fromtimestamp(window.number * told.tally.seconds, UTC) for window in windows]
@@ -271,9 +272,11 @@ def _drawing(told: Monitored, topic: str) -> Drawing:
         flagged = {alarm.window for alarm in told.alarms if alarm.topic == topic}
         marked = [(at, top) for at, top, window in zip(times, below, windows, strict=True) if window.number in flagged]
         if marked:
-            axes.plot([at for at, _ in marked], [top for _, top in marked], "v", color=BAD, label="alarm")  # type: ignore[arg-type]
+            half = timedelta(seconds=told.tally.seconds / 2)
+            axes.plot([at + half for at, _ in marked], [top for _, top in marked], "v", color=BAD, label="alarm")  # type: ignore[arg-type]
         axes.set_title(topic)
         axes.set_ylabel("texts")
+        axes.yaxis.set_major_locator(MaxNLocator(integer=True))
         axes.tick_params(axis="x", labelsize=7)
         if told.cross or marked:
             axes.legend(frameon=False, fontsize=7, ncols=len(told.moods) + 1, loc="upper left")
