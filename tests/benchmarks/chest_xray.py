@@ -4,8 +4,9 @@
 
 DATA holds chest_xray/ (train/ and test/ of class folders) and weights/mobilenet_v2_1.0_224_deq.weights.h5. The script
 follows Keras's guide to transfer learning: frozen base in inference mode, ten epochs of a new head with Adam at 1e-3,
-then ten of the whole at 1e-5, the epoch with the best validation loss kept; TensorFlow's converter makes its int8 file
-with 200 training pictures. Both see the same splits; AUC is scikit-learn's, its interval a bootstrap of 2,000 draws.
+then ten of all but BatchNormalization at 1e-5, the epoch with the best validation loss kept; TensorFlow's converter makes
+its int8 file with 200 training pictures. Both see the same splits; AUC is scikit-learn's, its interval a bootstrap of
+2,000 draws.
 """
 
 import argparse
@@ -81,6 +82,8 @@ def plain_keras(data: Path, seed: int, changes: dict[str, Any]) -> None:
     held_out = evaluation_batches(splits.validation, IMAGE, batch_size=BATCH)
     for trainable, rate in ((False, 1e-3), (True, 1e-5)):
         base.trainable = trainable
+        for layer in base.layers:  # Keras 3.15 overrides `training=False` of a model inside of a model
+            layer.trainable = trainable and not isinstance(layer, keras.layers.BatchNormalization)
         model.compile(keras.optimizers.Adam(rate), "categorical_crossentropy", jit_compile=False)
         best = keras.callbacks.EarlyStopping(patience=10, restore_best_weights=True)
         model.fit(given, validation_data=held_out, epochs=10, verbose=0, callbacks=[best])

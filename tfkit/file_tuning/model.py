@@ -31,7 +31,7 @@ class IntegerFileModel(keras.Model):
 
     Example:
         >>> model = read_integer_file(Path("model_int8.tflite"))
-        >>> model(np.zeros((1, 16, 16, 3), np.float32)).shape
+        >>> model(np.zeros((1, 16, 16, 1), np.float32)).shape
         TensorShape([1, 2])
     """
 

@@ -32,7 +32,7 @@ def build_recommender(weights: NDArray[np.floating], *, length: int) -> keras.Mo
     Example:
         >>> model = build_recommender(np.array([[0.0, 1.0], [0.5, 0.0]]), length=3)
         >>> model.predict(np.int32([[1, 0, 0]]), verbose=0).round(1).tolist()
-        [[-10000.0, -10000.0, 1.0]]
+        [[-20000.0, -10000.0, 1.0]]
     """
     if weights.ndim != 2 or weights.shape[0] != weights.shape[1] or not np.isfinite(weights).all():
         raise ModelError(f"a recommender is made of a square of weights; got {weights.shape}")

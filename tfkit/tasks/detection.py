@@ -54,7 +54,7 @@ def found_boxes(scores: np.ndarray, least: "np.ndarray | float") -> list[Found]:
 
     Example:
         >>> answer = np.float32([[[0.9, 0.5, 0.5, 1, 1], [0.8, 0.5, 0.45, 1, 0.9], [0.1, 0, 0, 0.1, 0.1]]])
-        >>> found_boxes(answer, 0.5)[0].round(1).tolist()
+        >>> found_boxes(answer, 0.5)[0].astype(float).round(1).tolist()
         [[0.0, 0.9, 0.0, 0.0, 1.0, 1.0]]
     """
     return [_found(np.asarray(answer, np.float32), least) for answer in scores]
