@@ -4,9 +4,9 @@
 
 DATA holds chest_xray/ (train/ and test/ of class folders) and weights/mobilenet_v2_1.0_224_deq.weights.h5. The script
 follows Keras's guide to transfer learning: frozen base in inference mode, ten epochs of a new head with Adam at 1e-3,
-then ten of all but BatchNormalization at 1e-5, the epoch with the best validation loss kept; TensorFlow's converter makes
-its int8 file with 200 training pictures. Both see the same splits; AUC is scikit-learn's, its interval a bootstrap of
-2,000 draws.
+then ten of all but BatchNormalization at 1e-5, the epoch with the best validation loss kept; TensorFlow's converter
+makes its int8 file with 200 training pictures. Both see the same splits; AUC is scikit-learn's, its interval a
+bootstrap of 2,000 draws.
 """
 
 import argparse
