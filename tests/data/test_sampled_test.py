@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from tfkit.data import load_image_splits, with_sampled_test
+from tfkit.data.histories import load_history_splits
 
 
 def test_a_sample_has_as_many_of_each_class_in_the_order_of_the_split():
@@ -33,3 +34,8 @@ def test_several_labels_are_drawn_from_too():
     labels = np.eye(10, dtype=np.uint8)[splits.test.labels]
     sampled, told = with_sampled_test(replace(splits, test=replace(splits.test, labels=labels)), 20, seed=0)
     assert sampled.test.labels.shape == (20, 10) and told.endswith("drawn with seed 0")
+
+
+def test_users_are_called_so():
+    sampled, told = with_sampled_test(load_history_splits(source="shop"), 50, seed=0)
+    assert len(sampled.test) == 50 and told == "judged on 50 of 120 test users, drawn with seed 0"

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from tfkit.data.examples import DatasetSplits, ExamplesT, ImageExamples
+from tfkit.data.histories.examples import UserExamples
 from tfkit.data.splitting import spread_over_classes
 from tfkit.data.targets import target_kind
 
@@ -31,7 +32,7 @@ def with_sampled_test(
     if count is None or count >= len(whole):
         return splits, None
     drawn = np.sort(spread_over_classes(whole.labels, count=count, seed=seed))
-    noun = "images" if isinstance(whole, ImageExamples) else "texts"
+    noun = "images" if isinstance(whole, ImageExamples) else "users" if isinstance(whole, UserExamples) else "texts"
     told = f"judged on {count:,} of {len(whole):,} test {noun}, drawn with seed {seed}"
     if target_kind(whole.labels) == "classes":
         told += ", as many of each class as there are"

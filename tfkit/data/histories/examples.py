@@ -2,12 +2,15 @@
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
 
 from tfkit.data.histories.catalogue import Catalogue
+
+if TYPE_CHECKING:
+    from scipy import sparse
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,8 +71,10 @@ class UserExamples:
         """How many there are."""
         return {"users": len(self)}
 
-    def taken(self) -> sparse.csr_array:
+    def taken(self) -> "sparse.csr_array":
         """Which items each user's history holds: float64 (n, items), the column of id 1 first."""
+        from scipy import sparse  # it takes a moment to import
+
         lengths = [len(history) for history in self.histories]
         rows = np.repeat(np.arange(len(self)), lengths)
         columns = np.concatenate([*self.histories, np.zeros(0, np.int32)]) - 1
