@@ -45,6 +45,7 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             report, changes = by_recipe(options, seed, Path(folder))
             parameters = keras.models.load_model(Path(folder, "run/models/float.keras"), compile=False).count_params()
+        print(f"| {seed} | tfkit, before int8 training | {report['evaluation']['float']:.4f} | | | |")
         _row(seed, "tfkit, Keras model", report["evaluation"]["figures"], f"| {parameters / 1e6:.2f} M")
         for file in report["artifacts"]:
             told = f"{file['agreement']:.4f} | {file['bytes'] / 1e6:.2f} MB"

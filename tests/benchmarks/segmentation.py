@@ -48,6 +48,7 @@ def main() -> None:
     for seed in options.seeds:
         with tempfile.TemporaryDirectory() as folder:
             report, changes = by_recipe(options, seed, Path(folder))
+        print(f"| {seed} | tfkit, before int8 training | {report['evaluation']['float']:.4f} | | | | |")
         _row(seed, "tfkit, Keras model", report["evaluation"]["figures"])
         for file in report["artifacts"]:
             told = f"{file['agreement']:.4f} | {file['bytes'] / 1e6:.2f} MB"
