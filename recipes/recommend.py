@@ -47,7 +47,8 @@ def fit(job: RecipeRun) -> Any:
     memory, texts = PeakMemory(), item_vectors(job.config, job.splits.train.catalogue)
     with job.display.stage("Solve for the weights") as stage:
         settings = {"regularization": asked.regularization, "text_weight": asked.text_weight}
-        found = fit_item_weights(splits.train, splits.validation, texts, progress=stage.progress, **settings)
+        judged = splits.validation.latest(asked.history_length)
+        found = fit_item_weights(splits.train, judged, texts, progress=stage.progress, **settings)
         stage.result(found.note)
     notes = [found.note]
     if texts is not None and found.text_weight and asked.new_items:

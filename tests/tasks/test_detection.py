@@ -6,7 +6,8 @@ import pytest
 
 from tfkit.artifacts.box_grid import levels, side_of
 from tfkit.tasks import DETECTION, PLAIN, Decision, task_of
-from tfkit.tasks.detection import average_precisions, found_boxes, matched, overlaps
+from tfkit.tasks.boxes_found import found_boxes, matched, overlaps
+from tfkit.tasks.detection import average_precisions
 from tfkit.tasks.detection_loss import box_fit, detection_loss
 
 pytest.importorskip("pycocotools", reason="figures of detectors need pycocotools")

@@ -15,6 +15,7 @@ from .targets import (
     read_labels,
     refuse_unfinished,
     run_thresholds,
+    takes_histories,
     takes_texts,
     targets_of_file,
 )
@@ -40,6 +41,7 @@ __all__ = [
     "refuse_other_channels",
     "refuse_unfinished",
     "run_thresholds",
+    "takes_histories",
     "takes_texts",
     "targets_of_file",
     "try_on",

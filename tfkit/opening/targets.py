@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tfkit.artifacts import (
     OUTSIDE,
@@ -21,7 +21,7 @@ from tfkit.artifacts import (
 )
 from tfkit.errors import ConfigError, DataError, ExportError, ModelError, RunError
 from tfkit.files import read_regular_file
-from tfkit.inputs import TEXTS, input_of
+from tfkit.inputs import HISTORIES, TEXTS, Input, input_of
 from tfkit.opening.judging import refuse_other_tasks, says_numbers, task_of, task_of_maps
 from tfkit.opening.texts import keras_takes_texts
 
@@ -158,10 +158,20 @@ def takes_texts(path: Path, *, tokenizer: Path | None = None) -> bool:
     """Whether a model takes texts: its manifest or its run says so, or a tokeniser was named."""
     if tokenizer is not None or is_keras_file(path):
         return keras_takes_texts(path, tokenizer=tokenizer)
+    return _input_of_manifest(path) is TEXTS
+
+
+def takes_histories(path: Path) -> bool:
+    """Whether a model is a recommender, which takes what users took: its manifest or its run says so."""
+    return RunDirectory.of_model(path).items.is_file() if is_keras_file(path) else _input_of_manifest(path) is HISTORIES
+
+
+def _input_of_manifest(path: Path) -> "Input[Any] | None":
+    """What the manifest of an exported model, or of its run, says that it takes; None without one."""
     for folder in (path / "artifacts", path, path.parent, path.parent.parent):
         if (folder / _MANIFEST).is_file():
-            return input_of(read_manifest(folder, compare=False)[0].input) is TEXTS
-    return False
+            return input_of(read_manifest(folder, compare=False)[0].input)
+    return None
 
 
 def is_keras_file(path: Path) -> bool:

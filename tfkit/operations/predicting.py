@@ -33,6 +33,7 @@ from tfkit.opening import (
     refuse_other_channels,
     refuse_unfinished,
     run_thresholds,
+    takes_histories,
     takes_texts,
 )
 from tfkit.opening.judging import says_numbers
@@ -45,7 +46,7 @@ from tfkit.operations.predicting_texts import (
     refuse_unexplainable,
     search_texts,
 )
-from tfkit.operations.predicting_users import predict_users, takes_histories
+from tfkit.operations.predicting_users import predict_users
 from tfkit.operations.values import FoundTexts, PathLike, Prediction, as_path
 from tfkit.terminal import import_tensorflow
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tfkit.artifacts import HistorySpec, RunDirectory, best_artifact, read_manifest
+from tfkit.artifacts import HistorySpec, RunDirectory, best_artifact
 from tfkit.data.histories import Catalogue, UserExamples, read_catalogue
 from tfkit.errors import DataError, ModelError
 from tfkit.inputs.histories import ITEM_IDS
@@ -22,16 +22,6 @@ if TYPE_CHECKING:
 BETWEEN = ";"
 _EXPLAINED, _REASONS = 10, 3  # items of a list; of each, the history's items that spoke for it most
 _ASKED_LIKE = "name what a user took, with semicolons between: 'green tea; honey'"
-
-
-def takes_histories(path: Path) -> bool:
-    """Whether a path names a recommender, exported or not."""
-    if is_keras_file(path):
-        return RunDirectory.of_model(path).items.is_file()
-    for folder in (path / "artifacts", path, path.parent, path.parent.parent):
-        if (folder / "manifest.json").is_file():
-            return isinstance(read_manifest(folder, compare=False)[0].input, HistorySpec)
-    return False
 
 
 def predict_users(path: Path, words: Sequence[str], *, explain: bool = False) -> Prediction:

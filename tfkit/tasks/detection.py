@@ -11,68 +11,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tfkit.artifacts.box_grid import corners
 from tfkit.data.target_kinds.boxes import BOXES, NOTHING
 from tfkit.errors import ModelError
+from tfkit.tasks.boxes_found import COVERED, MOST, Found, found_boxes, matched
 from tfkit.tasks.detection_loss import box_fit, detection_loss
 from tfkit.tasks.task import AnswerTable, Decision, Objective, Quality, Task, Wrong
 
 _SAME_OBJECT = 0.5  # intersection over union from which two boxes of a class are of one object (Pascal VOC)
 _SAME_ANSWER = 0.75  # and from which two files' boxes are called the same
-_COVERED = 0.6  # and from which the lower of two is taken away
-_MOST = 100  # boxes of an image, as COCO counts
 _LEAST = 0.01  # score of a box that mean average precision looks at
 _HALF = 0.5
-
-Found = NDArray[np.float32]  # (m, 6): class, score, top, left, bottom, right; the highest score first
-
-
-def overlaps(first: np.ndarray, second: np.ndarray) -> NDArray[np.float64]:
-    """Intersection over union of each of some boxes (a, 4) with each of others (b, 4): float (a, b).
-
-    Example:
-        >>> overlaps(np.array([[0, 0, 1, 1]]), np.array([[0, 0, 0.5, 1]])).tolist()
-        [[0.5]]
-    """
-    low = np.maximum(first[:, None, :2], second[None, :, :2])
-    high = np.minimum(first[:, None, 2:], second[None, :, 2:])
-    shared = np.prod(np.maximum(high - low, 0), axis=-1, dtype=np.float64)
-    areas = [np.prod(np.maximum(one[:, 2:] - one[:, :2], 0), axis=-1, dtype=np.float64) for one in (first, second)]
-    either = areas[0][:, None] + areas[1][None] - shared
-    return np.asarray(np.divide(shared, either, out=np.zeros_like(shared), where=either > 0))
-
-
-def found_boxes(scores: np.ndarray, least: "np.ndarray | float") -> list[Found]:
-    """What a detector found in each image.
-
-    Args:
-        scores: Its answers, float32 (n, places, classes + 4).
-        least: The score from which a box counts, or that of each class.
-
-    Returns:
-        For each image its boxes, at most 100.
-
-    Example:
-        >>> answer = np.float32([[[0.9, 0.5, 0.5, 1, 1], [0.8, 0.5, 0.45, 1, 0.9], [0.1, 0, 0, 0.1, 0.1]]])
-        >>> found_boxes(answer, 0.5)[0].astype(float).round(1).tolist()
-        [[0.0, 0.9, 0.0, 0.0, 1.0, 1.0]]
-    """
-    return [_found(np.asarray(answer, np.float32), least) for answer in scores]
-
-
-def _found(answer: np.ndarray, least: "np.ndarray | float") -> Found:
-    with np.errstate(invalid="ignore"):
-        places, classes = np.nonzero(answer[:, :-4] >= least)
-    score = answer[places, classes]
-    order = np.argsort(-score, kind="stable")[: 10 * _MOST]
-    rows = np.column_stack([classes, score, corners(answer[places, -4:])])[order].astype(np.float32)
-    kept: list[np.ndarray] = []
-    while len(rows) and len(kept) < _MOST:
-        first, rows = rows[0], rows[1:]
-        kept.append(first)
-        covered = (overlaps(first[None, 2:], rows[:, 2:])[0] > _COVERED) & (rows[:, 0] == first[0])
-        rows = rows[~covered]
-    return np.array(kept, np.float32).reshape(-1, 6)
 
 
 def _given(scores: np.ndarray, decision: Decision) -> list[Found]:
@@ -86,23 +34,6 @@ def _limits(decision: Decision) -> "np.ndarray | float":
 def _true(labels: np.ndarray) -> list[Found]:
     """True boxes as found ones are written."""
     return [np.insert(rows[rows[:, 0] > NOTHING], 1, 1.0, axis=1).astype(np.float32) for rows in labels]
-
-
-def matched(given: Found, true: Found, least: float) -> NDArray[np.int64]:
-    """Of each found box, the best scored first, the true one of its class that it is; -1 for none. Each is one's alone.
-
-    Example:
-        >>> box = np.float32([[0, 0.9, 0, 0, 1, 1]])
-        >>> matched(box, box, 0.5).tolist()
-        [0]
-    """
-    fits = overlaps(given[:, 2:], true[:, 2:]) * (given[:, :1] == true[None, :, 0])
-    taken = np.full(len(given), -1, np.int64)
-    for row in range(len(given)):
-        free = np.setdiff1d(np.arange(len(true)), taken)
-        if len(free) and fits[row, free].max() >= least:
-            taken[row] = free[fits[row, free].argmax()]
-    return taken
 
 
 def refuse_without_coco() -> None:
@@ -153,7 +84,7 @@ def average_precisions(labels: np.ndarray, scores: np.ndarray) -> NDArray[np.flo
         data.createIndex()
         judged = COCOeval(data, data.loadRes(given) if given else _nothing(data), "bbox")
         judged.params.areaRng, judged.params.areaRngLbl = [[0, 1e10]], ["all"]
-        judged.params.maxDets = [_MOST]
+        judged.params.maxDets = [MOST]
         judged.evaluate()
         judged.accumulate()
     precision = judged.eval["precision"][..., 0, 0]  # (overlaps, recalls, classes)
@@ -349,7 +280,7 @@ def _serve(scores: Any, names: tuple[str, ...], thresholds: tuple[float, ...]) -
     middle, half = scores[..., -4:-2], scores[..., -2:] / 2
     located = tf.concat([middle - half, middle + half], axis=-1)
     boxes, sure, classes, count = tf.image.combined_non_max_suppression(
-        located[..., None, :], counted, _MOST, _MOST, iou_threshold=_COVERED, score_threshold=1e-6
+        located[..., None, :], counted, MOST, MOST, iou_threshold=COVERED, score_threshold=1e-6
     )
     labels = tf.gather(tf.constant(names, tf.string), tf.cast(classes, tf.int32))
     return {"boxes": boxes, "confidences": sure, "labels": labels, "count": count, "scores": scores}

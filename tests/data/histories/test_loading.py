@@ -142,3 +142,12 @@ def test_names_of_items_are_lines_of_text_and_each_its_own(tmp_path: Path) -> No
     items.write_text(items.read_text() + 'x,"two\nlines"\n')
     with pytest.raises(DataError, match="names of items hold line breaks or control characters: x: two"):
         load_history_splits(**given)  # type: ignore[arg-type]
+
+
+def test_a_model_sees_the_latest_items_of_a_long_history(tmp_path: Path) -> None:
+    users = load_history_splits(source="csv", ratings=_ratings(tmp_path), time_column="time").test
+    assert [history.tolist() for history in users.latest(2).histories] == [
+        history[-2:].tolist() for history in users.histories
+    ]
+    assert users.ids(2).tolist() == [history[-2:].tolist() for history in users.histories]
+    assert users.latest(2).names == users.names and (users.latest(2).labels == users.labels).all()

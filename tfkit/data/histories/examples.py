@@ -1,6 +1,6 @@
 """Users of one split: what they took, and what they took next."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -67,6 +67,10 @@ class UserExamples:
             self.catalogue,
         )
 
+    def latest(self, length: int) -> "UserExamples":
+        """The same users with the latest `length` items of each history alone, as a model of that length sees them."""
+        return replace(self, histories=tuple(history[-length:] for history in self.histories))
+
     def class_counts(self) -> dict[str, int]:
         """How many there are."""
         return {"users": len(self)}
@@ -83,7 +87,6 @@ class UserExamples:
     def ids(self, length: int) -> NDArray[np.int32]:
         """What a model takes: the latest `length` items of each history, int32 (n, length), 0 behind them."""
         ids = np.zeros((len(self), length), np.int32)
-        for row, history in zip(ids, self.histories, strict=True):
-            latest = history[-length:]
-            row[: len(latest)] = latest
+        for row, history in zip(ids, self.latest(length).histories, strict=True):
+            row[: len(history)] = history
         return ids
