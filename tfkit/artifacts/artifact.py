@@ -193,8 +193,43 @@ class HistorySpec(InputSpec):
         return "takes histories of an impossible length" if self.length < 1 else None
 
 
+@dataclass(frozen=True)
+class PromptSpec(InputSpec):
+    """How many tokens a language model takes, and how a question becomes tokens.
+
+    Attributes:
+        length: Tokens of a question, what stands around it, and its answer, at most.
+        prefill: Tokens of a prompt that a file reads at once.
+        folder: The folder of prompts: tokeniser, conversation, and known answers, as `tfkit.data.replies` writes them.
+
+    Example:
+        >>> PromptSpec(length=256, prefill=32, folder=Path("runs/replies_small/artifacts/prompts")).cache
+        288
+    """
+
+    manifest_key: ClassVar[str] = "prompt"
+    length: int
+    prefill: int
+    folder: Path
+
+    @property
+    def cache(self) -> int:
+        """Tokens that a file's cache holds: a last part of a prompt is read with empty places behind it."""
+        return self.length + self.prefill
+
+    def manifest_entry(self, folder: Path) -> dict[str, object]:
+        place = Path(os.path.relpath(self.folder, folder)).as_posix()
+        return {"length": self.length, "prefill": self.prefill, "folder": place}
+
+    def placed_in(self, folder: Path) -> Self:
+        return replace(self, folder=folder / self.folder)
+
+    def fault(self) -> str | None:
+        return "takes prompts of an impossible length" if min(self.length, self.prefill) < 1 else None
+
+
 # What a manifest may say of a file's input.
-SPECS: tuple[type[InputSpec], ...] = (ImageSpec, TextSpec, HistorySpec)
+SPECS: tuple[type[InputSpec], ...] = (ImageSpec, TextSpec, HistorySpec, PromptSpec)
 # What is asked of a model: one class of several, each label on its own, numbers, or vectors to be compared.
 TaskName = str  # `tfkit.tasks` lists them
 

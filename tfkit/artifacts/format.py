@@ -6,7 +6,7 @@ A new one is a row here, its exporter in `tfkit.exporters.formats`, and its runt
 from dataclasses import dataclass
 from typing import Literal
 
-ArtifactFormat = Literal["saved_model", "tflite", "onnx"]
+ArtifactFormat = Literal["saved_model", "tflite", "onnx", "litertlm"]
 Quantization = Literal["none", "float16", "dynamic_int8", "int8", "int16x8"]
 
 
@@ -47,6 +47,7 @@ FORMATS = (
     Format("tflite_int8", "TFLite int8", "model_int8.tflite", "tflite", "int8"),
     Format("onnx_float32", "ONNX float32", "model_float32.onnx", "onnx"),
     Format("onnx_int8", "ONNX int8", "model_int8.onnx", "onnx", "int8"),
+    Format("litertlm", "LiteRT-LM bundle", "model.litertlm", "litertlm", "dynamic_int8"),
 )
 FORMAT_NAMES = tuple(one.name for one in FORMATS)
 INTEGER_NAMES = tuple(one.name for one in FORMATS if one.is_integer)

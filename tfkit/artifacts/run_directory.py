@@ -162,6 +162,16 @@ class RunDirectory:
         return self.artifacts / "items.csv"
 
     @property
+    def prompts(self) -> Path:
+        """What a language model is asked with: tokeniser, conversation, known answers; they ship with the files.
+
+        Example:
+            >>> RunDirectory(Path("runs/replies_small")).prompts.as_posix()
+            'runs/replies_small/artifacts/prompts'
+        """
+        return self.artifacts / "prompts"
+
+    @property
     def search_index(self) -> Path:
         """What a text embedder's vectors are compared with; it ships with the exported models.
 

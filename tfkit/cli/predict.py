@@ -23,7 +23,7 @@ def predict(
     inputs: Annotated[
         list[str],
         typer.Argument(
-            help="Pictures or folders; texts or .txt files of one a line; of users what they took: 'green tea; honey'.",
+            help="Pictures or folders; texts, questions or .txt files of one a line; of users what they took: 'tea; honey'.",
             metavar="INPUTS...",
         ),
     ],
@@ -64,9 +64,9 @@ def predict(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")] = False,
 ) -> int:
-    """Ask any model about pictures; or one that tfkit made about texts or users."""
+    """Ask any model about pictures; or one that tfkit made about texts, users or questions."""
     from tfkit.errors import ModelError
-    from tfkit.operations import FoundTexts, found_table, predict, prediction_table
+    from tfkit.operations import FoundTexts, Replies, found_table, predict, prediction_table, reply_table
     from tfkit.terminal import chatter_dropped
 
     said = pixels.scaling()
@@ -77,12 +77,14 @@ def predict(
             explain=explain_by or explain or heat_maps is not None,
             tell=lambda sentence: typer.echo(f"  {sentence}", err=True),
         )  # fmt: skip
-    if not isinstance(told, FoundTexts):
+    if not isinstance(told, FoundTexts | Replies):
         told = _with_files(told, masks, heat_maps)
     elif masks is not None:
         raise ModelError(f"'{path}' answers with texts; got --masks", hint="leave it out")
     if as_json:
-        print_document(told.document() if isinstance(told, FoundTexts) else told.document(top=top or _TOP))
+        print_document(told.document() if isinstance(told, FoundTexts | Replies) else told.document(top=top or _TOP))
+    elif isinstance(told, Replies):
+        _show(told.model, reply_table(told))
     elif isinstance(told, FoundTexts):
         _show(told.model, found_table(told, nearest=nearest))
     else:

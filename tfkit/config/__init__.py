@@ -3,8 +3,9 @@
 from tfkit.config.compression_sections import DistillationSection, PruningSection, QuantizationSection
 from tfkit.config.data_sections import AugmentationSection, DataSection, EarlierSection, ModelSection, RunSection
 from tfkit.config.embedding_sections import EmbeddingRecipeConfig
-from tfkit.config.loader import AnyRecipe, TrainedRecipe, dump_recipe, load_recipe
+from tfkit.config.loader import AnyRecipe, TrainedRecipe, UnlabelledRecipe, dump_recipe, load_recipe
 from tfkit.config.recommend_sections import RecommendRecipeConfig
+from tfkit.config.reply_sections import ReplyRecipeConfig
 from tfkit.config.sections import AcceptanceSection, ExportSection, RecipeConfig
 from tfkit.config.shipped import (
     RecipeScript,
@@ -52,6 +53,7 @@ __all__ = [
     "RecipeConfig",
     "RecipeScript",
     "RecommendRecipeConfig",
+    "ReplyRecipeConfig",
     "RunSection",
     "ShippedRecipe",
     "TaskSection",
@@ -66,6 +68,7 @@ __all__ = [
     "TrainedRecipe",
     "TuneSection",
     "TunedRecipe",
+    "UnlabelledRecipe",
     "copy_shipped",
     "dump_recipe",
     "find_recipe",

@@ -13,6 +13,7 @@ from tfkit.arguments import takes_text
 from tfkit.config.embedding_sections import EmbeddingRecipeConfig
 from tfkit.config.faults import Places, describe_errors, nearest, section_types
 from tfkit.config.recommend_sections import RecommendRecipeConfig, broken_recommend_rules
+from tfkit.config.reply_sections import ReplyRecipeConfig, broken_reply_rules
 from tfkit.config.rules import broken_embedding_rules, broken_rules, broken_text_rules
 from tfkit.config.sections import RecipeConfig
 from tfkit.config.shipped import CONTINUE, SCHEMA, SHAPE, RecipeScript, find_script
@@ -25,12 +26,20 @@ from tfkit.files import read_regular_file
 _MOST_FAULTS, _LONGEST_FAULT = 20, 500
 _LONGEST = 100_000  # bytes; what is longer is something else, and takes YAML's parser seconds
 TrainedRecipe = RecipeConfig | TextRecipeConfig | EmbeddingRecipeConfig  # trained step by step, in batches
-AnyRecipe = TrainedRecipe | RecommendRecipeConfig
-_Kind = type[RecipeConfig] | type[TextRecipeConfig] | type[EmbeddingRecipeConfig] | type[RecommendRecipeConfig]
+UnlabelledRecipe = RecommendRecipeConfig | ReplyRecipeConfig  # their examples have no labels to tell apart
+AnyRecipe = TrainedRecipe | UnlabelledRecipe
+_Kind = (
+    type[RecipeConfig]
+    | type[TextRecipeConfig]
+    | type[EmbeddingRecipeConfig]
+    | type[RecommendRecipeConfig]
+    | type[ReplyRecipeConfig]
+)
 _RULES = {
     TextRecipeConfig: broken_text_rules,
     EmbeddingRecipeConfig: broken_embedding_rules,
     RecommendRecipeConfig: broken_recommend_rules,
+    ReplyRecipeConfig: broken_reply_rules,
     RecipeConfig: broken_rules,
 }
 _SCHEMAS = {one.__name__: one for one in _RULES}

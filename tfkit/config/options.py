@@ -283,6 +283,24 @@ class HistoryLoadingOptions(TypedDict):
     bad_rows: Literal["error", "skip"]
 
 
+class ReplyLoadingOptions(TypedDict):
+    """`tfkit.data.replies.load_reply_splits`."""
+
+    source: Literal["csv", "tsv", "jsonl", "built_in"]
+    directory: Path | None
+    train: Path | None
+    validation: Path | None
+    test: Path | None
+    question_column: int | str | None
+    answer_column: int | str | None
+    header: bool
+    separator: str | None
+    encoding: str
+    validation_fraction: float
+    test_fraction: float
+    bad_rows: Literal["error", "skip"]
+
+
 class AugmentationOptions(TypedDict):
     """What `tfkit.data.training_batches` and the stages of training take of how images are varied."""
 

@@ -9,8 +9,7 @@ from typing import TypeAlias
 
 from tfkit.arguments import takes_text
 from tfkit.config.faults import Places, nearest, section_types, shown
-from tfkit.config.loader import RecipeTree, TrainedRecipe, config_error, read_recipe
-from tfkit.config.recommend_sections import RecommendRecipeConfig
+from tfkit.config.loader import RecipeTree, TrainedRecipe, UnlabelledRecipe, config_error, read_recipe
 from tfkit.config.tune_section import TuneSection
 from tfkit.config.yaml_document import KeyPath, Plain
 from tfkit.errors import ConfigError
@@ -109,7 +108,7 @@ class TunedRecipe:
             ConfigError: When they do not go together.
         """
         config = _with_values(self._tree, values).checked()
-        assert not isinstance(config, RecommendRecipeConfig)  # `load_tuned_recipe` refuses it
+        assert not isinstance(config, UnlabelledRecipe)  # `load_tuned_recipe` refuses it
         return config.model_copy(update={"tune": None})
 
     def own(self, key: str) -> Plain:
@@ -138,7 +137,7 @@ def load_tuned_recipe(path: Path, overrides: Sequence[str] = (), *, script: Path
     """
     tree = read_recipe(path, overrides, script=script)
     config = tree.checked()
-    if isinstance(config, RecommendRecipeConfig):
+    if isinstance(config, UnlabelledRecipe):
         raise ConfigError(
             f"the recipe '{path}' is solved, not trained step by step: there is nothing for trials to watch",
             hint="list the values to choose from in model.regularization and model.text_weight",

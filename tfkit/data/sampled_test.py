@@ -6,6 +6,7 @@ import numpy as np
 
 from tfkit.data.examples import DatasetSplits, ExamplesT, ImageExamples
 from tfkit.data.histories.examples import UserExamples
+from tfkit.data.replies.examples import ReplyExamples
 from tfkit.data.splitting import spread_over_classes
 from tfkit.data.targets import target_kind
 
@@ -31,10 +32,13 @@ def with_sampled_test(
     whole = splits.test
     if count is None or count >= len(whole):
         return splits, None
-    drawn = np.sort(spread_over_classes(whole.labels, count=count, seed=seed))
-    noun = "images" if isinstance(whole, ImageExamples) else "users" if isinstance(whole, UserExamples) else "texts"
+    alike = isinstance(whole, ReplyExamples)  # questions have no classes, and no labels until a tokeniser is there
+    labels = np.zeros(len(whole), np.int32) if alike else whole.labels
+    drawn = np.sort(spread_over_classes(labels, count=count, seed=seed))
+    nouns = {ImageExamples: "images", UserExamples: "users", ReplyExamples: "questions"}
+    noun = nouns.get(type(whole), "texts")
     told = f"judged on {count:,} of {len(whole):,} test {noun}, drawn with seed {seed}"
-    if target_kind(whole.labels) == "classes":
+    if not alike and target_kind(labels) == "classes":
         told += ", as many of each class as there are"
     report = replace(splits.report, notes=(*splits.report.notes, told))
     return replace(splits, test=whole.select(drawn), report=report), told

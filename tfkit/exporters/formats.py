@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import ModuleType
+from typing import cast
 
 import keras
 
@@ -16,6 +17,7 @@ from tfkit.artifacts import (
     Format,
     InputSpec,
     Lineage,
+    PromptSpec,
     TaskName,
     format_named,
     write_manifest,
@@ -24,6 +26,7 @@ from tfkit.compression.tfmot.twin import TfKerasTwin
 from tfkit.errors import ExportError
 from tfkit.exporters.box_outputs import with_score_and_location
 from tfkit.exporters.float_model import exportable_model, task_of_model
+from tfkit.exporters.language_model.export import LanguageModelFiles
 from tfkit.exporters.normalization import normalized
 from tfkit.exporters.saved_model import export_saved_model
 from tfkit.exporters.tflite import converted_to_float, export_tflite, makes_its_own_file
@@ -87,7 +90,8 @@ def export_formats(
         if progress is not None:
             progress(len(artifacts), len(formats), name)
         wanted = format_named(name)
-        artifact = _EXPORTERS[wanted.kind](job, wanted, directory / wanted.file)
+        write = _language_model if isinstance(spec, PromptSpec) else _EXPORTERS[wanted.kind]
+        artifact = write(job, wanted, directory / wanted.file)
         artifacts.append(replace(artifact, task=task, thresholds=thresholds))
         job.made[name] = artifacts[-1]
     write_manifest(tuple(artifacts), directory, lineage=lineage)
@@ -106,6 +110,7 @@ class _Export:
     task: TaskName
     thresholds: tuple[float, ...]
     float_flatbuffer: bytes | None = None
+    language_model: LanguageModelFiles | None = None
     made: dict[str, Artifact] = field(default_factory=dict)
 
     def converted(self) -> bytes:
@@ -122,6 +127,16 @@ class _Export:
         with tempfile.TemporaryDirectory() as folder:
             made = _tflite(self, format_named("tflite_int8"), Path(folder) / "model_int8.tflite")
             return made.path.read_bytes(), made
+
+
+def _language_model(job: _Export, wanted: Format, path: Path) -> Artifact:
+    if job.language_model is None:
+        job.language_model = LanguageModelFiles(job.model, cast("PromptSpec", job.spec))
+    return job.language_model.write(wanted, path)
+
+
+def _no_language_model(job: _Export, wanted: Format, path: Path) -> Artifact:
+    raise ExportError("litertlm is for language models alone", hint="leave it out, or run finetune_reply")
 
 
 def _saved_model(job: _Export, wanted: Format, path: Path) -> Artifact:
@@ -192,4 +207,5 @@ _EXPORTERS: dict[str, Callable[[_Export, Format, Path], Artifact]] = {
     "saved_model": _saved_model,
     "tflite": _tflite,
     "onnx": _onnx,
+    "litertlm": _no_language_model,
 }

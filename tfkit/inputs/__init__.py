@@ -1,4 +1,4 @@
-"""What goes into a model: images, texts or histories. Each is one value, `Input`, that every room above asks."""
+"""What goes into a model: images, texts, histories or prompts. Each is one value, `Input`, that every room above asks."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, cast
@@ -11,18 +11,20 @@ from tfkit.data.splitting import spread_over_classes
 from tfkit.inputs.histories import HISTORIES
 from tfkit.inputs.images import IMAGES
 from tfkit.inputs.input import FileDescription, Input, Prose, Reading, Serving, SpecT, TensorDescription
+from tfkit.inputs.prompts import PROMPTS
 from tfkit.inputs.texts import TEXTS
 from tfkit.runtimes.protocol import Feed
 
 if TYPE_CHECKING:
     import tensorflow as tf
 
-INPUTS = (IMAGES, TEXTS, HISTORIES)
+INPUTS = (IMAGES, TEXTS, HISTORIES, PROMPTS)
 
 __all__ = [
     "HISTORIES",
     "IMAGES",
     "INPUTS",
+    "PROMPTS",
     "TEXTS",
     "FileDescription",
     "Input",
@@ -58,7 +60,7 @@ def input_batches(examples: Examples, spec: InputSpec, *, batch_size: int, on_ho
 
     Yields:
         Arrays by name: `pixels` uint8 (n, height, width, channels); `token_ids` and `padding_mask`, int32 (n,
-        length); or `item_ids`, int32 (n, length).
+        length); `item_ids`, int32 (n, length); or `token_ids` and `answer_mask`, int32 (n, length).
 
     Example:
         >>> next(input_batches(splits.test, ImageSpec(32, 32, channels=1), batch_size=4))["pixels"].shape

@@ -1,6 +1,7 @@
 """Keras models on disk: load them whatever Keras wrote them, and save them so that nothing good is ever lost."""
 
 import contextlib
+import importlib
 import math
 import re
 import tempfile
@@ -55,6 +56,10 @@ _LAYER_FAILED = re.compile(
     r"Exception encountered when calling (\w+).*?\n\s*(.+?)\s*(?:Arguments received|$)", re.DOTALL
 )
 _NO_WORDS = re.compile(r"\x1b\[\d*m|\{\{.*?\}\}|\[Op:\w+\] name:")
+_ON_KERAS_HUB = {
+    b"tfkit>Adapted": "tfkit.models.text.adapters",
+    b"tfkit>LanguageModel": "tfkit.models.text.language_model",
+}
 _MOST_TRIED = 1 << 20  # numbers of an input: larger ones take seconds to run
 _KERAS_2: dict[str, type[keras.Layer]] = {"DepthwiseConv2D": _Keras2DepthwiseConv2D, "Functional": _Keras2Functional}
 
@@ -99,7 +104,7 @@ def load_model_file(path: Path) -> keras.Model:
     try:
         with warnings.catch_warnings(), held_weights_only(file, keras.layers.Layer):
             warnings.simplefilter("ignore")
-            _register_adapters(file)
+            _register_what_needs_keras_hub(file)
             objects = None if file.suffix == ".keras" else _KERAS_2
             model = keras.models.load_model(file, compile=False, custom_objects=objects)
     except Exception as fault:  # Keras raises a dozen kinds here, from zipfile's to its own
@@ -187,13 +192,15 @@ def _archive_fault(file: Path) -> str | None:
     return None if member is None else f"the check sum of its '{member}' is wrong"
 
 
-def _register_adapters(file: Path) -> None:
-    """Register the one layer that stands on keras-hub, for a file that holds it: keras-hub takes seconds to import."""
+def _register_what_needs_keras_hub(file: Path) -> None:
+    """Register what stands on keras-hub, for a file that holds it: keras-hub takes seconds to import."""
     if not zipfile.is_zipfile(file):
         return
     with zipfile.ZipFile(file) as archive:
-        if "config.json" in archive.namelist() and b"tfkit>Adapted" in archive.read("config.json"):
-            import tfkit.models.text.adapters  # noqa: F401
+        config = archive.read("config.json") if "config.json" in archive.namelist() else b""
+    for name, module in _ON_KERAS_HUB.items():
+        if name in config:
+            importlib.import_module(module)
 
 
 @takes_text

@@ -7,6 +7,7 @@ from .judging import (
     refuse_other_channels,
     try_on,
 )
+from .taken import takes_histories, takes_prompts, takes_texts
 from .targets import (
     brings_labels,
     find_artifacts,
@@ -15,8 +16,6 @@ from .targets import (
     read_labels,
     refuse_unfinished,
     run_thresholds,
-    takes_histories,
-    takes_texts,
     targets_of_file,
 )
 from .texts import keras_takes_texts, keras_text, read_labelled
@@ -42,6 +41,7 @@ __all__ = [
     "refuse_unfinished",
     "run_thresholds",
     "takes_histories",
+    "takes_prompts",
     "takes_texts",
     "targets_of_file",
     "try_on",

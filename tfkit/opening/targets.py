@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tfkit.artifacts import (
     OUTSIDE,
@@ -21,9 +21,8 @@ from tfkit.artifacts import (
 )
 from tfkit.errors import ConfigError, DataError, ExportError, ModelError, RunError
 from tfkit.files import read_regular_file
-from tfkit.inputs import HISTORIES, TEXTS, Input, input_of
+from tfkit.inputs import input_of
 from tfkit.opening.judging import refuse_other_tasks, says_numbers, task_of, task_of_maps
-from tfkit.opening.texts import keras_takes_texts
 
 if TYPE_CHECKING:
     import keras
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
     from tfkit.data.targets import Targets
 
 KERAS_SUFFIXES = (".keras", ".h5", ".hdf5")
-_MANIFEST = "manifest.json"
+MANIFEST = "manifest.json"
 _MAPS = 4
 _MOST_UNITS = 1_000_000  # of a model from elsewhere: each gets a name
 
@@ -70,7 +69,7 @@ def find_artifacts(
         raise ModelError(f"there is no '{path}'", hint="name a run's folder, a .tflite file or a SavedModel's folder")
     refuse_unfinished(path)
     for folder in (path / "artifacts", path):
-        if (folder / _MANIFEST).is_file():
+        if (folder / MANIFEST).is_file():
             found = read_manifest(folder)
             break
     else:
@@ -154,37 +153,17 @@ def refuse_unfinished(path: Path) -> None:
     raise RunError(f"the run in '{path}' is unfinished: it has no report", hint=f"run its recipe again{ways}")
 
 
-def takes_texts(path: Path, *, tokenizer: Path | None = None) -> bool:
-    """Whether a model takes texts: its manifest or its run says so, or a tokeniser was named."""
-    if tokenizer is not None or is_keras_file(path):
-        return keras_takes_texts(path, tokenizer=tokenizer)
-    return _input_of_manifest(path) is TEXTS
-
-
-def takes_histories(path: Path) -> bool:
-    """Whether a model is a recommender, which takes what users took: its manifest or its run says so."""
-    return RunDirectory.of_model(path).items.is_file() if is_keras_file(path) else _input_of_manifest(path) is HISTORIES
-
-
-def _input_of_manifest(path: Path) -> "Input[Any] | None":
-    """What the manifest of an exported model, or of its run, says that it takes; None without one."""
-    for folder in (path / "artifacts", path, path.parent, path.parent.parent):
-        if (folder / _MANIFEST).is_file():
-            return input_of(read_manifest(folder, compare=False)[0].input)
-    return None
-
-
 def is_keras_file(path: Path) -> bool:
     """Whether a path names a Keras model rather than an exported one: a file, or a run that exported nothing."""
     if path.is_dir():
-        return (path / "models" / "float.keras").is_file() and not (path / "artifacts" / _MANIFEST).is_file()
+        return (path / "models" / "float.keras").is_file() and not (path / "artifacts" / MANIFEST).is_file()
     return path.suffix in KERAS_SUFFIXES
 
 
 def run_thresholds(path: Path) -> tuple[float, ...]:
     """The thresholds that the run of a Keras model chose; none for a file from elsewhere, or a run without files."""
     folder = RunDirectory.of_model(path).artifacts
-    return read_manifest(folder, compare=False)[0].thresholds if (folder / _MANIFEST).is_file() else ()
+    return read_manifest(folder, compare=False)[0].thresholds if (folder / MANIFEST).is_file() else ()
 
 
 def keras_image(
@@ -224,7 +203,7 @@ def _single(path: Path, *, resize: ResizeMode, image_size: int | None, tokenizer
     """One file or SavedModel: as its manifest says where tfkit wrote it, else as the file itself says."""
     version = _version_folders(path)[-1] if path.is_dir() and _version_folders(path) else path
     for folder in (version.parent, version.parent.parent):
-        if (folder / _MANIFEST).is_file():
+        if (folder / MANIFEST).is_file():
             for artifact in read_manifest(folder, only=version):
                 if artifact.path.resolve() == version.resolve():
                     return artifact

@@ -18,6 +18,7 @@ _SPECIFICATION = "specification.json"
 # What `data:` of a recipe says about a file that another file of the same kind has in common with it.
 _LAYOUT = ("text_column", "label_column", "header", "separator", "encoding", "label_names")
 _LAYOUT_OF_USERS = ("user_column", "item_column", "time_column", "header", "separator", "encoding", "next_fraction")
+_LAYOUT_OF_QUESTIONS = ("question_column", "answer_column", "header", "separator", "encoding")
 _OPTIONS = {  # in hints: a recipe's keys as they are called on the command line
     "data.text_column": "--text-column",
     "data.label_column": "--label-column",
@@ -124,8 +125,13 @@ def layout_of_run(model: Path) -> dict[str, Any]:
     Args:
         model: The run's folder, or anything in it.
     """
-    from tfkit.config import RecommendRecipeConfig, TextRecipeConfig, load_recipe
+    from tfkit.config import RecommendRecipeConfig, ReplyRecipeConfig, TextRecipeConfig, load_recipe
 
+    layouts = {
+        TextRecipeConfig: _LAYOUT,
+        RecommendRecipeConfig: _LAYOUT_OF_USERS,
+        ReplyRecipeConfig: _LAYOUT_OF_QUESTIONS,
+    }
     for folder in (model, *model.absolute().parents[:4]):
         recipe = RunDirectory(folder).recipe
         if not recipe.is_file():
@@ -134,11 +140,11 @@ def layout_of_run(model: Path) -> dict[str, Any]:
             config = load_recipe(recipe, may_run=False)  # others may have made this folder
         except TfkitError:  # of another version: the file's own words are all there is
             return {}
-        if not isinstance(config, TextRecipeConfig | RecommendRecipeConfig):
+        layout = next((its for kind, its in layouts.items() if isinstance(config, kind)), None)
+        if layout is None:
             return {}
         if config.data.source not in ("csv", "tsv", "jsonl"):
             return {}
-        layout = _LAYOUT if isinstance(config, TextRecipeConfig) else _LAYOUT_OF_USERS
         return {name: getattr(config.data, name) for name in layout}
     return {}
 

@@ -1,5 +1,5 @@
 from .ancestry import Ancestor, Ancestry, trace
-from .answer_tables import found_table, prediction_table, word_notes, word_table
+from .answer_tables import found_table, prediction_table, reply_table, word_notes, word_table
 from .drifting import drift, save_profile
 from .exporting import export, make_empty
 from .heat_maps import write_heat_maps
@@ -12,7 +12,7 @@ from .redacting import RedactedTable, redact
 from .tables import ancestry_tree, queue_table, timed_notes, timed_table
 from .timing import Timed, Timing, time_model
 from .tuning_files import TunedFile, tune_file
-from .values import Explained, FoundTexts, Heated, Limits, Prediction, TextTable, Verified
+from .values import Explained, FoundTexts, Heated, Limits, Prediction, Replies, TextTable, Verified
 from .verified_table import verified_notes, verified_table
 from .verifying import verify
 from .watching import monitor
@@ -31,6 +31,7 @@ __all__ = [
     "PushOptions",
     "Pushed",
     "RedactedTable",
+    "Replies",
     "TextTable",
     "Timed",
     "Timing",
@@ -50,6 +51,7 @@ __all__ = [
     "push",
     "queue_table",
     "redact",
+    "reply_table",
     "save_profile",
     "time_model",
     "timed_notes",

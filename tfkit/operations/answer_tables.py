@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 from rich.text import Text
 
-from tfkit.operations.values import FoundTexts, Prediction
+from tfkit.operations.values import FoundTexts, Prediction, Replies
 from tfkit.terminal import plain_table
 
 # Only for the type checker: this room loads TensorFlow, and an exported file is asked without.
@@ -74,6 +74,22 @@ def found_table(told: FoundTexts, *, nearest: bool = False) -> Table:
             style = "" if place == 0 and (nearest or one.answer) else "dim"
             asked = Text(one.text if place == 0 else "")
             table.add_row(asked, Text(found, style=style), Text(label, style=style), Text(f"{figure:.3f}", style=style))
+        table.add_section()
+    return table
+
+
+def reply_table(told: Replies) -> Table:
+    """Draw what a language model replies; what it does not answer is dim.
+
+    Args:
+        told: What `tfkit.predict` gave.
+    """
+    table = plain_table(["question", "reply"], ["alike", "tokens/s"])
+    for one in told.replies:
+        alike = "" if one.similarity is None else f"{one.similarity:.3f}"
+        speed = f"{one.tokens / one.seconds:.0f}" if one.seconds else ""
+        said = one.text if one.ended else f"{one.text} …"
+        table.add_row(Text(one.question), Text(said or "–", style="dim" if one.refused else ""), alike, speed)
         table.add_section()
     return table
 

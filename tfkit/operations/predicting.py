@@ -34,11 +34,13 @@ from tfkit.opening import (
     refuse_unfinished,
     run_thresholds,
     takes_histories,
+    takes_prompts,
     takes_texts,
 )
 from tfkit.opening.judging import says_numbers
 from tfkit.opening.unlabelled import PICTURES_WANTED
 from tfkit.operations.heat_maps import heat_maps_of
+from tfkit.operations.predicting_questions import predict_questions
 from tfkit.operations.predicting_texts import (
     find_search_index,
     predict_texts,
@@ -47,7 +49,7 @@ from tfkit.operations.predicting_texts import (
     search_texts,
 )
 from tfkit.operations.predicting_users import predict_users
-from tfkit.operations.values import FoundTexts, PathLike, Prediction, as_path
+from tfkit.operations.values import FoundTexts, PathLike, Prediction, Replies, as_path
 from tfkit.terminal import import_tensorflow
 
 if TYPE_CHECKING:
@@ -77,13 +79,13 @@ def predict(
     nearest: bool = False,
     explain: bool | HeatMapMethod = False,
     tell: Tell = _unheard,
-) -> Prediction | FoundTexts:
+) -> Prediction | FoundTexts | Replies:
     """Ask a model, exported or not, about pictures, texts or users; what `tfkit predict` does.
 
     Args:
         path: A run's folder, a `.tflite` file, a SavedModel's folder or a `.keras` file.
         inputs: One or several pictures or folders of pictures; for a model of texts, texts or `.txt` files of a text a
-            line; for a recommender, what each user took, with semicolons between.
+            line; for a recommender, what each user took, with semicolons between; for a language model questions.
         labels: A file with one label a line, instead of the model's own.
         top: Of sentence embeddings: how many of the nearest texts to name.
         resize: How pictures are fitted, for a file that tfkit did not write.
@@ -99,7 +101,7 @@ def predict(
 
     Returns:
         Scores float32 (n, k) with their labels, of a segmenter (n, height, width, k); for a model of sentence
-        embeddings, the answers of its search index.
+        embeddings, the answers of its search index; for a language model its replies.
 
     Raises:
         ModelError: When nothing there can be run, or it is not known what it takes or gives.
@@ -115,6 +117,10 @@ def predict(
     path, labels, tokenizer = Path(path), as_path(labels), as_path(tokenizer)
     words = [str(word) for word in ([inputs] if isinstance(inputs, str | Path) else inputs)]
     refuse_unfinished(path)
+    if takes_prompts(path):
+        if explain:
+            raise ModelError(f"'{path}' says itself what it answers from; got --explain", hint="leave it out")
+        return predict_questions(path, words)
     if takes_histories(path):
         return predict_users(path, words, explain=bool(explain))
     index = find_search_index(path)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from tfkit.data import Examples
     from tfkit.explaining import Explanation, Faithfulness
     from tfkit.reports import ArtifactResult
+    from tfkit.stages.replying import Reply
     from tfkit.verification import AcceptancePolicy
 
 _NO_NUMBERS = "its training has gone wrong; train it again with a lower learning_rate, and export it again"
@@ -258,6 +259,23 @@ class FoundTexts:
     def document(self) -> dict[str, object]:
         """The answers as JSON keeps them."""
         return {"model": str(self.model), "texts": [asdict(answer) for answer in self.answers]}
+
+
+@dataclass(frozen=True)
+class Replies:
+    """What a language model replies.
+
+    Attributes:
+        model: The file that was asked.
+        replies: One for each question.
+    """
+
+    model: Path
+    replies: "tuple[Reply, ...]"
+
+    def document(self) -> dict[str, object]:
+        """The replies as JSON keeps them."""
+        return {"model": str(self.model), "replies": [asdict(reply) for reply in self.replies]}
 
 
 @dataclass(frozen=True)

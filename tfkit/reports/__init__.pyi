@@ -9,6 +9,7 @@ from .heat_maps import HeatMap, HeatMaps, map_mistakes
 from .label_doubts import suspicious_labels_told, write_suspicious_labels
 from .monitor import Outlets, monitor_document, monitor_notes, monitor_table, write_monitor_page
 from .proof import evaluate, prove_artifacts, shown_of, write_stage_pictures
+from .replies import Replies
 from .run_report import (
     ArtifactResult,
     Control,
@@ -33,6 +34,7 @@ __all__ = [
     "HeatMap",
     "HeatMaps",
     "Outlets",
+    "Replies",
     "RunReport",
     "StageSummary",
     "Trust",

@@ -77,6 +77,7 @@ def report_document(report: RunReport) -> dict[str, object]:
         **_answers(report),
         "explanations": explanations_document(report.explanations) if report.explanations else None,
         "trust": asdict(report.trust) if report.trust else None,
+        "replies": report.replies.document if report.replies else None,
         "heat_maps": heat_document(report.heat_maps) if report.heat_maps else None,
         "data": report.data,
         "host": asdict(report.host),

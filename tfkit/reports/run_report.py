@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from tfkit.reports.explanations import Explanations
     from tfkit.reports.forgetting import Forgetting
     from tfkit.reports.heat_maps import HeatMaps
+    from tfkit.reports.replies import Replies
     from tfkit.reports.trust import Trust
     from tfkit.runtimes import StoredWeights
     from tfkit.verification import ArtifactVerification, NpuPlacement
@@ -246,6 +247,7 @@ class RunReport:
         trust: How far the figures of a classifier can be trusted; None for other models.
         heat_maps: Of image classifiers: where the shipped file looked in its mistakes; None otherwise.
         forgetting: What was forgotten of the run that this one goes on from; None where it goes on from none.
+        replies: Of language models: what the file that ships answered; None otherwise.
         host: The machine everything was measured on; this one.
         created: When the run ended, ISO 8601 with its time zone; now.
         tfkit_version: The version that made the run; this one.
@@ -270,6 +272,7 @@ class RunReport:
     forgetting: Forgetting | None = None
     heat_maps: HeatMaps | None = None
     trust: Trust | None = None
+    replies: Replies | None = None
     host: Host = field(default_factory=_this_host)
     created: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
     tfkit_version: str = __version__

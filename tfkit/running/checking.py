@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tfkit.config import AnyRecipe, EmbeddingRecipeConfig, RecipeConfig, RecommendRecipeConfig, TextRecipeConfig
+from tfkit.config import AnyRecipe, EmbeddingRecipeConfig, RecipeConfig, RecommendRecipeConfig, ReplyRecipeConfig, TextRecipeConfig
 from tfkit.running.display import Display
 from tfkit.running.planned_stages import planned_image_stages, planned_text_stages
 from tfkit.running.planning import head_of, with_float_head
@@ -52,6 +52,8 @@ def check_config(config: AnyRecipe, display: Display) -> RecipeCheck:
         return _check_embeddings(config, display)
     if isinstance(config, RecommendRecipeConfig):
         return _check_recommender(config, display)
+    if isinstance(config, ReplyRecipeConfig):
+        return _check_replies(config, display)
     return _check_images(config, display)
 
 
@@ -136,6 +138,14 @@ def _check_recommender(config: RecommendRecipeConfig, display: Display) -> Recip
     rehearse_recommender(config, display, splits)
     stages = planned_history_stages(config)
     return RecipeCheck(splits.train.catalogue.names, splits.report, None, stages, _place(config))
+
+
+def _check_replies(config: ReplyRecipeConfig, display: Display) -> RecipeCheck:
+    from tfkit.running.reply_planning import open_replies, planned_reply_stages, rehearse_replies
+
+    read = open_replies(config, display)
+    rehearse_replies(config, display, read)
+    return RecipeCheck((), read.splits.report, None, planned_reply_stages(config), (*read.notes, *_place(config)))
 
 
 class _Opened:

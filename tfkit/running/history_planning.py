@@ -11,10 +11,11 @@ from tfkit.config import RecommendRecipeConfig
 from tfkit.data import DatasetSplits
 from tfkit.data.histories import Catalogue, UserExamples, load_history_splits
 from tfkit.data.sampled_test import with_sampled_test
-from tfkit.errors import ConfigError, DataError, ModelError
+from tfkit.errors import ConfigError, DataError
 from tfkit.running.display import Display
 from tfkit.running.recipe_run import RecipeRun, begin_folder
 from tfkit.running.rehearsal import rehearse
+from tfkit.stages.text_vectors import vectors_by_run
 from tfkit.tasks import RANKING
 from tfkit.training import free_memory
 
@@ -68,20 +69,7 @@ def item_vectors(config: RecommendRecipeConfig, catalogue: Catalogue) -> NDArray
         from sklearn.feature_extraction.text import TfidfVectorizer  # a second to import
 
         return np.asarray(TfidfVectorizer(sublinear_tf=True).fit_transform(catalogue.texts).todense())
-    from tfkit.data.text import TextExamples
-    from tfkit.inputs import input_batches
-    from tfkit.runtimes import open_runtime
-
-    file = artifacts.best_artifact(artifacts.read_manifest(artifacts.RunDirectory(Path(asked)).artifacts))
-    if file.task != "embedding":
-        raise ModelError(
-            f"model.item_texts: '{asked}' is a run of {file.task}", hint="name a run of embed_text, or say words"
-        )
-    places = np.zeros(len(catalogue), np.int32)
-    texts = TextExamples(catalogue.texts, places, catalogue.names, ("",))
-    with open_runtime(file) as runtime:
-        found = [runtime.scores(feed) for feed in input_batches(texts, file.input, batch_size=32)]
-    vectors = np.concatenate(found).astype(np.float64)
+    vectors = vectors_by_run(Path(asked), asked="model.item_texts")(catalogue.texts)
     has_text = np.array([bool(text.strip()) for text in catalogue.texts])
     vectors -= vectors[has_text].mean(axis=0)  # what all texts have in common tells no items apart
     vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)

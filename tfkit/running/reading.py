@@ -9,7 +9,7 @@ import numpy as np
 
 from tfkit import data, models, reports
 from tfkit.artifacts import InputSpec, RunDirectory
-from tfkit.config import AnyTaskSection, EarlierSection, RecipeConfig, RecommendRecipeConfig, TrainedRecipe, load_recipe
+from tfkit.config import AnyTaskSection, EarlierSection, RecipeConfig, TrainedRecipe, UnlabelledRecipe, load_recipe
 from tfkit.data import DatasetSplits
 from tfkit.errors import DataError, ModelError, RunError
 from tfkit.explaining.methods import refuse_missing_method
@@ -151,10 +151,10 @@ def _open_earlier(section: EarlierSection, new: DatasetSplits[Any], *, seed: int
         )
     folder.vouches_for(folder.recipe, folder.data_report, folder.float_model)
     recipe = load_recipe(folder.recipe, may_run=False)
-    if isinstance(recipe, RecommendRecipeConfig):
+    if isinstance(recipe, UnlabelledRecipe):
         raise RunError(
-            f"earlier.run: '{folder.path}' is a run of a recommender, which has no labels to remember",
-            hint="solve again with all rows: it takes seconds",
+            f"earlier.run: '{folder.path}' is a run of {recipe.recipe}, which has no labels to remember",
+            hint="learn again from all rows",
         )
     try:
         earlier = read_data(recipe).splits

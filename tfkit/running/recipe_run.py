@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 import keras
 import numpy as np
@@ -13,7 +13,7 @@ import numpy as np
 from tfkit import artifacts, exporters, reports, verification
 from tfkit.artifacts.manifest import file_sha256
 from tfkit.benchmarking import describe_host
-from tfkit.config import AnyRecipe, AnyTaskSection, EmbeddingRecipeConfig, RecommendRecipeConfig, dump_recipe
+from tfkit.config import AnyRecipe, AnyTaskSection, EmbeddingRecipeConfig, UnlabelledRecipe, dump_recipe
 from tfkit.data import DatasetSplits
 from tfkit.inputs import calibration_inputs
 from tfkit.reports.quantities import counted
@@ -22,8 +22,8 @@ from tfkit.running.stage_records import DoneStage, FoundT, fingerprint, keep_sta
 from tfkit.runtimes import Feed
 from tfkit.tasks import Decision, task_of
 
-# Their answers are judged by an index, or as lists: their recipes do that themselves.
-_JUDGED_APART = (EmbeddingRecipeConfig, RecommendRecipeConfig)
+# Their answers are judged by an index, as lists, or as texts: their recipes do that themselves.
+_JUDGED_APART = (EmbeddingRecipeConfig, *get_args(UnlabelledRecipe))
 
 if TYPE_CHECKING:  # a report's section is loaded when it is made
     ExplainedT = TypeVar("ExplainedT", reports.Explanations, reports.HeatMaps)
@@ -230,6 +230,7 @@ class RecipeRun:
             ("earlier", getattr(getattr(config, "earlier", None), "run", None)),
             ("backbone", config.model.backbone),
             ("backbone", getattr(config.model, "embedder", None)),
+            ("backbone", getattr(getattr(config, "grounding", None), "embedder", None)),
             ("weights", getattr(config.model, "weights", None)),
             ("teacher", getattr(getattr(config, "distillation", None), "teacher", None)),
         )
@@ -249,7 +250,7 @@ class RecipeRun:
         )
 
     def _calibration(self) -> Feed | None:
-        """What ranges are measured on, where a file of integers is asked for; embedders and recommenders have none."""
+        """What ranges are measured on, where a file of integers is asked for; the others have none."""
         export = None if isinstance(self.config, _JUDGED_APART) else self.config.export
         if export is None or not any(artifacts.format_named(name).is_integer for name in export.formats):
             return None

@@ -2,6 +2,7 @@ from .file_metadata import metadata_labels, metadata_scaling
 from .flatbuffer import Operator, read_last_function, read_operators, read_signature, scale_that_is_no_number
 from .isolated_litert import IsolatedLiteRTRuntime
 from .keras_runtime import KerasRuntime
+from .language_model_runtime import Generated, LanguageModelRuntime
 from .litert_runtime import LiteRTRuntime
 from .opening import open_runtime
 from .portability import OperatorNeed, Portability, read_operator_needs, read_portability
@@ -11,8 +12,10 @@ from .stored_weights import StoredWeights, read_stored_weights
 
 __all__ = [
     "Feed",
+    "Generated",
     "IsolatedLiteRTRuntime",
     "KerasRuntime",
+    "LanguageModelRuntime",
     "LiteRTRuntime",
     "ModelInputs",
     "Operator",

@@ -3,9 +3,10 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from tfkit.artifacts import OUTSIDE, Artifact, ArtifactFormat, PixelScaling, read_manifest
+from tfkit.artifacts import OUTSIDE, Artifact, ArtifactFormat, PixelScaling, PromptSpec, read_manifest
 from tfkit.errors import ModelError, TfkitError
 from tfkit.runtimes.isolated_litert import IsolatedLiteRTRuntime
+from tfkit.runtimes.language_model_runtime import BUNDLE_SUFFIX, LanguageModelRuntime
 from tfkit.runtimes.litert_runtime import LiteRTRuntime
 from tfkit.runtimes.onnx_runtime import OnnxRuntime, of_nobody
 from tfkit.runtimes.pixel_encoding import pixel_itself
@@ -40,7 +41,7 @@ def open_runtime(model: Path | Artifact, *, threads: int = 1, scaling: PixelScal
     path = model.path if isinstance(model, Artifact) else model
     if not path.exists():
         raise ModelError(f"no model at '{path}'", hint="name a .tflite file or a SavedModel's folder")
-    kind: ArtifactFormat = "saved_model" if path.is_dir() else "onnx" if path.suffix == ".onnx" else "tflite"
+    kind: ArtifactFormat = "saved_model" if path.is_dir() else _KINDS.get(path.suffix, "tflite")
     return _RUNTIMES[model.format if isinstance(model, Artifact) else kind](model, path, threads, scaling)
 
 
@@ -51,7 +52,13 @@ def _saved_model(model: Path | Artifact, path: Path, threads: int, scaling: Pixe
 def _tflite(model: Path | Artifact, path: Path, threads: int, scaling: PixelScaling | None) -> Runtime:
     if (ours := _described(model)) is None:
         return IsolatedLiteRTRuntime(path, threads=threads, scaling=scaling)
+    if isinstance(ours.input, PromptSpec):
+        return LanguageModelRuntime(path, threads=threads)
     return LiteRTRuntime(path, threads=threads, scaling=pixel_itself(ours.signature.inputs[0]), own=True)
+
+
+def _bundle(model: Path | Artifact, path: Path, threads: int, scaling: PixelScaling | None) -> Runtime:
+    return LanguageModelRuntime(path, threads=threads)
 
 
 def _onnx(model: Path | Artifact, path: Path, threads: int, scaling: PixelScaling | None) -> Runtime:
@@ -60,8 +67,14 @@ def _onnx(model: Path | Artifact, path: Path, threads: int, scaling: PixelScalin
     return OnnxRuntime(path, ours.signature, threads=threads)
 
 
+_KINDS: dict[str, ArtifactFormat] = {".onnx": "onnx", BUNDLE_SUFFIX: "litertlm"}
 _Opener = Callable[[Path | Artifact, Path, int, PixelScaling | None], Runtime]
-_RUNTIMES: dict[ArtifactFormat, _Opener] = {"saved_model": _saved_model, "tflite": _tflite, "onnx": _onnx}
+_RUNTIMES: dict[ArtifactFormat, _Opener] = {
+    "saved_model": _saved_model,
+    "tflite": _tflite,
+    "onnx": _onnx,
+    "litertlm": _bundle,
+}
 
 
 def _described(model: Path | Artifact) -> Artifact | None:

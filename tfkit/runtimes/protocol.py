@@ -65,6 +65,8 @@ ModelInputs: TypeAlias = NDArray[np.generic] | Feed
 
 # An input that MediaPipe's text tasks ask for and no operator reads.
 SEGMENT_IDS = "segment_ids"
+# What a language model is fed with: ids, and 1 for each token of an answer.
+TOKEN_IDS, ANSWER_MASK = "token_ids", "answer_mask"
 
 
 def only_array(inputs: ModelInputs) -> NDArray[np.generic] | None:
@@ -80,7 +82,7 @@ def only_array(inputs: ModelInputs) -> NDArray[np.generic] | None:
 
 
 def noun_of(signature: ModelSignature) -> str:
-    """What one example of a model's inputs is called: `image`, `text`, `user`, or `example` of anything else.
+    """What one example of a model's inputs is called: `image`, `text`, `user`, `question`, or `example` of anything else.
 
     Example:
         >>> noun_of(ModelSignature((TensorSpec("pixels", (1, 8, 8, 3), "uint8"),), ()))
@@ -90,6 +92,8 @@ def noun_of(signature: ModelSignature) -> str:
         return "image"
     if [tensor.name for tensor in signature.inputs] == ["item_ids"]:
         return "user"
+    if ANSWER_MASK in {tensor.name for tensor in signature.inputs}:
+        return "question"
     ids = all(len(tensor.shape) == 2 and tensor.dtype == "int32" for tensor in signature.inputs)
     return "text" if ids else "example"
 

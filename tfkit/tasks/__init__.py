@@ -1,4 +1,4 @@
-"""What is asked of a model: a class, labels, numbers, a vector, a class for each pixel, boxes, or a list of items."""
+"""What is asked of a model: a class, labels, numbers, a vector, a class for each pixel, boxes, a list of items, or a text."""
 
 import numpy as np
 
@@ -8,18 +8,20 @@ from tfkit.errors import ModelError
 from tfkit.tasks.classification import CLASSIFICATION
 from tfkit.tasks.detection import DETECTION
 from tfkit.tasks.embedding import EMBEDDING
+from tfkit.tasks.generation import GENERATION
 from tfkit.tasks.multilabel import MULTILABEL
 from tfkit.tasks.ranking import RANKING
 from tfkit.tasks.regression import REGRESSION
 from tfkit.tasks.segmentation import SEGMENTATION
 from tfkit.tasks.task import PLAIN, Decision, Objective, Quality, Task
 
-TASKS = (CLASSIFICATION, MULTILABEL, REGRESSION, EMBEDDING, SEGMENTATION, DETECTION, RANKING)
+TASKS = (CLASSIFICATION, MULTILABEL, REGRESSION, EMBEDDING, SEGMENTATION, DETECTION, RANKING, GENERATION)
 
 __all__ = [
     "CLASSIFICATION",
     "DETECTION",
     "EMBEDDING",
+    "GENERATION",
     "MULTILABEL",
     "PLAIN",
     "RANKING",

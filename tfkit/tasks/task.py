@@ -113,6 +113,11 @@ def nothing_compared(scores: np.ndarray, reference: np.ndarray) -> dict[str, flo
     return {}
 
 
+def apart(scores: np.ndarray, reference: np.ndarray) -> np.ndarray:
+    """How far scores are from others, number by number."""
+    return np.asarray(np.abs(scores - reference))
+
+
 def nothing_by_output(labels: np.ndarray, scores: np.ndarray, decision: Decision) -> list[float | None]:
     """A task whose outputs mean nothing each on its own."""
     return [None] * scores.shape[-1]
@@ -159,6 +164,7 @@ class Task:
             SavedModel gives, by name.
         thresholds: From validation labels and scores, and an asked sensitivity, to the decision's thresholds.
         always_thresholds: Whether thresholds are chosen where no sensitivity is asked for, too.
+        difference: From scores and reference scores to how far each is from the other, float.
         compared: From scores and reference scores to further figures of how alike they are, by name.
         confidences: From scores and the decision to how sure each possible answer is, float32 (n, k).
         answers: From labels, scores, names and the decision to what a report shows of the answers; None for classes and
@@ -182,6 +188,8 @@ class Task:
         answers_pixels: Whether it answers each pixel, not the whole example.
         answers_boxes: Whether it answers with boxes, as many as it finds.
         answers_lists: Whether it answers with a list of outputs, the best first.
+        answers_tokens: Whether it answers with a text, token by token.
+        judged_by_index: Where outputs have no names: whether known vectors are needed to judge its answers.
         has_names: Whether each output has a name, which `labels.txt` and the manifest keep: all but vectors.
         has_labels: Whether these names are labels, for readers of TFLite metadata: all but numbers and vectors.
     """
@@ -205,6 +213,7 @@ class Task:
     serve: Callable[[Any, tuple[str, ...], tuple[float, ...]], dict[str, object]]
     thresholds: Callable[[np.ndarray, np.ndarray, float | None], tuple[float, ...]] = no_thresholds
     always_thresholds: bool = False
+    difference: Callable[[np.ndarray, np.ndarray], np.ndarray] = apart
     compared: Callable[[np.ndarray, np.ndarray], Mapping[str, float]] = nothing_compared
     confidences: Callable[[np.ndarray, Decision], np.ndarray] = as_they_are
     answers: Callable[[np.ndarray, np.ndarray, tuple[str, ...], Decision], AnswerTable] | None = None
@@ -224,6 +233,8 @@ class Task:
     answers_pixels: bool = False
     answers_boxes: bool = False
     answers_lists: bool = False
+    answers_tokens: bool = False
+    judged_by_index: bool = True
     has_names: bool = True
     has_labels: bool = True
 
@@ -240,7 +251,7 @@ class Task:
     @property
     def answers_whole(self) -> bool:
         """Whether one answer stands for the whole example; drift, queues and bundles know no others."""
-        return not (self.answers_parts or self.answers_lists)
+        return not (self.answers_parts or self.answers_lists or self.answers_tokens)
 
     @property
     def gives_numbers(self) -> bool:
@@ -261,7 +272,7 @@ class Task:
 
     def judged(self, labels: np.ndarray, scores: np.ndarray, decision: Decision) -> Quality | None:
         """Its quality; None where labels are of another kind, or vectors have no known ones to be compared with."""
-        unknown = not self.has_names and decision.index is None
+        unknown = not self.has_names and self.judged_by_index and decision.index is None
         return None if unknown or kind_of(labels) is not self.targets else self.quality(labels, scores, decision)
 
     def names_given(self, scores: np.ndarray, names: tuple[str, ...], decision: Decision) -> list[set[str]]:

@@ -126,7 +126,7 @@ def verify_artifact(
             problems += _order_problems(scores, examples)
         if isinstance(opened, SavedModelRuntime):
             problems += _signature_problems(opened, artifact, examples, scores)
-    difference = None if reference is None else np.abs(scores - _fitting(reference, scores, artifact))
+    difference = None if reference is None else task.difference(scores, _fitting(reference, scores, artifact))
     decision = decision or Decision(artifact.thresholds)
     same = None if reference is None else task.same(scores, reference, examples.labels, decision)
     quality = task.judged(examples.labels, scores, decision)

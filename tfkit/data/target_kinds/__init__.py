@@ -8,8 +8,9 @@ from tfkit.data.target_kinds.kind import Coding, TargetKind
 from tfkit.data.target_kinds.labels import LABELS
 from tfkit.data.target_kinds.masks import MASKS
 from tfkit.data.target_kinds.numbers import NUMBERS
+from tfkit.data.target_kinds.tokens import TOKENS
 
-KINDS = (CLASSES, LABELS, NUMBERS, MASKS, BOXES)
+KINDS = (CLASSES, LABELS, NUMBERS, MASKS, BOXES, TOKENS)
 
 __all__ = ["KINDS", "Coding", "TargetKind", "kind_named", "kind_of"]
 

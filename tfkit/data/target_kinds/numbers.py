@@ -40,7 +40,7 @@ def _strata(labels: np.ndarray) -> np.ndarray:
 
 NUMBERS = TargetKind(
     name="numbers",
-    holds=lambda labels: labels.ndim == 2 and labels.dtype != np.uint8,
+    holds=lambda labels: labels.ndim == 2 and labels.dtype.kind == "f",
     fault=_fault,
     counts=lambda labels, names: np.full(len(names), len(labels)),
     strata=_strata,

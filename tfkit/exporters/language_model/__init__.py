@@ -1,1 +1,5 @@
-"""Language models as files that write token by token: a cache of keys and values goes in and out of each step."""
+"""Language models of keras-hub as files with a key-value cache, for LiteRT and for LiteRT-LM."""
+
+from tfkit.exporters.language_model.export import LanguageModelFiles
+
+__all__ = ["LanguageModelFiles"]

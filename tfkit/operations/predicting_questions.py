@@ -1,0 +1,33 @@
+"""What a language model replies to questions."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from tfkit.artifacts import PromptSpec, RunDirectory
+from tfkit.errors import ModelError
+from tfkit.opening import find_artifacts
+from tfkit.operations.predicting_texts import read_texts
+from tfkit.operations.values import Replies
+
+
+def predict_questions(path: Path, words: Sequence[str]) -> Replies:
+    """Answer questions with a language model's file; see `tfkit.predict`.
+
+    Args:
+        path: A run of finetune_reply, or one of its files.
+        words: Questions, or `.txt` files of one a line.
+
+    Raises:
+        ModelError: When no file of a language model is there.
+        DataError: When a file of questions cannot be read.
+    """
+    from tfkit.running.replying import filters_of_run, open_responder, shipped_file
+    from tfkit.runtimes import LanguageModelRuntime
+
+    artifact = shipped_file(find_artifacts(path))
+    if not isinstance(artifact.input, PromptSpec):
+        raise ModelError(f"'{artifact.path}' is no language model", hint="name a run of finetune_reply")
+    questions = read_texts(words)
+    with LanguageModelRuntime(artifact.path) as runtime:
+        responder = open_responder(runtime, artifact.input, filters_of_run(RunDirectory(artifact.path.parent.parent)))
+        return Replies(artifact.path, tuple(responder.replies(questions)))

@@ -1,0 +1,40 @@
+"""Vectors of any texts, made by the embedder of a run of embed_text."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tfkit import artifacts
+from tfkit.errors import ModelError
+
+
+def vectors_by_run(run: Path, *, asked: str) -> Callable[[Sequence[str]], NDArray[np.float64]]:
+    """What makes vectors of texts.
+
+    Args:
+        run: The folder of a run of embed_text.
+        asked: The recipe's key that names it, for the message.
+
+    Returns:
+        From texts to float64 (n, features), each of length 1.
+
+    Raises:
+        ModelError: When it is no run of sentence embeddings.
+    """
+    file = artifacts.best_artifact(artifacts.read_manifest(artifacts.RunDirectory(run).artifacts))
+    if file.task != "embedding":
+        raise ModelError(f"{asked}: '{run}' is a run of {file.task}", hint="name a run of embed_text, or say words")
+
+    def vectors(texts: Sequence[str]) -> NDArray[np.float64]:
+        from tfkit.data.text import TextExamples
+        from tfkit.inputs import input_batches
+        from tfkit.runtimes import open_runtime
+
+        examples = TextExamples(tuple(texts), np.zeros(len(texts), np.int32), tuple(map(str, range(len(texts)))), ("",))
+        with open_runtime(file) as runtime:
+            found = [runtime.scores(feed) for feed in input_batches(examples, file.input, batch_size=32)]
+        return np.concatenate(found).astype(np.float64)
+
+    return vectors
