@@ -23,7 +23,7 @@ def predict(
     inputs: Annotated[
         list[str],
         typer.Argument(
-            help="Pictures or folders; texts, questions or .txt files of one a line; of users what they took: 'tea; honey'.",
+            help="Pictures or folders; texts or questions, or .txt files of them; of users what they took: 'tea; jam'.",
             metavar="INPUTS...",
         ),
     ],

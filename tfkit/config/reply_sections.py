@@ -112,7 +112,7 @@ class GroundingSection(Section):
     refusal: Text = key("a text", "What is said when nothing is known.", "I am not sure; a colleague will answer you.")
     out_of_scope: FilePath | None = key(
         "a text file, one question a line, or null",
-        "Questions that nothing is known about, to measure how many are left open; null: those that come with built_in.",
+        "Questions that nothing is known about, to measure how many are left open; null: those of built_in.",
         None,
     )
 
@@ -243,7 +243,7 @@ def _model_rules(model: Tree, at_fault: set[KeyPath], places: Places) -> list[st
         missing = [name for name in ("template", "stop") if model.get(name) is None]
         if missing:
             sentences.append(
-                f"model.{' and model.'.join(missing)}: a pretrained backbone has its own; look for chat_template in its "
+                f"model.{' and model.'.join(missing)}: a pretrained backbone has its own; see chat_template in its "
                 f"tokenizer_config.json {places.of(('model',))}"
             )
     if tiny:
@@ -253,8 +253,7 @@ def _model_rules(model: Tree, at_fault: set[KeyPath], places: Places) -> list[st
             for name in said
         ]
         width, heads = model.get("width", 128), model.get("heads", 4)
-        whole = all(isinstance(one, int) and not isinstance(one, bool) and one > 0 for one in (width, heads))
-        if whole and (width % (2 * heads) or heads % 2):
+        if type(width) is int and type(heads) is int and heads > 0 and (width % (2 * heads) or heads % 2):
             sentences.append(
                 f"model.width must be a multiple of twice model.heads, and these even; got {width} and {heads} "
                 f"{places.of(('model',))}"

@@ -1,4 +1,4 @@
-"""What goes into a model: images, texts, histories or prompts. Each is one value, `Input`, that every room above asks."""
+"""What goes into a model: images, texts, histories or prompts. Each is an `Input`, which every room above asks."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, cast

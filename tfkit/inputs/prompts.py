@@ -46,8 +46,8 @@ def _told(prompt: PromptSpec) -> str:
 
 def _explained(prompt: PromptSpec) -> str:
     return (
-        f"token ids, int32: up to {prompt.prefill} of a prompt at once (`prefill_{prompt.prefill}`), then one after the "
-        f"other (`decode`), {prompt.length} in all; what was read is kept in a cache that the caller hands on. "
+        f"token ids, int32: up to {prompt.prefill} of a prompt at once (`prefill_{prompt.prefill}`), then one by one "
+        f"(`decode`), {prompt.length} in all; what was read is kept in a cache that the caller hands on. "
         f"`artifacts/{prompt.folder.name}/tokenizer.json` makes ids of texts, and `conversation.json` says what stands "
         "around a question."
     )
@@ -131,6 +131,6 @@ PROMPTS = Input(
     noise_tells=False,
     uncalibrated=(
         "activations of language models have outliers that int8 does not hold",
-        "export tflite_dynamic_int8 or litertlm, whose weights are int8 and whose activations are quantised as they come",
+        "export tflite_dynamic_int8 or litertlm, whose weights are int8",
     ),
 )

@@ -4,7 +4,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tfkit.config import AnyRecipe, EmbeddingRecipeConfig, RecipeConfig, RecommendRecipeConfig, ReplyRecipeConfig, TextRecipeConfig
+from tfkit.config import (
+    AnyRecipe,
+    EmbeddingRecipeConfig,
+    RecipeConfig,
+    RecommendRecipeConfig,
+    ReplyRecipeConfig,
+    TextRecipeConfig,
+)
 from tfkit.running.display import Display
 from tfkit.running.planned_stages import planned_image_stages, planned_text_stages
 from tfkit.running.planning import head_of, with_float_head

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, get_args
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import keras
 import numpy as np
@@ -13,7 +13,14 @@ import numpy as np
 from tfkit import artifacts, exporters, reports, verification
 from tfkit.artifacts.manifest import file_sha256
 from tfkit.benchmarking import describe_host
-from tfkit.config import AnyRecipe, AnyTaskSection, EmbeddingRecipeConfig, UnlabelledRecipe, dump_recipe
+from tfkit.config import (
+    AnyRecipe,
+    AnyTaskSection,
+    EmbeddingRecipeConfig,
+    RecommendRecipeConfig,
+    ReplyRecipeConfig,
+    dump_recipe,
+)
 from tfkit.data import DatasetSplits
 from tfkit.inputs import calibration_inputs
 from tfkit.reports.quantities import counted
@@ -23,7 +30,7 @@ from tfkit.runtimes import Feed
 from tfkit.tasks import Decision, task_of
 
 # Their answers are judged by an index, as lists, or as texts: their recipes do that themselves.
-_JUDGED_APART = (EmbeddingRecipeConfig, *get_args(UnlabelledRecipe))
+_JUDGED_APART = (EmbeddingRecipeConfig, RecommendRecipeConfig, ReplyRecipeConfig)
 
 if TYPE_CHECKING:  # a report's section is loaded when it is made
     ExplainedT = TypeVar("ExplainedT", reports.Explanations, reports.HeatMaps)

@@ -11,7 +11,7 @@ from tfkit.config import ReplyRecipeConfig
 from tfkit.config.reply_sections import TINY
 from tfkit.data import DatasetSplits
 from tfkit.data.replies import Conversation, KnownAnswers, ReplyExamples, learn_conversation, load_reply_splits
-from tfkit.data.replies.conversation import QUESTION, open_tokenizer
+from tfkit.data.replies.conversation import open_tokenizer
 from tfkit.data.sampled_test import with_sampled_test
 from tfkit.data.text.normalizing import BUILT_IN_OUT_OF_SCOPE
 from tfkit.errors import ConfigError, DataError
@@ -85,7 +85,9 @@ def _out_of_scope(config: ReplyRecipeConfig) -> tuple[str, ...]:
     try:
         text = read_regular_file(file).decode("utf-8")
     except (OSError, UnicodeDecodeError) as fault:
-        raise DataError(f"grounding.out_of_scope: '{file}' cannot be read: {fault}", hint="a text file, UTF-8") from None
+        raise DataError(
+            f"grounding.out_of_scope: '{file}' cannot be read: {fault}", hint="a text file, UTF-8"
+        ) from None
     return tuple(line for line in map(str.strip, text.splitlines()) if line)
 
 

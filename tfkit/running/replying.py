@@ -78,7 +78,9 @@ def answer_test_questions(
         vectors = vectors_for("words" if known is None else known.index, read.splits.train.answers)
         refusal = None if known is None else known.refusal
         measured = measure_replies(replies, test, vectors, refusal=refusal, out_of_scope=outside)
-        found = reports.Replies(file.file_name, measured, tuple(zip(replies, test.answers, strict=True)), tuple(outside))
+        found = reports.Replies(
+            file.file_name, measured, tuple(zip(replies, test.answers, strict=True)), tuple(outside)
+        )
         stage.result(found.sentence)
     job.log.append(reports.StageSummary("reply", stage.title, stage.seconds, notes=(found.sentence,)))
     return found

@@ -88,7 +88,9 @@ class LanguageModelRuntime(Runtime):
                     if name not in (TOKENS, INPUT_POSITIONS)
                 }
                 self._part = int(prefill.removeprefix(_PREFILL))
-                self._read(self._empty, np.zeros(1, np.int32), 0)  # the CPU delegate is made, and speaks, at a first run
+                self._read(
+                    self._empty, np.zeros(1, np.int32), 0
+                )  # the CPU delegate is made, and speaks, at a first run
             except (RuntimeError, ValueError, StopIteration, KeyError) as fault:
                 raise ModelError(
                     f"LiteRT cannot run '{path}' as a language model: {fault or 'it has no prefill and decode'}",

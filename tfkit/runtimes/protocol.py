@@ -82,7 +82,7 @@ def only_array(inputs: ModelInputs) -> NDArray[np.generic] | None:
 
 
 def noun_of(signature: ModelSignature) -> str:
-    """What one example of a model's inputs is called: `image`, `text`, `user`, `question`, or `example` of anything else.
+    """What one example of a model's inputs is called: `image`, `text`, `user`, `question`, else `example`.
 
     Example:
         >>> noun_of(ModelSignature((TensorSpec("pixels", (1, 8, 8, 3), "uint8"),), ()))

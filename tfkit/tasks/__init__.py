@@ -1,4 +1,4 @@
-"""What is asked of a model: a class, labels, numbers, a vector, a class for each pixel, boxes, a list of items, or a text."""
+"""What is asked of a model: a class, labels, numbers, a vector, masks, boxes, a list of items, or a text."""
 
 import numpy as np
 

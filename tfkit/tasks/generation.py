@@ -8,7 +8,10 @@ from numpy.typing import NDArray
 from tfkit.data.target_kinds.tokens import TOKENS
 from tfkit.tasks.task import AnswerTable, Decision, Quality, Task, Wrong
 
-LOG_LIKELIHOOD, LIKELIEST = 0, 1  # of scores, float32 (n, length, 2): the right next token's, and the likeliest one's id
+LOG_LIKELIHOOD, LIKELIEST = (
+    0,
+    1,
+)  # of scores, float32 (n, length, 2): the right next token's, and the likeliest one's id
 
 
 def _judged_places(labels: np.ndarray) -> NDArray[np.bool_]:
@@ -58,7 +61,11 @@ def _answers(labels: np.ndarray, scores: np.ndarray, names: tuple[str, ...], dec
     first = np.zeros_like(places)
     first[np.arange(len(labels)), places.argmax(axis=1)] = True
     rows: list[tuple[str | float | None, ...]] = []
-    for title, chosen in (("all", places), ("the first of each answer", first & places), ("the others", places & ~first)):
+    for title, chosen in (
+        ("all", places),
+        ("the first of each answer", first & places),
+        ("the others", places & ~first),
+    ):
         figures = _quality(np.where(chosen, labels, -1), scores, decision).figures
         rows.append((title, int(chosen.sum()), *figures.values()))
     return AnswerTable(
@@ -66,7 +73,7 @@ def _answers(labels: np.ndarray, scores: np.ndarray, names: tuple[str, ...], dec
         columns=(("Tokens of answers", "text"), ("How many", "count"), ("Log-likelihood", "signed"),
                  ("Perplexity", "number"), ("Right tokens", "share")),
         rows=tuple(rows),
-        explained="Log-likelihood: how likely the model finds the wanted token after the question and the tokens before "
+        explained="Log-likelihood: how likely the model finds the wanted token after the question and those before "
         "it, the logarithm, on average; it decides. Perplexity is e to the power of minus that: among so many equally "
         "likely tokens the right one is hidden. Right tokens: where the wanted token is the likeliest.",
         output="how likely each token is to come next",

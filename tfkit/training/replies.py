@@ -75,7 +75,7 @@ def train_language_model(
         The trained model.
 
     Example:
-        >>> trained = train_language_model(model, replies.train, replies.validation, optimization=plan)  # doctest: +SKIP
+        >>> train_language_model(model, some.train, some.validation, optimization=plan)  # doctest: +SKIP
     """
     refuse_unknown("train_language_model", options, StepOptions)
     keras.utils.set_random_seed(seed)

@@ -1,4 +1,4 @@
-"""Questions with their answers: tables, the tokeniser and the form of a conversation, and known texts to answer from."""
+"""Questions with their answers: tables, a tokeniser and what stands around a question, and known answers."""
 
 from lazy_loader import attach_stub
 

@@ -48,7 +48,9 @@ class Conversation:
     @property
     def stop_id(self) -> int:
         """The id of the stop."""
-        return int(self.tokenizer.token_to_id(self.stop))
+        found = self.tokenizer.token_to_id(self.stop)
+        assert found is not None  # whoever opens a tokeniser looks
+        return found
 
     def prompt(self, question: str) -> tuple[list[int], bool]:
         """A question's ids with the template around them; one that is too long loses its end.
@@ -85,8 +87,7 @@ class Conversation:
     def save(self, folder: Path) -> None:
         """Write `tokenizer.json`, which any reader of Hugging Face's tokenisers takes, and `conversation.json`."""
         write_whole(folder / TOKENIZER_NAME, self.tokenizer.to_str(pretty=False))
-        told = {"template": self.template, "stop": self.stop}
-        told |= {"length": self.length, "answer_length": self.answer_length}
+        told = {name: getattr(self, name) for name in ("template", "stop", "length", "answer_length")}
         write_whole(folder / CONVERSATION_NAME, json.dumps(told, indent=2, ensure_ascii=False) + "\n")
 
     def _ids(self, text: str, *, plain: bool = False) -> list[int]:

@@ -133,9 +133,11 @@ class _Subgraph:
         for axis, size in enumerate(map(int, self.graph.tensors[source].shape)):
             if options.shrinkAxisMask >> axis & 1:
                 chosen[axis] = int(begins[axis]) % size
-            elif strides[axis] != 1 or not (options.beginMask >> axis & 1 or begins[axis] == 0):
-                return None
-            elif not (options.endMask >> axis & 1 or ends[axis] >= size):
+            elif (
+                strides[axis] != 1
+                or not (options.beginMask >> axis & 1 or begins[axis] == 0)
+                or not (options.endMask >> axis & 1 or ends[axis] >= size)
+            ):
                 return None
         while chosen:
             maker = self.maker.get(source)
@@ -185,20 +187,22 @@ class _Subgraph:
     def _rewritten(self, operator: schema.OperatorT) -> list[schema.OperatorT]:
         """The operator, or those that give the same with a constant."""
         name, inputs = self._name(operator), list(operator.inputs)
-        if name == _OPERATOR.BATCH_MATMUL and (constant := self.constants.get(inputs[1])):
-            if constant.values.ndim == 2 and not operator.builtinOptions.adjX:
-                turned = constant if operator.builtinOptions.adjY else constant.transposed((1, 0))
-                operator.inputs = [inputs[0], self._weights(turned), -1]
-                operator.opcodeIndex = self._code(_OPERATOR.FULLY_CONNECTED)
-                operator.builtinOptionsType = schema.BuiltinOptions.FullyConnectedOptions
-                operator.builtinOptions = schema.FullyConnectedOptionsT()
-                operator.builtinOptions.keepNumDims = True
-        if name == _OPERATOR.GATHER and (constant := self.constants.get(inputs[0])):
-            if constant.values.ndim == 2 and operator.builtinOptions.axis == 0:
-                return self._lookup(operator, inputs[0], inputs[1])
+        if name == _OPERATOR.BATCH_MATMUL and self._is_matrix(inputs[1]) and not operator.builtinOptions.adjX:
+            constant = self.constants[inputs[1]]
+            turned = constant if operator.builtinOptions.adjY else constant.transposed((1, 0))
+            operator.inputs = [inputs[0], self._weights(turned), -1]
+            operator.opcodeIndex = self._code(_OPERATOR.FULLY_CONNECTED)
+            operator.builtinOptionsType = schema.BuiltinOptions.FullyConnectedOptions
+            operator.builtinOptions = schema.FullyConnectedOptionsT()
+            operator.builtinOptions.keepNumDims = True
+        if name == _OPERATOR.GATHER and self._is_matrix(inputs[0]) and operator.builtinOptions.axis == 0:
+            return self._lookup(operator, inputs[0], inputs[1])
         if name == _OPERATOR.DYNAMIC_UPDATE_SLICE and (written := self._written(operator)) is not None:
             return written
         return [operator]
+
+    def _is_matrix(self, place: int) -> bool:
+        return place in self.constants and self.constants[place].values.ndim == 2
 
     def _lookup(self, operator: schema.OperatorT, table: int, ids: int) -> list[schema.OperatorT]:
         """Rows of a table by ids of any shape."""
@@ -293,7 +297,9 @@ class _Subgraph:
     def _compact(self) -> None:
         """Forget tensors that nothing reads or writes."""
         lists: list[Any] = [list(self.graph.inputs), list(self.graph.outputs)]
-        lists += [list(one.inputs) for one in self.graph.operators] + [list(one.outputs) for one in self.graph.operators]
+        lists += [list(one.inputs) for one in self.graph.operators] + [
+            list(one.outputs) for one in self.graph.operators
+        ]
         used = sorted({int(place) for some in lists for place in some if place >= 0})
         place_of = {place: number for number, place in enumerate(used)} | {-1: -1}
         self.graph.tensors = [self.graph.tensors[place] for place in used]

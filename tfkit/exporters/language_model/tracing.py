@@ -42,10 +42,10 @@ def cache_shape(causal_lm: keras.Model) -> CacheShape:
         ExportError: When it keeps something else than keys and values of one size.
     """
     _, cache = causal_lm._build_cache(np.zeros((1, 1), np.int32))
-    shape = getattr(cache, "shape", ())
+    shape: tuple[int, ...] = tuple(getattr(cache, "shape", ()))
     if len(shape) != 6 or shape[2] != 2:
         raise ExportError(
-            f"the cache of a {type(causal_lm).__name__} is no stack of keys and values: {tuple(shape)}",
+            f"the cache of a {type(causal_lm).__name__} is no stack of keys and values: {shape}",
             hint="GPT-2, Llama, Mistral, Qwen, Gemma and SmolLM backbones of keras-hub have one",
         )
     return CacheShape(int(shape[1]), int(shape[4]), int(shape[5]))
@@ -81,12 +81,12 @@ def trace(causal_lm: keras.Model, *, length: int, prefill: int) -> tuple[bytes, 
             )
         return logits, {name: _turned(cache[:, k // 2, k % 2]) for k, name in enumerate(kept)}
 
-    @tf.function
+    @tf.function  # type: ignore[untyped-decorator]
     def decode(**arrays: tf.Tensor) -> dict[str, tf.Tensor]:
         logits, cache = step(arrays)
         return cache | {LOGITS: tf.cast(logits, tf.float32)}
 
-    @tf.function
+    @tf.function  # type: ignore[untyped-decorator]
     def read(**arrays: tf.Tensor) -> dict[str, tf.Tensor]:
         return step(arrays)[1]
 

@@ -188,7 +188,7 @@ def causal_lm_class(backbone: keras.Model) -> type[Any]:
     Raises:
         ModelError: When there is none.
     """
-    waiting = list(keras_hub.models.CausalLM.__subclasses__())
+    waiting: list[type[Any]] = list(keras_hub.models.CausalLM.__subclasses__())
     while waiting:
         found = waiting.pop()
         if found.backbone_cls is type(backbone):
