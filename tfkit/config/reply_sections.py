@@ -106,6 +106,12 @@ class GroundingSection(Section):
     passages: Annotated[int, Field(ge=1, le=20)] = key(
         "a whole number in [1, 20]", "Different known answers that are put before a question.", 3
     )
+    oracle: ClosedFraction = key(
+        "a number in [0, 1]",
+        "Share of the questions whose right answer is put among the found where it is missing, to learn and to judge "
+        "likelihoods; with the others a model learns to say that it is not sure.",
+        0.8,
+    )
     answered: Annotated[float, Field(gt=0, le=1)] = key(
         "a number in (0, 1]", "Share of the validation questions that are to be answered; sets the threshold.", 0.95
     )

@@ -153,7 +153,8 @@ def _written(
         if not len(part):
             continue
         found = known.find(vectors(part.questions), indexed, own=name == "train")
-        parts[name] = known.written(part, found)
+        seen = known.with_oracle(found, part.answers, asked.oracle, seed=config.run.seed)
+        parts[name] = known.written(part, seen)
         if name == "validation":
             similarities = [one.similarity for one in found]
             known = replace(known, threshold=float(np.quantile(similarities, 1 - asked.answered)))
@@ -164,7 +165,8 @@ def _written(
         if name != "train":
             share = np.mean([answer in one.passages for answer, one in zip(part.answers, found, strict=True)])
             notes.append(
-                f"For {100 * share:.1f} % of the {name} questions the right answer is among the {asked.passages} found."
+                f"For {100 * share:.1f} % of the {name} questions the right answer is among the {asked.passages} found; "
+                f"likelihoods are judged with it put there for {100 * asked.oracle:g} % of the others, replies are not."
             )
     return parts, known, notes
 
@@ -195,13 +197,11 @@ def rehearse_replies(config: ReplyRecipeConfig, display: Display, read: ReadRepl
     import tempfile
 
     from tfkit.exporters.language_model import LanguageModelFiles
-    from tfkit.models.text.language_model import LanguageModel
+    from tfkit.models.text.language_model import LanguageModel, another
 
     with display.stage("Rehearse the export") as stage, tempfile.TemporaryDirectory(prefix="tfkit-") as folder:
         read.conversation.save(Path(folder))
-        backbone = read.model.backbone
-        small = backbone.get_config() | {"num_layers": 1, "vocabulary_size": 64}
-        model = LanguageModel(type(backbone).from_config(small))
+        model = LanguageModel(another(read.model.backbone, num_layers=1, vocabulary_size=64))
         files = LanguageModelFiles(model, artifacts.PromptSpec(config.model.length, config.model.prefill, Path(folder)))
         for name in config.export.formats:
             wanted = artifacts.format_named(name)

@@ -82,6 +82,23 @@ class KnownAnswers:
             found.append(Found(tuple(different[place] for place in best), float(means[best[0]])))
         return found
 
+    def with_oracle(self, found: Sequence[Found], answers: Sequence[str], share: float, *, seed: int) -> list[Found]:
+        """What is known, with the right answer in the last place where it is missing (Zhang et al. 2024, RAFT).
+
+        Args:
+            found: Of some questions.
+            answers: Their right answers.
+            share: Of the questions, those that are given it.
+            seed: Of which these are.
+        """
+        given = np.random.default_rng(seed).random(len(found)) < share
+        return [
+            replace(one, passages=(*one.passages[: self.passages - 1], answer))
+            if is_given and answer not in one.passages
+            else one
+            for one, answer, is_given in zip(found, answers, given, strict=True)
+        ]
+
     def prompt(self, question: str, found: Found) -> str:
         """The passages with their numbers, and the question behind them."""
         return "\n".join([*(f"[{n}] {text}" for n, text in enumerate(found.passages, start=1)), question])

@@ -1,5 +1,6 @@
 """Language models: a causal backbone of keras-hub, and how likely it finds each token of a text."""
 
+import inspect
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from tfkit.keras_types import Tensor
 from tfkit.models.low_rank import is_low_rank, low_rank_layers, merged_weights
 
 TOKEN_IDS, ANSWER_MASK = "token_ids", "answer_mask"
+_TIED = "tie_word_embeddings"
 _HINT = "name a folder of Hugging Face or keras-hub of the Llama, GPT-2, Mistral or Qwen family, or tiny_llama"
 
 
@@ -79,7 +81,8 @@ class LanguageModel(keras.Model):
         self.backbone = backbone
 
     def get_config(self) -> dict[str, Any]:
-        return {"backbone": keras.saving.serialize_keras_object(self.backbone), "name": self.name}
+        told = keras.saving.serialize_keras_object(self.backbone)
+        return {"backbone": told | {"config": told["config"] | _forgotten(self.backbone)}, "name": self.name}
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> "LanguageModel":
@@ -90,6 +93,22 @@ class LanguageModel(keras.Model):
     def vocabulary(self) -> int:
         """How many token ids it knows."""
         return int(self.backbone.vocabulary_size)
+
+
+def another(backbone: keras.Model, **changes: int) -> keras.Model:
+    """A causal backbone of the same architecture, with weights of its own.
+
+    Args:
+        backbone: The backbone.
+        **changes: Other sizes, by the names of its configuration.
+    """
+    return type(backbone).from_config(backbone.get_config() | _forgotten(backbone) | changes)
+
+
+def _forgotten(backbone: keras.Model) -> dict[str, bool]:
+    """What keras-hub 0.32 leaves out of a Llama's configuration: that logits come from the table of tokens."""
+    taken = inspect.signature(type(backbone)).parameters
+    return {_TIED: bool(backbone.token_embedding.tie_weights)} if _TIED in taken else {}
 
 
 def tiny_llama(*, vocabulary: int, layers: int = 4, width: int = 128, heads: int = 4) -> keras.Model:
@@ -135,7 +154,7 @@ def _with_own_epsilon(backbone: keras.Model, folder: str) -> keras.Model:
     """keras-hub 0.32 leaves out `rms_norm_eps` of Hugging Face's Llama."""
     file = Path(folder) / "config.json"
     said = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
-    epsilon, config = said.get("rms_norm_eps"), backbone.get_config()
+    epsilon, config = said.get("rms_norm_eps"), backbone.get_config() | _forgotten(backbone)
     if epsilon is None or config.get("layer_norm_epsilon", epsilon) == epsilon:
         return backbone
     mended = type(backbone).from_config(config | {"layer_norm_epsilon": epsilon})
@@ -174,8 +193,7 @@ def without_low_rank(model: LanguageModel) -> LanguageModel:
     """The same model with its low-rank updates added to the kernels that they stand beside."""
     if not low_rank_layers(model):
         return model
-    config = model.backbone.get_config()
-    plain = LanguageModel(type(model.backbone).from_config(config), name=model.name)
+    plain = LanguageModel(another(model.backbone), name=model.name)
     for old, new in zip(model.backbone.layers, plain.backbone.layers, strict=True):
         new.set_weights(merged_weights(old))
     assert not any(map(is_low_rank, plain.weights))
