@@ -277,6 +277,9 @@ def _listed_sha256(name: str, sums: dict[str, str]) -> str:
     return digest.hexdigest()
 
 
+_EMBEDDING, _UNSAID = "embedding", "classification"  # manifests of old say nothing of embedders
+
+
 def _read_entry(entry: "FileEntry", directory: Path) -> Artifact:
     path = _inside(entry.path, directory)
     return Artifact(
@@ -287,7 +290,7 @@ def _read_entry(entry: "FileEntry", directory: Path) -> Artifact:
         input=entry.input_spec(directory),
         class_names=entry.class_names,
         made_by=entry.made_by,
-        task=entry.task if entry.class_names else "embedding",  # manifests of old say nothing of it
+        task=_EMBEDDING if not entry.class_names and entry.task == _UNSAID else entry.task,
         thresholds=entry.thresholds,
     )
 

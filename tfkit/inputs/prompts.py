@@ -22,10 +22,11 @@ if TYPE_CHECKING:
 
 
 def _labelled(path: Path, prompt: PromptSpec, reading: Reading) -> "ReplyExamples":
-    """Questions with answers; what a model answers from is put before each of them by who knows its index."""
+    """Questions with answers, and before each of them what the model answers from."""
     from dataclasses import replace
 
-    from tfkit.data.replies import load_reply_examples, read_conversation
+    from tfkit.data.replies import load_reply_examples, read_conversation, read_known_answers
+    from tfkit.inputs.text_vectors import vectors_for
 
     if said := sorted({"text_column", "label_column"} & set(reading.columns)):
         raise DataError(
@@ -33,7 +34,12 @@ def _labelled(path: Path, prompt: PromptSpec, reading: Reading) -> "ReplyExample
             hint="leave it out: the columns are those of the run's recipe, else question and answer",
         )
     examples = load_reply_examples(path, **reading.columns)
-    return replace(examples, conversation=read_conversation(prompt.folder))
+    examples = replace(examples, conversation=read_conversation(prompt.folder))
+    known = read_known_answers(prompt.folder)
+    if known is None:
+        return examples
+    vectors = vectors_for(known.index, known.questions, asked="grounding.index")
+    return known.written(examples, known.find(vectors(examples.questions), vectors(known.questions)))
 
 
 def _shown(examples: Examples, prompt: PromptSpec) -> tuple[str, ...]:

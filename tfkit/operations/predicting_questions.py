@@ -5,7 +5,7 @@ from pathlib import Path
 
 from tfkit.artifacts import PromptSpec, RunDirectory
 from tfkit.errors import ModelError
-from tfkit.opening import find_artifacts
+from tfkit.opening import find_artifacts, is_keras_file
 from tfkit.operations.predicting_texts import read_texts
 from tfkit.operations.values import Replies
 
@@ -24,6 +24,11 @@ def predict_questions(path: Path, words: Sequence[str]) -> Replies:
     from tfkit.running.replying import filters_of_run, open_responder, shipped_file
     from tfkit.runtimes import LanguageModelRuntime
 
+    if is_keras_file(path):
+        raise ModelError(
+            f"'{path}' is a Keras model without a cache, which answers a hundred times slower than its files",
+            hint="name its run, or the folder with its exported files",
+        )
     artifact = shipped_file(find_artifacts(path))
     if not isinstance(artifact.input, PromptSpec):
         raise ModelError(f"'{artifact.path}' is no language model", hint="name a run of finetune_reply")

@@ -12,10 +12,10 @@ from tfkit.data import DatasetSplits
 from tfkit.data.histories import Catalogue, UserExamples, load_history_splits
 from tfkit.data.sampled_test import with_sampled_test
 from tfkit.errors import ConfigError, DataError
+from tfkit.inputs.text_vectors import vectors_by_run
 from tfkit.running.display import Display
 from tfkit.running.recipe_run import RecipeRun, begin_folder
 from tfkit.running.rehearsal import rehearse
-from tfkit.stages.text_vectors import vectors_by_run
 from tfkit.tasks import RANKING
 from tfkit.training import free_memory
 

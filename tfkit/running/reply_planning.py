@@ -16,9 +16,9 @@ from tfkit.data.sampled_test import with_sampled_test
 from tfkit.data.text.normalizing import BUILT_IN_OUT_OF_SCOPE
 from tfkit.errors import ConfigError, DataError
 from tfkit.files import read_regular_file
+from tfkit.inputs.text_vectors import vectors_for
 from tfkit.running.display import Display
 from tfkit.running.recipe_run import RecipeRun, begin_folder
-from tfkit.stages.replying import vectors_for
 
 if TYPE_CHECKING:
     from tfkit.models.text.language_model import LanguageModel
@@ -146,15 +146,14 @@ def _written(
     if config.grounding is None:
         return parts, None, []
     asked, train = config.grounding, splits.train
-    known = KnownAnswers(train.questions, train.answers, asked.index, asked.passages, -1.0, asked.refusal)
-    vectors = vectors_for(known.index, known.questions)
+    known = KnownAnswers(train.questions, train.answers, asked.index, asked.passages, -1.0, asked.refusal, asked.oracle)
+    vectors = vectors_for(known.index, known.questions, asked="grounding.index")
     indexed, notes = vectors(known.questions), []
     for name, part in parts.items():
         if not len(part):
             continue
         found = known.find(vectors(part.questions), indexed, own=name == "train")
-        seen = known.with_oracle(found, part.answers, asked.oracle, seed=config.run.seed)
-        parts[name] = known.written(part, seen)
+        parts[name] = known.written(part, found)
         if name == "validation":
             similarities = [one.similarity for one in found]
             known = replace(known, threshold=float(np.quantile(similarities, 1 - asked.answered)))
@@ -165,8 +164,8 @@ def _written(
         if name != "train":
             share = np.mean([answer in one.passages for answer, one in zip(part.answers, found, strict=True)])
             notes.append(
-                f"For {100 * share:.1f} % of the {name} questions the right answer is among the {asked.passages} found; "
-                f"likelihoods are judged with it put there for {100 * asked.oracle:g} % of the others, replies are not."
+                f"For {100 * share:.1f} % of the {name} questions the right answer is among the {asked.passages} found. "
+                f"Likelihoods are judged with it put there for {100 * asked.oracle:g} % of the others, replies are not."
             )
     return parts, known, notes
 

@@ -7,11 +7,12 @@ from tfkit.artifacts import Artifact, PromptSpec, RunDirectory, best_artifact
 from tfkit.config import ReplyRecipeConfig, load_recipe
 from tfkit.config.reply_sections import FilterSection
 from tfkit.data.replies import ReplyExamples, read_conversation, read_known_answers
+from tfkit.inputs.text_vectors import vectors_for
 from tfkit.running.recipe_run import RecipeRun
 from tfkit.running.reply_planning import ReadReplies
 from tfkit.runtimes import LanguageModelRuntime
 from tfkit.stages.reply_filters import refuses_by_run
-from tfkit.stages.replying import Responder, measure_replies, vectors_for
+from tfkit.stages.replying import Responder, measure_replies
 from tfkit.tasks import GENERATION
 from tfkit.verification import reference_scores
 
@@ -75,7 +76,8 @@ def answer_test_questions(
             replies = responder.replies(test.questions, progress=lambda done, total: stage.progress(done, total, ""))
             outside = responder.replies(read.out_of_scope)
         known = read.known
-        vectors = vectors_for("words" if known is None else known.index, read.splits.train.answers)
+        index = "words" if known is None else known.index
+        vectors = vectors_for(index, read.splits.train.answers, asked="grounding.index")
         refusal = None if known is None else known.refusal
         measured = measure_replies(replies, test, vectors, refusal=refusal, out_of_scope=outside)
         found = reports.Replies(

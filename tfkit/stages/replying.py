@@ -3,16 +3,15 @@
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tfkit.data.replies import Conversation, Found, KnownAnswers, ReplyExamples
-from tfkit.data.replies.known import Vectors, cited, vectors_of_words
+from tfkit.data.replies.known import Vectors, cited
+from tfkit.inputs.text_vectors import vectors_for
 from tfkit.runtimes import LanguageModelRuntime
-from tfkit.stages.text_vectors import vectors_by_run
 
 if TYPE_CHECKING:
     from tfkit.data.text.redacting import Redactor
@@ -20,17 +19,6 @@ if TYPE_CHECKING:
 _WORD_FROM = 0.8  # share of a reply's words in the text that it cites, from which on it is grounded
 # From texts to which of them must not be answered, or said.
 Refuses = Callable[[Sequence[str]], NDArray[np.bool_]]
-
-
-def vectors_for(index: str, questions: Sequence[str]) -> Vectors:
-    """What makes vectors of questions: parts of words, or the embedder of a run of embed_text.
-
-    Raises:
-        ModelError: When the run is none of sentence embeddings.
-    """
-    if index == "words":
-        return vectors_of_words(questions)
-    return vectors_by_run(Path(index), asked="grounding.index")
 
 
 @dataclass(frozen=True)
@@ -85,7 +73,7 @@ class Responder:
         self._refusal = refusal if known is None else known.refusal
         self._vectors: Vectors | None = None
         if known is not None:
-            self._vectors = vectors_for(known.index, known.questions)
+            self._vectors = vectors_for(known.index, known.questions, asked="grounding.index")
             self._indexed = self._vectors(known.questions)
 
     def replies(self, questions: Iterable[str], *, progress: Callable[[int, int], None] | None = None) -> list[Reply]:

@@ -47,6 +47,8 @@ class KnownAnswers:
         passages: Different answers that are put before a question.
         threshold: The least similarity of a question that is answered.
         refusal: What is said to others.
+        oracle: Share of the questions with a known right answer that are given it where it is not found, to learn and
+            to judge likelihoods (Zhang et al. 2024, arXiv:2403.10131).
     """
 
     questions: tuple[str, ...]
@@ -55,6 +57,7 @@ class KnownAnswers:
     passages: int
     threshold: float
     refusal: str
+    oracle: float = 0.0
 
     def find(self, vectors: NDArray[np.float64], known: NDArray[np.float64], *, own: bool = False) -> list[Found]:
         """What is known about some questions.
@@ -82,16 +85,9 @@ class KnownAnswers:
             found.append(Found(tuple(different[place] for place in best), float(means[best[0]])))
         return found
 
-    def with_oracle(self, found: Sequence[Found], answers: Sequence[str], share: float, *, seed: int) -> list[Found]:
-        """What is known, with the right answer in the last place where it is missing (Zhang et al. 2024, RAFT).
-
-        Args:
-            found: Of some questions.
-            answers: Their right answers.
-            share: Of the questions, those that are given it.
-            seed: Of which these are.
-        """
-        given = np.random.default_rng(seed).random(len(found)) < share
+    def _with_oracle(self, found: Sequence[Found], answers: Sequence[str]) -> list[Found]:
+        """What is known, with the right answer in the last place where it is missing, for `oracle` of the questions."""
+        given = np.random.default_rng(0).random(len(found)) < self.oracle
         return [
             replace(one, passages=(*one.passages[: self.passages - 1], answer))
             if is_given and answer not in one.passages
@@ -110,7 +106,8 @@ class KnownAnswers:
         return f"{answer} [{found.passages.index(answer) + 1}]"
 
     def written(self, examples: "ReplyExamples", found: Sequence[Found]) -> "ReplyExamples":
-        """Examples with what a model is asked and should say."""
+        """Examples with what a model is asked and should say, to learn from or to judge likelihoods on."""
+        found = self._with_oracle(found, examples.answers)
         prompts = tuple(self.prompt(one, its) for one, its in zip(examples.questions, found, strict=True))
         targets = tuple(self.target(one, its) for one, its in zip(examples.answers, found, strict=True))
         return replace(examples, prompts=prompts, targets=targets)

@@ -1,16 +1,35 @@
-"""Vectors of any texts, made by the embedder of a run of embed_text."""
+"""Vectors of any texts: by parts of their words, or by the embedder of a run of embed_text."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tfkit import artifacts
+from tfkit.data.replies.known import Vectors, vectors_of_words
 from tfkit.errors import ModelError
 
 
-def vectors_by_run(run: Path, *, asked: str) -> Callable[[Sequence[str]], NDArray[np.float64]]:
+def vectors_for(index: str, texts: Sequence[str], *, asked: str) -> Vectors:
+    """What makes vectors of texts.
+
+    Args:
+        index: `words`, or the folder of a run of embed_text.
+        texts: Known texts, whose parts of words are counted.
+        asked: As for `vectors_by_run`.
+
+    Raises:
+        ModelError: When the run is none of sentence embeddings.
+
+    Example:
+        >>> vectors_for("words", ["where is it", "my money back"], asked="index")(["where"]).shape[0]
+        1
+    """
+    return vectors_of_words(texts) if index == "words" else vectors_by_run(Path(index), asked=asked)
+
+
+def vectors_by_run(run: Path, *, asked: str) -> Vectors:
     """What makes vectors of texts.
 
     Args:
