@@ -36,7 +36,8 @@ def run(config: ReplyRecipeConfig, display: Display) -> reports.RunReport:
         before = evaluate_language_model(model, read.splits.test, job.spec)
         model = train(job, model)
         evaluation = evaluate_language_model(model, read.splits.test, job.spec)
-        shown["control"] = reports.Control("the model before training", before.keras, "Keras model", evaluation.keras)
+        compared = before.keras, "Keras model", evaluation.keras
+        shown["control"] = reports.Control("the model before training", *compared, "Gained by training")
     else:
         evaluation = evaluate_language_model(model, read.splits.test, job.spec)
     models.save_model_file(model, job.folder.float_model)

@@ -142,12 +142,13 @@ def _curve(stage: StageSummary, metric: str) -> Drawing:
 
 
 def _quality(report: RunReport) -> Drawing:
-    task, files, keras = report.evaluation.task, report.artifacts, 100 * report.evaluation.keras
-    values = [100 * (file.quality or 0.0) for file in files]
+    task, files = report.evaluation.task, report.artifacts
+    scale, unit = (100, " (%)") if task.is_share else (1, "")
+    keras, values = scale * report.evaluation.keras, [scale * (file.quality or 0.0) for file in files]
     drop = report.policy.get("max_accuracy_drop")
-    limit = keras if drop is None else keras - 100 * drop
+    limit = keras if drop is None else keras - scale * drop
     low, high = min(*values, limit), max(*values, keras)
-    room = max(high - low, 0.5)
+    room = max(high - low, 0.005 * scale)
     with drawing_style():
         figure, axes = _row_axes(files)
         axes.axvline(keras, color=INK, linewidth=1.2, linestyle=(0, (4, 2)))
@@ -159,9 +160,9 @@ def _quality(report: RunReport) -> Drawing:
             colour, marker = (GOOD, "o") if file.accepted else (BAD, "X")
             axes.plot([value], [row], marker=marker, markersize=8, color=colour, clip_on=False, zorder=3)
             # In a column of their own: beside the marks they would lie on Keras's line.
-            axes.text(1.06, row, task.told(value / 100), transform=axes.get_yaxis_transform(), va="center")
-        axes.set_xlim(low - 0.3 * room, min(high + 0.3 * room, 100 + 0.02 * room))
-        axes.set_title(f"{task.unit[0].upper()}{task.unit[1:]} (%)", pad=20)
+            axes.text(1.06, row, task.told(value / scale), transform=axes.get_yaxis_transform(), va="center")
+        axes.set_xlim(low - 0.3 * room, min(high + 0.3 * room, scale + 0.02 * room))
+        axes.set_title(f"{task.unit[0].upper()}{task.unit[1:]}{unit}", pad=20)
     said = ", ".join(f"{file.label} {task.told(file.quality)}" for file in files)
     return Drawing(figure, f"{task.unit} of the files; Keras {task.told(report.evaluation.keras)}, {said}")
 

@@ -203,11 +203,13 @@ def tiles(report: RunReport) -> tuple[Tile, ...]:
         remark = f"{fastest.label}, median for one {report.noun} on {threads} of this machine"
         chosen.append(Tile("Fastest accepted file", milliseconds(fastest.latency_ms_p50), remark))
     if control := report.control:
+        gained = control.counterpart_accuracy - control.accuracy
+        told = points(gained) if evaluation.task.is_share else f"{gained:+.3f}"
         remark = (
-            f"points: {control.counterpart} {evaluation.task.told(control.counterpart_accuracy)}, "
+            f"{'points: ' if evaluation.task.is_share else ''}{control.counterpart} {evaluation.task.told(control.counterpart_accuracy)}, "
             f"{control.name} {evaluation.task.told(control.accuracy)}"
         )
-        chosen.append(Tile(control.gain, points(control.counterpart_accuracy - control.accuracy), remark))
+        chosen.append(Tile(control.gain, told, remark))
     return tuple(chosen)
 
 
