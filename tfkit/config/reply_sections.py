@@ -84,7 +84,7 @@ class LanguageModelSection(Section):
     width: Count = key(COUNT, f"Of {TINY}: numbers of a token, a multiple of its heads.", 128)
     heads: Count = key(COUNT, f"Of {TINY}: attention heads.", 4)
     vocabulary: Count = key(COUNT, f"Of {TINY}: tokens at most, learned from the training texts.", 2000)
-    template: Text | None = key(
+    template: Annotated[str, Field(min_length=1)] | None = key(
         f"a text with {_QUESTION} in it, or null", f"What stands around a question; null: as for {TINY}.", None
     )
     stop: Text | None = key("a token, or null", f"What ends an answer; null: as for {TINY}.", None)
