@@ -138,9 +138,8 @@ def _by_litert_lm(python: Path, folder: Path, replies: dict) -> None:
     told = json.loads(done.stdout.splitlines()[-1])
     same = np.mean([cited(text)[0] == reply["text"] for (text, _), reply in zip(told, given, strict=True)])
     seconds, tokens = sum(took for _, took in told), sum(reply["tokens"] for reply in given)
-    print(
-        f"| LiteRT-LM's own runtime, model.litertlm | the same text as above for {same:.3f} | | | {tokens / seconds:.1f} |"
-    )
+    speed = tokens / seconds
+    print(f"| LiteRT-LM's runtime, model.litertlm | the same text for {same:.3f} | | | {speed:.1f} |", flush=True)
 
 
 def _plain(options: argparse.Namespace, tables: dict[str, Path]) -> None:

@@ -57,6 +57,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {  # in this order: digits and digits_con
     "chest_xray": ("data.directory={data}/chest_xray", WEIGHTS),
     "intents_small": (),
     "faq_small": (),
+    "replies_small": (),
     "text_table": ("data.train={made}/texts.csv", BACKBONE),
     "text_labels": ("data.train={made}/text_labels.csv", BACKBONE),
     "text_numbers": ("data.train={made}/text_numbers.csv", "task.label_columns=[news]", BACKBONE),

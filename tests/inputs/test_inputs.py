@@ -172,7 +172,11 @@ def test_a_made_up_input_is_exported_verified_timed_and_kept(tables, examples, m
     [
         ('"columns": 6', '"columns": "6"', "table of 'model.tflite': columns: Input should be a valid integer"),
         ('"columns": 6', '"columns": 0', "'model.tflite' takes rows of nothing"),
-        ('"table": {', '"chair": {', "must say image or text or history or table, one of them; it says chair"),
+        (
+            '"table": {',
+            '"chair": {',
+            "must say image or text or history or prompt or table, one of them; it says chair",
+        ),
         ('"table": {', '"image": {"height": 8, "width": 8}, "table": {', "one of them; it says image, table"),
     ],
 )

@@ -1,4 +1,4 @@
-"""A language model from its table to proved files: each says what Keras says, cites what it found, or leaves it open."""
+"""A language model from its table to proved files: each says what Keras says, cites, or leaves questions open."""
 
 import json
 from pathlib import Path

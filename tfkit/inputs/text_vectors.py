@@ -10,6 +10,8 @@ from tfkit import artifacts
 from tfkit.data.replies.known import Vectors, vectors_of_words
 from tfkit.errors import ModelError
 
+_BATCH = 32
+
 
 def vectors_for(index: str, texts: Sequence[str], *, asked: str) -> Vectors:
     """What makes vectors of texts.
@@ -43,17 +45,18 @@ def vectors_by_run(run: Path, *, asked: str) -> Vectors:
         ModelError: When it is no run of sentence embeddings.
     """
     file = artifacts.best_artifact(artifacts.read_manifest(artifacts.RunDirectory(run).artifacts))
-    if file.task != "embedding":
+    spec = file.input
+    if file.task != "embedding" or not isinstance(spec, artifacts.TextSpec):
         raise ModelError(f"{asked}: '{run}' is a run of {file.task}", hint="name a run of embed_text, or say words")
 
     def vectors(texts: Sequence[str]) -> NDArray[np.float64]:
         from tfkit.data.text import TextExamples
-        from tfkit.inputs import input_batches
+        from tfkit.inputs.texts import TEXTS
         from tfkit.runtimes import open_runtime
 
         examples = TextExamples(tuple(texts), np.zeros(len(texts), np.int32), tuple(map(str, range(len(texts)))), ("",))
         with open_runtime(file) as runtime:
-            found = [runtime.scores(feed) for feed in input_batches(examples, file.input, batch_size=32)]
+            found = [runtime.scores(feed) for feed in TEXTS.batches(examples, spec, _BATCH, False)]
         return np.concatenate(found).astype(np.float64)
 
     return vectors

@@ -205,10 +205,9 @@ def tiles(report: RunReport) -> tuple[Tile, ...]:
     if control := report.control:
         gained = control.counterpart_accuracy - control.accuracy
         told = points(gained) if evaluation.task.is_share else f"{gained:+.3f}"
-        remark = (
-            f"{'points: ' if evaluation.task.is_share else ''}{control.counterpart} {evaluation.task.told(control.counterpart_accuracy)}, "
-            f"{control.name} {evaluation.task.told(control.accuracy)}"
-        )
+        compared = f"{control.counterpart} {evaluation.task.told(control.counterpart_accuracy)}"
+        remark = f"{compared}, {control.name} {evaluation.task.told(control.accuracy)}"
+        remark = f"points: {remark}" if evaluation.task.is_share else remark
         chosen.append(Tile(control.gain, told, remark))
     return tuple(chosen)
 

@@ -164,7 +164,7 @@ def _written(
         if name != "train":
             share = np.mean([answer in one.passages for answer, one in zip(part.answers, found, strict=True)])
             notes.append(
-                f"For {100 * share:.1f} % of the {name} questions the right answer is among the {asked.passages} found. "
+                f"For {100 * share:.1f} % of the {name} questions the right answer is among those found. "
                 f"Likelihoods are judged with it put there for {100 * asked.oracle:g} % of the others, replies are not."
             )
     return parts, known, notes
