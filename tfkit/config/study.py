@@ -10,6 +10,8 @@ from typing import TypeAlias
 from tfkit.arguments import takes_text
 from tfkit.config.faults import Places, nearest, section_types, shown
 from tfkit.config.loader import RecipeTree, TrainedRecipe, UnlabelledRecipe, config_error, read_recipe
+from tfkit.config.recommend_sections import RecommendRecipeConfig
+from tfkit.config.reply_sections import ReplyRecipeConfig
 from tfkit.config.tune_section import TuneSection
 from tfkit.config.yaml_document import KeyPath, Plain
 from tfkit.errors import ConfigError
@@ -21,6 +23,10 @@ _HINT = (
     "tune: {space: {head.learning_rate: {low: 1.0e-4, high: 1.0e-2, log: true}, model.dropout: [0.0, 0.3]}} "
     "in the recipe, or tune.space.head.epochs=[10,20] behind it"
 )
+_OTHER_WAYS: dict[type, str] = {
+    RecommendRecipeConfig: "list the values to choose from in model.regularization and model.text_weight",
+    ReplyRecipeConfig: "run it with other values and another run.name, and compare validation figures",
+}
 
 
 @dataclass(frozen=True)
@@ -138,10 +144,7 @@ def load_tuned_recipe(path: Path, overrides: Sequence[str] = (), *, script: Path
     tree = read_recipe(path, overrides, script=script)
     config = tree.checked()
     if isinstance(config, UnlabelledRecipe):
-        raise ConfigError(
-            f"the recipe '{path}' is solved, not trained step by step: there is nothing for trials to watch",
-            hint="list the values to choose from in model.regularization and model.text_weight",
-        )
+        raise ConfigError(f"the recipe '{path}' has no stages that trials could watch", hint=_OTHER_WAYS[type(config)])
     if getattr(config, "earlier", None) is not None:
         raise ConfigError(
             f"the recipe '{path}' goes on from an earlier run, and its trials would begin with a backbone",

@@ -59,10 +59,13 @@ class Replies:
             rows.append(("Other questions left open", share(found.out_of_scope_refused), told))
         if found.tokens_per_second is not None:
             told = "prompts read with them, on this machine"
-            rows.append(("Tokens per second", f"{found.tokens_per_second:.1f}", told))
+            rows.append(("Tokens per second", f"{found.tokens_per_second:,.0f}", told))
         if found.unfinished:
             rows.append(("Unfinished", str(found.unfinished), "replies that did not come to an end"))
-        rows += [(f"Filter: {name}", str(count), "replies") for name, count in sorted(found.filtered.items())]
+        rows += [
+            (name.capitalize(), str(count), "left open by filters.toxicity")
+            for name, count in sorted(found.filtered.items())
+        ]
         return tuple(rows)
 
     @property

@@ -16,6 +16,8 @@ from tfkit.runtimes import LanguageModelRuntime
 if TYPE_CHECKING:
     from tfkit.data.text.redacting import Redactor
 
+FILTERED = (TOXIC_QUESTION, TOXIC_REPLY) = ("toxic question", "toxic reply")
+UNKNOWN = "unknown"
 _WORD_FROM = 0.8  # share of a reply's words in the text that it cites, from which on it is grounded
 # From texts to which of them must not be answered, or said.
 Refuses = Callable[[Sequence[str]], NDArray[np.bool_]]
@@ -96,7 +98,7 @@ class Responder:
         if self._refuses is not None:
             spoken = self._toxic([reply.text for reply in replies])
             replies = [
-                replace(reply, text=self._refusal, passages=(), refused="toxic reply") if bad else reply
+                replace(reply, text=self._refusal, passages=(), refused=TOXIC_REPLY) if bad else reply
                 for reply, bad in zip(replies, spoken, strict=True)
             ]
         return replies
@@ -104,9 +106,9 @@ class Responder:
     def _reply(self, question: str, found: Found | None, toxic: bool) -> Reply:
         similarity = None if found is None else found.similarity
         if toxic:
-            return Reply(question, self._refusal, refused="toxic question", similarity=similarity)
+            return Reply(question, self._refusal, refused=TOXIC_QUESTION, similarity=similarity)
         if found is not None and self._known is not None and found.similarity < self._known.threshold:
-            return Reply(question, self._refusal, refused="unknown", similarity=similarity)
+            return Reply(question, self._refusal, refused=UNKNOWN, similarity=similarity)
         prompt = question if found is None or self._known is None else self._known.prompt(question, found)
         ids, _ = self._said.prompt(prompt)
         made = self._runtime.generate(ids, stop=self._said.stop_id, limit=self._said.answer_length)
@@ -140,7 +142,7 @@ class ReplyMeasures:
         out_of_scope_refused: Share of these that were left open; None without such questions.
         tokens_per_second: Of all given replies, prompts read with them; None without replies.
         unfinished: Replies that did not come to an end.
-        filtered: How often each filter spoke, by its name.
+        filtered: How many questions and replies were found toxic.
     """
 
     questions: int
@@ -195,7 +197,7 @@ def measure_replies(
         out_of_scope_refused=float(np.mean([is_open(reply) for reply in out_of_scope])) if out_of_scope else None,
         tokens_per_second=sum(reply.tokens for reply in given) / seconds if seconds else None,
         unfinished=sum(not reply.ended for reply in given),
-        filtered=dict(Counter(reply.refused for reply in (*replies, *out_of_scope) if reply.refused)),
+        filtered=dict(Counter(reply.refused for reply in (*replies, *out_of_scope) if reply.refused in FILTERED)),
     )
 
 
