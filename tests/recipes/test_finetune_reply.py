@@ -8,9 +8,12 @@ import pytest
 
 import tfkit as house
 from tfkit.artifacts import read_manifest
-from tfkit.data.replies import read_conversation
+from tfkit.data.replies import read_conversation, read_known_answers
+from tfkit.errors import ModelError
 from tfkit.models import load_model_file
 from tfkit.runtimes import LanguageModelRuntime, open_runtime
+from tfkit.stages.reply_filters import refuses_by_run
+from tfkit.stages.replying import Responder
 
 pytestmark = pytest.mark.slow
 
@@ -39,7 +42,7 @@ def test_every_file_finds_the_same_tokens_likely(run: Path) -> None:
     assert replies["out_of_scope"] == 40 and replies["out_of_scope_refused"] > replies["refused"]
     page, card = (run / "report.html").read_text(), (run / "MODEL_CARD.md").read_text()
     assert "What it replies" in page and "How likely the right tokens are" in page
-    assert "conversation.json" in card and "one question" in card
+    assert "conversation.json" in card and "The model replies to questions: " in card
 
 
 def test_a_file_generates_what_keras_finds_likeliest(run: Path) -> None:
@@ -106,3 +109,23 @@ def test_what_does_not_go_together_is_told_before_training(tmp_path: Path, tfkit
     assert told.status == 1 and "is no tokeniser" in told.err
     told = tfkit("tune", "replies_small")
     assert told.status == 1 and "unexpected" not in told.err
+
+
+def test_what_a_classifier_finds_toxic_is_neither_answered_nor_said(run: Path, tmp_path: Path) -> None:
+    house.run("intents_small", run={"directory": tmp_path, "name": "intents"}, export={"formats": ["tflite_float32"]})
+    said, known = read_conversation(run / "artifacts/prompts"), read_known_answers(run / "artifacts/prompts")
+    refuses = refuses_by_run(str(tmp_path / "intents"), ["talk_to_human"])
+    told = refuses(known.questions)
+    asked = [known.questions[int(told.argmax())], known.questions[int(told.argmin())]]
+    with LanguageModelRuntime(run / "artifacts/model_dynamic_int8.tflite") as runtime:
+        plain = Responder(runtime, said, known=known).replies(asked)
+        filtered = Responder(runtime, said, known=known, refuses=refuses).replies(asked)
+    assert told.any() and not told.all() and filtered[0].refused == "toxic question"
+    assert filtered[0].text == known.refusal and filtered[0].tokens == 0
+    said_toxic = refuses([reply.text for reply in plain])
+    assert filtered[1].refused == ("toxic reply" if said_toxic[1] else "")
+    assert filtered[1].text == (known.refusal if said_toxic[1] else plain[1].text)
+    with pytest.raises(ModelError, match="has no label rude; it has account_login"):
+        refuses_by_run(str(tmp_path / "intents"), ["rude"])
+    with pytest.raises(ModelError, match="is no classifier of texts"):
+        refuses_by_run(str(run), ["rude"])

@@ -98,7 +98,9 @@ class Responder:
         if self._refuses is not None:
             spoken = self._toxic([reply.text for reply in replies])
             replies = [
-                replace(reply, text=self._refusal, passages=(), refused=TOXIC_REPLY) if bad else reply
+                replace(reply, text=self._refusal, passages=(), refused=TOXIC_REPLY)
+                if bad and not reply.refused
+                else reply
                 for reply, bad in zip(replies, spoken, strict=True)
             ]
         return replies
