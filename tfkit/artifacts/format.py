@@ -20,6 +20,7 @@ class Format:
         file: Its name in an artifacts folder.
         kind: Which runtime reads it.
         quantization: What of it is rounded; see `Artifact`.
+        of_language_models: Whether it holds language models alone.
 
     Example:
         >>> format_named("tflite_int8").file
@@ -31,6 +32,7 @@ class Format:
     file: str
     kind: ArtifactFormat
     quantization: Quantization = "none"
+    of_language_models: bool = False
 
     @property
     def is_integer(self) -> bool:
@@ -47,9 +49,9 @@ FORMATS = (
     Format("tflite_int8", "TFLite int8", "model_int8.tflite", "tflite", "int8"),
     Format("onnx_float32", "ONNX float32", "model_float32.onnx", "onnx"),
     Format("onnx_int8", "ONNX int8", "model_int8.onnx", "onnx", "int8"),
-    Format("litertlm", "LiteRT-LM bundle", "model.litertlm", "litertlm", "dynamic_int8"),
+    Format("litertlm", "LiteRT-LM bundle", "model.litertlm", "litertlm", "dynamic_int8", of_language_models=True),
 )
-FORMAT_NAMES = tuple(one.name for one in FORMATS)
+FORMAT_NAMES = tuple(one.name for one in FORMATS if not one.of_language_models)
 INTEGER_NAMES = tuple(one.name for one in FORMATS if one.is_integer)
 
 

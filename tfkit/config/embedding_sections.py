@@ -31,7 +31,7 @@ from tfkit.config.tune_section import TuneSection
 
 _SHARE = "a number in [0, 1]"
 # tflite_int8 needs quantisation-aware training, which embedders do not have yet.
-_FORMATS = tuple(one.name for one in FORMATS if not one.is_integer)
+_FORMATS = tuple(one.name for one in FORMATS if not (one.is_integer or one.of_language_models))
 if TYPE_CHECKING:
     EmbeddingFormat = str
 else:

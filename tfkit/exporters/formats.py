@@ -13,6 +13,7 @@ import keras
 from tfkit.arguments import takes_text
 from tfkit.artifacts import (
     FORMAT_NAMES,
+    FORMATS,
     Artifact,
     Format,
     InputSpec,
@@ -81,7 +82,7 @@ def export_formats(
         >>> sorted(path.name for path in Path("artifacts").iterdir())
         [...'model_float32.tflite', 'saved_model'...]
     """
-    if unknown := [name for name in formats if name not in FORMAT_NAMES]:
+    if unknown := [name for name in formats if name not in {one.name for one in FORMATS}]:
         raise ExportError(f"unknown formats: {', '.join(unknown)}", hint="the formats are " + ", ".join(FORMAT_NAMES))
     task = task_of_model(model, task)
     job = _Export(model, spec, class_names, calibration, allow_float, task, thresholds)
