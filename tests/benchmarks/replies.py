@@ -123,14 +123,16 @@ def _by_recipe(options: argparse.Namespace, tables: dict[str, Path], folder: Pat
 
 
 def _by_litert_lm(python: Path, folder: Path, replies: dict) -> None:
-    from tfkit.data.replies import read_known_answers
+    from tfkit.data.replies import read_conversation, read_known_answers
     from tfkit.data.replies.known import cited, vectors_of_words
 
     known = read_known_answers(folder / "run/artifacts/prompts")
     vectors = vectors_of_words(known.questions)
     given = [reply for reply in replies["test"] if not reply["refused"]]
     found = known.find(vectors([reply["question"] for reply in given]), vectors(known.questions))
-    prompts = [known.prompt(reply["question"], one) for reply, one in zip(given, found, strict=True)]
+    said, prompts = read_conversation(folder / "run/artifacts/prompts"), []
+    for reply, one in zip(given, found, strict=True):
+        prompts.append(known.prompt(reply["question"], known.fitting(reply["question"], one, said)))
     (folder / "prompts.json").write_text(json.dumps(prompts))
     bundle = folder / "run/artifacts/model.litertlm"
     command = [python, "-c", _LITERT_LM, bundle, folder / "prompts.json", LENGTH + ANSWER]

@@ -89,7 +89,8 @@ def reply_table(told: Replies) -> Table:
         alike = "" if one.similarity is None else f"{one.similarity:.3f}"
         speed = f"{one.tokens / one.seconds:.0f}" if one.seconds else ""
         said = one.text if one.ended else f"{one.text} …"
-        table.add_row(Text(one.question), Text(said or "–", style="dim" if one.refused else ""), alike, speed)
+        asked = f"{one.question} (too long: its end was not read)" if one.cut else one.question
+        table.add_row(Text(asked), Text(said or "–", style="dim" if one.refused else ""), alike, speed)
         table.add_section()
     return table
 

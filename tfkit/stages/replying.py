@@ -36,6 +36,7 @@ class Reply:
         seconds: What that took.
         ended: Whether it came to an end by itself.
         similarity: How alike the nearest known questions are; None without known answers.
+        cut: Whether the question is too long, and its end was not read.
     """
 
     question: str
@@ -46,6 +47,7 @@ class Reply:
     seconds: float = 0.0
     ended: bool = True
     similarity: float | None = None
+    cut: bool = False
 
 
 class Responder:
@@ -111,14 +113,17 @@ class Responder:
             return Reply(question, self._refusal, refused=TOXIC_QUESTION, similarity=similarity)
         if found is not None and self._known is not None and found.similarity < self._known.threshold:
             return Reply(question, self._refusal, refused=UNKNOWN, similarity=similarity)
-        prompt = question if found is None or self._known is None else self._known.prompt(question, found)
-        ids, _ = self._said.prompt(prompt)
+        prompt = question
+        if found is not None and self._known is not None:
+            found = self._known.fitting(question, found, self._said)
+            prompt = self._known.prompt(question, found)
+        ids, cut = self._said.prompt(prompt)
         made = self._runtime.generate(ids, stop=self._said.stop_id, limit=self._said.answer_length)
         text, numbers = cited(self._said.decode(made.ids))
         known = () if found is None else found.passages
         passages = tuple(known[number - 1] for number in numbers if 1 <= number <= len(known))
         return Reply(
-            question, self._redacted(text), passages, "", len(made.ids), made.seconds, made.ended, similarity
+            question, self._redacted(text), passages, "", len(made.ids), made.seconds, made.ended, similarity, cut
         )  # fmt: skip
 
     def _redacted(self, text: str) -> str:

@@ -105,8 +105,21 @@ def test_the_answer_of_the_most_similar_questions_comes_first(tmp_path: Path) ->
 
 
 def test_the_right_answer_is_put_among_the_found_for_the_asked_share() -> None:
-    examples = ReplyExamples(("a", "b"), ("never found", "x"), ("1", "2"))
+    said = learn_conversation(["a b"], vocabulary=300, length=100)
+    examples = ReplyExamples(("a", "b"), ("never found", "x"), ("1", "2"), said)
     found = [Found(("x", "y"), 0.5)] * 2
     for oracle, target in ((1.0, "never found [2]"), (0.0, "no")):
         known = KnownAnswers(("a",), ("x",), "words", 2, 0.0, "no", oracle)
         assert known.written(examples, found).targets == (target, "x [1]")
+
+
+def test_what_does_not_fit_is_left_out_before_the_question_is_cut() -> None:
+    said = learn_conversation(["a b"], vocabulary=300, length=60, answer_length=20)
+    known = KnownAnswers(("a",), ("x",), "words", 3, 0.0, "no")
+    found = Found(("one answer", "another answer", "a third one, which is long"), 0.5)
+    kept = known.fitting("what do I do?", found, said)
+    assert 0 < len(kept.passages) < 3 and kept.passages == found.passages[: len(kept.passages)]
+    ids, was_cut = said.prompt(known.prompt("what do I do?", kept))
+    assert not was_cut and "what do I do?" in said.decode(ids)
+    examples = ReplyExamples(("what do I do?",), (found.passages[2],), ("1",), said)
+    assert known.written(examples, [found]).targets == ("no",), "what is not shown cannot be cited"

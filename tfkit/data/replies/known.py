@@ -14,6 +14,7 @@ from tfkit.errors import ModelError
 from tfkit.files import write_whole
 
 if TYPE_CHECKING:
+    from tfkit.data.replies.conversation import Conversation
     from tfkit.data.replies.examples import ReplyExamples
 
 KNOWN_NAME = "known_answers.json"
@@ -95,6 +96,12 @@ class KnownAnswers:
             for one, answer, is_given in zip(found, answers, given, strict=True)
         ]
 
+    def fitting(self, question: str, found: Found, said: "Conversation") -> Found:
+        """As many of the passages as there is room for beside the whole question, the best first."""
+        while found.passages and said.prompt(self.prompt(question, found))[1]:
+            found = replace(found, passages=found.passages[:-1])
+        return found
+
     def prompt(self, question: str, found: Found) -> str:
         """The passages with their numbers, and the question behind them."""
         return "\n".join([*(f"[{n}] {text}" for n, text in enumerate(found.passages, start=1)), question])
@@ -107,7 +114,9 @@ class KnownAnswers:
 
     def written(self, examples: "ReplyExamples", found: Sequence[Found]) -> "ReplyExamples":
         """Examples with what a model is asked and should say, to learn from or to judge likelihoods on."""
-        found = self._with_oracle(found, examples.answers)
+        assert examples.conversation is not None
+        seen = zip(examples.questions, self._with_oracle(found, examples.answers), strict=True)
+        found = [self.fitting(question, its, examples.conversation) for question, its in seen]
         prompts = tuple(self.prompt(one, its) for one, its in zip(examples.questions, found, strict=True))
         targets = tuple(self.target(one, its) for one, its in zip(examples.answers, found, strict=True))
         return replace(examples, prompts=prompts, targets=targets)
