@@ -1,6 +1,7 @@
 """A language model from its table to proved files: each says what Keras says, cites, or leaves questions open."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -62,7 +63,7 @@ def test_a_file_generates_what_keras_finds_likeliest(run: Path) -> None:
         assert made.ended and np.mean(likeliest == ids[0, len(prompt) : len(whole)]) > 0.9, artifact.path
 
 
-def test_predict_cites_redacts_and_leaves_open(run: Path, tfkit) -> None:  # type: ignore[no-untyped-def]
+def test_predict_cites_redacts_and_leaves_open(run: Path, tmp_path: Path, tfkit) -> None:  # type: ignore[no-untyped-def]
     asked = "Where is my parcel? Mail me at ann@example.com"
     told = tfkit("predict", run, asked, "zzz qqq xxx", "--json")
     assert told.status == 0, told.err
@@ -70,6 +71,13 @@ def test_predict_cites_redacts_and_leaves_open(run: Path, tfkit) -> None:  # typ
     assert "ann@example.com" not in first["question"] and "<EMAIL_ADDRESS>" in first["question"]
     assert first["text"] and first["ended"] and not first["refused"]
     assert second["refused"] == "unknown" and "not sure" in second["text"]
+    alone = tmp_path / "alone"  # the filters go with the files
+    shutil.copytree(run / "artifacts", alone)
+    told = tfkit("predict", alone, asked, "--json")
+    assert told.status == 0 and "<EMAIL_ADDRESS>" in json.loads(told.out)["replies"][0]["question"]
+    (alone / "prompts/filters.json").unlink()
+    told = tfkit("predict", alone, asked)
+    assert told.status == 1 and ("filters.json" in told.err or "prompts" in told.err)
     told = tfkit("predict", run / "artifacts/model.litertlm", "Where is my parcel?")
     assert told.status == 0 and "reply" in told.out
     for words, wanted in (

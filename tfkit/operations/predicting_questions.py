@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from tfkit.artifacts import PromptSpec, RunDirectory
+from tfkit.artifacts import PromptSpec
 from tfkit.errors import ModelError
 from tfkit.opening import find_artifacts, is_keras_file
 from tfkit.operations.predicting_texts import read_texts
@@ -21,7 +21,7 @@ def predict_questions(path: Path, words: Sequence[str]) -> Replies:
         ModelError: When no file of a language model is there.
         DataError: When a file of questions cannot be read.
     """
-    from tfkit.running.replying import filters_of_run, open_responder, shipped_file
+    from tfkit.running.replying import open_responder, shipped_file
     from tfkit.runtimes import LanguageModelRuntime
 
     if is_keras_file(path):
@@ -34,5 +34,5 @@ def predict_questions(path: Path, words: Sequence[str]) -> Replies:
         raise ModelError(f"'{artifact.path}' is no language model", hint="name a run of finetune_reply")
     questions = read_texts(words)
     with LanguageModelRuntime(artifact.path) as runtime:
-        responder = open_responder(runtime, artifact.input, filters_of_run(RunDirectory(artifact.path.parent.parent)))
+        responder = open_responder(runtime, artifact.input)
         return Replies(artifact.path, tuple(responder.replies(questions)))

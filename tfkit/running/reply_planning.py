@@ -15,7 +15,7 @@ from tfkit.data.replies.conversation import open_tokenizer
 from tfkit.data.sampled_test import with_sampled_test
 from tfkit.data.text.normalizing import BUILT_IN_OUT_OF_SCOPE
 from tfkit.errors import ConfigError, DataError
-from tfkit.files import read_regular_file
+from tfkit.files import read_regular_file, write_whole
 from tfkit.inputs.text_vectors import vectors_for
 from tfkit.running.display import Display
 from tfkit.running.recipe_run import RecipeRun, begin_folder
@@ -23,6 +23,7 @@ from tfkit.running.recipe_run import RecipeRun, begin_folder
 if TYPE_CHECKING:
     from tfkit.models.text.language_model import LanguageModel
 
+FILTERS_NAME = "filters.json"
 _SHOWN, _LEAST_ROOM = 10, 8
 
 
@@ -215,6 +216,7 @@ def begin_reply_run(config: ReplyRecipeConfig, display: Display, read: ReadRepli
     read.conversation.save(folder.prompts)
     if read.known is not None:
         read.known.save(folder.prompts)
+    write_whole(folder.prompts / FILTERS_NAME, config.filters.model_dump_json(indent=2) + "\n")
     spec = artifacts.PromptSpec(config.model.length, config.model.prefill, folder.prompts)
     log = [reports.StageSummary("data", "Data", 0.0, notes=read.splits.report.notes)]
     return RecipeRun(config, display, read.splits, spec, folder, log)

@@ -1,15 +1,17 @@
 """What a trained language model answers: its figures on the test split, and the replies of the file that ships."""
 
+from pathlib import Path
 from typing import Any
 
 from tfkit import reports
-from tfkit.artifacts import Artifact, PromptSpec, RunDirectory, best_artifact
-from tfkit.config import ReplyRecipeConfig, load_recipe
+from tfkit.artifacts import Artifact, PromptSpec, best_artifact
+from tfkit.config import ReplyRecipeConfig
 from tfkit.config.reply_sections import FilterSection
 from tfkit.data.replies import ReplyExamples, read_conversation, read_known_answers
+from tfkit.errors import ModelError
 from tfkit.inputs.text_vectors import vectors_for
 from tfkit.running.recipe_run import RecipeRun
-from tfkit.running.reply_planning import ReadReplies
+from tfkit.running.reply_planning import FILTERS_NAME, ReadReplies
 from tfkit.runtimes import LanguageModelRuntime
 from tfkit.stages.reply_filters import refuses_by_run
 from tfkit.stages.replying import Responder, measure_replies
@@ -30,7 +32,7 @@ def shipped_file(files: tuple[Artifact, ...]) -> Artifact:
     return next((one for one in files if one.quantization == "dynamic_int8"), best_artifact(files))
 
 
-def open_responder(runtime: LanguageModelRuntime, spec: PromptSpec, filters: FilterSection) -> Responder:
+def open_responder(runtime: LanguageModelRuntime, spec: PromptSpec) -> Responder:
     """What answers questions as a run's recipe says.
 
     Raises:
@@ -39,6 +41,7 @@ def open_responder(runtime: LanguageModelRuntime, spec: PromptSpec, filters: Fil
     """
     from tfkit.data.text.redacting import Redactor
 
+    filters = _filters(spec.folder)
     return Responder(
         runtime,
         read_conversation(spec.folder),
@@ -48,12 +51,19 @@ def open_responder(runtime: LanguageModelRuntime, spec: PromptSpec, filters: Fil
     )
 
 
-def filters_of_run(folder: RunDirectory) -> FilterSection:
-    """The filters of a run's recipe; none outside of a run."""
-    if not folder.recipe.is_file():
-        return FilterSection()
-    config = load_recipe(folder.recipe, may_run=False)
-    return config.filters if isinstance(config, ReplyRecipeConfig) else FilterSection()
+def _filters(folder: Path) -> FilterSection:
+    """The filters that a run keeps beside its prompts, wherever its files are taken.
+
+    Raises:
+        ModelError: When they are not there, or damaged: a model without its filters would answer what it must not.
+    """
+    try:
+        return FilterSection.model_validate_json((folder / FILTERS_NAME).read_bytes())
+    except (OSError, ValueError) as fault:
+        raise ModelError(
+            f"'{folder / FILTERS_NAME}' cannot be read: {fault}",
+            hint="bring the whole folder of prompts with the files",
+        ) from None
 
 
 def answer_test_questions(
@@ -72,7 +82,7 @@ def answer_test_questions(
     assert isinstance(config, ReplyRecipeConfig)
     with job.display.stage("Answer the test questions") as stage:
         with LanguageModelRuntime(file.path, threads=config.acceptance.latency_threads) as runtime:
-            responder = open_responder(runtime, job.spec, config.filters)
+            responder = open_responder(runtime, job.spec)
             replies = responder.replies(test.questions, progress=lambda done, total: stage.progress(done, total, ""))
             outside = responder.replies(read.out_of_scope)
         known = read.known
