@@ -211,6 +211,5 @@ def measure_replies(
 def is_grounded(reply: Reply) -> bool:
     """Whether a reply cites a known answer and says what stands in it."""
     words = reply.text.casefold().split()
-    return any(
-        np.mean([word in passage.casefold().split() for word in words]) >= _WORD_FROM for passage in reply.passages
-    ) if words else False  # fmt: skip
+    texts = [passage.casefold().split() for passage in reply.passages] if words else []
+    return any(np.mean([word in text for word in words]) >= _WORD_FROM for text in texts)
